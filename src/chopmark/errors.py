@@ -1,0 +1,273 @@
+"""Every error that Chopmark raises on purpose, in one tree.
+
+Each class has a stable ``code`` (machines match on it, it never changes its meaning), an HTTP
+``status``, a message that says what is wrong with which value, and a ``hint`` that says what to do.
+
+::
+
+    ChopmarkError
+    ├── InvalidRequest            invalid_request        400
+    │   ├── UnreadableImage       unreadable_image       400
+    │   ├── UnsupportedImage      unsupported_image      415
+    │   ├── ImageTooSmall         image_too_small        400
+    │   └── ImageTooLarge         image_too_large        413
+    ├── ConfigurationError        configuration_error    500
+    │   ├── InvalidPolicy         invalid_policy         400
+    │   └── CredentialRefused     credential_refused     500
+    ├── ModelError                model_error            500
+    │   ├── ModelNotFound         model_not_found        404
+    │   ├── ModelLoadError        model_load_error       503
+    │   └── GenerationFailed      generation_failed      500
+    ├── GuardFailed               guard_failed           503
+    │   └── HashListError         hash_list_error        400
+    ├── MarkError                 mark_error             500
+    │   ├── MarkNotReadable       mark_not_readable      500
+    │   └── UnknownMethod         unknown_mark_method    400
+    ├── SigningFailed             signing_failed         500
+    │   └── ManifestUnreadable    manifest_unreadable    500
+    ├── AuditError                audit_error            500
+    │   ├── LogUnavailable        log_unavailable        503
+    │   ├── LogCorrupt            log_corrupt            500
+    │   ├── DuplicateRecord       duplicate_record       409
+    │   └── RecordNotFound        record_not_found       404
+    ├── StageTimeout              stage_timeout          504
+    ├── Busy                      busy                   503
+    ├── Cancelled                 cancelled              499
+    └── Refused                   moderation_blocked     400   (in ``chopmark.pipeline``)
+
+Code that reads foreign bytes (pictures, manifests, policies, receipts) turns every ``ValueError``,
+``KeyError`` or native failure into one of these.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "AuditError",
+    "Busy",
+    "Cancelled",
+    "ChopmarkError",
+    "ConfigurationError",
+    "CredentialRefused",
+    "DuplicateRecord",
+    "GenerationFailed",
+    "GuardFailed",
+    "HashListError",
+    "ImageTooLarge",
+    "ImageTooSmall",
+    "InvalidPolicy",
+    "InvalidRequest",
+    "LogCorrupt",
+    "LogUnavailable",
+    "ManifestUnreadable",
+    "MarkError",
+    "MarkNotReadable",
+    "ModelError",
+    "ModelLoadError",
+    "ModelNotFound",
+    "RecordNotFound",
+    "SigningFailed",
+    "StageTimeout",
+    "UnknownMethod",
+    "UnreadableImage",
+    "UnsupportedImage",
+]
+
+
+class ChopmarkError(Exception):
+    """Base of every error of ours.
+
+    Args:
+        message: What is wrong, with which value. One sentence; never a prompt or a key.
+        hint: What the caller can do about it; empty when there is nothing to do.
+    """
+
+    code: ClassVar[str] = "chopmark_error"
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def explain(self) -> str:
+        """Return the message and the hint as a person would read them."""
+        return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
+
+
+class InvalidRequest(ChopmarkError):
+    """A value that the caller gave cannot be used."""
+
+    code = "invalid_request"
+    status = 400
+
+
+class UnreadableImage(InvalidRequest):
+    """The bytes are not a picture that we can decode."""
+
+    code = "unreadable_image"
+
+
+class UnsupportedImage(InvalidRequest):
+    """A picture, but of a kind that we do not handle (animated, unknown format)."""
+
+    code = "unsupported_image"
+    status = 415
+
+
+class ImageTooSmall(InvalidRequest):
+    """The picture has fewer pixels than the operation needs."""
+
+    code = "image_too_small"
+
+
+class ImageTooLarge(InvalidRequest):
+    """The picture or its file is over a limit (bytes or pixels)."""
+
+    code = "image_too_large"
+    status = 413
+
+
+class ConfigurationError(ChopmarkError):
+    """A setting or a file of the deployer is wrong."""
+
+    code = "configuration_error"
+
+
+class InvalidPolicy(ConfigurationError):
+    """A policy file cannot be used."""
+
+    code = "invalid_policy"
+    status = 400
+
+
+class CredentialRefused(ConfigurationError):
+    """A signing certificate that no verifier would accept."""
+
+    code = "credential_refused"
+
+
+class ModelError(ChopmarkError):
+    """Something about the generator."""
+
+    code = "model_error"
+
+
+class ModelNotFound(ModelError):
+    """No model of this id is to be had here."""
+
+    code = "model_not_found"
+    status = 404
+
+
+class ModelLoadError(ModelError):
+    """The model is there and does not load."""
+
+    code = "model_load_error"
+    status = 503
+
+
+class GenerationFailed(ModelError):
+    """The generator ran and gave no usable picture."""
+
+    code = "generation_failed"
+
+
+class GuardFailed(ChopmarkError):
+    """A prompt or picture could not be judged; nothing unjudged is let through."""
+
+    code = "guard_failed"
+    status = 503
+
+
+class HashListError(GuardFailed):
+    """A hash list cannot be read."""
+
+    code = "hash_list_error"
+    status = 400
+
+
+class MarkError(ChopmarkError):
+    """Something about the watermark."""
+
+    code = "mark_error"
+
+
+class MarkNotReadable(MarkError):
+    """A mark was struck and could not be read back."""
+
+    code = "mark_not_readable"
+
+
+class UnknownMethod(MarkError):
+    """No watermark method of this name is registered."""
+
+    code = "unknown_mark_method"
+    status = 400
+
+
+class SigningFailed(ChopmarkError):
+    """The manifest could not be made or signed."""
+
+    code = "signing_failed"
+
+
+class ManifestUnreadable(SigningFailed):
+    """A manifest that we just signed does not read back as intact."""
+
+    code = "manifest_unreadable"
+
+
+class AuditError(ChopmarkError):
+    """Something about the log."""
+
+    code = "audit_error"
+
+
+class LogUnavailable(AuditError):
+    """The log cannot take a record now, so nothing may be generated."""
+
+    code = "log_unavailable"
+    status = 503
+
+
+class LogCorrupt(AuditError):
+    """The log's stored bytes do not agree with each other; nothing more is appended."""
+
+    code = "log_corrupt"
+
+
+class DuplicateRecord(AuditError):
+    """The same event id was booked before with another content."""
+
+    code = "duplicate_record"
+    status = 409
+
+
+class RecordNotFound(AuditError):
+    """No record of this id."""
+
+    code = "record_not_found"
+    status = 404
+
+
+class StageTimeout(ChopmarkError):
+    """A stage took longer than it may."""
+
+    code = "stage_timeout"
+    status = 504
+
+
+class Busy(ChopmarkError):
+    """The queue is full."""
+
+    code = "busy"
+    status = 503
+
+
+class Cancelled(ChopmarkError):
+    """The caller went away or cancelled."""
+
+    code = "cancelled"
+    status = 499
