@@ -1,0 +1,88 @@
+"""The default method: a keyed Fourier-lattice spread spectrum in luma.
+
+Read in this order: ``_layout`` (what the key decides), ``_code``, ``_frame`` (where the mark
+lives), ``_embed``, ``_sync`` and ``_search`` (where it went), ``_detect``, ``_statistic`` (what a
+reading is worth, and why). ``docs/watermark.md`` tells the same as one story.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chopmark.errors import InvalidRequest
+from chopmark.provenance.watermark._pixels import add_to_luma, luma_of, opened
+from chopmark.provenance.watermark._result import P_DETECT, MarkResult
+from chopmark.provenance.watermark.lattice._code import PAYLOAD_BITS, Bits
+from chopmark.provenance.watermark.lattice._detect import read
+from chopmark.provenance.watermark.lattice._embed import strike
+from chopmark.provenance.watermark.lattice._layout import layout_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PIL import Image
+
+    from chopmark.provenance.watermark._keys import MarkKey
+
+__all__ = ["Lattice"]
+
+_PAYLOAD_BYTES = PAYLOAD_BITS // 8
+
+
+class Lattice:
+    """The lattice method, as a :class:`~chopmark.provenance.watermark.Watermarker`."""
+
+    name = "lattice"
+
+    def embed(self, image: Image.Image, payload: bytes, key: MarkKey) -> Image.Image:
+        """Return a marked copy of ``image``; see :func:`~chopmark.provenance.embed_mark`."""
+        bits = _bits(payload)
+        source = opened(image)
+        luma = luma_of(source)
+        layout = layout_of(key.secret)
+        delta = strike(luma, layout, bits, 0)
+        return add_to_luma(source, delta)
+
+    def detect(
+        self,
+        image: Image.Image,
+        key: MarkKey,
+        *,
+        candidates: Sequence[bytes] | None = None,
+        original: Image.Image | None = None,
+    ) -> MarkResult:
+        """Look for a mark of ``key``; see :func:`~chopmark.provenance.detect_mark`."""
+        luma = luma_of(opened(image))
+        choices = None if candidates is None else [_bits(payload) for payload in candidates]
+        reading = read(luma, layout_of(key.secret), candidates=choices)
+        p_value = math.exp(reading.log_p)
+        detected = p_value <= P_DETECT
+        lock = reading.lock
+        return MarkResult(
+            detected=detected,
+            payload=np.packbits(reading.bits).tobytes() if detected else None,
+            p_value=p_value,
+            method=self.name,
+            details={
+                "z": round(reading.z, 3),
+                "log10_p": round(reading.log_p / math.log(10), 2),
+                "sync": round(lock.strength, 3),
+                "level": lock.level,
+                "orientation": lock.orientation,
+                "affine": [[round(float(cell), 5) for cell in row] for row in lock.affine],
+                "shift": [round(float(part), 2) for part in lock.shift],
+                "codebook_entry": lock.entry,
+            },
+        )
+
+
+def _bits(payload: bytes) -> Bits:
+    if len(payload) != _PAYLOAD_BYTES:
+        raise InvalidRequest(
+            f"lattice carries {_PAYLOAD_BYTES} bytes, not {len(payload)}",
+            hint="an output id has 8 bytes",
+        )
+    return np.unpackbits(np.frombuffer(payload, np.uint8))

@@ -1,0 +1,69 @@
+"""The error-correcting code: a tail-biting convolutional code of rate 1/8, decoded softly.
+
+64 payload bits become 512 code bits. Tail-biting (the encoder starts in the state in which it will
+end) spends no energy on flushing the register and leaves no constant bits in the mark that an
+attacker could average out. With 2^11 states the decoder fails on 2 % of words at the signal
+strength at which the detection bound accepts them (z = 12.3) and on none of 200 at z = 13; a code
+with 2^6 states and flushed tail, as in our first probe, needs z = 16.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CODE_BITS", "PAYLOAD_BITS", "decode", "encode"]
+
+PAYLOAD_BITS = 64
+_MEMORY = 11
+_STATES = 1 << _MEMORY
+# Found by a random search over taps (first and last always set), kept for good: these eight
+# numbers are part of the format.
+_TAPS = (0xE7D, 0x8A3, 0xB9F, 0xD4B, 0x92D, 0xFB1, 0xC57, 0xAE9)
+CODE_BITS = PAYLOAD_BITS * len(_TAPS)
+# How far the decoder runs around the circle before and after the bits that it keeps.
+_OVERLAP = 64
+
+Bits = NDArray[np.uint8]
+
+
+def encode(bits: Bits) -> NDArray[np.int8]:
+    """Return the code word of 64 bits as +1 (bit 0) and -1 (bit 1), shape (512,)."""
+    registers = np.zeros(PAYLOAD_BITS, np.int64)
+    for age in range(_MEMORY + 1):
+        registers |= np.roll(bits, age).astype(np.int64) << age
+    return _outputs()[registers].astype(np.int8).reshape(-1)
+
+
+def decode(soft: NDArray[np.float32]) -> Bits:
+    """Return the 64 bits whose code word correlates best with ``soft``, shape (512,).
+
+    A Viterbi decoder that runs from 64 bits before to 64 bits behind the circle's start, so that
+    its free ends lie far from the bits it keeps; near to maximum likelihood, not exactly.
+    """
+    gains = soft.reshape(PAYLOAD_BITS, -1) @ _outputs().T  # of register r at time t: [t, r]
+    gains = gains.reshape(PAYLOAD_BITS, 2, _STATES)
+    times = np.arange(-_OVERLAP, PAYLOAD_BITS + _OVERLAP) % PAYLOAD_BITS
+    metric = np.zeros(_STATES, np.float32)
+    upper = np.empty((len(times), _STATES), np.bool_)
+    for step, time in enumerate(times):
+        # Register r holds the old state r >> 1; its low 11 bits are the new state.
+        paths = np.repeat(metric, 2).reshape(2, _STATES) + gains[time]
+        np.greater(paths[1], paths[0], out=upper[step])
+        metric = paths.max(axis=0)
+    state = int(metric.argmax())
+    bits = np.empty(len(times), np.uint8)
+    for step in range(len(times) - 1, -1, -1):
+        bits[step] = state & 1
+        state = (state | (_STATES if upper[step, state] else 0)) >> 1
+    return bits[_OVERLAP : _OVERLAP + PAYLOAD_BITS]
+
+
+@cache
+def _outputs() -> NDArray[np.float32]:
+    """The eight outputs (+1, -1) of each of the 4096 registers."""
+    registers = np.arange(2 * _STATES)
+    parity = np.stack([np.bitwise_count(registers & taps) & 1 for taps in _TAPS], axis=1)
+    return (1 - 2.0 * parity).astype(np.float32)

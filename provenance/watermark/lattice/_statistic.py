@@ -1,0 +1,85 @@
+"""The test of the payload, and the bound on its p-value.
+
+**Claim.** Let a picture be made without the key (it may be anything; no distribution is assumed).
+Let the detector make at most ``TESTS`` payload tests, of n-bit payloads. Then for every t the
+probability, over the key, that the largest test statistic reaches t is at most
+
+    p(t) = TESTS * 2^n * exp(-t^2 / 2).
+
+**Proof.** One test has a geometry, a codebook entry c, and from the picture a real vector r of
+m dimensions: the payload coefficients, weighted. It asks for the code word w that makes
+z = sum_i r_i w_i s_i / |r| largest, where s = s(c) are the secret signs and w_i = +-1.
+
+1. Which tests are made, and every r, depend on the picture and the *synchronisation* part of the
+   key only; nothing of them is ever chosen by looking at the payload signs. (An early end of the
+   search, which does look, only removes tests.) So fix the picture and the synchronisation part:
+   there is now a fixed list of at most ``TESTS`` pairs (c, r).
+2. The payload signs are independent of those, uniform on {-1, +1} (here: output of SHAKE-256 under
+   another label; telling it from uniform would break SHAKE-256). For one pair and one word w, the
+   products w_i s_i are again independent and uniform, so z is a Rademacher sum with sum of squares
+   1, and Hoeffding's inequality (Hoeffding 1963, theorem 2) gives P(z >= t) <= exp(-t^2 / 2).
+3. The union over at most ``TESTS`` pairs and 2^n words gives the claim; averaging over what was
+   fixed keeps it.
+
+With N ``candidates`` only their words are tested, and N replaces 2^n. Nothing is estimated and
+nothing is approximated: the bound holds for flat, adversarial or synthetic pictures too. It is a
+statement about the key, so it needs a key that is random and unknown to the picture's maker.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chopmark.provenance.watermark.lattice._layout import PERIOD, Complex, Ints
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["TESTS", "log_p_value", "payload_vector", "score"]
+
+TESTS = 8
+"""The most payload tests that the detector makes for one picture and one key."""
+
+_RING = 61
+
+
+def log_p_value(z: float, *, words: float) -> float:
+    """Return the natural logarithm of the p-value, at most 0.
+
+    Args:
+        z: The largest statistic found.
+        words: How many payloads were possible: 2^64, or the number of candidates.
+    """
+    if z <= 0:
+        return 0.0
+    return min(0.0, math.log(TESTS) + math.log(words) - z * z / 2)
+
+
+def payload_vector(coefficients: Complex, vectors: Ints) -> NDArray[np.float32]:
+    """Return the weighted real vector r of a test, shape (2 P,).
+
+    Coefficients are divided by the usual size of their neighbours in radius, since content is
+    stronger at low frequencies, and limited to twice that size. Signs play no part.
+
+    Args:
+        coefficients: Payload coefficients of a fold, shape (P,).
+        vectors: Their lattice vectors, shape (P, 2).
+    """
+    radius = np.hypot(vectors[:, 0], vectors[:, 1]) / PERIOD
+    order = np.argsort(radius, kind="stable")
+    power = np.abs(coefficients[order]) ** 2
+    padded = np.pad(power, _RING // 2, mode="edge")
+    usual = np.empty_like(power)
+    usual[order] = np.sqrt(np.convolve(padded, np.ones(_RING) / _RING, "valid"))
+    scaled = coefficients / np.maximum(usual, 1e-9)
+    scaled /= np.maximum(1, np.abs(scaled) / 2)
+    return np.ascontiguousarray(np.stack([scaled.real, scaled.imag], axis=1), np.float32).ravel()
+
+
+def score(vector: NDArray[np.float32], values: NDArray[np.int8]) -> float:
+    """Return z = sum r_i v_i / |r| for the values v = +-1 that the dimensions should carry."""
+    size = float(np.linalg.norm(vector))
+    return float(vector @ values) / size if size > 0 else 0.0
