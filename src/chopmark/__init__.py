@@ -1,1 +1,40 @@
-"""Chopmark."""
+"""Chopmark makes generated pictures accountable: judged, watermarked, signed and booked.
+
+>>> from chopmark import GenerationRequest, Settings
+>>> GenerationRequest(prompt="a red apple", n=2, seed=7).prompt
+'a red apple'
+>>> Settings().model
+'embedded'
+
+``Pipeline.from_settings(Settings())`` then takes the request; see ``chopmark.pipeline``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chopmark.pipeline import Pipeline
+    from chopmark.released import Refused, Released
+    from chopmark.requests import EditRequest, GenerationRequest
+    from chopmark.settings import Settings
+
+__version__ = "0.1.0"
+__all__ = ["EditRequest", "GenerationRequest", "Pipeline", "Refused", "Released", "Settings"]
+
+_HOMES = {
+    "EditRequest": "chopmark.requests",
+    "GenerationRequest": "chopmark.requests",
+    "Pipeline": "chopmark.pipeline",
+    "Refused": "chopmark.released",
+    "Released": "chopmark.released",
+    "Settings": "chopmark.settings",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Names are resolved when used: `import chopmark.provenance` must not pay for the pipeline.
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'chopmark' has no attribute {name!r}")

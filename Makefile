@@ -1,0 +1,28 @@
+# Two commands do everything: `make demo` and `make test`. `make env` alone makes .venv.
+.PHONY: demo test env lint clean
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+# pip's own files say what was installed; this stamp says from which lists.
+STAMP := .venv/.chopmark
+
+demo: env
+	@$(BIN)/python scripts/demo.py
+
+test: env
+	@$(BIN)/python -m pytest
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt scripts/env.sh
+	@PYTHON=$(PYTHON) sh scripts/env.sh
+	@touch $(STAMP)
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf .venv demo

@@ -1,0 +1,5 @@
+"""``python -m chopmark``."""
+
+from chopmark.cli import main
+
+main()

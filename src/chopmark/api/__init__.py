@@ -1,0 +1,45 @@
+"""The HTTP face: OpenAI-shaped routes under ``/v1``, our own under ``/api/v1``, health.
+
+>>> from chopmark import Pipeline, Settings
+>>> from chopmark.api import create_app
+>>> app = create_app(Pipeline.from_settings(Settings()))  # doctest: +SKIP
+
+Every route that makes or judges something goes through ``Pipeline``; this package only translates.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from chopmark import __version__
+from chopmark.api import health, native, openai
+from chopmark.api.limits import BodyLimit
+from chopmark.api.problems import install_handlers
+
+if TYPE_CHECKING:
+    from chopmark.pipeline import Pipeline
+
+__all__ = ["create_app"]
+
+# Base64 makes a third more of a picture; the rest is room for the other fields.
+_BODY_OVERHEAD = 1.4
+
+
+def create_app(pipeline: Pipeline) -> FastAPI:
+    """Return the ASGI application over one pipeline."""
+    app = FastAPI(
+        title="Chopmark",
+        version=__version__,
+        summary="Generated pictures that can be accounted for.",
+        docs_url=None,  # its page loads scripts from another host
+        redoc_url=None,
+    )
+    app.state.pipeline = pipeline
+    app.add_middleware(BodyLimit, max_bytes=int(pipeline.settings.max_image_bytes * _BODY_OVERHEAD))
+    install_handlers(app)
+    app.include_router(openai.router)
+    app.include_router(native.router)
+    app.include_router(health.router)
+    return app

@@ -1,0 +1,48 @@
+"""``/healthz``: the process lives. ``/readyz``: it could do its work now."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+
+from chopmark.api.openai import Through
+from chopmark.errors import ChopmarkError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chopmark.rooms import Rooms
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """Answer as long as the process answers at all."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses={503: {"description": "A part is not ready"}})
+async def readyz(pipeline: Through) -> Response:
+    """Say whether the model is loaded, the signer able and the log writable."""
+    rooms: Rooms = pipeline.rooms
+    checks: dict[str, Callable[[], object]] = {
+        "model": lambda: rooms.generator.info,
+        "guards": lambda: (rooms.prompt_guard, rooms.image_guard, rooms.policy),
+        "signer": lambda: rooms.credential.check(),  # noqa: PLW0108  opened inside the try
+        "log": lambda: rooms.log.writable(),  # noqa: PLW0108  opened inside the try
+    }
+    said: dict[str, str] = {}
+    for name, check in checks.items():
+        try:
+            await asyncio.to_thread(check)
+            said[name] = "ok"
+        except ChopmarkError as error:
+            said[name] = f"{error.code}: {error.message}"
+    ready = all(value == "ok" for value in said.values())
+    return JSONResponse({"ready": ready, "checks": said}, status_code=200 if ready else 503)

@@ -1,0 +1,47 @@
+"""A body larger than the limit is refused while it arrives, not after it filled the memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chopmark.api.problems import problem_response
+from chopmark.errors import ImageTooLarge
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["BodyLimit"]
+
+
+class BodyLimit:
+    """ASGI middleware that counts the bytes of each request body."""
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 413."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        error = ImageTooLarge(
+            f"the request body is over {self.max_bytes} bytes",
+            hint="send a smaller picture, or raise CHOPMARK_MAX_IMAGE_BYTES",
+        )
+        declared = dict(scope["headers"]).get(b"content-length", b"")
+        if declared.isdigit() and int(declared) > self.max_bytes:
+            await problem_response(error)(scope, receive, send)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self.max_bytes:
+                raise error
+            return message
+
+        # The application's own handler turns the error into the answer.
+        await self.app(scope, counted, send)

@@ -1,0 +1,76 @@
+"""The command line: ``chopmark --help``.
+
+Results go to stdout (text for people, ``--json`` for machines), progress to stderr. Exit codes:
+0 done, 1 error, 2 usage, 3 refused by policy, 4 verification says not authentic.
+
+Everything heavy is imported inside the commands, so that ``chopmark --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from chopmark.cli import audit, create, judge, look, mark, server
+from chopmark.cli._say import EXIT_REFUSED, fail, refuse
+from chopmark.errors import ChopmarkError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="chopmark",
+    help="Generated pictures that can be accounted for: judged, marked, signed and booked.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("generate")(create.generate)
+app.command("edit")(create.edit)
+app.command("verify")(look.verify)
+app.command("moderate")(judge.moderate)
+app.command("serve")(server.serve)
+app.command("doctor")(server.doctor)
+app.add_typer(mark.app, name="mark")
+app.add_typer(audit.app, name="audit")
+app.add_typer(judge.policy_app, name="policy")
+app.add_typer(server.models_app, name="models")
+app.add_typer(server.keys_app, name="keys")
+
+
+def _version(show: bool) -> None:
+    if show:
+        from chopmark import __version__
+
+        typer.echo(f"chopmark {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+def main() -> None:
+    """Run the command line; turns every error of ours into words and an exit code."""
+    as_json = "--json" in sys.argv
+    try:
+        app()
+    except ChopmarkError as error:
+        from chopmark.released import Refused
+
+        if isinstance(error, Refused):
+            refuse(error, as_json=as_json)
+            sys.exit(EXIT_REFUSED)
+        fail(error, as_json=as_json)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("\nstopped", err=True)
+        sys.exit(130)

@@ -1,0 +1,191 @@
+"""``chopmark generate`` and ``chopmark edit``."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from chopmark.cli._say import emit, progress_bar
+from chopmark.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from chopmark.pipeline import Pipeline
+    from chopmark.released import Released
+    from chopmark.types import ImageFormat, Progress
+
+__all__ = ["edit", "generate"]
+
+Format = Literal["png", "jpeg", "webp", "avif"]
+_SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".avif": "avif"}
+
+Prompt = Annotated[str, typer.Argument(help="What the picture shows.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", help="File (several pictures: a number is put before the dot)."),
+]
+Count = Annotated[int, typer.Option("-n", help="How many variations.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Same seed, same picture.")]
+Size = Annotated[str | None, typer.Option("--size", help="WIDTHxHEIGHT in pixels.")]
+Steps = Annotated[int | None, typer.Option("--steps", help="Denoising steps.")]
+Fmt = Annotated[Format | None, typer.Option("--format", help="File format.")]
+Model = Annotated[
+    str | None, typer.Option("--model", help="`embedded`, a diffusers folder, or hf:org/name.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+
+
+def generate(
+    prompt: Prompt,
+    output: Out = None,
+    n: Count = 1,
+    seed: Seed = None,
+    size: Size = None,
+    steps: Steps = None,
+    fmt: Fmt = None,
+    model: Model = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make pictures from a prompt: judged, watermarked, signed and booked."""
+    from chopmark import GenerationRequest
+
+    request = GenerationRequest(
+        prompt=prompt,
+        n=n,
+        seed=seed,
+        size=_size(size),
+        steps=steps,
+        format=_format(fmt, output),
+    )
+    _run(lambda p, told: p.generate(request, progress=told), model, output, as_json, quiet)
+
+
+def edit(
+    image: Annotated[Path, typer.Argument(help="The picture to change.")],
+    prompt: Prompt,
+    mask: Annotated[Path | None, typer.Option("--mask", help="White is repainted.")] = None,
+    strength: Annotated[float | None, typer.Option(help="0 changes nothing, 1 everything.")] = None,
+    output: Out = None,
+    n: Count = 1,
+    seed: Seed = None,
+    size: Size = None,
+    steps: Steps = None,
+    fmt: Fmt = None,
+    model: Model = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Change a picture by a prompt; its history goes into the new manifest."""
+    from chopmark import EditRequest
+
+    request = EditRequest(
+        prompt=prompt,
+        image=read(image),
+        mask=read(mask) if mask else None,
+        strength=strength,
+        n=n,
+        seed=seed,
+        size=_size(size),
+        steps=steps,
+        format=_format(fmt, output),
+    )
+    _run(lambda p, told: p.edit(request, progress=told), model, output, as_json, quiet)
+
+
+def read(path: Path) -> bytes:
+    """Return a file's bytes.
+
+    Raises:
+        InvalidRequest: It cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidRequest(f"{path}: {error.strerror or error}") from error
+
+
+def _run(
+    make: Callable[[Pipeline, Progress | None], Awaitable[Released]],
+    model: str | None,
+    output: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    from chopmark import Pipeline
+    from chopmark.settings import load_settings
+
+    _check_writable(output)
+    with (
+        progress_bar(quiet=quiet or as_json) as told,
+        Pipeline.from_settings(load_settings(model=model), progress=told) as pipeline,
+    ):
+
+        async def go() -> Released:
+            return await make(pipeline, told)
+
+        released = asyncio.run(go())
+        files = _save(released, output)
+    if as_json:
+        emit({**released.to_dict(), "files": [str(file) for file in files]})
+        return
+    for file, picture in zip(files, released.outputs, strict=True):
+        typer.echo(f"{file}  {picture.width}x{picture.height}  id {picture.output_id}")
+    for item in released.withheld:
+        typer.echo(f"picture {item.index} withheld: {', '.join(item.verdict.categories)}", err=True)
+    typer.echo(f"record {released.record_id}  log entry {released.receipt.record.index}")
+    typer.echo("time   " + "  ".join(f"{k} {v:.0f} ms" for k, v in released.timings_ms.items()))
+    typer.echo(f"check  chopmark verify {files[0]}")
+
+
+def _save(released: Released, output: Path | None) -> list[Path]:
+    files = []
+    for picture in released.outputs:
+        suffix = ".jpg" if picture.format == "jpeg" else f".{picture.format}"
+        path = output or Path(f"chopmark-{picture.output_id}{suffix}")
+        if output is not None and len(released.outputs) + len(released.withheld) > 1:
+            path = output.with_name(f"{output.stem}-{picture.index}{output.suffix}")
+        try:
+            picture.save(path)
+        except OSError as error:
+            raise InvalidRequest(
+                f"{path} cannot be written: {error.strerror}",
+                hint=f"the picture was made and booked as {picture.output_id}",
+            ) from error
+        files.append(path)
+    return files
+
+
+def _check_writable(output: Path | None) -> None:
+    # Before any work: a picture that was made and booked and cannot be saved is lost.
+    folder = output.parent if output else Path()
+    if not folder.is_dir():
+        raise InvalidRequest(f"{folder} is no folder", hint="make it first, or change -o")
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise InvalidRequest(f"--size {text!r} is not WIDTHxHEIGHT", hint="for example 512x512")
+    return int(width), int(height)
+
+
+def _format(given: Format | None, output: Path | None) -> ImageFormat | None:
+    """The file name's suffix decides when no format is given; the two must not disagree."""
+    if output is None:
+        return given
+    suffix = cast("ImageFormat | None", _SUFFIXES.get(output.suffix.lower()))
+    if suffix is None and given is None:
+        raise InvalidRequest(
+            f"{output.name}: no picture format of ours", hint="end it in .png, .jpg, .webp or .avif"
+        )
+    if given and suffix and given != suffix:
+        raise InvalidRequest(f"--format {given} and {output.name} do not agree")
+    return given or suffix

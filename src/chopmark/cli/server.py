@@ -1,0 +1,126 @@
+"""``chopmark serve``, ``doctor``, ``models`` and ``keys``."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from typing import Annotated
+
+import typer
+
+from chopmark.cli._say import emit, progress_bar
+from chopmark.errors import ConfigurationError
+
+__all__ = ["doctor", "keys_app", "models_app", "serve"]
+
+models_app = typer.Typer(help="Generators that can be used here.", no_args_is_help=True)
+keys_app = typer.Typer(help="Signing and watermark keys.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address; loopback only.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
+) -> None:
+    """Serve the HTTP API (OpenAI-shaped routes, verify, health)."""
+    import uvicorn
+
+    from chopmark import Pipeline
+    from chopmark.api import create_app
+    from chopmark.settings import load_settings
+
+    settings = load_settings(host=host, port=port)
+    if settings.host != "localhost" and not _is_loopback(settings.host):
+        raise ConfigurationError(
+            f"will not serve on {settings.host}: there are no API keys yet, so anybody who reaches"
+            " the address could generate",
+            hint="bind to 127.0.0.1 and put a reverse proxy that authenticates in front",
+        )
+    with (
+        progress_bar(quiet=not sys.stderr.isatty()) as told,
+        Pipeline.from_settings(settings, progress=told) as pipeline,
+    ):
+        if told is not None:
+            told(0, 0, "opening model, log and keys")
+        pipeline.rooms.open_all()
+        lost = pipeline.rooms.log.reconcile(older_than_s=0)
+        if lost:
+            typer.echo(f"closed {len(lost)} requests that an earlier run left open", err=True)
+        uvicorn.run(
+            create_app(pipeline),
+            host=settings.host,
+            port=settings.port,
+            log_level="info",
+            server_header=False,
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def doctor(as_json: Json = False) -> None:
+    """Open every part, strike and read a mark, sign and verify, and say what does not work."""
+    from chopmark.doctor import examine
+    from chopmark.settings import load_settings
+
+    settings = load_settings()
+    with progress_bar(quiet=as_json) as told:
+        findings = examine(settings, progress=told)
+    if as_json:
+        emit({"ok": all(f.ok for f in findings), "findings": [f.to_dict() for f in findings]})
+    else:
+        for finding in findings:
+            typer.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.part:<12} {finding.detail}")
+            if finding.hint:
+                typer.echo(f"     hint: {finding.hint}")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+@models_app.command("info")
+def models_info(
+    model: Annotated[str, typer.Argument(help="Model id.")] = "embedded", as_json: Json = False
+) -> None:
+    """Load a generator and say what it can do."""
+    from chopmark.generation import load_generator
+    from chopmark.settings import load_settings
+
+    settings = load_settings(model=model)
+    with progress_bar(quiet=as_json) as told:
+        info = load_generator(settings.model, home=settings.open_home(), progress=told).info
+    said = {
+        "id": info.id,
+        "version": info.version,
+        "digest": info.digest,
+        "licence": info.licence,
+        "native_size": list(info.native_size),
+        "default_size": list(info.default_size),
+        "max_size": list(info.max_size),
+        "default_steps": info.default_steps,
+        "quantization": info.quantization,
+        "supports": sorted(info.supports),
+    }
+    if as_json:
+        emit(said)
+        return
+    for name, value in said.items():
+        typer.echo(f"{name:<14} {value}")
+
+
+@keys_app.command("init")
+def keys_init() -> None:
+    """Make the development signing credential, the watermark key and the log key."""
+    from chopmark.rooms import Rooms
+    from chopmark.settings import load_settings
+
+    rooms = Rooms(load_settings())
+    try:
+        typer.echo(f"signing    {rooms.credential.describe()}")
+        typer.echo(f"watermark  key {rooms.mark_keys.active.key_id}")
+        typer.echo(f"log        {rooms.log.public_key}")
+    finally:
+        rooms.close()

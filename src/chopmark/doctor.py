@@ -1,0 +1,126 @@
+"""Does this installation work? Each part is opened and really used.
+
+>>> from chopmark.doctor import examine
+>>> from chopmark import Settings
+>>> findings = examine(Settings())  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from chopmark.errors import ChopmarkError
+from chopmark.rooms import Rooms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chopmark.settings import Settings
+    from chopmark.types import JsonValue, Progress
+
+__all__ = ["Finding", "examine"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What was found of one part."""
+
+    part: str
+    ok: bool
+    detail: str
+    hint: str = ""
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return the finding for machines."""
+        return asdict(self)
+
+
+def examine(settings: Settings, *, progress: Progress | None = None) -> list[Finding]:
+    """Open each part and use it once; a part that fails is a finding, never an exception."""
+    findings: list[Finding] = []
+    rooms = Rooms(settings, progress=progress)
+    checks: tuple[tuple[str, Callable[[Rooms], str]], ...] = (
+        ("policy", _policy),
+        ("prompt guard", _prompt_guard),
+        ("image guard", _image_guard),
+        ("log", _log),
+        ("watermark", _watermark),
+        ("signing", _signing),
+        ("generator", _generator),
+    )
+    try:
+        for done, (part, check) in enumerate(checks):
+            if progress is not None:
+                progress(done, len(checks), part)
+            try:
+                findings.append(Finding(part=part, ok=True, detail=check(rooms)))
+            except ChopmarkError as error:
+                findings.append(
+                    Finding(part=part, ok=False, detail=f"{error.code}: {error}", hint=error.hint)
+                )
+            except Exception as error:  # noqa: BLE001  a doctor reports whatever he finds
+                findings.append(
+                    Finding(part=part, ok=False, detail=f"{type(error).__name__}: {error}")
+                )
+    finally:
+        rooms.close()
+    return findings
+
+
+def _policy(rooms: Rooms) -> str:
+    return f"{rooms.policy.name} {rooms.policy.version}, digest {rooms.policy.digest[:12]}"
+
+
+def _prompt_guard(rooms: Rooms) -> str:
+    verdict = rooms.prompt_guard.judge("a red apple on a table", rooms.policy)
+    if verdict.action != "allow":
+        raise ChopmarkError(f"a harmless prompt was judged {verdict.action}")
+    return f"{', '.join(verdict.models)}; not evaluated: {', '.join(verdict.not_evaluated) or '-'}"
+
+
+def _image_guard(rooms: Rooms) -> str:
+    from chopmark.safety import draw_test_card
+
+    verdict = rooms.image_guard.judge(draw_test_card(), rooms.policy)
+    if verdict.action != "block":
+        raise ChopmarkError(f"the built-in test card was judged {verdict.action}, not block")
+    return f"{', '.join(verdict.models)}; not evaluated: {', '.join(verdict.not_evaluated) or '-'}"
+
+
+def _log(rooms: Rooms) -> str:
+    rooms.log.writable()
+    return f"{rooms.log.size} entries, root {rooms.log.root()[:16]}"
+
+
+def _watermark(rooms: Rooms) -> str:
+    from chopmark.provenance import detect_mark, embed_mark
+
+    method, key = rooms.settings.mark_method, rooms.mark_keys.active
+    payload = bytes.fromhex("0123456789abcdef")
+    marked = embed_mark(_picture(), payload, key=key, method=method)
+    found = detect_mark(marked, keys=[key], methods=[method])
+    if found.payload != payload:
+        raise ChopmarkError("a mark that was just struck is not found")
+    return f"{method}, key {key.key_id}, p = {found.p_value:.1e}"
+
+
+def _signing(rooms: Rooms) -> str:
+    return rooms.credential.describe()
+
+
+def _generator(rooms: Rooms) -> str:
+    info = rooms.generator.info
+    return f"{info.id}@{info.version}, {info.quantization}, native {info.native_size}"
+
+
+def _picture() -> object:
+    """Return a 512 px picture with edges, a gradient and flat parts."""
+    import numpy as np
+    from PIL import Image
+
+    y, x = np.mgrid[0:512, 0:512]
+    disc = ((x - 256) ** 2 + (y - 256) ** 2 < 150**2) * 90
+    return Image.fromarray(
+        np.stack([x // 4 + 60 + disc // 3, y // 4 + 60, 150 - disc], axis=-1).astype(np.uint8)
+    )

@@ -1,0 +1,173 @@
+"""What comes out of the pipeline: a ``Released`` value, or a ``Refused`` error. Nothing else.
+
+``Released`` proves itself: it can only be built with a receipt which shows that the log holds a
+``request.completed`` record naming exactly these outputs. Faces (CLI, HTTP, web) serialise nothing
+but ``Released``, so no face can let a picture out that was not booked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from chopmark.errors import AuditError, ChopmarkError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from chopmark.audit import Receipt
+    from chopmark.safety import Verdict
+    from chopmark.types import ImageFormat, JsonValue
+
+__all__ = ["Output", "Refused", "Released", "Withheld"]
+
+MIME: Mapping[ImageFormat, str] = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "avif": "image/avif",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One picture that may leave: judged, marked and signed.
+
+    Attributes:
+        index: 1..n, its place in the request.
+        output_id: 16 hex digits; the watermark carries them.
+        data: The file's bytes.
+        width: Pixels.
+        height: Pixels.
+        seed: The seed that made it.
+        manifest_id: Label of the C2PA manifest inside ``data``.
+        verdict: What the picture guards said.
+    """
+
+    index: int
+    output_id: str
+    data: bytes = field(repr=False)
+    format: ImageFormat
+    width: int
+    height: int
+    seed: int
+    manifest_id: str
+    verdict: Verdict
+
+    @property
+    def mime(self) -> str:
+        """Media type of ``data``."""
+        return MIME[self.format]
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of ``data``, hex."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write the file."""
+        path.write_bytes(self.data)
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return everything but the bytes, for machines."""
+        return {
+            "index": self.index,
+            "output_id": self.output_id,
+            "format": self.format,
+            "width": self.width,
+            "height": self.height,
+            "seed": self.seed,
+            "sha256": self.sha256,
+            "manifest_id": self.manifest_id,
+            "verdict": self.verdict.to_dict(),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withheld:
+    """One picture that was made and may not leave."""
+
+    index: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """The pictures of one request, with the proof that they were booked.
+
+    Attributes:
+        record_id: 16 hex digits; what ``chopmark audit show`` takes.
+        outputs: The pictures that leave, at least one.
+        withheld: Pictures of the same request that were blocked.
+        prompt_verdict: What the prompt guard said.
+        receipt: Inclusion proof and checkpoint of the ``request.completed`` record.
+        timings_ms: Milliseconds a stage, in the order of the stages.
+        model: ``id@version`` of the generator.
+    """
+
+    record_id: str
+    outputs: tuple[Output, ...]
+    withheld: tuple[Withheld, ...]
+    prompt_verdict: Verdict
+    receipt: Receipt
+    timings_ms: Mapping[str, float]
+    model: str
+
+    def __post_init__(self) -> None:
+        """Check the proof.
+
+        Raises:
+            AuditError: The receipt does not prove that these outputs were booked as completed.
+        """
+        self.receipt.check()
+        leaf = self.receipt.record
+        outputs = leaf.public.get("outputs")
+        booked = [o.get("output_id") for o in outputs] if isinstance(outputs, list) else []  # type: ignore[union-attr]
+        if (
+            leaf.kind != "request.completed"
+            or leaf.record_id != self.record_id
+            or booked != [output.output_id for output in self.outputs]
+            or not self.outputs
+        ):
+            raise AuditError(f"the receipt does not cover the outputs of record {self.record_id}")
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return everything but the pictures' bytes, for machines."""
+        return {
+            "record_id": self.record_id,
+            "model": self.model,
+            "outputs": [output.to_dict() for output in self.outputs],
+            "withheld": [
+                {"index": item.index, "verdict": item.verdict.to_dict()} for item in self.withheld
+            ],
+            "prompt_verdict": self.prompt_verdict.to_dict(),
+            "receipt": self.receipt.to_dict(),
+            "timings_ms": dict(self.timings_ms),
+        }
+
+
+class Refused(ChopmarkError):
+    """The policy said no. The record is booked; no picture leaves.
+
+    Attributes:
+        record_id: The decision id that an appeal names.
+        stage: ``input`` (prompt or input picture) or ``output`` (every generated picture).
+        verdict: The verdict that decided it.
+    """
+
+    code = "moderation_blocked"
+    status = 400
+
+    def __init__(
+        self, *, record_id: str, stage: Literal["input", "output"], verdict: Verdict
+    ) -> None:
+        what = "the prompt or input picture" if stage == "input" else "the generated picture"
+        super().__init__(
+            f"{what} was refused by the policy: {', '.join(verdict.categories) or verdict.action}",
+            hint=f"decision {record_id}; rephrase the prompt, or appeal and name this decision",
+        )
+        self.record_id = record_id
+        self.stage = stage
+        self.verdict = verdict

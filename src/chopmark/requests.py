@@ -1,0 +1,123 @@
+"""What a caller asks for. Frozen values, checked before anything else happens.
+
+>>> GenerationRequest(prompt="a red apple", n=4, seed=7).n
+4
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chopmark.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from chopmark.generation import ModelInfo
+    from chopmark.settings import Settings
+    from chopmark.types import ImageFormat
+
+__all__ = ["EditRequest", "GenerationRequest"]
+
+MAX_SEED = 2**32 - 1
+MIN_SIDE = 64
+MAX_STEPS = 100
+MAX_GUIDANCE = 50.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRequest:
+    """A picture (or ``n`` variations of it) from a prompt.
+
+    Attributes:
+        prompt: What the picture shows; 1 to ``Settings.max_prompt_chars`` characters.
+        negative_prompt: What it must not show. Judged together with the prompt.
+        n: How many pictures, 1 to ``Settings.max_outputs``; picture i has seed ``seed + i``.
+        seed: 0 to 2**32 - 1; ``None`` draws one, which the record keeps.
+        size: (width, height) in pixels; ``None`` is the model's default.
+        steps: Denoising steps; ``None`` is the model's default.
+        guidance: Classifier-free guidance scale; ``None`` is the model's default.
+        format: File format of the outputs; ``None`` is ``Settings.output_format``.
+        quality: 1 to 100 for lossy formats; ``None`` is the encoder's default of ours.
+        tenant: Whose policy and log namespace apply.
+        subject: Opaque reference to the person; what they wrote can be erased by it.
+        client: Address or other connection detail; kept encrypted and erasable.
+    """
+
+    prompt: str
+    negative_prompt: str = ""
+    n: int = 1
+    seed: int | None = None
+    size: tuple[int, int] | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    format: ImageFormat | None = None
+    quality: int | None = None
+    tenant: str = "default"
+    subject: str | None = None
+    client: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditRequest(GenerationRequest):
+    """A change to a picture.
+
+    Attributes:
+        image: The picture to change: the bytes of a PNG, JPEG, WebP or AVIF file.
+        mask: Bytes of a picture of the same proportions. White (or, in a picture with an alpha
+            channel, transparent) is repainted; the rest stays. ``None`` changes everything.
+        strength: 0 (nothing changes) to 1 (only the prompt counts); ``None`` is the default.
+    """
+
+    image: bytes
+    mask: bytes | None = None
+    strength: float | None = None
+
+
+def check_request(request: GenerationRequest, settings: Settings, model: ModelInfo) -> None:
+    """Refuse what no stage could use.
+
+    Raises:
+        InvalidRequest: The first value that cannot be used, named, with its bounds.
+    """
+    _check_text("prompt", request.prompt, settings.max_prompt_chars)
+    _check_text("negative_prompt", request.negative_prompt, settings.max_prompt_chars)
+    if not request.prompt.strip():
+        raise InvalidRequest("the prompt is empty", hint="say what the picture should show")
+    _check_range("n", request.n, 1, settings.max_outputs)
+    _check_range("seed", request.seed, 0, MAX_SEED)
+    _check_range("steps", request.steps, 1, MAX_STEPS)
+    _check_range("guidance", request.guidance, 0.0, MAX_GUIDANCE)
+    _check_range("quality", request.quality, 1, 100)
+    for side, most, name in zip(
+        request.size or (), model.max_size, ("width", "height"), strict=False
+    ):
+        _check_range(name, side, MIN_SIDE, most)
+    if isinstance(request, EditRequest):
+        _check_range("strength", request.strength, 0.0, 1.0)
+        if "edit" not in model.supports:
+            raise InvalidRequest(
+                f"model {model.id} makes pictures and cannot edit them",
+                hint="choose another model with --model",
+            )
+        if request.mask is not None and "inpaint" not in model.supports:
+            raise InvalidRequest(f"model {model.id} edits whole pictures only, without a mask")
+
+
+def _check_text(name: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise InvalidRequest(
+            f"the {name} has {len(text)} characters, more than {most}",
+            hint="shorten it, or raise CHOPMARK_MAX_PROMPT_CHARS",
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest(
+            f"the {name} holds a lone surrogate, which is no character", hint="send valid Unicode"
+        ) from None
+
+
+def _check_range(name: str, value: float | None, least: float, most: float) -> None:
+    # `not (a <= x <= b)` also refuses NaN, which compares false with everything.
+    if value is not None and not least <= value <= most:
+        raise InvalidRequest(f"{name} is {value}, not in {least}..{most}")

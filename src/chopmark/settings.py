@@ -1,0 +1,130 @@
+"""Settings: one table, read from ``CHOPMARK_*`` environment variables.
+
+>>> Settings(home="/tmp/chopmark-example", mark_method="lattice").model
+'embedded'
+
+Every setting is documented in ``docs/settings.md``; a test fails when one is missing there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from chopmark.errors import ConfigurationError
+
+__all__ = ["Settings", "load_settings"]
+
+
+class Settings(BaseSettings):
+    """How one installation of Chopmark behaves. Immutable; unknown names are refused."""
+
+    model_config = SettingsConfigDict(env_prefix="CHOPMARK_", frozen=True, extra="forbid")
+
+    home: Path = Field(
+        default=Path("~/.local/share/chopmark"),
+        description="Folder of all state: log, keys, manifests, unpacked model. Mode 0700.",
+    )
+    model: str = Field(
+        default="embedded",
+        description="Generator: `embedded`, a folder with a diffusers pipeline, or `hf:org/name`.",
+    )
+    quantization: Literal["auto", "none", "int8"] = Field(
+        default="auto", description="How the generator's weights are held in memory."
+    )
+    policy: str = Field(
+        default="default", description="Safety policy: `default`, `strict` or a YAML file."
+    )
+    on_review: Literal["release", "refuse"] = Field(
+        default="release",
+        description="What a `review` verdict does to a picture: released and booked as flagged, "
+        "or refused.",
+    )
+    hash_lists: Path | None = Field(
+        default=None, description="Folder with hash lists that outputs and inputs are matched with."
+    )
+    mark_method: Literal["lattice", "dwtDct", "dwtDctSvd", "rivaGan"] = Field(
+        default="lattice", description="Watermark method that is struck into every output."
+    )
+    signing_cert: Path | None = Field(
+        default=None,
+        description="PEM chain (leaf first) to sign manifests with. Unset: a development CA.",
+    )
+    signing_key: Path | None = Field(
+        default=None, description="PEM private key of the signing certificate."
+    )
+    manifest_prompt: bool = Field(
+        default=False,
+        description="Write the prompt into the manifest. Off: a prompt is personal data.",
+    )
+    log_origin: str = Field(
+        default="chopmark.local/log",
+        description="Name of the log in its checkpoints (C2SP tlog-checkpoint origin line).",
+    )
+    output_format: Literal["png", "jpeg", "webp", "avif"] = Field(
+        default="png", description="Format of the pictures when the caller does not say."
+    )
+    max_outputs: int = Field(default=10, ge=1, le=15, description="Most pictures in one request.")
+    max_prompt_chars: int = Field(
+        default=32_000, ge=1, description="Longest prompt, in characters."
+    )
+    max_image_bytes: int = Field(
+        default=32 * 2**20, ge=1024, description="Largest input picture, in bytes."
+    )
+    max_image_pixels: int = Field(
+        default=64_000_000, ge=4096, description="Largest input picture, in pixels after decoding."
+    )
+    guard_timeout_s: float = Field(
+        default=30.0, gt=0, description="Longest that judging one prompt or picture may take."
+    )
+    generate_timeout_s: float = Field(
+        default=600.0, gt=0, description="Longest that the generator may take for one request."
+    )
+    seal_timeout_s: float = Field(
+        default=60.0, gt=0, description="Longest that marking or signing one picture may take."
+    )
+    log_timeout_s: float = Field(
+        default=10.0, gt=0, description="Longest wait for the log to make a record durable."
+    )
+    max_queue: int = Field(
+        default=16, ge=0, description="Requests that may wait for the generator before 503."
+    )
+    host: str = Field(default="127.0.0.1", description="Address that `chopmark serve` binds to.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port of `chopmark serve`.")
+
+    def open_home(self) -> Path:
+        """Return the home folder, made with mode 0700 where it was missing.
+
+        Raises:
+            ConfigurationError: The folder cannot be made or written.
+        """
+        home = self.home.expanduser()
+        try:
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"the home folder {home} cannot be used: {error.strerror}",
+                hint="set CHOPMARK_HOME to a folder that you may write",
+            ) from error
+        return home
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Return settings from the environment with ``overrides`` (``None`` means: not given).
+
+    Raises:
+        ConfigurationError: A variable or override has a value that cannot be used.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(
+            f"setting {name}: {first['msg']} (got {first.get('input')!r})",
+            hint=f"see docs/settings.md; the variable is CHOPMARK_{name.upper()}",
+        ) from error

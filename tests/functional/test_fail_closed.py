@@ -1,0 +1,250 @@
+"""Each step of the one way through, broken in turn: no pixels, one coded error, a record."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import errno
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import chopmark.provenance
+from chopmark import EditRequest, GenerationRequest, Pipeline, Refused
+from chopmark.errors import AuditError, ChopmarkError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chopmark.audit import Event, Record
+
+HANG_S = 4.0
+
+
+def _exception() -> None:
+    raise RuntimeError("boom: an error that no one foresaw")
+
+
+def _disk_full() -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def _hang() -> None:
+    time.sleep(HANG_S)
+
+
+FAULTS = {"exception": _exception, "disk_full": _disk_full, "time_out": _hang}
+
+
+class Broken:
+    """The real part, except that one method first does something bad."""
+
+    def __init__(self, real: Any, method: str, fault: Callable[[], None], when: Any = None) -> None:
+        self.real, self.method, self.fault, self.when = real, method, fault, when
+
+    def __getattr__(self, name: str) -> Any:
+        if name != self.method:
+            return getattr(self.real, name)
+
+        def broken(*args: Any, **kwargs: Any) -> Any:
+            if self.when is None or self.when(*args, **kwargs):
+                self.fault()
+            return getattr(self.real, name)(*args, **kwargs)
+
+        return broken
+
+
+def _part(room: str, method: str, when: Any = None) -> Any:
+    def install(pipeline: Pipeline, _patch: pytest.MonkeyPatch, fault: Any) -> None:
+        real = getattr(pipeline.rooms, room)
+        pipeline.rooms.__dict__[room] = Broken(real, method, fault, when)
+
+    return install
+
+
+def _function(name: str) -> Any:
+    def install(_pipeline: Pipeline, patch: pytest.MonkeyPatch, fault: Any) -> None:
+        real = getattr(chopmark.provenance, name)
+
+        def broken(*args: Any, **kwargs: Any) -> Any:
+            fault()
+            return real(*args, **kwargs)
+
+        patch.setattr(chopmark.provenance, name, broken)
+
+    return install
+
+
+def _kind(kind: str) -> Any:
+    def when(event: Event) -> bool:
+        return event.kind == kind
+
+    return when
+
+
+def _stage(stage: str) -> Any:
+    def when(*_args: Any, **kwargs: Any) -> bool:
+        return bool(kwargs.get("stage") == stage)
+
+    return when
+
+
+# step -> (how it is broken, which setting bounds it, code of an exception in it)
+STEPS: dict[str, tuple[Any, str, str]] = {
+    "1 received": (
+        _part("log", "append", _kind("request.received")),
+        "log_timeout_s",
+        "log_unavailable",
+    ),
+    "2 prompt": (_part("prompt_guard", "judge"), "guard_timeout_s", "guard_failed"),
+    "2 input": (
+        _part("image_guard", "judge", _stage("input")),
+        "guard_timeout_s",
+        "guard_failed",
+    ),
+    "2 decided": (
+        _part("log", "append", _kind("request.decided")),
+        "log_timeout_s",
+        "log_unavailable",
+    ),
+    "3 generate": (_part("generator", "generate"), "generate_timeout_s", "generation_failed"),
+    "4 output": (
+        _part("image_guard", "judge", _stage("output")),
+        "guard_timeout_s",
+        "guard_failed",
+    ),
+    "5 mark": (_function("embed_mark"), "seal_timeout_s", "mark_error"),
+    "5 read back": (_function("detect_mark"), "seal_timeout_s", "mark_error"),
+    "6 metadata": (_function("write_xmp"), "seal_timeout_s", "signing_failed"),
+    "6 sign": (_function("sign"), "seal_timeout_s", "signing_failed"),
+    "6 store": (_part("store", "put"), "seal_timeout_s", "signing_failed"),
+    "7 completed": (
+        _part("log", "append", _kind("request.completed")),
+        "log_timeout_s",
+        "log_unavailable",
+    ),
+    "7 receipt": (_part("log", "receipt"), "log_timeout_s", "log_unavailable"),
+}
+
+
+def _records(pipeline: Pipeline, before: int) -> list[Record]:
+    log = pipeline.rooms.__dict__["log"]
+    return [log.get(index) for index in range(before, log.size)]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_broken_step_lets_nothing_out(
+    pipeline: Pipeline,
+    monkeypatch: pytest.MonkeyPatch,
+    make_picture: Any,
+    to_bytes: Any,
+    step: str,
+    fault: str,
+) -> None:
+    install, bound, code = STEPS[step]
+    before = pipeline.rooms.log.size
+    install(pipeline, monkeypatch, FAULTS[fault])
+    if fault == "time_out":
+        # Long enough for the healthy uses of the same bound on a busy machine.
+        pipeline.settings = pipeline.settings.model_copy(update={bound: 2.0})
+        code = "stage_timeout"
+    started = time.monotonic()
+
+    with pytest.raises(ChopmarkError) as caught:
+        await pipeline.edit(
+            EditRequest(
+                prompt="a red apple", seed=1, steps=2, image=to_bytes(make_picture()), strength=0.5
+            )
+        )
+
+    assert not isinstance(caught.value, Refused)
+    assert caught.value.code == code
+    assert caught.value.hint
+    assert "boom" not in caught.value.explain()  # the cause is the operator's, not the caller's
+    assert time.monotonic() - started < 60
+
+    kinds = [record.kind for record in _records(pipeline, before)]
+    if step == "1 received":
+        # The log could not take it: nothing was generated. (A hung append may still land, and is
+        # then closed by the reconciler like any other request without an end.)
+        assert "request.decided" not in kinds
+        return
+    assert kinds[0] == "request.received"
+    if step == "7 receipt":
+        assert kinds[-2:] == ["request.completed", "request.failed"]
+        return
+    if (step, fault) == ("7 completed", "time_out"):
+        # Both ends may be durable; what counts is that the caller got nothing and the log says so.
+        assert "request.failed" in kinds
+        return
+    assert kinds[-1] == "request.failed"
+    assert "request.completed" not in kinds
+    failed = _records(pipeline, before)[-1]
+    assert failed.public["code"] == code
+
+
+async def test_a_mark_that_cannot_be_read_back_is_a_failure(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing_struck(picture: Any, _payload: bytes, **_: Any) -> Any:
+        return picture
+
+    monkeypatch.setattr(chopmark.provenance, "embed_mark", nothing_struck)
+    with pytest.raises(ChopmarkError) as caught:
+        await pipeline.generate(GenerationRequest(prompt="a red apple", seed=1, steps=2))
+    assert caught.value.code == "mark_not_readable"
+
+
+async def test_a_dead_log_is_closed_by_the_reconciler(pipeline: Pipeline) -> None:
+    log = pipeline.rooms.log
+    before = log.size
+    pipeline.rooms.__dict__["log"] = Broken(
+        log, "append", _disk_full, lambda event: event.kind != "request.received"
+    )
+    with pytest.raises(ChopmarkError) as caught:
+        await pipeline.generate(GenerationRequest(prompt="a red apple", steps=2))
+    assert caught.value.code == "log_unavailable"
+    assert [record.kind for record in _records(pipeline, before)[-1:]] == ["request.received"]
+
+    pipeline.rooms.__dict__["log"] = log  # the disk has room again
+    closed = log.reconcile(older_than_s=0)
+    assert closed
+    last = _records(pipeline, before)[-1]
+    assert (last.kind, last.public["code"]) == ("request.failed", "lost")
+
+
+async def test_a_caller_who_goes_away_is_booked(pipeline: Pipeline) -> None:
+    before = pipeline.rooms.log.size
+    task = asyncio.create_task(
+        pipeline.generate(GenerationRequest(prompt="a red apple", n=4, steps=50))
+    )
+    while pipeline.rooms.log.size < before + 2:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    last = _records(pipeline, before)[-1]
+    assert (last.kind, last.public["code"]) == ("request.failed", "cancelled")
+
+
+async def test_released_cannot_be_made_without_the_proof(pipeline: Pipeline) -> None:
+    released = await pipeline.generate(GenerationRequest(prompt="a red apple", seed=3, steps=2))
+    other = await pipeline.generate(GenerationRequest(prompt="a red apple", seed=4, steps=2))
+    with pytest.raises(AuditError):
+        dataclasses.replace(released, outputs=other.outputs)
+    with pytest.raises(AuditError):
+        dataclasses.replace(released, receipt=other.receipt)
+
+
+async def test_a_full_queue_refuses_before_anything_is_booked(pipeline: Pipeline) -> None:
+    pipeline.settings = pipeline.settings.model_copy(update={"max_queue": 0})
+    before = pipeline.rooms.log.size
+    first = asyncio.create_task(pipeline.generate(GenerationRequest(prompt="a red apple", steps=2)))
+    await asyncio.sleep(0)
+    with pytest.raises(ChopmarkError) as caught:
+        await pipeline.generate(GenerationRequest(prompt="a red apple", steps=2))
+    assert caught.value.code == "busy"
+    await first
+    assert {r.record_id for r in _records(pipeline, before)} == {(await first).record_id}
