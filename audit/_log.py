@@ -1,0 +1,483 @@
+"""The log as its users see it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from concurrent.futures import CancelledError, Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from chopmark.audit._events import TERMINAL, Event, EventKind, Record, parse_leaf
+from chopmark.audit._merkle import Frontier, inclusion_proof, leaf_hash, root_at
+from chopmark.audit._note import Checkpoint, Signer, open_checkpoint
+from chopmark.audit._paths import Paths, replace_file
+from chopmark.audit._receipt import Receipt
+from chopmark.audit._schema import APPEND_ONLY, LOG_SCHEMA, State, load_state, save_state
+from chopmark.audit._sequencer import Ledger, Sequencer, now, record_of_leaf
+from chopmark.audit._sqlite import SqliteDatabase, private_folder
+from chopmark.audit._tiles import node_reader
+from chopmark.audit._vault import SCHEMA as VAULT_SCHEMA
+from chopmark.audit._vault import KeyGone, Vault, secret_file
+from chopmark.errors import (
+    ConfigurationError,
+    DuplicateRecord,
+    InvalidRequest,
+    LogCorrupt,
+    LogUnavailable,
+    RecordNotFound,
+)
+from chopmark.ids import record_of
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from chopmark.audit._database import Transaction
+    from chopmark.types import JsonValue
+
+__all__ = ["AuditLog"]
+
+_WAIT_S: Final = 30.0
+_CAPACITY: Final = 4096
+_FREE_BYTES: Final = 32 * 1024 * 1024
+_TYPES: Final = {"integer": "INTEGER", "blob": "BLOB"}
+
+
+def load_signer(path: Path, origin: str) -> Signer:
+    """Return the signer of checkpoints; its key is made on first use.
+
+    Raises:
+        LogUnavailable: The key can be neither read nor made.
+        ConfigurationError: The file holds something else than an Ed25519 key.
+    """
+    fresh = Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    pem = secret_file(path, fresh)
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigurationError(f"{path} does not hold an Ed25519 private key")
+    return Signer(origin, key)
+
+
+class AuditLog:
+    """An append-only, tamper-evident log. Open it with :meth:`open`; use it from any thread."""
+
+    def __init__(
+        self, *, paths: Paths, database: SqliteDatabase, vault: Vault, signer: Signer
+    ) -> None:
+        self._paths = paths
+        self._database = database
+        self._vault = vault
+        self._signer = signer
+        self._pid = os.getpid()
+        self._signing = threading.Lock()
+        self._ledger = Ledger(database, vault, signer.key.name)
+        self._sequencer = Sequencer(self._ledger, capacity=_CAPACITY)
+
+    @classmethod
+    def open(
+        cls,
+        home: Path,
+        *,
+        origin: str = "chopmark.local/log",
+        create: bool = True,
+    ) -> AuditLog:
+        """Open the log under ``home``, or make it.
+
+        Args:
+            home: Chopmark's state folder; the log lives in ``home/audit``.
+            origin: Name of the log, in every checkpoint; must not change once it is made.
+            create: Whether to make a log where there is none.
+
+        Raises:
+            LogUnavailable: It cannot be opened or made.
+            LogCorrupt: Its own last checkpoint contradicts it: it was rewritten, cut, or restored
+                from a backup. Nothing is appended to such a log.
+            ConfigurationError: The log has another origin, or its signing key is not one.
+        """
+        paths = Paths(Path(home))
+        if not create and not paths.log.is_file():
+            raise LogUnavailable(f"there is no log under {paths.folder}")
+        for folder in (paths.folder, paths.keys.parent, paths.signing_key.parent):
+            private_folder(folder)
+        kek = secret_file(paths.kek, os.urandom(32))
+        signer = load_signer(paths.signing_key, origin)
+        keys = SqliteDatabase(
+            paths.keys,
+            schema=VAULT_SCHEMA.format(**_TYPES),
+            lock=paths.keys.with_name("keys.lock"),
+        )
+        try:
+            database = SqliteDatabase(
+                paths.log,
+                schema=LOG_SCHEMA.format(**_TYPES) + APPEND_ONLY,
+                lock=paths.lock,
+            )
+        except BaseException:
+            keys.close()
+            raise
+        try:
+            _check_before_use(database, signer, paths)
+            return cls(paths=paths, database=database, vault=Vault(keys, kek), signer=signer)
+        except BaseException:
+            database.close()
+            keys.close()
+            raise
+
+    def close(self) -> None:
+        """Book what is queued, sign a checkpoint over it, and let go of the files."""
+        if self._pid == os.getpid():
+            self._sequencer.close(_WAIT_S)
+            with contextlib.suppress(LogUnavailable, LogCorrupt):
+                self.checkpoint()
+        self._database.close()
+        self._vault.close()
+
+    def __enter__(self) -> Self:
+        """Return the log itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the log."""
+        self.close()
+
+    @property
+    def public_key(self) -> str:
+        """The verifier key of the log's checkpoints (C2SP signed note, text form)."""
+        return str(self._signer.key)
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        with self._database.read() as transaction:
+            return self._state(transaction).size
+
+    def root(self) -> str:
+        """Return the root of the Merkle tree, 64 hex digits."""
+        with self._database.read() as transaction:
+            return self._state(transaction).tree().root().hex()
+
+    def append(self, event: Event) -> Record:
+        """Book an event; return once it is on the disk.
+
+        Raises:
+            LogUnavailable: It is not known to be booked. Trying again with the same event is safe.
+            DuplicateRecord: The event id is booked with another content, or its record has ended.
+            InvalidRequest: The event cannot be booked as it is.
+            LogCorrupt: The log does not agree with itself.
+        """
+        future = self.submit(event)
+        try:
+            return future.result(_WAIT_S)
+        except TimeoutError:
+            future.cancel()
+            raise LogUnavailable(f"the log did not answer within {_WAIT_S:.0f} s") from None
+        except CancelledError:
+            raise LogUnavailable("the event was withdrawn before it was booked") from None
+
+    def submit(self, event: Event) -> Future[Record]:
+        """Queue an event; the future ends as :meth:`append` does.
+
+        Raises:
+            LogUnavailable: The queue is full, or the log is closed.
+            InvalidRequest: The event cannot be booked as it is.
+        """
+        if self._pid != os.getpid():
+            raise LogUnavailable(
+                "this log was opened before the process forked", hint="open it in the child"
+            )
+        job = self._ledger.prepare(event)
+        self._sequencer.put(job)
+        return job.future
+
+    def writable(self) -> None:
+        """Do nothing when a record could be booked now.
+
+        Raises:
+            LogUnavailable: It could not.
+            LogCorrupt: The log does not agree with itself.
+        """
+        if not self._sequencer.alive:
+            raise LogUnavailable("the log is closed")
+        try:
+            space = os.statvfs(self._paths.folder)
+        except OSError as error:
+            raise LogUnavailable(f"the log's folder is gone: {error.strerror}") from None
+        if space.f_bavail * space.f_frsize < _FREE_BYTES:
+            raise LogUnavailable("less than 32 MiB are free on the log's disk")
+        with self._database.write() as transaction:
+            load_state(transaction)
+
+    def get(self, index: int) -> Record:
+        """Return the entry at ``index``.
+
+        Raises:
+            RecordNotFound: There is none.
+        """
+        with self._database.read() as transaction:
+            return record_of_leaf(index, self._leaf(transaction, index))
+
+    def records(self, record_id: str) -> list[Record]:
+        """Return all entries of a record (or of the record of an output id), oldest first.
+
+        Raises:
+            InvalidRequest: Not an id.
+            RecordNotFound: No such record.
+        """
+        name = record_of(record_id)
+        with self._database.read() as transaction:
+            rows = transaction.execute(
+                "SELECT idx, leaf FROM entry WHERE record_id = ? ORDER BY idx", (name,)
+            )
+        if not rows:
+            raise RecordNotFound(f"no record {name}")
+        return [record_of_leaf(int(index), bytes(leaf)) for index, leaf in rows]
+
+    def private(self, index: int) -> dict[str, JsonValue] | None:
+        """Return the erasable part of an entry; None when it never had one or it was erased.
+
+        Raises:
+            RecordNotFound: There is no such entry.
+            LogCorrupt: The content does not open the entry's commitment.
+        """
+        with self._database.read() as transaction:
+            leaf = self._leaf(transaction, index)
+            rows = transaction.execute("SELECT key_id, sealed FROM content WHERE idx = ?", (index,))
+        members = parse_leaf(leaf)
+        if not rows or "commitment" not in members:
+            return None
+        with contextlib.suppress(KeyGone):
+            content = self._vault.open(
+                bytes(rows[0][0]),
+                bytes(rows[0][1]),
+                event_id=members["event_id"],
+                commitment=bytes.fromhex(members["commitment"]),
+            )
+            return content.private
+        return None
+
+    def find(
+        self,
+        *,
+        kind: EventKind | None = None,
+        tenant: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int = 50,
+        before: int | None = None,
+    ) -> list[Record]:
+        """Return entries, newest first.
+
+        Args:
+            kind: Only this kind.
+            tenant: Only this tenant.
+            since: Not older than this RFC 3339 time in UTC.
+            until: Older than this RFC 3339 time in UTC.
+            limit: At most so many, 1..1000.
+            before: Only entries with a smaller index, to page on.
+        """
+        limits = {
+            "kind = ?": kind,
+            "tenant = ?": tenant,
+            "time >= ?": since,
+            "time < ?": until,
+            "idx < ?": before,
+        }
+        used = {clause: value for clause, value in limits.items() if value is not None}
+        where = " AND ".join(used) or "1 = 1"
+        with self._database.read() as transaction:
+            rows = transaction.execute(
+                f"SELECT idx, leaf FROM entry WHERE {where} ORDER BY idx DESC LIMIT ?",
+                (*used.values(), max(1, min(limit, 1000))),
+            )
+        return [record_of_leaf(int(index), bytes(leaf)) for index, leaf in rows]
+
+    def checkpoint(self) -> Checkpoint:
+        """Sign what the log is now.
+
+        The entries since the last checkpoint are read back from the file and hashed again, on top
+        of the last signed root; only when that gives the root that the log believes in is it
+        signed. (One flipped bit in memory once ended a certificate log for good.)
+
+        Raises:
+            LogCorrupt: The stored bytes give another root.
+            LogUnavailable: The file cannot be written.
+        """
+        with self._signing, self._database.write() as transaction:
+            state = self._state(transaction)
+            last = _last_checkpoint(transaction, self._signer)
+            if last is not None and last[1].size == state.size:
+                return last[1]
+            number, tree = (0, Frontier()) if last is None else (last[0], last[2])
+            first = tree.size
+            for (leaf,) in transaction.stream(
+                "SELECT leaf FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx",
+                (first, state.size),
+            ):
+                tree.append(leaf_hash(bytes(leaf)))
+            if tree.size != state.size or tree.pack() != state.frontier:
+                raise LogCorrupt(
+                    f"the entries from {first} on do not give the tree that the log believes in",
+                    hint="run chopmark audit verify",
+                )
+            signed = self._signer.sign(tree.size, tree.root())
+            transaction.execute(
+                "INSERT INTO checkpoint (id, size, frontier, note) VALUES (?, ?, ?, ?)",
+                (number + 1, tree.size, tree.pack(), signed.note),
+            )
+            # Under the lock, so that the kept file never goes back in size.
+            replace_file(self._paths.checkpoint, signed.note.encode())
+        return signed
+
+    def receipt(self, record: str | int) -> Receipt:
+        """Return the proof that an entry is in the log.
+
+        Args:
+            record: Index of an entry; or the id of a record or of one of its outputs, which
+                stands for the event that ended the record (the last one when it has no end).
+
+        Raises:
+            RecordNotFound: No such entry.
+            LogCorrupt: The log does not agree with itself.
+            LogUnavailable: No checkpoint can be signed.
+        """
+        index = record if isinstance(record, int) else self._end_of(record)
+        with self._database.read() as transaction:
+            self._leaf(transaction, index)
+            last = _last_checkpoint(transaction, self._signer)
+        if last is None or last[1].size <= index:
+            self.checkpoint()
+        with self._database.read() as transaction:
+            last = _last_checkpoint(transaction, self._signer)
+            if last is None:
+                raise LogCorrupt("a checkpoint just signed is gone")
+            size = last[1].size
+            reader = node_reader(transaction, self._state(transaction).size)
+            return Receipt(
+                leaf=self._leaf(transaction, index),
+                index=index,
+                proof=tuple(inclusion_proof(index, size, reader)),
+                checkpoint=last[1].note,
+                public_key=self.public_key,
+            )
+
+    def reconcile(self, older_than_s: float) -> list[Record]:
+        """Close what was received and never ended, as ``request.failed`` with code ``lost``.
+
+        Args:
+            older_than_s: Leave alone what was received less than so many seconds ago.
+
+        Returns:
+            The records that were booked for it.
+        """
+        limit = now(-older_than_s)
+        with self._database.read() as transaction:
+            rows = transaction.execute(
+                "SELECT open_request.record_id, entry.tenant FROM open_request"
+                " JOIN entry ON entry.idx = open_request.idx WHERE open_request.time <= ?",
+                (limit,),
+            )
+        closed = []
+        for record_id, tenant in rows:
+            # Another process may close it between the two; then there is nothing to do.
+            with contextlib.suppress(DuplicateRecord):
+                closed.append(
+                    self.append(
+                        Event(
+                            kind="request.failed",
+                            record_id=record_id,
+                            tenant=tenant,
+                            public={"code": "lost"},
+                        )
+                    )
+                )
+        return closed
+
+    def _end_of(self, record_id: str) -> int:
+        records = self.records(record_id)
+        ends = [record.index for record in records if record.kind in TERMINAL]
+        return ends[-1] if ends else records[-1].index
+
+    def _state(self, transaction: Transaction) -> State:
+        return load_state(transaction) or State(origin=self._signer.key.name)
+
+    def _leaf(self, transaction: Transaction, index: int) -> bytes:
+        rows = transaction.execute("SELECT leaf FROM entry WHERE idx = ?", (index,))
+        if not rows:
+            raise RecordNotFound(f"no entry {index}")
+        return bytes(rows[0][0])
+
+
+def _last_checkpoint(
+    transaction: Transaction, signer: Signer
+) -> tuple[int, Checkpoint, Frontier] | None:
+    """Return number, note and frontier of the newest checkpoint in the table.
+
+    Raises:
+        LogCorrupt: It is not ours, or does not fit its frontier.
+    """
+    rows = transaction.execute(
+        "SELECT id, size, frontier, note FROM checkpoint ORDER BY id DESC LIMIT 1"
+    )
+    if not rows:
+        return None
+    number, size, frontier, note = rows[0]
+    try:
+        checkpoint = open_checkpoint(note, signer.key)
+        tree = Frontier.unpack(size, bytes(frontier))
+    except (InvalidRequest, ValueError, TypeError):
+        raise LogCorrupt(f"checkpoint {number} is damaged") from None
+    if checkpoint.size != tree.size or checkpoint.root != tree.root():
+        raise LogCorrupt(f"checkpoint {number} does not fit its frontier")
+    return number, checkpoint, tree
+
+
+def _check_before_use(database: SqliteDatabase, signer: Signer, paths: Paths) -> None:
+    """Compare the log with its name and with the checkpoint that it kept outside its database."""
+    try:
+        kept = paths.checkpoint.read_text("utf-8") if paths.checkpoint.is_file() else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise LogUnavailable(f"cannot read {paths.checkpoint}: {error}") from None
+    with database.write() as transaction:
+        state = load_state(transaction)
+        if state is None:
+            state = State(origin=signer.key.name)
+            save_state(transaction, state)
+        if state.origin != signer.key.name:
+            raise ConfigurationError(
+                f"this log is {state.origin!r}, not {signer.key.name!r}",
+                hint="a log keeps its origin for life",
+            )
+        if not paths.public_key.is_file():
+            replace_file(paths.public_key, f"{signer.key}\n".encode())
+        if kept is None:
+            return
+        try:
+            checkpoint = open_checkpoint(kept, signer.key)
+        except InvalidRequest as error:
+            raise LogCorrupt(f"{paths.checkpoint}: {error.message}") from None
+        if checkpoint.size > state.size:
+            raise LogCorrupt(
+                f"the log has {state.size} entries and signed for {checkpoint.size} before",
+                hint="it was cut or restored from a backup; bring back the newer one",
+            )
+        if root_at(checkpoint.size, node_reader(transaction, state.size)) != checkpoint.root:
+            raise LogCorrupt(
+                f"the first {checkpoint.size} entries are not those signed for before",
+                hint="run chopmark audit verify",
+            )

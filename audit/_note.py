@@ -1,0 +1,188 @@
+"""C2SP signed notes and tlog checkpoints.
+
+https://c2sp.org/signed-note and https://c2sp.org/tlog-checkpoint, read in their v1.0.0 text. A
+checkpoint is three lines (origin, tree size, root in base64) and, after an empty line, one
+signature line per key: an em dash, the key's name, and base64 of key hash and signature.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+
+from chopmark.errors import InvalidRequest
+
+__all__ = ["Checkpoint", "NoteKey", "Signer", "open_checkpoint"]
+
+_ED25519 = b"\x01"
+_NAME = re.compile(r"[^\s+]+")
+_SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
+_MAX_NOTE = 64 * 1024
+_HASH_SIZE = 32
+_KEY_HASH_SIZE = 4
+_SIGNATURE_SIZE = 64
+_HEADER_LINES = 3
+
+
+def _decode(text: str, size: int | None = None) -> bytes:
+    """Decode strict base64: the canonical spelling only, of ``size`` bytes when it is given."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidRequest("the note holds something that is not base64") from None
+    if base64.b64encode(raw).decode() != text or (size is not None and len(raw) != size):
+        raise InvalidRequest("the note holds base64 of a wrong form or length")
+    return raw
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoteKey:
+    """The public key that notes of one name are checked with.
+
+    Attributes:
+        name: The key's name; for a log it is the origin. No white space, no plus sign.
+        public: The 32 raw bytes of the Ed25519 public key (RFC 8032).
+    """
+
+    name: str
+    public: bytes
+
+    @property
+    def key_hash(self) -> bytes:
+        """The first four bytes of SHA-256 over name, line feed, algorithm byte and key."""
+        return sha256(self.name.encode() + b"\n" + _ED25519 + self.public).digest()[:4]
+
+    def __str__(self) -> str:
+        """Return the verifier key in the text form of the signed-note specification."""
+        key = base64.b64encode(_ED25519 + self.public).decode()
+        return f"{self.name}+{self.key_hash.hex()}+{key}"
+
+    @classmethod
+    def parse(cls, text: str) -> NoteKey:
+        """Read the text form of a verifier key.
+
+        Raises:
+            InvalidRequest: Not a verifier key of an Ed25519 signer.
+        """
+        name, _, rest = text.strip().partition("+")
+        key_hash, _, encoded = rest.partition("+")
+        if not _NAME.fullmatch(name):
+            raise InvalidRequest("this is not a verifier key", hint="name+hash+base64")
+        raw = _decode(encoded, 1 + _HASH_SIZE)
+        key = cls(name=name, public=raw[1:])
+        if raw[:1] != _ED25519 or key.key_hash.hex() != key_hash:
+            raise InvalidRequest("the verifier key's hash does not fit its name and key")
+        return key
+
+    def verify(self, text: bytes, signature: bytes) -> bool:
+        """Tell whether ``signature`` (64 bytes) is this key's over ``text``."""
+        try:
+            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, text)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What a log says about itself at one size.
+
+    Attributes:
+        origin: The log's name.
+        size: Number of entries, ``0 <= size < 2**63``.
+        root: Root of the Merkle tree over them, 32 bytes.
+        note: The signed note, as published: text ending in a line feed.
+    """
+
+    origin: str
+    size: int
+    root: bytes
+    note: str
+
+    def to_dict(self) -> dict[str, str | int]:
+        """Return the members for JSON; the root in hex."""
+        return {
+            "origin": self.origin,
+            "size": self.size,
+            "root": self.root.hex(),
+            "note": self.note,
+        }
+
+
+class Signer:
+    """Makes signed checkpoints of one log."""
+
+    def __init__(self, name: str, key: Ed25519PrivateKey) -> None:
+        public = key.public_key().public_bytes(
+            serialization.Encoding.Raw, serialization.PublicFormat.Raw
+        )
+        if not _NAME.fullmatch(name):
+            raise InvalidRequest(f"{name!r} cannot name a log", hint="no white space, no plus sign")
+        self.key = NoteKey(name=name, public=public)
+        self._private = key
+
+    def sign(self, size: int, root: bytes) -> Checkpoint:
+        """Sign the statement that the tree of ``size`` entries has ``root`` (32 bytes)."""
+        body = f"{self.key.name}\n{size}\n{base64.b64encode(root).decode()}\n"
+        signature = self.key.key_hash + self._private.sign(body.encode())
+        line = f"\u2014 {self.key.name} {base64.b64encode(signature).decode()}\n"
+        return Checkpoint(origin=self.key.name, size=size, root=root, note=f"{body}\n{line}")
+
+
+def open_checkpoint(note: str, key: NoteKey | None) -> Checkpoint:
+    """Read a checkpoint and check that ``key`` signed it.
+
+    Signatures by other keys (witnesses) may stand beside it and are not looked at.
+
+    Args:
+        note: The signed note.
+        key: Whose signature is asked for; None reads without checking any signature.
+
+    Raises:
+        InvalidRequest: Not a checkpoint, another log's, or not signed by ``key``.
+    """
+    body, separator, signatures = note.rpartition("\n\n")
+    if len(note) > _MAX_NOTE or not separator or not note.endswith("\n"):
+        raise InvalidRequest("this is not a signed note", hint="a text, an empty line, signatures")
+    body += "\n"
+    lines = body.split("\n")
+    if (
+        len(lines) <= _HEADER_LINES
+        or not _NAME.fullmatch(lines[0])
+        or not _SIZE.fullmatch(lines[1])
+    ):
+        raise InvalidRequest("the note is not a checkpoint", hint="origin, size, root")
+    root = _decode(lines[2], _HASH_SIZE)
+    if key is not None:
+        if lines[0] != key.name:
+            raise InvalidRequest(f"the checkpoint is of {lines[0]!r}, not of {key.name!r}")
+        if not _signed_by(key, body.encode("utf-8", "replace"), signatures):
+            raise InvalidRequest(f"the checkpoint is not signed by the key of {key.name!r}")
+    return Checkpoint(origin=lines[0], size=int(lines[1]), root=root, note=note)
+
+
+def _signed_by(key: NoteKey, body: bytes, signatures: str) -> bool:
+    """Tell whether one of the signature lines is good and ``key``'s."""
+    for line in signatures.splitlines():
+        mark, _, rest = line.partition(" ")
+        name, _, encoded = rest.partition(" ")
+        if mark != "\u2014" or name != key.name:
+            continue
+        raw = _decode(encoded)
+        if raw[:_KEY_HASH_SIZE] != key.key_hash:
+            continue
+        # A line that claims our key and fails must fail the whole note (signed-note, "Verifying").
+        return len(raw) == _KEY_HASH_SIZE + _SIGNATURE_SIZE and key.verify(
+            body, raw[_KEY_HASH_SIZE:]
+        )
+    return False

@@ -1,0 +1,307 @@
+"""The erasable side: per-subject data keys in a file of their own, and content sealed under them.
+
+Destroying one row of the key file makes everything about that subject unreadable, wherever copies
+of the log have gone. The key file therefore needs a shorter backup retention than the log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import json
+import os
+import secrets
+import threading
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from chopmark.errors import LogCorrupt, LogUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from chopmark.audit._database import Database, Transaction
+
+__all__ = ["SCHEMA", "Content", "DataKey", "KeyGone", "Sealed", "Vault", "secret_file"]
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS subject_key (
+  key_id {blob} PRIMARY KEY, tag {blob} NOT NULL UNIQUE, wrapped {blob} NOT NULL
+)
+"""
+_NONCE: Final = 12
+_SALT: Final = 32
+_KEY: Final = 32
+_CACHE: Final = 10_000
+
+
+class KeyGone(Exception):
+    """The data key does not exist (any more)."""
+
+
+def secret_file(path: Path, make: bytes) -> bytes:
+    """Return what the file holds; write ``make`` into it first (mode 0600) when it is not there.
+
+    Two processes that do this at once end with the same bytes.
+
+    Raises:
+        LogUnavailable: The file can be neither read nor made.
+    """
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            return path.read_bytes()
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(make)
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, path)  # unlike a rename, never replaces what another process made
+        finally:
+            draft.unlink()
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return path.read_bytes()
+    except OSError as error:
+        raise LogUnavailable(f"cannot read or make {path}: {error.strerror}") from None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataKey:
+    """The key of one subject.
+
+    Attributes:
+        key_id: 16 random bytes; all that the log's own file says about the subject.
+        tag: Keyed hash of the subject, by which the key is found again.
+        cipher: AES-256-GCM under the data key.
+        wrapped: The data key under the key-encryption key, as stored.
+    """
+
+    key_id: bytes
+    tag: bytes
+    cipher: AESGCM
+    wrapped: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sealed:
+    """One content row and what its leaf says about it."""
+
+    key: DataKey
+    ciphertext: bytes
+    commitment: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Content:
+    """What a content row says, once decrypted."""
+
+    private: dict[str, Any]
+    subject: str | None
+    canonical: bytes
+
+
+class Vault:
+    """Makes, keeps, finds and destroys data keys; seals and opens content.
+
+    Args:
+        database: Where the wrapped keys are.
+        kek: Key-encryption key, 32 bytes.
+    """
+
+    def __init__(self, database: Database, kek: bytes) -> None:
+        if len(kek) != _KEY:
+            raise LogCorrupt("the key-encryption key does not have 32 bytes")
+        self._database = database
+        self._kek = AESGCM(hmac.digest(kek, b"chopmark wrap v1", "sha256"))
+        self._tagger = hmac.digest(kek, b"chopmark tag v1", "sha256")
+        self._guard = threading.Lock()
+        self._by_tag: dict[bytes, DataKey] = {}
+        self._stored: set[bytes] = set()
+        self._generation = 0
+
+    def close(self) -> None:
+        """Let go of the key file and of every cached key."""
+        self.forget()
+        self._database.close()
+
+    def tag(self, subject: str | None, tenant: str) -> bytes:
+        """Return the keyed hash by which a subject's key is found (32 bytes).
+
+        What has no subject shares one key per tenant.
+        """
+        name = f"s:{subject}" if subject is not None else f"t:{tenant}"
+        return hmac.digest(self._tagger, name.encode("utf-8", "surrogatepass"), "sha256")
+
+    def forget(self) -> None:
+        """Drop every cached key, after keys were destroyed."""
+        with self._guard:
+            self._generation += 1
+            self._by_tag.clear()
+            self._stored.clear()
+
+    def key_for(self, tag: bytes) -> DataKey:
+        """Return the key of a tag: cached, stored, or a fresh one that is not stored yet."""
+        with self._guard:
+            known, generation = self._by_tag.get(tag), self._generation
+        if known is not None:
+            return known
+        with self._database.read() as transaction:
+            found = self._find(transaction, tag)
+        with self._guard:
+            if found is not None:
+                if generation == self._generation:  # else it may have been destroyed meanwhile
+                    self._remember(found)
+                return found
+            fresh = self._by_tag.get(tag)
+            if fresh is None:
+                fresh = self._make(tag)
+                self._by_tag[tag] = fresh
+            return fresh
+
+    def _remember(self, key: DataKey) -> None:
+        if len(self._by_tag) >= _CACHE:
+            self._by_tag.clear()
+            self._stored.clear()
+        self._by_tag[key.tag] = key
+        self._stored.add(key.key_id)
+
+    def _make(self, tag: bytes) -> DataKey:
+        key_id, dek, nonce = secrets.token_bytes(16), secrets.token_bytes(_KEY), os.urandom(_NONCE)
+        wrapped = nonce + self._kek.encrypt(nonce, dek, key_id + tag)
+        return DataKey(key_id=key_id, tag=tag, cipher=AESGCM(dek), wrapped=wrapped)
+
+    def _unwrap(self, key_id: bytes, tag: bytes, wrapped: bytes) -> DataKey:
+        try:
+            dek = self._kek.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], key_id + tag)
+            return DataKey(key_id=key_id, tag=tag, cipher=AESGCM(dek), wrapped=wrapped)
+        except (InvalidTag, ValueError):
+            raise LogCorrupt("a subject's key does not unwrap") from None
+
+    def _find(self, transaction: Transaction, tag: bytes) -> DataKey | None:
+        rows = transaction.execute("SELECT key_id, wrapped FROM subject_key WHERE tag = ?", (tag,))
+        return self._unwrap(bytes(rows[0][0]), tag, bytes(rows[0][1])) if rows else None
+
+    def store(self, keys: Iterable[DataKey]) -> dict[bytes, DataKey]:
+        """Make keys durable; of two keys for one tag the first stored wins.
+
+        Returns:
+            For each tag given, the key that is stored.
+        """
+        wanted = {key.tag: key for key in keys}
+        with self._guard:
+            new = [key for key in wanted.values() if key.key_id not in self._stored]
+        if not new:
+            return wanted
+        with self._database.write() as transaction:
+            for key in new:
+                found = self._find(transaction, key.tag)
+                if found is None:
+                    transaction.execute(
+                        "INSERT INTO subject_key (key_id, tag, wrapped) VALUES (?, ?, ?)",
+                        (key.key_id, key.tag, key.wrapped),
+                    )
+                else:
+                    wanted[key.tag] = found
+        with self._guard:
+            for key in new:
+                self._remember(wanted[key.tag])
+        return wanted
+
+    def destroy(self, tag: bytes) -> bool:
+        """Delete the key of a tag for good; tell whether there was one."""
+        with self._database.write() as transaction:
+            gone = transaction.execute(
+                "DELETE FROM subject_key WHERE tag = ? RETURNING key_id", (tag,)
+            )
+        self.forget()
+        self._database.scrub()
+        return bool(gone)
+
+    def check(self) -> Iterator[str]:
+        """Unwrap every key; say which do not."""
+        with self._database.read() as transaction:
+            for key_id, tag, wrapped in transaction.stream(
+                "SELECT key_id, tag, wrapped FROM subject_key"
+            ):
+                try:
+                    self._unwrap(bytes(key_id), bytes(tag), bytes(wrapped))
+                except LogCorrupt:
+                    yield f"the key {bytes(key_id).hex()} does not unwrap"
+
+    def seal(self, data: bytes, *, event_id: str, tag: bytes) -> Sealed:
+        """Commit to ``data`` and encrypt it under the key of ``tag``.
+
+        The salt travels inside the ciphertext, so that once the key is gone the commitment in the
+        leaf cannot be tried against guessed prompts.
+        """
+        salt = os.urandom(_SALT)
+        commitment = sha256(salt + data).digest()
+        key = self.key_for(tag)
+        return Sealed(
+            key=key,
+            ciphertext=_encrypt(key, salt + data, event_id),
+            commitment=commitment,
+        )
+
+    def reseal(self, sealed: Sealed, key: DataKey, *, event_id: str) -> Sealed:
+        """Encrypt the same salt and data under another key."""
+        plain = _decrypt(sealed.key, sealed.ciphertext, event_id)
+        return Sealed(
+            key=key, ciphertext=_encrypt(key, plain, event_id), commitment=sealed.commitment
+        )
+
+    def open(
+        self, key_id: bytes, ciphertext: bytes, *, event_id: str, commitment: bytes
+    ) -> Content:
+        """Decrypt a content row and check it against its commitment.
+
+        Raises:
+            KeyGone: The key was destroyed.
+            LogCorrupt: The row does not decrypt, or does not open the commitment.
+        """
+        plain = _decrypt(self._by_id(key_id), ciphertext, event_id)
+        if sha256(plain).digest() != commitment:
+            raise LogCorrupt("a content row does not open its leaf's commitment")
+        try:
+            members = json.loads(plain[_SALT:])
+        except (ValueError, RecursionError):
+            members = None
+        if not isinstance(members, dict) or not isinstance(members.get("private"), dict):
+            raise LogCorrupt("a content row holds something else than content")
+        return Content(
+            private=members["private"], subject=members.get("subject"), canonical=plain[_SALT:]
+        )
+
+    def _by_id(self, key_id: bytes) -> DataKey:
+        with self._database.read() as transaction:
+            rows = transaction.execute(
+                "SELECT tag, wrapped FROM subject_key WHERE key_id = ?", (key_id,)
+            )
+        if not rows:
+            raise KeyGone
+        return self._unwrap(key_id, bytes(rows[0][0]), bytes(rows[0][1]))
+
+
+def _encrypt(key: DataKey, plain: bytes, event_id: str) -> bytes:
+    nonce = os.urandom(_NONCE)
+    return nonce + key.cipher.encrypt(nonce, plain, key.key_id + event_id.encode())
+
+
+def _decrypt(key: DataKey, ciphertext: bytes, event_id: str) -> bytes:
+    try:
+        return key.cipher.decrypt(
+            ciphertext[:_NONCE], ciphertext[_NONCE:], key.key_id + event_id.encode()
+        )
+    except (InvalidTag, ValueError):
+        raise LogCorrupt("a content row does not decrypt") from None
