@@ -1,0 +1,133 @@
+"""Provenance: mark, sign and label what was generated, and tell of any file where it comes from.
+
+>>> import datetime as dt, tempfile, warnings
+>>> from pathlib import Path
+>>> from PIL import Image
+>>> from chopmark.provenance import (
+...     DevelopmentCredentialWarning, ManifestInfo, TrustAnchors, encode_image, load_credential,
+...     sign, verify)
+>>> with warnings.catch_warnings():
+...     warnings.simplefilter("ignore", DevelopmentCredentialWarning)
+...     credential = load_credential(Path(tempfile.mkdtemp()))
+>>> info = ManifestInfo(
+...     output_id="a3f09c1122334451", record_id="a3f09c1122334450", model_id="tiny",
+...     model_version="1", created_at=dt.datetime.now(dt.UTC), generator_version="0.1.0")
+>>> signed = sign(encode_image(Image.radial_gradient("L"), "png"), "png", info, credential)
+>>> report = verify(
+...     signed.data, anchors=TrustAnchors.of(credential),
+...     find_record=lambda record_id: {"record_id": record_id})
+>>> report.verdict, report.manifest.state, report.credential.own
+('made_here', 'intact', True)
+>>> report.summary
+'This picture was made here by AI with tiny 1 (record a3f09c1122334450): its manifest is intact.'
+
+Importing this costs next to nothing: what needs numpy, OpenCV or the native C2PA library loads it
+when it is called. Nothing here opens a connection, except a signer or a time-stamping authority
+that was set up to.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from chopmark.provenance._formats import Limits
+    from chopmark.provenance._pdq import fingerprint, pixel_digest
+    from chopmark.provenance.credential import (
+        Credential,
+        DevelopmentCredentialWarning,
+        Signer,
+        load_credential,
+    )
+    from chopmark.provenance.encode import encode_image
+    from chopmark.provenance.manifest import ManifestInfo
+    from chopmark.provenance.reattaching import reattach
+    from chopmark.provenance.report import Report
+    from chopmark.provenance.signing import Signed, sign
+    from chopmark.provenance.store import ManifestStore
+    from chopmark.provenance.trust import AnchorList, TrustAnchors, load_anchors
+    from chopmark.provenance.verification import verify
+    from chopmark.provenance.watermark import (
+        MarkKey,
+        MarkResult,
+        detect_mark,
+        embed_mark,
+        load_mark_keys,
+    )
+    from chopmark.provenance.xmp import Aigc, XmpFields, read_xmp, write_xmp
+
+__all__ = [
+    "Aigc",
+    "AnchorList",
+    "Credential",
+    "DevelopmentCredentialWarning",
+    "Limits",
+    "ManifestInfo",
+    "ManifestStore",
+    "MarkKey",
+    "MarkResult",
+    "Report",
+    "Signed",
+    "Signer",
+    "TrustAnchors",
+    "XmpFields",
+    "detect_mark",
+    "embed_mark",
+    "encode_image",
+    "fingerprint",
+    "load_anchors",
+    "load_credential",
+    "load_mark_keys",
+    "pixel_digest",
+    "read_xmp",
+    "reattach",
+    "sign",
+    "verify",
+    "write_xmp",
+]
+
+_WHERE: Final = {
+    "Aigc": "xmp",
+    "AnchorList": "trust",
+    "Credential": "credential",
+    "DevelopmentCredentialWarning": "credential",
+    "Limits": "_formats",
+    "ManifestInfo": "manifest",
+    "ManifestStore": "store",
+    "MarkKey": "watermark",
+    "MarkResult": "watermark",
+    "Report": "report",
+    "Signed": "signing",
+    "Signer": "credential",
+    "TrustAnchors": "trust",
+    "XmpFields": "xmp",
+    "detect_mark": "watermark",
+    "embed_mark": "watermark",
+    "encode_image": "encode",
+    "fingerprint": "_pdq",
+    "load_anchors": "trust",
+    "load_credential": "credential",
+    "load_mark_keys": "watermark",
+    "pixel_digest": "_pdq",
+    "read_xmp": "xmp",
+    "reattach": "reattaching",
+    "sign": "signing",
+    "verify": "verification",
+    "write_xmp": "xmp",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what was asked for (PEP 562)."""
+    import importlib
+
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_WHERE[name]}")
+    value = getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,380 @@
+"""From the C2PA library's JSON to our axes. The library's one word ("Trusted") is never looked at.
+
+Source of the codes: C2PA 2.4, section 15.2.2 (standard status codes).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from chopmark.provenance.manifest import RECORD_LABEL
+from chopmark.provenance.report import (
+    AiSignal,
+    CredentialFinding,
+    Ingredient,
+    ManifestFinding,
+    TimeFinding,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chopmark.provenance.report import CredentialState, ManifestState
+    from chopmark.provenance.trust import TrustAnchors
+
+__all__ = ["AI_TYPES", "DENYING_TYPES", "Examined", "examine"]
+
+AI_TYPES: Final = frozenset(
+    {
+        "trainedAlgorithmicMedia",
+        "compositeWithTrainedAlgorithmicMedia",
+        "trainedAlgorithmicData",
+        "compositeSynthetic",
+    }
+)
+"""Last parts of IPTC (and C2PA) source types by which a file says that a trained model took part."""
+
+DENYING_TYPES: Final = frozenset(
+    {
+        "digitalCapture",
+        "computationalCapture",
+        "negativeFilm",
+        "positiveFilm",
+        "print",
+        "humanEdits",
+        "minorHumanEdits",
+        "digitalCreation",
+        "softwareImage",
+        "screenCapture",
+        "compositeCapture",
+        "algorithmicMedia",
+    }
+)
+"""Source types that a picture with our watermark cannot truly have as a whole."""
+
+_CREDENTIAL: Final[dict[str, CredentialState]] = {
+    "signingCredential.revoked": "revoked",
+    "signingCredential.ocsp.revoked": "revoked",
+    "signingCredential.invalid": "refused",
+    "signingCredential.expired": "expired",
+    "claimSignature.outsideValidity": "expired",
+    "signingCredential.untrusted": "untrusted",
+}
+_SEVERITY: Final = ("revoked", "refused", "expired", "untrusted")
+# Judged on an axis of their own, or no failure of the file: who signed, when, other identities.
+_ELSEWHERE: Final = ("signingCredential.", "timeStamp.", "timeOfSigning.", "cawg.", "ingredient.")
+_MALFORMED: Final = (".malformed", ".cbor.invalid", ".json.invalid", "claim.missing",
+                     "claim.multiple", "manifest.compressed.invalid", "manifest.inaccessible")  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """The axes that a manifest store answers."""
+
+    manifest: ManifestFinding
+    credential: CredentialFinding
+    time: TimeFinding
+    ai_signal: AiSignal
+    ingredients: tuple[Ingredient, ...]
+    ancestor_outputs: frozenset[str]
+    has_parent: bool
+    pixels_sha256: str | None
+    action: str | None
+
+
+def examine(store: dict[str, Any], anchors: TrustAnchors, *, max_manifests: int = 64) -> Examined:
+    """Read the axes off the library's JSON. Anything odd in it counts as broken, never as good."""
+    manifests = _dict(store.get("manifests"))
+    active_id = str(store.get("active_manifest") or "")
+    active = _dict(manifests.get(active_id))
+    results = _dict(store.get("validation_results"))
+    status = _dict(results.get("activeManifest"))
+    failures = _codes(status, "failure")
+    passed = _codes(status, "success")
+    record = _record(active)
+    credential = _credential(active, failures, passed, results, anchors)
+    time = _time(active, passed, _codes(status, "informational") + failures, results, anchors)
+    ancestors = [_dict(one) for key, one in manifests.items() if key != active_id]
+    source = _source_type(active)
+    ai = _ai(active, source, ancestors)
+    generator = _list(active.get("claim_generator_info"))
+    named = _dict(generator[0]) if generator else {}
+    return Examined(
+        manifest=ManifestFinding(
+            state=_state(failures, passed),
+            id=active_id or None,
+            claim_generator=_text(named.get("name")) or _text(active.get("claim_generator")),
+            output_id=_text(record.get("outputId")),
+            record_id=_text(record.get("recordId")),
+            problems=tuple(dict.fromkeys(_own_problems(failures))),
+            count=len(manifests),
+        ),
+        credential=credential,
+        time=time,
+        ai_signal=ai,
+        ingredients=tuple(_ingredients(manifests, active, results, max_manifests)),
+        ancestor_outputs=frozenset(
+            text for one in ancestors if (text := _text(_record(one).get("outputId")))
+        ),
+        has_parent=any(
+            _dict(one).get("relationship") == "parentOf" for one in _list(active.get("ingredients"))
+        ),
+        pixels_sha256=_text(_dict(record.get("pixels")).get("hash")),
+        action=_first_action(active),
+    )
+
+
+def _state(failures: list[str], passed: list[str]) -> ManifestState:
+    own = _own_problems(failures)
+    if any(code.endswith(_MALFORMED) for code in own):
+        return "malformed"
+    if own or "claimSignature.validated" not in passed:
+        return "broken"
+    # Without this a manifest that binds no bytes at all would count as fitting the file.
+    bound = {"assertion.dataHash.match", "assertion.bmffHash.match", "assertion.boxesHash.match"}
+    return "intact" if bound & set(passed) else "broken"
+
+
+def _own_problems(failures: list[str]) -> list[str]:
+    return [
+        code
+        for code in failures
+        if not code.startswith(_ELSEWHERE) and code != "claimSignature.outsideValidity"
+    ]
+
+
+def _credential_state(failures: list[str]) -> CredentialState | None:
+    found = {_CREDENTIAL[code] for code in failures if code in _CREDENTIAL}
+    for state in _SEVERITY:
+        if state in found:
+            return state  # type: ignore[return-value]
+    return None
+
+
+def _credential(
+    active: dict[str, Any],
+    failures: list[str],
+    passed: list[str],
+    results: dict[str, Any],
+    anchors: TrustAnchors,
+) -> CredentialFinding:
+    info = _dict(active.get("signature_info"))
+    anchor = anchors.find(_text(results.get("trustListUri")))
+    state = _credential_state(failures)
+    # A TSA root vouches for times only, although the library lets it vouch for signers too.
+    vouched = (
+        state is None
+        and "signingCredential.trusted" in passed
+        and anchor is not None
+        and anchor.kind != "tsa"
+    )
+    own = False
+    if vouched and anchor is not None and anchor.kind == "own":
+        serial = _text(info.get("cert_serial_number")) or ""
+        own = not anchor.serials or (serial.isdecimal() and int(serial) in anchor.serials)
+        # A neighbour under the same commercial CA: nobody here vouches for them.
+        vouched = own
+    return CredentialFinding(
+        state=state or ("trusted" if vouched else "untrusted"),
+        own=own,
+        anchor=anchor.name if vouched and anchor else None,
+        anchor_date=(anchor.date or None) if vouched and anchor else None,
+        claimed_issuer=_text(info.get("issuer")),
+        claimed_name=_text(info.get("common_name")),
+        alg=_text(info.get("alg")),
+    )
+
+
+def _time(
+    active: dict[str, Any],
+    passed: list[str],
+    others: list[str],
+    results: dict[str, Any],
+    anchors: TrustAnchors,
+) -> TimeFinding:
+    at = _text(_dict(active.get("signature_info")).get("time"))
+    if "timeStamp.trusted" in passed and "timeStamp.untrusted" not in others:
+        anchor = anchors.find(_text(results.get("timestampTrustListUri")))
+        known = anchor is None or anchor.kind in {"tsa", "own"}
+        return TimeFinding(state="trusted" if known else "untrusted", at=at)
+    stamped = "timeStamp.validated" in passed or any(
+        code.startswith("timeStamp.") for code in others
+    )
+    return TimeFinding(state="untrusted" if stamped else "absent", at=at if stamped else None)
+
+
+def _ai(active: dict[str, Any], source: str | None, ancestors: list[dict[str, Any]]) -> AiSignal:
+    if source is not None and _last(source) in AI_TYPES:
+        return AiSignal(state="active", source_type=source, system=_agent(active))
+    denied = source is not None and _last(source) in DENYING_TYPES
+    for one in ancestors:
+        above = _source_type(one)
+        if above is not None and _last(above) in AI_TYPES:
+            return AiSignal(state="ancestor", source_type=above, system=_agent(one), denied=denied)
+    return AiSignal(state="none", source_type=source, denied=denied)
+
+
+def _ingredients(
+    manifests: dict[str, Any],
+    active: dict[str, Any],
+    results: dict[str, Any],
+    limit: int,
+) -> Iterator[Ingredient]:
+    """Walk the tree breadth first; a manifest that several name is reported once."""
+    deltas = _deltas(results)
+    seen: set[str] = set()
+    level = [(active, 1)]
+    count = 0
+    while level:
+        following: list[tuple[dict[str, Any], int]] = []
+        for manifest, depth in level:
+            for raw in _list(manifest.get("ingredients")):
+                entry = _dict(raw)
+                name = _text(entry.get("active_manifest"))
+                if name is not None and name in seen:
+                    continue
+                count += 1
+                if count > limit:
+                    return
+                inner = _dict(manifests.get(name)) if name else {}
+                yield _ingredient(entry, name, inner, deltas, depth)
+                if name:
+                    seen.add(name)
+                    following.append((inner, depth + 1))
+        level = following
+
+
+def _ingredient(
+    entry: dict[str, Any],
+    name: str | None,
+    inner: dict[str, Any],
+    deltas: dict[str, list[str]],
+    depth: int,
+) -> Ingredient:
+    recorded = _dict(_dict(entry.get("validation_results")).get("activeManifest"))
+    failures = _codes(recorded, "failure")
+    # What is wrong with it now, found by this reading; what was wrong when it came in is above.
+    now = deltas.get(name or "", []) + deltas.get(str(entry.get("label") or ""), [])
+    source = _source_type(inner)
+    failures = list(dict.fromkeys(failures + now))
+    if name is None:
+        state: ManifestState = "malformed" if _own_problems(failures) else "absent"
+        credential: CredentialState = "absent"
+    else:
+        own = [code for code in failures if not code.startswith(("signing", "timeStamp", "cawg"))]
+        malformed = any(code.endswith(_MALFORMED) for code in own)
+        state = "malformed" if malformed else "broken" if own or not inner else "intact"
+        trusted = "signingCredential.trusted" in _codes(recorded, "success")
+        credential = _credential_state(failures) or ("trusted" if trusted else "untrusted")
+    return Ingredient(
+        manifest=state,
+        credential=credential,
+        title=_text(entry.get("title")),
+        relationship=_text(entry.get("relationship")),
+        id=name,
+        ai=source is not None and _last(source) in AI_TYPES,
+        problems=tuple(failures),
+        depth=depth,
+    )
+
+
+def _deltas(results: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the failures found in ingredients now, by manifest id and by assertion label."""
+    found: dict[str, list[str]] = {}
+    for raw in _list(results.get("ingredientDeltas")):
+        delta = _dict(raw)
+        codes = _codes(_dict(delta.get("validationDeltas")), "failure")
+        uri = _text(delta.get("ingredientAssertionURI")) or ""
+        for one in _list(_dict(delta.get("validationDeltas")).get("failure")):
+            url = _text(_dict(one).get("url")) or ""
+            for part in url.split("/"):
+                if part.startswith("urn:"):
+                    found.setdefault(part, []).append(str(_dict(one).get("code")))
+        found.setdefault(uri.rsplit("/", 1)[-1], []).extend(codes)
+    return found
+
+
+def _source_type(manifest: dict[str, Any]) -> str | None:
+    """Return the manifest's strongest statement of origin: an AI one if any, else the first."""
+    found: list[str] = []
+    for raw in _list(manifest.get("assertions")):
+        assertion = _dict(raw)
+        label = _text(assertion.get("label")) or ""
+        data = _dict(assertion.get("data"))
+        if label.startswith("c2pa.actions"):
+            for action in _list(data.get("actions")):
+                found += _text_list(_dict(action).get("digitalSourceType"))
+        elif label in {"c2pa.metadata", "cawg.metadata", "stds.iptc"}:
+            found += _text_list(data.get("Iptc4xmpExt:DigitalSourceType"))
+        elif label == "stds.schema-org.CreativeWork":
+            found += _text_list(data.get("digitalSourceType"))
+    for one in found:
+        if _last(one) in AI_TYPES:
+            return one
+    return found[0] if found else None
+
+
+def _agent(manifest: dict[str, Any]) -> str | None:
+    for raw in _actions(manifest):
+        source = _text(raw.get("digitalSourceType"))
+        if source is not None and _last(source) in AI_TYPES:
+            agent = raw.get("softwareAgent")
+            named = _dict(agent)
+            if named:
+                words = [_text(named.get("name")), _text(named.get("version"))]
+                return " ".join(word for word in words if word) or None
+            if text := _text(agent):
+                return text
+    generator = _list(manifest.get("claim_generator_info"))
+    return (_text(_dict(generator[0]).get("name")) if generator else None) or _text(
+        manifest.get("claim_generator")
+    )
+
+
+def _first_action(manifest: dict[str, Any]) -> str | None:
+    actions = _actions(manifest)
+    return _text(actions[0].get("action")) if actions else None
+
+
+def _actions(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        _dict(action)
+        for raw in _list(manifest.get("assertions"))
+        if (_text(_dict(raw).get("label")) or "").startswith("c2pa.actions")
+        for action in _list(_dict(_dict(raw).get("data")).get("actions"))
+    ]
+
+
+def _record(manifest: dict[str, Any]) -> dict[str, Any]:
+    for raw in _list(manifest.get("assertions")):
+        if _dict(raw).get("label") == RECORD_LABEL:
+            return _dict(_dict(raw).get("data"))
+    return {}
+
+
+def _codes(status: dict[str, Any], kind: str) -> list[str]:
+    return [str(_dict(one).get("code")) for one in _list(status.get(kind))]
+
+
+def _last(uri: str) -> str:
+    return uri.strip().rstrip("/").rsplit("/", 1)[-1]
+
+
+# A stranger's manifest may put anything anywhere: these make any other type an absence.
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _text_list(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else []

@@ -1,0 +1,212 @@
+"""The one place that talks to the native C2PA library, with settings that are safe to face strangers.
+
+What its defaults would do and these do not: fetch a remote manifest from any address that a file
+names (a request forged by a stranger), accept e-mail certificates only, make thumbnails.
+A Context does not survive ``fork()``, so each process makes its own, on first use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from chopmark.errors import SigningFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import c2pa
+
+__all__ = [
+    "EKU_LIST",
+    "Anchors",
+    "NoManifest",
+    "Refused",
+    "RemoteOnly",
+    "context",
+    "native_signer",
+    "read",
+    "settings",
+]
+
+# Extended key usages that a claim signer may hold (C2PA 2.4, section 14.5.1): e-mail protection,
+# document signing, C2PA claim signing; then time stamping and OCSP for the services beside it.
+EKU_LIST: Final = "\n".join(
+    (
+        "1.3.6.1.5.5.7.3.4",
+        "1.3.6.1.5.5.7.3.36",
+        "1.3.6.1.4.1.62558.2.1",
+        "1.3.6.1.5.5.7.3.8",
+        "1.3.6.1.5.5.7.3.9",
+    )
+)
+_MAX_CONTEXTS: Final = 16
+
+
+class NoManifest(Exception):
+    """The file carries no manifest."""
+
+
+class RemoteOnly(Exception):
+    """The manifest is elsewhere, at an address that we do not visit."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self.address = address
+
+
+class Refused(Exception):
+    """The library could not make sense of the manifest."""
+
+
+_lock = threading.Lock()
+_contexts: dict[str, c2pa.Context] = {}
+_signers: dict[str, c2pa.Signer] = {}
+
+
+def _forget() -> None:
+    # In a child: the parent's native contexts are dead; the lock may have been held by a thread
+    # that does not exist here.
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+    _contexts.clear()
+    _signers.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anchors:
+    """One named set of roots, as the library takes it.
+
+    ``kind`` is ``manifest`` for roots of claim signers and ``tsa`` for time stamping ones. The
+    library (0.91) lets a TSA root vouch for a claim signer, so whoever asks must look at *which*
+    set vouched, not only whether one did.
+    """
+
+    name: str
+    pem: str
+    kind: Literal["manifest", "tsa"]
+
+
+def settings(*anchors: Anchors, max_manifest_bytes: int = 32 << 20) -> dict[str, Any]:
+    """Return the library's settings for these anchors. The first set that fits is the one named."""
+    # Claim signers' roots first: a root that stands in both kinds must be named as one of theirs.
+    ordered = sorted(anchors, key=lambda one: one.kind == "tsa")
+    return {
+        "version": 1,
+        "trust": {
+            "trust_config": EKU_LIST,
+            "anchors": [
+                {
+                    "trust_anchors": one.pem,
+                    "trust_uri": one.name,
+                    "trust_kind": one.kind,
+                    "trust_config": EKU_LIST,
+                }
+                for one in ordered
+            ],
+        },
+        "core": {
+            # Names no host, so none may be visited, whatever else is set.
+            "allowed_network_hosts": [],
+            "allow_redirects": False,
+            "max_decompressed_manifest_size_in_mb": max(1, max_manifest_bytes >> 20),
+            # An identity assertion (CAWG) is somebody else's statement: its failure must not
+            # turn an intact manifest into a broken one.
+            "decode_identity_assertions": False,
+        },
+        "verify": {
+            "remote_manifest_fetch": False,
+            "ocsp_fetch": False,
+            "verify_after_reading": True,
+            # `sign` reads the result back itself, asset hash included, which this would not.
+            "verify_after_sign": False,
+            "verify_trust": True,
+        },
+        "builder": {"thumbnail": {"enabled": False}},
+    }
+
+
+def context(config: Mapping[str, Any]) -> c2pa.Context:
+    """Return this process's shared context for these settings.
+
+    Raises:
+        SigningFailed: The library refuses the settings, such as an anchor that is no certificate.
+    """
+    import c2pa
+
+    key = json.dumps(config, sort_keys=True)
+    with _lock:
+        found = _contexts.get(key)
+        if found is None:
+            try:
+                found = c2pa.Context.from_json(key)
+            except c2pa.C2paError as error:
+                raise SigningFailed(
+                    f"the C2PA library refuses the settings: {error}",
+                    hint="anchors must be PEM certificates",
+                ) from error
+            while len(_contexts) >= _MAX_CONTEXTS:
+                _contexts.pop(next(iter(_contexts)))
+            _contexts[key] = found
+        return found
+
+
+def read(
+    data: bytes, mime: str, config: Mapping[str, Any], *, manifest: bytes | None = None
+) -> dict[str, Any]:
+    """Read and validate a file's manifest store; the library's own JSON comes back.
+
+    With ``manifest`` the store is taken from there instead of from the file.
+
+    Raises:
+        NoManifest: There is none.
+        RemoteOnly: It is at an address.
+        Refused: It cannot be parsed.
+    """
+    import c2pa
+
+    shared = context(config)
+    try:
+        with c2pa.Reader(mime, io.BytesIO(data), manifest, context=shared) as reader:
+            result: dict[str, Any] = json.loads(reader.json())
+            result["chopmark:embedded"] = reader.is_embedded()
+            result["chopmark:remote_url"] = reader.get_remote_url()
+            return result
+    except c2pa.C2paError as error:
+        text = str(error)
+        name = type(error).__name__
+        if "ManifestNotFound" in name:
+            raise NoManifest from error
+        if "RemoteManifest" in name or text.startswith("RemoteManifest"):
+            raise RemoteOnly(text.partition(":")[2].strip()) from error
+        raise Refused(text) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Refused(f"{type(error).__name__}: {error}") from error
+
+
+def native_signer(alg: str, chain_pem: str, key_pem: bytes) -> c2pa.Signer:
+    """Return this process's shared signer for a key in memory.
+
+    The library's own signer reserves 2 kB for the signature; one through a callback reserves
+    11 kB, all of which ends up in the picture.
+    """
+    import c2pa
+
+    key = hashlib.sha256(chain_pem.encode() + b"\0" + key_pem).hexdigest()
+    with _lock:
+        found = _signers.get(key)
+        if found is None:
+            info = c2pa.C2paSignerInfo(alg, chain_pem.encode(), key_pem, None)
+            found = c2pa.Signer.from_info(info)
+            while len(_signers) >= _MAX_CONTEXTS:
+                _signers.pop(next(iter(_signers)))
+            _signers[key] = found
+        return found

@@ -1,0 +1,276 @@
+"""The signing credential: a certificate chain, and something that signs with its key.
+
+>>> import tempfile, warnings
+>>> from pathlib import Path
+>>> home = Path(tempfile.mkdtemp())
+>>> with warnings.catch_warnings():
+...     warnings.simplefilter("ignore", DevelopmentCredentialWarning)
+...     credential = load_credential(home)
+>>> credential.alg, credential.is_development
+('es256', True)
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+
+from chopmark.errors import CredentialRefused
+from chopmark.provenance._devca import KeyKind, issue_leaf, make_authority, needs_renewal
+from chopmark.provenance._files import read_private, write_private
+from chopmark.provenance._profile import Algorithm, algorithm_of, check_chain, parse_chain
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+__all__ = ["Credential", "DevelopmentCredentialWarning", "Signer", "load_credential"]
+
+_PROBE: Final = b"chopmark: do certificate and key belong together?"
+
+
+class DevelopmentCredentialWarning(UserWarning):
+    """Pictures are signed with a certificate that Chopmark made itself, which nobody else trusts."""
+
+
+@runtime_checkable
+class Signer(Protocol):
+    """Whatever holds the private key: a PEM in memory, a PKCS#11 token, a service.
+
+    Implementations must be callable from several threads at once.
+    """
+
+    def sign(self, data: bytes, /) -> bytes:
+        """Return the signature over ``data``, in the algorithm of the credential.
+
+        ECDSA signatures may be DER or the raw ``r || s``; RSA is PSS with MGF1 and a salt as long
+        as the digest.
+
+        Raises:
+            SigningFailed: The key cannot be used now.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credential:
+    """A certificate chain that C2PA verifiers accept, and its signer.
+
+    Attributes:
+        chain_pem: The signing certificate first, then its issuers; the root may be left out.
+        alg: The COSE algorithm of the key.
+        signer: Signs with the key.
+        own_anchor: PEM root under which every certificate is ours (a development CA), or empty.
+        is_development: Made by `load_credential` itself.
+        key_pem: The key in memory where there is one (PKCS#8), which saves 8 kB a picture.
+    """
+
+    chain_pem: str
+    alg: Algorithm
+    signer: Signer = field(repr=False)
+    own_anchor: str = ""
+    is_development: bool = False
+    key_pem: bytes | None = field(default=None, repr=False)
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        """The signing certificate."""
+        return parse_chain(self.chain_pem.encode(), source="the credential")[0]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the signing certificate, hex."""
+        from cryptography.hazmat.primitives import hashes
+
+        return self.leaf.fingerprint(hashes.SHA256()).hex()
+
+    def check(self) -> None:
+        """Check the chain, its validity now, and that the signer holds its key.
+
+        Raises:
+            CredentialRefused: A verifier would not accept it, and why.
+        """
+        chain = parse_chain(self.chain_pem.encode(), source="the credential")
+        if check_chain(chain) != self.alg:
+            raise CredentialRefused(
+                f"the certificate holds a key for {check_chain(chain)}, not for {self.alg}"
+            )
+        _check_key(chain[0], self.signer)
+
+
+@dataclass(frozen=True)
+class _KeyInMemory:
+    _key: PrivateKeyTypes = field(repr=False)
+
+    def sign(self, data: bytes, /) -> bytes:
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+        key = self._key
+        if isinstance(key, ed25519.Ed25519PrivateKey):
+            return key.sign(data)
+        if isinstance(key, ec.EllipticCurvePrivateKey):
+            digest = {256: hashes.SHA256(), 384: hashes.SHA384()}.get(
+                key.curve.key_size, hashes.SHA512()
+            )
+            return key.sign(data, ec.ECDSA(digest))
+        if isinstance(key, rsa.RSAPrivateKey):
+            scheme = padding.PSS(padding.MGF1(hashes.SHA256()), hashes.SHA256.digest_size)
+            return key.sign(data, scheme, hashes.SHA256())
+        raise CredentialRefused(f"cannot sign with a {type(key).__name__}")
+
+
+def load_credential(
+    home: Path, *, cert: Path | None = None, key: Path | None = None, kind: KeyKind = "es256"
+) -> Credential:
+    """Return the credential to sign with.
+
+    Without files a development CA is made under ``home/keys`` on first use, and its leaf is
+    renewed two weeks before it ends.
+
+    Args:
+        home: Where Chopmark keeps its state.
+        cert: PEM chain, signing certificate first.
+        key: PEM private key, unencrypted, that others cannot read.
+        kind: Key of a development CA that is made now; one that exists stays what it is.
+
+    Raises:
+        CredentialRefused: A verifier would not accept the certificate, or the key is not its.
+        ConfigurationError: A file cannot be read or written.
+    """
+    folder = home / "keys"
+    if cert is None and key is None:
+        return _development(folder, kind)
+    if cert is None or key is None:
+        raise CredentialRefused(
+            "a certificate without a key" if key is None else "a key without a certificate",
+            hint="set both CHOPMARK_SIGNING_CERT and CHOPMARK_SIGNING_KEY, or none of them",
+        )
+    try:
+        chain_pem = cert.read_bytes()
+    except OSError as error:
+        raise CredentialRefused(f"{cert} cannot be read: {error.strerror}") from error
+    credential = _from_pem(chain_pem, read_private(key, group=True), source=str(cert))
+    remember_own(home, credential)
+    return credential
+
+
+def remember_own(home: Path, credential: Credential) -> None:
+    """Keep the public chain, so that pictures are known as ours after the next rotation too."""
+    path = home / "keys" / "own" / f"{credential.fingerprint}.pem"
+    if not path.exists():
+        write_private(path, credential.chain_pem.encode())
+
+
+_warned: set[str] = set()
+_lock = threading.Lock()
+
+
+def _development(folder: Path, kind: KeyKind) -> Credential:
+    from cryptography import x509
+
+    with _lock:
+        if not (folder / "root.pem").exists():
+            make_authority(folder, kind=kind)
+        pem = read_private(folder / "signer.pem")
+        if needs_renewal(x509.load_pem_x509_certificate(pem)):
+            existing = algorithm_of(x509.load_pem_x509_certificate(pem).public_key())
+            issue_leaf(folder, kind="ed25519" if existing == "ed25519" else "es256")
+            pem = read_private(folder / "signer.pem")
+        root = (folder / "root.pem").read_text()
+        first = str(folder) not in _warned
+        _warned.add(str(folder))
+    split = pem.index(b"-----BEGIN PRIVATE KEY-----")
+    credential = _from_pem(
+        pem[:split], pem[split:], source="the development CA", own_anchor=root, development=True
+    )
+    if first:
+        warnings.warn(
+            f"signing with a development certificate under {folder}: other people's verifiers "
+            "will say that they do not know the signer. Set CHOPMARK_SIGNING_CERT and "
+            "CHOPMARK_SIGNING_KEY for production.",
+            DevelopmentCredentialWarning,
+            stacklevel=3,
+        )
+    return credential
+
+
+def _from_pem(
+    chain_pem: bytes,
+    key_pem: bytes,
+    *,
+    source: str,
+    own_anchor: str = "",
+    development: bool = False,
+) -> Credential:
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        load_pem_private_key,
+    )
+
+    chain = parse_chain(chain_pem, source=source)
+    algorithm = check_chain(chain)
+    try:
+        private = load_pem_private_key(key_pem, None)
+    except TypeError as error:
+        raise CredentialRefused(
+            "the private key is encrypted", hint="decrypt it, or sign through PKCS#11"
+        ) from error
+    except Exception as error:  # ValueError, UnsupportedAlgorithm
+        raise CredentialRefused("the private key is not a PEM key that can be read") from error
+    signer = _KeyInMemory(private)
+    _check_key(chain[0], signer, private)
+    return Credential(
+        chain_pem="".join(one.public_bytes(Encoding.PEM).decode() for one in chain),
+        alg=algorithm,
+        signer=signer,
+        own_anchor=own_anchor,
+        is_development=development,
+        key_pem=private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+    )
+
+
+def _check_key(
+    leaf: x509.Certificate, signer: Signer, private: PrivateKeyTypes | None = None
+) -> None:
+    from cryptography.exceptions import InvalidSignature
+
+    if private is not None and private.public_key() != leaf.public_key():
+        raise CredentialRefused(
+            "the private key does not belong to the signing certificate",
+            hint="the signing certificate comes first in the chain",
+        )
+    try:
+        _verify(leaf, signer.sign(_PROBE))
+    except (InvalidSignature, ValueError) as error:
+        raise CredentialRefused(
+            "the signer's key does not belong to the signing certificate"
+        ) from error
+
+
+def _verify(leaf: x509.Certificate, signature: bytes) -> None:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+    public = leaf.public_key()
+    if isinstance(public, ed25519.Ed25519PublicKey):
+        public.verify(signature, _PROBE)
+    elif isinstance(public, ec.EllipticCurvePublicKey):
+        size = (public.curve.key_size + 7) // 8
+        if len(signature) == 2 * size:
+            signature = encode_dss_signature(
+                int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
+            )
+        digest = {256: hashes.SHA256(), 384: hashes.SHA384()}.get(
+            public.curve.key_size, hashes.SHA512()
+        )
+        public.verify(signature, _PROBE, ec.ECDSA(digest))
+    elif isinstance(public, rsa.RSAPublicKey):
+        scheme = padding.PSS(padding.MGF1(hashes.SHA256()), hashes.SHA256.digest_size)
+        public.verify(signature, _PROBE, scheme, hashes.SHA256())

@@ -1,0 +1,76 @@
+"""Pixels into a file, before anything is written about them."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, Final
+
+from chopmark.errors import UnsupportedImage
+from chopmark.provenance._formats import MIME
+from chopmark.provenance.xmp import reserve
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from chopmark.types import ImageFormat
+
+__all__ = ["encode_image"]
+
+_QUALITY: Final[dict[str, int]] = {"jpeg": 92, "webp": 90, "avif": 80}
+# JPEG knows no more in one direction (ITU-T T.81, B.2.2); WebP 16383 (RFC 9649, section 1).
+_MAX_SIDE: Final[dict[str, int]] = {"jpeg": 65_535, "webp": 16_383}
+
+
+def encode_image(image: Image.Image, fmt: ImageFormat, *, quality: int | None = None) -> bytes:
+    """Encode a picture with no metadata but its colour profile.
+
+    Args:
+        image: RGB, RGBA or grey; others are converted. JPEG has no transparency, so it is laid
+            on white there.
+        fmt: ``png``, ``jpeg``, ``webp`` or ``avif``.
+        quality: 1 to 100 for the lossy ones; None is their default here (92, 90, 80). PNG is
+            lossless and ignores it.
+
+    Raises:
+        UnsupportedImage: The format cannot hold a picture of this size, or is not built in here.
+    """
+    if fmt not in MIME:
+        raise UnsupportedImage(f"{fmt!r} is not an output format", hint=", ".join(MIME))
+    if max(image.size) > _MAX_SIDE.get(fmt, max(image.size)):
+        raise UnsupportedImage(
+            f"{fmt} cannot hold {image.width} x {image.height} pixels", hint="use png"
+        )
+    options: dict[str, Any] = {}
+    if profile := image.info.get("icc_profile"):
+        options["icc_profile"] = profile
+    if fmt == "png":
+        # Level 6 is zlib's default; 9 costs several times as long for about one per cent.
+        options["compress_level"] = 6
+    else:
+        options["quality"] = _QUALITY[fmt] if quality is None else max(1, min(100, quality))
+    if fmt == "avif":
+        # An AVIF file cannot take an XMP packet in afterwards without moving every offset in it,
+        # so room is left now, as the XMP specification (part 3, section 1.1.2) provides for.
+        options |= {"speed": 8, "xmp": reserve()}
+    out = io.BytesIO()
+    try:
+        _prepare(image, fmt).save(out, fmt.upper(), **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise UnsupportedImage(f"the picture cannot be encoded as {fmt}: {error}") from error
+    return out.getvalue()
+
+
+def _prepare(image: Image.Image, fmt: ImageFormat) -> Image.Image:
+    from chopmark.provenance._pdq import flat
+
+    if fmt == "jpeg":
+        plain = flat(image) if image.mode != "L" else image
+    elif image.mode in {"RGB", "RGBA", "L"}:
+        plain = image
+    else:
+        plain = image.convert("RGBA" if "A" in image.getbands() else "RGB")
+    if plain.info:
+        # Pillow would write text chunks, EXIF and XMP of the source back out.
+        plain = plain.copy()
+        plain.info = {}
+    return plain

@@ -1,0 +1,219 @@
+"""What `verify` found, one axis at a time, then one verdict and one sentence.
+
+No axis stands in for another: a manifest can be intact while its signer is unknown, and a signer can
+be trusted while the AI signal is three ancestors away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from chopmark.types import JsonValue
+
+__all__ = [
+    "AiSignal",
+    "CredentialFinding",
+    "Ingredient",
+    "ManifestFinding",
+    "Recovered",
+    "Report",
+    "TimeFinding",
+    "Verdict",
+    "WatermarkFinding",
+]
+
+ManifestState = Literal["absent", "intact", "broken", "malformed", "remote_only"]
+CredentialState = Literal["trusted", "untrusted", "expired", "revoked", "refused", "absent"]
+Verdict = Literal[
+    "made_here",
+    "made_by_ai_elsewhere",
+    "edited_after_signing",
+    "marked_but_altered",
+    "authentic_other",
+    "no_signal",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestFinding:
+    """Whether the file's manifest fits the file.
+
+    Attributes:
+        state: ``intact``: every hash and the signature fit; ``broken``: something was changed
+            after signing; ``malformed``: it cannot be parsed; ``remote_only``: it is at an
+            address, which is not visited.
+        id: Of the active manifest.
+        claim_generator: What the manifest says made it.
+        output_id: Ours, where the manifest says so; not proven by itself.
+        record_id: Likewise.
+        problems: Validation failures of the active manifest, by their C2PA codes.
+        address: Of a remote manifest.
+        count: How many manifests the store holds.
+    """
+
+    state: ManifestState
+    id: str | None = None
+    claim_generator: str | None = None
+    output_id: str | None = None
+    record_id: str | None = None
+    problems: tuple[str, ...] = ()
+    address: str | None = None
+    count: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CredentialFinding:
+    """Who signed, and who vouches for them.
+
+    Attributes:
+        state: ``untrusted`` means that no list here vouches for the signer. It does not mean that
+            anything was tampered with.
+        own: One of our own credentials signed.
+        anchor: The list that vouches, with its date.
+        anchor_date: Of the list.
+        claimed_issuer: The name in the certificate. Anybody can write any name into one: without
+            an anchor it proves nothing.
+        claimed_name: Likewise, the common name.
+        alg: Signature algorithm.
+    """
+
+    state: CredentialState
+    own: bool = False
+    anchor: str | None = None
+    anchor_date: str | None = None
+    claimed_issuer: str | None = None
+    claimed_name: str | None = None
+    alg: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeFinding:
+    """When it was signed, as a time-stamping authority says.
+
+    Attributes:
+        state: ``trusted``: stamped by an authority we know; ``untrusted``: by another; ``absent``.
+        at: RFC 3339.
+    """
+
+    state: Literal["trusted", "untrusted", "absent"]
+    at: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AiSignal:
+    """Where the file says that a trained model took part.
+
+    Attributes:
+        state: In the ``active`` manifest, in an ``ancestor``, in the XMP ``metadata``, or ``none``.
+        source_type: IPTC digital source type found.
+        system: The model or service, as the file names it.
+        denied: The active manifest states a source type, and it is one that denies AI.
+    """
+
+    state: Literal["active", "ancestor", "metadata", "none"]
+    source_type: str | None = None
+    system: str | None = None
+    denied: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ingredient:
+    """One input that the manifest names, with its own result.
+
+    Attributes:
+        manifest: As of a manifest; ``absent`` for an input that was not signed.
+        credential: State of its signer.
+        title: As the manifest names it.
+        relationship: ``parentOf``, ``componentOf`` or ``inputTo``.
+        id: Of its manifest.
+        ai: Whether its own manifest says that a trained model took part.
+        problems: C2PA failure codes.
+        depth: 1 for an ingredient of the active manifest, 2 for an ingredient's, and so on.
+    """
+
+    manifest: ManifestState
+    credential: CredentialState
+    title: str | None = None
+    relationship: str | None = None
+    id: str | None = None
+    ai: bool = False
+    problems: tuple[str, ...] = ()
+    depth: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatermarkFinding:
+    """What the pixels say.
+
+    Attributes:
+        state: ``conflict``: the mark is there and the manifest says otherwise.
+        payload: 16 hex digits.
+        p_value: How likely a picture without our mark is to look so; 1.0 where nothing was asked.
+        method: Watermark method.
+        searched: Whether there were keys to look with.
+        reason: Of a conflict.
+    """
+
+    state: Literal["detected", "conflict", "none"]
+    payload: str | None = None
+    p_value: float = 1.0
+    method: str | None = None
+    searched: bool = False
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovered:
+    """A manifest that the file had lost and our store had kept.
+
+    Attributes:
+        by: The ``watermark`` names it, or its ``fingerprint`` is near.
+        manifest_id: Of the manifest.
+        record_id: Of the record.
+        distance: PDQ bits of 256 that differ between this picture and the one that was signed.
+        exact: ``file``: put back, it fits this very file; ``pixels``: the pixels are those that
+            were signed; ``no``: the picture was changed or re-encoded.
+        confidence: ``certain`` (exact), ``strong`` (watermark), ``likely`` or ``possible``
+            (fingerprint alone).
+    """
+
+    by: Literal["watermark", "fingerprint"]
+    manifest_id: str
+    record_id: str | None
+    distance: int | None
+    exact: Literal["file", "pixels", "no"]
+    confidence: Literal["certain", "strong", "likely", "possible"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """All that was found in one file."""
+
+    verdict: Verdict
+    summary: str
+    manifest: ManifestFinding
+    credential: CredentialFinding
+    time: TimeFinding
+    ai_signal: AiSignal
+    watermark: WatermarkFinding
+    ingredients: tuple[Ingredient, ...] = ()
+    record: dict[str, Any] | None = field(default=None)
+    recovered: Recovered | None = None
+    notes: tuple[str, ...] = ()
+    format: str | None = None
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return what ``chopmark verify --json`` prints."""
+        plain: dict[str, JsonValue] = _plain(asdict(self))
+        return plain
+
+
+def _plain(value: Any) -> Any:
+    """Turn tuples into lists, which is what JSON has."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

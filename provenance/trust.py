@@ -1,0 +1,113 @@
+"""Whom we believe: our own credentials, and lists of other people's roots.
+
+A root makes a signature *trusted*, nothing more; whether a picture is *ours* is decided by our own
+certificates and never by a name in one, since anybody can write any name into a certificate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+from chopmark.errors import ConfigurationError
+from chopmark.provenance._native import Anchors
+from chopmark.provenance._profile import parse_chain
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from chopmark.provenance.credential import Credential
+
+__all__ = ["AnchorList", "TrustAnchors", "load_anchors"]
+
+_OWN: Final = "own"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnchorList:
+    """A set of roots.
+
+    Attributes:
+        name: What `verify` calls it, such as ``C2PA trust list``.
+        pem: The certificates, one after another.
+        kind: ``own``: what chains to it was made here; ``manifest``: a claim signer somebody
+            vouches for; ``tsa``: a time-stamping authority.
+        date: Of which day the list is, ``YYYY-MM-DD``; empty where it has none.
+        serials: For ``own``: the only signing certificates meant, by serial number. Empty means
+            all, which is right for a CA that issues to us alone (a development CA) and wrong for a
+            commercial one, whose other customers are not us.
+    """
+
+    name: str
+    pem: str = field(repr=False)
+    kind: Literal["own", "manifest", "tsa"]
+    date: str = ""
+    serials: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustAnchors:
+    """All that a verification trusts."""
+
+    lists: tuple[AnchorList, ...] = ()
+
+    def native(self) -> tuple[Anchors, ...]:
+        """Return the sets as the native library takes them; the first that fits is named."""
+        rank = {"own": 0, "manifest": 1, "tsa": 2}
+        return tuple(
+            Anchors(
+                name=f"{one.kind}:{index}",
+                pem=one.pem,
+                kind="tsa" if one.kind == "tsa" else "manifest",
+            )
+            for index, one in sorted(enumerate(self.lists), key=lambda pair: rank[pair[1].kind])
+        )
+
+    def find(self, native_name: str | None) -> AnchorList | None:
+        """Return the list that the native library named, if it is one of these."""
+        _, _, index = (native_name or "").partition(":")
+        if not index.isdecimal() or int(index) >= len(self.lists):
+            return None
+        return self.lists[int(index)]
+
+    @classmethod
+    def of(cls, credential: Credential) -> TrustAnchors:
+        """Return anchors that know this credential, and nothing else, as our own."""
+        return cls(lists=(_own(credential.chain_pem, credential.own_anchor),))
+
+
+def load_anchors(home: Path) -> TrustAnchors:
+    """Return our own credentials of now and before, and the lists in ``home/anchors``.
+
+    A list is a file of PEM certificates: ``home/anchors/manifest/NAME.pem`` for claim signers,
+    ``home/anchors/tsa/NAME.pem`` for time-stamping authorities.
+
+    Raises:
+        ConfigurationError: A file cannot be read, or holds no certificate.
+    """
+    lists: list[AnchorList] = []
+    try:
+        keys = home / "keys"
+        for path in sorted(keys.glob("root*.pem")):
+            lists.append(AnchorList(name="own development CA", pem=path.read_text(), kind="own"))
+        lists += [_own(path.read_text(), "") for path in sorted((keys / "own").glob("*.pem"))]
+        for kind in ("manifest", "tsa"):
+            for path in sorted((home / "anchors" / kind).glob("*.pem")):
+                pem = path.read_text()
+                parse_chain(pem.encode(), source=str(path))
+                lists.append(AnchorList(name=path.stem, pem=pem, kind=kind))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the trust anchors cannot be read: {error}") from error
+    return TrustAnchors(lists=tuple(lists))
+
+
+def _own(chain_pem: str, root_pem: str) -> AnchorList:
+    if root_pem:
+        return AnchorList(name="own development CA", pem=root_pem, kind="own")
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    chain = parse_chain(chain_pem.encode(), source="the credential")
+    top = chain[-1].public_bytes(Encoding.PEM).decode()
+    return AnchorList(
+        name="own credential", pem=top, kind="own", serials=frozenset({chain[0].serial_number})
+    )
