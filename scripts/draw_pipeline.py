@@ -36,7 +36,8 @@ def main() -> None:
             f"<circle cx='84' cy='{y + 23}' r='13' fill='#b08d3c'/>",
             f"<text x='84' y='{y + 28}' font-size='14' font-weight='700' text-anchor='middle' "
             f"fill='#fff'>{index}</text>",
-            f"<text x='108' y='{y + 20}' font-size='15' font-weight='600' fill='#222'>{name}</text>",
+            f"<text x='108' y='{y + 20}' font-size='15' font-weight='600' "
+            f"fill='#222'>{name}</text>",
             f"<text x='108' y='{y + 37}' font-size='12.5' fill='#555'>{what}</text>",
             f"<text x='388' y='{y + 20}' font-size='11.5' text-anchor='end' "
             f"fill='#8a6d2a'>{room}</text>",

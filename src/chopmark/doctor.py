@@ -16,6 +16,8 @@ from chopmark.rooms import Rooms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from PIL import Image
+
     from chopmark.settings import Settings
     from chopmark.types import JsonValue, Progress
 
@@ -69,7 +71,7 @@ def examine(settings: Settings, *, progress: Progress | None = None) -> list[Fin
 
 
 def _policy(rooms: Rooms) -> str:
-    return f"{rooms.policy.name} {rooms.policy.version}, digest {rooms.policy.digest[:12]}"
+    return f"{rooms.policy.name} {rooms.policy.version}, digest {rooms.policy.digest()[:12]}"
 
 
 def _prompt_guard(rooms: Rooms) -> str:
@@ -80,7 +82,7 @@ def _prompt_guard(rooms: Rooms) -> str:
 
 
 def _image_guard(rooms: Rooms) -> str:
-    from chopmark.safety import draw_test_card
+    from chopmark.safety.testcard import draw_test_card
 
     verdict = rooms.image_guard.judge(draw_test_card(), rooms.policy)
     if verdict.action != "block":
@@ -106,15 +108,18 @@ def _watermark(rooms: Rooms) -> str:
 
 
 def _signing(rooms: Rooms) -> str:
-    return rooms.credential.describe()
+    rooms.credential.check()
+    kind = "development certificate" if rooms.credential.is_development else "certificate"
+    until = rooms.credential.leaf.not_valid_after_utc.date()
+    return f"{kind} {rooms.credential.fingerprint[:16]}, valid until {until}"
 
 
 def _generator(rooms: Rooms) -> str:
     info = rooms.generator.info
-    return f"{info.id}@{info.version}, {info.quantization}, native {info.native_size}"
+    return f"{info.id}@{info.version}, {info.quantization}, native {info.native_size} px"
 
 
-def _picture() -> object:
+def _picture() -> Image.Image:
     """Return a 512 px picture with edges, a gradient and flat parts."""
     import numpy as np
     from PIL import Image

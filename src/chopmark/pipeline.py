@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from chopmark.audit import Record
-    from chopmark.provenance import Report
+    from chopmark.provenance import Report, Signed
     from chopmark.safety import Policy, Verdict
     from chopmark.settings import Settings
     from chopmark.types import ImageFormat, JsonValue, Progress
@@ -178,7 +178,7 @@ class Pipeline:
             "completed",
             "moderation.completed",
             {
-                "policy": policy.digest,
+                "policy": policy.digest(),
                 "texts": len(texts),
                 "actions": {action: actions.count(action) for action in sorted(set(actions))},
             },
@@ -210,7 +210,7 @@ class Pipeline:
             case,
             "completed",
             "moderation.completed",
-            {"policy": policy.digest, "verdict": _summary("input", verdict)},
+            {"policy": policy.digest(), "verdict": _summary("input", verdict)},
         )
         return Moderated(record_id=record.record_id, verdicts=(verdict,))
 
@@ -220,7 +220,7 @@ class Pipeline:
         Raises:
             ChopmarkError: The bytes are no picture, or over a limit.
         """
-        from chopmark.provenance import verify
+        from chopmark.provenance import Limits, verify
 
         rooms = self.rooms
         return verify(
@@ -230,8 +230,10 @@ class Pipeline:
             mark_methods=(self.settings.mark_method,),
             store=rooms.store,
             find_record=self.find_record,
-            max_bytes=self.settings.max_image_bytes,
-            max_pixels=self.settings.max_image_pixels,
+            limits=Limits(
+                max_bytes=self.settings.max_image_bytes,
+                max_pixels=self.settings.max_image_pixels,
+            ),
         )
 
     async def verify(self, data: bytes, *, tenant: str = "default") -> Looked:
@@ -247,25 +249,21 @@ class Pipeline:
         )
         return Looked(record_id=record.record_id, report=report)
 
-    def find_record(self, output_id: str) -> dict[str, JsonValue] | None:
-        """Return what the log says of an output that left, or ``None``.
+    def find_record(self, record_id: str) -> dict[str, JsonValue] | None:
+        """Return what the log says of a request whose pictures left, or ``None``.
 
-        An output whose request never completed has no record here: it never left.
+        A request that never completed has no record here: its pictures never left.
         """
-        for record in self.rooms.log.records(ids.record_of(output_id)):
-            outputs = record.public.get("outputs")
-            if record.kind == "request.completed" and isinstance(outputs, list):
-                for output in outputs:
-                    if isinstance(output, dict) and output.get("output_id") == output_id:
-                        return {
-                            "record_id": record.record_id,
-                            "output_id": output_id,
-                            "index": record.index,
-                            "time": record.time,
-                            "model": record.public.get("model"),
-                            "manifest_id": output.get("manifest_id"),
-                            "leaf_hash": record.leaf_hash,
-                        }
+        with contextlib.suppress(errors.RecordNotFound):
+            for record in self.rooms.log.records(record_id):
+                if record.kind == "request.completed":
+                    return {
+                        "record_id": record.record_id,
+                        "index": record.index,
+                        "time": record.time,
+                        "model": record.public.get("model"),
+                        "leaf_hash": record.leaf_hash,
+                    }
         return None
 
     async def _through(self, request: GenerationRequest, progress: Progress | None) -> Released:
@@ -315,7 +313,7 @@ class Pipeline:
             "decided",
             "request.decided",
             {
-                "policy": policy.digest,
+                "policy": policy.digest(),
                 "verdicts": [
                     _summary("prompt", said),
                     *(_summary("input", verdict) for verdict in seen),
@@ -351,7 +349,7 @@ class Pipeline:
             {
                 "model": f"{model.id}@{model.version}",
                 "model_digest": model.digest,
-                "policy": policy.digest,
+                "policy": policy.digest(),
                 "outputs": [
                     {
                         "output_id": output.output_id,
@@ -460,9 +458,7 @@ class Pipeline:
         output_id = ids.output_id(case.record_id, index)
         case.tell(index, case.request.n, "marking and signing")
         encoded = await self._run(case, "mark", lambda: self._mark(case, picture, output_id))
-        signed = await self._run(
-            case, "sign", lambda: self._sign(case, encoded, picture, output_id)
-        )
+        signed = await self._run(case, "sign", lambda: self._sign(case, encoded, output_id))
         return Output(
             index=index,
             output_id=output_id,
@@ -495,32 +491,60 @@ class Pipeline:
             )
         return encoded
 
-    def _sign(self, case: _Case, encoded: bytes, picture: Image.Image, output_id: str) -> Any:
+    def _sign(self, case: _Case, encoded: bytes, output_id: str) -> Signed:
         """Write XMP, sign the manifest last, and keep it where the watermark leads to it."""
+        from PIL import Image
+
         from chopmark import __version__
-        from chopmark.provenance import ManifestInfo, fingerprint, mark_algorithm, sign, write_xmp
+        from chopmark.provenance import (
+            ManifestInfo,
+            XmpFields,
+            fingerprint,
+            pixel_digest,
+            sign,
+            write_xmp,
+        )
 
         model, request = self.rooms.generator.info, case.request
         edit = request if isinstance(request, EditRequest) else None
-        pdq, _ = fingerprint(picture)
+        prompt = request.prompt if self.settings.manifest_prompt else None
+        fields = XmpFields(
+            system=f"Chopmark {__version__}, model {model.id}",
+            system_version=model.version or model.digest[:12],
+            source_type="compositeWithTrainedAlgorithmicMedia"
+            if edit
+            else "trainedAlgorithmicMedia",
+            prompt=prompt,
+        )
+        with Image.open(io.BytesIO(encoded)) as marked:
+            pdq, _ = fingerprint(marked)
+            digest = pixel_digest(marked) if case.format == "png" else None
         info = ManifestInfo(
             output_id=output_id,
             record_id=case.record_id,
             model_id=model.id,
-            model_version=model.version,
+            model_version=model.version or model.digest[:12],
             created_at=datetime.now(UTC),
             action="edited" if edit else "created",
             parent=edit.image if edit else None,
-            mark_alg=mark_algorithm(self.settings.mark_method),
-            mark_value=output_id,
+            mark_method=self.settings.mark_method,
+            mark_payload=bytes.fromhex(output_id),
             pdq=pdq,
+            pixels_sha256=digest,
             generator_version=__version__,
-            prompt=request.prompt if self.settings.manifest_prompt else None,
+            prompt=prompt,
         )
         signed = sign(
-            write_xmp(encoded, case.format, info), case.format, info, self.rooms.credential
+            write_xmp(encoded, case.format, fields), case.format, info, self.rooms.credential
         )
-        self.rooms.store.put(signed, info)
+        self.rooms.store.put(
+            manifest_id=signed.manifest_id,
+            manifest=signed.manifest,
+            output_id=output_id,
+            record_id=case.record_id,
+            pdq=pdq,
+            signed_sha256=hashlib.sha256(signed.data).hexdigest(),
+        )
         return signed
 
     def _stops(self, verdict: Verdict) -> bool:

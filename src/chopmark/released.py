@@ -121,7 +121,9 @@ class Released:
         Raises:
             AuditError: The receipt does not prove that these outputs were booked as completed.
         """
-        self.receipt.check()
+        problems = self.receipt.verify()
+        if problems:
+            raise AuditError(f"the receipt does not hold: {problems[0]}")
         leaf = self.receipt.record
         outputs = leaf.public.get("outputs")
         booked = [o.get("output_id") for o in outputs] if isinstance(outputs, list) else []  # type: ignore[union-attr]

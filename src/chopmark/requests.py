@@ -88,10 +88,9 @@ def check_request(request: GenerationRequest, settings: Settings, model: ModelIn
     _check_range("steps", request.steps, 1, MAX_STEPS)
     _check_range("guidance", request.guidance, 0.0, MAX_GUIDANCE)
     _check_range("quality", request.quality, 1, 100)
-    for side, most, name in zip(
-        request.size or (), model.max_size, ("width", "height"), strict=False
-    ):
-        _check_range(name, side, MIN_SIDE, most)
+    if request.size is not None:
+        _check_range("width", request.size[0], MIN_SIDE, model.max_size)
+        _check_range("height", request.size[1], MIN_SIDE, model.max_size)
     if isinstance(request, EditRequest):
         _check_range("strength", request.strength, 0.0, 1.0)
         if "edit" not in model.supports:

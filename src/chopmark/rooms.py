@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
     from chopmark.audit import AuditLog
     from chopmark.generation import Generator
-    from chopmark.provenance import Credential, ManifestStore, MarkKeys, TrustAnchors
+    from chopmark.provenance import Credential, ManifestStore, TrustAnchors
+    from chopmark.provenance.watermark import MarkKeys
     from chopmark.safety import ImageGuard, Policy, PromptGuard
     from chopmark.settings import Settings
     from chopmark.types import Progress
 
-__all__ = ["Rooms"]
+__all__ = ["Rooms", "unpacking"]
 
 T = TypeVar("T")
 
@@ -95,7 +96,7 @@ class Rooms:
             self.settings.model,
             home=self.home,
             quantization=self.settings.quantization,
-            progress=self.progress,
+            progress=unpacking(self.progress),
         )
 
     @_Once
@@ -119,7 +120,7 @@ class Rooms:
         """Certificates that verify trusts: our own, and those of the deployer."""
         from chopmark.provenance import load_anchors
 
-        return load_anchors(self.home, cert=self.settings.signing_cert)
+        return load_anchors(self.home)
 
     @_Once
     def store(self) -> ManifestStore:
@@ -148,3 +149,10 @@ class Rooms:
             part = self.__dict__.pop(name, None)
             if part is not None:
                 part.close()
+
+
+def unpacking(progress: Progress | None) -> Callable[[int, int], None] | None:
+    """Return ``progress`` in the form that the generation room tells, with the words for it."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(done, total, "unpacking the model")

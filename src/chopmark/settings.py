@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     hash_lists: Path | None = Field(
         default=None, description="Folder with hash lists that outputs and inputs are matched with."
     )
-    mark_method: Literal["lattice", "dwtDct", "dwtDctSvd", "rivaGan"] = Field(
+    mark_method: Literal["lattice", "dwtDct", "dwtDctSvd"] = Field(
         default="lattice", description="Watermark method that is struck into every output."
     )
     signing_cert: Path | None = Field(

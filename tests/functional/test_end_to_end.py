@@ -14,7 +14,7 @@ from PIL import Image
 
 from chopmark import EditRequest, GenerationRequest, Pipeline, Refused
 from chopmark.ids import record_of
-from chopmark.safety import draw_test_card
+from chopmark.safety.testcard import draw_test_card
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ async def test_what_is_made_here_verifies_as_made_here(pipeline: Pipeline, fmt: 
         assert picture.format == fmt.upper()
         assert picture.size == (output.width, output.height)
     report = pipeline.look(output.data)
-    said = report.to_dict()
+    said: Any = report.to_dict()
     assert report.verdict == "made_here"
     assert said["manifest"]["state"] == "intact"
     assert said["credential"]["state"] == "trusted"
@@ -61,7 +61,7 @@ async def test_a_stripped_copy_still_leads_to_its_record(pipeline: Pipeline) -> 
         stripped = io.BytesIO()
         picture.convert("RGB").save(stripped, "JPEG", quality=80)
     report = pipeline.look(stripped.getvalue())
-    said = report.to_dict()
+    said: Any = report.to_dict()
     assert said["manifest"]["state"] == "absent"
     assert said["watermark"]["payload"] == released.outputs[0].output_id
     assert said["record"]["record_id"] == released.record_id
@@ -93,7 +93,7 @@ async def test_an_edit_keeps_the_history_of_its_input(pipeline: Pipeline) -> Non
     edited = await pipeline.edit(
         EditRequest(prompt="a green apple", image=first.outputs[0].data, strength=0.6, steps=4)
     )
-    said = pipeline.look(edited.outputs[0].data).to_dict()
+    said: Any = pipeline.look(edited.outputs[0].data).to_dict()
     assert said["verdict"] == "made_here"
     assert said["watermark"]["payload"] == edited.outputs[0].output_id
     assert len(said["ingredients"]) == 1

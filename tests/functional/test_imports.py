@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ROOMS = ("audit", "generation", "provenance", "safety")
 
@@ -19,7 +23,9 @@ def test_a_door_does_not_import_torch(module: str) -> None:
     assert not loaded & {"torch", "diffusers", "transformers", "onnxruntime", "c2pa", "cv2"}
 
 
-def test_verify_alone_does_not_import_torch(make_picture, to_bytes, tmp_path) -> None:
+def test_verify_alone_does_not_import_torch(
+    make_picture: Any, to_bytes: Any, tmp_path: Path
+) -> None:
     (tmp_path / "plain.png").write_bytes(to_bytes(make_picture()))
     code = (
         "import sys; from pathlib import Path; from chopmark.provenance import verify\n"

@@ -97,11 +97,11 @@ def policy_show(
     policy = load_policy(name)
     said: JsonValue = policy.model_dump(mode="json")
     if as_json:
-        emit({"digest": policy.digest, "policy": said})
+        emit({"digest": policy.digest(), "policy": said})
         return
     import yaml
 
-    typer.echo(f"# digest {policy.digest}")
+    typer.echo(f"# digest {policy.digest()}")
     typer.echo(yaml.safe_dump(said, sort_keys=False, allow_unicode=True), nl=False)
 
 
@@ -115,6 +115,6 @@ def policy_check(
 
     policy = load_policy(file)
     if as_json:
-        emit({"ok": True, "digest": policy.digest})
+        emit({"ok": True, "digest": policy.digest()})
     else:
-        typer.echo(f"{file}: ok, digest {policy.digest}")
+        typer.echo(f"{file}: ok, digest {policy.digest()}")

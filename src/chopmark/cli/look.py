@@ -55,7 +55,7 @@ def verify(
 def _print(file: Path, report: Report) -> None:
     typer.echo(f"{file}: {report.summary}")
     said = report.to_dict()
-    rows = [("verdict", report.verdict)]
+    rows: list[tuple[str, str]] = [("verdict", report.verdict)]
     for axis in ("manifest", "credential", "time", "ai_signal", "watermark"):
         value = said[axis]
         assert isinstance(value, dict)  # noqa: S101  the shape that architecture.md fixes

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from chopmark.cli._say import emit, progress_bar
 from chopmark.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from chopmark.types import JsonValue
 
 __all__ = ["doctor", "keys_app", "models_app", "serve"]
 
@@ -87,22 +90,25 @@ def models_info(
 ) -> None:
     """Load a generator and say what it can do."""
     from chopmark.generation import load_generator
+    from chopmark.rooms import unpacking
     from chopmark.settings import load_settings
 
     settings = load_settings(model=model)
     with progress_bar(quiet=as_json) as told:
-        info = load_generator(settings.model, home=settings.open_home(), progress=told).info
-    said = {
+        info = load_generator(
+            settings.model, home=settings.open_home(), progress=unpacking(told)
+        ).info
+    said: dict[str, JsonValue] = {
         "id": info.id,
         "version": info.version,
         "digest": info.digest,
         "licence": info.licence,
-        "native_size": list(info.native_size),
+        "native_size": info.native_size,
         "default_size": list(info.default_size),
-        "max_size": list(info.max_size),
+        "max_size": info.max_size,
         "default_steps": info.default_steps,
         "quantization": info.quantization,
-        "supports": sorted(info.supports),
+        "supports": [str(name) for name in sorted(info.supports)],
     }
     if as_json:
         emit(said)
@@ -119,7 +125,7 @@ def keys_init() -> None:
 
     rooms = Rooms(load_settings())
     try:
-        typer.echo(f"signing    {rooms.credential.describe()}")
+        typer.echo(f"signing    {rooms.credential.leaf.subject.rfc4514_string()}")
         typer.echo(f"watermark  key {rooms.mark_keys.active.key_id}")
         typer.echo(f"log        {rooms.log.public_key}")
     finally:

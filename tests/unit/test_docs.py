@@ -1,0 +1,109 @@
+"""What a user can meet is documented: commands, options, routes; and doors say what they hold."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer.main
+
+from chopmark.cli import app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+DOORS = {
+    "chopmark": ["EditRequest", "GenerationRequest", "Pipeline", "Refused", "Released", "Settings"],
+    "chopmark.generation": [
+        "DiffusersGenerator",
+        "GenerationJob",
+        "Generator",
+        "ModelInfo",
+        "load_generator",
+    ],
+    "chopmark.audit": [
+        "AuditLog",
+        "Checkpoint",
+        "DuplicateRecord",
+        "Event",
+        "EventKind",
+        "LogCorrupt",
+        "LogReport",
+        "LogUnavailable",
+        "Problem",
+        "Receipt",
+        "Record",
+        "RecordNotFound",
+        "verify_log",
+    ],
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_door_holds_what_it_promises(door: str) -> None:
+    module = importlib.import_module(door)
+    assert sorted(module.__all__) == DOORS[door]
+    assert all(getattr(module, name) is not None for name in module.__all__)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "chopmark",
+        "chopmark.audit",
+        "chopmark.ids",
+        "chopmark.provenance.watermark",
+        "chopmark.requests",
+        "chopmark.safety",
+        "chopmark.settings",
+    ],
+)
+def test_the_examples_in_a_docstring_run(name: str) -> None:
+    module = importlib.import_module(name)
+    failed, tried = doctest.testmod(module, extraglobs=vars(module))
+    assert tried
+    assert not failed
+
+
+def _commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+def test_every_command_and_option_is_in_the_manual() -> None:
+    text = (DOCS / "cli.md").read_text(encoding="utf-8")
+    for path, command in _commands(typer.main.get_command(app)):
+        assert " ".join(path) in text, path
+        for parameter in command.params:
+            for option in parameter.opts:
+                if option.startswith("-") and option != "--help":
+                    assert f"`{option}`" in text, (path, option)
+
+
+def test_every_route_is_in_the_manual() -> None:
+    from chopmark import Pipeline, Settings
+    from chopmark.api import create_app
+
+    text = (DOCS / "http.md").read_text(encoding="utf-8")
+    described = create_app(Pipeline.from_settings(Settings())).openapi()
+    for path, methods in described["paths"].items():
+        shown = re.sub(r"\{\w+\}", "{id}", path)
+        for method in methods:
+            assert f"`{method.upper()} {shown}`" in text, (method, path)
+
+
+def test_every_link_between_the_pages_leads_somewhere() -> None:
+    for page in [*DOCS.glob("*.md"), *ROOT.glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
