@@ -15,11 +15,11 @@
 >>> signed = sign(encode_image(Image.radial_gradient("L"), "png"), "png", info, credential)
 >>> report = verify(
 ...     signed.data, anchors=TrustAnchors.of(credential),
-...     find_record=lambda record_id: {"record_id": record_id})
+...     find_record=lambda output_id: {"output_id": output_id})
 >>> report.verdict, report.manifest.state, report.credential.own
 ('made_here', 'intact', True)
 >>> report.summary
-'This picture was made here by AI with tiny 1 (record a3f09c1122334450): its manifest is intact.'
+'This picture was made here by AI with tiny 1 (output a3f09c1122334451): its manifest is intact.'
 
 Importing this costs next to nothing: what needs numpy, OpenCV or the native C2PA library loads it
 when it is called. Nothing here opens a connection, except a signer or a time-stamping authority
@@ -31,7 +31,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from chopmark.provenance._formats import Limits
     from chopmark.provenance._pdq import fingerprint, pixel_digest
     from chopmark.provenance.credential import (
         Credential,
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
         load_credential,
     )
     from chopmark.provenance.encode import encode_image
-    from chopmark.provenance.manifest import ManifestInfo
+    from chopmark.provenance.manifest import ManifestInfo, mark_algorithm
     from chopmark.provenance.reattaching import reattach
     from chopmark.provenance.report import Report
     from chopmark.provenance.signing import Signed, sign
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
     from chopmark.provenance.verification import verify
     from chopmark.provenance.watermark import (
         MarkKey,
+        MarkKeys,
         MarkResult,
         detect_mark,
         embed_mark,
@@ -61,10 +61,10 @@ __all__ = [
     "AnchorList",
     "Credential",
     "DevelopmentCredentialWarning",
-    "Limits",
     "ManifestInfo",
     "ManifestStore",
     "MarkKey",
+    "MarkKeys",
     "MarkResult",
     "Report",
     "Signed",
@@ -78,6 +78,7 @@ __all__ = [
     "load_anchors",
     "load_credential",
     "load_mark_keys",
+    "mark_algorithm",
     "pixel_digest",
     "read_xmp",
     "reattach",
@@ -91,10 +92,10 @@ _WHERE: Final = {
     "AnchorList": "trust",
     "Credential": "credential",
     "DevelopmentCredentialWarning": "credential",
-    "Limits": "_formats",
     "ManifestInfo": "manifest",
     "ManifestStore": "store",
     "MarkKey": "watermark",
+    "MarkKeys": "watermark",
     "MarkResult": "watermark",
     "Report": "report",
     "Signed": "signing",
@@ -108,6 +109,7 @@ _WHERE: Final = {
     "load_anchors": "trust",
     "load_credential": "credential",
     "load_mark_keys": "watermark",
+    "mark_algorithm": "manifest",
     "pixel_digest": "_pdq",
     "read_xmp": "xmp",
     "reattach": "reattaching",

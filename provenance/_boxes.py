@@ -1,7 +1,8 @@
 """The structure of PNG, JPEG and WebP files: enough to put a packet in and to take a manifest out.
 
-Sources: PNG (W3C 3rd ed., section 5.3) and C2PA 2.4 A.3.2 (chunk ``caBX``); JPEG (ITU-T T.81, B.1.1)
-and C2PA 2.4 A.3.1 (APP11 segments of ISO 19566-5); WebP (RFC 9649) and C2PA 2.4 A.3.4 (chunk ``C2PA``).
+Sources: PNG (W3C 3rd ed., section 5.3), JPEG (ITU-T T.81, B.1.1) and WebP (RFC 9649); where their
+manifests stand is in C2PA 2.4, A.3.2 (chunk ``caBX``), A.3.1 (APP11 segments of ISO 19566-5) and
+A.3.4 (chunk ``C2PA``).
 """
 
 from __future__ import annotations

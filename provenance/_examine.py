@@ -33,7 +33,7 @@ AI_TYPES: Final = frozenset(
         "compositeSynthetic",
     }
 )
-"""Last parts of IPTC (and C2PA) source types by which a file says that a trained model took part."""
+"""Last parts of the source types by which a file says that a trained model took part."""
 
 DENYING_TYPES: Final = frozenset(
     {
@@ -61,11 +61,18 @@ _CREDENTIAL: Final[dict[str, CredentialState]] = {
     "claimSignature.outsideValidity": "expired",
     "signingCredential.untrusted": "untrusted",
 }
-_SEVERITY: Final = ("revoked", "refused", "expired", "untrusted")
+_SEVERITY: Final[tuple[CredentialState, ...]] = ("revoked", "refused", "expired", "untrusted")
 # Judged on an axis of their own, or no failure of the file: who signed, when, other identities.
 _ELSEWHERE: Final = ("signingCredential.", "timeStamp.", "timeOfSigning.", "cawg.", "ingredient.")
-_MALFORMED: Final = (".malformed", ".cbor.invalid", ".json.invalid", "claim.missing",
-                     "claim.multiple", "manifest.compressed.invalid", "manifest.inaccessible")  # fmt: skip
+_MALFORMED: Final = (
+    ".malformed",
+    ".cbor.invalid",
+    ".json.invalid",
+    "claim.missing",
+    "claim.multiple",
+    "manifest.compressed.invalid",
+    "manifest.inaccessible",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +86,6 @@ class Examined:
     ingredients: tuple[Ingredient, ...]
     ancestor_outputs: frozenset[str]
     has_parent: bool
-    pixels_sha256: str | None
     action: str | None
 
 
@@ -120,7 +126,6 @@ def examine(store: dict[str, Any], anchors: TrustAnchors, *, max_manifests: int 
         has_parent=any(
             _dict(one).get("relationship") == "parentOf" for one in _list(active.get("ingredients"))
         ),
-        pixels_sha256=_text(_dict(record.get("pixels")).get("hash")),
         action=_first_action(active),
     )
 
@@ -148,7 +153,7 @@ def _credential_state(failures: list[str]) -> CredentialState | None:
     found = {_CREDENTIAL[code] for code in failures if code in _CREDENTIAL}
     for state in _SEVERITY:
         if state in found:
-            return state  # type: ignore[return-value]
+            return state
     return None
 
 
@@ -180,8 +185,8 @@ def _credential(
         own=own,
         anchor=anchor.name if vouched and anchor else None,
         anchor_date=(anchor.date or None) if vouched and anchor else None,
-        claimed_issuer=_text(info.get("issuer")),
-        claimed_name=_text(info.get("common_name")),
+        issuer=_text(info.get("issuer")),
+        name=_text(info.get("common_name")),
         alg=_text(info.get("alg")),
     )
 
@@ -197,17 +202,24 @@ def _time(
     if "timeStamp.trusted" in passed and "timeStamp.untrusted" not in others:
         anchor = anchors.find(_text(results.get("timestampTrustListUri")))
         known = anchor is None or anchor.kind in {"tsa", "own"}
-        return TimeFinding(state="trusted" if known else "untrusted", at=at)
+        return TimeFinding(state="trusted" if known else "untrusted", signed_at=at)
     stamped = "timeStamp.validated" in passed or any(
         code.startswith("timeStamp.") for code in others
     )
-    return TimeFinding(state="untrusted" if stamped else "absent", at=at if stamped else None)
+    return TimeFinding(
+        state="untrusted" if stamped else "absent", signed_at=at if stamped else None
+    )
 
 
 def _ai(active: dict[str, Any], source: str | None, ancestors: list[dict[str, Any]]) -> AiSignal:
     if source is not None and _last(source) in AI_TYPES:
         return AiSignal(state="active", source_type=source, system=_agent(active))
-    denied = source is not None and _last(source) in DENYING_TYPES
+    born = [
+        _text(one.get("digitalSourceType"))
+        for one in _actions(active)
+        if one.get("action") == "c2pa.created"
+    ]
+    denied = any(one is not None and _last(one) in DENYING_TYPES for one in born)
     for one in ancestors:
         above = _source_type(one)
         if above is not None and _last(above) in AI_TYPES:

@@ -29,10 +29,19 @@ MIME: Final[dict[ImageFormat, str]] = {
 
 # Formats that we read but do not sign.
 _OTHER: Final = {"gif": "image/gif", "tiff": "image/tiff", "heic": "image/heic"}
+_ALL: Final[dict[str, str]] = {**{str(kind): mime for kind, mime in MIME.items()}, **_OTHER}
 _BRANDS: Final = {
     b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"mif1": "heic",
 }  # fmt: skip
 _HEAD: Final = 64
+_STARTS: Final = (
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,16 +64,11 @@ class Limits:
 def sniff(data: bytes) -> str | None:
     """Return ``png``, ``jpeg``, ``webp``, ``avif``, ``gif``, ``tiff``, ``heic`` or None."""
     head = data[:_HEAD]
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
+    for start, kind in _STARTS:
+        if head.startswith(start):
+            return kind
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return "gif"
-    if head.startswith((b"II*\0", b"MM\0*")):
-        return "tiff"
     if head[4:8] == b"ftyp":
         # The major brand may be the generic `mif1`; a compatible brand then tells AVIF from HEIC.
         brands = [head[8:12], *(head[i : i + 4] for i in range(16, _HEAD, 4))]
@@ -75,7 +79,7 @@ def sniff(data: bytes) -> str | None:
 
 def mime_of(kind: str) -> str:
     """Return the media type of a kind that `sniff` told."""
-    return {**MIME, **_OTHER}[kind]  # type: ignore[dict-item]
+    return _ALL[kind]
 
 
 def check_size(data: bytes, limits: Limits) -> str:
@@ -114,12 +118,7 @@ def open_image(data: bytes, limits: Limits) -> Image.Image:
             # Pillow's own bomb check warns; ours below is an error with a code.
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data))
-            width, height = image.size
-            if width * height > limits.max_pixels:
-                raise ImageTooLarge(
-                    f"the picture has {width} x {height} pixels, the limit is {limits.max_pixels}",
-                    hint="raise the limit in the settings, or send a smaller picture",
-                )
+            _check_pixels(image.size, limits)
             image.load()
             upright = ImageOps.exif_transpose(image)
             has_alpha = "A" in upright.getbands() or "transparency" in upright.info
@@ -135,3 +134,12 @@ def open_image(data: bytes, limits: Limits) -> Image.Image:
             f"the picture cannot be decoded ({type(error).__name__})",
             hint="the file may be truncated",
         ) from error
+
+
+def _check_pixels(size: tuple[int, int], limits: Limits) -> None:
+    width, height = size
+    if width * height > limits.max_pixels:
+        raise ImageTooLarge(
+            f"the picture has {width} x {height} pixels, the limit is {limits.max_pixels}",
+            hint="raise the limit in the settings, or send a smaller picture",
+        )

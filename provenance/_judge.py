@@ -1,7 +1,7 @@
 """From the axes to one verdict and one sentence.
 
-Three rules stand above the rest. ``made_here`` is said only where our log has the record. Nothing is
-called tampered because its signer is unknown. And ``no_signal`` never means "not made by AI".
+Three rules stand above the rest. ``made_here`` is said only where our log has the record. Nothing
+is called tampered because its signer is unknown. And ``no_signal`` never means "not made by AI".
 """
 
 from __future__ import annotations
@@ -41,13 +41,12 @@ def judge(evidence: Evidence) -> tuple[WatermarkFinding, Verdict, str, tuple[str
     if reason is not None:
         mark = dataclasses.replace(mark, state="conflict", reason=reason)
     verdict, summary = _verdict(dataclasses.replace(evidence, watermark=mark))
-    notes = []
-    for one in examined.ingredients:
-        if one.manifest in {"broken", "malformed"}:
-            notes.append(
-                f"An input of this picture ({one.title or one.id or 'unnamed'}) does not fit its own "
-                f"manifest: it had been changed after it was signed."
-            )
+    notes = [
+        f"An input of this picture ({one.title or one.id or 'unnamed'}) does not fit its own "
+        "manifest: it had been changed after it was signed."
+        for one in examined.ingredients
+        if one.manifest in {"broken", "malformed"}
+    ]
     recovered = evidence.recovered
     if recovered and recovered.by == "watermark" and (recovered.distance or 0) > _UNLIKE:
         notes.append(
@@ -69,22 +68,17 @@ def _conflict(evidence: Evidence) -> str | None:
     if mark.state != "detected" or mark.payload is None or examined.manifest.state != "intact":
         return None
     mine = examined.manifest.output_id
-    if examined.credential.own:
-        if (
-            mine is not None
-            and mine != mark.payload
-            and mark.payload not in examined.ancestor_outputs
-        ):
-            return f"the mark names output {mark.payload}, the manifest {mine}"
-        return None
-    if mine == mark.payload and examined.credential.state == "expired":
-        # Ours in all likelihood, signed by a certificate that has ended since.
-        return None
-    if mark.payload in examined.ancestor_outputs and not examined.ai_signal.denied:
-        return None
     if examined.ai_signal.denied:
-        return f"the pixels carry our mark, and the manifest says {_short(examined.ai_signal.source_type)}"
-    return "the pixels carry our mark, and somebody else's manifest leaves out that they were made here"
+        source = _short(examined.ai_signal.source_type)
+        return f"the pixels carry our mark, and the manifest says that they are {source}"
+    if mark.payload == mine or mark.payload in examined.ancestor_outputs:
+        # Somebody else's credential may stand under our words only if it is ours that ended.
+        ours = examined.credential.own or examined.credential.state == "expired"
+        if ours or mark.payload in examined.ancestor_outputs:
+            return None
+    elif examined.credential.own and mine is not None:
+        return f"the mark names output {mark.payload}, the manifest {mine}"
+    return "the pixels carry our mark, and somebody else's manifest does not name ours as its input"
 
 
 def _verdict(evidence: Evidence) -> tuple[Verdict, str]:
@@ -109,8 +103,8 @@ def _intact(evidence: Evidence) -> tuple[Verdict, str]:
         return _own(evidence)
     if mark.state == "detected" and mark.payload in examined.ancestor_outputs:
         return "edited_after_signing", (
-            f"Made here{_record_words(evidence)} and then changed by {_who(examined)}, who kept its "
-            "history: the new manifest is intact and names ours as its input."
+            f"Made here{_record_words(evidence)} and then changed by {_who(examined)}, who "
+            "kept its history: the new manifest is intact and names ours as its input."
         )
     if examined.ai_signal.state in {"active", "ancestor"}:
         where = "" if examined.ai_signal.state == "active" else ", in one of its inputs"
@@ -140,17 +134,17 @@ def _own(evidence: Evidence) -> tuple[Verdict, str]:
         with_mark = " and its watermark says the same" if mark.state == "detected" else ""
         changed = "made" if examined.action != "c2pa.opened" else "edited"
         return "made_here", (
-            f"This picture was {changed} here by AI{_system(examined)}{_record_words(evidence)}: its "
-            f"manifest is intact{with_mark}."
+            f"This picture was {changed} here by "
+            f"AI{_system(examined)}{_record_words(evidence)}: its manifest is intact{with_mark}."
         )
     if not evidence.log_asked:
         return "made_by_ai_elsewhere", (
-            f"Made by AI{_system(examined)}, signed with a credential of ours and intact. No log was "
-            "asked whether it was booked here."
+            f"Made by AI{_system(examined)}, signed with a credential of ours and intact. No "
+            "log was asked whether it was booked here."
         )
     return "made_by_ai_elsewhere", (
-        f"Made by AI{_system(examined)} and signed with a credential of ours, but our log has no such "
-        "record: the key may have been used outside this service."
+        f"Made by AI{_system(examined)} and signed with a credential of ours, but our log has "
+        "no such record: the key may have been used outside this service."
     )
 
 
@@ -179,14 +173,15 @@ def _stripped(evidence: Evidence) -> tuple[Verdict, str]:
             else "its pixels are exactly those that we signed"
         )
         return "made_here", (
-            f"This picture was made here by AI{_record_words(evidence)}. {lost} any more, but {what}."
+            f"This picture was made here by AI{_record_words(evidence)}. {lost} any more, but "
+            f"{what}."
         )
     if mark.state == "detected":
         if evidence.record is not None:
             return "marked_but_altered", (
                 f"Made here by AI{_record_words(evidence)}, says the mark in its pixels "
-                f"(p = {mark.p_value:.0e}). {lost}, and the file is no longer the one that we released"
-                f"{_distance(recovered)}."
+                f"(p = {mark.p_value:.0e}). {lost}, and the file is no longer the one that we "
+                f"released{_distance(recovered)}."
             )
         asked = "our log has no record of it" if evidence.log_asked else "no log was asked"
         return "marked_but_altered", (
@@ -194,8 +189,8 @@ def _stripped(evidence: Evidence) -> tuple[Verdict, str]:
         )
     if examined.ai_signal.state == "metadata":
         return "made_by_ai_elsewhere", (
-            f"Its metadata says that it was made by AI{_system(examined)}. {lost}, and metadata can be "
-            "written by anybody."
+            f"Its metadata says that it was made by AI{_system(examined)}. {lost}, and "
+            "metadata can be written by anybody."
         )
     if recovered is not None:
         return _resembling(evidence, recovered, lost)
@@ -210,7 +205,8 @@ def _resembling(evidence: Evidence, recovered: Recovered, lost: str) -> tuple[Ve
     if edited or evidence.record is None:
         return "no_signal", (
             f"No signal found in the file. {lost}. {_resembles(recovered)}"
-            f"{' That one was an edit, so this may be its input.' if edited else ''} {_NEVER_NOT_AI}"
+            f"{' That one was an edit, so this may be its input.' if edited else ''} "
+            f"{_NEVER_NOT_AI}"
         )
     return "marked_but_altered", (
         f"{_resembles(recovered)} {lost} and no mark of ours was found, so this rests on likeness "
@@ -220,8 +216,8 @@ def _resembling(evidence: Evidence, recovered: Recovered, lost: str) -> tuple[Ve
 
 def _resembles(recovered: Recovered) -> str:
     return (
-        f"It looks like a picture made here (record {recovered.record_id}; {recovered.distance} of 256 "
-        f"fingerprint bits differ, {recovered.confidence})."
+        f"It looks like a picture made here (record {recovered.record_id}; "
+        f"{recovered.distance} of 256 fingerprint bits differ, {recovered.confidence})."
     )
 
 
@@ -235,14 +231,15 @@ def _record_words(evidence: Evidence) -> str:
     record = evidence.record
     if record is None:
         return ""
-    name = record.get("record_id") or record.get("id")
-    at = record.get("time") or record.get("created_at")
-    words = f"record {name}" if name else "it is in our log"
+    kind = "record" if record.get("record_id") else "output"
+    name = record.get("record_id") or record.get("output_id")
+    at = record.get("time")
+    words = f"{kind} {name}" if name else "it is in our log"
     return f" ({words}, {at})" if at else f" ({words})"
 
 
 def _who(examined: Examined) -> str:
-    claimed = examined.credential.claimed_issuer or examined.credential.claimed_name
+    claimed = examined.credential.issuer or examined.credential.name
     if examined.credential.state == "trusted":
         return claimed or "an unnamed signer"
     return f"a signer that calls itself {claimed!r}" if claimed else "an unnamed signer"

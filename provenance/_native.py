@@ -1,4 +1,4 @@
-"""The one place that talks to the native C2PA library, with settings that are safe to face strangers.
+"""The one place that talks to the native C2PA library, with settings that are fit for strangers.
 
 What its defaults would do and these do not: fetch a remote manifest from any address that a file
 names (a request forged by a stranger), accept e-mail certificates only, make thumbnails.
@@ -36,15 +36,12 @@ __all__ = [
 
 # Extended key usages that a claim signer may hold (C2PA 2.4, section 14.5.1): e-mail protection,
 # document signing, C2PA claim signing; then time stamping and OCSP for the services beside it.
-EKU_LIST: Final = "\n".join(
-    (
-        "1.3.6.1.5.5.7.3.4",
-        "1.3.6.1.5.5.7.3.36",
-        "1.3.6.1.4.1.62558.2.1",
-        "1.3.6.1.5.5.7.3.8",
-        "1.3.6.1.5.5.7.3.9",
-    )
-)
+EKU_LIST: Final = """1.3.6.1.5.5.7.3.4
+1.3.6.1.5.5.7.3.36
+1.3.6.1.4.1.62558.2.1
+1.3.6.1.5.5.7.3.8
+1.3.6.1.5.5.7.3.9
+"""
 _MAX_CONTEXTS: Final = 16
 
 

@@ -8,6 +8,7 @@ what c2pa-rs 0.91 really refuses; the answer is in words, since the library's ow
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from typing import TYPE_CHECKING, Final, Literal
 
 from chopmark.errors import CredentialRefused
@@ -115,7 +116,7 @@ def _check_order(chain: Sequence[x509.Certificate]) -> None:
             "the chain holds the signing certificate only",
             hint="append the certificate of its issuer; verifiers cannot guess it",
         )
-    for child, parent in zip(chain, chain[1:], strict=False):
+    for child, parent in itertools.pairwise(chain):
         if child.issuer != parent.subject:
             raise CredentialRefused(
                 f"the chain is out of order: {child.subject.rfc4514_string()} is not issued by "

@@ -34,7 +34,7 @@ _PROBE: Final = b"chopmark: do certificate and key belong together?"
 
 
 class DevelopmentCredentialWarning(UserWarning):
-    """Pictures are signed with a certificate that Chopmark made itself, which nobody else trusts."""
+    """Pictures are signed with a certificate of our own making, which nobody else trusts."""
 
 
 @runtime_checkable

@@ -15,7 +15,7 @@ from chopmark.errors import SigningFailed
 from chopmark.ids import is_id
 from chopmark.provenance.xmp import SOURCE_TYPES
 
-__all__ = ["PDQ_ALG", "RECORD_LABEL", "ManifestInfo", "definition", "mark_alg"]
+__all__ = ["PDQ_ALG", "RECORD_LABEL", "ManifestInfo", "definition", "mark_algorithm"]
 
 RECORD_LABEL: Final = "org.chopmark.record"
 """Label of our own assertion: which record of which log this picture belongs to."""
@@ -24,7 +24,7 @@ PDQ_ALG: Final = "org.chopmark.pdq.1"
 """Soft-binding algorithm of the PDQ hash. Not in C2PA's list of algorithms, and said to be so."""
 
 _SPEC: Final = "2.4.0"
-_UNLISTED: Final = "not in the C2PA soft binding algorithm list; documented by Chopmark"
+_UNLISTED: Final = "unlisted algorithm, see docs/watermark.md of Chopmark"
 _PARENT: Final = "parent"
 _USES: Final = (
     "cawg.data_mining",
@@ -34,7 +34,7 @@ _USES: Final = (
 )
 
 
-def mark_alg(method: str) -> str:
+def mark_algorithm(method: str) -> str:
     """Return the soft-binding algorithm name of a watermark method: ``org.chopmark.METHOD.1``."""
     return f"org.chopmark.{method}.1"
 
@@ -52,14 +52,12 @@ class ManifestInfo:
         action: ``created`` from a prompt, or ``edited`` from ``parent``.
         parent: The input picture's file, as it came in; needed for ``edited``.
         parent_mime: Its media type; None tells it from its bytes.
-        mark_method: Watermark method, None where the picture carries none.
-        mark_payload: The 8 bytes in the watermark.
+        mark_alg: Soft-binding algorithm of the watermark (`mark_algorithm`), None without one.
+        mark_value: What the watermark carries, hex digits.
         pdq: PDQ hash, 64 hex digits.
         generator_name: Claim generator.
         generator_version: Of it.
         prompt: The prompt. Personal data: None unless a setting asks for it.
-        pixels_sha256: `pixel_digest` of the marked picture, for lossless formats: with it, a
-            picture that lost all its metadata can be shown to be unaltered.
         training: Whether others may train on the picture (``cawg.training-mining``).
         title: Shown by viewers; empty makes one from the output id.
     """
@@ -72,13 +70,12 @@ class ManifestInfo:
     action: Literal["created", "edited"] = "created"
     parent: bytes | None = None
     parent_mime: str | None = None
-    mark_method: str | None = None
-    mark_payload: bytes | None = None
+    mark_alg: str | None = None
+    mark_value: str | None = None
     pdq: str | None = None
     generator_name: str = "Chopmark"
     generator_version: str
     prompt: str | None = None
-    pixels_sha256: str | None = None
     training: Literal["allowed", "notAllowed"] = "notAllowed"
     title: str = ""
 
@@ -95,8 +92,8 @@ def definition(info: ManifestInfo) -> dict[str, Any]:
         # (C2PA 2.4, 18.15.2).
         _created("c2pa.actions.v2", {"actions": _actions(info), "allActionsIncluded": True})
     ]
-    if info.mark_method and info.mark_payload is not None:
-        assertions.append(_binding(mark_alg(info.mark_method), info.mark_payload.hex()))
+    if info.mark_alg and info.mark_value:
+        assertions.append(_binding(info.mark_alg, info.mark_value))
     if info.pdq:
         assertions.append(_binding(PDQ_ALG, info.pdq))
     assertions += [
@@ -120,7 +117,7 @@ def definition(info: ManifestInfo) -> dict[str, Any]:
 
 
 def ingredient(info: ManifestInfo, *, signed: bool) -> dict[str, Any]:
-    """Return the definition of the input as parent ingredient; what it says of itself comes along."""
+    """Return the input as parent ingredient; what it says of itself comes along."""
     entry: dict[str, Any] = {
         "title": "Input picture",
         "relationship": "parentOf",
@@ -174,7 +171,7 @@ def _actions(info: ManifestInfo) -> list[dict[str, Any]]:
                 "digitalSourceType": SOURCE_TYPES["created"],
             }
         ]
-    if info.mark_method:
+    if info.mark_alg:
         # `.bound`: the mark carries what the soft binding in this very manifest names.
         actions.append({"action": "c2pa.watermarked.bound", "when": when, "softwareAgent": ours})
     return actions
@@ -197,8 +194,6 @@ def _record(info: ManifestInfo) -> dict[str, Any]:
         "outputId": info.output_id,
         "model": {"id": info.model_id, "version": info.model_version},
     }
-    if info.pixels_sha256:
-        record["pixels"] = {"alg": "sha256", "hash": info.pixels_sha256}
     if info.prompt is not None:
         record["prompt"] = info.prompt
     return record

@@ -1,8 +1,8 @@
-"""Give a picture back the manifest that it lost, so that the file is again byte for byte what it was.
+"""Give a picture back the manifest that it lost: the file is again, byte for byte, what it was.
 
 Only where nothing else was touched: the result is handed out when it validates, and never else.
-Where a manifest stands: C2PA 2.4, A.3.2 (PNG), A.3.1 (JPEG) and A.3.4 (WebP); the exact place within
-the file is the one where c2pa-rs puts it, since the manifest binds the bytes around itself.
+Where a manifest stands: C2PA 2.4, A.3.2 (PNG), A.3.1 (JPEG) and A.3.4 (WebP); the exact place
+within the file is the one where c2pa-rs puts it, since the manifest binds the bytes around itself.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def reattach(
     store: ManifestStore,
     *,
     mark_keys: Sequence[MarkKey] = (),
-    limits: Limits | None = None,
+    max_bytes: int = Limits.max_bytes,
+    max_pixels: int = Limits.max_pixels,
 ) -> bytes:
     """Return the file with the manifest that it lost.
 
@@ -49,7 +50,7 @@ def reattach(
         UnsupportedImage: A format whose manifests we do not put back (AVIF, GIF, TIFF, HEIC).
         UnreadableImage: The bytes are no picture.
     """
-    bounds = limits or Limits()
+    bounds = Limits(max_bytes=max_bytes, max_pixels=max_pixels)
     kind = check_size(data, bounds)
     if kind not in {"png", "jpeg", "webp"}:
         raise UnsupportedImage(

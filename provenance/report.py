@@ -1,7 +1,7 @@
 """What `verify` found, one axis at a time, then one verdict and one sentence.
 
-No axis stands in for another: a manifest can be intact while its signer is unknown, and a signer can
-be trusted while the AI signal is three ancestors away.
+No axis stands in for another: a manifest can be intact while its signer is unknown, and a signer
+can be trusted while the AI signal is three ancestors away.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ class CredentialFinding:
         own: One of our own credentials signed.
         anchor: The list that vouches, with its date.
         anchor_date: Of the list.
-        claimed_issuer: The name in the certificate. Anybody can write any name into one: without
-            an anchor it proves nothing.
-        claimed_name: Likewise, the common name.
+        issuer: The organisation named in the certificate. Anybody can write any name into one:
+            while the state is not ``trusted`` it proves nothing.
+        name: Likewise, the common name.
         alg: Signature algorithm.
     """
 
@@ -83,8 +83,8 @@ class CredentialFinding:
     own: bool = False
     anchor: str | None = None
     anchor_date: str | None = None
-    claimed_issuer: str | None = None
-    claimed_name: str | None = None
+    issuer: str | None = None
+    name: str | None = None
     alg: str | None = None
 
 
@@ -94,11 +94,11 @@ class TimeFinding:
 
     Attributes:
         state: ``trusted``: stamped by an authority we know; ``untrusted``: by another; ``absent``.
-        at: RFC 3339.
+        signed_at: RFC 3339.
     """
 
     state: Literal["trusted", "untrusted", "absent"]
-    at: str | None = None
+    signed_at: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +171,7 @@ class Recovered:
     Attributes:
         by: The ``watermark`` names it, or its ``fingerprint`` is near.
         manifest_id: Of the manifest.
+        output_id: Of the output, as our store has it.
         record_id: Of the record.
         distance: PDQ bits of 256 that differ between this picture and the one that was signed.
         exact: ``file``: put back, it fits this very file; ``pixels``: the pixels are those that
@@ -181,6 +182,7 @@ class Recovered:
 
     by: Literal["watermark", "fingerprint"]
     manifest_id: str
+    output_id: str | None
     record_id: str | None
     distance: int | None
     exact: Literal["file", "pixels", "no"]

@@ -66,7 +66,7 @@ def sign(data: bytes, fmt: ImageFormat, info: ManifestInfo, credential: Credenti
     return Signed(data=signed, manifest_id=_read_back(signed, MIME[fmt], config), manifest=manifest)
 
 
-def _sign(
+def _sign(  # noqa: PLR0917 - the inside of `sign`
     data: bytes,
     out: io.BytesIO,
     mime: str,
@@ -82,7 +82,7 @@ def _sign(
         if info.parent is not None:
             _add_parent(builder, info, config)
         signer = _signer(credential, failure)
-        return builder.sign(signer, mime, io.BytesIO(data), out)
+        manifest: bytes = builder.sign(signer, mime, io.BytesIO(data), out)
     except c2pa.C2paError as error:
         # The library swallows what a callback raises; it was kept, and is the real reason.
         cause = failure[0] if failure else error
@@ -92,6 +92,7 @@ def _sign(
             f"the manifest could not be signed: {cause}",
             hint="`chopmark doctor` checks the credential",
         ) from cause
+    return manifest
 
 
 def _signer(credential: Credential, failure: list[BaseException]) -> c2pa.Signer:

@@ -1,13 +1,13 @@
 """Manifests kept by what a picture can still tell after it lost them.
 
-One folder with a file per manifest, and a SQLite index that binds output ids (the watermark) and PDQ
-hashes (the fingerprint) to manifest ids.
+One folder with a file per manifest, and a SQLite index that binds output ids (the watermark) and
+PDQ hashes (the fingerprint) to manifest ids.
 
 >>> import tempfile
 >>> from pathlib import Path
 >>> store = ManifestStore.open(Path(tempfile.mkdtemp()))
->>> store.put(manifest_id="urn:c2pa:1", manifest=b"...", output_id="a3f09c1122334451",
-...           record_id="a3f09c1122334450", pdq="0f" * 32, signed_sha256="ab" * 32)
+>>> store.put_manifest(manifest_id="urn:c2pa:1", manifest=b"...", output_id="a3f09c1122334451",
+...                    record_id="a3f09c1122334450", pdq="0f" * 32)
 >>> store.by_output("a3f09c1122334451").manifest_id
 'urn:c2pa:1'
 >>> [match.distance for match in store.by_pdq("0f" * 31 + "0e", max_distance=8)]
@@ -18,20 +18,26 @@ hashes (the fingerprint) to manifest ids.
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from chopmark.errors import ConfigurationError, InvalidRequest
 from chopmark.provenance._files import make_private_folder, write_private
+from chopmark.provenance._formats import Limits, open_image
+from chopmark.provenance._pdq import fingerprint, pixel_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     import apsw
     import numpy as np
     import numpy.typing as npt
+
+    from chopmark.provenance.manifest import ManifestInfo
+    from chopmark.provenance.signing import Signed
 
 __all__ = ["Entry", "ManifestStore", "Match"]
 
@@ -43,6 +49,7 @@ CREATE TABLE IF NOT EXISTS manifest (
     record_id TEXT,
     pdq BLOB,
     signed_sha256 TEXT,
+    pixels_sha256 TEXT,
     size INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS manifest_output ON manifest (output_id);
@@ -54,7 +61,7 @@ CREATE TABLE IF NOT EXISTS binding (
     PRIMARY KEY (alg, value, manifest_id)
 ) STRICT, WITHOUT ROWID;
 """
-_COLUMNS: Final = "manifest_id, output_id, record_id, lower(hex(pdq)), signed_sha256"
+_COLUMNS: Final = "manifest_id, output_id, record_id, lower(hex(pdq)), signed_sha256, pixels_sha256"
 _PDQ_BYTES: Final = 32
 _MAX_MATCHES: Final = 10
 
@@ -68,6 +75,7 @@ class Entry:
     record_id: str
     pdq: str
     signed_sha256: str
+    pixels_sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +129,25 @@ class ManifestStore:
         with self._lock:
             self._connection.close()
 
-    def put(
+    def put(self, signed: Signed, info: ManifestInfo) -> None:
+        """Keep what was just signed; durable when this returns.
+
+        Raises:
+            UnreadableImage: The signed file cannot be decoded.
+            ConfigurationError: The disk does not take it.
+        """
+        image = open_image(signed.data, Limits(max_bytes=sys.maxsize, max_pixels=sys.maxsize))
+        self.put_manifest(
+            manifest_id=signed.manifest_id,
+            manifest=signed.manifest,
+            output_id=info.output_id,
+            record_id=info.record_id,
+            pdq=info.pdq or fingerprint(image)[0],
+            signed_sha256=hashlib.sha256(signed.data).hexdigest(),
+            pixels_sha256=pixel_digest(image),
+        )
+
+    def put_manifest(
         self,
         *,
         manifest_id: str,
@@ -130,8 +156,18 @@ class ManifestStore:
         record_id: str = "",
         pdq: str = "",
         signed_sha256: str = "",
+        pixels_sha256: str = "",
     ) -> None:
         """Keep a manifest; durable when this returns. The same id twice replaces the first.
+
+        Args:
+            manifest_id: ``urn:c2pa:...``.
+            manifest: The manifest store, JUMBF.
+            output_id: What the watermark carries.
+            record_id: Where the log has it.
+            pdq: PDQ hash, 64 hex digits.
+            signed_sha256: Of the signed file, hex.
+            pixels_sha256: Of its pixels (`pixel_digest`), hex.
 
         Raises:
             InvalidRequest: The PDQ hash is not 64 hex digits.
@@ -146,8 +182,16 @@ class ManifestStore:
             with self._lock, self._connection:
                 self._connection.execute(
                     "INSERT OR REPLACE INTO manifest (manifest_id, output_id, record_id, pdq,"
-                    " signed_sha256, size) VALUES (?, ?, ?, ?, ?, ?)",
-                    (manifest_id, output_id, record_id, blob, signed_sha256, len(manifest)),
+                    " signed_sha256, pixels_sha256, size) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        manifest_id,
+                        output_id,
+                        record_id,
+                        blob,
+                        signed_sha256,
+                        pixels_sha256,
+                        len(manifest),
+                    ),
                 )
         except apsw.Error as error:
             raise ConfigurationError(f"the manifest index does not take it: {error}") from error
@@ -200,14 +244,14 @@ class ManifestStore:
         """Return how many manifests are kept."""
         with self._lock:
             rows = list(self._connection.execute("SELECT count(*) FROM manifest"))
-        return int(rows[0][0])  # type: ignore[call-overload,arg-type]
+        return int(rows[0][0])
 
     def _refresh(self) -> None:
         """Load the hashes that came since the last look, also those of other processes."""
         import numpy as np
 
         newest = self._numbers[-1] if self._numbers else 0
-        rows: Iterable[tuple[int, bytes]] = self._connection.execute(  # type: ignore[assignment]
+        rows: Iterable[tuple[int, bytes]] = self._connection.execute(
             "SELECT number, pdq FROM manifest WHERE number > ? AND pdq IS NOT NULL ORDER BY number",
             (newest,),
         )
@@ -240,6 +284,7 @@ class ManifestStore:
             record_id=texts[2],
             pdq=texts[3],
             signed_sha256=texts[4],
+            pixels_sha256=texts[5],
         )
 
     def _path(self, manifest_id: str) -> Path:

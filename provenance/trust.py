@@ -50,6 +50,12 @@ class TrustAnchors:
     """All that a verification trusts."""
 
     lists: tuple[AnchorList, ...] = ()
+    home: Path | None = field(default=None, repr=False)
+    cert: Path | None = field(default=None, repr=False)
+
+    def fresh(self) -> TrustAnchors:
+        """Return these anchors as their files are now: a rotated key needs no restart."""
+        return self if self.home is None else load_anchors(self.home, cert=self.cert)
 
     def native(self) -> tuple[Anchors, ...]:
         """Return the sets as the native library takes them; the first that fits is named."""
@@ -76,11 +82,15 @@ class TrustAnchors:
         return cls(lists=(_own(credential.chain_pem, credential.own_anchor),))
 
 
-def load_anchors(home: Path) -> TrustAnchors:
+def load_anchors(home: Path, *, cert: Path | None = None) -> TrustAnchors:
     """Return our own credentials of now and before, and the lists in ``home/anchors``.
 
     A list is a file of PEM certificates: ``home/anchors/manifest/NAME.pem`` for claim signers,
     ``home/anchors/tsa/NAME.pem`` for time-stamping authorities.
+
+    Args:
+        home: Where Chopmark keeps its state.
+        cert: Our own certificate chain, where it stands elsewhere.
 
     Raises:
         ConfigurationError: A file cannot be read, or holds no certificate.
@@ -88,9 +98,10 @@ def load_anchors(home: Path) -> TrustAnchors:
     lists: list[AnchorList] = []
     try:
         keys = home / "keys"
-        for path in sorted(keys.glob("root*.pem")):
-            lists.append(AnchorList(name="own development CA", pem=path.read_text(), kind="own"))
+        lists += [_own("", path.read_text()) for path in sorted(keys.glob("root*.pem"))]
         lists += [_own(path.read_text(), "") for path in sorted((keys / "own").glob("*.pem"))]
+        if cert is not None:
+            lists.append(_own(cert.read_text(), ""))
         for kind in ("manifest", "tsa"):
             for path in sorted((home / "anchors" / kind).glob("*.pem")):
                 pem = path.read_text()
@@ -98,7 +109,7 @@ def load_anchors(home: Path) -> TrustAnchors:
                 lists.append(AnchorList(name=path.stem, pem=pem, kind=kind))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the trust anchors cannot be read: {error}") from error
-    return TrustAnchors(lists=tuple(lists))
+    return TrustAnchors(lists=tuple(lists), home=home, cert=cert)
 
 
 def _own(chain_pem: str, root_pem: str) -> AnchorList:

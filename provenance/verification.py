@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.errors import ChopmarkError, ImageTooLarge, ImageTooSmall
-from chopmark.ids import record_of
 from chopmark.provenance import _native
 from chopmark.provenance._examine import Examined, examine
 from chopmark.provenance._formats import Limits, check_size, mime_of, open_image
@@ -58,7 +57,8 @@ def verify(
     mark_methods: Sequence[str] | None = None,
     store: ManifestStore | None = None,
     find_record: Callable[[str], dict[str, Any] | None] | None = None,
-    limits: Limits | None = None,
+    max_bytes: int = Limits.max_bytes,
+    max_pixels: int = Limits.max_pixels,
 ) -> Report:
     """Tell where a picture comes from, as far as it can be told.
 
@@ -68,15 +68,17 @@ def verify(
         mark_keys: Keys to look for our watermark with; without any, it is not looked for.
         mark_methods: Watermark methods to look for; None asks for the default one.
         store: Manifests to recover one from that the file has lost.
-        find_record: Looks a record id up in our log; ``made_here`` is said only where it finds it.
-        limits: How large a file is looked at.
+        find_record: Looks an output id up in our log; ``made_here`` is said only where it finds
+            it.
+        max_bytes: Size of the file.
+        max_pixels: Width times height, checked before anything is decompressed.
 
     Raises:
         ImageTooLarge: Over a limit.
         UnreadableImage: The bytes are no picture, and carry no manifest either.
     """
-    bounds = limits or Limits()
-    trusted = anchors or TrustAnchors()
+    bounds = Limits(max_bytes=max_bytes, max_pixels=max_pixels)
+    trusted = (anchors or TrustAnchors()).fresh()
     kind = check_size(data, bounds)
     examined = _manifest(data, mime_of(kind), trusted, bounds)
     notes: list[str] = []
@@ -160,7 +162,6 @@ def _without(finding: ManifestFinding) -> Examined:
         ingredients=(),
         ancestor_outputs=frozenset(),
         has_parent=False,
-        pixels_sha256=None,
         action=None,
     )
 
@@ -221,6 +222,7 @@ def _recover(
         return Recovered(
             by="watermark",
             manifest_id=entry.manifest_id,
+            output_id=entry.output_id or None,
             record_id=entry.record_id or None,
             distance=far,
             exact=exact,
@@ -238,6 +240,7 @@ def _recover(
     return Recovered(
         by="fingerprint",
         manifest_id=best.entry.manifest_id,
+        output_id=best.entry.output_id or None,
         record_id=best.entry.record_id or None,
         distance=best.distance,
         exact=exact,
@@ -257,19 +260,10 @@ def _exact(look: _Look, entry: Entry, store: ManifestStore) -> Any:
         look.recovered_examined = inner
         if _fits(look, manifest):
             return "file"
-        signed_pixels = inner.pixels_sha256
-        # The manifest's own word for its pixels counts only while its signature holds.
-        if signed_pixels and look.image is not None and _signature_holds(inner):
-            return "pixels" if pixel_digest(look.image) == signed_pixels else "no"
+    # Our own store's word, not the file's: it was written when the picture was signed.
+    if entry.pixels_sha256 and look.image is not None:
+        return "pixels" if pixel_digest(look.image) == entry.pixels_sha256 else "no"
     return "no"
-
-
-def _signature_holds(inner: Examined) -> bool:
-    """Tell whether only the binding to this file fails, not the manifest in itself."""
-    problems = set(inner.manifest.problems)
-    bindings = {"assertion.dataHash.mismatch", "assertion.bmffHash.mismatch",
-                "assertion.dataHash.malformed"}  # fmt: skip
-    return problems <= bindings
 
 
 def _fits(look: _Look, manifest: bytes) -> bool:
@@ -297,11 +291,11 @@ def _find_record(
     # A stranger can write any record id into a manifest: only our own credential's word counts.
     if examined.credential.own and examined.manifest.output_id:
         names.append(examined.manifest.output_id)
-    if recovered is not None and recovered.record_id:
-        names.append(recovered.record_id)
+    if recovered is not None and recovered.output_id:
+        names.append(recovered.output_id)
     for name in names:
         with contextlib.suppress(ChopmarkError):
-            found = find(record_of(name))
+            found = find(name)
             if found is not None:
                 return found, True
     return None, True

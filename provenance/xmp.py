@@ -19,6 +19,7 @@ from chopmark.errors import UnreadableImage, UnsupportedImage
 from chopmark.provenance import _boxes
 
 if TYPE_CHECKING:
+    from chopmark.provenance.manifest import ManifestInfo
     from chopmark.types import ImageFormat
 
 __all__ = ["SOURCE_TYPES", "Aigc", "XmpFields", "XmpFound", "read_xmp", "reserve", "write_xmp"]
@@ -34,6 +35,17 @@ _HEAD: Final = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>'
 _TAIL: Final = b'<?xpacket end="w"?>'
 _ROOM: Final = 2048
 _MAX_PACKET: Final = 1 << 20
+# The ampersand last, so that what it protected is not read twice.
+_ENTITIES: Final = (
+    ("&quot;", '"'),
+    ("&apos;", "'"),
+    ("&#34;", '"'),
+    ("&#39;", "'"),
+    ("&#10;", "\n"),
+    ("&lt;", "<"),
+    ("&gt;", ">"),
+    ("&amp;", "&"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,16 +117,17 @@ def reserve() -> bytes:
     return _packet(b"", room=_ROOM)
 
 
-def write_xmp(data: bytes, fmt: ImageFormat, fields: XmpFields) -> bytes:
+def write_xmp(data: bytes, fmt: ImageFormat, fields: XmpFields | ManifestInfo) -> bytes:
     """Return the file with this XMP packet, in place of one that it had.
 
-    Must come before signing: any later change of the file breaks the manifest.
+    Must come before signing: any later change of the file breaks the manifest. From a
+    `ManifestInfo` the same statements are taken that the manifest will make.
 
     Raises:
         UnreadableImage: The file's structure is broken.
         UnsupportedImage: An AVIF file that `encode_image` did not make has no room for it.
     """
-    body = _body(fields)
+    body = _body(fields if isinstance(fields, XmpFields) else _fields_of(fields))
     if fmt == "avif":
         return _overwrite(data, body)
     packet = _packet(body, room=0)
@@ -154,6 +167,16 @@ def read_xmp(data: bytes) -> XmpFound:
     )
 
 
+def _fields_of(info: ManifestInfo) -> XmpFields:
+    return XmpFields(
+        system=info.model_id,
+        system_version=info.model_version,
+        source_type=SOURCE_TYPES[info.action],
+        creator_tool=f"{info.generator_name} {info.generator_version}",
+        prompt=info.prompt,
+    )
+
+
 def _value(text: str, name: str) -> str | None:
     """Return a property's value, be it written as attribute or as element."""
     found = re.search(
@@ -170,8 +193,7 @@ def _value(text: str, name: str) -> str | None:
     if found is None:
         return None
     value = next((group for group in found.groups() if group is not None), "")
-    for escaped, plain in (("&quot;", '"'), ("&apos;", "'"), ("&#34;", '"'), ("&#39;", "'"),
-                           ("&lt;", "<"), ("&gt;", ">"), ("&#10;", "\n"), ("&amp;", "&")):  # fmt: skip
+    for escaped, plain in _ENTITIES:
         value = value.replace(escaped, plain)
     return value.strip()
 
