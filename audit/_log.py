@@ -16,6 +16,7 @@ from chopmark.audit._events import TERMINAL, Event, EventKind, Record, parse_lea
 from chopmark.audit._merkle import Frontier, inclusion_proof, leaf_hash, root_at
 from chopmark.audit._note import Checkpoint, Signer, open_checkpoint
 from chopmark.audit._paths import Paths, replace_file
+from chopmark.audit._publish import publish
 from chopmark.audit._receipt import Receipt
 from chopmark.audit._schema import APPEND_ONLY, LOG_SCHEMA, State, load_state, save_state
 from chopmark.audit._sequencer import Ledger, Sequencer, now, record_of_leaf
@@ -302,7 +303,7 @@ class AuditLog:
         where = " AND ".join(used) or "1 = 1"
         with self._database.read() as transaction:
             rows = transaction.execute(
-                f"SELECT idx, leaf FROM entry WHERE {where} ORDER BY idx DESC LIMIT ?",
+                f"SELECT idx, leaf FROM entry WHERE {where} ORDER BY idx DESC LIMIT ?",  # noqa: S608 - marks only
                 (*used.values(), max(1, min(limit, 1000))),
             )
         return [record_of_leaf(int(index), bytes(leaf)) for index, leaf in rows]
@@ -375,6 +376,22 @@ class AuditLog:
                 checkpoint=last[1].note,
                 public_key=self.public_key,
             )
+
+    def publish(self, folder: Path) -> Checkpoint:
+        """Write the log's public files (C2SP tlog-tiles) and sign a checkpoint over them.
+
+        Args:
+            folder: What stands under the log's public address: ``checkpoint``, ``tile/...``,
+                ``tile/entries/...``. Only what is new is written.
+
+        Raises:
+            LogCorrupt: The folder is published further than this log goes, or is another log's.
+            LogUnavailable: It cannot be written.
+        """
+        signed = self.checkpoint()
+        with self._database.read() as transaction:
+            publish(transaction, signed, self._signer.key, Path(folder))
+        return signed
 
     def reconcile(self, older_than_s: float) -> list[Record]:
         """Close what was received and never ended, as ``request.failed`` with code ``lost``.

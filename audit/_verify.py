@@ -245,7 +245,7 @@ class _Walk:
                 self.wrong("entry_missing", f"entry {expected}", f"the next one is {index}")
                 return
             expected += 1
-            leaf = bytes(leaf)
+            leaf = bytes(leaf)  # noqa: PLW2901
             hashed = sha256(b"\x00" + leaf).digest()
             tree.append(hashed)
             tail += hashed

@@ -179,7 +179,7 @@ def test_many_threads_and_two_logs_on_one_home(open_log: OpenLog, make_event: Ma
                 event = make_event()
                 log.append(event)
                 log.append(make_event(kind="request.completed", record_id=event.record_id))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             errors.append(error)
 
     threads = [threading.Thread(target=work, args=(logs[i % 2],)) for i in range(6)]
@@ -247,9 +247,9 @@ def test_full_queue_refuses(open_log: OpenLog, make_event: MakeEvent) -> None:
     log._sequencer._queue.maxsize = 3
     with log._database.write():  # the sequencer cannot book meanwhile
         jobs = []
-        with pytest.raises(LogUnavailable, match="wait for the log"):
+        with pytest.raises(LogUnavailable, match="wait for the log"):  # noqa: PT012
             for _ in range(10):
-                jobs.append(log.submit(make_event()))
+                jobs.append(log.submit(make_event()))  # noqa: PERF401
     assert len({job.result(10).index for job in jobs}) == len(jobs)
 
 
