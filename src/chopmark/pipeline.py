@@ -220,7 +220,7 @@ class Pipeline:
         Raises:
             ChopmarkError: The bytes are no picture, or over a limit.
         """
-        from chopmark.provenance import Limits, verify
+        from chopmark.provenance import verify
 
         rooms = self.rooms
         return verify(
@@ -230,10 +230,8 @@ class Pipeline:
             mark_methods=(self.settings.mark_method,),
             store=rooms.store,
             find_record=self.find_record,
-            limits=Limits(
-                max_bytes=self.settings.max_image_bytes,
-                max_pixels=self.settings.max_image_pixels,
-            ),
+            max_bytes=self.settings.max_image_bytes,
+            max_pixels=self.settings.max_image_pixels,
         )
 
     async def verify(self, data: bytes, *, tenant: str = "default") -> Looked:
@@ -496,29 +494,12 @@ class Pipeline:
         from PIL import Image
 
         from chopmark import __version__
-        from chopmark.provenance import (
-            ManifestInfo,
-            XmpFields,
-            fingerprint,
-            pixel_digest,
-            sign,
-            write_xmp,
-        )
+        from chopmark.provenance import ManifestInfo, fingerprint, mark_algorithm, sign, write_xmp
 
         model, request = self.rooms.generator.info, case.request
         edit = request if isinstance(request, EditRequest) else None
-        prompt = request.prompt if self.settings.manifest_prompt else None
-        fields = XmpFields(
-            system=f"Chopmark {__version__}, model {model.id}",
-            system_version=model.version or model.digest[:12],
-            source_type="compositeWithTrainedAlgorithmicMedia"
-            if edit
-            else "trainedAlgorithmicMedia",
-            prompt=prompt,
-        )
         with Image.open(io.BytesIO(encoded)) as marked:
             pdq, _ = fingerprint(marked)
-            digest = pixel_digest(marked) if case.format == "png" else None
         info = ManifestInfo(
             output_id=output_id,
             record_id=case.record_id,
@@ -527,24 +508,16 @@ class Pipeline:
             created_at=datetime.now(UTC),
             action="edited" if edit else "created",
             parent=edit.image if edit else None,
-            mark_method=self.settings.mark_method,
-            mark_payload=bytes.fromhex(output_id),
+            mark_alg=mark_algorithm(self.settings.mark_method),
+            mark_value=output_id,
             pdq=pdq,
-            pixels_sha256=digest,
             generator_version=__version__,
-            prompt=prompt,
+            prompt=request.prompt if self.settings.manifest_prompt else None,
         )
         signed = sign(
-            write_xmp(encoded, case.format, fields), case.format, info, self.rooms.credential
+            write_xmp(encoded, case.format, info), case.format, info, self.rooms.credential
         )
-        self.rooms.store.put(
-            manifest_id=signed.manifest_id,
-            manifest=signed.manifest,
-            output_id=output_id,
-            record_id=case.record_id,
-            pdq=pdq,
-            signed_sha256=hashlib.sha256(signed.data).hexdigest(),
-        )
+        self.rooms.store.put(signed, info)
         return signed
 
     def _stops(self, verdict: Verdict) -> bool:

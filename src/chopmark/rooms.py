@@ -120,7 +120,7 @@ class Rooms:
         """Certificates that verify trusts: our own, and those of the deployer."""
         from chopmark.provenance import load_anchors
 
-        return load_anchors(self.home)
+        return load_anchors(self.home, cert=self.settings.signing_cert)
 
     @_Once
     def store(self) -> ManifestStore:
