@@ -15,11 +15,11 @@
 >>> signed = sign(encode_image(Image.radial_gradient("L"), "png"), "png", info, credential)
 >>> report = verify(
 ...     signed.data, anchors=TrustAnchors.of(credential),
-...     find_record=lambda output_id: {"output_id": output_id})
+...     find_record=lambda record_id: {"record_id": record_id})
 >>> report.verdict, report.manifest.state, report.credential.own
 ('made_here', 'intact', True)
 >>> report.summary
-'This picture was made here by AI with tiny 1 (output a3f09c1122334451): its manifest is intact.'
+'This picture was made here by AI with tiny 1 (record a3f09c1122334450): its manifest is intact.'
 
 Importing this costs next to nothing: what needs numpy, OpenCV or the native C2PA library loads it
 when it is called. Nothing here opens a connection, except a signer or a time-stamping authority
@@ -31,6 +31,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from chopmark.provenance._formats import Limits
     from chopmark.provenance._pdq import fingerprint, pixel_digest
     from chopmark.provenance.credential import (
         Credential,
@@ -61,6 +62,7 @@ __all__ = [
     "AnchorList",
     "Credential",
     "DevelopmentCredentialWarning",
+    "Limits",
     "ManifestInfo",
     "ManifestStore",
     "MarkKey",
@@ -92,6 +94,7 @@ _WHERE: Final = {
     "AnchorList": "trust",
     "Credential": "credential",
     "DevelopmentCredentialWarning": "credential",
+    "Limits": "_formats",
     "ManifestInfo": "manifest",
     "ManifestStore": "store",
     "MarkKey": "watermark",

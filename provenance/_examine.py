@@ -86,6 +86,7 @@ class Examined:
     ingredients: tuple[Ingredient, ...]
     ancestor_outputs: frozenset[str]
     has_parent: bool
+    pixels_sha256: str | None
     action: str | None
 
 
@@ -126,6 +127,7 @@ def examine(store: dict[str, Any], anchors: TrustAnchors, *, max_manifests: int 
         has_parent=any(
             _dict(one).get("relationship") == "parentOf" for one in _list(active.get("ingredients"))
         ),
+        pixels_sha256=_text(_dict(record.get("pixels")).get("hash")),
         action=_first_action(active),
     )
 

@@ -52,12 +52,14 @@ class ManifestInfo:
         action: ``created`` from a prompt, or ``edited`` from ``parent``.
         parent: The input picture's file, as it came in; needed for ``edited``.
         parent_mime: Its media type; None tells it from its bytes.
-        mark_alg: Soft-binding algorithm of the watermark (`mark_algorithm`), None without one.
-        mark_value: What the watermark carries, hex digits.
+        mark_method: Watermark method, None where the picture carries none.
+        mark_payload: The 8 bytes in the watermark.
         pdq: PDQ hash, 64 hex digits.
         generator_name: Claim generator.
         generator_version: Of it.
         prompt: The prompt. Personal data: None unless a setting asks for it.
+        pixels_sha256: `pixel_digest` of the marked picture, for a lossless format: with it, a
+            picture that lost all its metadata can be shown to be unaltered.
         training: Whether others may train on the picture (``cawg.training-mining``).
         title: Shown by viewers; empty makes one from the output id.
     """
@@ -70,12 +72,13 @@ class ManifestInfo:
     action: Literal["created", "edited"] = "created"
     parent: bytes | None = None
     parent_mime: str | None = None
-    mark_alg: str | None = None
-    mark_value: str | None = None
+    mark_method: str | None = None
+    mark_payload: bytes | None = None
     pdq: str | None = None
     generator_name: str = "Chopmark"
     generator_version: str
     prompt: str | None = None
+    pixels_sha256: str | None = None
     training: Literal["allowed", "notAllowed"] = "notAllowed"
     title: str = ""
 
@@ -92,8 +95,8 @@ def definition(info: ManifestInfo) -> dict[str, Any]:
         # (C2PA 2.4, 18.15.2).
         _created("c2pa.actions.v2", {"actions": _actions(info), "allActionsIncluded": True})
     ]
-    if info.mark_alg and info.mark_value:
-        assertions.append(_binding(info.mark_alg, info.mark_value))
+    if info.mark_method and info.mark_payload is not None:
+        assertions.append(_binding(mark_algorithm(info.mark_method), info.mark_payload.hex()))
     if info.pdq:
         assertions.append(_binding(PDQ_ALG, info.pdq))
     assertions += [
@@ -171,7 +174,7 @@ def _actions(info: ManifestInfo) -> list[dict[str, Any]]:
                 "digitalSourceType": SOURCE_TYPES["created"],
             }
         ]
-    if info.mark_alg:
+    if info.mark_method:
         # `.bound`: the mark carries what the soft binding in this very manifest names.
         actions.append({"action": "c2pa.watermarked.bound", "when": when, "softwareAgent": ours})
     return actions
@@ -194,6 +197,8 @@ def _record(info: ManifestInfo) -> dict[str, Any]:
         "outputId": info.output_id,
         "model": {"id": info.model_id, "version": info.model_version},
     }
+    if info.pixels_sha256:
+        record["pixels"] = {"alg": "sha256", "hash": info.pixels_sha256}
     if info.prompt is not None:
         record["prompt"] = info.prompt
     return record

@@ -37,8 +37,7 @@ def reattach(
     store: ManifestStore,
     *,
     mark_keys: Sequence[MarkKey] = (),
-    max_bytes: int = Limits.max_bytes,
-    max_pixels: int = Limits.max_pixels,
+    limits: Limits | None = None,
 ) -> bytes:
     """Return the file with the manifest that it lost.
 
@@ -50,7 +49,7 @@ def reattach(
         UnsupportedImage: A format whose manifests we do not put back (AVIF, GIF, TIFF, HEIC).
         UnreadableImage: The bytes are no picture.
     """
-    bounds = Limits(max_bytes=max_bytes, max_pixels=max_pixels)
+    bounds = limits or Limits()
     kind = check_size(data, bounds)
     if kind not in {"png", "jpeg", "webp"}:
         raise UnsupportedImage(

@@ -6,8 +6,8 @@ PDQ hashes (the fingerprint) to manifest ids.
 >>> import tempfile
 >>> from pathlib import Path
 >>> store = ManifestStore.open(Path(tempfile.mkdtemp()))
->>> store.put_manifest(manifest_id="urn:c2pa:1", manifest=b"...", output_id="a3f09c1122334451",
-...                    record_id="a3f09c1122334450", pdq="0f" * 32)
+>>> store.put(manifest_id="urn:c2pa:1", manifest=b"...", output_id="a3f09c1122334451",
+...           record_id="a3f09c1122334450", pdq="0f" * 32)
 >>> store.by_output("a3f09c1122334451").manifest_id
 'urn:c2pa:1'
 >>> [match.distance for match in store.by_pdq("0f" * 31 + "0e", max_distance=8)]
@@ -18,15 +18,12 @@ PDQ hashes (the fingerprint) to manifest ids.
 from __future__ import annotations
 
 import hashlib
-import sys
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from chopmark.errors import ConfigurationError, InvalidRequest
 from chopmark.provenance._files import make_private_folder, write_private
-from chopmark.provenance._formats import Limits, open_image
-from chopmark.provenance._pdq import fingerprint, pixel_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,9 +32,6 @@ if TYPE_CHECKING:
     import apsw
     import numpy as np
     import numpy.typing as npt
-
-    from chopmark.provenance.manifest import ManifestInfo
-    from chopmark.provenance.signing import Signed
 
 __all__ = ["Entry", "ManifestStore", "Match"]
 
@@ -49,7 +43,6 @@ CREATE TABLE IF NOT EXISTS manifest (
     record_id TEXT,
     pdq BLOB,
     signed_sha256 TEXT,
-    pixels_sha256 TEXT,
     size INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS manifest_output ON manifest (output_id);
@@ -61,7 +54,7 @@ CREATE TABLE IF NOT EXISTS binding (
     PRIMARY KEY (alg, value, manifest_id)
 ) STRICT, WITHOUT ROWID;
 """
-_COLUMNS: Final = "manifest_id, output_id, record_id, lower(hex(pdq)), signed_sha256, pixels_sha256"
+_COLUMNS: Final = "manifest_id, output_id, record_id, lower(hex(pdq)), signed_sha256"
 _PDQ_BYTES: Final = 32
 _MAX_MATCHES: Final = 10
 
@@ -75,7 +68,6 @@ class Entry:
     record_id: str
     pdq: str
     signed_sha256: str
-    pixels_sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,25 +121,7 @@ class ManifestStore:
         with self._lock:
             self._connection.close()
 
-    def put(self, signed: Signed, info: ManifestInfo) -> None:
-        """Keep what was just signed; durable when this returns.
-
-        Raises:
-            UnreadableImage: The signed file cannot be decoded.
-            ConfigurationError: The disk does not take it.
-        """
-        image = open_image(signed.data, Limits(max_bytes=sys.maxsize, max_pixels=sys.maxsize))
-        self.put_manifest(
-            manifest_id=signed.manifest_id,
-            manifest=signed.manifest,
-            output_id=info.output_id,
-            record_id=info.record_id,
-            pdq=info.pdq or fingerprint(image)[0],
-            signed_sha256=hashlib.sha256(signed.data).hexdigest(),
-            pixels_sha256=pixel_digest(image),
-        )
-
-    def put_manifest(
+    def put(
         self,
         *,
         manifest_id: str,
@@ -156,7 +130,6 @@ class ManifestStore:
         record_id: str = "",
         pdq: str = "",
         signed_sha256: str = "",
-        pixels_sha256: str = "",
     ) -> None:
         """Keep a manifest; durable when this returns. The same id twice replaces the first.
 
@@ -167,7 +140,6 @@ class ManifestStore:
             record_id: Where the log has it.
             pdq: PDQ hash, 64 hex digits.
             signed_sha256: Of the signed file, hex.
-            pixels_sha256: Of its pixels (`pixel_digest`), hex.
 
         Raises:
             InvalidRequest: The PDQ hash is not 64 hex digits.
@@ -182,14 +154,13 @@ class ManifestStore:
             with self._lock, self._connection:
                 self._connection.execute(
                     "INSERT OR REPLACE INTO manifest (manifest_id, output_id, record_id, pdq,"
-                    " signed_sha256, pixels_sha256, size) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    " signed_sha256, size) VALUES (?, ?, ?, ?, ?, ?)",
                     (
                         manifest_id,
                         output_id,
                         record_id,
                         blob,
                         signed_sha256,
-                        pixels_sha256,
                         len(manifest),
                     ),
                 )
@@ -284,7 +255,6 @@ class ManifestStore:
             record_id=texts[2],
             pdq=texts[3],
             signed_sha256=texts[4],
-            pixels_sha256=texts[5],
         )
 
     def _path(self, manifest_id: str) -> Path:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.errors import ChopmarkError, ImageTooLarge, ImageTooSmall
+from chopmark.ids import record_of
 from chopmark.provenance import _native
 from chopmark.provenance._examine import Examined, examine
 from chopmark.provenance._formats import Limits, check_size, mime_of, open_image
@@ -57,8 +58,7 @@ def verify(
     mark_methods: Sequence[str] | None = None,
     store: ManifestStore | None = None,
     find_record: Callable[[str], dict[str, Any] | None] | None = None,
-    max_bytes: int = Limits.max_bytes,
-    max_pixels: int = Limits.max_pixels,
+    limits: Limits | None = None,
 ) -> Report:
     """Tell where a picture comes from, as far as it can be told.
 
@@ -68,16 +68,15 @@ def verify(
         mark_keys: Keys to look for our watermark with; without any, it is not looked for.
         mark_methods: Watermark methods to look for; None asks for the default one.
         store: Manifests to recover one from that the file has lost.
-        find_record: Looks an output id up in our log; ``made_here`` is said only where it finds
+        find_record: Looks a record id up in our log; ``made_here`` is said only where it finds
             it.
-        max_bytes: Size of the file.
-        max_pixels: Width times height, checked before anything is decompressed.
+        limits: How large a file is looked at.
 
     Raises:
         ImageTooLarge: Over a limit.
         UnreadableImage: The bytes are no picture, and carry no manifest either.
     """
-    bounds = Limits(max_bytes=max_bytes, max_pixels=max_pixels)
+    bounds = limits or Limits()
     trusted = (anchors or TrustAnchors()).fresh()
     kind = check_size(data, bounds)
     examined = _manifest(data, mime_of(kind), trusted, bounds)
@@ -162,6 +161,7 @@ def _without(finding: ManifestFinding) -> Examined:
         ingredients=(),
         ancestor_outputs=frozenset(),
         has_parent=False,
+        pixels_sha256=None,
         action=None,
     )
 
@@ -261,8 +261,9 @@ def _exact(look: _Look, entry: Entry, store: ManifestStore) -> Any:
         if _fits(look, manifest):
             return "file"
     # Our own store's word, not the file's: it was written when the picture was signed.
-    if entry.pixels_sha256 and look.image is not None:
-        return "pixels" if pixel_digest(look.image) == entry.pixels_sha256 else "no"
+    known = look.recovered_examined.pixels_sha256 if look.recovered_examined else None
+    if known and look.image is not None:
+        return "pixels" if pixel_digest(look.image) == known else "no"
     return "no"
 
 
@@ -295,7 +296,7 @@ def _find_record(
         names.append(recovered.output_id)
     for name in names:
         with contextlib.suppress(ChopmarkError):
-            found = find(name)
+            found = find(record_of(name))
             if found is not None:
                 return found, True
     return None, True

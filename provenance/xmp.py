@@ -68,7 +68,7 @@ class XmpFields:
     Attributes:
         system: IPTC ``AISystemUsed``: the model or service.
         system_version: IPTC ``AISystemVersionUsed``.
-        source_type: IPTC ``DigitalSourceType``: one of `SOURCE_TYPES`.
+        source_type: IPTC ``DigitalSourceType``: a URI, or the last part of one of IPTC's own.
         creator_tool: XMP ``CreatorTool``; empty leaves it out.
         prompt: IPTC ``AIPromptInformation``; personal data, so None unless a setting asks for it.
         prompt_writer: IPTC ``AIPromptWriterName``; likewise.
@@ -208,10 +208,11 @@ def _clean(text: str) -> str:
 
 
 def _body(fields: XmpFields) -> bytes:
+    source = fields.source_type if "://" in fields.source_type else _IPTC_TYPES + fields.source_type
     values = {
         "Iptc4xmpExt:AISystemUsed": fields.system,
         "Iptc4xmpExt:AISystemVersionUsed": fields.system_version,
-        "Iptc4xmpExt:DigitalSourceType": fields.source_type,
+        "Iptc4xmpExt:DigitalSourceType": source,
         "Iptc4xmpExt:AIPromptInformation": fields.prompt,
         "Iptc4xmpExt:AIPromptWriterName": fields.prompt_writer,
         "xmp:CreatorTool": fields.creator_tool or None,
