@@ -1,0 +1,172 @@
+"""What can be asked of the pipeline that makes no picture: judge a text, look at a picture."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from chopmark.errors import RecordNotFound
+from chopmark.stages import Case, Stages, in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PIL import Image
+
+    from chopmark.provenance import Report
+    from chopmark.safety import Policy, Verdict
+    from chopmark.types import JsonValue
+
+__all__ = ["Inspection", "Looked", "Moderated", "summary"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moderated:
+    """What the prompt guard said of texts, and where that is booked."""
+
+    record_id: str
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What verify said of a picture, and where it is booked that somebody looked."""
+
+    record_id: str
+    report: Report
+
+
+class Inspection(Stages):
+    """The part of :class:`chopmark.Pipeline` that makes no pictures."""
+
+    async def moderate(
+        self, texts: Sequence[str], *, tenant: str = "default", subject: str | None = None
+    ) -> Moderated:
+        """Judge texts without generating anything; one record for the whole call.
+
+        Raises:
+            ChopmarkError: A guard or the log failed; nothing is called safe that was not judged.
+        """
+        case = Case(tenant=tenant, subject=subject)
+        policy = await self.run(case, "judge_prompt", lambda: self.rooms.policy)
+        verdicts = await self.run(
+            case, "judge_prompt", lambda: self.rooms.prompt_guard.judge_many(texts, policy)
+        )
+        actions = [verdict.action for verdict in verdicts]
+        record = await self.book(
+            case,
+            "completed",
+            "moderation.completed",
+            {
+                "policy": policy.digest(),
+                "texts": len(texts),
+                "actions": {action: actions.count(action) for action in sorted(set(actions))},
+            },
+            {"texts": list(texts)},
+        )
+        return Moderated(record_id=record.record_id, verdicts=tuple(verdicts))
+
+    async def moderate_image(self, data: bytes, *, tenant: str = "default") -> Moderated:
+        """Judge one picture as an input; its bytes are not kept.
+
+        Raises:
+            ChopmarkError: The bytes are no picture, or a guard or the log failed.
+        """
+        from chopmark.safety import decode_image
+
+        case = Case(tenant=tenant)
+        policy = await self.run(case, "judge_input", lambda: self.rooms.policy)
+        picture = await self.run(
+            case,
+            "judge_input",
+            lambda: decode_image(
+                data,
+                max_bytes=self.settings.max_image_bytes,
+                max_pixels=self.settings.max_image_pixels,
+            ),
+        )
+        verdict = await self.judge_picture(case, "input", picture, policy)
+        record = await self.book(
+            case,
+            "completed",
+            "moderation.completed",
+            {"policy": policy.digest(), "verdict": summary("input", verdict)},
+        )
+        return Moderated(record_id=record.record_id, verdicts=(verdict,))
+
+    def look(self, data: bytes) -> Report:
+        """Tell what can be known of a picture: nothing is kept, nothing is fetched.
+
+        Raises:
+            ChopmarkError: The bytes are no picture, or over a limit.
+        """
+        from chopmark.provenance import Limits, verify
+
+        rooms = self.rooms
+        return verify(
+            data,
+            anchors=rooms.anchors,
+            mark_keys=rooms.mark_keys.all,
+            mark_methods=(self.settings.mark_method,),
+            store=rooms.store,
+            find_record=self.find_record,
+            limits=Limits(
+                max_bytes=self.settings.max_image_bytes,
+                max_pixels=self.settings.max_image_pixels,
+            ),
+        )
+
+    async def verify(self, data: bytes, *, tenant: str = "default") -> Looked:
+        """:meth:`look`, with a record that a look was taken and what the verdict was.
+
+        The record holds neither the picture nor a digest of it (California SB 942 asks of a public
+        detector that it keeps nothing of what it is shown).
+        """
+        case = Case(tenant=tenant)
+        report = await in_thread(lambda: self.look(data))
+        record = await self.book(case, "completed", "verify.completed", {"verdict": report.verdict})
+        return Looked(record_id=record.record_id, report=report)
+
+    def find_record(self, record_id: str) -> dict[str, JsonValue] | None:
+        """Return what the log says of a request whose pictures left, or ``None``.
+
+        A request that never completed has no record here: its pictures never left.
+        """
+        with contextlib.suppress(RecordNotFound):
+            for record in self.rooms.log.records(record_id):
+                if record.kind == "request.completed":
+                    return {
+                        "record_id": record.record_id,
+                        "index": record.index,
+                        "time": record.time,
+                        "model": record.public.get("model"),
+                        "leaf_hash": record.leaf_hash,
+                    }
+        return None
+
+    async def judge_picture(
+        self,
+        case: Case,
+        where: Literal["input", "output"],
+        picture: Image.Image,
+        policy: Policy,
+        said: Verdict | None = None,
+    ) -> Verdict:
+        """Judge one picture under the policy; ``said`` is the verdict on its prompt."""
+        return await self.run(
+            case,
+            "judge_input" if where == "input" else "judge_output",
+            lambda: self.rooms.image_guard.judge(picture, policy, stage=where, prompt_verdict=said),
+        )
+
+
+def summary(stage: str, verdict: Verdict) -> dict[str, JsonValue]:
+    """The part of a verdict that tells nothing of the person: no text, no evidence."""
+    return {
+        "stage": stage,
+        "action": verdict.action,
+        "categories": list(verdict.categories),
+        "scores": {name: round(score, 4) for name, score in sorted(verdict.scores.items())},
+        "models": list(verdict.models),
+    }

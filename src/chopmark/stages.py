@@ -1,0 +1,169 @@
+"""How one step of the pipeline runs: in a thread, within its time, and failing closed.
+
+Every step of :mod:`chopmark.pipeline` goes through ``Stages.run`` (any work) or ``Stages.book`` (an
+event that must be durable); both end in a result or in one ``ChopmarkError``, in nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
+
+from chopmark import errors, ids
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chopmark.audit import EventKind, Record
+    from chopmark.rooms import Rooms
+    from chopmark.settings import Settings
+    from chopmark.types import JsonValue, Progress
+
+__all__ = ["Case", "Stage", "Stages", "in_thread"]
+
+T = TypeVar("T")
+Stage = Literal[
+    "received", "judge_prompt", "judge_input", "decided", "generate", "judge_output", "mark",
+    "sign", "completed",
+]  # fmt: skip
+
+# What an exception that is none of ours becomes, by the stage it came from.
+_STAGE_ERROR: dict[Stage, type[errors.ChopmarkError]] = {
+    "received": errors.LogUnavailable,
+    "judge_prompt": errors.GuardFailed,
+    "judge_input": errors.GuardFailed,
+    "decided": errors.LogUnavailable,
+    "generate": errors.GenerationFailed,
+    "judge_output": errors.GuardFailed,
+    "mark": errors.MarkError,
+    "sign": errors.SigningFailed,
+    "completed": errors.LogUnavailable,
+}
+
+
+@dataclass(kw_only=True)
+class Case:
+    """One request on its way: who asked, and what is known of it so far.
+
+    Attributes:
+        tenant: Whose policy and log namespace apply.
+        subject: Opaque reference to the person, or ``None``.
+        record_id: 16 hex digits, the last one 0.
+        progress: Told about each stage.
+        gone: Set when nobody waits for the result any more.
+        timings_ms: Milliseconds a stage.
+        stage: The stage that runs, or ran last.
+    """
+
+    tenant: str
+    subject: str | None = None
+    record_id: str = field(default_factory=ids.new_record_id)
+    progress: Progress | None = None
+    gone: threading.Event = field(default_factory=threading.Event)
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    stage: Stage = "received"
+
+    def tell(self, done: int, total: int, what: str) -> None:
+        """Tell whoever watches."""
+        if self.progress is not None:
+            self.progress(done, total, what)
+
+
+class Stages:
+    """Runs and books; knows nothing of the order of the steps."""
+
+    def __init__(self, settings: Settings, rooms: Rooms) -> None:
+        self.settings = settings
+        self.rooms = rooms
+
+    async def run(self, case: Case, stage: Stage, work: Callable[[], T]) -> T:
+        """Run one step's work in a thread, within its time, and turn any failure into one error."""
+        case.stage = stage
+        case.tell(0, 0, stage.replace("_", " "))
+        started = time.perf_counter()
+        seconds = self._seconds(stage)
+        try:
+            return await asyncio.wait_for(in_thread(work), seconds)
+        except errors.ChopmarkError:
+            raise
+        except TimeoutError:
+            raise errors.StageTimeout(
+                f"{stage.replace('_', ' ')} took longer than {seconds:g} s",
+                hint="nothing left the system; try again or raise the stage's time-out",
+            ) from None
+        except Exception as error:
+            raise _STAGE_ERROR[stage](
+                f"{stage.replace('_', ' ')} failed: {type(error).__name__}",
+                hint="nothing left the system; the operator's log has the cause",
+            ) from error
+        finally:
+            spent = (time.perf_counter() - started) * 1000
+            case.timings_ms[stage] = case.timings_ms.get(stage, 0.0) + spent
+
+    def _seconds(self, stage: Stage) -> float:
+        match stage:
+            case "judge_prompt" | "judge_input" | "judge_output":
+                return self.settings.guard_timeout_s
+            case "generate":
+                return self.settings.generate_timeout_s
+            case "mark" | "sign":
+                return self.settings.seal_timeout_s
+            case "received" | "decided" | "completed":
+                return self.settings.log_timeout_s
+
+    async def book(
+        self,
+        case: Case,
+        stage: Stage,
+        kind: EventKind,
+        public: dict[str, JsonValue],
+        private: dict[str, JsonValue] | None = None,
+    ) -> Record:
+        """Make one event durable; returns only after the commit."""
+        from chopmark.audit import Event
+
+        event = Event(
+            kind=kind,
+            record_id=case.record_id,
+            tenant=case.tenant,
+            subject=case.subject,
+            public=public,
+            private=private or {},
+        )
+        return await self.run(case, stage, lambda: self.rooms.log.append(event))
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Run ``work`` in a daemon thread.
+
+    Not ``asyncio.to_thread``: its pool is joined when the program ends, so that one hung stage
+    would keep ``chopmark generate`` from ever exiting.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(cast("T", result))
+
+    def run() -> None:
+        result: T | None = None
+        error: BaseException | None = None
+        try:
+            result = work()
+        except BaseException as caught:  # noqa: BLE001  it is handed to the caller, not swallowed
+            error = caught
+        # The loop is closed when the caller gave up and left; nobody waits for the result then.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, daemon=True, name="chopmark-stage").start()
+    return await future
