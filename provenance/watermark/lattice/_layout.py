@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from chopmark.provenance.watermark.lattice._code import CODE_BITS
 
-__all__ = ["CODEBOOK", "PERIOD", "Layout", "layout_of"]
+__all__ = ["CODEBOOK", "HIGHEST", "LOWEST", "PERIOD", "Layout", "layout_of"]
 
 PERIOD = 128
 CODEBOOK = 256
-_LOWEST, _HIGHEST = 0.035, 0.22
+LOWEST, HIGHEST = 0.035, 0.22  # cycles per canonical pixel
 _GROUPS = 16
 _SYNC = 6 * _GROUPS
 
@@ -89,7 +89,7 @@ def _half_plane() -> Ints:
     side = np.arange(-PERIOD // 2, PERIOD // 2)
     x, y = (axis.ravel() for axis in np.meshgrid(side, side))
     radius = np.hypot(x, y) / PERIOD
-    kept = (radius >= _LOWEST) & (radius <= _HIGHEST) & ((y > 0) | ((y == 0) & (x > 0)))
+    kept = (radius >= LOWEST) & (radius <= HIGHEST) & ((y > 0) | ((y == 0) & (x > 0)))
     return np.stack([x[kept], y[kept]], axis=1)
 
 

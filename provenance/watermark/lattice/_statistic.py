@@ -38,9 +38,11 @@ from chopmark.provenance.watermark.lattice._layout import PERIOD, Complex, Ints
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["TESTS", "log_p_value", "payload_vector", "score"]
+__all__ = ["ALIGNED_TESTS", "SEARCH_TESTS", "TESTS", "log_p_value", "payload_vector", "score"]
 
-TESTS = 8
+ALIGNED_TESTS = 2
+SEARCH_TESTS = 4
+TESTS = ALIGNED_TESTS + SEARCH_TESTS
 """The most payload tests that the detector makes for one picture and one key."""
 
 _RING = 61

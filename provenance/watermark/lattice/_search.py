@@ -1,0 +1,149 @@
+"""The search: how a picture was turned, flipped, stretched and cropped, from its spectrum alone.
+
+A crop or a shift does not change where in the spectrum the lattice shows, only its phases. So the
+96 synchronisation frequencies, known from the key, are looked for as bright points of the power
+spectrum, first under every similarity (turn, flip, scale), then under every change of aspect:
+
+* In log-polar coordinates a turn and a scale are shifts, and one correlation by FFT tests all of
+  them (Reddy and Chatterji 1996, where two pictures are compared; here a picture and a key).
+* Changes of aspect are tested one by one, on a grid.
+
+What stands out goes to the coherent test of ``_sync``, which alone decides. Payload signs are not
+looked at (see ``_statistic`` for why that matters).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from chopmark.provenance.watermark._pixels import Plane
+from chopmark.provenance.watermark.lattice._frame import Affine
+from chopmark.provenance.watermark.lattice._layout import HIGHEST, LOWEST, PERIOD, Ints, Layout
+
+__all__ = ["Guess", "guesses"]
+
+# One step moves the outermost frequency by one point of a spectrum padded to 1024.
+_STEP = 0.0044
+_TURNS = 720  # of half a circle; a spectrum repeats after that
+_SCALES = (0.69, 1.5)
+_ASPECTS = 0.125  # greatest half logarithm of the ratio of the two scales
+_PADDED = 1024
+_PEAK = 6.0
+_FLIP = np.diag([-1.0, 1.0])
+_SWAP = np.array([[0.0, 1.0], [1.0, 0.0]])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Guess:
+    """A geometry under which the spectrum shows the lattice.
+
+    Attributes:
+        level: The level of the frame.
+        affine: From the frame to the lattice, up to a half turn.
+        strength: How far the lattice stands out, in standard deviations of chance.
+    """
+
+    level: int
+    affine: Affine
+    strength: float
+
+
+def guesses(plane: Plane, level: int, layout: Layout, *, most: int) -> list[Guess]:
+    """Return the ``most`` best geometries for the residual of one level, best first."""
+    power = _whitened_power(plane, _PADDED >> level)
+    found = [*_similarities(power, level, layout, most), *_stretches(power, level, layout, most)]
+    return sorted(found, key=lambda guess: -guess.strength)[:most]
+
+
+def _whitened_power(plane: Plane, padded: int) -> Plane:
+    """The power spectrum over its local mean; rows: y frequency from -1/2, columns: x from 0."""
+    size = [max(padded, cv2.getOptimalDFTSize(side)) for side in plane.shape]
+    size[1] += size[1] % 2
+    size[0] += size[0] % 2
+    spectrum = np.fft.fftshift(np.fft.rfft2(plane, size), axes=0)
+    power = np.asarray(spectrum.real**2 + spectrum.imag**2, np.float32)
+    width = padded // 40 | 1
+    usual = cv2.blur(power, (width, width), borderType=cv2.BORDER_REFLECT_101)
+    return np.minimum(power / (usual + np.float32(1e-9)), np.float32(_PEAK))
+
+
+def _similarities(power: Plane, level: int, layout: Layout, most: int) -> Iterator[Guess]:
+    steps = round(np.log(_SCALES[1] / _SCALES[0]) / _STEP)
+    radii = _radius_steps(HIGHEST) + steps + 1
+    shown = _log_polar(power, radii)
+    transformed = np.fft.rfft2(shown)
+    for mirror in (np.eye(2), _FLIP):
+        template = np.zeros((_TURNS, radii), np.float32)
+        turn, radius = _polar_steps(layout.sync @ mirror)
+        np.add.at(template, (turn, radius), 1)
+        match = np.fft.irfft2(transformed * np.fft.rfft2(template).conj(), s=shown.shape)
+        for turn, scale, strength in _peaks(match[:, :steps], len(layout.sync), most):
+            angle = np.pi * turn / _TURNS
+            size = _SCALES[0] * np.exp(_STEP * scale)
+            cosine, sine = np.cos(angle), np.sin(angle)
+            affine = mirror @ (size * np.array([[cosine, sine], [-sine, cosine]]))
+            yield Guess(level=level, affine=affine, strength=strength)
+
+
+def _log_polar(power: Plane, radii: int) -> Plane:
+    rows, columns = power.shape
+    angle = np.pi * np.arange(_TURNS)[:, None] / _TURNS
+    radius = LOWEST * _SCALES[0] * np.exp(_STEP * np.arange(radii))
+    x, y = np.cos(angle) * radius, np.sin(angle) * radius
+    half = np.where(x < 0, -1, 1)
+    across = (half * x * (2 * columns - 2)).astype(np.float32)
+    down = (half * y * rows + rows // 2).astype(np.float32)
+    return np.asarray(cv2.remap(power, across, down, cv2.INTER_LINEAR), np.float32)
+
+
+def _polar_steps(vectors: NDArray[np.float64]) -> tuple[Ints, Ints]:
+    turn = np.arctan2(vectors[:, 1], vectors[:, 0]) * _TURNS / np.pi
+    radius = np.hypot(vectors[:, 0], vectors[:, 1]) / PERIOD
+    return np.rint(turn).astype(np.intp) % _TURNS, _radius_steps(radius)
+
+
+def _radius_steps(radius: NDArray[np.float64] | float) -> Ints:
+    return np.rint(np.log(radius / LOWEST) / _STEP).astype(np.intp)
+
+
+def _stretches(power: Plane, level: int, layout: Layout, most: int) -> Iterator[Guess]:
+    scales, aspects = _stretch_grid()
+    rows, columns = power.shape
+    for orientation in (np.eye(2), _FLIP, _SWAP, _SWAP @ _FLIP):
+        x, y = (layout.sync @ orientation / PERIOD).T
+        half = np.where(x < 0, -1, 1)
+        # Under v = O D u the lattice frequency k shows at D O^T k; D is a stretch along the axes.
+        stretch_x = scales[:, None] * np.exp(aspects)
+        stretch_y = scales[:, None] * np.exp(-aspects)
+        across = np.rint(stretch_x[..., None] * (half * x * (2 * columns - 2))).astype(np.intp)
+        down = np.rint(stretch_y[..., None] * (half * y * rows)).astype(np.intp) + rows // 2
+        inside = across < columns
+        picked = power[down % rows, np.minimum(across, columns - 1)] * inside
+        match = picked.sum(axis=-1)
+        for scale, aspect, strength in _peaks(match, len(layout.sync), most):
+            stretch = np.diag([stretch_x[scale, aspect], stretch_y[scale, aspect]])
+            yield Guess(level=level, affine=orientation @ stretch, strength=strength)
+
+
+@lru_cache(maxsize=1)
+def _stretch_grid() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    scales = np.exp(np.arange(np.log(_SCALES[0]), np.log(_SCALES[1]), _STEP))
+    steps = round(_ASPECTS / _STEP)
+    return scales, np.arange(-steps, steps + 1) * _STEP
+
+
+def _peaks(match: Plane, count: int, most: int) -> Iterator[tuple[int, int, float]]:
+    match = np.ascontiguousarray(match, np.float32)
+    summits = match >= cv2.dilate(match, np.ones((5, 5), np.uint8))
+    places = np.argwhere(summits)
+    heights = match[summits]
+    # Whitened power is 1 on average with deviation 1, so a sum over the 96 points is known.
+    for index in np.argsort(-heights)[:most]:
+        first, second = places[index]
+        yield int(first), int(second), float((heights[index] - count) / np.sqrt(count))
