@@ -1,0 +1,1 @@
+"""Measurements: ``python -m benchmarks.NAME``. Nothing here is asserted by a test."""
