@@ -9,12 +9,13 @@ Everything heavy is imported inside the commands, so that ``chopmark --help`` an
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Annotated
 
 import typer
 
 from chopmark.cli import audit, create, judge, look, mark, server
-from chopmark.cli._say import EXIT_REFUSED, fail, refuse
+from chopmark.cli._say import EXIT_REFUSED, fail, refuse, warn
 from chopmark.errors import ChopmarkError
 
 __all__ = ["app", "main"]
@@ -61,6 +62,7 @@ def _root(
 def main() -> None:
     """Run the command line; turns every error of ours into words and an exit code."""
     as_json = "--json" in sys.argv
+    warnings.showwarning = warn
     try:
         app()
     except ChopmarkError as error:

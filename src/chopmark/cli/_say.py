@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from chopmark.released import Refused
     from chopmark.types import JsonValue, Progress
 
-__all__ = ["EXIT_NOT_AUTHENTIC", "EXIT_REFUSED", "emit", "fail", "progress_bar", "refuse"]
+__all__ = [
+    "EXIT_NOT_AUTHENTIC",
+    "EXIT_REFUSED",
+    "emit",
+    "fail",
+    "progress_bar",
+    "refuse",
+    "show_p",
+    "warn",
+]
 
 EXIT_REFUSED = 3
 EXIT_NOT_AUTHENTIC = 4
@@ -55,6 +64,16 @@ def refuse(error: Refused, *, as_json: bool) -> None:
         where = f' at "{item.text}"' if item.text else ""
         typer.echo(f"  {item.category}: {item.detail or item.kind}{where}", err=True)
     typer.echo(f"  decision {error.record_id} (chopmark audit show {error.record_id})", err=True)
+
+
+def warn(message: Warning | str, *_: object, **__: object) -> None:
+    """Say a warning as one line; takes the place of ``warnings.showwarning``."""
+    typer.echo(f"warning: {message}", err=True)
+
+
+def show_p(value: float) -> str:
+    """Return a p-value as text; under the smallest double there is no digit left to show."""
+    return f"p = {value:.1e}" if value > 1e-300 else "p < 1e-300"
 
 
 @contextmanager

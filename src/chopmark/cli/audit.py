@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chopmark.audit import AuditLog, Record
+    from chopmark.types import JsonValue
 
 __all__ = ["app"]
 
@@ -73,9 +75,13 @@ def show(
             typer.echo(_line(record))
             if record_id is not None:
                 for name, value in sorted(record.public.items()):
-                    typer.echo(f"             {name}: {value}")
+                    typer.echo(f"             {name}: {_plain(value)}")
                 for name, value in sorted((kept or {}).items()):
-                    typer.echo(f"             {name} (private): {value}")
+                    typer.echo(f"             {name} (private): {_plain(value)}")
+
+
+def _plain(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _book_view(log: AuditLog, record_id: str) -> None:

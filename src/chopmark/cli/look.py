@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chopmark.cli._say import EXIT_NOT_AUTHENTIC, emit, fail
+from chopmark.cli._say import EXIT_NOT_AUTHENTIC, emit, fail, show_p
 from chopmark.cli.create import read
 from chopmark.errors import ChopmarkError
 
@@ -60,7 +60,7 @@ def _print(file: Path, report: Report) -> None:
         value = said[axis]
         assert isinstance(value, dict)  # noqa: S101  the shape that architecture.md fixes
         detail = "  ".join(
-            f"{name} {value[name]}"
+            show_p(float(value[name])) if name == "p_value" else f"{name} {value[name]}"  # type: ignore[arg-type]
             for name in ("anchor", "issuer", "payload", "p_value", "method", "signed_at")
             if value.get(name) is not None
         )

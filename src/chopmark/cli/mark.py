@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from chopmark.cli._say import EXIT_NOT_AUTHENTIC, emit
+from chopmark.cli._say import EXIT_NOT_AUTHENTIC, emit, show_p
 from chopmark.cli.create import _format, read
 from chopmark.errors import InvalidRequest
 
@@ -81,8 +81,8 @@ def detect(
     if as_json:
         emit(found.to_dict())
     elif found.detected and found.payload is not None:
-        typer.echo(f"{image}: mark {found.payload.hex()}, p = {found.p_value:.1e} ({found.method})")
+        typer.echo(f"{image}: mark {found.payload.hex()}, {show_p(found.p_value)} ({found.method})")
     else:
-        typer.echo(f"{image}: no mark of ours (p = {found.p_value:.2g})")
+        typer.echo(f"{image}: no mark of ours ({show_p(found.p_value)})")
     if not found.detected:
         raise typer.Exit(EXIT_NOT_AUTHENTIC)
