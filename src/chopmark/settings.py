@@ -95,6 +95,13 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address that `chopmark serve` binds to.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port of `chopmark serve`.")
 
+    @property
+    def longest_s(self) -> float:
+        """Seconds after which no request can still be on its way: every stage at its limit."""
+        per_picture = self.guard_timeout_s + 2 * self.seal_timeout_s
+        once = 3 * self.guard_timeout_s + self.generate_timeout_s + 4 * self.log_timeout_s
+        return once + self.max_outputs * per_picture
+
     def open_home(self) -> Path:
         """Return the home folder, made with mode 0700 where it was missing.
 

@@ -46,7 +46,8 @@ def serve(
         if told is not None:
             told(0, 0, "opening model, log and keys")
         pipeline.rooms.open_all()
-        lost = pipeline.rooms.log.reconcile(older_than_s=0)
+        # Younger ones may still be on their way in another process that shares this home.
+        lost = pipeline.rooms.log.reconcile(older_than_s=settings.longest_s)
         if lost:
             typer.echo(f"closed {len(lost)} requests that an earlier run left open", err=True)
         uvicorn.run(
