@@ -104,13 +104,14 @@ class Inspection(Stages):
         from chopmark.provenance import Limits, verify
 
         rooms = self.rooms
+        # Somebody who only looks at a picture must not come to own keys and a log by it.
         return verify(
             data,
             anchors=rooms.anchors,
-            mark_keys=rooms.mark_keys.all,
+            mark_keys=rooms.mark_keys.all if rooms.exists("mark_keys") else (),
             mark_methods=(self.settings.mark_method,),
-            store=rooms.store,
-            find_record=self.find_record,
+            store=rooms.store if rooms.exists("store") else None,
+            find_record=self.find_record if rooms.exists("log") else None,
             limits=Limits(
                 max_bytes=self.settings.max_image_bytes,
                 max_pixels=self.settings.max_image_pixels,

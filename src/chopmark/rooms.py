@@ -8,7 +8,7 @@ serve`` wants no surprise at the first request.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Rooms", "unpacking"]
 
 T = TypeVar("T")
+_FOLDERS = {"log": "audit", "mark_keys": "keys/watermark", "store": "manifests"}
 
 
 class _Once(Generic[T]):
@@ -135,6 +136,10 @@ class Rooms:
         from chopmark.audit import AuditLog
 
         return AuditLog.open(self.home, origin=self.settings.log_origin)
+
+    def exists(self, part: Literal["log", "mark_keys", "store"]) -> bool:
+        """Whether this home ever had this part; asking does not make it."""
+        return part in self.__dict__ or (self.home / _FOLDERS[part]).is_dir()
 
     def open_all(self) -> None:
         """Open every part, the slowest last."""
