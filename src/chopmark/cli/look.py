@@ -26,8 +26,8 @@ def verify(
 ) -> None:
     """Tell what a picture is: made by a machine, by which, when, and whether that can be shown.
 
-    Exit code 0 when each file's credentials hold, 4 when one's do not or it carries none, 1 when
-    one cannot be read.
+    Exit code 0 when each file's manifest is intact and its signer is one that is trusted here, 4
+    when that is not so for one of them, 1 when one cannot be read.
     """
     from chopmark import Pipeline
     from chopmark.settings import load_settings
@@ -43,7 +43,8 @@ def verify(
                 fail(error, as_json=as_json)
                 code = 1
                 continue
-            if report.verdict not in _AUTHENTIC and code == 0:
+            holds = report.verdict in _AUTHENTIC and report.credential.state == "trusted"
+            if not holds and code == 0:
                 code = EXIT_NOT_AUTHENTIC
             if as_json:
                 emit({"file": str(file), **report.to_dict()})
