@@ -15,7 +15,7 @@ from chopmark.provenance.watermark.lattice._code import (
     decode,
     encode,
 )
-from chopmark.provenance.watermark.lattice._frame import LEVELS, canonical, fold, residual
+from chopmark.provenance.watermark.lattice._frame import LEVELS, Tiles, canonical, fold, residual
 from chopmark.provenance.watermark.lattice._layout import PERIOD, Layout
 from chopmark.provenance.watermark.lattice._search import Guess, guesses
 from chopmark.provenance.watermark.lattice._statistic import (
@@ -165,11 +165,9 @@ def _test(
     lock: Lock, frames: _Frames, layout: Layout, candidates: Sequence[Bits] | None
 ) -> Reading:
     plane = oriented(frames[lock.level], lock.orientation)
-    unmoved = np.array_equal(lock.affine, np.eye(2))
-    coefficients = fold(plane, layout.payload, None if unmoved else lock.affine)
+    coefficients = Tiles.of(plane, lock.affine).at(layout.payload).sum(axis=0)
     angular = 2 * np.pi / PERIOD * layout.payload
-    coefficients = (coefficients * np.exp(-1j * (angular @ lock.shift))).astype(np.complex64)
-    vector = payload_vector(coefficients, layout.payload)
+    vector = payload_vector(coefficients * np.exp(-1j * (angular @ lock.shift)))
     signs = layout.signs[lock.entry]
     if candidates is None:
         soft = np.bincount(layout.code_bit, vector * signs, minlength=CODE_BITS)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from chopmark.provenance.watermark._pixels import Plane
 from chopmark.provenance.watermark.lattice._code import Bits, encode
-from chopmark.provenance.watermark.lattice._frame import canonical, fold, level_for, residual
-from chopmark.provenance.watermark.lattice._layout import PERIOD, Layout
+from chopmark.provenance.watermark.lattice._frame import Tiles, canonical, level_for, residual
+from chopmark.provenance.watermark.lattice._layout import PERIOD, Complex, Layout
 from chopmark.provenance.watermark.lattice._statistic import payload_vector, score
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from chopmark.provenance.watermark._pixels import Plane
 
 __all__ = ["strike"]
 
-_SYNC_SHARE = 0.25
-_TARGET = 28.0
-_LEAST, _MOST = 0.4, 1.15
+_SYNC_SHARE = 0.15
+# What the closed loop asks for, after a JPEG of quality 30: the whole frame, and three of four of
+# the quarters that a crop to half the side may leave. A reading needs 11.6 (p <= 1e-9), and the
+# decoder, the rest of an attack and an unlucky key want their share.
+_WHOLE, _QUARTER = 19.0, 14.0
+_LEAST_DB, _MOST_DB = 40.2, 47.0
 
 
 def strike(luma: Plane, layout: Layout, bits: Bits, entry: int) -> Plane:
@@ -36,11 +34,11 @@ def strike(luma: Plane, layout: Layout, bits: Bits, entry: int) -> Plane:
     height, width = luma.shape
     frame = canonical(luma, level_for(width, height))
     values = layout.payload_values(entry, encode(bits))
-    pattern = _pattern(frame.shape, layout, values, entry) * _visibility(frame)
-    strength = _strength(frame, pattern, layout, values)
-    if pattern.shape != luma.shape:
-        pattern = cv2.resize(pattern, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(pattern * np.float32(strength), np.float32)
+    pattern = _pattern(frame.shape, layout, values, entry)
+    mark = _shaped(frame, pattern, layout, values)
+    if mark.shape != luma.shape:
+        mark = np.asarray(cv2.resize(mark, (width, height), interpolation=cv2.INTER_CUBIC))
+    return mark
 
 
 def _pattern(shape: tuple[int, ...], layout: Layout, values: NDArray[np.int8], entry: int) -> Plane:
@@ -61,38 +59,66 @@ def _pattern(shape: tuple[int, ...], layout: Layout, values: NDArray[np.int8], e
     return np.asarray(np.tile(tile, repeats)[:height, :width], np.float32)
 
 
-def _visibility(frame: Plane) -> Plane:
-    """How strong the mark may be at each place: its standard deviation there, in grey levels."""
-    detail = frame - cv2.GaussianBlur(frame, (0, 0), 4)
-    spread = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 4))
-    # Beside a lone edge the eye sees the flat side: take the quieter of here and around here.
-    calm = cv2.erode(spread, np.ones((9, 9), np.uint8))
-    spread = cv2.GaussianBlur(np.sqrt(calm * spread), (0, 0), 3)
-    return np.asarray(0.85 * (1 + spread / 2.2) ** 0.6, np.float32)
+def _shaped(frame: Plane, pattern: Plane, layout: Layout, values: NDArray[np.int8]) -> Plane:
+    """The mark in grey levels: no stronger than it must be, nowhere stronger than it may be."""
+    variance = _local_variance(frame)
+    # The ideal share of each place, from one end (what readers need) and the other (what eyes
+    # bear): the first asks for evenness, the second follows the texture.
+    wanted = (0.58 + 0.02 * variance) ** 0.25
+    bearable = np.minimum(np.sqrt(0.85 + 0.02 * variance), 4.0)
 
+    def mark(gain: float) -> Plane:
+        return np.asarray(pattern * np.minimum(gain * wanted, bearable), np.float32)
 
-def _strength(frame: Plane, pattern: Plane, layout: Layout, values: NDArray[np.int8]) -> float:
-    """The factor at which the mark reaches the target after a JPEG of quality 50, in limits."""
-    strength = 0.8
-    for _ in range(3):
-        z = _statistic_after_jpeg(frame + strength * pattern, layout, values)
-        wanted, reached = (
-            q / np.sqrt(1 - q * q)
-            for q in (
-                _TARGET / np.sqrt(values.size),
-                min(max(z / np.sqrt(values.size), 0.05), 0.97),
-            )
-        )
-        following = float(np.clip(strength * wanted / reached, _LEAST, _MOST))
-        if abs(following / strength - 1) < 0.03:
+    def level(gain: float) -> float:
+        return float(10 * np.log10(255**2 / np.mean(np.minimum(gain * wanted, bearable) ** 2)))
+
+    def need(gain: float) -> float:
+        return _need(frame + mark(gain), layout, values)
+
+    gain = 1.0
+    for _ in range(4):
+        step = float(np.clip(need(gain), 0.6, 1.7))
+        gain = gain * step
+        if level(gain) < _LEAST_DB:
+            gain *= 10 ** ((level(gain) - _LEAST_DB) / 20)
+        if level(gain) > _MOST_DB:
+            gain *= 10 ** (min(level(gain) - _MOST_DB, 3) / 20)
+        if 0.97 < step < 1.03:
             break
-        strength = following
-    return following
+    return mark(gain)
 
 
-def _statistic_after_jpeg(frame: Plane, layout: Layout, values: NDArray[np.int8]) -> float:
+def _local_variance(frame: Plane) -> Plane:
+    mean = cv2.GaussianBlur(frame, (0, 0), 2)
+    return np.maximum(cv2.GaussianBlur(frame * frame, (0, 0), 2) - mean * mean, 0)
+
+
+def _need(frame: Plane, layout: Layout, values: NDArray[np.int8]) -> float:
+    """By what factor a mark must grow to be read as surely as wanted after a JPEG; about."""
     pixels = np.clip(np.rint(frame), 0, 255).astype(np.uint8)
-    _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 50])
-    decoded = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE).astype(np.float32)
-    coefficients = fold(residual(decoded), layout.payload)
-    return score(payload_vector(coefficients, layout.payload), values)
+    _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 30])
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.float32)
+    tiles = Tiles.of(residual(decoded))
+    coefficients = tiles.at(layout.payload)
+    whole = _odds(coefficients, values)
+    quarters = [
+        _odds(coefficients[(tiles.centres * side > 0).all(axis=1)], values)
+        for side in np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
+    ]
+    dimensions = values.size
+    return max(
+        _odds_of(_WHOLE, dimensions) / whole,
+        _odds_of(_QUARTER, dimensions) / float(np.sort(quarters)[1]),
+    )
+
+
+def _odds(coefficients: Complex, values: NDArray[np.int8]) -> float:
+    z = score(payload_vector(coefficients.sum(axis=0)), values)
+    return _odds_of(max(z, 2.0), values.size)
+
+
+def _odds_of(z: float, dimensions: int) -> float:
+    """Size of the mark over that of everything else, from z (which cannot pass sqrt(m))."""
+    share = min(z / np.sqrt(dimensions), 0.97)
+    return float(share / np.sqrt(1 - share * share))

@@ -1,28 +1,31 @@
 """The canonical frame: where the mark is struck and looked for, whatever size the picture has.
 
-A picture is scaled so that the square root of its area is 512 pixels (level 0). Pictures too small
-for that are marked in a frame of 256 or 128 (levels 1 and 2); the same levels let the detector
+A picture is scaled so that the square root of its area is 512 pixels (level 0). Pictures of less
+than half that are marked in a frame of 256 or 128 (levels 1 and 2); the same levels let the detector
 look at a crop, whose lattice appears enlarged, with the same code. Coordinates are (x, y) and
 centred on the picture, so that turning and flipping it leave the lattice's origin where it was.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from chopmark.provenance.watermark.lattice._layout import PERIOD, Ints
+from chopmark.provenance.watermark.lattice._layout import HIGHEST, PERIOD, Complex, Ints
 
 if TYPE_CHECKING:
     from chopmark.provenance.watermark._pixels import Plane
 
-__all__ = ["LEVELS", "Affine", "canonical", "fold", "level_for", "residual", "tile_spectra"]
+__all__ = ["LEVELS", "Affine", "Tiles", "canonical", "fold", "level_for", "residual"]
 
 LEVELS = (0, 1, 2)
 _SIDE = 512
+# Lattice steps from zero to just outside the band.
+_BAND = int(HIGHEST * PERIOD) + 4
 
 Affine: TypeAlias = NDArray[np.float64]
 """A 2 x 2 matrix that takes centred frame coordinates to lattice coordinates."""
@@ -31,7 +34,7 @@ Affine: TypeAlias = NDArray[np.float64]
 def level_for(width: int, height: int) -> int:
     """Return the level at which a picture of this size is marked."""
     side = float(np.sqrt(width * height))
-    return int(np.clip(np.ceil(np.log2(_SIDE / side) - 0.5), LEVELS[0], LEVELS[-1]))
+    return int(np.clip(np.ceil(np.log2(_SIDE / side) - 1), LEVELS[0], LEVELS[-1]))
 
 
 def canonical(luma: Plane, level: int) -> Plane:
@@ -53,53 +56,91 @@ def residual(frame: Plane) -> Plane:
     clipped, so that no single edge counts for much.
     """
     detail = frame - cv2.GaussianBlur(frame, (0, 0), 4)
-    spread = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 8)) + 0.7
-    return np.asarray(np.clip(detail / spread, -2.5, 2.5), np.float32)
+    spread = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 3)) + np.float32(0.5)
+    return np.clip(detail / spread, -2, 2)
 
 
-def tile_spectra(
-    plane: Plane, vectors: Ints, affine: Affine | None = None
-) -> tuple[NDArray[np.complex64], NDArray[np.float64]]:
-    """Return the lattice spectrum of each 128 x 128 tile and the tiles' centres.
+def fold(plane: Plane, vectors: Ints, affine: Affine | None = None) -> Complex:
+    """Return the lattice spectrum of a residual at ``vectors`` (K, 2), shape (K,).
 
     Args:
         plane: A residual, shape (H, W).
-        vectors: Lattice vectors, shape (K, 2).
+        vectors: Lattice vectors, x not negative.
         affine: From the frame to the lattice; None means they coincide.
 
     Returns:
-        Spectra of shape (tiles, K), with phases as seen from the common centre, and centres of
-        shape (tiles, 2), in lattice coordinates.
+        Coefficients with phases as seen from the frame's centre.
     """
     if affine is not None:
         plane = _resampled(plane, affine)
+    tile = _tiled(plane).sum(axis=(0, 2))
+    spectrum = np.fft.rfft2(tile)
+    return _picked(spectrum, vectors) * _turn(plane, vectors)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tiles:
+    """The spectra of all 128 x 128 tiles of a residual, each whitened by itself.
+
+    A coefficient is divided by the usual size of its neighbours in frequency within its own tile,
+    because content differs from place to place, in strength and in direction; a tile that is only
+    partly filled counts for as much as it has.
+
+    Attributes:
+        centres: Centres of the tiles, (tiles, 2) as (x, y), in lattice coordinates.
+    """
+
+    centres: NDArray[np.float64]
+    _spectra: Complex
+    _plane: Plane
+
+    @classmethod
+    def of(cls, plane: Plane, affine: Affine | None = None) -> Tiles:
+        """Cut a residual into tiles, in lattice coordinates; see :func:`fold`."""
+        if affine is not None:
+            plane = _resampled(plane, affine)
+        tiles = _tiled(plane).transpose(0, 2, 1, 3)
+        down, across = tiles.shape[:2]
+        tiles = tiles.reshape(-1, PERIOD, PERIOD)
+        filled = np.sqrt(np.count_nonzero(tiles, axis=(1, 2)) / PERIOD**2)
+        # Only the band of the mark and a rim around it is kept.
+        spectra = np.roll(np.fft.rfft2(tiles), _BAND, axis=1)[:, : 2 * _BAND + 1, : _BAND + 1]
+        power = np.asarray(spectra.real**2 + spectra.imag**2, np.float32)
+        usual = np.stack([cv2.blur(each, (5, 5)) for each in power])
+        floor = 1e-3 * usual.mean() + 1e-9
+        height, width = plane.shape
+        rows, columns = np.divmod(np.arange(down * across), across)
+        corners = np.stack([columns, rows], axis=1) * float(PERIOD)
+        return cls(
+            centres=corners + (PERIOD - 1) / 2 - np.array([width - 1, height - 1]) / 2,
+            _spectra=(spectra / np.sqrt(usual + floor) * filled[:, None, None]),
+            _plane=plane,
+        )
+
+    def at(self, vectors: Ints) -> Complex:
+        """Return the coefficients of each tile, (tiles, K), phases as seen from the centre."""
+        picked = self._spectra[:, vectors[:, 1] + _BAND, vectors[:, 0]]
+        return np.asarray(picked * _turn(self._plane, vectors), np.complex64)
+
+
+def _tiled(plane: Plane) -> Plane:
+    """The plane as (tile rows, 128, tile columns, 128), zeros where it ends within a tile."""
     height, width = plane.shape
     down, across = -(-height // PERIOD), -(-width // PERIOD)
     padded = np.zeros((down * PERIOD, across * PERIOD), np.float32)
     padded[:height, :width] = plane
-    blocks = padded.reshape(down, PERIOD, across, PERIOD).transpose(0, 2, 1, 3)
-    spectra = np.fft.fft2(blocks.reshape(-1, PERIOD, PERIOD)).astype(np.complex64)
+    return padded.reshape(down, PERIOD, across, PERIOD)
+
+
+def _picked(spectrum: NDArray[np.complexfloating], vectors: Ints) -> Complex:
+    return np.asarray(spectrum[vectors[:, 1] % PERIOD, vectors[:, 0]], np.complex64)
+
+
+def _turn(plane: Plane, vectors: Ints) -> Complex:
+    """What moves the origin of phases from the plane's first pixel to its middle."""
+    height, width = plane.shape
     middle = np.array([width - 1, height - 1]) / 2
-    turn = np.exp(2j * np.pi / PERIOD * (vectors @ middle)).astype(np.complex64)
-    picked = spectra[:, vectors[:, 1] % PERIOD, vectors[:, 0] % PERIOD] * turn
-    rows, columns = np.divmod(np.arange(down * across), across)
-    centres = np.stack([columns, rows], axis=1) * float(PERIOD) + (PERIOD - 1) / 2 - middle
-    return picked / np.float32(np.sqrt(height * width)), centres
-
-
-def fold(plane: Plane, vectors: Ints, affine: Affine | None = None) -> NDArray[np.complex64]:
-    """Return the lattice spectrum of a whole residual, shape (K,)."""
-    if affine is not None:
-        plane = _resampled(plane, affine)
-    height, width = plane.shape
-    down, across = -(-height // PERIOD), -(-width // PERIOD)
-    padded = np.zeros((down * PERIOD, across * PERIOD), np.float32)
-    padded[:height, :width] = plane
-    tile = padded.reshape(down, PERIOD, across, PERIOD).sum(axis=(0, 2))
-    spectrum = np.fft.fft2(tile) / np.sqrt(height * width)
-    turn = np.exp(2j * np.pi / PERIOD * (vectors @ (np.array([width - 1, height - 1]) / 2)))
-    picked = spectrum[vectors[:, 1] % PERIOD, vectors[:, 0] % PERIOD] * turn
-    return np.asarray(picked, np.complex64)
+    return np.exp(2j * np.pi / PERIOD * (vectors @ middle)).astype(np.complex64)
 
 
 def _resampled(plane: Plane, affine: Affine) -> Plane:

@@ -89,7 +89,7 @@ def _half_plane() -> Ints:
     side = np.arange(-PERIOD // 2, PERIOD // 2)
     x, y = (axis.ravel() for axis in np.meshgrid(side, side))
     radius = np.hypot(x, y) / PERIOD
-    kept = (radius >= LOWEST) & (radius <= HIGHEST) & ((y > 0) | ((y == 0) & (x > 0)))
+    kept = (radius >= LOWEST) & (radius <= HIGHEST) & ((x > 0) | ((x == 0) & (y > 0)))
     return np.stack([x[kept], y[kept]], axis=1)
 
 

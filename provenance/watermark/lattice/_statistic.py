@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chopmark.provenance.watermark.lattice._layout import PERIOD, Complex, Ints
+from chopmark.provenance.watermark.lattice._layout import Complex
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,8 +44,6 @@ ALIGNED_TESTS = 2
 SEARCH_TESTS = 4
 TESTS = ALIGNED_TESTS + SEARCH_TESTS
 """The most payload tests that the detector makes for one picture and one key."""
-
-_RING = 61
 
 
 def log_p_value(z: float, *, words: float) -> float:
@@ -60,25 +58,18 @@ def log_p_value(z: float, *, words: float) -> float:
     return min(0.0, math.log(TESTS) + math.log(words) - z * z / 2)
 
 
-def payload_vector(coefficients: Complex, vectors: Ints) -> NDArray[np.float32]:
-    """Return the weighted real vector r of a test, shape (2 P,).
+def payload_vector(coefficients: Complex) -> NDArray[np.float32]:
+    """Return the real vector r of a test, shape (2 P,).
 
-    Coefficients are divided by the usual size of their neighbours in radius, since content is
-    stronger at low frequencies, and limited to twice that size. Signs play no part.
+    The tiles' whitened coefficients are summed by the caller; here they are limited to twice their
+    usual size, so that a few chance ones do not decide. Signs play no part.
 
     Args:
-        coefficients: Payload coefficients of a fold, shape (P,).
-        vectors: Their lattice vectors, shape (P, 2).
+        coefficients: Payload coefficients, shape (P,).
     """
-    radius = np.hypot(vectors[:, 0], vectors[:, 1]) / PERIOD
-    order = np.argsort(radius, kind="stable")
-    power = np.abs(coefficients[order]) ** 2
-    padded = np.pad(power, _RING // 2, mode="edge")
-    usual = np.empty_like(power)
-    usual[order] = np.sqrt(np.convolve(padded, np.ones(_RING) / _RING, "valid"))
-    scaled = coefficients / np.maximum(usual, 1e-9)
-    scaled /= np.maximum(1, np.abs(scaled) / 2)
-    return np.ascontiguousarray(np.stack([scaled.real, scaled.imag], axis=1), np.float32).ravel()
+    usual = np.sqrt(np.mean(np.abs(coefficients) ** 2)) + 1e-9
+    limited = coefficients / np.maximum(1, np.abs(coefficients) / (2 * usual))
+    return np.stack([limited.real, limited.imag], axis=1).astype(np.float32).ravel()
 
 
 def score(vector: NDArray[np.float32], values: NDArray[np.int8]) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chopmark.provenance.watermark.lattice._frame import Affine, tile_spectra
+from chopmark.provenance.watermark.lattice._frame import Affine, Tiles
 from chopmark.provenance.watermark.lattice._layout import PERIOD, Complex, Layout
 
 if TYPE_CHECKING:
@@ -92,10 +92,9 @@ def refined(lock: Lock, plane: Plane, layout: Layout, *, rounds: int = 2) -> Loc
     angular = 2 * np.pi / PERIOD * layout.sync
     best = lock
     for _ in range(rounds):
-        spectra, centres = tile_spectra(plane, layout.sync, _unless_identity(best.affine))
-        whole = spectra.sum(axis=0)
-        size = np.abs(whole) + np.median(np.abs(whole)) + 1e-9
-        evidence = (spectra / size) * conjugate
+        tiles = Tiles.of(plane, best.affine)
+        centres = tiles.centres
+        evidence = tiles.at(layout.sync) * conjugate
         # Parameters: x shift = p0 + p1 X + p2 Y, y shift = p3 + p4 X + p5 Y at tile centre (X, Y).
         place = np.concatenate([np.ones((len(centres), 1)), centres / PERIOD], axis=1)
         parameters = np.zeros((2, 3))
@@ -106,7 +105,7 @@ def refined(lock: Lock, plane: Plane, layout: Layout, *, rounds: int = 2) -> Loc
         # Limits on what a refinement may do: a wild step means there was nothing to lock on.
         if np.abs(strain).max() > 0.02:
             break
-        coefficients = tile_spectra(plane, layout.sync, _unless_identity(affine))[0].sum(axis=0)
+        coefficients = Tiles.of(plane, affine).at(layout.sync).sum(axis=0)
         shift = parameters[:, 0]
         values = _limited(coefficients) * conjugate * np.exp(-1j * (angular @ shift))
         strength = float(values.real.sum() / _deviation(values))
@@ -150,13 +149,9 @@ def _newton(
     return kept
 
 
-def _unless_identity(affine: Affine) -> Affine | None:
-    return None if np.array_equal(affine, np.eye(2)) else affine
-
-
 def _limited(coefficients: Complex) -> Complex:
     size = np.abs(coefficients)
-    return coefficients / (size + np.median(size) + np.float32(1e-9))
+    return np.asarray(coefficients / (size + np.median(size) + 1e-9), np.complex64)
 
 
 def _deviation(values: Complex) -> float:
