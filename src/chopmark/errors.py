@@ -7,10 +7,20 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
 
     ChopmarkError
     ├── InvalidRequest            invalid_request        400
+    │   ├── IdempotencyInFlight   idempotency_in_flight  409
+    │   ├── IdempotencyMismatch   idempotency_mismatch   422
     │   ├── UnreadableImage       unreadable_image       400
     │   ├── UnsupportedImage      unsupported_image      415
     │   ├── ImageTooSmall         image_too_small        400
     │   └── ImageTooLarge         image_too_large        413
+    ├── AccessError               access_denied          403
+    │   ├── AccessKeyNotFound     key_not_found          404
+    │   ├── InvalidKey            invalid_api_key        401
+    │   ├── MissingScope          missing_scope          403
+    │   ├── RateLimited           rate_limit_exceeded    429
+    │   │   ├── CoolingDown       cooling_down           429
+    │   │   └── QuotaExhausted    insufficient_quota     429
+    │   └── TenantNotFound        tenant_not_found       404
     ├── ConfigurationError        configuration_error    500
     │   ├── InvalidPolicy         invalid_policy         400
     │   └── CredentialRefused     credential_refused     500
@@ -44,18 +54,24 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "AccessError",
+    "AccessKeyNotFound",
     "AuditError",
     "Busy",
     "Cancelled",
     "ChopmarkError",
     "ConfigurationError",
+    "CoolingDown",
     "CredentialRefused",
     "DuplicateRecord",
     "GenerationFailed",
     "GuardFailed",
     "HashListError",
+    "IdempotencyInFlight",
+    "IdempotencyMismatch",
     "ImageTooLarge",
     "ImageTooSmall",
+    "InvalidKey",
     "InvalidPolicy",
     "InvalidRequest",
     "LogCorrupt",
@@ -63,12 +79,16 @@ __all__ = [
     "ManifestUnreadable",
     "MarkError",
     "MarkNotReadable",
+    "MissingScope",
     "ModelError",
     "ModelLoadError",
     "ModelNotFound",
+    "QuotaExhausted",
+    "RateLimited",
     "RecordNotFound",
     "SigningFailed",
     "StageTimeout",
+    "TenantNotFound",
     "UnknownMethod",
     "UnreadableImage",
     "UnsupportedImage",
@@ -97,10 +117,34 @@ class ChopmarkError(Exception):
 
 
 class InvalidRequest(ChopmarkError):
-    """A value that the caller gave cannot be used."""
+    """A value that the caller gave cannot be used.
+
+    Args:
+        message: As in the base.
+        hint: As in the base.
+        param: The field of the request that holds the value, where there is one.
+    """
 
     code = "invalid_request"
     status = 400
+
+    def __init__(self, message: str, *, hint: str = "", param: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.param = param
+
+
+class IdempotencyInFlight(InvalidRequest):
+    """The first request with this Idempotency-Key still runs."""
+
+    code = "idempotency_in_flight"
+    status = 409
+
+
+class IdempotencyMismatch(InvalidRequest):
+    """The Idempotency-Key was used before with another request."""
+
+    code = "idempotency_mismatch"
+    status = 422
 
 
 class UnreadableImage(InvalidRequest):
@@ -127,6 +171,69 @@ class ImageTooLarge(InvalidRequest):
 
     code = "image_too_large"
     status = 413
+
+
+class AccessError(ChopmarkError):
+    """Whoever asks may not do this, or not now."""
+
+    code = "access_denied"
+    status = 403
+
+
+class AccessKeyNotFound(AccessError):
+    """No API key of this id."""
+
+    code = "key_not_found"
+    status = 404
+
+
+class InvalidKey(AccessError):
+    """The API key is missing, unknown, expired or revoked."""
+
+    code = "invalid_api_key"
+    status = 401
+
+
+class MissingScope(AccessError):
+    """The API key does not allow this operation."""
+
+    code = "missing_scope"
+
+
+class TenantNotFound(AccessError):
+    """No tenant of this name."""
+
+    code = "tenant_not_found"
+    status = 404
+
+
+class RateLimited(AccessError):
+    """The tenant's rate of requests, or its share of the queue, is used up.
+
+    Args:
+        message: As in the base.
+        hint: As in the base.
+        retry_after_s: Seconds after which asking again makes sense.
+    """
+
+    code = "rate_limit_exceeded"
+    status = 429
+
+    def __init__(self, message: str, *, hint: str = "", retry_after_s: float = 1.0) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+class QuotaExhausted(RateLimited):
+    """The tenant's pictures of the day are used up."""
+
+    code = "insufficient_quota"
+
+
+class CoolingDown(RateLimited):
+    """Too many refusals in a short time: the same person must wait."""
+
+    code = "cooling_down"
 
 
 class ConfigurationError(ChopmarkError):

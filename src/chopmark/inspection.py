@@ -41,7 +41,12 @@ class Inspection(Stages):
     """The part of :class:`chopmark.Pipeline` that makes no pictures."""
 
     async def moderate(
-        self, texts: Sequence[str], *, tenant: str = "default", subject: str | None = None
+        self,
+        texts: Sequence[str],
+        *,
+        tenant: str = "default",
+        subject: str | None = None,
+        policy: Policy | None = None,
     ) -> Moderated:
         """Judge texts without generating anything; one record for the whole call.
 
@@ -49,9 +54,9 @@ class Inspection(Stages):
             ChopmarkError: A guard or the log failed; nothing is called safe that was not judged.
         """
         case = Case(tenant=tenant, subject=subject)
-        policy = await self.run(case, "judge_prompt", lambda: self.rooms.policy)
+        rules = await self.run(case, "judge_prompt", lambda: policy or self.rooms.policy)
         verdicts = await self.run(
-            case, "judge_prompt", lambda: self.rooms.prompt_guard.judge_many(texts, policy)
+            case, "judge_prompt", lambda: self.rooms.prompt_guard.judge_many(texts, rules)
         )
         actions = [verdict.action for verdict in verdicts]
         record = await self.book(
@@ -59,7 +64,7 @@ class Inspection(Stages):
             "completed",
             "moderation.completed",
             {
-                "policy": policy.digest(),
+                "policy": rules.digest(),
                 "texts": len(texts),
                 "actions": {action: actions.count(action) for action in sorted(set(actions))},
             },
@@ -67,7 +72,9 @@ class Inspection(Stages):
         )
         return Moderated(record_id=record.record_id, verdicts=tuple(verdicts))
 
-    async def moderate_image(self, data: bytes, *, tenant: str = "default") -> Moderated:
+    async def moderate_image(
+        self, data: bytes, *, tenant: str = "default", policy: Policy | None = None
+    ) -> Moderated:
         """Judge one picture as an input; its bytes are not kept.
 
         Raises:
@@ -76,7 +83,7 @@ class Inspection(Stages):
         from chopmark.safety import decode_image
 
         case = Case(tenant=tenant)
-        policy = await self.run(case, "judge_input", lambda: self.rooms.policy)
+        rules = await self.run(case, "judge_input", lambda: policy or self.rooms.policy)
         picture = await self.run(
             case,
             "judge_input",
@@ -86,12 +93,12 @@ class Inspection(Stages):
                 max_pixels=self.settings.max_image_pixels,
             ),
         )
-        verdict = await self.judge_picture(case, "input", picture, policy)
+        verdict = await self.judge_picture(case, "input", picture, rules)
         record = await self.book(
             case,
             "completed",
             "moderation.completed",
-            {"policy": policy.digest(), "verdict": summary("input", verdict)},
+            {"policy": rules.digest(), "verdict": summary("input", verdict)},
         )
         return Moderated(record_id=record.record_id, verdicts=(verdict,))
 

@@ -146,7 +146,7 @@ class Pipeline(Inspection):
         model = rooms.generator.info
 
         # 2. The prompt, and every input picture, under the policy.
-        policy = await self.run(case, "judge_prompt", lambda: rooms.policy)
+        policy = await self.run(case, "judge_prompt", lambda: request.policy or rooms.policy)
         text = "\n".join(filter(None, (request.prompt, request.negative_prompt)))
         said = await self.run(
             case, "judge_prompt", lambda: rooms.prompt_guard.judge(text, policy, stage="prompt")

@@ -13,6 +13,7 @@ from chopmark.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from chopmark.generation import ModelInfo
+    from chopmark.safety import Policy
     from chopmark.settings import Settings
     from chopmark.types import ImageFormat
 
@@ -38,7 +39,8 @@ class GenerationRequest:
         guidance: Classifier-free guidance scale; ``None`` is the model's default.
         format: File format of the outputs; ``None`` is ``Settings.output_format``.
         quality: 1 to 100 for lossy formats; ``None`` is the encoder's default of ours.
-        tenant: Whose policy and log namespace apply.
+        tenant: Whose log namespace applies.
+        policy: The tenant's own policy, or a tightened one; ``None`` is ``Settings.policy``.
         subject: Opaque reference to the person; what they wrote can be erased by it.
         client: Address or other connection detail; kept encrypted and erasable.
     """
@@ -53,13 +55,14 @@ class GenerationRequest:
     format: ImageFormat | None = None
     quality: int | None = None
     tenant: str = "default"
+    policy: Policy | None = None
     subject: str | None = None
     client: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditRequest(GenerationRequest):
-    """A change to a picture.
+    """A change to a picture; with an empty prompt, a variation of it.
 
     Attributes:
         image: The picture to change: the bytes of a PNG, JPEG, WebP or AVIF file.
@@ -81,8 +84,11 @@ def check_request(request: GenerationRequest, settings: Settings, model: ModelIn
     """
     _check_text("prompt", request.prompt, settings.max_prompt_chars)
     _check_text("negative_prompt", request.negative_prompt, settings.max_prompt_chars)
-    if not request.prompt.strip():
-        raise InvalidRequest("the prompt is empty", hint="say what the picture should show")
+    # A picture changed without words is a variation of it.
+    if not request.prompt.strip() and not isinstance(request, EditRequest):
+        raise InvalidRequest(
+            "the prompt is empty", hint="say what the picture should show", param="prompt"
+        )
     _check_range("n", request.n, 1, settings.max_outputs)
     _check_range("seed", request.seed, 0, MAX_SEED)
     _check_range("steps", request.steps, 1, MAX_STEPS)
@@ -107,16 +113,19 @@ def _check_text(name: str, text: str, most: int) -> None:
         raise InvalidRequest(
             f"the {name} has {len(text)} characters, more than {most}",
             hint="shorten it, or raise CHOPMARK_MAX_PROMPT_CHARS",
+            param=name,
         )
     try:
         text.encode()
     except UnicodeEncodeError:
         raise InvalidRequest(
-            f"the {name} holds a lone surrogate, which is no character", hint="send valid Unicode"
+            f"the {name} holds a lone surrogate, which is no character",
+            hint="send valid Unicode",
+            param=name,
         ) from None
 
 
 def _check_range(name: str, value: float | None, least: float, most: float) -> None:
     # `not (a <= x <= b)` also refuses NaN, which compares false with everything.
     if value is not None and not least <= value <= most:
-        raise InvalidRequest(f"{name} is {value}, not in {least}..{most}")
+        raise InvalidRequest(f"{name} is {value}, not in {least}..{most}", param=name)
