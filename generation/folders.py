@@ -1,0 +1,203 @@
+"""Where a model lies on the disk, and what its files say about it."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from chopmark.errors import InvalidRequest, ModelLoadError, ModelNotFound
+from chopmark.generation.interface import ModelInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chopmark.generation.interface import Operation
+
+#: Our own facts about a model, beside diffusers' ``model_index.json``; folders of others do without
+#: it.
+FACTS_NAME: Final = "chopmark.json"
+_DTYPES: Final = ("float32", "bfloat16", "float16")
+_MAX_SIZE: Final = 2048
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder that holds a diffusers pipeline."""
+
+    path: Path
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def default_guidance(self) -> float | None:
+        """Guidance to use when the caller names none; ``None`` leaves it to the pipeline."""
+        value = self.facts.get("default_guidance")
+        return None if value is None else float(value)
+
+    def load_pipeline(self, *, device: str, dtype: str) -> Any:
+        """Load the pipeline, without its safety checker: Chopmark's own guards judge its output.
+
+        Raises:
+            ModelLoadError: diffusers cannot load it.
+            InvalidRequest: the dtype is unknown.
+        """
+        if dtype not in _DTYPES:
+            raise InvalidRequest(f"unknown dtype {dtype!r}", hint=f"one of {', '.join(_DTYPES)}")
+        be_quiet()
+        import torch
+        from diffusers import DiffusionPipeline
+
+        index = json.loads((self.path / "model_index.json").read_text("utf-8"))
+        without = (
+            {"safety_checker": None, "requires_safety_checker": False}
+            if "safety_checker" in index
+            else {}
+        )
+        try:
+            with _silence():
+                pipeline = DiffusionPipeline.from_pretrained(
+                    str(self.path),
+                    torch_dtype=getattr(torch, dtype),
+                    use_safetensors=True,
+                    local_files_only=True,
+                    **without,
+                )
+                pipeline.to(device)
+        except Exception as error:  # whatever a foreign model makes the loader raise
+            raise ModelLoadError(
+                f"the model in {self.path} does not load: {type(error).__name__}: {error}",
+                hint="it must be a diffusers folder with safetensors weights",
+            ) from error
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    def describe(
+        self, pipeline: Any, *, name: str, quantization: str, supports: frozenset[Operation]
+    ) -> ModelInfo:
+        """Return what the folder and the loaded pipeline tell."""
+        native = int(self.facts.get("native_size", 0)) or _native_size(pipeline)
+        side = int(self.facts.get("default_size", native))
+        return ModelInfo(
+            id=name,
+            version=str(self.facts.get("version", "")),
+            digest=str(self.facts.get("digest", "")) or digest_of(self.path),
+            licence=str(self.facts.get("licence", "")) or _licence(self.path),
+            native_size=native,
+            default_size=(side, side),
+            max_size=int(self.facts.get("max_size", max(_MAX_SIZE, side))),
+            default_steps=int(self.facts.get("default_steps", 0)) or _default_steps(pipeline),
+            quantization=quantization,
+            supports=supports,
+        )
+
+
+def find_folder(model: str | Path) -> Folder:
+    """Return the folder of a local path, or of ``hf:org/name`` from the cache or the hub.
+
+    Raises:
+        ModelNotFound: no such folder, or the hub cannot be reached and holds no copy here.
+    """
+    text = str(model)
+    path = (
+        _from_hub(text.removeprefix("hf:")) if text.startswith("hf:") else Path(text).expanduser()
+    )
+    if not (path / "model_index.json").is_file():
+        raise ModelNotFound(
+            f"{path} is no diffusers model: it has no model_index.json",
+            hint="give 'embedded', the path of a diffusers folder, or hf:org/name",
+        )
+    facts_file = path / FACTS_NAME
+    try:
+        facts = json.loads(facts_file.read_text("utf-8")) if facts_file.is_file() else {}
+    except ValueError as error:
+        raise ModelLoadError(f"{facts_file} is not JSON: {error}") from error
+    return Folder(path, facts)
+
+
+def _from_hub(repository: str) -> Path:
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
+        raise ModelNotFound(f"hf:{repository} is no model id", hint="write hf:org/name")
+    be_quiet()
+    from diffusers import DiffusionPipeline
+
+    try:
+        return Path(DiffusionPipeline.download(repository, use_safetensors=True))
+    except Exception as error:  # the hub client raises many kinds
+        raise ModelNotFound(
+            f"{repository} is not in the local cache and cannot be fetched: {type(error).__name__}",
+            hint=(
+                "the Hugging Face hub must be reachable, or HF_HOME must name a cache that holds "
+                "the model, or give the path of a folder that holds it; gated models need HF_TOKEN"
+            ),
+        ) from error
+
+
+def be_quiet() -> None:
+    """Turn off the libraries' usage reports before import, unless the deployer set them."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("DISABLE_TELEMETRY", "1")
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep the libraries' progress bars and their remarks about unusual parts off stderr."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    before = [
+        (library, library.get_verbosity()) for library in (diffusers_logging, transformers_logging)
+    ]
+    for library, _ in before:
+        library.set_verbosity_error()
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library, verbosity in before:
+            library.set_verbosity(verbosity)
+            library.enable_progress_bar()
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 (hex) over names and contents of the weight files under ``path``."""
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*.safetensors")):
+        with file.open("rb") as stream:
+            digest.update(file.relative_to(path).as_posix().encode() + b"\0")
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _licence(path: Path) -> str:
+    card = path / "README.md"
+    if card.is_file():
+        # The model card of the hub opens with YAML; this one line of it is all that is wanted.
+        found = re.search(
+            r"^licen[sc]e:\s*(\S+)\s*$", card.read_text("utf-8", "replace")[:4096], re.MULTILINE
+        )
+        if found:
+            return found.group(1)
+    return "unknown"
+
+
+def _native_size(pipeline: Any) -> int:
+    factor = int(getattr(pipeline, "vae_scale_factor", 8) or 8)
+    size = getattr(pipeline, "default_sample_size", None)
+    if size is None and getattr(pipeline, "unet", None) is not None:
+        size = pipeline.unet.config.sample_size
+    return int(size or 64) * factor
+
+
+def _default_steps(pipeline: Any) -> int:
+    parameter = inspect.signature(pipeline.__call__).parameters.get("num_inference_steps")
+    return (
+        int(parameter.default)
+        if parameter is not None and isinstance(parameter.default, int)
+        else 20
+    )

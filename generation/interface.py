@@ -1,0 +1,157 @@
+"""What a generator takes and gives: the seam between the pipeline and whatever makes the pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+from chopmark.errors import InvalidRequest
+from chopmark.ids import MAX_OUTPUTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PIL import Image
+
+Operation = Literal["generate", "edit", "inpaint"]
+Quantization = Literal["auto", "none", "int8"]
+
+MAX_STEPS = 150
+MAX_SIDE = 4096
+MAX_GUIDANCE = 50.0
+#: torch takes seeds of 64 bits; half of them are enough, and stay positive in every language's
+#: integers.
+MAX_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationJob:
+    """One order for pictures.
+
+    Attributes:
+        prompt: what to draw; for an edit, what the result shall show.
+        negative_prompt: what to steer away from; models without guidance ignore it.
+        n: how many pictures, 1 to 15. Picture ``i`` has the seed ``seed + i``, so each can be made
+            again alone.
+        seed: 0 to 2**63 - 1 - n.
+        width: pixels, 1 to 4096.
+        height: pixels, 1 to 4096.
+        steps: denoising steps, 1 to 150; ``None`` is the model's default.
+        guidance: how strictly the prompt is followed, 0 to 50; ``None`` is the model's default.
+        images: pictures to edit, in any mode; empty to generate from text alone.
+        mask: for an edit, white where the picture may change; it is scaled to the picture.
+        strength: for an edit, how far from the picture the result may go, above 0 to 1; ``None`` is
+            the model's default.
+
+    Raises:
+        InvalidRequest: a value is out of its range, or a mask comes without a picture.
+    """
+
+    prompt: str
+    negative_prompt: str = ""
+    n: int = 1
+    seed: int
+    width: int
+    height: int
+    steps: int | None = None
+    guidance: float | None = None
+    images: tuple[Image.Image, ...] = ()
+    mask: Image.Image | None = None
+    strength: float | None = None
+
+    def __post_init__(self) -> None:
+        _within("n", self.n, 1, MAX_OUTPUTS)
+        _within("seed", self.seed, 0, MAX_SEED - self.n)
+        _within("width", self.width, 1, MAX_SIDE)
+        _within("height", self.height, 1, MAX_SIDE)
+        if self.steps is not None:
+            _within("steps", self.steps, 1, MAX_STEPS)
+        if self.guidance is not None:
+            _within("guidance", self.guidance, 0.0, MAX_GUIDANCE)
+        if self.strength is not None:
+            _within("strength", self.strength, 0.01, 1.0)
+        if not self.prompt.strip() and not self.images:
+            raise InvalidRequest("the prompt is empty", hint="say what the picture shall show")
+        if self.mask is not None and not self.images:
+            raise InvalidRequest("a mask needs a picture to edit", hint="give the picture as well")
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seed of each picture, in order."""
+        return tuple(range(self.seed, self.seed + self.n))
+
+    @property
+    def operation(self) -> Operation:
+        """What the job asks of a model."""
+        if self.mask is not None:
+            return "inpaint"
+        return "edit" if self.images else "generate"
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    # A NaN fails both comparisons, so it is refused as well.
+    if not low <= value <= high:
+        raise InvalidRequest(f"{name} is {value}, but must be from {low} to {high}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """What is known about a loaded model.
+
+    Attributes:
+        id: ``embedded``, the path of a folder, or ``hf:org/name``.
+        version: the model's own version; empty when it names none.
+        digest: SHA-256 over the weight files, lower-case hex.
+        licence: SPDX identifier or what the model card says; ``unknown`` when it says nothing.
+        native_size: side in pixels of the square at which the denoiser works. A request is rendered
+            with about that many pixels and scaled to the asked size with a Lanczos filter.
+        default_size: width and height of a picture when the caller names none.
+        max_size: largest side, in pixels, that is given out.
+        default_steps: denoising steps when the caller names none.
+        quantization: ``none`` or ``int8``, as loaded.
+        supports: the operations that :meth:`Generator.generate` takes.
+    """
+
+    id: str
+    version: str
+    digest: str
+    licence: str
+    native_size: int
+    default_size: tuple[int, int]
+    max_size: int
+    default_steps: int
+    quantization: str
+    supports: frozenset[Operation]
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """Makes pictures; implementations may be used from several threads at once."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is known about the model."""
+
+    def generate(
+        self,
+        job: GenerationJob,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> list[Image.Image]:
+        """Make the pictures of ``job``, in the order of its seeds.
+
+        Args:
+            job: the order.
+            progress: called with the denoising steps done and the steps in all, for the whole job.
+            cancelled: asked before each step; True ends the job within one step.
+
+        Returns:
+            exactly ``job.n`` RGB pictures of ``job.width`` by ``job.height`` pixels. The same job
+            gives the same bytes again on the same machine.
+
+        Raises:
+            Cancelled: ``cancelled`` returned True.
+            GenerationFailed: the model broke, or gave something that is no picture.
+            InvalidRequest: the model does not support what the job asks.
+        """

@@ -1,0 +1,56 @@
+"""The faces of one loaded pipeline: text to image, edit and inpaint, sharing the same weights."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chopmark.generation.interface import Operation
+
+
+class Variants:
+    """A pipeline and those that diffusers' AutoPipelines derive from it, on the same weights."""
+
+    def __init__(self, pipeline: Any) -> None:
+        from diffusers import AutoPipelineForImage2Image, AutoPipelineForInpainting
+
+        self._pipelines: dict[Operation, Any] = {}
+        parameters = inspect.signature(pipeline.__call__).parameters
+        image = parameters.get("image")
+        if image is None or image.default is None:
+            self._pipelines["generate"] = pipeline
+        if image is not None and "mask_image" not in parameters:
+            self._pipelines["edit"] = pipeline
+        if "mask_image" in parameters:
+            self._pipelines["inpaint"] = pipeline
+        families: tuple[tuple[Operation, Any], ...] = (
+            ("edit", AutoPipelineForImage2Image),
+            ("inpaint", AutoPipelineForInpainting),
+        )
+        for operation, family in families:
+            if operation not in self._pipelines:
+                self._derive(operation, family, pipeline)
+
+    def _derive(self, operation: Operation, family: Any, pipeline: Any) -> None:
+        try:
+            derived = family.from_pipe(pipeline)
+        except (ValueError, AttributeError, TypeError):
+            # from_pipe has no one way to say that a family lacks a variant; the operation stays
+            # unsupported.
+            return
+        derived.set_progress_bar_config(disable=True)
+        self._pipelines[operation] = derived
+
+    @property
+    def supports(self) -> frozenset[Operation]:
+        """The operations that there is a pipeline for."""
+        return frozenset(self._pipelines)
+
+    def pipeline(self, operation: Operation) -> Any:
+        """Return the pipeline for ``operation``, which must be one of :attr:`supports`."""
+        return self._pipelines[operation]
+
+    def class_name(self, operation: Operation) -> str:
+        """Return the name of the pipeline's class."""
+        return type(self._pipelines[operation]).__name__
