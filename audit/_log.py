@@ -45,7 +45,7 @@ __all__ = ["AuditLog"]
 _WAIT_S: Final = 30.0
 _CAPACITY: Final = 4096
 _FREE_BYTES: Final = 32 * 1024 * 1024
-_TYPES: Final = {"integer": "INTEGER", "blob": "BLOB"}
+_TYPES: Final = {"integer": "INTEGER", "blob": "BLOB", "strict": " STRICT"}
 
 
 def load_signer(path: Path, origin: str) -> Signer:

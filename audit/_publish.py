@@ -68,7 +68,7 @@ def publish(transaction: Transaction, checkpoint: Checkpoint, key: NoteKey, fold
 
 
 def _tiles(size: int, before: int) -> Iterator[tuple[int, int, int]]:
-    """Give level, number and width of the hash tiles of a tree of ``size``, new since ``before``."""
+    """Give level, number and width of the hash tiles that grew between the two sizes."""
     level = 0
     while size >> TILE_HEIGHT * level:
         full, width = divmod(size >> TILE_HEIGHT * level, TILE_WIDTH)

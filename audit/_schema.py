@@ -19,28 +19,28 @@ LOG_SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS entry (
   idx {integer} PRIMARY KEY, event_id TEXT NOT NULL UNIQUE, record_id TEXT NOT NULL,
   kind TEXT NOT NULL, tenant TEXT NOT NULL, time TEXT NOT NULL, leaf {blob} NOT NULL
-);;
+){strict};;
 CREATE INDEX IF NOT EXISTS entry_record ON entry (record_id);;
 CREATE TABLE IF NOT EXISTS content (
   idx {integer} PRIMARY KEY, key_id {blob} NOT NULL, sealed {blob} NOT NULL
-);;
+){strict};;
 CREATE INDEX IF NOT EXISTS content_key ON content (key_id);;
 CREATE TABLE IF NOT EXISTS cover (
   idx {integer} PRIMARY KEY, salt {blob} NOT NULL, ranges {blob} NOT NULL
-);;
+){strict};;
 CREATE TABLE IF NOT EXISTS open_request (
   record_id TEXT PRIMARY KEY, idx {integer} NOT NULL, time TEXT NOT NULL
-);;
+){strict};;
 CREATE TABLE IF NOT EXISTS tile (
   level {integer} NOT NULL, n {integer} NOT NULL, data {blob} NOT NULL, PRIMARY KEY (level, n)
-);;
+){strict};;
 CREATE TABLE IF NOT EXISTS checkpoint (
   id {integer} PRIMARY KEY, size {integer} NOT NULL, frontier {blob} NOT NULL, note TEXT NOT NULL
-);;
+){strict};;
 CREATE TABLE IF NOT EXISTS state (
   id {integer} PRIMARY KEY, origin TEXT NOT NULL, size {integer} NOT NULL, frontier {blob} NOT NULL,
   epoch {integer} NOT NULL, clock TEXT NOT NULL, digest {blob} NOT NULL
-)
+){strict}
 """
 
 # A speed bump, not the protection: whoever may write the file may drop a trigger. The tree tells.

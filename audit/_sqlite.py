@@ -7,7 +7,7 @@ import ctypes
 import fcntl
 import os
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import apsw
 
@@ -55,6 +55,8 @@ def _mapped(what: str) -> Iterator[None]:
     """Turn the driver's errors into ours."""
     try:
         yield
+    except UnicodeDecodeError as error:
+        raise LogCorrupt(f"{what}: a text column does not hold text") from error
     except _CORRUPT as error:
         raise LogCorrupt(f"{what}: {error}", hint="run chopmark audit verify") from error
     except apsw.ConstraintError as error:
@@ -101,6 +103,7 @@ class SqliteDatabase:
         lock: File whose ``flock`` orders the writers. SQLite's own lock is taken inside it; its
             busy-wait starves writers, and this one does not.
         vfs: Name of a registered apsw VFS, for fault tests.
+        synchronous: Anything but FULL loses acknowledged records in a power loss; for showing that.
 
     Raises:
         LogUnavailable: The file cannot be opened or made.
@@ -108,12 +111,19 @@ class SqliteDatabase:
     """
 
     def __init__(
-        self, path: Path, *, schema: str | None, lock: Path, vfs: str | None = None
+        self,
+        path: Path,
+        *,
+        schema: str | None,
+        lock: Path,
+        vfs: str | None = None,
+        synchronous: Literal["FULL", "NORMAL", "OFF"] = "FULL",
     ) -> None:
         _version_gate()
         self._path = path
         self._writable = schema is not None
         self._vfs = vfs
+        self._synchronous = synchronous
         self._guard = threading.Lock()
         self._read_guard = threading.Lock()
         self._reader: apsw.Connection | None = None
@@ -153,7 +163,7 @@ class SqliteDatabase:
                 )
                 if connection.pragma("journal_mode", "wal") != "wal":
                     raise LogUnavailable(f"{self._path.name}: this file system cannot hold a WAL")  # noqa: TRY301
-                connection.pragma("synchronous", "FULL")
+                connection.pragma("synchronous", self._synchronous)
                 connection.pragma("wal_autocheckpoint", 0)
                 connection.pragma("secure_delete", True)
                 connection.pragma("foreign_keys", True)

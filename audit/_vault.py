@@ -32,7 +32,7 @@ __all__ = ["SCHEMA", "Content", "DataKey", "KeyGone", "Sealed", "Vault", "secret
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS subject_key (
   key_id {blob} PRIMARY KEY, tag {blob} NOT NULL UNIQUE, wrapped {blob} NOT NULL
-)
+){strict}
 """
 _NONCE: Final = 12
 _SALT: Final = 32
@@ -117,9 +117,10 @@ class Vault:
     Args:
         database: Where the wrapped keys are.
         kek: Key-encryption key, 32 bytes.
+        remember: Whether keys that were opened stay in memory; for a walk over the whole log.
     """
 
-    def __init__(self, database: Database, kek: bytes) -> None:
+    def __init__(self, database: Database, kek: bytes, *, remember: bool = False) -> None:
         if len(kek) != _KEY:
             raise LogCorrupt("the key-encryption key does not have 32 bytes")
         self._database = database
@@ -129,6 +130,7 @@ class Vault:
         self._by_tag: dict[bytes, DataKey] = {}
         self._stored: set[bytes] = set()
         self._generation = 0
+        self._opened: dict[bytes, DataKey] | None = {} if remember else None
 
     def close(self) -> None:
         """Let go of the key file and of every cached key."""
@@ -284,13 +286,20 @@ class Vault:
         )
 
     def _by_id(self, key_id: bytes) -> DataKey:
+        if self._opened is not None and key_id in self._opened:
+            return self._opened[key_id]
         with self._database.read() as transaction:
             rows = transaction.execute(
                 "SELECT tag, wrapped FROM subject_key WHERE key_id = ?", (key_id,)
             )
         if not rows:
             raise KeyGone
-        return self._unwrap(key_id, bytes(rows[0][0]), bytes(rows[0][1]))
+        key = self._unwrap(key_id, bytes(rows[0][0]), bytes(rows[0][1]))
+        if self._opened is not None:
+            if len(self._opened) >= _CACHE:
+                self._opened.clear()
+            self._opened[key_id] = key
+        return key
 
 
 def _encrypt(key: DataKey, plain: bytes, event_id: str) -> bytes:

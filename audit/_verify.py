@@ -80,7 +80,7 @@ def verify_log(
         with contextlib.suppress(LogUnavailable):
             if paths.kek.is_file():
                 keys = SqliteDatabase(paths.keys, schema=None, lock=paths.lock)
-                walk.vault = Vault(keys, paths.kek.read_bytes())
+                walk.vault = Vault(keys, paths.kek.read_bytes(), remember=True)
         notes = [("kept checkpoint", note) for note in kept]
         if paths.checkpoint.is_file():
             notes.append(("checkpoint file", _read(paths.checkpoint)))
@@ -146,6 +146,9 @@ class _Walk:
             pass
         except LogCorrupt as error:
             self.problems.append(Problem(what="unreadable", where=where, detail=error.message))
+        except (TypeError, ValueError, KeyError, OverflowError) as error:
+            detail = f"a column holds a value of a wrong kind ({type(error).__name__})"
+            self.problems.append(Problem(what="unreadable", where=where, detail=detail))
 
     def run(
         self, transaction: Transaction, notes: list[tuple[str, str]], start: str | None

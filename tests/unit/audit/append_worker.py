@@ -1,0 +1,31 @@
+"""Appends until it is killed; prints what was acknowledged. Started by test_faults.py."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+from chopmark.audit import AuditLog, Event
+from chopmark.ids import new_record_id
+
+
+def work(log: AuditLog) -> None:
+    while True:
+        record = log.append(
+            Event(
+                kind="request.received",
+                record_id=new_record_id(),
+                tenant="default",
+                subject=f"person-{threading.get_ident() % 5}",
+                private={"prompt": "a red apple"},
+            )
+        )
+        sys.stdout.write(f"{record.event_id} {record.index}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    opened = AuditLog.open(Path(sys.argv[1]))
+    for _ in range(4):
+        threading.Thread(target=work, args=(opened,)).start()
