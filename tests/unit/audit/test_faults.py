@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,11 @@ from chopmark.audit._faults import Operation, WatchedVfs
 from chopmark.audit._sqlite import SqliteDatabase
 from chopmark.errors import AuditError, ChopmarkError, InvalidRequest
 from chopmark.ids import new_record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    MakeEvent = Callable[..., Event]
 
 WORKER = Path(__file__).with_name("append_worker.py")
 
@@ -238,6 +242,13 @@ def test_hostile_prompts_are_booked_and_read_back(
     assert verify_log(log._paths.home).ok
 
 
+def deep(levels: int) -> list[object]:
+    inner: list[object] = []
+    for _ in range(levels):
+        inner = [inner]
+    return inner
+
+
 @pytest.mark.parametrize(
     "public",
     [
@@ -248,7 +259,7 @@ def test_hostile_prompts_are_booked_and_read_back(
         {"text": "x" * 70_000},
         {"bytes": b"no"},
         {1: 2},
-        {"deep": functools.reduce(lambda inner, _: [inner], range(5000), [])},
+        {"deep": deep(5000)},
     ],
     ids=["nan", "inf", "huge-int", "surrogate", "too-long", "bytes", "int-key", "deep"],
 )

@@ -22,7 +22,7 @@ from chopmark.errors import ChopmarkError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ROUNDS = 40
+ROUNDS = 46
 
 
 @pytest.fixture
