@@ -8,7 +8,7 @@ import tempfile
 from collections import Counter
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -35,7 +35,7 @@ def memory_folder() -> Iterator[Path]:
 
 
 def record(
-    home: Path, make_event: Callable[..., Event], monkeypatch: pytest.MonkeyPatch, **options: object
+    home: Path, make_event: Callable[..., Event], monkeypatch: pytest.MonkeyPatch, **options: Any
 ) -> tuple[list[Operation], list[str]]:
     """Run a log on a recorded disk; give what happened and the event ids in acknowledged order."""
     operations: list[Operation] = []

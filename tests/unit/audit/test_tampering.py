@@ -345,7 +345,7 @@ def test_random_damage_never_escapes_as_a_foreign_error(home: Path) -> None:
 def test_a_changed_receipt_is_refused(home: Path, change: dict[str, object]) -> None:
     with AuditLog.open(home) as log:
         receipt, key = log.receipt(4), log.public_key
-    members = receipt.to_dict() | change  # type: ignore[operator]
+    members = receipt.to_dict() | change
     try:
         changed = Receipt.from_json(json.dumps(members))
     except InvalidRequest:
