@@ -85,7 +85,7 @@ class Examined:
     ai_signal: AiSignal
     ingredients: tuple[Ingredient, ...]
     ancestor_outputs: frozenset[str]
-    has_parent: bool
+    neighbour: bool = False
     pixels_sha256: str | None
     action: str | None
 
@@ -100,7 +100,7 @@ def examine(store: dict[str, Any], anchors: TrustAnchors, *, max_manifests: int 
     failures = _codes(status, "failure")
     passed = _codes(status, "success")
     record = _record(active)
-    credential = _credential(active, failures, passed, results, anchors)
+    credential, neighbour = _credential(active, failures, passed, results, anchors)
     time = _time(active, passed, _codes(status, "informational") + failures, results, anchors)
     ancestors = [_dict(one) for key, one in manifests.items() if key != active_id]
     source = _source_type(active)
@@ -124,9 +124,7 @@ def examine(store: dict[str, Any], anchors: TrustAnchors, *, max_manifests: int 
         ancestor_outputs=frozenset(
             text for one in ancestors if (text := _text(_record(one).get("outputId")))
         ),
-        has_parent=any(
-            _dict(one).get("relationship") == "parentOf" for one in _list(active.get("ingredients"))
-        ),
+        neighbour=neighbour,
         pixels_sha256=_text(_dict(record.get("pixels")).get("hash")),
         action=_first_action(active),
     )
@@ -165,7 +163,8 @@ def _credential(
     passed: list[str],
     results: dict[str, Any],
     anchors: TrustAnchors,
-) -> CredentialFinding:
+) -> tuple[CredentialFinding, bool]:
+    """Return who signed, and whether it was another customer of a CA that signs for us."""
     info = _dict(active.get("signature_info"))
     anchor = anchors.find(_text(results.get("trustListUri")))
     state = _credential_state(failures)
@@ -176,13 +175,12 @@ def _credential(
         and anchor is not None
         and anchor.kind != "tsa"
     )
-    own = False
+    own = neighbour = False
     if vouched and anchor is not None and anchor.kind == "own":
         serial = _text(info.get("cert_serial_number")) or ""
         own = not anchor.serials or (serial.isdecimal() and int(serial) in anchor.serials)
-        # A neighbour under the same commercial CA: nobody here vouches for them.
-        vouched = own
-    return CredentialFinding(
+        vouched, neighbour = own, not own
+    finding = CredentialFinding(
         state=state or ("trusted" if vouched else "untrusted"),
         own=own,
         anchor=anchor.name if vouched and anchor else None,
@@ -191,6 +189,7 @@ def _credential(
         name=_text(info.get("common_name")),
         alg=_text(info.get("alg")),
     )
+    return finding, neighbour
 
 
 def _time(

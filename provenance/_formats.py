@@ -125,6 +125,8 @@ def open_image(data: bytes, limits: Limits) -> Image.Image:
             return upright.convert("RGBA" if has_alpha else "RGB")
     except ImageTooLarge:
         raise
+    except Image.DecompressionBombError as error:
+        raise ImageTooLarge(f"the picture is over Pillow's own limit: {error}") from error
     except UnidentifiedImageError as error:
         if sniff(data) == "heic":
             raise UnsupportedImage("HEIC pixels cannot be decoded here") from error

@@ -158,7 +158,7 @@ def _broken(evidence: Evidence) -> tuple[Verdict, str]:
     return "edited_after_signing", words
 
 
-def _stripped(evidence: Evidence) -> tuple[Verdict, str]:
+def _stripped(evidence: Evidence) -> tuple[Verdict, str]:  # noqa: PLR0911 - one per answer
     examined, mark, recovered = evidence.examined, evidence.watermark, evidence.recovered
     lost = {
         "absent": "It carries no manifest",
@@ -166,6 +166,12 @@ def _stripped(evidence: Evidence) -> tuple[Verdict, str]:
         "remote_only": "Its manifest is kept elsewhere and was not fetched",
     }[str(examined.manifest.state)]
     exact = recovered is not None and recovered.exact != "no"
+    if examined.manifest.state == "malformed" and mark.state == "detected":
+        pixels = ", and they are exactly those that we signed" if exact else ""
+        return "edited_after_signing", (
+            f"Changed after signing: {lost[0].lower()}{lost[1:]}. Its pixels carry our mark"
+            f"{_record_words(evidence)}{pixels}."
+        )
     if evidence.record is not None and exact and recovered is not None:
         what = (
             "put back, the manifest that we kept fits it byte for byte"
@@ -180,12 +186,12 @@ def _stripped(evidence: Evidence) -> tuple[Verdict, str]:
         if evidence.record is not None:
             return "marked_but_altered", (
                 f"Made here by AI{_record_words(evidence)}, says the mark in its pixels "
-                f"(p = {mark.p_value:.0e}). {lost}, and the file is no longer the one that we "
+                f"({_chance(mark)}). {lost}, and the file is no longer the one that we "
                 f"released{_distance(recovered)}."
             )
         asked = "our log has no record of it" if evidence.log_asked else "no log was asked"
         return "marked_but_altered", (
-            f"Its pixels carry our mark (p = {mark.p_value:.0e}), and {asked}. {lost}."
+            f"Its pixels carry our mark ({_chance(mark)}), and {asked}. {lost}."
         )
     if examined.ai_signal.state == "metadata":
         return "made_by_ai_elsewhere", (
@@ -260,6 +266,11 @@ def _vouched(examined: Examined) -> str:
 
 def _system(examined: Examined) -> str:
     return f" with {examined.ai_signal.system}" if examined.ai_signal.system else ""
+
+
+def _chance(mark: WatermarkFinding) -> str:
+    # The bound underflows for a strong mark; "p = 0" would claim what nothing can.
+    return f"p = {mark.p_value:.0e}" if mark.p_value > 0 else "p < 1e-300"
 
 
 def _short(uri: str | None) -> str:

@@ -182,8 +182,11 @@ def read(
         name = type(error).__name__
         if "ManifestNotFound" in name:
             raise NoManifest from error
-        if "RemoteManifest" in name or text.startswith("RemoteManifest"):
-            raise RemoteOnly(text.partition(":")[2].strip()) from error
+        if "RemoteManifest" in name or text.startswith("Remote"):
+            raise RemoteOnly(text.rpartition(" ")[2]) from error
+        if b"jumb" not in data and manifest is None:
+            # A broken file without a trace of a manifest is a broken file, no broken manifest.
+            raise NoManifest from error
         raise Refused(text) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Refused(f"{type(error).__name__}: {error}") from error

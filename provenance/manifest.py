@@ -24,7 +24,7 @@ PDQ_ALG: Final = "org.chopmark.pdq.1"
 """Soft-binding algorithm of the PDQ hash. Not in C2PA's list of algorithms, and said to be so."""
 
 _SPEC: Final = "2.4.0"
-_UNLISTED: Final = "unlisted algorithm, see docs/watermark.md of Chopmark"
+_UNLISTED: Final = "unlisted; see Chopmark docs"
 _PARENT: Final = "parent"
 _USES: Final = (
     "cawg.data_mining",
@@ -119,7 +119,7 @@ def definition(info: ManifestInfo) -> dict[str, Any]:
     }
 
 
-def ingredient(info: ManifestInfo, *, signed: bool) -> dict[str, Any]:
+def ingredient(info: ManifestInfo, *, says: str = "") -> dict[str, Any]:
     """Return the input as parent ingredient; what it says of itself comes along."""
     entry: dict[str, Any] = {
         "title": "Input picture",
@@ -127,8 +127,8 @@ def ingredient(info: ManifestInfo, *, signed: bool) -> dict[str, Any]:
         "label": _PARENT,
         "instance_id": f"xmp:iid:chopmark-{info.output_id}-parent",
     }
-    if not signed:
-        entry["description"] = "The input picture carried no C2PA manifest."
+    if says:
+        entry["description"] = says
     return entry
 
 

@@ -6,10 +6,16 @@ import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from chopmark.errors import ChopmarkError, ManifestUnreadable, SigningFailed
+from chopmark.errors import (
+    ChopmarkError,
+    ManifestUnreadable,
+    SigningFailed,
+    UnsupportedImage,
+)
 from chopmark.provenance import _native
 from chopmark.provenance._formats import MIME, mime_of, sniff
 from chopmark.provenance.manifest import ManifestInfo, definition, ingredient
+from chopmark.provenance.reattaching import remove
 from chopmark.provenance.trust import TrustAnchors
 
 if TYPE_CHECKING:
@@ -122,13 +128,24 @@ def _add_parent(builder: c2pa.Builder, info: ManifestInfo, config: dict[str, obj
     mime = info.parent_mime or mime_of(kind)
     try:
         _native.read(parent, mime, config)
-        signed = True
-    except (_native.NoManifest, _native.RemoteOnly):
-        signed = False
+        says = ""
+    except _native.NoManifest:
+        says = "The input picture carried no C2PA manifest."
+    except _native.RemoteOnly:
+        says = "The input picture named a remote C2PA manifest, which was not fetched."
+        parent = _without_manifest(parent)
     except _native.Refused:
-        # A manifest that cannot be parsed: the library records the failure in the ingredient.
-        signed = True
-    builder.add_ingredient(ingredient(info, signed=signed), mime, io.BytesIO(parent))
+        # Nobody can read that history, so none is lost; the edit need not fail for it.
+        says = "The input picture carried a C2PA manifest that could not be read."
+        parent = _without_manifest(parent)
+    builder.add_ingredient(ingredient(info, says=says), mime, io.BytesIO(parent))
+
+
+def _without_manifest(parent: bytes) -> bytes:
+    try:
+        return remove(parent)
+    except UnsupportedImage:  # the library has the last word on the other formats
+        return parent
 
 
 def _read_back(signed: bytes, mime: str, config: dict[str, object]) -> str:

@@ -149,7 +149,12 @@ def _manifest(data: bytes, mime: str, trusted: TrustAnchors, bounds: Limits) -> 
         return _without(ManifestFinding(state="remote_only", address=elsewhere.address[:2048]))
     except _native.Refused as refusal:
         return _without(ManifestFinding(state="malformed", problems=(str(refusal)[:500],)))
-    return examine(found, trusted, max_manifests=bounds.max_manifests)
+    examined = examine(found, trusted, max_manifests=bounds.max_manifests)
+    if examined.neighbour:
+        # One of our CAs signed it, for somebody else: ask again what others say of that CA.
+        others = tuple(one for one in trusted.lists if one.kind != "own" or not one.serials)
+        return _manifest(data, mime, TrustAnchors(lists=others), bounds)
+    return examined
 
 
 def _without(finding: ManifestFinding) -> Examined:
@@ -160,7 +165,6 @@ def _without(finding: ManifestFinding) -> Examined:
         ai_signal=AiSignal(state="none"),
         ingredients=(),
         ancestor_outputs=frozenset(),
-        has_parent=False,
         pixels_sha256=None,
         action=None,
     )

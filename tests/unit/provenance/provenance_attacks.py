@@ -1,0 +1,305 @@
+"""Attacks on signed pictures, each named for what it does.
+
+``python tests/unit/provenance/provenance_attacks.py FOLDER SIGNED.png`` writes one file per attack
+that needs nothing but the signed file, to try on any verifier.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import c2pa
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
+from PIL import Image
+
+from chopmark.provenance._boxes import png_chunk, png_chunks
+from chopmark.provenance._formats import mime_of, sniff
+from chopmark.provenance._native import EKU_LIST
+from chopmark.provenance.reattaching import insert, remove
+
+SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+CLAIM_SIGNING = "1.3.6.1.4.1.62558.2.1"
+
+
+class Outsider:
+    """Somebody with a root, an intermediate and a signing certificate that we never heard of."""
+
+    def __init__(
+        self,
+        *,
+        organisation: str = "Outsider",
+        name: str = "Outsider signer",
+        seconds: float = 86_400,
+        leaf_changes: Any = None,
+    ) -> None:
+        self.organisation = organisation
+        self.root, root_key = self._issue(f"{name} root", None, None, ca=True)
+        self.middle, self.middle_key = self._issue(f"{name} CA", self.root, root_key, ca=True)
+        self.leaf, self.key = self._issue(
+            name, self.middle, self.middle_key, ca=False, seconds=seconds, changes=leaf_changes
+        )
+
+    def another(self, name: str) -> Outsider:
+        """Another customer of the same CA."""
+        other = object.__new__(Outsider)
+        other.__dict__ |= self.__dict__
+        other.leaf, other.key = self._issue(name, self.middle, self.middle_key, ca=False)
+        return other
+
+    @property
+    def chain_pem(self) -> str:
+        return "".join(one.public_bytes(Encoding.PEM).decode() for one in (self.leaf, self.middle))
+
+    @property
+    def root_pem(self) -> str:
+        return self.root.public_bytes(Encoding.PEM).decode()
+
+    def sign(
+        self,
+        data: bytes,
+        *,
+        source_type: str | None = "digitalCapture",
+        parent: bytes | None = None,
+        component: bytes | None = None,
+        assertions: tuple[dict[str, Any], ...] = (),
+        remote: str | None = None,
+        embed: bool = True,
+        anchors: str = "",
+    ) -> bytes:
+        """Sign whatever one likes."""
+        kind = sniff(data)
+        assert kind is not None
+        first: dict[str, Any] = {"action": "c2pa.created"}
+        if parent is not None:
+            first = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["parent"]}}
+        if source_type is not None and parent is None:
+            first["digitalSourceType"] = SOURCE + source_type
+        actions = [first]
+        if parent is not None and source_type is not None:
+            actions.append({"action": "c2pa.edited", "digitalSourceType": SOURCE + source_type})
+        if component is not None:
+            actions.append(
+                {"action": "c2pa.placed", "parameters": {"ingredientIds": ["component"]}}
+            )
+        definition = {
+            "claim_version": 2,
+            "claim_generator_info": [{"name": "Somebody else", "version": "1"}],
+            "assertions": [
+                {"label": "c2pa.actions.v2", "data": {"actions": actions}, "created": True},
+                *assertions,
+            ],
+        }
+        trust: dict[str, Any] = {"trust_config": EKU_LIST}
+        if anchors:
+            trust["user_anchors"] = anchors
+        settings = {
+            "version": 1,
+            "trust": trust,
+            "verify": {"verify_after_sign": False, "remote_manifest_fetch": False},
+            "builder": {"thumbnail": {"enabled": False}},
+        }
+        builder = c2pa.Builder(definition, context=c2pa.Context.from_dict(settings))
+        for name, relation, input_file in (
+            ("parent", "parentOf", parent),
+            ("component", "componentOf", component),
+        ):
+            if input_file is not None:
+                entry = {"title": name, "relationship": relation, "label": name}
+                builder.add_ingredient(
+                    entry, mime_of(sniff(input_file) or ""), io.BytesIO(input_file)
+                )
+        if remote is not None:
+            builder.set_remote_url(remote)
+        if not embed:
+            builder.set_no_embed()
+        signer = c2pa.Signer.from_callback(
+            lambda text: self.key.sign(text, ec.ECDSA(hashes.SHA256())),
+            c2pa.C2paSigningAlg.ES256,
+            self.chain_pem,
+        )
+        out = io.BytesIO()
+        builder.sign(signer, mime_of(kind), io.BytesIO(data), out)
+        return out.getvalue()
+
+    def _issue(
+        self,
+        name: str,
+        issuer: x509.Certificate | None,
+        issuer_key: ec.EllipticCurvePrivateKey | None,
+        *,
+        ca: bool,
+        seconds: float = 86_400,
+        changes: Any = None,
+    ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name(
+            [
+                x509.NameAttribute(NameOID.ORGANIZATION_NAME, self.organisation),
+                x509.NameAttribute(NameOID.COMMON_NAME, name),
+            ]
+        )
+        now = dt.datetime.now(dt.UTC)
+        usage = dict.fromkeys(
+            ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+             "encipher_only", "decipher_only"), False,
+        )  # fmt: skip
+        values: dict[str, Any] = {
+            "basic": x509.BasicConstraints(ca=ca, path_length=None),
+            "usage": x509.KeyUsage(
+                digital_signature=not ca, key_cert_sign=ca, crl_sign=ca, **usage
+            ),
+            "ski": x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+            "aki": x509.AuthorityKeyIdentifier.from_issuer_public_key(
+                (issuer_key or key).public_key()
+            ),
+            "eku": None
+            if ca
+            else x509.ExtendedKeyUsage(
+                [ExtendedKeyUsageOID.EMAIL_PROTECTION, ObjectIdentifier(CLAIM_SIGNING)]
+            ),
+            "start": now - dt.timedelta(minutes=5),
+            "end": now + dt.timedelta(seconds=seconds),
+        }
+        if changes is not None:
+            changes(values, key)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer.subject if issuer else subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(values["start"])
+            .not_valid_after(values["end"])
+        )
+        for extension in ("basic", "usage", "ski", "aki", "eku"):
+            if values[extension] is not None:
+                critical = extension in {"basic", "usage"}
+                builder = builder.add_extension(values[extension], critical=critical)
+        return builder.sign(issuer_key or key, hashes.SHA256()), key
+
+
+def transplanted_manifest(data: bytes, other: bytes) -> bytes:
+    """The manifest of ``data`` put onto another picture of the same format."""
+    return insert(remove(other), manifest_of(data))
+
+
+def appended_bytes(data: bytes) -> bytes:
+    """Bytes after the end of the picture."""
+    return data + b"\0hidden payload\0" * 4
+
+
+def changed_source_type(data: bytes) -> bytes:
+    """The statement of AI overwritten by one of the same length (PNG; its checksum made right)."""
+    return _rewrite(data, b"trainedAlgorithmicMedia", b"digitalCapture/ignored.")
+
+
+def swapped_issuer(data: bytes, name: bytes = b"Chopmark development") -> bytes:
+    """Another name of the same length written into the signing certificate."""
+    return _rewrite(data, name, b"OpenAI OpCo LLC     "[: len(name)].ljust(len(name)))
+
+
+def doubled_manifest(data: bytes) -> bytes:
+    """The manifest's chunk twice."""
+    for piece in png_chunks(data):
+        if piece.type == b"caBX":
+            return data[: piece.end] + data[piece.start : piece.end] + data[piece.end :]
+    raise AssertionError("no manifest in this PNG")
+
+
+def truncated(data: bytes) -> bytes:
+    """The first half of the file."""
+    return data[: len(data) // 2]
+
+
+def changed_pixels(data: bytes) -> bytes:
+    """One pixel inverted, manifest kept."""
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    red, green, blue = image.getpixel((3, 3))  # type: ignore[misc]
+    image.putpixel((3, 3), (255 - red, 255 - green, 255 - blue))
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return insert(out.getvalue(), manifest_of(data))
+
+
+def stripped_metadata(data: bytes) -> bytes:
+    """Every ancillary chunk thrown away, pixels untouched (PNG)."""
+    out = bytearray(data[:8])
+    for piece in png_chunks(data):
+        if piece.type in {b"IHDR", b"PLTE", b"IDAT", b"IEND"}:
+            out += data[piece.start : piece.end]
+    return bytes(out)
+
+
+def re_encoded(data: bytes, quality: int = 80) -> bytes:
+    """Saved again as JPEG by a program that knows nothing of manifests."""
+    out = io.BytesIO()
+    Image.open(io.BytesIO(data)).convert("RGB").save(out, "JPEG", quality=quality)
+    return out.getvalue()
+
+
+def cropped(data: bytes, fraction: float = 0.75) -> bytes:
+    """The middle of the picture, saved as PNG."""
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    width, height = image.size
+    dx, dy = int(width * (1 - fraction) / 2), int(height * (1 - fraction) / 2)
+    out = io.BytesIO()
+    image.crop((dx, dy, width - dx, height - dy)).save(out, "PNG")
+    return out.getvalue()
+
+
+def manifest_of(data: bytes) -> bytes:
+    """Return the manifest store out of a PNG."""
+    for piece in png_chunks(data):
+        if piece.type == b"caBX":
+            return data[piece.content : piece.end - 4]
+    raise AssertionError("no manifest in this PNG")
+
+
+def _rewrite(data: bytes, old: bytes, new: bytes) -> bytes:
+    assert len(old) == len(new)
+    out = bytearray(data[:8])
+    changed = False
+    for piece in png_chunks(data):
+        content = data[piece.content : piece.end - 4]
+        if piece.type == b"caBX":
+            changed = old in content
+            content = content.replace(old, new)
+        out += png_chunk(piece.type, content)
+    assert changed, f"{old!r} is not in the manifest"
+    return bytes(out)
+
+
+ALONE = {
+    "appended_bytes": appended_bytes,
+    "changed_source_type": changed_source_type,
+    "swapped_issuer": swapped_issuer,
+    "doubled_manifest": doubled_manifest,
+    "truncated": truncated,
+    "changed_pixels": changed_pixels,
+    "stripped_metadata": stripped_metadata,
+    "re_encoded": re_encoded,
+    "cropped": cropped,
+}
+"""Attacks that need the signed file alone."""
+
+
+def main() -> None:
+    """Write the attacks on one signed PNG into a folder."""
+    folder, source = Path(sys.argv[1]), Path(sys.argv[2]).read_bytes()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, attack in ALONE.items():
+        data = attack(source)
+        (folder / f"{name}.{sniff(data) or 'bin'}").write_bytes(data)
+        print(name, len(data))  # noqa: T201 - a script's answer
+
+
+if __name__ == "__main__":
+    main()
