@@ -92,6 +92,14 @@ class Settings(BaseSettings):
     max_queue: int = Field(
         default=16, ge=0, description="Requests that may wait for the generator before 503."
     )
+    model_aliases: str = Field(
+        default="chopmark",
+        description="Names, with commas between, that HTTP clients may also call the generator by.",
+    )
+    appeal_url: str = Field(
+        default="",
+        description="Address named in refusals for appeals; `{decision_id}` in it is filled in.",
+    )
     host: str = Field(default="127.0.0.1", description="Address that `chopmark serve` binds to.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port of `chopmark serve`.")
 

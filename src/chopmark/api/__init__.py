@@ -15,8 +15,11 @@ from fastapi import FastAPI
 
 from chopmark import __version__
 from chopmark.api import health, native, openai
+from chopmark.api.envelope import Envelope
 from chopmark.api.limits import BodyLimit
 from chopmark.api.problems import install_handlers
+from chopmark.api.schema import describe
+from chopmark.api.service import Service
 
 if TYPE_CHECKING:
     from chopmark.pipeline import Pipeline
@@ -36,10 +39,12 @@ def create_app(pipeline: Pipeline) -> FastAPI:
         docs_url=None,  # its page loads scripts from another host
         redoc_url=None,
     )
-    app.state.pipeline = pipeline
+    app.state.service = Service(pipeline=pipeline)
+    install_handlers(app, appeal_url=pipeline.settings.appeal_url)
+    for router in (openai.router, native.router, health.router):
+        app.include_router(router)
+    describe(app)
+    # The last one added is the outermost.
     app.add_middleware(BodyLimit, max_bytes=int(pipeline.settings.max_image_bytes * _BODY_OVERHEAD))
-    install_handlers(app)
-    app.include_router(openai.router)
-    app.include_router(native.router)
-    app.include_router(health.router)
+    app.add_middleware(Envelope)
     return app

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from chopmark.api.openai import Through
+from chopmark.api.service import Serving
 from chopmark.errors import ChopmarkError
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", responses={503: {"description": "A part is not ready"}})
-async def readyz(pipeline: Through) -> Response:
+async def readyz(service: Serving) -> Response:
     """Say whether the model is loaded, the signer able and the log writable."""
-    rooms: Rooms = pipeline.rooms
+    rooms: Rooms = service.pipeline.rooms
     checks: dict[str, Callable[[], object]] = {
         "model": lambda: rooms.generator.info,
         "guards": lambda: (rooms.prompt_guard, rooms.image_guard, rooms.policy),

@@ -34,14 +34,29 @@ class BodyLimit:
             await problem_response(error)(scope, receive, send)
             return
         seen = 0
+        over = answered = False
 
         async def counted() -> Message:
-            nonlocal seen
+            nonlocal seen, over
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self.max_bytes:
+                over = True
                 raise error
             return message
 
-        # The application's own handler turns the error into the answer.
-        await self.app(scope, counted, send)
+        async def sent(message: Message) -> None:
+            nonlocal answered
+            # Whatever the reader of the body made of our error, the answer is 413.
+            if over and not answered:
+                answered = True
+                await problem_response(error)(scope, receive, send)
+            elif not over:
+                await send(message)
+
+        try:
+            await self.app(scope, counted, sent)
+        except ImageTooLarge:
+            if not over or answered:
+                raise
+            await problem_response(error)(scope, receive, send)

@@ -1,173 +1,217 @@
-"""The routes that OpenAI clients call, with their field names and answers."""
+"""The routes that OpenAI's clients call, with their field names and answers."""
 
 from __future__ import annotations
 
-import base64
-import re
-import time
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 
+from chopmark.api.answers import images_response, moderation_result
+from chopmark.api.bodies import ImagesEdits, ImagesGenerations, ImagesVariations, Moderations
+from chopmark.api.forms import form_schema, read_form
+from chopmark.api.pictures import from_data_url, mask_of
 from chopmark.api.problems import RESPONSES
-from chopmark.errors import InvalidRequest
-from chopmark.requests import GenerationRequest
+from chopmark.api.service import Caller, Serving, attended
+from chopmark.errors import InvalidRequest, ModelNotFound
+from chopmark.requests import EditRequest, GenerationRequest
 
 if TYPE_CHECKING:
-    from chopmark.pipeline import Pipeline
+    from chopmark.api.answers import InputType
+    from chopmark.api.bodies import ImageOptions
+    from chopmark.api.service import Service
+    from chopmark.generation import ModelInfo
     from chopmark.released import Released
     from chopmark.safety import Verdict
+    from chopmark.settings import Settings
     from chopmark.types import JsonValue
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1", responses=RESPONSES, tags=["openai"])
-
-
-def the_pipeline(request: Request) -> Any:
-    """Return the pipeline that the application was made over."""
-    return request.app.state.pipeline
-
-
-Through = Annotated[Any, Depends(the_pipeline)]
-
-
-class ImagesGenerations(BaseModel):
-    """Body of ``POST /v1/images/generations``; ``seed`` and ``steps`` are extras of ours."""
-
-    # Clients send fields that we do not act on (moderation, style, user ...).
-    model_config = ConfigDict(extra="ignore")
-
-    prompt: str
-    model: str | None = None
-    n: int | None = Field(default=1, ge=1, le=15)
-    size: str | None = None
-    output_format: Literal["png", "jpeg", "webp", "avif"] | None = None
-    output_compression: int | None = Field(default=None, ge=0, le=100)
-    response_format: Literal["b64_json"] | None = None
-    stream: Literal[False] | None = None
-    seed: int | None = None
-    steps: int | None = None
-    negative_prompt: str = ""
-
-
-class Moderations(BaseModel):
-    """Body of ``POST /v1/moderations``."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    input: str | list[str] | list[dict[str, Any]]
-    model: str | None = None
+_MAX_INPUTS = 256  # texts or parts of one moderation call
 
 
 @router.post("/images/generations")
-async def generations(body: ImagesGenerations, request: Request, pipeline: Through) -> Response:
+async def generations(body: ImagesGenerations, request: Request, service: Serving) -> Response:
     """Make pictures from a prompt."""
-    from fastapi.responses import JSONResponse
-
-    _check_model(body.model, pipeline)
-    released = await pipeline.generate(
-        GenerationRequest(
-            prompt=body.prompt,
-            negative_prompt=body.negative_prompt,
-            n=body.n or 1,
-            seed=body.seed,
-            size=_size(body.size),
-            steps=body.steps,
-            format=body.output_format,
-            quality=max(body.output_compression, 1) if body.output_compression else None,
-            client=request.client.host if request.client else None,
-        )
+    caller = _caller(request)
+    info = served_model(body.model, service)
+    asked = GenerationRequest(
+        prompt=body.prompt,
+        negative_prompt=body.negative_prompt,
+        n=body.n or 1,
+        seed=body.seed,
+        size=body.pixels(),
+        steps=body.denoising(info.default_steps),
+        format=body.file_format(),
+        quality=body.file_quality(),
+        tenant=caller.tenant,
+        subject=caller.subject(body.subject()),
+        client=caller.address,
     )
-    return JSONResponse(_answer(released), headers={"x-record-id": released.record_id})
+    return _answer(await attended(request, service.pipeline.generate(asked)), body)
+
+
+@router.post("/images/edits", openapi_extra=form_schema(ImagesEdits, mask=True))
+async def edits(request: Request, service: Serving) -> Response:
+    """Change a picture by a prompt, within a mask if one is sent (alpha 0 is repainted)."""
+    caller = _caller(request)
+    sent = await read_form(request, ImagesEdits)
+    body, settings = sent.fields, service.pipeline.settings
+    info = served_model(body.model, service)
+    if not body.prompt.strip():
+        raise InvalidRequest(
+            "the prompt is empty",
+            hint="say what the picture should show, or use /v1/images/variations",
+            param="prompt",
+        )
+    asked = EditRequest(
+        prompt=body.prompt,
+        negative_prompt=body.negative_prompt,
+        image=sent.image,
+        mask=None if sent.mask is None else mask_of(sent.mask, settings),
+        strength=body.how_far(),
+        n=body.n or 1,
+        seed=body.seed,
+        size=body.pixels(),
+        steps=body.denoising(info.default_steps),
+        format=body.file_format(),
+        quality=body.file_quality(),
+        tenant=caller.tenant,
+        subject=caller.subject(body.subject()),
+        client=caller.address,
+    )
+    return _answer(await attended(request, service.pipeline.edit(asked)), body)
+
+
+@router.post("/images/variations", openapi_extra=form_schema(ImagesVariations, mask=False))
+async def variations(request: Request, service: Serving) -> Response:
+    """Make pictures like one that is sent, without words."""
+    caller = _caller(request)
+    sent = await read_form(request, ImagesVariations)
+    body = sent.fields
+    served_model(body.model, service)
+    asked = EditRequest(
+        prompt="",
+        image=sent.image,
+        n=body.n or 1,
+        seed=body.seed,
+        size=body.pixels(),
+        steps=body.steps,
+        tenant=caller.tenant,
+        subject=caller.subject(body.subject()),
+        client=caller.address,
+    )
+    return _answer(await attended(request, service.pipeline.edit(asked)), body)
 
 
 @router.post("/moderations")
-async def moderations(body: Moderations, pipeline: Through) -> Response:
-    """Judge texts by the policy."""
-    from fastapi.responses import JSONResponse
+async def moderations(body: Moderations, request: Request, service: Serving) -> Response:
+    """Judge texts and pictures by the policy; what is judged is booked."""
+    return await attended(request, _moderate(body, _caller(request), service))
 
-    texts = _texts(body.input)
-    said = await pipeline.moderate(texts)
-    results: list[JsonValue] = [_moderation(verdict) for verdict in said.verdicts]
-    answer: dict[str, JsonValue] = {
-        "id": f"modr-{said.record_id}",
-        "model": said.verdicts[0].models[0] if said.verdicts[0].models else "chopmark",
-        "results": results,
-    }
-    return JSONResponse(answer, headers={"x-record-id": said.record_id})
+
+async def _moderate(body: Moderations, caller: Caller, service: Service) -> Response:
+    inputs = _inputs(body.input, service.pipeline.settings)
+    texts = [part for parts in inputs for part in parts if isinstance(part, str)]
+    pictures = [part for parts in inputs for part in parts if isinstance(part, bytes)]
+    records: list[str] = []
+    said: dict[InputType, list[Verdict]] = {"text": [], "image": []}
+    if texts:
+        judged = await service.pipeline.moderate(texts, tenant=caller.tenant)
+        records.append(judged.record_id)
+        said["text"] = list(judged.verdicts)
+    for picture in pictures:
+        judged = await service.pipeline.moderate_image(picture, tenant=caller.tenant)
+        records.append(judged.record_id)
+        said["image"] += judged.verdicts
+    models = sorted({name for verdicts in said.values() for v in verdicts for name in v.models})
+    waiting = {kind: iter(verdicts) for kind, verdicts in said.items()}
+    results: list[JsonValue] = []
+    for parts in inputs:
+        kinds: list[InputType] = ["text" if isinstance(part, str) else "image" for part in parts]
+        results.append(moderation_result([(kind, next(waiting[kind])) for kind in kinds]))
+    return JSONResponse(
+        {
+            "id": f"modr-{records[0]}",
+            "model": ", ".join(models) or "chopmark",
+            "results": results,
+            "provenance": {"record_id": records[0], "record_ids": list(records)},
+        },
+        headers={"x-record-id": records[0]},
+    )
 
 
 @router.get("/models")
-async def models(pipeline: Through) -> dict[str, Any]:
+async def models(service: Serving) -> dict[str, Any]:
     """List the generator that this server runs."""
+    return {"object": "list", "data": [_model(service.pipeline.rooms.generator.info)]}
+
+
+@router.get("/models/{model}")
+async def model(model: str, service: Serving) -> dict[str, Any]:
+    """Describe one model."""
+    return _model(served_model(model, service))
+
+
+def _model(info: ModelInfo) -> dict[str, Any]:
+    return {
+        "id": info.id,
+        "object": "model",
+        "created": 0,  # weights carry a digest, not a date
+        "owned_by": "chopmark",
+        "version": info.version,
+        "digest": info.digest,
+    }
+
+
+def served_model(asked: str | None, service: Service) -> ModelInfo:
+    """Return the model that a name stands for.
+
+    Raises:
+        ModelNotFound: It is neither ours nor one of ``Settings.model_aliases``.
+    """
+    pipeline = service.pipeline
     info = pipeline.rooms.generator.info
-    return {
-        "object": "list",
-        "data": [{"id": info.id, "object": "model", "created": 0, "owned_by": "chopmark"}],
-    }
-
-
-def _answer(released: Released) -> dict[str, JsonValue]:
-    first = released.outputs[0]
-    data: list[JsonValue] = [
-        {"b64_json": base64.b64encode(output.data).decode(), "provenance": output.to_dict()}
-        for output in released.outputs
-    ]
-    return {
-        "created": int(time.time()),
-        "output_format": first.format,
-        "size": f"{first.width}x{first.height}",
-        "data": data,
-        "provenance": {
-            "record_id": released.record_id,
-            "receipt": released.receipt.to_dict(),
-            "withheld": [item.index for item in released.withheld],
-        },
-    }
-
-
-def _moderation(verdict: Verdict) -> dict[str, JsonValue]:
-    said = verdict.to_dict()
-    return {
-        "flagged": verdict.flagged,
-        "categories": {name: name in verdict.categories for name in verdict.scores},
-        "category_scores": dict(verdict.scores),
-        "category_applied_input_types": {name: ["text"] for name in verdict.scores},
-        "action": verdict.action,
-        "evidence": said["evidence"],
-        "not_evaluated": list(verdict.not_evaluated),
-    }
-
-
-def _texts(given: str | list[str] | list[dict[str, Any]]) -> list[str]:
-    rows = [given] if isinstance(given, str) else given
-    texts = []
-    for number, row in enumerate(rows):
-        text = row.get("text") if isinstance(row, dict) and row.get("type") == "text" else row
-        if not isinstance(text, str):
-            raise InvalidRequest(f"input {number}: only texts are judged on this route so far")
-        texts.append(text)
-    if not texts:
-        raise InvalidRequest("input is empty")
-    return texts
-
-
-def _size(text: str | None) -> tuple[int, int] | None:
-    if text in {None, "auto"}:
-        return None
-    match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text or "")
-    if match is None:
-        raise InvalidRequest(f"size {text!r} is not WIDTHxHEIGHT or auto")
-    return int(match[1]), int(match[2])
-
-
-def _check_model(asked: str | None, pipeline: Pipeline) -> None:
-    from chopmark.errors import ModelNotFound
-
-    info = pipeline.rooms.generator.info
-    if asked not in {None, "", info.id, "chopmark"}:
+    aliases = {name.strip() for name in pipeline.settings.model_aliases.split(",")}
+    if asked not in {None, "", info.id, *aliases}:
         raise ModelNotFound(
-            f"model {asked!r} is not served here", hint=f"this server has {info.id}"
+            f"model {asked!r} is not served here",
+            hint=f"this server has {info.id}; CHOPMARK_MODEL_ALIASES adds names for it",
         )
+    return info
+
+
+def _caller(request: Request) -> Caller:
+    return Caller(address=request.client.host if request.client else None)
+
+
+def _answer(released: Released, body: ImageOptions) -> Response:
+    return JSONResponse(
+        images_response(released, body), headers={"x-record-id": released.record_id}
+    )
+
+
+def _inputs(
+    given: str | list[str] | list[dict[str, Any]], settings: Settings
+) -> list[list[str | bytes]]:
+    """Return the inputs, each as its parts: a text or a picture's bytes."""
+    if isinstance(given, str):
+        return [[given]]
+    if not 1 <= len(given) <= _MAX_INPUTS:
+        raise InvalidRequest(f"input has {len(given)} rows, not 1..{_MAX_INPUTS}", param="input")
+    parts: list[str | bytes] = []
+    for number, row in enumerate(given):
+        match row:
+            case str(text) | {"type": "text", "text": str(text)}:
+                parts.append(text)
+            case {"type": "image_url", "image_url": {"url": str(url)}}:
+                parts.append(from_data_url(url, settings, param=f"input.{number}.image_url.url"))
+            case _:
+                raise InvalidRequest(
+                    f"input {number} is neither a text nor a picture",
+                    hint='{"type": "text", "text": ...} or {"type": "image_url", ...}',
+                    param=f"input.{number}",
+                )
+    return [[part] for part in parts] if isinstance(given[0], str) else [parts]

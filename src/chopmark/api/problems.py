@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from chopmark.errors import ChopmarkError, InvalidRequest
+from chopmark import errors
 from chopmark.released import Refused
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
     from starlette.responses import Response
 
+    from chopmark.errors import ChopmarkError
     from chopmark.types import JsonValue
 
-__all__ = ["RESPONSES", "install_handlers", "problem_response"]
+__all__ = ["RESPONSES", "error_headers", "install_handlers", "openai_error", "problem_response"]
 
 _TITLES = {
     400: "Bad Request",
@@ -28,41 +31,93 @@ _TITLES = {
     409: "Conflict",
     413: "Content Too Large",
     415: "Unsupported Media Type",
+    422: "Unprocessable Content",
+    429: "Too Many Requests",
     499: "Client Closed Request",
     500: "Internal Server Error",
     503: "Service Unavailable",
     504: "Gateway Timeout",
 }
+_HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 # What each route may answer besides 200, for the OpenAPI document.
-RESPONSES: dict[int | str, dict[str, object]] = {
-    status: {"description": _TITLES[status], "content": {"application/problem+json": {}}}
-    for status in (400, 404, 413, 415, 500, 503, 504)
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": _TITLES[status],
+        "content": {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+        },
+    }
+    for status in (400, 401, 403, 404, 409, 413, 415, 422, 429, 499, 500, 503, 504)
 }
 
 
-def problem_response(error: ChopmarkError) -> JSONResponse:
-    """Return the answer for an error of ours."""
-    headers = {}
-    kind = "image_generation_user_error" if error.status < 500 else "server_error"
-    openai: dict[str, JsonValue] = {
+def problem_response(error: ChopmarkError, *, appeal_url: str = "") -> JSONResponse:
+    """Return the answer for an error of ours.
+
+    Args:
+        error: What went wrong.
+        appeal_url: Where a refusal can be appealed; ``{decision_id}`` in it is filled in.
+    """
+    return _problem(
+        error.status,
+        error.message,
+        error.code,
+        openai_error(error, appeal_url=appeal_url),
+        error_headers(error),
+    )
+
+
+def openai_error(error: ChopmarkError, *, appeal_url: str = "") -> dict[str, JsonValue]:
+    """Return the ``error`` object that OpenAI's client reads."""
+    said: dict[str, JsonValue] = {
         "message": error.explain(),
-        "type": "invalid_request_error" if isinstance(error, InvalidRequest) else kind,
-        "param": None,
+        "type": _kind(error),
+        "param": error.param if isinstance(error, errors.InvalidRequest) else None,
         "code": error.code,
     }
     if isinstance(error, Refused):
-        openai["moderation_details"] = {
+        verdict = error.verdict.to_dict()
+        said["moderation_details"] = {
             "moderation_stage": error.stage,
             "categories": list(error.verdict.categories),
         }
-        openai["decision_id"] = error.record_id
-        openai["evidence"] = error.verdict.to_dict()["evidence"]
+        said["decision_id"] = error.record_id
+        said["policy"] = error.verdict.policy
+        said["appeal_url"] = appeal_url.replace("{decision_id}", quote(error.record_id)) or None
+        said["evidence"] = verdict["evidence"]
+    return said
+
+
+def _kind(error: ChopmarkError) -> str:
+    match error:
+        case Refused():
+            return "image_generation_user_error"
+        case errors.QuotaExhausted():
+            return "insufficient_quota"
+        case errors.RateLimited():
+            return "requests"
+        case errors.MissingScope():
+            return "permission_error"
+        case _:
+            return "invalid_request_error" if error.status < 500 else "server_error"
+
+
+def error_headers(error: ChopmarkError) -> dict[str, str]:
+    """Return what the official clients decide by whether to try again."""
+    if isinstance(error, Refused):
         # The same prompt would be refused again: the official client must not retry it.
-        headers = {"x-should-retry": "false", "x-record-id": error.record_id}
-    elif error.status == 503:
-        headers = {"retry-after": "1"}
-    return _problem(error.status, error.message, error.code, openai, headers)
+        return {"x-should-retry": "false", "x-record-id": error.record_id}
+    if isinstance(error, errors.RateLimited):
+        retry = {"retry-after": str(max(1, math.ceil(error.retry_after_s)))}
+        if isinstance(error, errors.QuotaExhausted | errors.CoolingDown):
+            retry["x-should-retry"] = "false"
+        return retry
+    if isinstance(error, errors.InvalidKey):
+        return {"www-authenticate": 'Bearer realm="chopmark"'}
+    if error.status in {409, 503} and not isinstance(error, errors.AuditError):
+        return {"retry-after": "1"}
+    return {"retry-after": "5"} if error.status == 503 else {}
 
 
 def _problem(
@@ -86,32 +141,32 @@ def _problem(
     )
 
 
-def install_handlers(app: FastAPI) -> None:
-    """Make every error of the application leave in this form."""
+def install_handlers(app: FastAPI, *, appeal_url: str) -> None:
+    """Make every error of every route one body."""
 
-    @app.exception_handler(ChopmarkError)
-    async def ours(_request: Request, error: ChopmarkError) -> Response:
-        return problem_response(error)
+    @app.exception_handler(errors.ChopmarkError)
+    async def ours(request: Request, error: ChopmarkError) -> Response:
+        request.state.error = error  # for the log line
+        return problem_response(error, appeal_url=appeal_url)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_request: Request, error: RequestValidationError) -> Response:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][1:]) or "body"
-        return problem_response(InvalidRequest(f"{where}: {first['msg']}"))
+        where = ".".join(str(part) for part in first["loc"] if part != "body") or None
+        return await ours(
+            request,
+            errors.InvalidRequest(f"{where or 'the body'}: {first['msg']}", param=where),
+        )
 
     @app.exception_handler(HTTPException)
     async def http(_request: Request, error: HTTPException) -> Response:
-        code = "not_found" if error.status_code == 404 else "invalid_request"
+        code = _HTTP_CODES.get(error.status_code, "invalid_request")
         openai: dict[str, JsonValue] = {
             "message": str(error.detail),
             "type": "invalid_request_error",
             "param": None,
             "code": code,
         }
-        return _problem(error.status_code, str(error.detail), code, openai)
-
-    @app.exception_handler(Exception)
-    async def unknown(_request: Request, error: Exception) -> Response:
-        return problem_response(
-            ChopmarkError(f"internal error: {type(error).__name__}", hint="see the server's log")
+        return _problem(
+            error.status_code, str(error.detail), code, openai, dict(error.headers or {})
         )

@@ -1,0 +1,131 @@
+"""What OpenAI's clients read, made from what the pipeline says."""
+
+from __future__ import annotations
+
+import base64
+import time
+from typing import TYPE_CHECKING, Literal
+
+from chopmark.safety.categories import OPENAI_CATEGORIES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chopmark.api.bodies import ImageOptions
+    from chopmark.released import Output, Released
+    from chopmark.safety import Verdict
+    from chopmark.types import JsonValue
+
+__all__ = ["completed_event", "images_response", "moderation_result"]
+
+InputType = Literal["text", "image"]
+
+
+def images_response(released: Released, body: ImageOptions) -> dict[str, JsonValue]:
+    """Return OpenAI's ``ImagesResponse``, with ``provenance`` at both levels as extras."""
+    first = released.outputs[0]
+    data: list[JsonValue] = []
+    for output in released.outputs:
+        text = base64.b64encode(output.data).decode()
+        picture: dict[str, JsonValue] = (
+            {"url": f"data:{output.mime};base64,{text}"}
+            if body.response_format == "url"
+            else {"b64_json": text}
+        )
+        data.append({**picture, "provenance": output.to_dict()})
+    return {
+        "created": int(time.time()),
+        "data": data,
+        **_look(first),
+        "quality": _quality(body),
+        "safety_identifier": body.subject(),
+        "usage": {**_usage(), "output_tokens_details": {"image_tokens": 0, "text_tokens": 0}},
+        "provenance": _provenance(released),
+    }
+
+
+def completed_event(
+    kind: Literal["image_generation", "image_edit"],
+    released: Released,
+    output: Output,
+    body: ImageOptions,
+) -> dict[str, JsonValue]:
+    """Return the event that carries one final picture."""
+    return {
+        "type": f"{kind}.completed",
+        "b64_json": base64.b64encode(output.data).decode(),
+        "created_at": int(time.time()),
+        **_look(output),
+        "quality": _quality(body),
+        "safety_identifier": body.subject(),
+        "usage": _usage(),
+        "provenance": {**_provenance(released), "output": output.to_dict()},
+    }
+
+
+def _look(output: Output) -> dict[str, JsonValue]:
+    return {
+        "size": f"{output.width}x{output.height}",
+        "output_format": output.format,
+        "background": "opaque",
+    }
+
+
+def _quality(body: ImageOptions) -> str:
+    asked: str = getattr(body, "quality", None) or "auto"
+    # The answer names an effort of the newer scale only.
+    return {"standard": "medium", "hd": "high", "auto": "medium"}.get(asked, asked)
+
+
+def _usage() -> dict[str, JsonValue]:
+    # Typed clients ask for the object. Pictures are counted here, tokens are not.
+    return {
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "total_tokens": 0,
+        "input_tokens_details": {"image_tokens": 0, "text_tokens": 0},
+    }
+
+
+def _provenance(released: Released) -> dict[str, JsonValue]:
+    return {
+        "record_id": released.record_id,
+        "model": released.model,
+        "prompt_verdict": released.prompt_verdict.to_dict(),
+        "withheld": [
+            {"index": item.index, "categories": list(item.verdict.categories)}
+            for item in released.withheld
+        ],
+        "timings_ms": {name: round(ms, 1) for name, ms in released.timings_ms.items()},
+        "receipt": released.receipt.to_dict(),
+    }
+
+
+def moderation_result(parts: Sequence[tuple[InputType, Verdict]]) -> dict[str, JsonValue]:
+    """Return one result of ``/v1/moderations`` over the parts of one input.
+
+    OpenAI's 13 categories are always there, since clients read them by name; ours stand beside
+    them. One that nothing here looks for is listed in ``not_evaluated``: its false is no promise.
+    """
+    names = list(OPENAI_CATEGORIES)
+    names += sorted({name for _, verdict in parts for name in verdict.scores} - set(names))
+    scores = {n: max(verdict.scores.get(n, 0.0) for _, verdict in parts) for n in names}
+    applied: dict[str, JsonValue] = {
+        name: [*sorted({kind for kind, verdict in parts if name in verdict.scores})]
+        for name in names
+    }
+    evaluated = {name for _, verdict in parts for name in verdict.evaluated}
+    reached = {name for _, verdict in parts for name in verdict.categories}
+    actions = [verdict.action for _, verdict in parts]
+    evidence: list[JsonValue] = [
+        item.to_dict() for _, verdict in parts for item in verdict.evidence
+    ]
+    return {
+        "flagged": any(verdict.flagged for _, verdict in parts),
+        "categories": {name: name in reached for name in names},
+        "category_scores": dict(scores),
+        "category_applied_input_types": applied,
+        "action": next((a for a in ("block", "review") if a in actions), "allow"),
+        "evidence": evidence,
+        "not_evaluated": [name for name in names if name not in evaluated],
+    }
