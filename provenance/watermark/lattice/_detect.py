@@ -36,11 +36,10 @@ __all__ = ["Reading", "oriented", "read"]
 
 LOG_P_DETECT = math.log(1e-9)
 _SMALL = 512
-# What a guess or lock must have for the search to stop looking for others: far above chance, whose
-# best were 6 and 6.3 on unmarked pictures.
-_PLAIN_GUESS = 12.0
+# A lock this strong ends the search for others; the best by chance was 6.3 on unmarked pictures.
 _PLAIN_LOCK = 8.5
 _GUESSES = 12
+_FIRST = 3
 _REFINED = 6
 
 
@@ -132,33 +131,41 @@ def _aligned(frames: _Frames, layout: Layout) -> list[Lock]:
 
 def _searched(frames: _Frames, layout: Layout) -> list[Lock]:
     """The best hypotheses of the search over geometry."""
-    found: list[Guess] = []
+    locks: list[Lock] = []
+    later: list[Guess] = []
     for level in frames.search_levels():
-        found += guesses(frames[level], level, layout, most=_GUESSES)
-        if found and max(guess.strength for guess in found) > _PLAIN_GUESS:
+        found = guesses(frames[level], level, layout, most=_GUESSES)
+        locks += _locked(found[:_FIRST], frames, layout)
+        if locks and max(lock.strength for lock in locks) > _PLAIN_LOCK:
             break
-    found.sort(key=lambda guess: -guess.strength)
+        later += found[_FIRST:]
+    else:
+        locks += _locked(sorted(later, key=lambda guess: -guess.strength), frames, layout)
+    locks.sort(key=lambda lock: -lock.strength)
+    better = [refined(lock, frames[lock.level], layout) for lock in locks[:_REFINED]]
+    return sorted(better, key=lambda lock: -lock.strength)[:SEARCH_TESTS]
+
+
+def _locked(found: list[Guess], frames: _Frames, layout: Layout) -> list[Lock]:
+    """The coherent view of guesses, in order, until one locks plainly."""
     locks: list[Lock] = []
     for guess in found:
         coefficients = fold(frames[guess.level], layout.sync, guess.affine)
         # A spectrum does not tell a picture from the same turned by 180 degrees.
         for half_turn, seen in ((1, coefficients), (-1, coefficients.conj())):
             entry, shift, strength = shifted_lock(seen, layout)
-            locks.append(
-                Lock(
-                    level=guess.level,
-                    orientation=0,
-                    affine=half_turn * guess.affine,
-                    shift=shift,
-                    entry=entry,
-                    strength=strength,
-                )
+            lock = Lock(
+                level=guess.level,
+                orientation=0,
+                affine=half_turn * guess.affine,
+                shift=shift,
+                entry=entry,
+                strength=strength,
             )
-        if max(lock.strength for lock in locks[-2:]) > _PLAIN_LOCK:
-            break
-    locks.sort(key=lambda lock: -lock.strength)
-    better = [refined(lock, frames[lock.level], layout) for lock in locks[:_REFINED]]
-    return sorted(better, key=lambda lock: -lock.strength)[:SEARCH_TESTS]
+            locks.append(lock)
+            if strength > _PLAIN_LOCK:
+                return locks
+    return locks
 
 
 def _test(

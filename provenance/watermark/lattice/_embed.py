@@ -14,12 +14,13 @@ from chopmark.provenance.watermark.lattice._statistic import payload_vector, sco
 
 __all__ = ["strike"]
 
-_SYNC_SHARE = 0.15
+_SYNC_SHARE = 0.2
 # What the closed loop asks for, after a JPEG of quality 30: the whole frame, and three of four of
 # the quarters that a crop to half the side may leave. A reading needs 11.6 (p <= 1e-9), and the
 # decoder, the rest of an attack and an unlucky key want their share.
 _WHOLE, _QUARTER = 19.0, 14.0
 _LEAST_DB, _MOST_DB = 40.2, 47.0
+_TURNS = 4
 
 
 def strike(luma: Plane, layout: Layout, bits: Bits, entry: int) -> Plane:
@@ -33,9 +34,7 @@ def strike(luma: Plane, layout: Layout, bits: Bits, entry: int) -> Plane:
     """
     height, width = luma.shape
     frame = canonical(luma, level_for(width, height))
-    values = layout.payload_values(entry, encode(bits))
-    pattern = _pattern(frame.shape, layout, values, entry)
-    mark = _shaped(frame, pattern, layout, values)
+    mark = _shaped(frame, layout, layout.payload_values(entry, encode(bits)), entry)
     if mark.shape != luma.shape:
         mark = np.asarray(cv2.resize(mark, (width, height), interpolation=cv2.INTER_CUBIC))
     return mark
@@ -59,34 +58,27 @@ def _pattern(shape: tuple[int, ...], layout: Layout, values: NDArray[np.int8], e
     return np.asarray(np.tile(tile, repeats)[:height, :width], np.float32)
 
 
-def _shaped(frame: Plane, pattern: Plane, layout: Layout, values: NDArray[np.int8]) -> Plane:
+def _shaped(frame: Plane, layout: Layout, values: NDArray[np.int8], entry: int) -> Plane:
     """The mark in grey levels: no stronger than it must be, nowhere stronger than it may be."""
     variance = _local_variance(frame)
-    # The ideal share of each place, from one end (what readers need) and the other (what eyes
-    # bear): the first asks for evenness, the second follows the texture.
+    # Two laws: the first spreads the mark as readers need it, rather evenly; the second is what
+    # eyes bear, little on flat ground and more in texture.
     wanted = (0.58 + 0.02 * variance) ** 0.25
     bearable = np.minimum(np.sqrt(0.85 + 0.02 * variance), 4.0)
-
-    def mark(gain: float) -> Plane:
-        return np.asarray(pattern * np.minimum(gain * wanted, bearable), np.float32)
-
-    def level(gain: float) -> float:
-        return float(10 * np.log10(255**2 / np.mean(np.minimum(gain * wanted, bearable) ** 2)))
-
-    def need(gain: float) -> float:
-        return _need(frame + mark(gain), layout, values)
-
+    pattern = _pattern(frame.shape, layout, values, entry)
     gain = 1.0
-    for _ in range(4):
-        step = float(np.clip(need(gain), 0.6, 1.7))
-        gain = gain * step
-        if level(gain) < _LEAST_DB:
-            gain *= 10 ** ((level(gain) - _LEAST_DB) / 20)
-        if level(gain) > _MOST_DB:
-            gain *= 10 ** (min(level(gain) - _MOST_DB, 3) / 20)
-        if 0.97 < step < 1.03:
+    for _ in range(_TURNS):
+        mark = pattern * np.minimum(gain * wanted, bearable)
+        need = float(np.clip(_need(frame + mark, layout, values), 0.6, 1.7))
+        gain = _within_limits(gain * need, wanted, bearable)
+        if 0.97 < need < 1.03:
             break
-    return mark(gain)
+    return np.asarray(pattern * np.minimum(gain * wanted, bearable), np.float32)
+
+
+def _within_limits(gain: float, wanted: Plane, bearable: Plane) -> float:
+    level = 10 * np.log10(255**2 / np.mean(np.minimum(gain * wanted, bearable) ** 2))
+    return float(gain * 10 ** ((level - np.clip(level, _LEAST_DB, _MOST_DB)) / 20))
 
 
 def _local_variance(frame: Plane) -> Plane:

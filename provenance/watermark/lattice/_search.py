@@ -35,6 +35,8 @@ _SCALES = (0.69, 1.5)
 _ASPECTS = 0.125  # greatest half logarithm of the ratio of the two scales
 _PADDED = 1024
 _PEAK = 6.0
+# A payload frequency has about half the power of a synchronisation frequency, but they are many.
+PAYLOAD_WEIGHT = 0.35
 _FLIP = np.diag([-1.0, 1.0])
 _SWAP = np.array([[0.0, 1.0], [1.0, 0.0]])
 
@@ -80,10 +82,11 @@ def _similarities(power: Plane, level: int, layout: Layout, most: int) -> Iterat
     transformed = np.fft.rfft2(shown)
     for mirror in (np.eye(2), _FLIP):
         template = np.zeros((_TURNS, radii), np.float32)
-        turn, radius = _polar_steps(layout.sync @ mirror)
-        np.add.at(template, (turn, radius), 1)
+        for vectors, weight in ((layout.sync, 1.0), (layout.payload, PAYLOAD_WEIGHT)):
+            np.add.at(template, _polar_steps(vectors @ mirror), weight)
         match = np.fft.irfft2(transformed * np.fft.rfft2(template).conj(), s=shown.shape)
-        for turn, scale, strength in _peaks(match[:, :steps], len(layout.sync), most):
+        strengths = (match[:, :steps] - template.sum()) / np.linalg.norm(template)
+        for turn, scale, strength in _peaks(strengths, most):
             angle = np.pi * turn / _TURNS
             size = _SCALES[0] * np.exp(_STEP * scale)
             cosine, sine = np.cos(angle), np.sin(angle)
@@ -126,9 +129,10 @@ def _stretches(power: Plane, level: int, layout: Layout, most: int) -> Iterator[
         inside = across < columns
         picked = power[down % rows, np.minimum(across, columns - 1)] * inside
         match = picked.sum(axis=-1)
-        for scale, aspect, strength in _peaks(match, len(layout.sync), most):
+        for scale, aspect, _ in _peaks(match, 4 * most):
             stretch = np.diag([stretch_x[scale, aspect], stretch_y[scale, aspect]])
-            yield Guess(level=level, affine=orientation @ stretch, strength=strength)
+            affine = orientation @ stretch
+            yield Guess(level=level, affine=affine, strength=_strength(power, affine, layout))
 
 
 @lru_cache(maxsize=1)
@@ -138,12 +142,27 @@ def _stretch_grid() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return scales, np.arange(-steps, steps + 1) * _STEP
 
 
-def _peaks(match: Plane, count: int, most: int) -> Iterator[tuple[int, int, float]]:
-    match = np.ascontiguousarray(match, np.float32)
-    summits = match >= cv2.dilate(match, np.ones((5, 5), np.uint8))
+def _strength(power: Plane, affine: Affine, layout: Layout) -> float:
+    """How far the whole lattice stands out under one geometry."""
+    rows, columns = power.shape
+    total = expected = spread = 0.0
+    for vectors, weight in ((layout.sync, 1.0), (layout.payload, PAYLOAD_WEIGHT)):
+        x, y = (vectors @ affine / PERIOD).T
+        half = np.where(x < 0, -1, 1)
+        across = np.rint(half * x * (2 * columns - 2)).astype(np.intp)
+        down = np.rint(half * y * rows).astype(np.intp) + rows // 2
+        inside = (across < columns) & (down >= 0) & (down < rows)
+        total += weight * float(power[down[inside], across[inside]].sum())
+        expected += weight * len(vectors)
+        spread += weight**2 * len(vectors)
+    return (total - expected) / float(np.sqrt(spread))
+
+
+def _peaks(strengths: Plane, most: int) -> Iterator[tuple[int, int, float]]:
+    strengths = np.ascontiguousarray(strengths, np.float32)
+    summits = strengths >= cv2.dilate(strengths, np.ones((5, 5), np.uint8))
     places = np.argwhere(summits)
-    heights = match[summits]
-    # Whitened power is 1 on average with deviation 1, so a sum over the 96 points is known.
+    heights = strengths[summits]
     for index in np.argsort(-heights)[:most]:
         first, second = places[index]
-        yield int(first), int(second), float((heights[index] - count) / np.sqrt(count))
+        yield int(first), int(second), float(heights[index])
