@@ -127,7 +127,11 @@ def settings(*anchors: Anchors, max_manifest_bytes: int = 32 << 20) -> dict[str,
             "verify_after_sign": False,
             "verify_trust": True,
         },
-        "builder": {"thumbnail": {"enabled": False}},
+        "builder": {
+            "thumbnail": {"enabled": False},
+            # Else anybody may append a `free` box of any size to an AVIF, unseen by every verifier.
+            "bmff_hash_exclude_free_and_skip_boxes": False,
+        },
     }
 
 

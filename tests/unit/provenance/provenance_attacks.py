@@ -192,8 +192,11 @@ def transplanted_manifest(data: bytes, other: bytes) -> bytes:
 
 
 def appended_bytes(data: bytes) -> bytes:
-    """Bytes after the end of the picture."""
-    return data + b"\0hidden payload\0" * 4
+    """Bytes after the end; in AVIF a `free` box, which C2PA lets a hash leave out."""
+    hidden = b"hidden payload"
+    if sniff(data) == "avif":
+        return data + (8 + len(hidden)).to_bytes(4, "big") + b"free" + hidden
+    return data + hidden
 
 
 def changed_source_type(data: bytes) -> bytes:

@@ -56,8 +56,9 @@ def test_without_our_log_nothing_is_made_here(maker: Maker, made: dict[str, Sign
     assert unbooked.record is None
 
 
-def test_appended_bytes(maker: Maker, made: dict[str, Signed]) -> None:
-    report = maker.verify(attacks.appended_bytes(made["png"].data))
+@pytest.mark.parametrize("fmt", ["png", "jpeg", "webp", "avif"])
+def test_appended_bytes(maker: Maker, made: dict[str, Signed], fmt: str) -> None:
+    report = maker.verify(attacks.appended_bytes(made[fmt].data))
     assert report.manifest.state == "broken"
     assert report.verdict == "edited_after_signing"
     assert report.watermark.state == "detected"

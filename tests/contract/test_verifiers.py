@@ -1,0 +1,206 @@
+"""Verifiers that are not ours accept every format that we sign, and refuse each tampered one.
+
+* PyPI ``encypher-c2pa``: its own Rust core, all four formats.
+* npm ``@trustnxt/c2pa-ts``: pure TypeScript, no WebP and no chain of trust.
+* npm ``@contentauth/c2pa-node``: the C2PA project's own, older than the one that we sign with.
+
+The npm ones are installed with ``npm ci --ignore-scripts --prefix tests/contract/node``. Where they
+are absent their tests skip and say so.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+import subprocess
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from chopmark.provenance import (
+    DevelopmentCredentialWarning,
+    ManifestInfo,
+    XmpFields,
+    encode_image,
+    load_credential,
+    sign,
+    write_xmp,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chopmark.types import ImageFormat
+
+FORMATS: tuple[ImageFormat, ...] = ("png", "jpeg", "webp", "avif")
+KINDS = ("created", "edited", "edited signed input")
+NODE = Path(__file__).parent / "node"
+
+
+class Files(NamedTuple):
+    """Signed files by name, and the root that they chain to."""
+
+    folder: Path
+    root: str
+
+    def path(self, name: str) -> Path:
+        return self.folder / name
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """Each format, each kind, whole and tampered with."""
+    folder = tmp_path_factory.mktemp("signed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DevelopmentCredentialWarning)
+        credential = load_credential(folder / "home")
+    noise = np.random.default_rng(5).integers(0, 255, (96, 128, 3), dtype=np.uint8)
+    picture = Image.fromarray(noise)
+    fields = XmpFields(system="tiny", system_version="1", source_type="trainedAlgorithmicMedia")
+    made: dict[str, bytes] = {}
+    for fmt in FORMATS:
+        plain = encode_image(picture, fmt)
+        for kind in KINDS:
+            parent = {"created": None, "edited": plain}.get(kind, made.get(f"created.{fmt}"))
+            info = ManifestInfo(
+                output_id="a3f09c1122334451",
+                record_id="a3f09c1122334450",
+                model_id="tiny",
+                model_version="1",
+                created_at=dt.datetime.now(dt.UTC),
+                generator_version="0.1.0",
+                action="created" if parent is None else "edited",
+                parent=parent,
+                mark_method="lattice",
+                mark_payload=bytes(8),
+                pdq="0f" * 32,
+            )
+            data = sign(write_xmp(plain, fmt, fields), fmt, info, credential).data
+            made[f"{kind}.{fmt}"] = data
+            (folder / f"{kind}.{fmt}").write_bytes(data)
+        data = made[f"created.{fmt}"]
+        for attack, changed in _tampered(data).items():
+            (folder / f"{attack}.{fmt}").write_bytes(changed)
+    root = credential.own_anchor
+    (folder / "root.pem").write_text(root)
+    return Files(folder, root)
+
+
+def _tampered(data: bytes) -> Mapping[str, bytes]:
+    flipped = bytearray(data)
+    flipped[-len(data) // 8] ^= 0x10
+    middle = data.index(b"trainedAlgorithmicMedia", data.index(b"c2pa.actions"))
+    denied = data[:middle] + b"digitalCapture/ignored." + data[middle + 23 :]
+    return {
+        "flipped bit": bytes(flipped),
+        "appended bytes": data + b"\0\0\0\x10free\0\0\0\0\0\0\0\x01",
+        "changed source type": denied,
+    }
+
+
+ATTACKS = ("flipped bit", "appended bytes", "changed source type")
+
+
+def _encypher(path: Path, root: str) -> dict[str, Any]:
+    encypher_c2pa = pytest.importorskip("encypher_c2pa", reason="pip install encypher-c2pa==1.7.1")
+    found: dict[str, Any] = encypher_c2pa.verify(
+        path.read_bytes(),
+        f"image/{path.suffix[1:]}",
+        trust_pem=root,
+        no_default_trust=True,
+        telemetry=False,
+    )
+    return found
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_encypher_accepts(
+    files: Files, kind: str, fmt: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))  # it writes its telemetry answer there
+    report = _encypher(files.path(f"{kind}.{fmt}"), files.root)
+    assert (report["integrity"], report["signature"], report["hard_binding"]) == (
+        "valid",
+        "valid",
+        "match",
+    )
+    assert report["validation_state"] == "Trusted"
+    assert report["network"]["requests"] == []
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_encypher_refuses(
+    files: Files, attack: str, fmt: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = files.path(f"{attack}.{fmt}")
+    if (attack, fmt) == ("appended bytes", "webp"):
+        with pytest.raises(ValueError, match="verification failed"):  # it sees no WebP any more
+            _encypher(path, files.root)
+        return
+    assert _encypher(path, files.root)["validation_state"] == "Invalid"
+
+
+@pytest.fixture(scope="module")
+def node(files: Files) -> dict[str, dict[str, Any]]:
+    """What the npm verifiers say of every file, asked once."""
+    program = shutil.which("node")
+    if program is None:
+        pytest.skip("Node.js is not installed: c2pa-ts and c2pa-node were not asked")
+    if not (NODE / "node_modules" / "@trustnxt").is_dir():
+        pytest.skip(
+            "the npm verifiers are not installed: "
+            "npm ci --ignore-scripts --prefix tests/contract/node"
+        )
+    names = sorted(path.name for path in files.folder.glob("*.*") if path.suffix != ".pem")
+    out = subprocess.run(
+        [program, "verify.mjs", str(files.folder / "root.pem")]
+        + [str(files.folder / name) for name in names],
+        cwd=NODE,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    answers = [json.loads(line) for line in out.stdout.splitlines()]
+    return {Path(answer["file"]).name: answer for answer in answers}
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_c2pa_node_accepts(node: dict[str, dict[str, Any]], kind: str, fmt: str) -> None:
+    answer = node[f"{kind}.{fmt}"]["native"]
+    assert answer["state"] == "Trusted"
+    assert answer["codes"] == []
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_c2pa_node_refuses(node: dict[str, dict[str, Any]], attack: str, fmt: str) -> None:
+    assert not node[f"{attack}.{fmt}"]["native"]["intact"]
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("fmt", ["png", "jpeg", "avif"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_c2pa_ts_accepts(node: dict[str, dict[str, Any]], kind: str, fmt: str) -> None:
+    answer = node[f"{kind}.{fmt}"]["ts"]
+    assert answer["supported"]
+    assert answer["intact"], answer["codes"]
+    assert "claimSignature.validated" in answer["passed"]
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("fmt", ["png", "jpeg", "avif"])
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_c2pa_ts_refuses(node: dict[str, dict[str, Any]], attack: str, fmt: str) -> None:
+    assert not node[f"{attack}.{fmt}"]["ts"]["intact"]
