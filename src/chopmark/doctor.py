@@ -82,7 +82,7 @@ def _prompt_guard(rooms: Rooms) -> str:
 
 
 def _image_guard(rooms: Rooms) -> str:
-    from chopmark.safety.testcard import draw_test_card
+    from chopmark.safety import draw_test_card
 
     verdict = rooms.image_guard.judge(draw_test_card(), rooms.policy)
     if verdict.action != "block":

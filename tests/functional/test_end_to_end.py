@@ -14,7 +14,7 @@ from PIL import Image
 
 from chopmark import EditRequest, GenerationRequest, Pipeline, Refused
 from chopmark.ids import record_of
-from chopmark.safety.testcard import draw_test_card
+from chopmark.safety import draw_test_card
 
 if TYPE_CHECKING:
     from pathlib import Path

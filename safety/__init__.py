@@ -1,0 +1,73 @@
+"""The safety room: judge prompts and pictures by a policy that people can read.
+
+>>> from chopmark.safety import load_policy, normalize
+>>> policy = load_policy("default")
+>>> policy.name
+'default'
+>>> normalize("n\u200bu\u200bd\u200be p1cture").text
+'nude picture'
+
+A guard joins the two. Loading one takes the sentence encoder and the head, not torch::
+
+    guard = PromptGuard.load()
+    verdict = guard.judge("a red apple", policy)
+    verdict.action  # 'allow'
+
+The door is lazy: importing it costs nothing but this file.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chopmark.safety.image.decode import decode_image
+    from chopmark.safety.image.guard import ImageGuard
+    from chopmark.safety.policy.load import load_policy
+    from chopmark.safety.policy.schema import Policy
+    from chopmark.safety.testcard import draw_test_card
+    from chopmark.safety.text.guard import PromptGuard
+    from chopmark.safety.text.normalize import Normalized, normalize
+    from chopmark.safety.verdict import Evidence, Verdict
+
+__all__ = [
+    "Evidence",
+    "ImageGuard",
+    "Normalized",
+    "Policy",
+    "PromptGuard",
+    "Verdict",
+    "decode_image",
+    "draw_test_card",
+    "load_policy",
+    "normalize",
+]
+
+_HOMES = {
+    "Evidence": "verdict",
+    "ImageGuard": "image.guard",
+    "Normalized": "text.normalize",
+    "Policy": "policy.schema",
+    "PromptGuard": "text.guard",
+    "Verdict": "verdict",
+    "decode_image": "image.decode",
+    "draw_test_card": "testcard",
+    "load_policy": "policy.load",
+    "normalize": "text.normalize",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name on first use."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Hash lists: perceptual hashes, exact lookup, exchange formats."""

@@ -1,0 +1,174 @@
+"""Banks of hashes: what is listed, by whom, and whether a picture is on it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from chopmark.errors import HashListError
+from chopmark.safety.categories import CATEGORIES
+from chopmark.safety.hashes.perceptual import PDQ_MATCH, PDQ_QUALITY, PictureHashes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["LISTED", "Entry", "HashBank", "HashKind", "Match", "read_csv", "test_bank"]
+
+HashKind = Literal["sha256", "pdq"]
+#: The category of a list that names none. It is no policy category: a match always blocks.
+LISTED: Final[str] = "listed"
+_DIGITS: Final[dict[HashKind, int]] = {"sha256": 64, "pdq": 64}
+_MAX_BYTES: Final[int] = 4 * 1024**3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One hash on a list.
+
+    Attributes:
+        kind: Which hash.
+        value: Lower-case hex.
+        category: A policy category or ``listed``.
+        reference: What the list calls this entry; shown to analysts, never to users.
+    """
+
+    kind: HashKind
+    value: str
+    category: str = LISTED
+    reference: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no such hash.
+
+        Raises:
+            HashListError: Wrong length, not hex, or an unknown category.
+        """
+        digits = _DIGITS.get(self.kind)
+        if digits is None:
+            raise HashListError(
+                f"no hash of the kind {self.kind!r}", hint="sha256 and pdq are looked up"
+            )
+        if not re.fullmatch(rf"[0-9a-f]{{{digits}}}", self.value):
+            raise HashListError(
+                f"{self.value[:80]!r} is no {self.kind}", hint=f"{digits} lower-case hex digits"
+            )
+        if self.category != LISTED and self.category not in CATEGORIES:
+            raise HashListError(
+                f"unknown category {self.category!r}", hint=f"{LISTED} or one of the policy's"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """A picture's hash is on a list, exactly or within the distance that counts as the same."""
+
+    bank: str
+    entry: Entry
+    distance: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HashBank:
+    """A named list. Frozen: an update is a new bank that takes the old one's place at once."""
+
+    name: str
+    entries: tuple[Entry, ...]
+    source: str = ""
+    enabled: bool = True
+    _exact: dict[str, Entry] = field(init=False, repr=False, compare=False)
+    _near: NDArray[np.uint64] = field(init=False, repr=False, compare=False)
+    _near_entries: tuple[Entry, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Build the lookups."""
+        near = tuple(entry for entry in self.entries if entry.kind == "pdq")
+        packed = np.frombuffer(bytes.fromhex("".join(entry.value for entry in near)), np.uint64)
+        exact = {entry.value: entry for entry in self.entries if entry.kind == "sha256"}
+        object.__setattr__(self, "_exact", exact)
+        object.__setattr__(self, "_near", packed.reshape(-1, 4))
+        object.__setattr__(self, "_near_entries", near)
+
+    def match(self, hashes: PictureHashes) -> tuple[Match, ...]:
+        """Return the entries that a picture matches, nearest first; one per entry."""
+        if not self.enabled:
+            return ()
+        found: dict[str, Match] = {}
+        exact = self._exact.get(hashes.sha256)
+        if exact is not None:
+            found[exact.value] = Match(bank=self.name, entry=exact, distance=0)
+        if self._near_entries and hashes.quality >= PDQ_QUALITY:
+            for turned in np.ascontiguousarray(hashes.pdq).view(np.uint64).reshape(-1, 4):
+                distances = np.bitwise_count(self._near ^ turned).sum(axis=1)
+                for at in np.flatnonzero(distances <= PDQ_MATCH):
+                    entry, distance = self._near_entries[int(at)], int(distances[at])
+                    known = found.get(entry.value)
+                    if known is None or distance < known.distance:
+                        found[entry.value] = Match(bank=self.name, entry=entry, distance=distance)
+        return tuple(sorted(found.values(), key=lambda match: (match.distance, match.entry.value)))
+
+
+#: The hashes of `chopmark.safety.testcard`, which are on the built-in list and on no other.
+_TEST_SHA256: Final[str] = "f8934e3de6be7ffe667c8dc400e87035055b9d819d761a5e2a45fdf97857b586"
+_TEST_PDQ: Final[str] = "09e2e49837d8abe8d64ce8e17c64bab3e1b11e070783d313380fd753807dd717"
+
+
+def test_bank() -> HashBank:
+    """Return the built-in list that holds the test card, and nothing else."""
+    return HashBank(
+        name="chopmark-test",
+        source="built in; chopmark.safety.testcard draws what it holds",
+        entries=(
+            Entry(kind="sha256", value=_TEST_SHA256, reference="test card"),
+            Entry(kind="pdq", value=_TEST_PDQ, reference="test card"),
+        ),
+    )
+
+
+test_bank.__test__ = False  # type: ignore[attr-defined]  # no pytest test, whatever its name says
+
+
+def read_csv(path: Path) -> HashBank:
+    """Read a bank from CSV: ``kind,value[,category[,reference]]``, ``#`` begins a comment line.
+
+    Raises:
+        HashListError: The file cannot be read or a line is wrong; the line's number is said.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise HashListError(f"{path.name} is larger than {_MAX_BYTES} bytes")
+        text = path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise HashListError(
+            f"the hash list {path.name!r} cannot be read: {error}", hint="UTF-8 text is asked for"
+        ) from error
+    return HashBank(name=path.stem, source=str(path), entries=tuple(_rows(text, path.name)))
+
+
+def _rows(text: str, name: str) -> Iterable[Entry]:
+    try:
+        for number, row in enumerate(csv.reader(io.StringIO(text), strict=True), start=1):
+            cells = [cell.strip() for cell in row]
+            if not any(cells) or cells[0].startswith("#") or cells[0].lower() == "kind":
+                continue
+            if len(cells) < 2:
+                raise HashListError(f"{name}:{number}: a kind and a hash are asked for")
+            kind, value, category, reference, *_ = [*cells, "", ""]
+            try:
+                yield Entry(
+                    kind=kind.lower(),  # type: ignore[arg-type]  # Entry checks it
+                    value=value.lower(),
+                    category=category or LISTED,
+                    reference=reference,
+                )
+            except HashListError as error:
+                raise HashListError(f"{name}:{number}: {error.message}", hint=error.hint) from error
+    except csv.Error as error:
+        raise HashListError(f"{name}: not CSV: {error}", hint="kind,value[,category]") from error

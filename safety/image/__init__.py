@@ -1,0 +1,1 @@
+"""Pictures: decode safely, look up, score, judge."""

@@ -1,0 +1,1 @@
+"""Policy as data: read, checked, versioned, hashed."""

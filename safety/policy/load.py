@@ -1,0 +1,137 @@
+"""Read a policy file; every mistake is one InvalidPolicy that says where and what."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from chopmark.errors import InvalidPolicy
+from chopmark.safety.policy.schema import Policy
+
+__all__ = ["BUILT_IN", "load_policy", "policy_from_text", "policy_path"]
+
+BUILT_IN = ("default", "strict")
+_MAX_BYTES = 1_000_000
+
+
+def policy_path(name: str) -> Path:
+    """Return the file of a built-in policy.
+
+    In a wheel the policies lie beside the package, in a checkout at the root of the repository.
+
+    Raises:
+        InvalidPolicy: There is no such policy.
+    """
+    places = [Path(str(resources.files("chopmark"))) / "policies"]
+    places.append(Path(__file__).resolve().parents[2] / "policies")
+    for place in places:
+        file = place / f"{name}.yaml"
+        if file.is_file():
+            return file
+    raise InvalidPolicy(
+        f"no policy of the name {name!r}",
+        hint=f"built in are {', '.join(BUILT_IN)}; anything else is given as a path to a file",
+    )
+
+
+def load_policy(name_or_path: str | Path) -> Policy:
+    """Read a built-in policy by name or any policy by path.
+
+    Args:
+        name_or_path: ``"default"``, ``"strict"`` or a YAML file.
+
+    Raises:
+        InvalidPolicy: No such policy, not YAML, or a field that is wrong or missing.
+    """
+    named = isinstance(name_or_path, str) and name_or_path in BUILT_IN
+    path = policy_path(str(name_or_path)) if named else Path(name_or_path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InvalidPolicy(
+            f"cannot read the policy {str(name_or_path)!r}: {error.strerror or error}",
+            hint=f"built in are {', '.join(BUILT_IN)}; anything else is a path to a YAML file",
+        ) from error
+    return policy_from_text(data, source=str(path))
+
+
+def policy_from_text(data: bytes | str, *, source: str = "<policy>") -> Policy:
+    """Read a policy from YAML.
+
+    Raises:
+        InvalidPolicy: With file, line and field where they are known.
+    """
+    if len(data) > _MAX_BYTES:
+        raise InvalidPolicy(f"{source}: more than {_MAX_BYTES} bytes", hint="is this the file?")
+    try:
+        node = yaml.compose(data, Loader=_StrictLoader)
+        # _StrictLoader is a SafeLoader that also refuses a key given twice.
+        raw: Any = yaml.load(data, Loader=_StrictLoader)  # noqa: S506
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
+        raise InvalidPolicy(
+            f"{where}: not YAML: {error.problem}", hint="mind the indent"
+        ) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InvalidPolicy(
+            f"{source}: not YAML: {error}", hint="UTF-8 text is asked for"
+        ) from error
+    if not isinstance(raw, dict):
+        raise InvalidPolicy(f"{source}: a policy is a mapping", hint="see policies/default.yaml")
+    try:
+        return Policy.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "policy"
+        line = _line_of(node, first["loc"])
+        where = f"{source}:{line}" if line else source
+        more = error.error_count() - 1
+        raise InvalidPolicy(
+            f"{where}: {field}: {first['msg']}" + (f" (and {more} more)" if more else ""),
+            hint="run `chopmark policy check FILE`; policies/default.yaml shows every field",
+        ) from error
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key given twice: the second would win unseen."""
+
+
+def _unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = key_node.value
+        if key in seen:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {key!r} stands twice", key_node.start_mark
+            )
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def _line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int | None:
+    """Return the 1-based line of the deepest part of a location that exists in the file."""
+    line: int | None = None
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == str(part):
+                    line, node = key.start_mark.line + 1, value
+                    break
+            else:
+                return line
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            if part >= len(node.value):
+                return line
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            return line
+    return line

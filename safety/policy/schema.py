@@ -1,0 +1,197 @@
+"""The policy: what is allowed, reviewed or blocked, as a frozen and hashed value."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import rfc8785
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from chopmark.safety.categories import CATEGORIES, Category, Stage, worst
+from chopmark.types import Action
+
+__all__ = ["AllowEntry", "CategoryRule", "Decision", "JointRule", "Policy", "Thresholds"]
+
+Score = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Thresholds(_Frozen):
+    """From which score a category is reviewed and from which it is blocked.
+
+    A missing threshold means that the action is never taken at this stage.
+    """
+
+    review: Score | None = None
+    block: Score | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Thresholds:
+        if self.review is not None and self.block is not None and self.review > self.block:
+            raise ValueError(f"review ({self.review}) must not be above block ({self.block})")
+        return self
+
+    def action(self, score: float) -> Action:
+        """Return what a score leads to."""
+        if self.block is not None and score >= self.block:
+            return "block"
+        if self.review is not None and score >= self.review:
+            return "review"
+        return "allow"
+
+
+class CategoryRule(_Frozen):
+    """The thresholds of one category at each stage.
+
+    Attributes:
+        floor: An override may make these thresholds stricter and never laxer.
+        ceiling: The strictest action that this category may lead to (``allow`` = only scored).
+    """
+
+    floor: bool = False
+    ceiling: Action = "block"
+    prompt: Thresholds = Thresholds()
+    input: Thresholds = Thresholds()
+    output: Thresholds = Thresholds()
+
+    def action(self, stage: Stage, score: float) -> Action:
+        """Return what a score at a stage leads to, under the ceiling."""
+        thresholds: Thresholds = getattr(self, stage)
+        reached = thresholds.action(score)
+        if self.ceiling == "block" or reached == "allow":
+            return reached
+        return self.ceiling
+
+
+class JointRule(_Frozen):
+    """When every listed score is reached, take the action.
+
+    ``prompt`` holds scores of the prompt that led to the picture, ``here`` those of what is being
+    judged. A rule that names ``prompt`` does nothing where there is no prompt verdict.
+    """
+
+    name: str = Field(min_length=1)
+    category: Category
+    action: Literal["review", "block"]
+    stages: tuple[Stage, ...] = ("prompt", "input", "output")
+    prompt: Mapping[Category, Score] = Field(default_factory=dict)
+    here: Mapping[Category, Score] = Field(default_factory=dict)
+    floor: bool = False
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> JointRule:
+        if not self.prompt and not self.here:
+            raise ValueError("a joint rule needs at least one score under 'prompt' or 'here'")
+        return self
+
+    def holds(
+        self, stage: Stage, here: Mapping[str, float], prompt: Mapping[str, float] | None
+    ) -> bool:
+        """Tell whether every score that the rule asks for is reached."""
+        if stage not in self.stages or (self.prompt and prompt is None):
+            return False
+        reached = all(here.get(name, 0.0) >= least for name, least in self.here.items())
+        return reached and all(
+            (prompt or {}).get(name, 0.0) >= least for name, least in self.prompt.items()
+        )
+
+
+class AllowEntry(_Frozen):
+    """A phrase that a deployer has looked at and lets through, for some categories and a time.
+
+    The phrase is taken out of the text before it is scored for these categories; what stands
+    beside it is still judged. ``sexual/minors`` can never be listed.
+    """
+
+    phrase: str = Field(min_length=2)
+    categories: tuple[Category, ...] = Field(min_length=1)
+    reason: str = Field(min_length=3)
+    tenants: tuple[str, ...] = ()
+    expires: dt.date
+
+    @field_validator("categories")
+    @classmethod
+    def _never_minors(cls, value: tuple[Category, ...]) -> tuple[Category, ...]:
+        if "sexual/minors" in value:
+            raise ValueError("sexual/minors has no override")
+        return value
+
+
+class Decision(_Frozen):
+    """What a policy makes of scores."""
+
+    action: Action
+    categories: tuple[str, ...]
+    rules: tuple[str, ...] = ()
+
+
+class Policy(_Frozen):
+    """A versioned policy. Equal content has an equal digest, whatever the file looked like."""
+
+    version: str = Field(min_length=1)
+    name: str = Field(min_length=1, pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    description: str = ""
+    categories: Mapping[Category, CategoryRule]
+    rules: tuple[JointRule, ...] = ()
+    allow: tuple[AllowEntry, ...] = ()
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _version_text(cls, value: object) -> object:
+        # YAML reads `version: 1.10` as the number 1.1; say so instead of losing the zero.
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            # pydantic turns a ValueError, and only that, into a message with the field's name.
+            raise ValueError(f"put the version in quotes: version: '{value}'")  # noqa: TRY004
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> Policy:
+        missing = [name for name in CATEGORIES if name not in self.categories]
+        if missing:
+            raise ValueError("no thresholds for " + ", ".join(missing))
+        minors = self.categories["sexual/minors"]
+        for stage in ("prompt", "input", "output"):
+            block = getattr(minors, stage).block
+            if block is None or block > 0.5 or minors.ceiling != "block":
+                raise ValueError(f"sexual/minors must block at {stage} from 0.5 or below")
+        return self
+
+    @functools.cached_property
+    def _digest(self) -> str:
+        canonical = self.model_dump(mode="json")
+        return hashlib.sha256(rfc8785.dumps(canonical)).hexdigest()
+
+    def digest(self) -> str:
+        """Return the SHA-256 (hex) of the policy's canonical JSON form (RFC 8785)."""
+        return self._digest
+
+    def decide(
+        self,
+        scores: Mapping[str, float],
+        *,
+        stage: Stage,
+        prompt_scores: Mapping[str, float] | None = None,
+    ) -> Decision:
+        """Return the action that the scores lead to, and the categories and rules behind it."""
+        actions: dict[str, Action] = {}
+        for name, score in scores.items():
+            rule = self.categories.get(name)  # type: ignore[call-overload]
+            if rule is not None:
+                actions[name] = rule.action(stage, score)
+        fired: list[JointRule] = [
+            rule for rule in self.rules if rule.holds(stage, scores, prompt_scores)
+        ]
+        for joint in fired:
+            actions[joint.category] = worst(actions.get(joint.category, "allow"), joint.action)
+        action = worst(*actions.values())
+        reached = tuple(
+            name for name in CATEGORIES if action != "allow" and actions.get(name) == action
+        )
+        return Decision(action=action, categories=reached, rules=tuple(r.name for r in fired))

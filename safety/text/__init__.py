@@ -1,0 +1,1 @@
+"""Prompts: normalise, look up, score, judge."""

@@ -1,0 +1,199 @@
+"""Undo disguises of single characters."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+from chopmark.safety.text._unicode import CONFUSABLES, SMALL_CAPS, is_invisible, script
+
+if TYPE_CHECKING:
+    from chopmark.safety.text._marked import Marked
+
+__all__ = ["clean"]
+
+_FOLDED_SCRIPTS: Final[frozenset[str]] = frozenset({"latin", "greek", "cyrillic"})
+_RIGHT_TO_LEFT: Final[re.Pattern[str]] = re.compile(
+    "[\u202e\u2067]([^\u202c\u2069\n]*)[\u202c\u2069]?"
+)
+_WORD: Final[re.Pattern[str]] = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+
+
+def clean(marked: Marked) -> None:
+    """Undo tags, overrides, invisible and compatibility characters, marks and look-alikes."""
+    if marked.text.isascii():
+        if any(char < " " and char not in "\t\n\r\x0b\x0c" for char in marked.chars):
+            _drop_invisible(marked)
+        return
+    _tags(marked)
+    _overrides(marked)
+    _regional(marked)
+    _drop_invisible(marked)
+    _compose(marked)
+    _confusables(marked)
+
+
+def _tags(marked: Marked) -> None:
+    """U+E0020..7E mirror ASCII unseen; after a black flag they name a region and say nothing."""
+    edits = []
+    for found in re.finditer("\U0001f3f4?[\U000e0001-\U000e007f]+", marked.text):
+        part = found.group()
+        if part[0] == "\U0001f3f4":
+            edits.append((found.start() + 1, found.end(), ""))
+            continue
+        shown = [
+            (found.start() + at, found.start() + at + 1, chr(ord(char) - 0xE0000))
+            for at, char in enumerate(part)
+            if 0xE0020 <= ord(char) <= 0xE007E
+        ]
+        if shown:
+            marked.note("tags")
+            edits += shown
+    marked.replace(edits)
+
+
+def _overrides(marked: Marked) -> None:
+    """Text between a right-to-left override and its end is read backwards where it is Latin."""
+    found = _RIGHT_TO_LEFT.search(marked.text)
+    while found:
+        start, end = found.span(1)
+        latin = sum(script(char) == "latin" for char in found.group(1))
+        if latin * 2 > end - start:
+            marked.chars[start:end] = marked.chars[start:end][::-1]
+            marked.spans[start:end] = marked.spans[start:end][::-1]
+            marked.note("direction")
+        marked.replace([(found.start(), start, ""), (end, found.end(), "")])
+        found = _RIGHT_TO_LEFT.search(marked.text)
+
+
+def _regional(marked: Marked) -> None:
+    """Regional indicators: two are a flag; longer or single ones are letters."""
+    edits = []
+    pattern = "[\U0001f1e6-\U0001f1ff](?:[ \u200b-\u200d]?[\U0001f1e6-\U0001f1ff])*"
+    for found in re.finditer(pattern, marked.text):
+        letters = [char for char in found.group() if char >= "\U0001f1e6"]
+        solid = len(letters) == len(found.group())
+        if len(letters) == 2 and solid:
+            continue
+        if solid and len(letters) % 2 == 0 and _all_flags(letters):
+            continue
+        for at, char in enumerate(found.group(), start=found.start()):
+            shown = chr(ord(char) - 0x1F1E6 + 97) if char >= "\U0001f1e6" else ""
+            edits.append((at, at + 1, shown if char != " " else " "))
+        marked.note("letter symbols")
+    marked.replace(edits)
+
+
+_FLAGS: Final[frozenset[str]] = frozenset(
+    "us gb de fr es it pt br ru cn jp kr in mx ca au ar cl co pe nl be ch at pl ua se no dk fi ie gr tr"
+    " il sa ae eg za ng ke ma dz pk bd id th vn ph my sg nz cz hu ro bg rs hr eu un".split()
+)
+
+
+def _all_flags(letters: list[str]) -> bool:
+    plain = "".join(chr(ord(char) - 0x1F1E6 + 97) for char in letters)
+    return all(plain[at : at + 2] in _FLAGS for at in range(0, len(plain), 2))
+
+
+def _drop_invisible(marked: Marked) -> None:
+    edits = []
+    split_word = False
+    text = marked.text
+    for at, char in enumerate(text):
+        if not is_invisible(char):
+            continue
+        # The joiner and the variation selector belong to emoji and to Indic and Persian spelling.
+        before, after = text[at - 1 : at], text[at + 1 : at + 2]
+        split_word |= before.isalnum() and after.isalnum() and script(before) in _FOLDED_SCRIPTS
+        edits.append((at, at + 1, ""))
+    if split_word:
+        marked.note("invisible")
+    marked.replace(edits)
+
+
+def _enclosed(char: str) -> str:
+    """Return the letter inside a negative circle or square, which NFKC leaves alone."""
+    code = ord(char)
+    for first in (0x1F150, 0x1F170):
+        if first <= code < first + 26:
+            return chr(code - first + 97)
+    return ""
+
+
+def _compose(marked: Marked) -> None:
+    """NFKC character by character, and marks off the letters of three scripts."""
+    chars: list[str] = []
+    spans: list[tuple[int, int]] = []
+    base_folded = False
+    stacked = run = folded_forms = symbols = 0
+    for char, span in zip(marked.chars, marked.spans, strict=True):
+        if char.isascii():
+            chars.append(char)
+            spans.append(span)
+            base_folded, run = char.isalpha() or not char.isspace(), 0
+            continue
+        if unicodedata.combining(char) or unicodedata.category(char) in {"Mn", "Me"}:
+            run += 1
+            stacked += run == 2 and base_folded
+            if base_folded or run > 2:
+                continue  # where it stood is inside the span of its base's neighbours
+            chars.append(char)
+            spans.append(span)
+            continue
+        run = 0
+        shown = SMALL_CAPS.get(char) or _enclosed(char)
+        if shown:
+            symbols += 1
+        else:
+            shown = unicodedata.normalize("NFKC", char)
+            folded_forms += shown != char and shown.isascii() and shown.isalnum()
+        if script(shown[0]) in _FOLDED_SCRIPTS:
+            plain = unicodedata.normalize("NFD", shown)
+            run = sum(unicodedata.category(part) == "Mn" for part in plain)
+            shown = "".join(part for part in plain if unicodedata.category(part) != "Mn")
+        base_folded = script(shown[0]) in _FOLDED_SCRIPTS if shown else base_folded
+        chars += shown
+        spans += [span] * len(shown)
+    if stacked >= 2:
+        marked.note("marks")
+    if folded_forms:
+        marked.note("forms")
+    if symbols:
+        marked.note("letter symbols")
+    marked.chars, marked.spans = chars, spans
+
+
+def _confusables(marked: Marked) -> None:
+    """Give look-alikes their Latin letter in words that mix scripts or stand among Latin ones."""
+    text = marked.text
+    if text.isascii():
+        return
+    words = [(found.start(), found.end(), found.group()) for found in _WORD.finditer(text)]
+    ascii_words = sum(word.isascii() and word.isalpha() for _, _, word in words)
+    mixed = [word for _, _, word in words if _mixed(word)]
+    mostly_latin = (ascii_words + len(mixed)) * 2 >= len(words) and (ascii_words or mixed)
+    all_alike = len(words) > 1 and all(_alike(word) or word.isascii() for _, _, word in words)
+    edits: list[tuple[int, int, str]] = []
+    for start, end, word in words:
+        if word.isascii() or not (_mixed(word) or (_alike(word) and (mostly_latin or all_alike))):
+            continue
+        edits += [
+            (at, at + 1, CONFUSABLES[text[at]])
+            for at in range(start, end)
+            if text[at] in CONFUSABLES
+        ]
+    if edits:
+        marked.note("confusables")
+        marked.replace(edits)
+
+
+def _mixed(word: str) -> bool:
+    """Tell whether a word mixes plain Latin letters with look-alikes of them."""
+    plain = any(char.isascii() and char.isalpha() for char in word)
+    strange = [char for char in word if not char.isascii()]
+    return plain and any(char in CONFUSABLES and script(char) != "han" for char in strange)
+
+
+def _alike(word: str) -> bool:
+    return len(word) > 1 and all(char.isascii() or char in CONFUSABLES for char in word)

@@ -1,0 +1,71 @@
+"""A text that changes and remembers for each character where it came from."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Marked"]
+
+Span = tuple[int, int]
+
+
+@dataclass(slots=True)
+class Marked:
+    """Characters, each with the half-open span of the original text that it stands for."""
+
+    chars: list[str]
+    spans: list[Span]
+    applied: dict[str, None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, text: str) -> Marked:
+        """Start with a text, each character standing for itself."""
+        return cls(list(text), [(at, at + 1) for at in range(len(text))])
+
+    @property
+    def text(self) -> str:
+        """The characters as one string."""
+        return "".join(self.chars)
+
+    def note(self, what: str) -> None:
+        """Remember that something was undone."""
+        self.applied.setdefault(what)
+
+    def span(self, start: int, end: int) -> Span:
+        """Return the original span of a part."""
+        part = self.spans[start:end]
+        return min(first for first, _ in part), max(last for _, last in part)
+
+    def replace(self, edits: Sequence[tuple[int, int, str]]) -> None:
+        """Replace ``(start, end, new)`` parts at once; they must be in order and not overlap.
+
+        A new part as long as the old keeps its characters' own spans, any other takes the whole.
+        """
+        chars: list[str] = []
+        spans: list[Span] = []
+        at = 0
+        for start, end, new in edits:
+            chars += self.chars[at:start]
+            spans += self.spans[at:start]
+            chars += new
+            if len(new) == end - start:
+                spans += self.spans[start:end]
+            elif new:
+                spans += [self.span(start, end)] * len(new)
+            at = end
+        self.chars = chars + self.chars[at:]
+        self.spans = spans + self.spans[at:]
+
+    def squeeze(self) -> None:
+        """Make runs of white space one space (or one line end) and trim both ends."""
+        edits = []
+        for found in re.finditer(r"\s+", self.text):
+            inner = "\n" if "\n" in found.group() else " "
+            at_edge = found.start() == 0 or found.end() == len(self.chars)
+            edits.append((found.start(), found.end(), "" if at_edge else inner))
+        self.replace(edits)

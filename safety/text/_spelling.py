@@ -1,0 +1,349 @@
+"""Undo disguises of spelling: spaced letters, marks inside words, leetspeak, repeats, joins."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import TYPE_CHECKING, Final
+
+from chopmark.safety.text._unicode import LEET, script
+from chopmark.safety.text.words import is_word, known_share, rank, segment
+
+if TYPE_CHECKING:
+    from chopmark.safety.text._marked import Marked
+
+__all__ = ["respell", "strangeness"]
+
+_SPACED: Final = re.compile(
+    r"(?<![^\s])(?:[^\W_]|[@$!|])(?:([ ._\-*~/|,·•])\1{0,1}(?:[^\W_]|[@$!|])(?![^\W_])){2,}(?:(?:\s{2,}|[ ._\-*~/|,·•]{2,3})(?:[^\W_]|[@$!|])(?![^\W_])(?:[ ._\-*~/|,·•](?:[^\W_]|[@$!|])(?![^\W_]))*)*"
+)
+_INNER: Final = re.compile(r"[A-Za-z]+(?:[.\-_*~/|,·•'`^+=:;\\]+[A-Za-z]+)+")
+_TOKEN: Final = re.compile(r"[^\s,;:?\"“”()\[\]{}]+")
+_REPEAT: Final = re.compile(r"([A-Za-z])\1{2,}")
+_CAMEL: Final = re.compile(r"(?<![A-Za-z])[#@]?(?:[A-Z]?[a-z]+)(?:[A-Z][a-z]+)+(?![a-z])")
+#: Digits that mean digits: sizes, lenses, dates, ordinals, versions, dimensions.
+_PLAIN: Final = re.compile(
+    r"(?:\d+(?:st|nd|rd|th|s|x|d|k|p|mm|cm|m|km|ml|px|fps|am|pm|kg|g|gb|mb|ft|in|yo|hp|hz|v|w|c|f|bit|k?)"
+    r"|[a-z]{1,2}\d+|f/?\d[\d.]*|\d+x\d+|[a-z]+\d{1,4}|\d+[.,:/%-]?\d*|[a-z]\d[a-z]\d|mp[34]|\$\d+k?|#\d+)!*\.?"
+)
+
+
+def respell(marked: Marked) -> None:
+    """Bring words back to their spelling; each step acts only where the result is a known word."""
+    _spaced(marked)
+    _leet(marked)
+    _inner(marked)
+    _camel(marked)
+    _repeats(marked)
+    _split_words(marked)
+
+
+def _spaced(marked: Marked) -> None:
+    """Join letters that are written apart; a wider gap ends a word."""
+    text = marked.text
+    edits: list[tuple[int, int, str]] = []
+    for found in _SPACED.finditer(text):
+        part = found.group()
+        letters = re.sub(r"[^\w@$!|]|_", "", part)
+        if sum(char.isalpha() for char in letters) < 3 and not letters.isdigit():
+            continue
+        if "." in part and letters.isupper():
+            continue  # U.S.A.
+        # Inside a word stands one sign (or one space); two, or a space among signs, end it.
+        gap = r"\s+|[._\-*~/|,·•]{2,3}" if re.search(r"\w[^\w\s]\w", part) else r"\s{2,}"
+        words = [re.sub(r"[^\w@$!|]|_", "", word) for word in re.split(gap, part)]
+        if len(words) == 1 or max(map(len, words)) < 2:
+            plain = unleet(letters.lower(), eager=True) or letters.lower()
+            cut = segment(plain) if plain.isascii() and plain.isalpha() else None
+            if cut is None and not letters.isdigit() and len(letters) < 4:
+                continue
+            wide = "  " in text  # the writer marks the ends of words: this is one word
+            if cut and (len(plain) < 8 or wide) and min(map(len, cut)) < 3:
+                cut = None
+            words = cut or [letters]
+        shown = " ".join(word for word in words if word)
+        edits += _aligned(part, found.start(), shown)
+        if not letters.isdigit():
+            marked.note("spacing")
+    marked.replace(edits)
+
+
+def _aligned(part: str, start: int, shown: str) -> list[tuple[int, int, str]]:
+    """Return edits that turn ``part`` into ``shown``, letter by letter where the letters agree."""
+    at = 0
+    edits: list[tuple[int, int, str]] = []
+    signs = [(index, char) for index, char in enumerate(part) if char.isalnum() or char in "@$!|"]
+    plain = shown.replace(" ", "")
+    if len(plain) != len(signs):
+        return [(start, start + len(part), shown)]
+    last = 0
+    for (index, _), char in zip(signs, plain, strict=True):
+        gap = " " if shown[at : at + 1] == " " else ""
+        at += len(gap)
+        if index > last:
+            edits.append((start + last, start + index, gap))
+        edits.append((start + index, start + index + 1, char))
+        last, at = index + 1, at + 1
+    return edits
+
+
+def unleet(token: str, *, eager: bool = False) -> str | None:
+    """Return the word that a lower-case token spells with digits and signs, if it is a known one.
+
+    Args:
+        token: Lower-case; letters, digits and signs.
+        eager: Also where the digits stand at the ends only (``7he``), and for any length.
+    """
+    if not any(char in LEET for char in token):
+        return None
+    choices = [LEET.get(char, char) for char in token]
+    options = [tuple(choice) if choice else ("",) for choice in choices]
+    if sum(len(option) > 1 for option in options) > 6:
+        options = [option[:1] for option in options]
+    best: tuple[int, str] | None = None
+    for letters in itertools.product(*options):
+        word = "".join(letters)
+        place = rank(word) if word.isalpha() else None
+        if place is not None and (best is None or place < best[0]):
+            best = (place, word)
+    if best is None or (len(best[1]) < 3 and not eager):
+        return None
+    return best[1]
+
+
+def _leet(marked: Marked) -> None:
+    """Two passes: what is clear (a sign between letters) shows whether to try the rest."""
+    text = marked.text
+    lower = text.lower()
+    clear: list[tuple[int, int, str]] = []
+    vague: list[tuple[int, int, str]] = []
+    if not any(char in LEET for char in text):
+        return
+    for found in _TOKEN.finditer(lower):
+        token = found.group()
+        core = token.strip(".,'’-_/").rstrip("!+*#|")
+        start = found.start() + token.find(core) if core else found.start()
+        if not core or not any(char in LEET for char in core) or _PLAIN.fullmatch(core):
+            continue
+        if not any(char.isalpha() for char in core) and len(core) < 4:
+            continue
+        if core.isdigit():
+            continue
+        for part_start, part in _parts(core):
+            here = start + part_start
+            bare = part.rstrip("!+*#") if rank(part.rstrip("!+*#")) is not None else part
+            if bare.isalpha() or not bare or not any(char in LEET for char in bare):
+                continue
+            word = unleet(bare, eager=True)
+            capitals = text[here : here + len(bare)]
+            if word is None and not (capitals.isupper() and len(bare) < 6):
+                word = _guess(bare)
+            if word is None or (len(word) == 1 and word not in {"a", "i"}):
+                continue
+            inside = any(char in LEET for char in bare[1:-1]) and any(c.isalpha() for c in bare)
+            edge = bare[0] in "@$" or bare[-1] in "@$"
+            (clear if (inside or edge) and len(word) > 2 else vague).append(
+                (here, here + len(bare), word)
+            )
+    edits = sorted(clear + vague) if clear else []
+    if not edits:
+        return
+    marked.note("leet")
+    marked.replace(edits)
+
+
+def _parts(core: str) -> list[tuple[int, str]]:
+    """Split a token at hyphens, slashes and full stops that stand between its words."""
+    return [(found.start(), found.group()) for found in re.finditer(r"[^\-/_.]+", core)]
+
+
+def _guess(token: str) -> str | None:
+    """Read an unknown word with several signs between letters as leet (names, rare words)."""
+    letters = sum(char.isalpha() for char in token)
+    signs = sum(char in LEET for char in token)
+    if letters + signs != len(token) or letters < 2 or signs < 1 or len(token) < 4:
+        return None
+    inner = [at for at, char in enumerate(token) if char in LEET and 0 < at < len(token) - 1]
+    if not inner or (not token[0].isalpha() and token[0] not in "@$!|0123457"):
+        return None
+    if re.fullmatch(r"[a-z]+\d+|\d+[a-z]+", token):
+        return None
+    return "".join(LEET.get(char, char)[:1] for char in token)
+
+
+def _inner(marked: Marked) -> None:
+    """Take marks out of a word (``n.u.d.e``, ``na-ked``) where the parts are no words."""
+    edits: list[tuple[int, int, str]] = []
+    for found in _INNER.finditer(marked.text):
+        part = found.group()
+        pieces = re.split(r"[^A-Za-z]+", part.lower())
+        joined = "".join(pieces)
+        if len(joined) < 3 or (
+            re.fullmatch(r"(?:[a-z]\.)+[a-z]", part.lower()) and len(pieces) < 3
+        ):
+            continue
+        known = [rank(piece) is not None for piece in pieces]
+        if all(known) or (len(pieces) == 2 and "'" in part):
+            continue
+        cut = [joined] if rank(joined) is not None else None
+        if cut is None and sum(known) * 2 <= len(pieces):
+            cut = segment(joined)
+        if cut is not None and len(cut) < len(pieces):
+            edits += _aligned_letters(part, found.start(), " ".join(cut))
+            marked.note("inner marks")
+    marked.replace(edits)
+
+
+def _aligned_letters(part: str, start: int, shown: str) -> list[tuple[int, int, str]]:
+    edits: list[tuple[int, int, str]] = []
+    at = last = 0
+    for index, char in enumerate(part):
+        if not char.isalpha():
+            continue
+        gap = " " if shown[at : at + 1] == " " else ""
+        at += len(gap)
+        if index > last or gap:
+            edits.append((start + last, start + index, gap))
+        last, at = index + 1, at + 1
+    return edits
+
+
+def _camel(marked: Marked) -> None:
+    """Cut ``NakedWomanPhoto`` into words where each part is one."""
+    edits: list[tuple[int, int, str]] = []
+    for found in _CAMEL.finditer(marked.text):
+        start = found.start() + (found.group()[0] in "#@")
+        word = found.group().lstrip("#@")
+        if rank(word.lower()) is not None:
+            continue
+        cuts = [at for at, char in enumerate(word) if char.isupper() and at]
+        parts = [word[a:b].lower() for a, b in itertools.pairwise([0, *cuts, len(word)])]
+        if sum(rank(part) is not None for part in parts) * 2 > len(parts):
+            edits += [(start + at, start + at, " ") for at in cuts]
+    if edits:
+        marked.note("camel case")
+        _insert(marked, edits)
+
+
+def _insert(marked: Marked, edits: list[tuple[int, int, str]]) -> None:
+    for at, _, new in reversed(edits):
+        marked.chars.insert(at, new)
+        marked.spans.insert(at, (marked.spans[at][0], marked.spans[at][0]))
+
+
+def _repeats(marked: Marked) -> None:
+    """``nuuuude`` → ``nude``: three and more of a letter are two or one, whichever is a word."""
+    edits: list[tuple[int, int, str]] = []
+    for found in re.finditer(r"[A-Za-z]+", marked.text):
+        word = found.group()
+        low = word.lower()
+        if not _REPEAT.search(low) or re.fullmatch(r"[ivxlcm]+|www|x+|a+|h?m+", low):
+            continue
+        runs = [(m.start(), m.end()) for m in re.finditer(r"([a-z])\1+", low)][:6]
+        best: tuple[int, list[int]] | None = None
+        for keep in itertools.product((1, 2), repeat=len(runs)):
+            shown, last = "", 0
+            for (start, end), count in zip(runs, keep, strict=True):
+                shown += low[last:start] + low[start] * count
+                last = end
+            place = rank(shown + low[last:])
+            if place is not None and (best is None or place < best[0]):
+                best = (place, list(keep))
+        keep_counts = best[1] if best else [1] * len(runs)
+        for (start, end), count in zip(runs, keep_counts, strict=True):
+            if end - start > count:
+                edits.append((found.start() + start + count, found.start() + end, ""))
+    if edits:
+        marked.note("repeats")
+        marked.replace(edits)
+
+
+def _split_words(marked: Marked) -> None:
+    """Join pieces that only together are a word (``nak ed wom an``)."""
+    text = marked.text
+    words = list(re.finditer(r"[A-Za-z]+", text))
+    edits: list[tuple[int, int, str]] = []
+    at = 0
+    while at + 1 < len(words):
+        joined = None
+        for size in (2, 3, 4):
+            part = words[at : at + size]
+            if len(part) < size or any(
+                text[a.end() : b.start()] != " " for a, b in itertools.pairwise(part)
+            ):
+                break
+            pieces = [found.group().lower() for found in part]
+            unknown = sum(rank(piece) is None for piece in pieces)
+            whole = "".join(pieces)
+            possible = 4 <= len(whole) <= 18 and is_word(whole) and unknown * 2 >= size
+            if possible and not _name(part) and not _elided(text, part):
+                joined = (size, part)
+        if joined is None:
+            at += 1
+            continue
+        size, part = joined
+        edits += [(a.end(), b.start(), "") for a, b in itertools.pairwise(part)]
+        at += size
+    if edits:
+        marked.note("split words")
+        marked.replace(edits)
+
+
+def _elided(text: str, part: list[re.Match[str]]) -> bool:
+    """An apostrophe beside the pieces (``don't end``): they are parts of other words."""
+    return text[part[0].start() - 1 : part[0].start()] in {"'", "’"} or text[
+        part[-1].end() : part[-1].end() + 1
+    ] in {"'", "’"}
+
+
+def _name(part: list[re.Match[str]]) -> bool:
+    """Capitals inside: two names stand side by side, no split word."""
+    return any(found.group()[0].isupper() for found in part[1:])
+
+
+def strangeness(marked: Marked) -> float:
+    """Return how much of the text is still unreadable on purpose: 0 for language, 1 for noise.
+
+    Counts, by letters: words of mixed scripts, long strings of letters and digits without a word in
+    them, Latin text in which no word is known, and symbols in the place of letters.
+    """
+    text = marked.text
+    tokens = re.findall(r"\S+", text)
+    if not tokens:
+        return 0.0
+    strange = total = 0.0
+    latin_words: list[str] = []
+    for token in tokens:
+        core = token.strip(".,;:!?\"'()[]{}<>“”‘’")
+        scripts = {script(char) for char in core} - {""}
+        size = len(core)
+        total += size
+        if len(scripts & {"latin", "greek", "cyrillic", "armenian", "cherokee", "other"}) > 1 or (
+            size >= 20 and scripts <= {"latin"} and "://" not in core and _noise(core)
+        ):
+            strange += size
+        elif scripts == {"latin"}:
+            latin_words += re.findall(r"[a-z]{2,}", core.lower())
+        elif not scripts and size >= 6 and not re.fullmatch(r"[\d.,:/%$€£x+-]+", core):
+            ascii_signs = sum(char.isascii() for char in core)
+            strange += size if ascii_signs > size / 2 else 0
+    if len(latin_words) >= 3:
+        unknown = 1.0 - known_share(latin_words)
+        if unknown > 0.75 and not _pronounceable(latin_words):
+            strange += sum(map(len, latin_words)) * unknown
+    return round(min(1.0, strange / total), 6) if total else 0.0
+
+
+def _noise(core: str) -> bool:
+    words = segment(re.sub(r"[^a-z]", "", core.lower())[:64])
+    return words is None or len(words) > len(core) / 3
+
+
+def _pronounceable(words: list[str]) -> bool:
+    """Tell whether the words have vowels where a Latin-script language puts them."""
+    odd = 0
+    for word in words:
+        runs = re.findall(r"[bcdfghjklmnpqrstvwxz]+", word)
+        vowels = sum(char in "aeiouy" for char in word)
+        odd += max(map(len, runs), default=0) >= 5 or (len(word) > 3 and vowels == 0)
+    return odd * 3 < len(words)

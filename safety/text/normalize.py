@@ -1,0 +1,76 @@
+"""Undo what hides a text from its reader's guards, and keep the way back to the original.
+
+>>> found = normalize("p 0 r n")
+>>> found.text, found.applied
+('porn', ('spacing', 'leet'))
+>>> found.span(0, 4)
+(0, 7)
+
+The score of a guard is that of the normalised text *instead of* the original, never the larger of
+both: an encoder calls every strange-looking text unsafe, harmless ones too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chopmark.safety.text import _characters, _codes, _spelling
+from chopmark.safety.text._marked import Marked
+
+__all__ = ["MAX_CHARS", "Normalized", "normalize"]
+
+#: What is longer is cut before it is looked at; the API refuses such prompts long before.
+MAX_CHARS = 32_768
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalized:
+    """A text as a reader understands it.
+
+    Attributes:
+        text: The normalised text; accents of Latin, Greek and Cyrillic letters are taken off.
+        offsets: For each character of ``text`` the half-open span of the original it came from.
+        applied: Names of what was undone, in order, each once; empty for an ordinary text.
+        obfuscated: 0..1: how much of the text still looks deliberately unreadable.
+    """
+
+    text: str
+    offsets: tuple[tuple[int, int], ...]
+    applied: tuple[str, ...] = ()
+    obfuscated: float = 0.0
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Return the span of the original that ``text[start:end]`` came from."""
+        part = self.offsets[start:end]
+        if not part:
+            return (0, 0)
+        return min(first for first, _ in part), max(last for _, last in part)
+
+
+def normalize(text: str) -> Normalized:
+    """Return the text without its disguise.
+
+    Characters first (compatibility forms, invisible and tag characters, stacked marks, look-alikes),
+    then encodings (base64, hexadecimal, URL, HTML, rot-n, reversal), then spelling (spaced letters,
+    split words, leetspeak, repeats, camel case).
+
+    Args:
+        text: Anything; only the first ``MAX_CHARS`` characters are read.
+    """
+    marked = Marked.of(text[:MAX_CHARS])
+    _characters.clean(marked)
+    for _ in range(3):  # an encoding inside an encoding; three deep is enough for any wit
+        if not _codes.decode(marked):
+            break
+        _characters.clean(marked)
+    _spelling.respell(marked)
+    if _codes.shift(marked):
+        _spelling.respell(marked)
+    obfuscated = _spelling.strangeness(marked)
+    marked.squeeze()
+    return Normalized(
+        text="".join(marked.chars),
+        offsets=tuple(marked.spans),
+        applied=tuple(marked.applied),
+        obfuscated=obfuscated,
+    )

@@ -1,0 +1,1 @@
+"""How the prompt head is made: data, templates, fit."""
