@@ -158,7 +158,7 @@ def _broken(evidence: Evidence) -> tuple[Verdict, str]:
     return "edited_after_signing", words
 
 
-def _stripped(evidence: Evidence) -> tuple[Verdict, str]:  # noqa: PLR0911 - one per answer
+def _stripped(evidence: Evidence) -> tuple[Verdict, str]:
     examined, mark, recovered = evidence.examined, evidence.watermark, evidence.recovered
     lost = {
         "absent": "It carries no manifest",

@@ -72,7 +72,7 @@ def sign(data: bytes, fmt: ImageFormat, info: ManifestInfo, credential: Credenti
     return Signed(data=signed, manifest_id=_read_back(signed, MIME[fmt], config), manifest=manifest)
 
 
-def _sign(  # noqa: PLR0917 - the inside of `sign`
+def _sign(
     data: bytes,
     out: io.BytesIO,
     mime: str,

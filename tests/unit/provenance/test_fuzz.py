@@ -1,0 +1,98 @@
+"""Mutated files: a report or one error of ours, never a panic, a hang or a lie.
+
+2,000 files here; ``python -m benchmarks.provenance --fuzz 100000`` runs more, with other numbers.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chopmark.errors import ChopmarkError
+from chopmark.provenance import TrustAnchors, reattach, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PIL import Image
+
+    from chopmark.provenance import Report
+    from tests.unit.provenance.conftest import Maker
+    from tests.unit.provenance.provenance_fuzz import mutants, plain_seeds
+else:
+    from provenance_fuzz import mutants, plain_seeds
+
+FORMATS = ("png", "jpeg", "webp", "avif")
+COUNT = 2_000
+SECONDS = 20.0
+
+
+@pytest.fixture(scope="module")
+def seeds(session_maker: Maker, photograph: Callable[..., Image.Image]) -> list[bytes]:
+    """Small signed files of every format, created and edited, and unsigned ones."""
+    found = plain_seeds()
+    for fmt in FORMATS:
+        small = photograph(24, 24, seed=50)
+        one = session_maker.make(small, fmt, output_id="f3f09c1122334451", mark=False)  # type: ignore[arg-type]
+        two = session_maker.make(
+            small,
+            fmt,  # type: ignore[arg-type]
+            output_id="f3f09c1122334452",
+            mark=False,
+            parent=one.data,
+        )
+        found += [one.data, two.data] * 2
+    return found
+
+
+def test_two_thousand_mutated_files(session_maker: Maker, seeds: list[bytes]) -> None:
+    anchors = TrustAnchors.of(session_maker.credential)
+    answers: dict[str, int] = {}
+    for number, data in mutants(seeds, COUNT):
+        began = time.perf_counter()
+        try:
+            report = verify(data, anchors=anchors, store=session_maker.store)
+            _plausible(report, number)
+            answer = str(report.manifest.state)
+        except ChopmarkError as error:
+            answer = error.code
+        assert time.perf_counter() - began < SECONDS, f"mutant {number}"
+        answers[answer] = answers.get(answer, 0) + 1
+    # The mutations reach every kind of answer, or this test would prove little.
+    assert {"absent", "intact", "broken", "malformed", "unreadable_image"} <= set(answers), answers
+
+
+def _plausible(report: Report, number: int) -> None:
+    """What holds of any file: without a log nothing is made here, and the JSON is whole."""
+    assert report.verdict != "made_here", number
+    assert report.summary, number
+    assert report.to_dict()["verdict"] == report.verdict
+    if report.credential.own:
+        # The signer's own claim never says anything else than what was signed.
+        assert report.manifest.output_id in {None, "f3f09c1122334451", "f3f09c1122334452"} or (
+            report.manifest.state != "intact"
+        ), number
+
+
+def test_mutated_parents_and_reattaching(
+    session_maker: Maker, seeds: list[bytes], photograph: Callable[..., Image.Image]
+) -> None:
+    done = {"signed": 0, "refused": 0, "reattached": 0}
+    for _, data in mutants(seeds, 150, start=1_000_000):
+        try:
+            child = session_maker.make(
+                photograph(24, 24, seed=51), output_id="f3f09c1122334461", mark=False, parent=data
+            )
+            done["signed"] += 1
+            assert verify(child.data).manifest.state == "intact"
+        except ChopmarkError:
+            done["refused"] += 1
+        try:
+            reattach(data, session_maker.store)
+            done["reattached"] += 1
+        except ChopmarkError:
+            pass
+    assert done["signed"]
+    assert done["refused"]
