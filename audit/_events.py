@@ -85,7 +85,8 @@ class Event:
         event_id: Unique in the log; ``record_id:kind`` when left empty. Appending the same event
             again gives the same record, so a caller that got no answer simply tries again.
         tenant: Whose policy applied. Goes into the leaf.
-        subject: Opaque reference to the person it is about, or None. Never goes into the leaf;
+        subject: Opaque reference to the person it is about, or None; one person's in all tenants
+            (put the tenant into it where two tenants may use the same). Never goes into the leaf;
             content is encrypted under this subject's key and :meth:`AuditLog.erase` destroys it.
         public: What everybody may read for ever. No prompt, no address, no picture digest.
         private: What must stay erasable; the leaf holds a salted commitment to it.

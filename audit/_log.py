@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, Self
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from chopmark.audit import _custody as custody
+from chopmark.audit._custody import Hold
 from chopmark.audit._events import TERMINAL, Event, EventKind, Record, parse_leaf
 from chopmark.audit._merkle import Frontier, inclusion_proof, leaf_hash, root_at
 from chopmark.audit._note import Checkpoint, Signer, open_checkpoint
@@ -35,9 +37,12 @@ from chopmark.errors import (
 from chopmark.ids import record_of
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from types import TracebackType
 
+    from chopmark.audit._custody import RetentionClass
     from chopmark.audit._database import Transaction
+    from chopmark.audit._vault import Content
     from chopmark.types import JsonValue
 
 __all__ = ["AuditLog"]
@@ -74,15 +79,15 @@ class AuditLog:
     """An append-only, tamper-evident log. Open it with :meth:`open`; use it from any thread."""
 
     def __init__(
-        self, *, paths: Paths, database: SqliteDatabase, vault: Vault, signer: Signer
+        self, *, paths: Paths, database: SqliteDatabase, ledger: Ledger, signer: Signer
     ) -> None:
         self._paths = paths
         self._database = database
-        self._vault = vault
+        self._ledger = ledger
+        self._vault = ledger.vault
         self._signer = signer
         self._pid = os.getpid()
         self._signing = threading.Lock()
-        self._ledger = Ledger(database, vault, signer.key.name)
         self._sequencer = Sequencer(self._ledger, capacity=_CAPACITY)
 
     @classmethod
@@ -129,11 +134,13 @@ class AuditLog:
             raise
         try:
             _check_before_use(database, signer, paths)
-            return cls(paths=paths, database=database, vault=Vault(keys, kek), signer=signer)
+            ledger = Ledger(database, Vault(keys, kek), origin)
+            custody.resume(ledger)
         except BaseException:
             database.close()
             keys.close()
             raise
+        return cls(paths=paths, database=database, ledger=ledger, signer=signer)
 
     def close(self) -> None:
         """Book what is queued, sign a checkpoint over it, and let go of the files."""
@@ -256,21 +263,8 @@ class AuditLog:
             RecordNotFound: There is no such entry.
             LogCorrupt: The content does not open the entry's commitment.
         """
-        with self._database.read() as transaction:
-            leaf = self._leaf(transaction, index)
-            rows = transaction.execute("SELECT key_id, sealed FROM content WHERE idx = ?", (index,))
-        members = parse_leaf(leaf)
-        if not rows or "commitment" not in members:
-            return None
-        with contextlib.suppress(KeyGone):
-            content = self._vault.open(
-                bytes(rows[0][0]),
-                bytes(rows[0][1]),
-                event_id=members["event_id"],
-                commitment=bytes.fromhex(members["commitment"]),
-            )
-            return content.private
-        return None
+        content = self._content(index)
+        return content.private if content is not None else None
 
     def find(
         self,
@@ -424,6 +418,97 @@ class AuditLog:
                     )
                 )
         return closed
+
+    def erase(self, subject: str, *, by: tuple[str, str], reason: str) -> Record:
+        """Forget a person: destroy the key and every content row of the subject.
+
+        The entries stay, and every proof stays valid; what they commit to is gone, also from
+        copies of the log, because the key is. No residue stays in the files.
+
+        Args:
+            subject: As it was given with the events.
+            by: Two different persons who answer for it.
+            reason: Why; kept with the names in the log.
+
+        Returns:
+            The ``erasure.completed`` record; ``public["count"]`` rows are gone.
+
+        Raises:
+            ErasureRefused: A hold stands (which is booked), or one person was named twice.
+            RecordNotFound: Nothing is stored about the subject.
+            LogUnavailable: Try again: what was begun is finished when the log is next opened.
+        """
+        return custody.erase(self._ledger, subject, by=by, reason=reason)
+
+    def place_hold(self, subject: str, *, basis: str, by: str, until: str | None = None) -> Record:
+        """Forbid erasing and expiring what is stored about a subject.
+
+        Args:
+            subject: As it was given with the events.
+            basis: The legal ground, or the case.
+            by: Who places it.
+            until: RFC 3339 time in UTC when it ends by itself; None keeps it until released.
+
+        Raises:
+            ErasureRefused: The subject is being erased already.
+            InvalidRequest: No basis, no name, or ``until`` is not such a time.
+        """
+        return custody.place_hold(self._ledger, subject, basis=basis, by=by, until=until)
+
+    def release_hold(self, index: int, *, by: str, reason: str) -> Record:
+        """End the hold that was placed by entry ``index``.
+
+        Raises:
+            RecordNotFound: No hold stands there.
+        """
+        return custody.release_hold(self._ledger, index, by=by, reason=reason)
+
+    def holds(self) -> list[Hold]:
+        """Return the holds that stand now, oldest first."""
+        standing = []
+        for index, until in custody.holds(self._ledger):
+            content = self._content(index)
+            said = content.private if content is not None else {}
+            standing.append(
+                Hold(
+                    index=index,
+                    until=until,
+                    basis=str(said.get("basis", "")),
+                    by=str(said.get("by", "")),
+                    subject=content.subject if content is not None else None,
+                )
+            )
+        return standing
+
+    def expire(self, periods: dict[RetentionClass, timedelta]) -> list[Record]:
+        """Take away content that is older than its class is kept; what is held stays.
+
+        A record is ``report`` or ``blocked`` when one of its events says so in
+        ``public["retention"]``, ``blocked`` also when it was refused, else ``standard``.
+
+        Args:
+            periods: How long each class is kept; a class that is not named is kept for ever.
+
+        Returns:
+            The ``retention.expired`` records, none when nothing was due.
+        """
+        return custody.expire(self._ledger, periods)
+
+    def _content(self, index: int) -> Content | None:
+        with self._database.read() as transaction:
+            leaf = self._leaf(transaction, index)
+            rows = transaction.execute("SELECT key_id, sealed FROM content WHERE idx = ?", (index,))
+        members = parse_leaf(leaf)
+        if not rows or "commitment" not in members:
+            return None
+        with contextlib.suppress(KeyGone):
+            return self._vault.open(
+                bytes(rows[0][0]),
+                bytes(rows[0][1]),
+                event_id=members["event_id"],
+                commitment=bytes.fromhex(members["commitment"]),
+            )
+        return None
 
     def _end_of(self, record_id: str) -> int:
         records = self.records(record_id)

@@ -185,7 +185,7 @@ def verify_inclusion(
     return sn == 0 and current == root
 
 
-def verify_consistency(  # noqa: C901 - the steps of section 2.1.4.2 in their order
+def verify_consistency(
     first: int, second: int, first_root: bytes, second_root: bytes, proof: Sequence[bytes]
 ) -> bool:
     """Tell whether ``proof`` shows the first tree to be a prefix (RFC 9162, section 2.1.4.2)."""

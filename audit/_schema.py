@@ -28,6 +28,12 @@ CREATE INDEX IF NOT EXISTS content_key ON content (key_id);;
 CREATE TABLE IF NOT EXISTS cover (
   idx {integer} PRIMARY KEY, salt {blob} NOT NULL, ranges {blob} NOT NULL
 ){strict};;
+CREATE TABLE IF NOT EXISTS erasing (
+  idx {integer} PRIMARY KEY, tag {blob} NOT NULL, key_id {blob} NOT NULL
+){strict};;
+CREATE TABLE IF NOT EXISTS hold (
+  idx {integer} PRIMARY KEY, tag {blob} NOT NULL, until TEXT NOT NULL
+){strict};;
 CREATE TABLE IF NOT EXISTS open_request (
   record_id TEXT PRIMARY KEY, idx {integer} NOT NULL, time TEXT NOT NULL
 ){strict};;

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -28,9 +29,9 @@ from chopmark.errors import AuditError, ChopmarkError, DuplicateRecord, LogUnava
 from chopmark.ids import new_record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["Job", "Ledger", "Sequencer", "now"]
+__all__ = ["SYSTEM_TENANT", "Job", "Ledger", "Sequencer", "now"]
 
 SYSTEM_TENANT: Final = "chopmark"
 _MAX_BATCH: Final = 2000
@@ -177,7 +178,38 @@ class Ledger:
             self._append(transaction, state, accepted)
         return results
 
-    def _append(self, transaction: Transaction, state: State, jobs: list[Job]) -> None:
+    @contextlib.contextmanager
+    def booking(self) -> Iterator[Transaction]:
+        """Open a writing transaction for :meth:`book_within`."""
+        try:
+            with self.database.write() as transaction:
+                yield transaction
+        except BaseException:
+            self._edge = None
+            raise
+
+    def book_within(
+        self, transaction: Transaction, event: Event, *, keys_destroyed: bool = False
+    ) -> Record:
+        """Append one event together with what else the transaction does.
+
+        Args:
+            transaction: From :meth:`booking`.
+            event: Of an id that is not booked yet, and of no request.
+            keys_destroyed: Tell every writer that its cached data keys may be gone.
+        """
+        state = load_state(transaction) or State(origin=self._origin)
+        job = self.prepare(event)
+        record = _record(job, state.size)
+        if keys_destroyed:
+            self._append(transaction, state, [job], epoch=state.epoch + 1)
+        else:
+            self._append(transaction, state, [job])
+        return record
+
+    def _append(
+        self, transaction: Transaction, state: State, jobs: list[Job], *, epoch: int | None = None
+    ) -> None:
         self._seal_again(state, jobs)
         edge = self._catch_up(transaction, state)
         first = state.size
@@ -225,7 +257,8 @@ class Ledger:
                 n = (edge.tree.size >> TILE_HEIGHT) - 1
                 tile_filled(transaction, n, b"".join(edge.tail))
                 edge.tail.clear()
-        save_state(transaction, state.grown(edge.tree, clock=self._clock()))
+        grown = state.grown(edge.tree, clock=self._clock())
+        save_state(transaction, grown if epoch is None else replace(grown, epoch=epoch))
         self._edge = edge
 
     def _catch_up(self, transaction: Transaction, state: State) -> _Edge:

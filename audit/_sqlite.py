@@ -162,7 +162,7 @@ class SqliteDatabase:
                     "main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(flag)
                 )
                 if connection.pragma("journal_mode", "wal") != "wal":
-                    raise LogUnavailable(f"{self._path.name}: this file system cannot hold a WAL")  # noqa: TRY301
+                    raise LogUnavailable(f"{self._path.name}: this file system cannot hold a WAL")
                 connection.pragma("synchronous", self._synchronous)
                 connection.pragma("wal_autocheckpoint", 0)
                 connection.pragma("secure_delete", True)

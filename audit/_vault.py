@@ -194,6 +194,12 @@ class Vault:
         rows = transaction.execute("SELECT key_id, wrapped FROM subject_key WHERE tag = ?", (tag,))
         return self._unwrap(bytes(rows[0][0]), tag, bytes(rows[0][1])) if rows else None
 
+    def stored_id(self, tag: bytes) -> bytes | None:
+        """Return the id of the key that is stored for a tag, None when there is none."""
+        with self._database.read() as transaction:
+            rows = transaction.execute("SELECT key_id FROM subject_key WHERE tag = ?", (tag,))
+        return bytes(rows[0][0]) if rows else None
+
     def store(self, keys: Iterable[DataKey]) -> dict[bytes, DataKey]:
         """Make keys durable; of two keys for one tag the first stored wins.
 

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.audit._merkle import HASH_SIZE, Frontier, root_at
 from chopmark.audit._note import Checkpoint, NoteKey, open_checkpoint
@@ -33,12 +33,15 @@ if TYPE_CHECKING:
 
 __all__ = ["verify_log"]
 
+_WALKS: Final = 3
 _MOST_PROBLEMS: Final = 1000
 _PROGRESS_EVERY: Final = 16384
 _COMMITMENT: Final = b'{"commitment":"'
 _COMMITMENT_END: Final = len(_COMMITMENT) + 2 * HASH_SIZE
 _ENDS: Final = frozenset({"request.completed", "request.failed", "request.refused"})
-_COVERING: Final = frozenset({"erasure.started", "retention.expired"})
+_COVERING: Final = frozenset({"erasure.completed", "retention.expired"})
+_CUSTODY: Final = _COVERING | {"erasure.started", "hold.placed", "hold.released"}
+_FOREVER: Final = "9999-12-31T23:59:59.999999Z"
 
 
 def verify_log(
@@ -73,39 +76,61 @@ def verify_log(
     paths = Paths(Path(home))
     text = public_key if public_key is not None else _read(paths.public_key)
     key = NoteKey.parse(text)
+    for _ in range(_WALKS):
+        walk = _walked(paths, key, progress, tuple(kept), since_checkpoint=since_checkpoint)
+        # An erasure that destroys keys while we walk an older snapshot looks like a lost key.
+        if not walk.overtaken:
+            break
+    report = LogReport(
+        size=walk.tree.size, root=walk.tree.root().hex(), problems=tuple(walk.problems)
+    )
+    if report.ok and walk.newest is not None:
+        with contextlib.suppress(LogUnavailable):  # an auditor may have no right to write here
+            replace_file(paths.verified, walk.newest.note.encode())
+    return report
+
+
+def _walked(
+    paths: Paths,
+    key: NoteKey,
+    progress: Progress | None,
+    kept: tuple[str, ...],
+    *,
+    since_checkpoint: bool,
+) -> _Walk:
     database = SqliteDatabase(paths.log, schema=None, lock=paths.lock)
     keys = None
     try:
         walk = _Walk(key=key, progress=progress)
-        with contextlib.suppress(LogUnavailable):
+        with contextlib.suppress(LogUnavailable):  # an auditor may have no right to read content
             if paths.kek.is_file():
                 keys = SqliteDatabase(paths.keys, schema=None, lock=paths.lock)
                 walk.vault = Vault(keys, paths.kek.read_bytes(), remember=True)
         notes = [("kept checkpoint", note) for note in kept]
         if paths.checkpoint.is_file():
             notes.append(("checkpoint file", _read(paths.checkpoint)))
-        start = paths.verified if since_checkpoint and paths.verified.is_file() else None
+        start = _read(paths.verified) if since_checkpoint and paths.verified.is_file() else None
         with walk.guarded("database"), database.read() as transaction:
-            walk.run(transaction, notes, _read(start) if start is not None else None)
+            walk.run(transaction, notes, start)
         if walk.vault is not None:
             with walk.guarded("key file"):
                 walk.keys(walk.vault)
         if not since_checkpoint:
             for line in database.self_check():
-                walk.wrong("database_damaged", "database", line)
-        report = LogReport(
-            size=walk.tree.size, root=walk.tree.root().hex(), problems=tuple(walk.problems)
-        )
+                walk.problems.append(
+                    Problem(what="database_damaged", where="database", detail=line)
+                )
+        if any(problem.what == "key_missing" for problem in walk.problems):
+            with contextlib.suppress(AuditError), database.read() as transaction:
+                state = load_state(transaction)
+                walk.overtaken = state is not None and state.epoch != walk.epoch
     except OSError as error:
         raise LogUnavailable(f"cannot read the log: {error.strerror}") from None
     finally:
         database.close()
         if keys is not None:
             keys.close()
-    if report.ok and walk.newest is not None:
-        with contextlib.suppress(LogUnavailable):  # an auditor may have no right to write here
-            replace_file(paths.verified, walk.newest.note.encode())
-    return report
+    return walk
 
 
 def _read(path: Path) -> str:
@@ -131,6 +156,10 @@ class _Walk:
     requests: dict[str, Row] = field(default_factory=dict)
     covers: dict[int, str] = field(default_factory=dict)
     erasures: int = 0
+    epoch: int = 0
+    overtaken: bool = False
+    erasing: dict[int, str] = field(default_factory=dict)
+    holds: dict[int, str] = field(default_factory=dict)
 
     def wrong(self, what: str, where: str, detail: str) -> None:
         self.problems.append(Problem(what=what, where=where, detail=detail))
@@ -158,6 +187,7 @@ class _Walk:
         except AuditError as error:
             self.wrong("state_damaged", "state", error.message)
             state = State(origin=self.key.name)
+        self.epoch = state.epoch
         if state.origin != self.key.name:
             self.wrong("origin", "state", f"the log is {state.origin!r}, the key {self.key.name!r}")
         if start is not None:
@@ -169,6 +199,7 @@ class _Walk:
         self._contents(transaction, begun)
         if begun == 0:
             self._requests(transaction)
+            self._holds(transaction)
 
     def _resume(self, transaction: Transaction, state: State, note: str) -> None:
         """Take the tree of an already verified checkpoint from the tiles, if they still give it."""
@@ -281,12 +312,30 @@ class _Walk:
 
     def _kind(self, kind: str, request: Row, leaf: bytes) -> None:
         """Remember what must show elsewhere: open requests, and what covers missing content."""
-        if kind in _COVERING:
-            self._covering(request[1], kind, leaf)
-        elif kind == "request.received":
+        index = request[1]
+        if kind == "request.received":
             self.requests[request[0]] = request
         elif kind in _ENDS:
             self.requests.pop(request[0], None)
+        elif kind in _CUSTODY:
+            try:
+                self._custody(index, kind, json.loads(leaf)["public"])
+            except (ValueError, KeyError, TypeError):
+                self.wrong("leaf_malformed", f"entry {index}", f"this is no {kind}")
+
+    def _custody(self, index: int, kind: str, public: dict[str, Any]) -> None:
+        """Follow holds, and what covers missing content."""
+        if kind in _COVERING:
+            self.covers[index] = public["cover"]
+        if kind == "erasure.started":
+            self.erasing[index] = public["key"]
+        elif kind == "erasure.completed":
+            self.erasing.pop(public["started"], None)
+            self.erasures += 1
+        elif kind == "hold.placed":
+            self.holds[index] = public["until"] or _FOREVER
+        elif kind == "hold.released":
+            self.holds.pop(public["hold"], None)
 
     def _columns(self, index: int, columns: tuple[str, ...], leaf: bytes) -> None:
         """Compare the columns, which searches use, with the leaf, which the tree holds.
@@ -303,13 +352,6 @@ class _Walk:
         self.committed.append(has_commitment)
         if not leaf.startswith(head, begins) or not leaf.endswith(end.encode("utf-8", "replace")):
             self.wrong("columns_changed", f"entry {index}", "a column differs from the leaf")
-
-    def _covering(self, index: int, kind: str, leaf: bytes) -> None:
-        try:
-            self.covers[index] = str(json.loads(leaf)["public"]["cover"])
-        except (ValueError, KeyError, TypeError):
-            self.wrong("leaf_malformed", f"entry {index}", f"{kind} covers nothing")
-        self.erasures += kind == "erasure.started"
 
     def _compare(self, claims: list[tuple[str, bytes, bytes | None]], tree: Frontier) -> None:
         for where, root, frontier in claims:
@@ -353,7 +395,34 @@ class _Walk:
         if full and state.epoch != self.erasures:
             self.wrong("state_differs", "state", "it counts other erasures than the entries")
 
+    def _unfinished(self, transaction: Transaction) -> set[bytes]:
+        """Return the keys that an erasure which is under way may have destroyed already."""
+        found = {}
+        for index, key_id in transaction.stream("SELECT idx, key_id FROM erasing"):
+            found[index] = bytes(key_id)
+            if sha256(bytes(key_id)).hexdigest() != self.erasing.get(index):
+                self.wrong("erasing", f"erasure {index}", "no started erasure has this key")
+        for index in self.erasing.keys() - found.keys():
+            self.wrong("erasing", f"erasure {index}", "it was started, and nothing finishes it")
+        return set(found.values())
+
+    def _holds(self, transaction: Transaction) -> None:
+        stored = {}
+        for index, tag, until, key_id in transaction.execute(
+            "SELECT hold.idx, tag, until, key_id FROM hold"
+            " LEFT JOIN content ON content.idx = hold.idx"
+        ):
+            stored[index] = until
+            if self.vault is None or key_id is None:
+                continue  # a hold that ended by itself, and then its subject was erased
+            if self.vault.stored_id(bytes(tag)) != bytes(key_id):
+                self.wrong("hold", f"hold {index}", "it names another subject than its entry")
+        for index in stored.keys() | self.holds.keys():
+            if stored.get(index) != self.holds.get(index):
+                self.wrong("hold", f"hold {index}", "the list of holds differs from the entries")
+
     def _contents(self, transaction: Transaction, begun: int) -> None:
+        unfinished = self._unfinished(transaction) if begun == 0 else set()
         for index, key_id, sealed, event_id, leaf in transaction.stream(
             "SELECT content.idx, key_id, sealed, event_id, leaf FROM content"
             " LEFT JOIN entry ON entry.idx = content.idx WHERE content.idx >= ?"
@@ -376,7 +445,8 @@ class _Walk:
                     commitment=bytes.fromhex(commitment),
                 )
             except KeyGone:
-                self.wrong("key_missing", where, "its key is not in the key file")
+                if bytes(key_id) not in unfinished:
+                    self.wrong("key_missing", where, "its key is not in the key file")
             except (LogCorrupt, ValueError) as error:
                 self.wrong("content_changed", where, str(error))
         self._covered(transaction, begun)

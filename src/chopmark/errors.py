@@ -39,6 +39,7 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   ├── LogUnavailable        log_unavailable        503
     │   ├── LogCorrupt            log_corrupt            500
     │   ├── DuplicateRecord       duplicate_record       409
+    │   ├── ErasureRefused        erasure_refused        409
     │   └── RecordNotFound        record_not_found       404
     ├── StageTimeout              stage_timeout          504
     ├── Busy                      busy                   503
@@ -64,6 +65,7 @@ __all__ = [
     "CoolingDown",
     "CredentialRefused",
     "DuplicateRecord",
+    "ErasureRefused",
     "GenerationFailed",
     "GuardFailed",
     "HashListError",
@@ -349,6 +351,13 @@ class DuplicateRecord(AuditError):
     """The same event id was booked before with another content."""
 
     code = "duplicate_record"
+    status = 409
+
+
+class ErasureRefused(AuditError):
+    """A hold, or the lack of a second person, stands against forgetting somebody."""
+
+    code = "erasure_refused"
     status = 409
 
 

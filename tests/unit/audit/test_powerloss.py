@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import chopmark.audit._log as log_module
-from chopmark.audit import AuditLog, Event, verify_log
+from chopmark.audit import AuditLog, Event, Record, verify_log
 from chopmark.audit._faults import Operation, PowerLoss, WatchedVfs, lay_out
 from chopmark.audit._paths import Paths, replace_file
 from chopmark.audit._sqlite import SqliteDatabase
@@ -22,7 +22,7 @@ from chopmark.errors import ChopmarkError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ROUNDS = 46
+ROUNDS = 30
 
 
 @pytest.fixture
@@ -61,9 +61,20 @@ def record(
             operations.append(Operation("ack", "", len(acknowledged)))
             if number % 5 == 4:
                 log.checkpoint()
+            if number % 12 == 7:
+                gone = [log.append(make_event(subject="gone")), *erase(log, "gone")]
+                acknowledged += [item.event_id for item in gone]
+                operations.append(Operation("ack", "", len(acknowledged)))
     monkeypatch.undo()
     del vfs
     return operations, acknowledged
+
+
+def erase(log: AuditLog, subject: str) -> list[Record]:
+    completed = log.erase(subject, by=("one", "two"), reason="asked for")
+    started = completed.public["started"]
+    assert isinstance(started, int)
+    return [log.get(started), completed]
 
 
 def keys_of(home: Path, target: Path) -> None:
@@ -81,7 +92,7 @@ def test_acknowledged_records_survive(
     home, target = memory_folder / "home", memory_folder / "target"
     operations, acknowledged = record(home, make_event, monkeypatch)
     seen: Counter[str] = Counter()
-    for number, state in enumerate(islice(PowerLoss(operations).states(), 0, None, 3)):
+    for number, state in enumerate(islice(PowerLoss(operations).states(), 0, None, 2)):
         shutil.rmtree(target, ignore_errors=True)
         keys_of(home, target)
         lay_out(state, home, target)
@@ -108,7 +119,7 @@ def test_the_simulation_finds_a_log_that_does_not_sync(
     home, target = memory_folder / "home", memory_folder / "target"
     operations, _ = record(home, make_event, monkeypatch, synchronous="OFF")
     lost = 0
-    for state in list(PowerLoss(operations).states())[::20]:
+    for state in list(PowerLoss(operations).states())[::60]:
         shutil.rmtree(target, ignore_errors=True)
         keys_of(home, target)
         lay_out(state, home, target)
