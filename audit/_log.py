@@ -15,7 +15,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from chopmark.audit import _custody as custody
 from chopmark.audit._custody import Hold
 from chopmark.audit._events import TERMINAL, Event, EventKind, Record, parse_leaf
-from chopmark.audit._merkle import Frontier, inclusion_proof, leaf_hash, root_at
+from chopmark.audit._merkle import (
+    Frontier,
+    consistency_proof,
+    inclusion_proof,
+    leaf_hash,
+    root_at,
+)
 from chopmark.audit._note import Checkpoint, Signer, open_checkpoint
 from chopmark.audit._paths import Paths, replace_file
 from chopmark.audit._publish import publish
@@ -370,6 +376,27 @@ class AuditLog:
                 checkpoint=last[1].note,
                 public_key=self.public_key,
             )
+
+    def consistency_proof(self, first: int, second: int | None = None) -> tuple[bytes, ...]:
+        """Return the proof that the log of ``first`` entries is a prefix of that of ``second``.
+
+        Args:
+            first: Size at an older checkpoint.
+            second: Size at a newer one; the last checkpoint's when it is None.
+
+        Returns:
+            Hashes of 32 bytes (RFC 9162, section 2.1.4).
+
+        Raises:
+            RecordNotFound: The log does not have so many entries.
+        """
+        if second is None:
+            second = self.checkpoint().size
+        with self._database.read() as transaction:
+            size = self._state(transaction).size
+            if not 0 <= first <= second <= size:
+                raise RecordNotFound(f"{first} and {second} are not sizes of a log of {size}")
+            return tuple(consistency_proof(first, second, node_reader(transaction, size)))
 
     def publish(self, folder: Path) -> Checkpoint:
         """Write the log's public files (C2SP tlog-tiles) and sign a checkpoint over them.
