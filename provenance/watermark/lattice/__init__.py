@@ -1,8 +1,8 @@
 """The default method: a keyed Fourier-lattice spread spectrum in luma.
 
 Read in this order: ``_layout`` (what the key decides), ``_code``, ``_frame`` (where the mark
-lives), ``_embed``, ``_sync`` and ``_search`` (where it went), ``_detect``, ``_statistic`` (what a
-reading is worth, and why). ``docs/watermark.md`` tells the same as one story.
+lives), ``_binding``, ``_embed``, ``_search`` and ``_sync`` (where it went), ``_detect``,
+``_statistic`` (what a reading is worth, and why). ``docs/watermark.md`` tells it as one story.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from chopmark.provenance.watermark._result import P_DETECT, MarkResult
 from chopmark.provenance.watermark.lattice._code import PAYLOAD_BITS, Bits
 from chopmark.provenance.watermark.lattice._detect import read
 from chopmark.provenance.watermark.lattice._embed import strike
-from chopmark.provenance.watermark.lattice._layout import layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,9 +41,7 @@ class Lattice:
         bits = _bits(payload)
         source = opened(image)
         luma = luma_of(source)
-        layout = layout_of(key.secret)
-        delta = strike(luma, layout, bits, 0)
-        return add_to_luma(source, delta)
+        return add_to_luma(source, strike(luma, bits, key.secret))
 
     def detect(
         self,
@@ -57,7 +54,7 @@ class Lattice:
         """Look for a mark of ``key``; see :func:`~chopmark.provenance.detect_mark`."""
         luma = luma_of(opened(image))
         choices = None if candidates is None else [_bits(payload) for payload in candidates]
-        reading = read(luma, layout_of(key.secret), candidates=choices)
+        reading = read(luma, key.secret, candidates=choices)
         p_value = math.exp(reading.log_p)
         detected = p_value <= P_DETECT
         lock = reading.lock
@@ -71,10 +68,10 @@ class Lattice:
                 "log10_p": round(reading.log_p / math.log(10), 2),
                 "sync": round(lock.strength, 3),
                 "level": lock.level,
-                "orientation": lock.orientation,
                 "affine": [[round(float(cell), 5) for cell in row] for row in lock.affine],
                 "shift": [round(float(part), 2) for part in lock.shift],
                 "codebook_entry": lock.entry,
+                "content_bits_agreeing": reading.content,
             },
         )
 

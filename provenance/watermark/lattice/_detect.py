@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chopmark.provenance.watermark.lattice._binding import agreement
 from chopmark.provenance.watermark.lattice._code import (
     CODE_BITS,
     PAYLOAD_BITS,
@@ -15,8 +16,8 @@ from chopmark.provenance.watermark.lattice._code import (
     decode,
     encode,
 )
-from chopmark.provenance.watermark.lattice._frame import LEVELS, Tiles, canonical, fold, residual
-from chopmark.provenance.watermark.lattice._layout import PERIOD, Layout
+from chopmark.provenance.watermark.lattice._frame import LEVELS, Affine, Tiles, canonical, residual
+from chopmark.provenance.watermark.lattice._layout import PERIOD, Layout, layout_of
 from chopmark.provenance.watermark.lattice._search import Guess, guesses
 from chopmark.provenance.watermark.lattice._statistic import (
     ALIGNED_TESTS,
@@ -32,15 +33,16 @@ if TYPE_CHECKING:
 
     from chopmark.provenance.watermark._pixels import Plane
 
-__all__ = ["Reading", "oriented", "read"]
+__all__ = ["Reading", "read"]
 
 LOG_P_DETECT = math.log(1e-9)
 _SMALL = 512
+_UNMOVED = 0.01
 # A lock this strong ends the search for others; the best by chance was 6.3 on unmarked pictures.
 _PLAIN_LOCK = 8.5
-_GUESSES = 12
+_GUESSES = 10
 _FIRST = 3
-_REFINED = 6
+_REFINED = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,28 +54,33 @@ class Reading:
         z: The statistic.
         log_p: Natural logarithm of the p-value.
         lock: The hypothesis under which it was read.
+        content: How many of 8 content bits agree with the picture; None where the picture was
+            cropped, turned or stretched, so that its content cannot be compared.
     """
 
     bits: Bits
     z: float
     log_p: float
     lock: Lock
+    content: int | None
 
 
-def oriented(plane: Plane, orientation: int) -> Plane:
-    """Return ``plane`` in one of its 8 orientations: bit 0 mirrors, bits 1 and 2 turn by 90."""
-    turned = np.rot90(plane, orientation >> 1)
-    return np.ascontiguousarray(turned[:, ::-1] if orientation & 1 else turned)
+def _orientations() -> list[Affine]:
+    """The 8 ways to turn by quarters and to flip."""
+    turn = np.array([[0.0, -1.0], [1.0, 0.0]])
+    turns = [np.linalg.matrix_power(turn, count) for count in range(4)]
+    return turns + [each @ np.diag([-1.0, 1.0]) for each in turns]
 
 
-def read(luma: Plane, layout: Layout, *, candidates: Sequence[Bits] | None = None) -> Reading:
+def read(luma: Plane, secret: bytes, *, candidates: Sequence[Bits] | None = None) -> Reading:
     """Return the strongest reading of a picture.
 
     Args:
         luma: Shape (H, W), range 0..255.
-        layout: The key's layout.
+        secret: The key, 32 bytes.
         candidates: The only payloads that count; None means all 2^64.
     """
+    layout = layout_of(secret)
     frames = _Frames(luma)
     best: Reading | None = None
     for find in (_aligned, _searched):
@@ -82,7 +89,7 @@ def read(luma: Plane, layout: Layout, *, candidates: Sequence[Bits] | None = Non
             if best is None or reading.log_p < best.log_p:
                 best = reading
             if reading.log_p <= LOG_P_DETECT:
-                return reading
+                return frames.compared(reading, secret)
     assert best is not None  # noqa: S101 - there are always aligned locks
     return best
 
@@ -99,34 +106,49 @@ class _Frames:
             self._planes[level] = residual(canonical(self._luma, level))
         return self._planes[level]
 
+    def compared(self, reading: Reading, secret: bytes) -> Reading:
+        """Return the reading with its content bits compared, where they can be."""
+        lock = reading.lock
+        quarter = np.rint(lock.affine)
+        if np.abs(lock.affine - quarter).max() > _UNMOVED or np.abs(lock.shift).max() > 2:
+            return reading
+        frame = _turned(canonical(self._luma, lock.level), quarter)
+        return replace(reading, content=agreement(frame, reading.bits, lock.entry, secret))
+
     def search_levels(self) -> tuple[int, ...]:
         """Level 2 shows only lattices that a small picture was given."""
         height, width = self._luma.shape
         return LEVELS if width * height < _SMALL**2 else LEVELS[:2]
 
 
+def _turned(frame: Plane, orientation: Affine) -> Plane:
+    """A frame turned by quarters and flipped, as ``orientation`` says."""
+    if orientation[0, 0] == 0:
+        frame, orientation = frame.T, orientation[:, ::-1]
+    across, down = (int(step) for step in np.diag(orientation))
+    return np.ascontiguousarray(frame[::down, ::across])
+
+
 def _aligned(frames: _Frames, layout: Layout) -> list[Lock]:
     """The best hypotheses without a search: turned by quarters, flipped, scaled as a whole."""
     locks = []
     for level in LEVELS:
-        for orientation in range(8):
-            coefficients = fold(oriented(frames[level], orientation), layout.sync)
-            entry, strength = aligned_lock(coefficients, layout)
+        tiles = Tiles.of(frames[level])
+        for orientation in _orientations():
+            # The lattice frequency k shows at O^T k.
+            vectors = np.asarray(layout.sync @ orientation, np.intp)
+            entry, strength = aligned_lock(tiles.at(vectors).sum(axis=0), layout)
             locks.append(
                 Lock(
                     level=level,
-                    orientation=orientation,
-                    affine=np.eye(2),
+                    affine=orientation,
                     shift=np.zeros(2),
                     entry=entry,
                     strength=strength,
                 )
             )
     locks.sort(key=lambda lock: -lock.strength)
-    return [
-        refined(lock, oriented(frames[lock.level], lock.orientation), layout)
-        for lock in locks[:ALIGNED_TESTS]
-    ]
+    return [refined(lock, frames[lock.level], layout) for lock in locks[:ALIGNED_TESTS]]
 
 
 def _searched(frames: _Frames, layout: Layout) -> list[Lock]:
@@ -150,13 +172,12 @@ def _locked(found: list[Guess], frames: _Frames, layout: Layout) -> list[Lock]:
     """The coherent view of guesses, in order, until one locks plainly."""
     locks: list[Lock] = []
     for guess in found:
-        coefficients = fold(frames[guess.level], layout.sync, guess.affine)
+        coefficients = Tiles.of(frames[guess.level], guess.affine).at(layout.sync).sum(axis=0)
         # A spectrum does not tell a picture from the same turned by 180 degrees.
         for half_turn, seen in ((1, coefficients), (-1, coefficients.conj())):
             entry, shift, strength = shifted_lock(seen, layout)
             lock = Lock(
                 level=guess.level,
-                orientation=0,
                 affine=half_turn * guess.affine,
                 shift=shift,
                 entry=entry,
@@ -171,8 +192,7 @@ def _locked(found: list[Guess], frames: _Frames, layout: Layout) -> list[Lock]:
 def _test(
     lock: Lock, frames: _Frames, layout: Layout, candidates: Sequence[Bits] | None
 ) -> Reading:
-    plane = oriented(frames[lock.level], lock.orientation)
-    coefficients = Tiles.of(plane, lock.affine).at(layout.payload).sum(axis=0)
+    coefficients = Tiles.of(frames[lock.level], lock.affine).at(layout.payload).sum(axis=0)
     angular = 2 * np.pi / PERIOD * layout.payload
     vector = payload_vector(coefficients * np.exp(-1j * (angular @ lock.shift)))
     signs = layout.signs[lock.entry]
@@ -189,4 +209,5 @@ def _test(
         z=scores[best],
         log_p=log_p_value(scores[best], words=words),
         lock=lock,
+        content=None,
     )

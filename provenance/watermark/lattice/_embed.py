@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from chopmark.provenance.watermark._pixels import Plane
+from chopmark.provenance.watermark.lattice._binding import entry_for
 from chopmark.provenance.watermark.lattice._code import Bits, encode
 from chopmark.provenance.watermark.lattice._frame import Tiles, canonical, level_for, residual
-from chopmark.provenance.watermark.lattice._layout import PERIOD, Complex, Layout
+from chopmark.provenance.watermark.lattice._layout import PERIOD, Complex, Layout, layout_of
 from chopmark.provenance.watermark.lattice._statistic import payload_vector, score
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from chopmark.provenance.watermark._pixels import Plane
 
 __all__ = ["strike"]
 
@@ -19,21 +25,22 @@ _SYNC_SHARE = 0.2
 # the quarters that a crop to half the side may leave. A reading needs 11.6 (p <= 1e-9), and the
 # decoder, the rest of an attack and an unlucky key want their share.
 _WHOLE, _QUARTER = 19.0, 14.0
-_LEAST_DB, _MOST_DB = 40.2, 47.0
+_LEAST_DB, _MOST_DB = 40.4, 47.0
 _TURNS = 4
 
 
-def strike(luma: Plane, layout: Layout, bits: Bits, entry: int) -> Plane:
+def strike(luma: Plane, bits: Bits, secret: bytes) -> Plane:
     """Return what to add to ``luma`` so that it carries ``bits``, in grey levels, shape (H, W).
 
     Args:
         luma: Shape (H, W), range 0..255.
-        layout: The key's layout.
         bits: The payload, 64 bits.
-        entry: The codebook entry to use.
+        secret: The key, 32 bytes.
     """
+    layout = layout_of(secret)
     height, width = luma.shape
     frame = canonical(luma, level_for(width, height))
+    entry = entry_for(frame, bits, secret)
     mark = _shaped(frame, layout, layout.payload_values(entry, encode(bits)), entry)
     if mark.shape != luma.shape:
         mark = np.asarray(cv2.resize(mark, (width, height), interpolation=cv2.INTER_CUBIC))
@@ -64,7 +71,7 @@ def _shaped(frame: Plane, layout: Layout, values: NDArray[np.int8], entry: int) 
     # Two laws: the first spreads the mark as readers need it, rather evenly; the second is what
     # eyes bear, little on flat ground and more in texture.
     wanted = (0.58 + 0.02 * variance) ** 0.25
-    bearable = np.minimum(np.sqrt(0.85 + 0.02 * variance), 4.0)
+    bearable = np.minimum(np.sqrt(0.75 + 0.03 * variance), 5.0)
     pattern = _pattern(frame.shape, layout, values, entry)
     gain = 1.0
     for _ in range(_TURNS):

@@ -1,9 +1,9 @@
 """The canonical frame: where the mark is struck and looked for, whatever size the picture has.
 
 A picture is scaled so that the square root of its area is 512 pixels (level 0). Pictures of less
-than half that are marked in a frame of 256 or 128 (levels 1 and 2); the same levels let the detector
-look at a crop, whose lattice appears enlarged, with the same code. Coordinates are (x, y) and
-centred on the picture, so that turning and flipping it leave the lattice's origin where it was.
+than half that are marked in a frame of 256 or 128 (levels 1 and 2); the same levels let the
+detector look at a crop, whose lattice appears enlarged, with the same code. Coordinates are (x, y)
+and centred on the picture, so that turning and flipping it leave the lattice's origin in place.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from chopmark.provenance.watermark.lattice._layout import HIGHEST, PERIOD, Compl
 if TYPE_CHECKING:
     from chopmark.provenance.watermark._pixels import Plane
 
-__all__ = ["LEVELS", "Affine", "Tiles", "canonical", "fold", "level_for", "residual"]
+__all__ = ["LEVELS", "Affine", "Tiles", "canonical", "level_for", "residual"]
 
 LEVELS = (0, 1, 2)
 _SIDE = 512
@@ -60,24 +60,6 @@ def residual(frame: Plane) -> Plane:
     return np.clip(detail / spread, -2, 2)
 
 
-def fold(plane: Plane, vectors: Ints, affine: Affine | None = None) -> Complex:
-    """Return the lattice spectrum of a residual at ``vectors`` (K, 2), shape (K,).
-
-    Args:
-        plane: A residual, shape (H, W).
-        vectors: Lattice vectors, x not negative.
-        affine: From the frame to the lattice; None means they coincide.
-
-    Returns:
-        Coefficients with phases as seen from the frame's centre.
-    """
-    if affine is not None:
-        plane = _resampled(plane, affine)
-    tile = _tiled(plane).sum(axis=(0, 2))
-    spectrum = np.fft.rfft2(tile)
-    return _picked(spectrum, vectors) * _turn(plane, vectors)
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tiles:
     """The spectra of all 128 x 128 tiles of a residual, each whitened by itself.
@@ -96,19 +78,21 @@ class Tiles:
 
     @classmethod
     def of(cls, plane: Plane, affine: Affine | None = None) -> Tiles:
-        """Cut a residual into tiles, in lattice coordinates; see :func:`fold`."""
-        if affine is not None:
+        """Cut a residual (H, W) into tiles; ``affine`` first takes it to lattice coordinates."""
+        if affine is not None and not np.array_equal(affine, np.eye(2)):
             plane = _resampled(plane, affine)
-        tiles = _tiled(plane).transpose(0, 2, 1, 3)
-        down, across = tiles.shape[:2]
-        tiles = tiles.reshape(-1, PERIOD, PERIOD)
+        height, width = plane.shape
+        down, across = -(-height // PERIOD), -(-width // PERIOD)
+        padded = np.zeros((down * PERIOD, across * PERIOD), np.float32)
+        padded[:height, :width] = plane
+        blocks = padded.reshape(down, PERIOD, across, PERIOD).transpose(0, 2, 1, 3)
+        tiles = blocks.reshape(-1, PERIOD, PERIOD)
         filled = np.sqrt(np.count_nonzero(tiles, axis=(1, 2)) / PERIOD**2)
         # Only the band of the mark and a rim around it is kept.
         spectra = np.roll(np.fft.rfft2(tiles), _BAND, axis=1)[:, : 2 * _BAND + 1, : _BAND + 1]
         power = np.asarray(spectra.real**2 + spectra.imag**2, np.float32)
         usual = np.stack([cv2.blur(each, (5, 5)) for each in power])
         floor = 1e-3 * usual.mean() + 1e-9
-        height, width = plane.shape
         rows, columns = np.divmod(np.arange(down * across), across)
         corners = np.stack([columns, rows], axis=1) * float(PERIOD)
         return cls(
@@ -118,29 +102,18 @@ class Tiles:
         )
 
     def at(self, vectors: Ints) -> Complex:
-        """Return the coefficients of each tile, (tiles, K), phases as seen from the centre."""
-        picked = self._spectra[:, vectors[:, 1] + _BAND, vectors[:, 0]]
-        return np.asarray(picked * _turn(self._plane, vectors), np.complex64)
+        """Return the coefficients of each tile at ``vectors`` (K, 2), shape (tiles, K).
 
-
-def _tiled(plane: Plane) -> Plane:
-    """The plane as (tile rows, 128, tile columns, 128), zeros where it ends within a tile."""
-    height, width = plane.shape
-    down, across = -(-height // PERIOD), -(-width // PERIOD)
-    padded = np.zeros((down * PERIOD, across * PERIOD), np.float32)
-    padded[:height, :width] = plane
-    return padded.reshape(down, PERIOD, across, PERIOD)
-
-
-def _picked(spectrum: NDArray[np.complexfloating], vectors: Ints) -> Complex:
-    return np.asarray(spectrum[vectors[:, 1] % PERIOD, vectors[:, 0]], np.complex64)
-
-
-def _turn(plane: Plane, vectors: Ints) -> Complex:
-    """What moves the origin of phases from the plane's first pixel to its middle."""
-    height, width = plane.shape
-    middle = np.array([width - 1, height - 1]) / 2
-    return np.exp(2j * np.pi / PERIOD * (vectors @ middle)).astype(np.complex64)
+        Phases are as seen from the frame's centre.
+        """
+        # Only x >= 0 is stored; the rest is its mirror image, conjugated.
+        mirrored = vectors[:, 0] < 0
+        stored = np.where(mirrored[:, None], -vectors, vectors)
+        height, width = self._plane.shape
+        middle = np.array([width - 1, height - 1]) / 2
+        turn = np.exp(2j * np.pi / PERIOD * (stored @ middle)).astype(np.complex64)
+        picked = self._spectra[:, stored[:, 1] + _BAND, stored[:, 0]] * turn
+        return np.asarray(np.where(mirrored, picked.conj(), picked), np.complex64)
 
 
 def _resampled(plane: Plane, affine: Affine) -> Plane:

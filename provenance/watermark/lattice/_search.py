@@ -14,17 +14,22 @@ looked at (see ``_statistic`` for why that matters).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from chopmark.provenance.watermark._pixels import Plane
-from chopmark.provenance.watermark.lattice._frame import Affine
 from chopmark.provenance.watermark.lattice._layout import HIGHEST, LOWEST, PERIOD, Ints, Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from chopmark.provenance.watermark._pixels import Plane
+    from chopmark.provenance.watermark.lattice._frame import Affine
 
 __all__ = ["Guess", "guesses"]
 
@@ -60,7 +65,17 @@ def guesses(plane: Plane, level: int, layout: Layout, *, most: int) -> list[Gues
     """Return the ``most`` best geometries for the residual of one level, best first."""
     power = _whitened_power(plane, _PADDED >> level)
     found = [*_similarities(power, level, layout, most), *_stretches(power, level, layout, most)]
-    return sorted(found, key=lambda guess: -guess.strength)[:most]
+    distinct: list[Guess] = []
+    for guess in sorted(found, key=lambda guess: -guess.strength):
+        if len(distinct) < most and not any(_alike(guess, other) for other in distinct):
+            distinct.append(guess)
+    return distinct
+
+
+def _alike(one: Guess, other: Guess) -> bool:
+    """Whether two geometries are so near that refinement makes them one; half turns count not."""
+    apart = min(np.abs(one.affine - sign * other.affine).max() for sign in (1, -1))
+    return bool(apart < 2.5 * _STEP)
 
 
 def _whitened_power(plane: Plane, padded: int) -> Plane:

@@ -33,15 +33,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chopmark.provenance.watermark.lattice._layout import Complex
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ALIGNED_TESTS", "SEARCH_TESTS", "TESTS", "log_p_value", "payload_vector", "score"]
+    from chopmark.provenance.watermark.lattice._layout import Complex
+
+__all__ = [
+    "ALIGNED_TESTS",
+    "SEARCH_TESTS",
+    "TESTS",
+    "limited",
+    "log_p_value",
+    "payload_vector",
+    "score",
+]
 
 ALIGNED_TESTS = 2
-SEARCH_TESTS = 4
+SEARCH_TESTS = 8
 TESTS = ALIGNED_TESTS + SEARCH_TESTS
 """The most payload tests that the detector makes for one picture and one key."""
 
@@ -58,18 +66,21 @@ def log_p_value(z: float, *, words: float) -> float:
     return min(0.0, math.log(TESTS) + math.log(words) - z * z / 2)
 
 
-def payload_vector(coefficients: Complex) -> NDArray[np.float32]:
-    """Return the real vector r of a test, shape (2 P,).
+def limited(coefficients: Complex) -> Complex:
+    """Return whitened coefficients (K,), none above twice the usual size: no chance one decides."""
+    size = np.abs(coefficients)
+    usual = np.sqrt(np.mean(size**2)) + 1e-9
+    return np.asarray(coefficients / np.maximum(1, size / (2 * usual)), np.complex64)
 
-    The tiles' whitened coefficients are summed by the caller; here they are limited to twice their
-    usual size, so that a few chance ones do not decide. Signs play no part.
+
+def payload_vector(coefficients: Complex) -> NDArray[np.float32]:
+    """Return the real vector r of a test, shape (2 P,). Signs play no part in it.
 
     Args:
-        coefficients: Payload coefficients, shape (P,).
+        coefficients: Payload coefficients, summed over whitened tiles, shape (P,).
     """
-    usual = np.sqrt(np.mean(np.abs(coefficients) ** 2)) + 1e-9
-    limited = coefficients / np.maximum(1, np.abs(coefficients) / (2 * usual))
-    return np.stack([limited.real, limited.imag], axis=1).astype(np.float32).ravel()
+    values = limited(coefficients)
+    return np.stack([values.real, values.imag], axis=1).ravel()
 
 
 def score(vector: NDArray[np.float32], values: NDArray[np.int8]) -> float:

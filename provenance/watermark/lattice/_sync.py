@@ -5,13 +5,14 @@ Nothing here looks at the payload signs; the detection bound depends on that (se
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from chopmark.provenance.watermark.lattice._frame import Affine, Tiles
 from chopmark.provenance.watermark.lattice._layout import PERIOD, Complex, Layout
+from chopmark.provenance.watermark.lattice._statistic import limited
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Lock", "aligned_lock", "refined", "shifted_lock"]
 
-_GRID = 64  # shifts per period in the first search: every second pixel
+_GRID = 96  # shifts per period in the first search, so that none is off by a whole pixel
+_SHORT_LIST = 128
+_WILD = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,15 +32,13 @@ class Lock:
 
     Attributes:
         level: The level of the frame.
-        orientation: Which of the 8 turns and flips was applied to the frame first.
-        affine: From that frame to the lattice, without the shift.
+        affine: From the centred frame to the lattice, without the shift.
         shift: Shift in lattice pixels, (x, y).
         entry: The codebook entry.
-        strength: Size of the synchronisation in standard deviations.
+        strength: Size of the synchronisation in standard deviations of chance.
     """
 
     level: int
-    orientation: int
     affine: Affine
     shift: NDArray[np.float64]
     entry: int
@@ -48,10 +49,10 @@ def aligned_lock(coefficients: Complex, layout: Layout) -> tuple[int, float]:
     """Return the best codebook entry and its strength if there is no shift.
 
     Args:
-        coefficients: Synchronisation coefficients of a fold, shape (96,).
+        coefficients: Synchronisation coefficients, summed over tiles, shape (96,).
         layout: The key's layout.
     """
-    values = _limited(coefficients)
+    values = limited(coefficients)
     sums = np.zeros(layout.codebook.shape[1], np.complex64)
     np.add.at(sums, layout.sync_group, values * layout.sync_phase.conj())
     scores = (layout.codebook.conj() @ sums).real
@@ -60,20 +61,25 @@ def aligned_lock(coefficients: Complex, layout: Layout) -> tuple[int, float]:
 
 
 def shifted_lock(coefficients: Complex, layout: Layout) -> tuple[int, NDArray[np.float64], float]:
-    """Return the best codebook entry, shift (lattice pixels) and strength over all shifts."""
-    values = _limited(coefficients)
+    """Return the best codebook entry, shift (lattice pixels) and strength over all shifts.
+
+    Within a group, phases are the same in every codebook entry. So the size of each group's sum
+    tells promising shifts without knowing the entry, and only those are tried with all entries.
+    """
+    values = limited(coefficients)
     groups = layout.codebook.shape[1]
     planes = np.zeros((groups, _GRID, _GRID), np.complex64)
     x, y = layout.sync[:, 0] % _GRID, layout.sync[:, 1] % _GRID
-    # Conjugated, so that the inverse transform evaluates exp(-2 pi i k shift / PERIOD) for it.
-    planes[layout.sync_group, y, x] = (values * layout.sync_phase.conj()).conj()
-    surfaces = np.fft.ifft2(planes).astype(np.complex64).reshape(groups, -1) * _GRID**2
-    scores = (layout.codebook @ surfaces).real
-    best = int(scores.argmax())
-    entry, place = divmod(best, _GRID**2)
-    row, column = divmod(place, _GRID)
+    # All conjugated, so that the inverse transform gives the sums over exp(-2 pi i k shift).
+    planes[layout.sync_group, y, x] = values.conj() * layout.sync_phase
+    sums = np.fft.ifft2(planes).reshape(groups, -1) * _GRID**2
+    energy = (sums.real**2 + sums.imag**2).sum(axis=0)
+    places = np.argpartition(energy, -_SHORT_LIST)[-_SHORT_LIST:]
+    scores = (layout.codebook @ sums[:, places]).real
+    entry, place = divmod(int(scores.argmax()), _SHORT_LIST)
+    row, column = divmod(int(places[place]), _GRID)
     shift = np.array([column, row], np.float64) * PERIOD / _GRID
-    return entry, shift, float(scores.flat[best] / _deviation(values))
+    return entry, shift, float(scores[entry, place] / _deviation(values))
 
 
 def refined(lock: Lock, plane: Plane, layout: Layout, *, rounds: int = 2) -> Lock:
@@ -84,60 +90,52 @@ def refined(lock: Lock, plane: Plane, layout: Layout, *, rounds: int = 2) -> Loc
 
     Args:
         lock: The hypothesis to improve.
-        plane: The residual of its level, already turned into its orientation.
+        plane: The residual of its level.
         layout: The key's layout.
         rounds: How often to resample.
     """
     conjugate = layout.sync_reference(lock.entry).conj()
     angular = 2 * np.pi / PERIOD * layout.sync
-    best = lock
+    tiles = Tiles.of(plane, lock.affine)
+    best = replace(lock, strength=0.0)
+    affine, shift = lock.affine, lock.shift
     for _ in range(rounds):
-        tiles = Tiles.of(plane, best.affine)
-        centres = tiles.centres
         evidence = tiles.at(layout.sync) * conjugate
-        # Parameters: x shift = p0 + p1 X + p2 Y, y shift = p3 + p4 X + p5 Y at tile centre (X, Y).
-        place = np.concatenate([np.ones((len(centres), 1)), centres / PERIOD], axis=1)
+        # Where tile centres are (1, X, Y): x shift = p00 + p01 X + p02 Y, y shift likewise.
+        place = np.concatenate([np.ones((len(tiles.centres), 1)), tiles.centres / PERIOD], axis=1)
         parameters = np.zeros((2, 3))
-        parameters[:, 0] = best.shift
+        parameters[:, 0] = shift
         parameters = _newton(evidence, angular, place, parameters)
         strain = parameters[:, 1:] / PERIOD
-        affine = (np.eye(2) + strain) @ best.affine
-        # Limits on what a refinement may do: a wild step means there was nothing to lock on.
-        if np.abs(strain).max() > 0.02:
-            break
-        coefficients = Tiles.of(plane, affine).at(layout.sync).sum(axis=0)
-        shift = parameters[:, 0]
-        values = _limited(coefficients) * conjugate * np.exp(-1j * (angular @ shift))
-        strength = float(values.real.sum() / _deviation(values))
+        if np.abs(strain).max() > _WILD:  # there was nothing to line up
+            strain, parameters[:, 0] = np.zeros((2, 2)), shift
+        affine, shift = (np.eye(2) + strain) @ affine, parameters[:, 0]
+        tiles = Tiles.of(plane, affine)
+        values = limited(tiles.at(layout.sync).sum(axis=0))
+        turned = values * conjugate * np.exp(-1j * (angular @ shift))
+        strength = float(turned.real.sum() / _deviation(values))
         if strength <= best.strength:
             break
-        best = Lock(
-            level=lock.level,
-            orientation=lock.orientation,
-            affine=affine,
-            shift=shift,
-            entry=lock.entry,
-            strength=strength,
-        )
+        best = replace(lock, affine=affine, shift=shift, strength=strength)
     return best
 
 
 def _newton(
-    evidence: NDArray[np.complex128],
-    angular: NDArray[np.float64],
+    evidence: Complex,
+    angular: NDArray[np.floating],
     place: NDArray[np.float64],
     parameters: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Maximise sum Re(evidence * exp(-i phase)) over the six parameters of the phase."""
-    value = -np.inf
+    value, kept = -np.inf, parameters
     for _ in range(8):
         phase = place @ parameters.T @ angular.T  # (tiles, K)
         turned = evidence * np.exp(-1j * phase)
-        now = turned.real.sum()
+        now = float(turned.real.sum())
         if now <= value:
             break
         value, kept = now, parameters
-        slope = np.einsum("tk,ka,tb->ab", turned.imag, angular, place).ravel()
+        slope = np.einsum("tk,ka,tb->ab", turned.imag, angular, place, optimize=True).ravel()
         curve = np.einsum(
             "tk,ka,kc,tb,td->abcd", turned.real, angular, angular, place, place, optimize=True
         ).reshape(6, 6)
@@ -147,11 +145,6 @@ def _newton(
         step = axes @ ((axes.T @ slope) / np.maximum(weights, floor))
         parameters = parameters + step.reshape(2, 3)
     return kept
-
-
-def _limited(coefficients: Complex) -> Complex:
-    size = np.abs(coefficients)
-    return np.asarray(coefficients / (size + np.median(size) + 1e-9), np.complex64)
 
 
 def _deviation(values: Complex) -> float:
