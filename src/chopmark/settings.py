@@ -100,6 +100,11 @@ class Settings(BaseSettings):
         default="",
         description="Address named in refusals for appeals; `{decision_id}` in it is filled in.",
     )
+    requests_per_minute: int = Field(
+        default=600,
+        ge=0,
+        description="HTTP requests of one tenant in a minute, unless it has its own; 0: no limit.",
+    )
     host: str = Field(default="127.0.0.1", description="Address that `chopmark serve` binds to.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port of `chopmark serve`.")
 

@@ -9,19 +9,24 @@ Every route that makes or judges something goes through ``Pipeline``; this packa
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
 from chopmark import __version__
 from chopmark.api import health, native, openai
+from chopmark.api.access import Access
 from chopmark.api.envelope import Envelope
 from chopmark.api.limits import BodyLimit
 from chopmark.api.problems import install_handlers
 from chopmark.api.schema import describe
 from chopmark.api.service import Service
+from chopmark.tenancy import AccessStore
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from chopmark.pipeline import Pipeline
 
 __all__ = ["create_app"]
@@ -31,20 +36,33 @@ _BODY_OVERHEAD = 1.4
 
 
 def create_app(pipeline: Pipeline) -> FastAPI:
-    """Return the ASGI application over one pipeline."""
+    """Return the ASGI application over one pipeline.
+
+    Raises:
+        ConfigurationError: The file of keys and tenants cannot be used.
+    """
+    settings, store = pipeline.settings, AccessStore.open(pipeline.rooms.home)
     app = FastAPI(
         title="Chopmark",
         version=__version__,
         summary="Generated pictures that can be accounted for.",
         docs_url=None,  # its page loads scripts from another host
         redoc_url=None,
+        lifespan=_lifespan,
     )
-    app.state.service = Service(pipeline=pipeline)
-    install_handlers(app, appeal_url=pipeline.settings.appeal_url)
+    app.state.service = Service(pipeline, store)
+    install_handlers(app, appeal_url=settings.appeal_url)
     for router in (openai.router, native.router, health.router):
         app.include_router(router)
     describe(app)
     # The last one added is the outermost.
-    app.add_middleware(BodyLimit, max_bytes=int(pipeline.settings.max_image_bytes * _BODY_OVERHEAD))
+    app.add_middleware(Access, store=store, settings=settings)
+    app.add_middleware(BodyLimit, max_bytes=int(settings.max_image_bytes * _BODY_OVERHEAD))
     app.add_middleware(Envelope)
     return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.service.store.close()

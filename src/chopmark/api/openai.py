@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
+from chopmark.api.access import Generating, Known, Moderating
 from chopmark.api.answers import images_response, moderation_result
 from chopmark.api.bodies import ImagesEdits, ImagesGenerations, ImagesVariations, Moderations
 from chopmark.api.forms import form_schema, read_form
 from chopmark.api.pictures import from_data_url, mask_of
 from chopmark.api.problems import RESPONSES
-from chopmark.api.service import Caller, Serving, attended
+from chopmark.api.service import Serving, attended
 from chopmark.errors import InvalidRequest, ModelNotFound
 from chopmark.requests import EditRequest, GenerationRequest
 
 if TYPE_CHECKING:
+    from chopmark.api.access import Caller
     from chopmark.api.answers import InputType
     from chopmark.api.bodies import ImageOptions
     from chopmark.api.service import Service
     from chopmark.generation import ModelInfo
-    from chopmark.released import Released
     from chopmark.safety import Verdict
     from chopmark.settings import Settings
     from chopmark.types import JsonValue
@@ -33,9 +34,10 @@ _MAX_INPUTS = 256  # texts or parts of one moderation call
 
 
 @router.post("/images/generations")
-async def generations(body: ImagesGenerations, request: Request, service: Serving) -> Response:
+async def generations(
+    body: ImagesGenerations, request: Request, service: Serving, caller: Generating
+) -> Response:
     """Make pictures from a prompt."""
-    caller = _caller(request)
     info = served_model(body.model, service)
     asked = GenerationRequest(
         prompt=body.prompt,
@@ -46,17 +48,13 @@ async def generations(body: ImagesGenerations, request: Request, service: Servin
         steps=body.denoising(info.default_steps),
         format=body.file_format(),
         quality=body.file_quality(),
-        tenant=caller.tenant,
-        subject=caller.subject(body.subject()),
-        client=caller.address,
     )
-    return _answer(await attended(request, service.pipeline.generate(asked)), body)
+    return await _made(request, service, caller, asked, body)
 
 
 @router.post("/images/edits", openapi_extra=form_schema(ImagesEdits, mask=True))
-async def edits(request: Request, service: Serving) -> Response:
+async def edits(request: Request, service: Serving, caller: Generating) -> Response:
     """Change a picture by a prompt, within a mask if one is sent (alpha 0 is repainted)."""
-    caller = _caller(request)
     sent = await read_form(request, ImagesEdits)
     body, settings = sent.fields, service.pipeline.settings
     info = served_model(body.model, service)
@@ -78,17 +76,13 @@ async def edits(request: Request, service: Serving) -> Response:
         steps=body.denoising(info.default_steps),
         format=body.file_format(),
         quality=body.file_quality(),
-        tenant=caller.tenant,
-        subject=caller.subject(body.subject()),
-        client=caller.address,
     )
-    return _answer(await attended(request, service.pipeline.edit(asked)), body)
+    return await _made(request, service, caller, asked, body)
 
 
 @router.post("/images/variations", openapi_extra=form_schema(ImagesVariations, mask=False))
-async def variations(request: Request, service: Serving) -> Response:
+async def variations(request: Request, service: Serving, caller: Generating) -> Response:
     """Make pictures like one that is sent, without words."""
-    caller = _caller(request)
     sent = await read_form(request, ImagesVariations)
     body = sent.fields
     served_model(body.model, service)
@@ -99,17 +93,16 @@ async def variations(request: Request, service: Serving) -> Response:
         seed=body.seed,
         size=body.pixels(),
         steps=body.steps,
-        tenant=caller.tenant,
-        subject=caller.subject(body.subject()),
-        client=caller.address,
     )
-    return _answer(await attended(request, service.pipeline.edit(asked)), body)
+    return await _made(request, service, caller, asked, body)
 
 
 @router.post("/moderations")
-async def moderations(body: Moderations, request: Request, service: Serving) -> Response:
+async def moderations(
+    body: Moderations, request: Request, service: Serving, caller: Moderating
+) -> Response:
     """Judge texts and pictures by the policy; what is judged is booked."""
-    return await attended(request, _moderate(body, _caller(request), service))
+    return await attended(request, _moderate(body, caller, service))
 
 
 async def _moderate(body: Moderations, caller: Caller, service: Service) -> Response:
@@ -119,11 +112,11 @@ async def _moderate(body: Moderations, caller: Caller, service: Service) -> Resp
     records: list[str] = []
     said: dict[InputType, list[Verdict]] = {"text": [], "image": []}
     if texts:
-        judged = await service.pipeline.moderate(texts, tenant=caller.tenant)
+        judged = await service.moderate(caller, texts)
         records.append(judged.record_id)
         said["text"] = list(judged.verdicts)
     for picture in pictures:
-        judged = await service.pipeline.moderate_image(picture, tenant=caller.tenant)
+        judged = await service.moderate_image(caller, picture)
         records.append(judged.record_id)
         said["image"] += judged.verdicts
     models = sorted({name for verdicts in said.values() for v in verdicts for name in v.models})
@@ -144,13 +137,13 @@ async def _moderate(body: Moderations, caller: Caller, service: Service) -> Resp
 
 
 @router.get("/models")
-async def models(service: Serving) -> dict[str, Any]:
+async def models(service: Serving, _caller: Known) -> dict[str, Any]:
     """List the generator that this server runs."""
     return {"object": "list", "data": [_model(service.pipeline.rooms.generator.info)]}
 
 
 @router.get("/models/{model}")
-async def model(model: str, service: Serving) -> dict[str, Any]:
+async def model(model: str, service: Serving, _caller: Known) -> dict[str, Any]:
     """Describe one model."""
     return _model(served_model(model, service))
 
@@ -183,11 +176,14 @@ def served_model(asked: str | None, service: Service) -> ModelInfo:
     return info
 
 
-def _caller(request: Request) -> Caller:
-    return Caller(address=request.client.host if request.client else None)
-
-
-def _answer(released: Released, body: ImageOptions) -> Response:
+async def _made(
+    request: Request,
+    service: Service,
+    caller: Caller,
+    asked: GenerationRequest,
+    body: ImageOptions,
+) -> Response:
+    released = await service.make(request, caller, asked, identifier=body.subject())
     return JSONResponse(
         images_response(released, body), headers={"x-record-id": released.record_id}
     )

@@ -31,6 +31,12 @@ _PROBLEM: dict[str, Any] = {
     },
 }
 
+# A server without keys asks for none, and answers its own machine only.
+_KEYS: dict[str, Any] = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "google": {"type": "apiKey", "in": "header", "name": "x-goog-api-key"},
+}
+
 
 def describe(app: FastAPI) -> None:
     """Make ``app.openapi`` tell of our error body instead of FastAPI's."""
@@ -40,6 +46,8 @@ def describe(app: FastAPI) -> None:
         document = made()
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas["Problem"] = _PROBLEM
+        document["components"]["securitySchemes"] = _KEYS
+        document["security"] = [*({name: []} for name in _KEYS), {}]
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         return document

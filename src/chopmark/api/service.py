@@ -1,53 +1,122 @@
-"""What stands between the routes and the pipeline: who asks, and whether somebody still waits."""
+"""What stands between the routes and the pipeline: quota, policy, and who still waits."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
 from chopmark.errors import Cancelled
+from chopmark.requests import EditRequest, GenerationRequest
+from chopmark.stages import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from chopmark.api.access import Caller
+    from chopmark.inspection import Looked, Moderated
     from chopmark.pipeline import Pipeline
-    from chopmark.types import JsonValue
+    from chopmark.released import Released
+    from chopmark.safety import Policy
+    from chopmark.tenancy import AccessStore, Tenant
 
-__all__ = ["Caller", "Service", "Serving", "attended"]
+__all__ = ["Service", "Serving", "attended"]
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who asks.
+class Service:
+    """The one place through which every face reaches the pipeline.
 
     Attributes:
-        tenant: Whose log namespace applies.
-        address: Where the connection comes from.
+        pipeline: Judges, makes, signs and books.
+        store: Keys, tenants and quotas.
     """
 
-    tenant: str = "default"
-    address: str | None = None
+    def __init__(self, pipeline: Pipeline, store: AccessStore) -> None:
+        self.pipeline = pipeline
+        self.store = store
+        self._policies: dict[tuple[str, int], Policy] = {}
 
-    def subject(self, identifier: str | None) -> str | None:
-        """Return the log's name for a person of this tenant.
+    async def make(
+        self,
+        http: Request,
+        caller: Caller,
+        asked: GenerationRequest,
+        *,
+        identifier: str | None = None,
+    ) -> Released:
+        """Make or change pictures for a caller, as long as the client is there.
 
-        The log keeps one key per subject, whichever the tenant: two tenants may both have a user
-        ``42``, and erasing one must not erase the other.
+        Args:
+            http: The request, whose end is watched.
+            caller: Who asks; fills in tenant, policy, subject and client.
+            asked: What for.
+            identifier: The person, as the tenant names them.
+
+        Raises:
+            Refused: The policy said no.
+            QuotaExhausted: The tenant's day is used up.
+            Cancelled: The client went away.
+            ChopmarkError: As in :meth:`chopmark.Pipeline.generate`.
         """
-        return None if identifier is None else f"{self.tenant}:{identifier}"
+        mine = replace(
+            asked,
+            tenant=caller.tenant.name,
+            policy=asked.policy or await in_thread(lambda: self.policy_of(caller.tenant)),
+            subject=caller.subject(identifier),
+            client=caller.address,
+        )
+        return await attended(http, self._make(caller, mine))
 
+    async def _make(self, caller: Caller, asked: GenerationRequest) -> Released:
+        day = await in_thread(lambda: self.store.reserve_images(caller.tenant, asked.n))
+        made = 0
+        try:
+            if isinstance(asked, EditRequest):
+                released = await self.pipeline.edit(asked)
+            else:
+                released = await self.pipeline.generate(asked)
+            made = len(released.outputs)
+            return released
+        finally:
+            if made < asked.n:
+                self.store.return_images(caller.tenant.name, day, asked.n - made)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
-    """The parts that every route needs."""
+    async def moderate(self, caller: Caller, texts: list[str]) -> Moderated:
+        """Judge texts under the caller's policy."""
+        policy = await in_thread(lambda: self.policy_of(caller.tenant))
+        return await self.pipeline.moderate(texts, tenant=caller.tenant.name, policy=policy)
 
-    pipeline: Pipeline
+    async def moderate_image(self, caller: Caller, data: bytes) -> Moderated:
+        """Judge a picture under the caller's policy."""
+        policy = await in_thread(lambda: self.policy_of(caller.tenant))
+        return await self.pipeline.moderate_image(data, tenant=caller.tenant.name, policy=policy)
+
+    async def verify(self, caller: Caller, data: bytes) -> Looked:
+        """Tell what a picture is."""
+        return await self.pipeline.verify(data, tenant=caller.tenant.name)
+
+    def policy_of(self, tenant: Tenant) -> Policy:
+        """Return the policy that a tenant's requests are judged under.
+
+        Raises:
+            InvalidPolicy: The tenant's policy file cannot be used; nothing is judged by another.
+        """
+        if tenant.policy is None:
+            return self.pipeline.rooms.policy
+        from chopmark.safety import load_policy
+
+        path = Path(tenant.policy)
+        version = path.stat().st_mtime_ns if path.is_file() else 0
+        known = self._policies.get((tenant.policy, version))
+        if known is None:
+            known = self._policies[tenant.policy, version] = load_policy(tenant.policy)
+        return known
 
 
 def the_service(request: Request) -> Any:
@@ -83,8 +152,3 @@ async def attended(request: Request, work: Coroutine[Any, Any, T]) -> T:
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def one_line(value: JsonValue) -> str:
-    """Return a value as it may stand in a header: one line of printable ASCII."""
-    return "".join(c for c in str(value) if " " <= c <= "~")

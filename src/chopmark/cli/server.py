@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ from chopmark.cli._say import emit, progress_bar
 from chopmark.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from chopmark.settings import Settings
     from chopmark.types import JsonValue
 
 __all__ = ["doctor", "keys_app", "models_app", "serve"]
@@ -22,7 +22,9 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address; loopback only.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address; loopback until there are keys.")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
 ) -> None:
     """Serve the HTTP API (OpenAI-shaped routes, verify, health)."""
@@ -33,12 +35,7 @@ def serve(
     from chopmark.settings import load_settings
 
     settings = load_settings(host=host, port=port)
-    if settings.host != "localhost" and not _is_loopback(settings.host):
-        raise ConfigurationError(
-            f"will not serve on {settings.host}: there are no API keys yet, so anybody who reaches"
-            " the address could generate",
-            hint="bind to 127.0.0.1 and put a reverse proxy that authenticates in front",
-        )
+    _may_listen(settings)
     with (
         progress_bar(quiet=not sys.stderr.isatty()) as told,
         Pipeline.from_settings(settings, progress=told) as pipeline,
@@ -59,11 +56,18 @@ def serve(
         )
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _may_listen(settings: Settings) -> None:
+    """Refuse an address that others reach while nobody needs a key."""
+    from chopmark.api.access import is_loopback
+    from chopmark.tenancy import AccessStore
+
+    with AccessStore.open(settings.open_home()) as store:
+        if not is_loopback(settings.host) and not store.has_keys():
+            raise ConfigurationError(
+                f"will not serve on {settings.host}: there are no API keys yet, so anybody who"
+                " reaches the address could generate",
+                hint="make one with `chopmark access create`, or bind to 127.0.0.1",
+            )
 
 
 def doctor(as_json: Json = False) -> None:

@@ -1,0 +1,281 @@
+"""Tenants, keys and the day's use, in one file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from chopmark.errors import (
+    AccessKeyNotFound,
+    InvalidKey,
+    InvalidRequest,
+    QuotaExhausted,
+    TenantNotFound,
+)
+from chopmark.tenancy.database import Database
+from chopmark.tenancy.keys import SCOPES, Key, NewKey, Scope, digest_of, new_text, parse, same
+from chopmark.tenancy.tenants import Tenant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+__all__ = ["AccessStore"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS tenant (
+    name TEXT PRIMARY KEY, policy TEXT, requests_per_minute INTEGER, images_per_day INTEGER,
+    blocks INTEGER, block_minutes INTEGER, cool_down_minutes INTEGER
+) STRICT;
+CREATE TABLE IF NOT EXISTS api_key (
+    key_id TEXT PRIMARY KEY, tenant TEXT NOT NULL REFERENCES tenant (name), digest BLOB NOT NULL,
+    scopes TEXT NOT NULL, label TEXT NOT NULL, created_at TEXT NOT NULL, expires_at TEXT,
+    revoked_at TEXT
+) STRICT;
+CREATE TABLE IF NOT EXISTS day_use (
+    tenant TEXT NOT NULL, day TEXT NOT NULL, images INTEGER NOT NULL, PRIMARY KEY (tenant, day)
+) STRICT;
+"""
+_KEY_COLUMNS = "key_id, tenant, scopes, label, created_at, expires_at, revoked_at"
+_TENANT_COLUMNS = tuple(field.name for field in fields(Tenant))
+_LABEL = re.compile(r"[^\x00-\x1f\x7f]{0,100}")
+_DEFAULT = "default"
+
+
+class AccessStore:
+    """Open it with :meth:`open`; use it from any thread, and from several processes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, home: Path) -> Self:
+        """Open ``home/tenancy/access.db``, or make it.
+
+        Raises:
+            ConfigurationError: The file cannot be used.
+        """
+        store = cls(Database(home / "tenancy" / "access.db", _SCHEMA))
+        with store._database.transaction(write=True) as transaction:
+            transaction.execute("INSERT OR IGNORE INTO tenant (name) VALUES (?)", (_DEFAULT,))
+        return store
+
+    def close(self) -> None:
+        """Close the file. Idempotent."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def set_tenant(self, tenant: Tenant) -> Tenant:
+        """Make a tenant, or change one; what is ``None`` stays as it was."""
+        given = {name: value for name, value in asdict(tenant).items() if value is not None}
+        columns = ", ".join(given)
+        marks = ", ".join("?" for _ in given)
+        changes = ", ".join(f"{name} = excluded.{name}" for name in given)
+        with self._database.transaction(write=True) as transaction:
+            transaction.execute(
+                f"INSERT INTO tenant ({columns}) VALUES ({marks})"  # noqa: S608 - our own names
+                f" ON CONFLICT (name) DO UPDATE SET {changes}",
+                tuple(given.values()),
+            )
+        return self.tenant(tenant.name)
+
+    def tenant(self, name: str) -> Tenant:
+        """Return a tenant.
+
+        Raises:
+            TenantNotFound: There is none of this name.
+        """
+        with self._database.transaction() as transaction:
+            row = transaction.execute(
+                f"SELECT {', '.join(_TENANT_COLUMNS)} FROM tenant WHERE name = ?",  # noqa: S608
+                (name,),
+            ).fetchone()
+        if row is None:
+            raise TenantNotFound(
+                f"no tenant of the name {name!r}",
+                hint="`chopmark access create --tenant NAME` makes it",
+            )
+        return Tenant(**dict(zip(_TENANT_COLUMNS, row, strict=True)))
+
+    def tenants(self) -> list[Tenant]:
+        """Return every tenant, by name."""
+        with self._database.transaction() as transaction:
+            rows = transaction.execute("SELECT name FROM tenant ORDER BY name").fetchall()
+        return [self.tenant(name) for (name,) in rows]
+
+    def create_key(
+        self,
+        tenant: str,
+        *,
+        scopes: Iterable[str] = SCOPES,
+        label: str = "",
+        days: int | None = None,
+    ) -> NewKey:
+        """Make a key for an existing tenant.
+
+        Args:
+            tenant: Whose key.
+            scopes: What it allows.
+            label: What the operator calls it; at most 100 characters.
+            days: After so many days it expires.
+
+        Raises:
+            InvalidRequest: A scope that does not exist, or a value out of range.
+            TenantNotFound: No such tenant.
+        """
+        allowed = sorted(set(scopes))
+        unknown = [scope for scope in allowed if scope not in SCOPES]
+        if unknown or not allowed:
+            raise InvalidRequest(
+                f"no scope of the name {unknown[0]!r}" if unknown else "a key needs a scope",
+                hint=f"scopes are {', '.join(SCOPES)}",
+                param="scopes",
+            )
+        if not _LABEL.fullmatch(label):
+            raise InvalidRequest("a label has at most 100 printable characters", param="label")
+        if days is not None and not 1 <= days <= 36_500:
+            raise InvalidRequest(f"days is {days}, not in 1..36500", param="days")
+        self.tenant(tenant)
+        now = datetime.now(UTC)
+        key_id, text = new_text()
+        key = Key(
+            key_id=key_id,
+            tenant=tenant,
+            scopes=frozenset(cast("list[Scope]", allowed)),
+            label=label,
+            created_at=_text(now),
+            expires_at=None if days is None else _text(now + timedelta(days=days)),
+        )
+        with self._database.transaction(write=True) as transaction:
+            transaction.execute(
+                "INSERT INTO api_key (key_id, tenant, digest, scopes, label, created_at,"
+                " expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    key_id,
+                    tenant,
+                    digest_of(text),
+                    " ".join(allowed),
+                    label,
+                    key.created_at,
+                    key.expires_at,
+                ),
+            )
+        return NewKey(text=text, key=key)
+
+    def keys(self) -> list[Key]:
+        """Return every key that was ever made, the newest first."""
+        with self._database.transaction() as transaction:
+            rows = transaction.execute(
+                f"SELECT {_KEY_COLUMNS} FROM api_key ORDER BY created_at DESC, key_id"  # noqa: S608
+            ).fetchall()
+        return [_key(row) for row in rows]
+
+    def has_keys(self) -> bool:
+        """Tell whether a key was ever made; a server whose keys are all revoked stays closed."""
+        with self._database.transaction() as transaction:
+            return transaction.execute("SELECT 1 FROM api_key LIMIT 1").fetchone() is not None
+
+    def revoke(self, key_id: str) -> Key:
+        """Make a key useless from now on. Idempotent.
+
+        Raises:
+            AccessKeyNotFound: No such key.
+        """
+        now = _text(datetime.now(UTC))
+        with self._database.transaction(write=True) as transaction:
+            transaction.execute(
+                "UPDATE api_key SET revoked_at = coalesce(revoked_at, ?) WHERE key_id = ?",
+                (now, key_id),
+            )
+            row = transaction.execute(
+                f"SELECT {_KEY_COLUMNS} FROM api_key WHERE key_id = ?",  # noqa: S608
+                (key_id,),
+            ).fetchone()
+        if row is None:
+            raise AccessKeyNotFound(f"no API key {key_id!r}", hint="see `chopmark access list`")
+        return _key(row)
+
+    def authenticate(self, text: str) -> tuple[Key, Tenant]:
+        """Return the key that a text is, and its tenant.
+
+        Raises:
+            InvalidKey: Not a key of ours, or no longer good. The message says which only to
+                somebody who knows the whole key.
+        """
+        key_id = parse(text)
+        with self._database.transaction() as transaction:
+            row = transaction.execute(
+                f"SELECT digest, {_KEY_COLUMNS} FROM api_key WHERE key_id = ?",  # noqa: S608
+                (key_id,),
+            ).fetchone()
+        if not same(text, None if row is None else bytes(row[0])):
+            raise InvalidKey("the API key is not known here", hint="check it, or ask for a new one")
+        key = _key(row[1:])
+        if key.revoked_at is not None:
+            raise InvalidKey("the API key was revoked", hint="ask the operator for a new one")
+        if key.expires_at is not None and key.expires_at <= _text(datetime.now(UTC)):
+            raise InvalidKey("the API key has expired", hint="ask the operator for a new one")
+        return key, self.tenant(key.tenant)
+
+    def reserve_images(self, tenant: Tenant, images: int) -> str:
+        """Count pictures towards the tenant's day; return the day, for :meth:`return_images`.
+
+        Raises:
+            QuotaExhausted: The day would go over ``images_per_day``. Nothing is counted.
+        """
+        now = datetime.now(UTC)
+        day = now.date().isoformat()
+        with self._database.transaction(write=True) as transaction:
+            (used,) = transaction.execute(
+                "INSERT INTO day_use (tenant, day, images) VALUES (?, ?, ?)"
+                " ON CONFLICT (tenant, day) DO UPDATE SET images = images + excluded.images"
+                " RETURNING images",
+                (tenant.name, day, images),
+            ).fetchone()
+            if tenant.images_per_day is not None and used > tenant.images_per_day:
+                # The exception rolls the count back.
+                midnight = datetime.combine(now.date() + timedelta(days=1), now.min.time(), UTC)
+                raise QuotaExhausted(
+                    f"{tenant.images_per_day} pictures a day are allowed,"
+                    f" {used - images} were made and {images} asked for",
+                    hint="the day ends at 00:00 UTC; the operator can raise the quota",
+                    retry_after_s=(midnight - now).total_seconds(),
+                )
+        return day
+
+    def return_images(self, tenant: str, day: str, images: int) -> None:
+        """Take back what was reserved and not made."""
+        with self._database.transaction(write=True) as transaction:
+            transaction.execute(
+                "UPDATE day_use SET images = max(0, images - ?) WHERE tenant = ? AND day = ?",
+                (images, tenant, day),
+            )
+
+    def images_on(self, tenant: str, day: str) -> int:
+        """Return how many pictures a tenant made on a day (ISO date, UTC)."""
+        with self._database.transaction() as transaction:
+            row = transaction.execute(
+                "SELECT images FROM day_use WHERE tenant = ? AND day = ?", (tenant, day)
+            ).fetchone()
+        return 0 if row is None else int(row[0])
+
+
+def _key(row: tuple[Any, ...]) -> Key:
+    key_id, tenant, scopes, label, created_at, expires_at, revoked_at = row
+    return replace(
+        Key(key_id=key_id, tenant=tenant, scopes=frozenset(), label=label, created_at=created_at),
+        scopes=frozenset(scopes.split()),
+        expires_at=expires_at,
+        revoked_at=revoked_at,
+    )
+
+
+def _text(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
