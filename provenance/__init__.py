@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from chopmark.provenance.report import Report
     from chopmark.provenance.signing import Signed, sign
     from chopmark.provenance.store import ManifestStore
+    from chopmark.provenance.timestamping import TimestampAuthority, TimestampQueue
     from chopmark.provenance.trust import AnchorList, TrustAnchors, load_anchors
     from chopmark.provenance.verification import verify
     from chopmark.provenance.watermark import (
@@ -71,6 +72,8 @@ __all__ = [
     "Report",
     "Signed",
     "Signer",
+    "TimestampAuthority",
+    "TimestampQueue",
     "TrustAnchors",
     "XmpFields",
     "detect_mark",
@@ -103,6 +106,8 @@ _WHERE: Final = {
     "Report": "report",
     "Signed": "signing",
     "Signer": "credential",
+    "TimestampAuthority": "timestamping",
+    "TimestampQueue": "timestamping",
     "TrustAnchors": "trust",
     "XmpFields": "xmp",
     "detect_mark": "watermark",

@@ -5,7 +5,8 @@ Source of the codes: C2PA 2.4, section 15.2.2 (standard status codes).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.provenance.manifest import RECORD_LABEL
@@ -61,6 +62,12 @@ _CREDENTIAL: Final[dict[str, CredentialState]] = {
     "claimSignature.outsideValidity": "expired",
     "signingCredential.untrusted": "untrusted",
 }
+_BINDINGS: Final = frozenset(
+    f"assertion.{kind}Hash.{answer}"
+    for kind in ("data", "bmff", "boxes")
+    for answer in ("match", "mismatch")
+)
+_SOUND: Final = ("intact", "trusted")
 _SEVERITY: Final[tuple[CredentialState, ...]] = ("revoked", "refused", "expired", "untrusted")
 # Judged on an axis of their own, or no failure of the file: who signed, when, other identities.
 _ELSEWHERE: Final = ("signingCredential.", "timeStamp.", "timeOfSigning.", "cawg.", "ingredient.")
@@ -90,6 +97,12 @@ class Examined:
     action: str | None
 
 
+@dataclass(frozen=True)
+class _Delta:
+    passed: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
 def examine(store: dict[str, Any], anchors: TrustAnchors, *, max_manifests: int = 64) -> Examined:
     """Read the axes off the library's JSON. Anything odd in it counts as broken, never as good."""
     manifests = _dict(store.get("manifests"))
@@ -99,19 +112,33 @@ def examine(store: dict[str, Any], anchors: TrustAnchors, *, max_manifests: int 
     status = _dict(results.get("activeManifest"))
     failures = _codes(status, "failure")
     passed = _codes(status, "success")
-    record = _record(active)
+    subject_id = _subject(status, active_id, manifests)
+    subject = _dict(manifests.get(subject_id))
+    record = _record(subject)
     credential, neighbour = _credential(active, failures, passed, results, anchors)
     time = _time(active, passed, _codes(status, "informational") + failures, results, anchors)
-    ancestors = [_dict(one) for key, one in manifests.items() if key != active_id]
-    source = _source_type(active)
-    ai = _ai(active, source, ancestors)
-    generator = _list(active.get("claim_generator_info"))
+    above = [_dict(manifests[key]) for key in manifests if key not in {active_id, subject_id}]
+    ingredients = tuple(_ingredients(manifests, active, results, max_manifests))
+    vouched = {one.id for one in ingredients if (one.manifest, one.credential) == _SOUND}
+    if subject_id != active_id:
+        # An update manifest (C2PA 2.4, 11.2.3) adds to a manifest and changes no content: what is
+        # asked about is the one below, and both signers must be ours for the file to be.
+        if subject_id not in vouched:
+            credential = dataclasses.replace(credential, own=False)
+        ingredients = tuple(
+            dataclasses.replace(one, depth=one.depth - 1)
+            for one in ingredients
+            if one.id != subject_id
+        )
+    ai = _ai(subject, _source_type(subject), above)
+    generator = _list(subject.get("claim_generator_info"))
     named = _dict(generator[0]) if generator else {}
     return Examined(
         manifest=ManifestFinding(
             state=_state(failures, passed),
             id=active_id or None,
-            claim_generator=_text(named.get("name")) or _text(active.get("claim_generator")),
+            updates=subject_id if subject_id != active_id else None,
+            claim_generator=_text(named.get("name")) or _text(subject.get("claim_generator")),
             output_id=_text(record.get("outputId")),
             record_id=_text(record.get("recordId")),
             problems=tuple(dict.fromkeys(_own_problems(failures))),
@@ -120,14 +147,30 @@ def examine(store: dict[str, Any], anchors: TrustAnchors, *, max_manifests: int 
         credential=credential,
         time=time,
         ai_signal=ai,
-        ingredients=tuple(_ingredients(manifests, active, results, max_manifests)),
+        ingredients=ingredients,
         ancestor_outputs=frozenset(
-            text for one in ancestors if (text := _text(_record(one).get("outputId")))
+            text
+            for key, one in manifests.items()
+            if key != active_id
+            and key in vouched
+            and (text := _text(_record(_dict(one)).get("outputId")))
         ),
         neighbour=neighbour,
         pixels_sha256=_text(_dict(record.get("pixels")).get("hash")),
-        action=_first_action(active),
+        action=_first_action(subject),
     )
+
+
+def _subject(status: dict[str, Any], active_id: str, manifests: dict[str, Any]) -> str:
+    """Return the id of the manifest that binds the bytes: the active one, or one it updates."""
+    for kind in ("success", "failure"):
+        for one in _list(status.get(kind)):
+            code, url = _text(_dict(one).get("code")), _text(_dict(one).get("url"))
+            if code in _BINDINGS and url is not None:
+                for part in url.split("/"):
+                    if part in manifests:
+                        return part
+    return active_id
 
 
 def _state(failures: list[str], passed: list[str]) -> ManifestState:
@@ -137,8 +180,7 @@ def _state(failures: list[str], passed: list[str]) -> ManifestState:
     if own or "claimSignature.validated" not in passed:
         return "broken"
     # Without this a manifest that binds no bytes at all would count as fitting the file.
-    bound = {"assertion.dataHash.match", "assertion.bmffHash.match", "assertion.boxesHash.match"}
-    return "intact" if bound & set(passed) else "broken"
+    return "intact" if _BINDINGS & set(passed) else "broken"
 
 
 def _own_problems(failures: list[str]) -> list[str]:
@@ -262,15 +304,19 @@ def _ingredient(
     entry: dict[str, Any],
     name: str | None,
     inner: dict[str, Any],
-    deltas: dict[str, list[str]],
+    deltas: dict[str, _Delta],
     depth: int,
 ) -> Ingredient:
     recorded = _dict(_dict(entry.get("validation_results")).get("activeManifest"))
-    failures = _codes(recorded, "failure")
-    # What is wrong with it now, found by this reading; what was wrong when it came in is above.
-    now = deltas.get(name or "", []) + deltas.get(str(entry.get("label") or ""), [])
+    # What its signer recorded when it came in is their word; what this reading finds overrules it.
+    now = deltas.get(name or "", _Delta())
     source = _source_type(inner)
-    failures = list(dict.fromkeys(failures + now))
+    failures = [
+        code
+        for code in _codes(recorded, "failure")
+        if not (code == "signingCredential.untrusted" and "signingCredential.trusted" in now.passed)
+    ]
+    failures = list(dict.fromkeys(failures + now.failed))
     if name is None:
         state: ManifestState = "malformed" if _own_problems(failures) else "absent"
         credential: CredentialState = "absent"
@@ -278,7 +324,8 @@ def _ingredient(
         own = [code for code in failures if not code.startswith(("signing", "timeStamp", "cawg"))]
         malformed = any(code.endswith(_MALFORMED) for code in own)
         state = "malformed" if malformed else "broken" if own or not inner else "intact"
-        trusted = "signingCredential.trusted" in _codes(recorded, "success")
+        passed = {*_codes(recorded, "success"), *now.passed}
+        trusted = "signingCredential.trusted" in passed
         credential = _credential_state(failures) or ("trusted" if trusted else "untrusted")
     return Ingredient(
         manifest=state,
@@ -292,19 +339,20 @@ def _ingredient(
     )
 
 
-def _deltas(results: dict[str, Any]) -> dict[str, list[str]]:
-    """Return the failures found in ingredients now, by manifest id and by assertion label."""
-    found: dict[str, list[str]] = {}
+def _deltas(results: dict[str, Any]) -> dict[str, _Delta]:
+    """Return what is found in ingredients' manifests now and was not recorded, by manifest id."""
+    found: dict[str, _Delta] = {}
     for raw in _list(results.get("ingredientDeltas")):
-        delta = _dict(raw)
-        codes = _codes(_dict(delta.get("validationDeltas")), "failure")
-        uri = _text(delta.get("ingredientAssertionURI")) or ""
-        for one in _list(_dict(delta.get("validationDeltas")).get("failure")):
-            url = _text(_dict(one).get("url")) or ""
-            for part in url.split("/"):
-                if part.startswith("urn:"):
-                    found.setdefault(part, []).append(str(_dict(one).get("code")))
-        found.setdefault(uri.rsplit("/", 1)[-1], []).extend(codes)
+        delta = _dict(_dict(raw).get("validationDeltas"))
+        for kind in ("success", "failure"):
+            for one in _list(delta.get(kind)):
+                status = _dict(one)
+                for part in (_text(status.get("url")) or "").split("/"):
+                    if part.startswith("urn:"):
+                        into = found.setdefault(part, _Delta())
+                        (into.passed if kind == "success" else into.failed).append(
+                            str(status.get("code"))
+                        )
     return found
 
 

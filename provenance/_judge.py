@@ -99,7 +99,8 @@ def _verdict(evidence: Evidence) -> tuple[Verdict, str]:
 def _intact(evidence: Evidence) -> tuple[Verdict, str]:
     examined, mark = evidence.examined, evidence.watermark
     same_output = mark.payload is not None and mark.payload == examined.manifest.output_id
-    if examined.credential.own or (mark.state == "detected" and same_output):
+    expired = examined.credential.state == "expired"
+    if examined.credential.own or (mark.state == "detected" and same_output and expired):
         return _own(evidence)
     if mark.state == "detected" and mark.payload in examined.ancestor_outputs:
         return "edited_after_signing", (

@@ -92,8 +92,13 @@ class Anchors:
     kind: Literal["manifest", "tsa"]
 
 
-def settings(*anchors: Anchors, max_manifest_bytes: int = 32 << 20) -> dict[str, Any]:
-    """Return the library's settings for these anchors. The first set that fits is the one named."""
+def settings(
+    *anchors: Anchors, max_manifest_bytes: int = 32 << 20, hosts: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Return the library's settings for these anchors. The first set that fits is the one named.
+
+    ``hosts`` may be visited: a time-stamping authority while signing, and nothing while reading.
+    """
     # Claim signers' roots first: a root that stands in both kinds must be named as one of theirs.
     ordered = sorted(anchors, key=lambda one: one.kind == "tsa")
     return {
@@ -111,8 +116,8 @@ def settings(*anchors: Anchors, max_manifest_bytes: int = 32 << 20) -> dict[str,
             ],
         },
         "core": {
-            # Names no host, so none may be visited, whatever else is set.
-            "allowed_network_hosts": [],
+            # Without hosts none may be visited, whatever else is set.
+            "allowed_network_hosts": list(hosts),
             "allow_redirects": False,
             "max_decompressed_manifest_size_in_mb": max(1, max_manifest_bytes >> 20),
             # An identity assertion (CAWG) is somebody else's statement: its failure must not
@@ -196,19 +201,21 @@ def read(
         raise Refused(f"{type(error).__name__}: {error}") from error
 
 
-def native_signer(alg: str, chain_pem: str, key_pem: bytes) -> c2pa.Signer:
-    """Return this process's shared signer for a key in memory.
+def native_signer(
+    alg: str, chain_pem: str, key_pem: bytes, tsa_url: str | None = None
+) -> c2pa.Signer:
+    """Return this process's shared signer for a key in memory, stamping times if it has a URL.
 
     The library's own signer reserves 2 kB for the signature; one through a callback reserves
     11 kB, all of which ends up in the picture.
     """
     import c2pa
 
-    key = hashlib.sha256(chain_pem.encode() + b"\0" + key_pem).hexdigest()
+    key = hashlib.sha256(f"{chain_pem}\0{tsa_url}\0".encode() + key_pem).hexdigest()
     with _lock:
         found = _signers.get(key)
         if found is None:
-            info = c2pa.C2paSignerInfo(alg, chain_pem.encode(), key_pem, None)
+            info = c2pa.C2paSignerInfo(alg, chain_pem.encode(), key_pem, tsa_url)
             found = c2pa.Signer.from_info(info)
             while len(_signers) >= _MAX_CONTEXTS:
                 _signers.pop(next(iter(_signers)))

@@ -45,6 +45,8 @@ class ManifestFinding:
             after signing; ``malformed``: it cannot be parsed; ``remote_only``: it is at an
             address, which is not visited.
         id: Of the active manifest.
+        updates: The manifest that the active one adds to without changing content, such as a time
+            stamp; it is then this one that the other members speak of.
         claim_generator: What the manifest says made it.
         output_id: Ours, where the manifest says so; not proven by itself.
         record_id: Likewise.
@@ -55,6 +57,7 @@ class ManifestFinding:
 
     state: ManifestState
     id: str | None = None
+    updates: str | None = None
     claim_generator: str | None = None
     output_id: str | None = None
     record_id: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chopmark.errors import (
     ChopmarkError,
@@ -19,14 +19,13 @@ from chopmark.provenance.reattaching import remove
 from chopmark.provenance.trust import TrustAnchors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import c2pa
 
     from chopmark.provenance.credential import Credential
+    from chopmark.provenance.timestamping import TimestampAuthority
     from chopmark.types import ImageFormat
 
-__all__ = ["Signed", "sign"]
+__all__ = ["Signed", "make_signer", "sign"]
 
 # Nobody but us need know our root: this one failure says nothing about the file.
 _HARMLESS = frozenset({"signingCredential.untrusted"})
@@ -40,14 +39,23 @@ class Signed:
         data: The file.
         manifest_id: ``urn:c2pa:...`` of its active manifest.
         manifest: The whole manifest store (JUMBF), for the `ManifestStore`.
+        time_stamped: A time-stamping authority has stamped the signature.
     """
 
     data: bytes = field(repr=False)
     manifest_id: str
     manifest: bytes = field(repr=False)
+    time_stamped: bool = False
 
 
-def sign(data: bytes, fmt: ImageFormat, info: ManifestInfo, credential: Credential) -> Signed:
+def sign(
+    data: bytes,
+    fmt: ImageFormat,
+    info: ManifestInfo,
+    credential: Credential,
+    *,
+    authority: TimestampAuthority | None = None,
+) -> Signed:
     """Sign an encoded picture and check the result: signature, asset hash, every assertion.
 
     May be called from several threads at once; the native code releases the GIL.
@@ -57,6 +65,9 @@ def sign(data: bytes, fmt: ImageFormat, info: ManifestInfo, credential: Credenti
         fmt: Its format.
         info: What the manifest says.
         credential: Who says it.
+        authority: Stamps the time of the signature, which adds about 9 kB. One that does not
+            answer in time does not stop the signing: ``time_stamped`` is then False, and the
+            `TimestampQueue` does it later.
 
     Raises:
         SigningFailed: The manifest cannot be made, or the signer failed.
@@ -64,48 +75,60 @@ def sign(data: bytes, fmt: ImageFormat, info: ManifestInfo, credential: Credenti
     """
     if sniff(data) != fmt:
         raise SigningFailed(f"the data is {sniff(data) or 'no picture'}, not {fmt}")
-    anchors = TrustAnchors.of(credential).native()
-    config = _native.settings(*anchors)
-    out = io.BytesIO()
-    manifest = _sign(data, out, MIME[fmt], info, credential, config)
-    signed = out.getvalue()
-    return Signed(data=signed, manifest_id=_read_back(signed, MIME[fmt], config), manifest=manifest)
+    config = _native.settings(*TrustAnchors.of(credential).native())
+    job = _Job(data=data, mime=MIME[fmt], info=info, credential=credential, config=config)
+    done = authority.within_its_time(job.run) if authority is not None else None
+    signed, manifest = done or job.run(None)
+    return Signed(
+        data=signed,
+        manifest_id=_read_back(signed, MIME[fmt], config),
+        manifest=manifest,
+        time_stamped=done is not None,
+    )
 
 
-def _sign(
-    data: bytes,
-    out: io.BytesIO,
-    mime: str,
-    info: ManifestInfo,
-    credential: Credential,
-    config: dict[str, object],
-) -> bytes:
-    import c2pa
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    data: bytes
+    mime: str
+    info: ManifestInfo
+    credential: Credential
+    config: dict[str, Any]
 
-    failure: list[BaseException] = []
-    try:
-        builder = c2pa.Builder(definition(info), context=_native.context(config))
-        if info.parent is not None:
-            _add_parent(builder, info, config)
-        signer = _signer(credential, failure)
-        manifest: bytes = builder.sign(signer, mime, io.BytesIO(data), out)
-    except c2pa.C2paError as error:
-        # The library swallows what a callback raises; it was kept, and is the real reason.
-        cause = failure[0] if failure else error
-        if isinstance(cause, ChopmarkError):
-            raise cause from error
-        raise SigningFailed(
-            f"the manifest could not be signed: {cause}",
-            hint="`chopmark doctor` checks the credential",
-        ) from cause
-    return manifest
+    def run(self, tsa_url: str | None) -> tuple[bytes, bytes]:
+        """Return the signed file and its manifest store."""
+        import c2pa
+
+        failure: list[BaseException] = []
+        out = io.BytesIO()
+        try:
+            builder = c2pa.Builder(definition(self.info), context=_native.context(self.config))
+            if self.info.parent is not None:
+                _add_parent(builder, self.info, self.config)
+            signer = make_signer(self.credential, failure, tsa_url)
+            manifest: bytes = builder.sign(signer, self.mime, io.BytesIO(self.data), out)
+        except c2pa.C2paError as error:
+            # The library swallows what a callback raises; it was kept, and is the real reason.
+            cause = failure[0] if failure else error
+            if isinstance(cause, ChopmarkError):
+                raise cause from error
+            raise SigningFailed(
+                f"the manifest could not be signed: {cause}",
+                hint="`chopmark doctor` checks the credential",
+            ) from cause
+        return out.getvalue(), manifest
 
 
-def _signer(credential: Credential, failure: list[BaseException]) -> c2pa.Signer:
+def make_signer(
+    credential: Credential, failure: list[BaseException], tsa_url: str | None = None
+) -> c2pa.Signer:
+    """Return the library's signer; what its callback raises goes to ``failure``."""
     import c2pa
 
     if credential.key_pem is not None:
-        return _native.native_signer(credential.alg, credential.chain_pem, credential.key_pem)
+        return _native.native_signer(
+            credential.alg, credential.chain_pem, credential.key_pem, tsa_url
+        )
 
     def callback(data: bytes) -> bytes:
         try:
@@ -114,9 +137,8 @@ def _signer(credential: Credential, failure: list[BaseException]) -> c2pa.Signer
             failure.append(error)
             raise
 
-    call: Callable[[bytes], bytes] = callback
     return c2pa.Signer.from_callback(
-        call, c2pa.C2paSigningAlg[credential.alg.upper()], credential.chain_pem
+        callback, c2pa.C2paSigningAlg[credential.alg.upper()], credential.chain_pem, tsa_url
     )
 
 

@@ -43,7 +43,8 @@ CREATE TABLE IF NOT EXISTS manifest (
     record_id TEXT,
     pdq BLOB,
     signed_sha256 TEXT,
-    size INTEGER NOT NULL
+    size INTEGER NOT NULL,
+    updated_by TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS manifest_output ON manifest (output_id);
 CREATE INDEX IF NOT EXISTS manifest_signed ON manifest (signed_sha256);
@@ -54,7 +55,7 @@ CREATE TABLE IF NOT EXISTS binding (
     PRIMARY KEY (alg, value, manifest_id)
 ) STRICT, WITHOUT ROWID;
 """
-_COLUMNS: Final = "manifest_id, output_id, record_id, lower(hex(pdq)), signed_sha256"
+_COLUMNS: Final = "manifest_id, output_id, record_id, lower(hex(pdq)), signed_sha256, updated_by"
 _PDQ_BYTES: Final = 32
 _MAX_MATCHES: Final = 10
 
@@ -68,6 +69,7 @@ class Entry:
     record_id: str
     pdq: str
     signed_sha256: str
+    updated_by: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +169,24 @@ class ManifestStore:
         except apsw.Error as error:
             raise ConfigurationError(f"the manifest index does not take it: {error}") from error
 
+    def put_update(self, manifest_id: str, update_id: str, manifest: bytes) -> None:
+        """Keep a later manifest store (a time stamp, say) beside the one that it updates.
+
+        Raises:
+            ConfigurationError: The disk does not take it.
+        """
+        import apsw
+
+        write_private(self._path(update_id), manifest)
+        try:
+            with self._lock, self._connection:
+                self._connection.execute(
+                    "UPDATE manifest SET updated_by = ? WHERE manifest_id = ?",
+                    (update_id, manifest_id),
+                )
+        except apsw.Error as error:
+            raise ConfigurationError(f"the manifest index does not take it: {error}") from error
+
     def get(self, manifest_id: str) -> bytes | None:
         """Return a manifest store's bytes (JUMBF), or None."""
         try:
@@ -255,6 +275,7 @@ class ManifestStore:
             record_id=texts[2],
             pdq=texts[3],
             signed_sha256=texts[4],
+            updated_by=texts[5],
         )
 
     def _path(self, manifest_id: str) -> Path:

@@ -81,6 +81,8 @@ def verify(
     kind = check_size(data, bounds)
     examined = _manifest(data, mime_of(kind), trusted, bounds)
     notes: list[str] = []
+    if store is not None:
+        examined = _with_update(data, mime_of(kind), examined, trusted, store, notes)
     image = _pixels(data, bounds, examined, notes)
     look = _Look(data=data, mime=mime_of(kind), image=image, trusted=trusted, bounds=bounds)
     xmp = read_xmp(data)
@@ -155,6 +157,33 @@ def _manifest(data: bytes, mime: str, trusted: TrustAnchors, bounds: Limits) -> 
         others = tuple(one for one in trusted.lists if one.kind != "own" or not one.serials)
         return _manifest(data, mime, TrustAnchors(lists=others), bounds)
     return examined
+
+
+def _with_update(
+    data: bytes,
+    mime: str,
+    examined: Examined,
+    trusted: TrustAnchors,
+    store: ManifestStore,
+    notes: list[str],
+) -> Examined:
+    """Look with the time stamp that came after the picture had left, if we keep one for it."""
+    if examined.manifest.id is None or examined.time.state != "absent":
+        return examined
+    entry = store.entry(examined.manifest.id)
+    update = store.get(entry.updated_by) if entry and entry.updated_by else None
+    if update is None:
+        return examined
+    try:
+        found = _native.read(data, mime, _native.settings(*trusted.native()), manifest=update)
+    except (_native.NoManifest, _native.RemoteOnly, _native.Refused):
+        return examined
+    updated = examine(found, trusted)
+    same = updated.manifest.updates == examined.manifest.id
+    if not same or updated.manifest.state != examined.manifest.state:
+        return examined
+    notes.append("Its time stamp was added after it had left, and is kept in our store.")
+    return updated
 
 
 def _without(finding: ManifestFinding) -> Examined:

@@ -1,0 +1,200 @@
+"""Time stamps (RFC 3161): that a signature is older than the end of its certificate.
+
+An authority that is down must not stop a picture. So the stamp is asked for while signing, within
+a time; what did not get one waits in a durable queue, and gets an update manifest (C2PA 2.4,
+11.2.3, with a ``c2pa.time-stamp`` assertion) in our manifest store. `verify` finds it there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import urlsplit
+
+from chopmark.errors import ChopmarkError, ConfigurationError, SigningFailed
+from chopmark.provenance import _native
+from chopmark.provenance._files import make_private_folder, write_private
+from chopmark.provenance._formats import mime_of, sniff
+from chopmark.provenance.signing import make_signer
+from chopmark.provenance.trust import TrustAnchors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from chopmark.provenance.credential import Credential
+    from chopmark.provenance.signing import Signed
+    from chopmark.provenance.store import ManifestStore
+
+__all__ = ["QueueRun", "TimestampAuthority", "TimestampQueue"]
+
+T = TypeVar("T")
+_PAUSE: Final = 60.0
+# Stuck calls to a silent authority: the native library has no time limit of its own.
+_WORKERS: Final = 4
+
+
+class TimestampAuthority:
+    """An RFC 3161 service.
+
+    Args:
+        url: ``http://`` or ``https://`` (the answer is signed, so plain HTTP is usual).
+        timeout_s: How long a picture may wait for it.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = 3.0) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ConfigurationError(f"{url!r} is no address of a time-stamping authority")
+        self.url = url
+        self.timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._free = threading.BoundedSemaphore(_WORKERS)
+        self._silent_until = 0.0
+
+    @property
+    def host(self) -> str:
+        """Scheme, host and port: what the native library must be allowed to visit."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def within_its_time(self, work: Callable[[str], T]) -> T | None:
+        """Return what ``work`` makes with the URL, or None where the authority did not deliver.
+
+        After a failure it is left alone for a minute, so that each picture does not wait anew.
+        """
+        with self._lock:
+            silent = time.monotonic() < self._silent_until
+        if silent or not self._free.acquire(blocking=False):
+            return None
+        answer: queue.SimpleQueue[T | None] = queue.SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answer.put(work(self.url))
+            except Exception:  # noqa: BLE001 - the signer fails again without the stamp, and says so
+                answer.put(None)
+            finally:
+                self._free.release()
+
+        # A daemon: the native call cannot be cancelled, and must not keep the process from ending.
+        threading.Thread(target=ask, name="timestamp", daemon=True).start()
+        try:
+            found = answer.get(timeout=self.timeout_s)
+        except queue.Empty:
+            found = None
+        if found is None:
+            with self._lock:
+                self._silent_until = time.monotonic() + _PAUSE
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueRun:
+    """What one run of the queue did.
+
+    Attributes:
+        stamped: Manifests that have a time now.
+        failed: Tried and not stamped; they stay.
+        left: Still waiting, those included.
+        reason: Of the first failure.
+    """
+
+    stamped: int
+    failed: int
+    left: int
+    reason: str = ""
+
+
+class TimestampQueue:
+    """Signed files that wait for a time stamp, under ``home/manifests/unstamped``.
+
+    The file has to wait, since an update manifest is made over it; it is deleted once stamped.
+    """
+
+    def __init__(self, home: Path, store: ManifestStore) -> None:
+        self._folder = home / "manifests" / "unstamped"
+        self._store = store
+        make_private_folder(self._folder)
+
+    def add(self, signed: Signed) -> None:
+        """Let a signed file wait; durable when this returns."""
+        name = hashlib.sha256(signed.manifest_id.encode()).hexdigest()
+        write_private(self._folder / name, signed.manifest_id.encode() + b"\n" + signed.data)
+
+    def waiting(self) -> int:
+        """Return how many wait."""
+        return sum(1 for path in self._folder.iterdir() if not path.name.startswith("."))
+
+    def run(
+        self, authority: TimestampAuthority, credential: Credential, *, limit: int = 100
+    ) -> QueueRun:
+        """Stamp up to ``limit`` files, oldest first; stop at the first that fails.
+
+        The credential may be a newer one than that of the picture.
+        """
+        stamped, reason = 0, ""
+        paths = sorted(
+            (path for path in self._folder.iterdir() if not path.name.startswith(".")),
+            key=lambda path: path.stat().st_mtime_ns,
+        )
+        for path in paths[:limit]:
+            try:
+                manifest_id, _, data = path.read_bytes().partition(b"\n")
+                update_id, update = _update(data, authority, credential)
+                self._store.put_update(manifest_id.decode(), update_id, update)
+            except (ChopmarkError, OSError) as error:
+                reason = str(error)
+                break
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+            stamped += 1
+        return QueueRun(
+            stamped=stamped, failed=int(bool(reason)), left=self.waiting(), reason=reason
+        )
+
+
+def _update(
+    data: bytes, authority: TimestampAuthority, credential: Credential
+) -> tuple[str, bytes]:
+    """Return the id and the bytes of a manifest store with a stamped update manifest on top."""
+    import c2pa
+
+    kind = sniff(data)
+    if kind is None:
+        raise SigningFailed("a file in the time-stamp queue is no picture")
+    mime = mime_of(kind)
+    config = _native.settings(*TrustAnchors.of(credential).native(), hosts=(authority.host,))
+    config["builder"]["auto_timestamp_assertion"] = {
+        "enabled": True,
+        "skip_existing": True,
+        "fetch_scope": "all",
+    }
+    failure: list[BaseException] = []
+    try:
+        builder = c2pa.Builder(
+            {
+                "claim_version": 2,
+                "claim_generator_info": [
+                    {"name": "Chopmark", "version": "1", "specVersion": "2.4.0"}
+                ],
+            },
+            context=_native.context(config),
+        )
+        builder.set_intent(c2pa.C2paBuilderIntent.UPDATE)
+        builder.add_ingredient({"relationship": "parentOf"}, mime, io.BytesIO(data))
+        signer = make_signer(credential, failure, authority.url)
+        manifest: bytes = builder.sign(signer, mime, io.BytesIO(data), io.BytesIO())
+    except c2pa.C2paError as error:
+        raise SigningFailed(
+            f"no time stamp from {authority.host}: {failure[0] if failure else error}",
+            hint="is the authority up? What waits is tried again",
+        ) from error
+    read = _native.read(data, mime, _native.settings(), manifest=manifest)
+    return str(read["active_manifest"]), manifest
