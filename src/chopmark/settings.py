@@ -92,6 +92,14 @@ class Settings(BaseSettings):
     max_queue: int = Field(
         default=16, ge=0, description="Requests that may wait for the generator before 503."
     )
+    max_running: int = Field(
+        default=2, ge=1, description="HTTP requests that the generator works on at once."
+    )
+    shutdown_s: int = Field(
+        default=30,
+        ge=0,
+        description="Seconds that requests in flight may still take when the server is stopped.",
+    )
     model_aliases: str = Field(
         default="chopmark",
         description="Names, with commas between, that HTTP clients may also call the generator by.",

@@ -90,13 +90,21 @@ class Live:
     pipeline: Pipeline
     generator: Drawing
     app: Any
+    server: uvicorn.Server
 
 
 @contextmanager
-def serve(pipeline: Pipeline) -> Iterator[tuple[str, Any]]:
+def serve(pipeline: Pipeline) -> Iterator[tuple[str, Any, uvicorn.Server]]:
     app = create_app(pipeline)
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", server_header=False)
+        uvicorn.Config(
+            app,
+            host="127.0.0.1",
+            port=0,
+            log_level="critical",
+            server_header=False,
+            timeout_graceful_shutdown=pipeline.settings.shutdown_s,
+        )
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -104,7 +112,7 @@ def serve(pipeline: Pipeline) -> Iterator[tuple[str, Any]]:
         time.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield f"http://127.0.0.1:{port}", app
+        yield f"http://127.0.0.1:{port}", app, server
     finally:
         server.should_exit = True
         thread.join(20)
@@ -138,8 +146,8 @@ def live_server(opened: Pipeline, home: Any) -> Callable[..., Any]:
             for name in _SHARED:
                 pipeline.rooms.__dict__[name] = rooms[name]
             pipeline.rooms.__dict__["generator"] = generator
-            with serve(pipeline) as (url, app):
-                yield Live(url=url, pipeline=pipeline, generator=generator, app=app)
+            with serve(pipeline) as (url, app, server):
+                yield Live(url=url, pipeline=pipeline, generator=generator, app=app, server=server)
 
     return start
 

@@ -18,11 +18,13 @@ from chopmark import __version__
 from chopmark.api import health, native, openai
 from chopmark.api.access import Access
 from chopmark.api.envelope import Envelope
+from chopmark.api.idempotency import Idempotency
 from chopmark.api.limits import BodyLimit
 from chopmark.api.problems import install_handlers
 from chopmark.api.schema import describe
 from chopmark.api.service import Service
 from chopmark.tenancy import AccessStore
+from chopmark.tenancy.replays import Replays
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -50,12 +52,15 @@ def create_app(pipeline: Pipeline) -> FastAPI:
         redoc_url=None,
         lifespan=_lifespan,
     )
+    replays = Replays.open(pipeline.rooms.home)
     app.state.service = Service(pipeline, store)
+    app.state.replays = replays
     install_handlers(app, appeal_url=settings.appeal_url)
     for router in (openai.router, native.router, health.router):
         app.include_router(router)
     describe(app)
     # The last one added is the outermost.
+    app.add_middleware(Idempotency, replays=replays)
     app.add_middleware(Access, store=store, settings=settings)
     app.add_middleware(BodyLimit, max_bytes=int(settings.max_image_bytes * _BODY_OVERHEAD))
     app.add_middleware(Envelope)
@@ -66,3 +71,4 @@ def create_app(pipeline: Pipeline) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     app.state.service.store.close()
+    app.state.replays.close()

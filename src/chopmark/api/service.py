@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 from chopmark.errors import Cancelled
 from chopmark.requests import EditRequest, GenerationRequest
 from chopmark.stages import in_thread
+from chopmark.tenancy.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -35,11 +36,17 @@ class Service:
     Attributes:
         pipeline: Judges, makes, signs and books.
         store: Keys, tenants and quotas.
+        making: Turns at the generator.
+        judging: Turns at everything that makes no picture.
     """
 
     def __init__(self, pipeline: Pipeline, store: AccessStore) -> None:
+        settings = pipeline.settings
         self.pipeline = pipeline
         self.store = store
+        self.making = Turns(slots=settings.max_running, places=settings.max_queue)
+        # Judging is a hundred times quicker than making, so more of it may wait.
+        self.judging = Turns(slots=settings.max_running, places=8 * settings.max_queue)
         self._policies: dict[tuple[str, int], Policy] = {}
 
     async def make(
@@ -77,10 +84,11 @@ class Service:
         day = await in_thread(lambda: self.store.reserve_images(caller.tenant, asked.n))
         made = 0
         try:
-            if isinstance(asked, EditRequest):
-                released = await self.pipeline.edit(asked)
-            else:
-                released = await self.pipeline.generate(asked)
+            async with self.making.turn(caller.tenant.name):
+                if isinstance(asked, EditRequest):
+                    released = await self.pipeline.edit(asked)
+                else:
+                    released = await self.pipeline.generate(asked)
             made = len(released.outputs)
             return released
         finally:
@@ -90,16 +98,21 @@ class Service:
     async def moderate(self, caller: Caller, texts: list[str]) -> Moderated:
         """Judge texts under the caller's policy."""
         policy = await in_thread(lambda: self.policy_of(caller.tenant))
-        return await self.pipeline.moderate(texts, tenant=caller.tenant.name, policy=policy)
+        async with self.judging.turn(caller.tenant.name):
+            return await self.pipeline.moderate(texts, tenant=caller.tenant.name, policy=policy)
 
     async def moderate_image(self, caller: Caller, data: bytes) -> Moderated:
         """Judge a picture under the caller's policy."""
         policy = await in_thread(lambda: self.policy_of(caller.tenant))
-        return await self.pipeline.moderate_image(data, tenant=caller.tenant.name, policy=policy)
+        async with self.judging.turn(caller.tenant.name):
+            return await self.pipeline.moderate_image(
+                data, tenant=caller.tenant.name, policy=policy
+            )
 
     async def verify(self, caller: Caller, data: bytes) -> Looked:
         """Tell what a picture is."""
-        return await self.pipeline.verify(data, tenant=caller.tenant.name)
+        async with self.judging.turn(caller.tenant.name):
+            return await self.pipeline.verify(data, tenant=caller.tenant.name)
 
     def policy_of(self, tenant: Tenant) -> Policy:
         """Return the policy that a tenant's requests are judged under.

@@ -53,6 +53,8 @@ def serve(
             port=settings.port,
             log_level="info",
             server_header=False,
+            # Whoever stops the server waits so long; what then still runs is cancelled and booked.
+            timeout_graceful_shutdown=settings.shutdown_s,
         )
 
 

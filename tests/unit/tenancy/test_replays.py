@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chopmark.errors import IdempotencyInFlight, IdempotencyMismatch, InvalidRequest
+from chopmark.tenancy.replays import KEPT_S, Answer, Replays
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ANSWER = Answer(status=200, headers=(("x-record-id", "0"),), body=b"\x00picture\xff")
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def replays(tmp_path: Path, clock: Clock) -> Iterator[Replays]:
+    opened = Replays.open(tmp_path, clock=clock, max_bytes=100)
+    yield opened
+    opened.close()
+
+
+def test_claim_keep_and_replay(replays: Replays) -> None:
+    assert replays.begin("acme", "k", b"one") is None
+    with pytest.raises(IdempotencyInFlight):
+        replays.begin("acme", "k", b"one")
+    with pytest.raises(IdempotencyMismatch):
+        replays.begin("acme", "k", b"two")
+    replays.finish("acme", "k", ANSWER)
+    assert replays.begin("acme", "k", b"one") == ANSWER
+    with pytest.raises(IdempotencyMismatch):
+        replays.begin("acme", "k", b"two")
+    assert replays.begin("globex", "k", b"two") is None
+
+
+def test_what_came_to_nothing_is_let_go(replays: Replays) -> None:
+    assert replays.begin("acme", "k", b"one") is None
+    replays.drop("acme", "k")
+    assert replays.begin("acme", "k", b"two") is None
+
+
+def test_a_day_later_the_key_is_free(replays: Replays, clock: Clock) -> None:
+    replays.begin("acme", "k", b"one")
+    replays.finish("acme", "k", ANSWER)
+    clock.now += KEPT_S - 1
+    assert replays.begin("acme", "k", b"one") == ANSWER
+    clock.now += 2
+    assert replays.begin("acme", "k", b"two") is None
+
+
+def test_too_many_bytes_push_out_the_oldest(replays: Replays, clock: Clock) -> None:
+    for number in range(4):
+        clock.now += 1
+        replays.begin("acme", f"k{number}", b"one")
+        replays.finish("acme", f"k{number}", Answer(status=200, headers=(), body=b"x" * 40))
+    assert replays.begin("acme", "k3", b"one") is not None
+    assert replays.begin("acme", "k2", b"one") is not None
+    assert replays.begin("acme", "k1", b"one") is None
+
+
+def test_a_new_process_keeps_answers_and_forgets_what_ran(replays: Replays, tmp_path: Path) -> None:
+    replays.begin("acme", "done", b"one")
+    replays.finish("acme", "done", ANSWER)
+    replays.begin("acme", "running", b"one")
+    again = Replays.open(tmp_path, clock=lambda: 1001.0)
+    assert again.begin("acme", "done", b"one") == ANSWER
+    assert again.begin("acme", "running", b"one") is None
+    again.close()
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "é", "a\n", "x" * 256])
+def test_what_is_no_key(replays: Replays, key: str) -> None:
+    with pytest.raises(InvalidRequest):
+        replays.begin("acme", key, b"one")

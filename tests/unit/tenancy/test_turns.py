@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chopmark.errors import Busy, RateLimited
+from chopmark.tenancy.turns import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Crowd:
+    """Requests of named tenants at one queue; each holds its turn until it is let go."""
+
+    def __init__(self, turns: Turns) -> None:
+        self.turns = turns
+        self.started: list[str] = []
+        self.let_go: dict[str, asyncio.Event] = {}
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def come(self, *names: str) -> None:
+        for name in names:
+            self.let_go[name] = asyncio.Event()
+            self.tasks[name] = asyncio.create_task(self._one(name))
+            await asyncio.sleep(0)
+
+    async def _one(self, name: str) -> None:
+        async with self.turns.turn(name[0]):
+            self.started.append(name)
+            await self.let_go[name].wait()
+
+    async def end(self, name: str) -> None:
+        self.let_go[name].set()
+        await self.tasks[name]
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def crowd() -> Callable[[int, int], Crowd]:
+    return lambda slots, places: Crowd(Turns(slots=slots, places=places))
+
+
+async def test_turns_go_round_the_tenants(crowd: Callable[[int, int], Crowd]) -> None:
+    there = crowd(1, 10)
+    await there.come("a1", "a2", "a3", "a4", "b1", "b2", "c1")
+    for name in ("a1", "a2", "b1", "c1", "a3", "b2", "a4"):
+        assert there.started[-1] == name
+        await there.end(name)
+    assert (there.turns.running, there.turns.waiting) == (0, 0)
+
+
+async def test_no_more_run_than_there_are_slots(crowd: Callable[[int, int], Crowd]) -> None:
+    there = crowd(2, 10)
+    await there.come("a1", "a2", "a3")
+    assert (there.turns.running, there.turns.waiting) == (2, 1)
+    await there.end("a2")
+    assert there.started == ["a1", "a2", "a3"]
+    await there.end("a1")
+    await there.end("a3")
+
+
+async def test_a_full_queue_refuses(crowd: Callable[[int, int], Crowd]) -> None:
+    there = crowd(1, 1)
+    await there.come("a1", "a2", "a3")
+    with pytest.raises(Busy):
+        await there.tasks["a3"]
+    await there.come("b1")  # as many wait of b as of a, when it comes: nobody is pushed out
+    with pytest.raises(Busy):
+        await there.tasks["b1"]
+    await there.end("a1")
+    await there.end("a2")
+
+
+async def test_a_greedy_tenant_loses_its_last_place(crowd: Callable[[int, int], Crowd]) -> None:
+    there = crowd(1, 3)
+    await there.come("a1", "a2", "a3", "a4", "b1")
+    with pytest.raises(RateLimited):
+        await there.tasks["a4"]
+    await there.end("a1")
+    await there.end("a2")
+    assert there.started[-1] == "b1"
+    await there.end("b1")
+    await there.end("a3")
+
+
+async def test_without_places_only_slots_serve(crowd: Callable[[int, int], Crowd]) -> None:
+    there = crowd(1, 0)
+    await there.come("a1", "b1")
+    with pytest.raises(Busy):
+        await there.tasks["b1"]
+    await there.end("a1")
+
+
+@pytest.mark.parametrize("gone", ["a2", "b1"])
+async def test_who_goes_away_frees_the_place(crowd: Callable[[int, int], Crowd], gone: str) -> None:
+    there = crowd(1, 10)
+    await there.come("a1", "a2", "b1")
+    there.tasks[gone].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await there.tasks[gone]
+    assert there.turns.waiting == 1
+    await there.end("a1")
+    await there.end("b1" if gone == "a2" else "a2")
+    assert (there.turns.running, there.turns.waiting) == (0, 0)
+
+
+async def test_a_turn_that_comes_to_somebody_who_just_left_goes_on(
+    crowd: Callable[[int, int], Crowd],
+) -> None:
+    there = crowd(1, 10)
+    async with there.turns.turn("a"):
+        await there.come("a2", "a3")
+    there.tasks["a2"].cancel()  # the turn is a2's already, but a2 has not run yet
+    with pytest.raises(asyncio.CancelledError):
+        await there.tasks["a2"]
+    await asyncio.sleep(0)
+    assert there.started == ["a3"]
+    await there.end("a3")
+    assert (there.turns.running, there.turns.waiting) == (0, 0)
+
+
+async def test_many_at_random_leave_nothing_behind() -> None:
+    import random
+
+    dice = random.Random(7)  # noqa: S311
+    turns = Turns(slots=3, places=8)
+    ran = refused = 0
+
+    async def one(tenant: str) -> None:
+        nonlocal ran, refused
+        try:
+            async with turns.turn(tenant):
+                assert turns.running <= 3
+                await asyncio.sleep(dice.random() / 500)
+                ran += 1
+        except (Busy, RateLimited):
+            refused += 1
+
+    tasks = []
+    for _ in range(400):
+        tasks.append(asyncio.create_task(one(dice.choice("aaab"))))
+        await asyncio.sleep(dice.choice((0, 0, 0.001)))
+        if dice.random() < 0.2:
+            dice.choice(tasks).cancel()
+        assert turns.waiting <= 8
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert (turns.running, turns.waiting) == (0, 0)
+    assert ran > 50
+    assert refused > 10
