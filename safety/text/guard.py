@@ -13,7 +13,9 @@ from chopmark.safety.categories import CATEGORIES, MODEL_CATEGORIES, Stage, wors
 from chopmark.safety.text.encoder import SentenceEncoder
 from chopmark.safety.text.features import windows
 from chopmark.safety.text.head import PromptHead
+from chopmark.safety.text.lexicon import lexicon
 from chopmark.safety.text.normalize import Normalized, normalize
+from chopmark.safety.text.rules import Finding, apply_rules, sexual_terms
 from chopmark.safety.text.youth import youth_cues
 from chopmark.safety.verdict import Evidence, Verdict
 
@@ -42,7 +44,7 @@ class PromptGuard:
         """Take the loaded models."""
         self._encoder = encoder
         self._head = head
-        self._models = (encoder.model, f"prompt-head@{head.digest[:16]}")
+        self._models = (encoder.model, f"prompt-head@{head.digest[:16]}", lexicon().model)
 
     @classmethod
     def load(cls) -> Self:
@@ -72,16 +74,19 @@ class PromptGuard:
         try:
             plain = normalize(text)
             scores, spans = self._scores(plain)
+            findings = apply_rules(plain.text)
         except ChopmarkError:
             raise
         except Exception as error:
             raise GuardFailed(f"the text could not be judged: {type(error).__name__}") from error
         scores["obfuscated"] = round(float(plain.obfuscated), 6)
-        evidence: list[Evidence] = []
+        evidence = [_lexical(text, plain, finding) for finding in findings]
+        _raise_scores(scores, findings)
         youth = youth_cues(plain.text)
         if youth:
             # Joint rule without override: any sexual signal beside any cue of youth.
-            scores["sexual/minors"] = 1.0 if scores["sexual"] >= MINORS_SEXUAL else 0.0
+            signal = scores["sexual"] >= MINORS_SEXUAL or bool(sexual_terms(plain.text))
+            scores["sexual/minors"] = 1.0 if signal else 0.0
             if scores["sexual/minors"]:
                 evidence += [
                     _evidence(text, plain, cue, "sexual/minors", "rule", "youth cue beside sexual")
@@ -89,11 +94,12 @@ class PromptGuard:
                 ]
         decision = policy.decide(scores, stage=stage)
         action, categories = decision.action, decision.categories
-        evaluated = _EVALUATED
+        evaluated = (*_EVALUATED, *(name for name in scores if name not in _EVALUATED))
         if _foreign(text):
             # The head was trained on English: on another script it would guess, not judge.
             action = worst(action, "review")
-            evaluated = ("obfuscated",)
+            found = {finding.rule.category for finding in findings}
+            evaluated = ("obfuscated", *(name for name in CATEGORIES if name in found))
             evidence.append(
                 Evidence(
                     category="obfuscated",
@@ -156,6 +162,22 @@ class PromptGuard:
                 )
             )
         return reasons
+
+
+def _raise_scores(scores: dict[str, float], findings: Sequence[Finding]) -> None:
+    """Let word rules add to the model: two doubtful signs are one clear one (noisy or)."""
+    strongest: dict[str, float] = {}
+    for finding in findings:
+        name = finding.rule.category
+        strongest[name] = max(strongest.get(name, 0.0), finding.rule.score)
+    for name, score in strongest.items():
+        scores[name] = round(1.0 - (1.0 - scores.get(name, 0.0)) * (1.0 - score), 6)
+
+
+def _lexical(text: str, plain: Normalized, finding: Finding) -> Evidence:
+    span = (finding.start, finding.end)
+    detail = f"word rule {finding.rule.name}, score {finding.rule.score:.2f}"
+    return _evidence(text, plain, span, finding.rule.category, "lexicon", detail)
 
 
 def _evidence(
