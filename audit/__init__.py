@@ -19,26 +19,40 @@ True
 
 from __future__ import annotations
 
+from chopmark.audit._custody import Hold, RetentionClass
+from chopmark.audit._desk import Actor, Appeal, Desk, Role, Rule, Task, View
 from chopmark.audit._events import Event, EventKind, Record
 from chopmark.audit._log import AuditLog
 from chopmark.audit._note import Checkpoint
 from chopmark.audit._receipt import Receipt
 from chopmark.audit._report import LogReport, Problem
+from chopmark.audit._search import Hit, Query
 from chopmark.audit._verify import verify_log
 from chopmark.errors import DuplicateRecord, LogCorrupt, LogUnavailable, RecordNotFound
 
 __all__ = [
+    "Actor",
+    "Appeal",
     "AuditLog",
     "Checkpoint",
+    "Desk",
     "DuplicateRecord",
     "Event",
     "EventKind",
+    "Hit",
+    "Hold",
     "LogCorrupt",
     "LogReport",
     "LogUnavailable",
     "Problem",
+    "Query",
     "Receipt",
     "Record",
     "RecordNotFound",
+    "RetentionClass",
+    "Role",
+    "Rule",
+    "Task",
+    "View",
     "verify_log",
 ]

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chopmark.audit import _custody as custody
 from chopmark.audit._custody import Hold
+from chopmark.audit._desk import Desk, open_appeal
 from chopmark.audit._events import TERMINAL, Event, EventKind, Record, parse_leaf
 from chopmark.audit._merkle import (
     Frontier,
@@ -27,6 +28,7 @@ from chopmark.audit._paths import Paths, replace_file
 from chopmark.audit._publish import publish
 from chopmark.audit._receipt import Receipt
 from chopmark.audit._schema import APPEND_ONLY, LOG_SCHEMA, State, load_state, save_state
+from chopmark.audit._search import SearchIndex
 from chopmark.audit._sequencer import Ledger, Sequencer, now, record_of_leaf
 from chopmark.audit._sqlite import SqliteDatabase, private_folder
 from chopmark.audit._tiles import node_reader
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit._custody import RetentionClass
     from chopmark.audit._database import Transaction
+    from chopmark.audit._desk import Actor
     from chopmark.audit._vault import Content
     from chopmark.types import JsonValue
 
@@ -94,6 +97,7 @@ class AuditLog:
         self._signer = signer
         self._pid = os.getpid()
         self._signing = threading.Lock()
+        self._search: SearchIndex | None = None
         self._sequencer = Sequencer(self._ledger, capacity=_CAPACITY)
 
     @classmethod
@@ -154,6 +158,8 @@ class AuditLog:
             self._sequencer.close(_WAIT_S)
             with contextlib.suppress(LogUnavailable, LogCorrupt):
                 self.checkpoint()
+        if self._search is not None:
+            self._search.close()
         self._database.close()
         self._vault.close()
 
@@ -269,7 +275,7 @@ class AuditLog:
             RecordNotFound: There is no such entry.
             LogCorrupt: The content does not open the entry's commitment.
         """
-        content = self._content(index)
+        content = self.content(index)
         return content.private if content is not None else None
 
     def find(
@@ -465,7 +471,10 @@ class AuditLog:
             RecordNotFound: Nothing is stored about the subject.
             LogUnavailable: Try again: what was begun is finished when the log is next opened.
         """
-        return custody.erase(self._ledger, subject, by=by, reason=reason)
+        try:
+            return custody.erase(self._ledger, subject, by=by, reason=reason)
+        finally:
+            self._follow()
 
     def place_hold(self, subject: str, *, basis: str, by: str, until: str | None = None) -> Record:
         """Forbid erasing and expiring what is stored about a subject.
@@ -494,7 +503,7 @@ class AuditLog:
         """Return the holds that stand now, oldest first."""
         standing = []
         for index, until in custody.holds(self._ledger):
-            content = self._content(index)
+            content = self.content(index)
             said = content.private if content is not None else {}
             standing.append(
                 Hold(
@@ -519,9 +528,79 @@ class AuditLog:
         Returns:
             The ``retention.expired`` records, none when nothing was due.
         """
-        return custody.expire(self._ledger, periods)
+        try:
+            return custody.expire(self._ledger, periods)
+        finally:
+            self._follow()
 
-    def _content(self, index: int) -> Content | None:
+    def index(self) -> SearchIndex:
+        """Return the search projection, made on first use.
+
+        Raises:
+            LogUnavailable: It cannot be opened.
+        """
+        with self._signing:
+            if self._search is None:
+                self._search = SearchIndex(self._paths.folder, self._ledger)
+            return self._search
+
+    def _follow(self) -> None:
+        """Take what is gone out of the projection too, where there is one."""
+        if self._search is not None or self._paths.search.is_file():
+            self.index().update()
+
+    def desk(self, actor: Actor, *, purpose: str) -> Desk:
+        """Seat a person at the desk: search, review, appeals; all they do is booked.
+
+        Raises:
+            InvalidRequest: No name, or no purpose.
+        """
+        return Desk(log=self, ledger=self._ledger, index=self.index(), actor=actor, purpose=purpose)
+
+    def appeal(self, record_id: str, *, statement: str) -> Record:
+        """Book the appeal of a person who was refused.
+
+        Args:
+            record_id: The decision id that the refusal named.
+            statement: What they say, kept erasable under the request's subject.
+
+        Raises:
+            RecordNotFound: No such record.
+            InvalidRequest: It was not a refusal, or nothing is said.
+            DuplicateRecord: It was appealed already.
+        """
+        if not statement.strip():
+            raise InvalidRequest("an appeal says why")
+        records = self.records(record_id)
+        first = records[0]
+        content = self.content(first.index)
+        event = Event(
+            kind="appeal.opened",
+            record_id=first.record_id,
+            tenant=first.tenant,
+            subject=content.subject if content is not None else None,
+            private={"statement": statement},
+        )
+        return open_appeal(self._ledger, first.record_id, records, event)
+
+    def excepted(self, prompt: str, *, tenant: str) -> Record | None:
+        """Return the exception that an overturned appeal granted for this prompt, if one holds."""
+        index = self.index()
+        index.update()
+        with index.database.read() as transaction:
+            rows = transaction.execute(
+                "SELECT idx FROM exception WHERE tenant = ? AND tag = ? AND until > ?",
+                (tenant, index.prompt_tag(prompt, tenant), now()),
+            )
+        return self.get(int(rows[0][0])) if rows else None
+
+    def content(self, index: int) -> Content | None:
+        """Return private part and subject of an entry; None when there is none (any more).
+
+        Raises:
+            RecordNotFound: There is no such entry.
+            LogCorrupt: The content does not open the entry's commitment.
+        """
         with self._database.read() as transaction:
             leaf = self._leaf(transaction, index)
             rows = transaction.execute("SELECT key_id, sealed FROM content WHERE idx = ?", (index,))

@@ -54,6 +54,10 @@ class Paths:
         return self.folder / "log.vkey"
 
     @property
+    def search(self) -> Path:
+        return self.folder / "search.db"
+
+    @property
     def verified(self) -> Path:
         return self.folder / "verified"
 

@@ -25,6 +25,10 @@ class Problem:
     where: str
     detail: str
 
+    def __str__(self) -> str:
+        """Return it as a person reads it."""
+        return f"{self.where}: {self.detail} ({self.what})"
+
     def to_dict(self) -> dict[str, JsonValue]:
         """Return the members for JSON."""
         return {"what": self.what, "where": self.where, "detail": self.detail}

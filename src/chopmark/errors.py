@@ -40,6 +40,7 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   ├── LogCorrupt            log_corrupt            500
     │   ├── DuplicateRecord       duplicate_record       409
     │   ├── ErasureRefused        erasure_refused        409
+    │   ├── NotPermitted          not_permitted          403
     │   └── RecordNotFound        record_not_found       404
     ├── StageTimeout              stage_timeout          504
     ├── Busy                      busy                   503
@@ -85,6 +86,7 @@ __all__ = [
     "ModelError",
     "ModelLoadError",
     "ModelNotFound",
+    "NotPermitted",
     "QuotaExhausted",
     "RateLimited",
     "RecordNotFound",
@@ -359,6 +361,13 @@ class ErasureRefused(AuditError):
 
     code = "erasure_refused"
     status = 409
+
+
+class NotPermitted(AuditError):
+    """The person at the desk does not have the role for this, or does not hold the task."""
+
+    code = "not_permitted"
+    status = 403
 
 
 class RecordNotFound(AuditError):

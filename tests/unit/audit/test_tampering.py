@@ -129,8 +129,8 @@ def test_a_bit_flip_in_every_column_is_found(
     ("statement", "what"),
     [
         (
-            "INSERT INTO entry SELECT idx + 1, event_id || 'x', record_id, kind, tenant, time,"  # noqa: ISC003, S608
-            + " leaf FROM entry ORDER BY idx DESC LIMIT 1",
+            """INSERT INTO entry SELECT idx + 1, event_id || 'x', record_id, kind, tenant, time, leaf
+            FROM entry ORDER BY idx DESC LIMIT 1""",  # noqa: E501
             "columns_changed",
         ),
         ("DELETE FROM entry WHERE idx = 100", "entry_missing"),
