@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import ModelLoadError, ModelNotFound
+from chopmark.generation.folders import FACTS_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +82,8 @@ def materialize(home: Path, *, progress: Callable[[int, int], None] | None = Non
         ModelNotFound: the weights are not in this installation.
         ModelLoadError: they cannot be unpacked or written.
     """
-    target = home / "models" / f"embedded-{embedded_digest()[:12]}"
+    digest = embedded_digest()
+    target = home / "models" / f"embedded-{digest[:12]}"
     if target.is_dir():
         return target
     try:
@@ -89,6 +91,7 @@ def materialize(home: Path, *, progress: Callable[[int, int], None] | None = Non
         with tempfile.TemporaryDirectory(prefix=".embedded-", dir=target.parent) as scratch:
             folder = Path(scratch) / "model"
             write_folder(WEIGHTS, folder, progress=progress)
+            _add_fact(folder, digest=digest)
             try:
                 os.rename(folder, target)  # noqa: PTH104 - Path.rename says nothing about a full target
             except OSError:
@@ -124,6 +127,11 @@ def write_folder(
     _write_tokenizer(folder)
     if progress is not None:
         progress(total, total)
+
+
+def _add_fact(folder: Path, **facts: str) -> None:
+    file = folder / FACTS_NAME
+    file.write_text(json.dumps({**json.loads(file.read_text("utf-8")), **facts}), "utf-8")
 
 
 def _write_text_encoder(folder: Path) -> None:

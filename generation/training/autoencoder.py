@@ -1,10 +1,10 @@
-"""The picture autoencoder: a stock ``AutoencoderTiny`` with 16 by 16 pixels in a latent cell.
+"""The picture autoencoder: an ``AutoencoderTiny`` with 16 by 16 pixels in a latent cell.
 
 Encoder and decoder are made apart, so that the denoiser need not wait for either. The encoder is
-linear and solved in closed form: its convolutions rearrange each block of 16 by 16 pixels and project
-it on the blocks' principal components. The decoder is not the transpose of that but a network
-trained to see past the lost detail, with noise on its input so that it forgives the denoiser's
-small errors.
+linear and solved in closed form: its convolutions rearrange each block of 16 by 16 pixels and
+project it on the blocks' principal components. The decoder is not the transpose of that but a
+network trained to see past the lost detail, with noise on its input so that it forgives the
+denoiser's small errors.
 
 An autoencoder trained from scratch, both halves at once, was still eight decibels below plain
 principal components after the minutes that two CPU cores could spare (see ``dev/LOG.md``).
@@ -16,7 +16,7 @@ import copy
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -28,6 +28,8 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+#: Receives one line of news.
+Log: TypeAlias = "Callable[[str], None]"
 #: Latents leave the encoder this much smaller than the denoiser sees them: the stock decoder
 #: squashes values beyond 3.
 LATENT_SCALE = 4.0
@@ -42,10 +44,12 @@ class AutoencoderConfig:
     latent_channels: int = 32
     batch: int = 8
     learning_rate: float = 1e-3
-    minutes: float = 40.0
+    minutes: float = 35.0
+    steps: int | None = None
     latent_noise: float = 0.15
     edge_weight: float = 0.5
     seed: int = 0
+    device: str = "cpu"
 
 
 def build(config: AutoencoderConfig) -> AutoencoderTiny:
@@ -103,7 +107,9 @@ def solve_encoder(model: AutoencoderTiny, pictures: Tensor, *, whitening: float 
             basis = torch.eye(4 * channels)
         else:
             # (4 * channels, n): channel k at (row, column) of its block is row 4k + 2 row + column.
-            blocks = functional.pixel_unshuffle(features[:, :channels], 2).transpose(0, 1).flatten(1)
+            blocks = (
+                functional.pixel_unshuffle(features[:, :channels], 2).transpose(0, 1).flatten(1)
+            )
             mean = blocks.mean(dim=1)
             centred = blocks - mean[:, None]
             variances, vectors = torch.linalg.eigh(centred @ centred.T / centred.shape[1])
@@ -133,6 +139,13 @@ def psnr(output: Tensor, target: Tensor) -> float:
     return 10.0 * math.log10(4.0 / functional.mse_loss(output.clamp(-1, 1), target).item())
 
 
+def share_done(started: float, minutes: float, step: int, steps: int | None) -> float:
+    """Return how much of a run is over, 0 to 1: by the clock, or by steps where limited."""
+    if steps is not None:
+        return step / steps
+    return (time.monotonic() - started) / (60.0 * minutes)
+
+
 def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Move the parameters of ``average`` towards those of ``model`` by ``1 - decay``."""
     with torch.no_grad():
@@ -145,25 +158,25 @@ def train_decoder(
     config: AutoencoderConfig,
     *,
     checkpoint: Callable[[AutoencoderTiny], None] | None = None,
-    log: Callable[[str], None] = print,
+    log: Log = print,
 ) -> None:
-    """Train the decoder of ``model`` for ``config.minutes`` and leave its moving average in place.
+    """Train the decoder of ``model`` as ``config`` says and leave its moving average in place.
 
     Args:
         model: its encoder is left alone.
         draw: given a count, returns latents as the encoder gives them and the pictures (n, 3, side,
             side) to aim at.
         config: schedule; the learning rate falls along a cosine.
-        checkpoint: called with the average every 500 steps.
+        checkpoint: called with the average every 300 steps.
         log: receives a line every 100 steps.
     """
     torch.manual_seed(config.seed)
-    decoder, average = model.decoder, copy.deepcopy(model)
+    decoder, average = model.decoder.to(config.device), copy.deepcopy(model)
     optimizer = torch.optim.AdamW(
         decoder.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
     )
     started, step, recent, quality = time.monotonic(), 0, 0.0, 0.0
-    while (done := (time.monotonic() - started) / (60.0 * config.minutes)) < 1.0:
+    while (done := share_done(started, config.minutes, step, config.steps)) < 1.0:
         rate = (
             config.learning_rate
             * min(1.0, (step + 1) / 50)
@@ -171,7 +184,7 @@ def train_decoder(
         )
         for group in optimizer.param_groups:
             group["lr"] = rate
-        latents, target = draw(config.batch)
+        latents, target = (part.to(config.device) for part in draw(config.batch))
         output = decoder(latents + config.latent_noise / LATENT_SCALE * torch.randn_like(latents))
         loss = picture_loss(output, target, config.edge_weight)
         optimizer.zero_grad()
@@ -186,6 +199,7 @@ def train_decoder(
         )
         if step % 100 == 0:
             log(f"decoder step {step} {100 * done:.0f} % loss {recent:.4f} psnr {quality:.2f} dB")
-        if checkpoint is not None and step % 500 == 0:
+        if checkpoint is not None and step % 300 == 0:
             checkpoint(average)
-    model.decoder.load_state_dict(average.decoder.state_dict())
+    decoder.load_state_dict(average.decoder.state_dict())
+    model.cpu()

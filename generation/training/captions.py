@@ -142,7 +142,7 @@ def _subject(scene: Scene, rng: random.Random) -> str:
 def describe(scene: Scene, rng: random.Random) -> str:
     """Return one of the sentences that fit ``scene``; white grounds and styles may go unsaid."""
     subject = _subject(scene, rng)
-    said_style = rng.random() < 0.6
+    said_style = rng.random() < 0.25
     style = rng.choice(STYLE_WORDS[scene.style])
     said_background = scene.background != "white" or rng.random() < 0.3
     ground = f" on a {scene.background} background" if said_background else ""

@@ -53,13 +53,6 @@ class Package:
 
 
 PACKAGES: Final[dict[str, Package]] = {
-    "noto": Package(
-        name="@iconify-json/noto",
-        version="1.2.9",
-        sha256="3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad",
-        licence="Apache-2.0",
-        source="https://github.com/googlefonts/noto-emoji",
-    ),
     "fluent-emoji-flat": Package(
         name="@iconify-json/fluent-emoji-flat",
         version="1.2.6",

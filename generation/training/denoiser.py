@@ -19,7 +19,13 @@ import torch
 from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 
-from chopmark.generation.training.autoencoder import to_tensor, update_average
+from chopmark.generation.training.autoencoder import (
+    LATENT_SCALE,
+    Log,
+    share_done,
+    to_tensor,
+    update_average,
+)
 from chopmark.generation.training.captions import Scene, describe, sample_scene
 
 if TYPE_CHECKING:
@@ -40,8 +46,9 @@ class DenoiserConfig:
     widths: tuple[int, int] = (160, 256)
     text_width: int = 256
     batch: int = 16
-    learning_rate: float = 6e-4
+    learning_rate: float = 8e-4
     minutes: float = 60.0
+    steps: int | None = None
     dropped_captions: float = 0.1
     average_decay: float = 0.998
     time_shift: float = 0.4
@@ -49,6 +56,7 @@ class DenoiserConfig:
     scenes: int = 12_000
     captions_per_scene: int = 3
     seed: int = 0
+    device: str = "cpu"
 
 
 def build(config: DenoiserConfig, latent_channels: int) -> UNet2DConditionModel:
@@ -155,7 +163,7 @@ def make_pool(
             ]
         )
     return Pool(
-        latents=latents[torch.tensor([pictures[scene] for scene in scenes])],
+        latents=LATENT_SCALE * latents[torch.tensor([pictures[scene] for scene in scenes])],
         captions=embed(list(texts)),
         caption_index=torch.tensor(index),
         empty=embed([""])[0],
@@ -181,9 +189,9 @@ def train(
     *,
     checkpoint: Callable[[UNet2DConditionModel, int], None] | None = None,
     checkpoint_minutes: float = 8.0,
-    log: Callable[[str], None] = print,
+    log: Log = print,
 ) -> UNet2DConditionModel:
-    """Train ``model`` for ``config.minutes`` and return its moving average.
+    """Train ``model`` as long as ``config`` says and return its moving average.
 
     Args:
         model: new or half-trained denoiser, changed in place.
@@ -194,6 +202,7 @@ def train(
         log: receives a line every 100 steps.
     """
     torch.manual_seed(config.seed)
+    model.to(config.device)
     average = copy.deepcopy(model).eval()
     optimizer = torch.optim.AdamW(
         model.parameters(),
@@ -204,12 +213,13 @@ def train(
     )
     model.train()
     started, step, recent, due = time.monotonic(), 0, 0.0, checkpoint_minutes
-    while (done := (time.monotonic() - started) / (60.0 * config.minutes)) < 1.0:
+    while (done := share_done(started, config.minutes, step, config.steps)) < 1.0:
         cosine = 0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * done))
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * min(1.0, (step + 1) / 100) * cosine
-        clean, text = pool.draw(config.batch, config.dropped_captions)
-        time_ = sample_times(config)
+        drawn = pool.draw(config.batch, config.dropped_captions)
+        clean, text = (part.to(config.device) for part in drawn)
+        time_ = sample_times(config).to(config.device)
         spread = time_[:, None, None, None]
         noisy = (1.0 - spread) * clean + spread * torch.randn_like(clean)
         predicted = model(noisy, time_ * 1000.0, text).sample
@@ -235,4 +245,4 @@ def train(
             if checkpoint is not None and minutes >= due:
                 due += checkpoint_minutes
                 checkpoint(average, step)
-    return average
+    return average.cpu()

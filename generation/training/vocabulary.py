@@ -10,15 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Style = Literal["cartoon", "flat"]
+Style = Literal["flat"]
 
-#: npm icon set that stands for each style; see :mod:`chopmark.generation.training.data` for
-#: versions and licences.
-STYLE_SETS: Final[dict[Style, str]] = {"cartoon": "noto", "flat": "fluent-emoji-flat"}
+#: npm icon set that stands for each style; versions and licences are in the module ``data``.
+STYLE_SETS: Final[dict[Style, str]] = {"flat": "fluent-emoji-flat"}
 
 #: Words that ask for a style, used after ``of`` ("a flat icon of a fox") or before ``style``.
 STYLE_WORDS: Final[dict[Style, tuple[str, ...]]] = {
-    "cartoon": ("cartoon", "cartoon drawing", "shaded cartoon"),
     "flat": ("flat icon", "flat design", "simple flat icon"),
 }
 
@@ -119,6 +117,43 @@ _TABLE: Final = """
 📷 camera
 ❤️ heart, red heart
 🤖 robot, robot face
+🐴 horse, pony, horse head
+🐘 elephant
+🐵 monkey, monkey face
+🐭 mouse, mouse face
+🦆 duck
+🐬 dolphin
+🦈 shark
+🦀 crab
+🐌 snail
+🐝 bee, honeybee
+🐞 ladybug, ladybird
+🦄 unicorn
+🦖 dinosaur, t-rex
+🌷 tulip
+🌴 palm tree, coconut palm
+🍋 lemon
+🍅 tomato
+🌽 corn, ear of corn
+🍞 bread, loaf of bread
+🧀 cheese, piece of cheese
+🍟 fries, french fries
+🍪 cookie, biscuit
+🧁 cupcake, muffin
+🚂 train, locomotive, steam train
+🚜 tractor
+🚒 fire truck, fire engine
+🚁 helicopter
+☁️ cloud
+📕 book, closed book
+👻 ghost
+🕯️ candle
+📺 television, tv
+✂️ scissors
+🎺 trumpet
+🥁 drum
+🔒 padlock, lock
+🎩 top hat, hat
 """
 
 CONCEPTS: Final[tuple[Concept, ...]] = tuple(

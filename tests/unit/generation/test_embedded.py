@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from chopmark.errors import Cancelled, ModelLoadError
+from chopmark.generation import GenerationJob, Generator, load_generator
+from chopmark.generation.embedded import embedded_digest, materialize
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="module")
+def embedded(state: Path) -> Generator:
+    return load_generator(home=state)
+
+
+def job(prompt: str = "a red apple", **changes: object) -> GenerationJob:
+    values: dict[str, object] = {"prompt": prompt, "seed": 5, "width": 256, "height": 256}
+    return GenerationJob(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def mean_colour(picture: Image.Image, box: tuple[int, int, int, int]) -> np.ndarray:
+    mean: np.ndarray = np.asarray(picture.crop(box), dtype=np.float64).mean(axis=(0, 1))
+    return mean
+
+
+def test_it_is_unpacked_once_and_whole(state: Path, embedded: Generator) -> None:
+    folder = state / "models" / f"embedded-{embedded_digest()[:12]}"
+    assert [entry.name for entry in (state / "models").iterdir()] == [folder.name]
+    before = folder.stat().st_mtime_ns
+    calls: list[tuple[int, int]] = []
+    assert materialize(state, progress=lambda *news: calls.append(news)) == folder
+    assert folder.stat().st_mtime_ns == before
+    assert calls == []
+    assert embedded.info.digest == embedded_digest()
+
+
+def test_unpacking_tells_its_progress(tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    materialize(tmp_path, progress=lambda *news: calls.append(news))
+    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_a_home_that_cannot_be_written_is_a_coded_error(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("a file where the folder should be")
+    with pytest.raises(ModelLoadError) as caught:
+        materialize(tmp_path)
+    assert "CHOPMARK_HOME" in caught.value.hint
+
+
+def test_its_card(embedded: Generator) -> None:
+    info = embedded.info
+    assert info.id == "embedded"
+    assert info.licence == "Apache-2.0"
+    assert info.default_size == (512, 512)
+    assert info.native_size == 128
+    assert info.supports == {"generate", "edit", "inpaint"}
+    assert info.quantization == "none"
+    assert len(info.digest) == 64
+
+
+@pytest.mark.parametrize("size", [(512, 512), (384, 256), (200, 300)])
+def test_pictures_have_the_asked_size(embedded: Generator, size: tuple[int, int]) -> None:
+    (picture,) = embedded.generate(job(width=size[0], height=size[1]))
+    assert picture.size == size
+    assert picture.mode == "RGB"
+
+
+def test_same_seed_same_bytes_other_seed_or_prompt_others(embedded: Generator) -> None:
+    first = embedded.generate(job())[0].tobytes()
+    assert embedded.generate(job())[0].tobytes() == first
+    assert embedded.generate(job(seed=6))[0].tobytes() != first
+    assert embedded.generate(job("a blue whale"))[0].tobytes() != first
+
+
+@pytest.mark.parametrize(
+    ("word", "colour"),
+    [("blue", (56, 124, 222)), ("green", (62, 168, 92)), ("black", (18, 18, 22))],
+)
+def test_backgrounds_have_the_named_colour(
+    embedded: Generator, word: str, colour: tuple[int, int, int]
+) -> None:
+    (picture,) = embedded.generate(job(f"a star on a {word} background"))
+    corner = mean_colour(picture, (4, 4, 24, 24))
+    assert np.abs(corner - colour).max() < 30
+
+
+def test_things_have_their_colour(embedded: Generator) -> None:
+    apple = mean_colour(embedded.generate(job("a red apple"))[0], (96, 110, 160, 180))
+    frog = mean_colour(embedded.generate(job("a frog"))[0], (96, 110, 160, 180))
+    assert apple[0] > apple[1] + 60
+    assert frog[1] > frog[0]
+
+
+def test_outside_the_mask_the_picture_stays(embedded: Generator) -> None:
+    picture = embedded.generate(job("an apple on a white background"))[0]
+    mask = Image.new("L", picture.size, 0)
+    mask.paste(255, (64, 64, 192, 192))
+    order = job("a blue star", images=(picture,), mask=mask)
+    after = np.asarray(embedded.generate(order)[0])
+    kept = np.asarray(mask) == 0
+    assert (after[kept] == np.asarray(picture)[kept]).all()
+    assert (after[~kept] != np.asarray(picture)[~kept]).any()
+
+
+def test_a_weak_edit_stays_closer_than_a_strong_one(embedded: Generator) -> None:
+    picture = embedded.generate(job("an apple"))[0]
+    original = np.asarray(picture, dtype=np.float64)
+    weak, strong = (
+        np.asarray(
+            embedded.generate(job("a pizza", images=(picture,), strength=strength))[0],
+            dtype=np.float64,
+        )
+        for strength in (0.3, 1.0)
+    )
+    assert np.abs(weak - original).mean() < np.abs(strong - original).mean()
+
+
+def test_a_job_can_be_cancelled(embedded: Generator) -> None:
+    with pytest.raises(Cancelled):
+        embedded.generate(job(), cancelled=lambda: True)
+
+
+def test_long_and_strange_prompts_still_give_a_picture(embedded: Generator) -> None:
+    for prompt in ("a " + "very " * 200 + "red apple", "🍎", "\x00\x01", "apfel auf dem tisch"):
+        assert embedded.generate(job(prompt, steps=1))[0].size == (256, 256)
