@@ -35,14 +35,18 @@ if TYPE_CHECKING:
     from chopmark.provenance._pdq import fingerprint, pixel_digest
     from chopmark.provenance.credential import (
         Credential,
+        CredentialRotationWarning,
+        CredentialSource,
         DevelopmentCredentialWarning,
         Signer,
         load_credential,
+        rotate_credential,
     )
     from chopmark.provenance.encode import encode_image
     from chopmark.provenance.manifest import ManifestInfo, mark_algorithm
     from chopmark.provenance.reattaching import reattach
     from chopmark.provenance.report import Report
+    from chopmark.provenance.signers import Pkcs11Signer, RemoteSigner
     from chopmark.provenance.signing import Signed, sign
     from chopmark.provenance.store import ManifestStore
     from chopmark.provenance.timestamping import TimestampAuthority, TimestampQueue
@@ -62,6 +66,8 @@ __all__ = [
     "Aigc",
     "AnchorList",
     "Credential",
+    "CredentialRotationWarning",
+    "CredentialSource",
     "DevelopmentCredentialWarning",
     "Limits",
     "ManifestInfo",
@@ -69,6 +75,8 @@ __all__ = [
     "MarkKey",
     "MarkKeys",
     "MarkResult",
+    "Pkcs11Signer",
+    "RemoteSigner",
     "Report",
     "Signed",
     "Signer",
@@ -87,6 +95,7 @@ __all__ = [
     "pixel_digest",
     "read_xmp",
     "reattach",
+    "rotate_credential",
     "sign",
     "verify",
     "write_xmp",
@@ -96,6 +105,8 @@ _WHERE: Final = {
     "Aigc": "xmp",
     "AnchorList": "trust",
     "Credential": "credential",
+    "CredentialRotationWarning": "credential",
+    "CredentialSource": "credential",
     "DevelopmentCredentialWarning": "credential",
     "Limits": "_formats",
     "ManifestInfo": "manifest",
@@ -103,6 +114,8 @@ _WHERE: Final = {
     "MarkKey": "watermark",
     "MarkKeys": "watermark",
     "MarkResult": "watermark",
+    "Pkcs11Signer": "signers",
+    "RemoteSigner": "signers",
     "Report": "report",
     "Signed": "signing",
     "Signer": "credential",
@@ -121,6 +134,7 @@ _WHERE: Final = {
     "pixel_digest": "_pdq",
     "read_xmp": "xmp",
     "reattach": "reattaching",
+    "rotate_credential": "credential",
     "sign": "signing",
     "verify": "verification",
     "write_xmp": "xmp",

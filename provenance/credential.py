@@ -17,7 +17,7 @@ import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
-from chopmark.errors import CredentialRefused
+from chopmark.errors import ConfigurationError, CredentialRefused
 from chopmark.provenance._devca import KeyKind, issue_leaf, make_authority, needs_renewal
 from chopmark.provenance._files import read_private, write_private
 from chopmark.provenance._profile import Algorithm, algorithm_of, check_chain, parse_chain
@@ -28,13 +28,25 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-__all__ = ["Credential", "DevelopmentCredentialWarning", "Signer", "load_credential"]
+__all__ = [
+    "Credential",
+    "CredentialRotationWarning",
+    "CredentialSource",
+    "DevelopmentCredentialWarning",
+    "Signer",
+    "load_credential",
+    "rotate_credential",
+]
 
 _PROBE: Final = b"chopmark: do certificate and key belong together?"
 
 
 class DevelopmentCredentialWarning(UserWarning):
     """Pictures are signed with a certificate of our own making, which nobody else trusts."""
+
+
+class CredentialRotationWarning(UserWarning):
+    """New credential files are refused, and the old credential stays in use."""
 
 
 @runtime_checkable
@@ -87,6 +99,19 @@ class Credential:
 
         return self.leaf.fingerprint(hashes.SHA256()).hex()
 
+    def describe(self) -> dict[str, str | bool]:
+        """Return what ``chopmark keys show`` shows; nothing of it is secret."""
+        leaf = self.leaf
+        return {
+            "subject": leaf.subject.rfc4514_string(),
+            "issuer": leaf.issuer.rfc4514_string(),
+            "not_before": leaf.not_valid_before_utc.isoformat(),
+            "not_after": leaf.not_valid_after_utc.isoformat(),
+            "algorithm": self.alg,
+            "sha256": self.fingerprint,
+            "development": self.is_development,
+        }
+
     def check(self) -> None:
         """Check the chain, its validity now, and that the signer holds its key.
 
@@ -124,7 +149,12 @@ class _KeyInMemory:
 
 
 def load_credential(
-    home: Path, *, cert: Path | None = None, key: Path | None = None, kind: KeyKind = "es256"
+    home: Path,
+    *,
+    cert: Path | None = None,
+    key: Path | None = None,
+    signer: Signer | None = None,
+    kind: KeyKind = "es256",
 ) -> Credential:
     """Return the credential to sign with.
 
@@ -135,6 +165,7 @@ def load_credential(
         home: Where Chopmark keeps its state.
         cert: PEM chain, signing certificate first.
         key: PEM private key, unencrypted, that others cannot read.
+        signer: Holds the key instead of ``key``, such as a `Pkcs11Signer`.
         kind: Key of a development CA that is made now; one that exists stays what it is.
 
     Raises:
@@ -142,18 +173,22 @@ def load_credential(
         ConfigurationError: A file cannot be read or written.
     """
     folder = home / "keys"
-    if cert is None and key is None:
+    if cert is None and key is None and signer is None:
         return _development(folder, kind)
-    if cert is None or key is None:
+    if cert is None or (key is None) == (signer is None):
         raise CredentialRefused(
-            "a certificate without a key" if key is None else "a key without a certificate",
+            "a key without a certificate" if cert is None else "a certificate without a key",
             hint="set both CHOPMARK_SIGNING_CERT and CHOPMARK_SIGNING_KEY, or none of them",
         )
     try:
         chain_pem = cert.read_bytes()
     except OSError as error:
         raise CredentialRefused(f"{cert} cannot be read: {error.strerror}") from error
-    credential = _from_pem(chain_pem, read_private(key, group=True), source=str(cert))
+    if signer is not None:
+        credential = _with_signer(chain_pem, signer, source=str(cert))
+    else:
+        assert key is not None  # noqa: S101 - exactly one of the two, as checked above
+        credential = _from_pem(chain_pem, read_private(key, group=True), source=str(cert))
     remember_own(home, credential)
     return credential
 
@@ -195,6 +230,109 @@ def _development(folder: Path, kind: KeyKind) -> Credential:
             DevelopmentCredentialWarning,
             stacklevel=3,
         )
+    return credential
+
+
+def rotate_credential(home: Path) -> Credential:
+    """Give the development credential a new key and root; what the old one signed stays ours.
+
+    For a credential of one's own, put new files in place of the old ones: `CredentialSource` takes
+    them up without a restart.
+
+    Raises:
+        ConfigurationError: The folder cannot be written to.
+    """
+    folder = home / "keys"
+    with _lock:
+        old = folder / "root.pem"
+        if old.exists():
+            kept = parse_chain(old.read_bytes(), source=str(old))[0]
+            write_private(folder / f"root-{kept.serial_number:x}.pem", old.read_bytes())
+        make_authority(folder, kind="es256")
+    return _development(folder, "es256")
+
+
+class CredentialSource:
+    """The credential as its files are now: a rotation needs no restart.
+
+    Args:
+        home: As of `load_credential`, like the others.
+        cert: PEM chain.
+        key: PEM key.
+        signer: Holds the key instead.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        cert: Path | None = None,
+        key: Path | None = None,
+        signer: Signer | None = None,
+    ) -> None:
+        self._home, self._cert, self._key, self._signer = home, cert, key, signer
+        self._lock = threading.Lock()
+        self._seen: tuple[object, ...] | None = None
+        self._credential: Credential | None = None
+
+    def current(self) -> Credential:
+        """Return the credential, loaded anew when a file has changed or the leaf is about to end.
+
+        New files that are refused leave the old credential in use, with a
+        `CredentialRotationWarning`, for as long as that one is valid.
+
+        Raises:
+            CredentialRefused: There is none that can be used.
+            ConfigurationError: A file cannot be read.
+        """
+        with self._lock:
+            seen = self._look()
+            held = self._credential
+            # Nobody but us renews a development leaf; its file changes only if we do.
+            ending = held is not None and held.is_development and needs_renewal(held.leaf)
+            if held is not None and seen == self._seen and not ending:
+                return held
+            try:
+                found = load_credential(
+                    self._home, cert=self._cert, key=self._key, signer=self._signer
+                )
+            except ConfigurationError as error:
+                if held is None or seen == self._seen:
+                    raise
+                check_chain(parse_chain(held.chain_pem.encode(), source="the old credential"))
+                # Once for these files; the next change is looked at again.
+                self._seen = seen
+                warnings.warn(
+                    f"the new credential is refused, the old one stays in use: {error}",
+                    CredentialRotationWarning,
+                    stacklevel=2,
+                )
+                return held
+            self._credential, self._seen = found, self._look()
+            return found
+
+    def _look(self) -> tuple[object, ...]:
+        paths = [self._cert, self._key] if self._cert else [self._home / "keys" / "signer.pem"]
+        found: list[object] = []
+        for path in paths:
+            try:
+                stat = path.stat() if path is not None else None
+            except OSError:
+                stat = None
+            found.append(stat and (stat.st_mtime_ns, stat.st_size, stat.st_ino))
+        return tuple(found)
+
+
+def _with_signer(chain_pem: bytes, signer: Signer, *, source: str) -> Credential:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    chain = parse_chain(chain_pem, source=source)
+    credential = Credential(
+        chain_pem="".join(one.public_bytes(Encoding.PEM).decode() for one in chain),
+        alg=check_chain(chain),
+        signer=signer,
+    )
+    credential.check()
     return credential
 
 
