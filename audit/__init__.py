@@ -22,11 +22,18 @@ from __future__ import annotations
 from chopmark.audit._custody import Hold, RetentionClass
 from chopmark.audit._desk import Actor, Appeal, Desk, Role, Rule, Task, View
 from chopmark.audit._events import Event, EventKind, Record
+from chopmark.audit._export import check_export
 from chopmark.audit._log import AuditLog
 from chopmark.audit._note import Checkpoint
 from chopmark.audit._receipt import Receipt
 from chopmark.audit._report import LogReport, Problem
 from chopmark.audit._search import Hit, Query
+from chopmark.audit._statements import (
+    StatementTemplate,
+    check_statement,
+    statement_of_reasons,
+)
+from chopmark.audit._transparency import transparency_report
 from chopmark.audit._verify import verify_log
 from chopmark.errors import DuplicateRecord, LogCorrupt, LogUnavailable, RecordNotFound
 
@@ -52,7 +59,12 @@ __all__ = [
     "RetentionClass",
     "Role",
     "Rule",
+    "StatementTemplate",
     "Task",
     "View",
+    "check_export",
+    "check_statement",
+    "statement_of_reasons",
+    "transparency_report",
     "verify_log",
 ]

@@ -7,8 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from chopmark.audit._events import Event
+from chopmark.audit._export import rows_of, write_export
 from chopmark.audit._search import Query, SearchIndex
 from chopmark.audit._sequencer import SYSTEM_TENANT, Ledger, now
+from chopmark.audit._statements import statement_of_reasons
 from chopmark.errors import (
     DuplicateRecord,
     ErasureRefused,
@@ -20,11 +22,14 @@ from chopmark.ids import new_record_id, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from chopmark.audit._database import Transaction
     from chopmark.audit._events import EventKind, Record
+    from chopmark.audit._export import ExportFormat
     from chopmark.audit._log import AuditLog
     from chopmark.audit._search import Decision, Hit
+    from chopmark.audit._statements import StatementTemplate
     from chopmark.types import JsonValue
 
 __all__ = ["Actor", "Appeal", "Desk", "Role", "Rule", "Task", "View"]
@@ -440,6 +445,82 @@ class Desk:
                 subject=content.subject,
             )
         )
+
+    # Exporting
+
+    def export(
+        self,
+        query: Query,
+        folder: Path,
+        *,
+        form: ExportFormat = "jsonl",
+        second: Actor,
+        content: bool = False,
+        limit: int = 1000,
+    ) -> Path:
+        """Write what a query finds, with proofs, for somebody else to check.
+
+        Args:
+            query: What to export.
+            folder: Where to; ``entries.*`` and ``manifest.json`` are written.
+            form: Of the entries.
+            second: Another exporter, who agreed.
+            content: Whether the private parts go along.
+            limit: At most so many records, 1..1000.
+
+        Returns:
+            The manifest; its digest is in the ``access.exported`` entry.
+
+        Raises:
+            NotPermitted: Not two different exporters.
+        """
+        self._may("exporter")
+        if second.name == self._actor.name or "exporter" not in second.roles:
+            raise NotPermitted("an export takes two exporters")
+        self._index.update()
+        hits = self._index.find(query, limit=limit)
+        checkpoint = self._log.checkpoint()
+        with self._ledger.database.read() as transaction:
+            rows = rows_of(transaction, [hit.record_id for hit in hits], checkpoint.size)
+        if content:
+            for row in rows:
+                row["private"] = self._log.private(int(str(row["index"])))
+        manifest, digest = write_export(
+            folder,
+            form,
+            rows,
+            checkpoint=checkpoint,
+            public_key=self._log.public_key,
+            said={"query": query.to_dict(), "content": content},
+        )
+        self._log.append(
+            self._event(
+                "access.exported",
+                public={"manifest_sha256": digest, "entries": len(rows), "content": content},
+                private={"second": second.name, "query": query.to_dict()},
+            )
+        )
+        return manifest
+
+    def statements(
+        self, template: StatementTemplate, *, since: str | None = None, until: str | None = None
+    ) -> list[dict[str, JsonValue]]:
+        """Return the DSA statements of reasons for the refusals of a period, newest first."""
+        self._may("exporter")
+        self._index.update()
+        found: list[dict[str, JsonValue]] = []
+        before = None
+        query = Query(decision="block", since=since, until=until)
+        while hits := self._index.find(query, limit=1000, before=before):
+            for hit in hits:
+                records = self._log.records(hit.record_id)
+                if any(record.kind == "request.refused" for record in records):
+                    found.append(statement_of_reasons(records, template))
+            before = hits[-1].index
+        self._log.append(
+            self._event("access.exported", public={"statements": len(found), "content": False})
+        )
+        return found
 
     # Forgetting
 

@@ -32,6 +32,7 @@ from chopmark.audit._search import SearchIndex
 from chopmark.audit._sequencer import Ledger, Sequencer, now, record_of_leaf
 from chopmark.audit._sqlite import SqliteDatabase, private_folder
 from chopmark.audit._tiles import node_reader
+from chopmark.audit._transparency import transparency_report
 from chopmark.audit._vault import SCHEMA as VAULT_SCHEMA
 from chopmark.audit._vault import KeyGone, Vault, secret_file
 from chopmark.errors import (
@@ -556,6 +557,24 @@ class AuditLog:
             InvalidRequest: No name, or no purpose.
         """
         return Desk(log=self, ledger=self._ledger, index=self.index(), actor=actor, purpose=purpose)
+
+    def transparency(self, *, since: str = "", until: str = "9999") -> dict[str, JsonValue]:
+        """Return the transparency report of a period, with the checkpoint that it is counted up to.
+
+        Counted from public leaves only (:func:`transparency_report`), so whoever has the published
+        files of that checkpoint gets the same.
+
+        Args:
+            since: First moment, RFC 3339 in UTC.
+            until: Moment after the last.
+        """
+        checkpoint = self.checkpoint()
+        with self._database.read() as transaction:
+            rows = transaction.stream(
+                "SELECT leaf FROM entry WHERE idx < ? ORDER BY idx", (checkpoint.size,)
+            )
+            report = transparency_report((bytes(row[0]) for row in rows), since=since, until=until)
+        return {**report, "checkpoint": checkpoint.note}
 
     def appeal(self, record_id: str, *, statement: str) -> Record:
         """Book the appeal of a person who was refused.
