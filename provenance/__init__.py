@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         rotate_credential,
     )
     from chopmark.provenance.encode import encode_image
+    from chopmark.provenance.label import LABEL_PROFILES, LabelStyle, draw_label
     from chopmark.provenance.manifest import ManifestInfo, mark_algorithm
     from chopmark.provenance.reattaching import reattach
     from chopmark.provenance.report import Report
@@ -63,12 +64,14 @@ if TYPE_CHECKING:
     from chopmark.provenance.xmp import Aigc, XmpFields, read_xmp, write_xmp
 
 __all__ = [
+    "LABEL_PROFILES",
     "Aigc",
     "AnchorList",
     "Credential",
     "CredentialRotationWarning",
     "CredentialSource",
     "DevelopmentCredentialWarning",
+    "LabelStyle",
     "Limits",
     "ManifestInfo",
     "ManifestStore",
@@ -85,6 +88,7 @@ __all__ = [
     "TrustAnchors",
     "XmpFields",
     "detect_mark",
+    "draw_label",
     "embed_mark",
     "encode_image",
     "fingerprint",
@@ -123,7 +127,10 @@ _WHERE: Final = {
     "TimestampQueue": "timestamping",
     "TrustAnchors": "trust",
     "XmpFields": "xmp",
+    "LABEL_PROFILES": "label",
+    "LabelStyle": "label",
     "detect_mark": "watermark",
+    "draw_label": "label",
     "embed_mark": "watermark",
     "encode_image": "encode",
     "fingerprint": "_pdq",

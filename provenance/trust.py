@@ -6,6 +6,7 @@ certificates and never by a name in one, since anybody can write any name into a
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["AnchorList", "TrustAnchors", "load_anchors"]
 
-_OWN: Final = "own"
+_PACKAGED: Final[tuple[tuple[str, Literal["manifest", "tsa"], str], ...]] = (
+    ("c2pa-trust-list", "manifest", "2026-07-24"),
+    ("c2pa-tsa-trust-list", "tsa", "2026-07-08"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +87,11 @@ class TrustAnchors:
 
 
 def load_anchors(home: Path, *, cert: Path | None = None) -> TrustAnchors:
-    """Return our own credentials of now and before, and the lists in ``home/anchors``.
+    """Return our own credentials of now and before, C2PA's lists, and those in ``home/anchors``.
 
     A list is a file of PEM certificates: ``home/anchors/manifest/NAME.pem`` for claim signers,
-    ``home/anchors/tsa/NAME.pem`` for time-stamping authorities.
+    ``home/anchors/tsa/NAME.pem`` for time-stamping authorities. One with the name of a list that
+    comes with Chopmark replaces it; an empty one switches it off.
 
     Args:
         home: Where Chopmark keeps its state.
@@ -103,13 +108,29 @@ def load_anchors(home: Path, *, cert: Path | None = None) -> TrustAnchors:
         if cert is not None:
             lists.append(_own(cert.read_text(), ""))
         for kind in ("manifest", "tsa"):
+            found = {one.name: one for one in _packaged() if one.kind == kind}
             for path in sorted((home / "anchors" / kind).glob("*.pem")):
                 pem = path.read_text()
-                parse_chain(pem.encode(), source=str(path))
-                lists.append(AnchorList(name=path.stem, pem=pem, kind=kind))
+                found.pop(path.stem, None)
+                if pem.strip():
+                    parse_chain(pem.encode(), source=str(path))
+                    found[path.stem] = AnchorList(name=path.stem, pem=pem, kind=kind)
+            lists += found.values()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the trust anchors cannot be read: {error}") from error
     return TrustAnchors(lists=tuple(lists), home=home, cert=cert)
+
+
+@functools.cache
+def _packaged() -> tuple[AnchorList, ...]:
+    """Return the lists that come with Chopmark; ``anchors/README.md`` tells where they are from."""
+    from pathlib import Path
+
+    folder = Path(__file__).parent / "anchors"
+    return tuple(
+        AnchorList(name=name, pem=(folder / f"{name}.pem").read_text(), kind=kind, date=date)
+        for name, kind, date in _PACKAGED
+    )
 
 
 def _own(chain_pem: str, root_pem: str) -> AnchorList:
