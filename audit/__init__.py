@@ -1,6 +1,7 @@
 """The book: every request, decision and look is an entry that cannot be altered unseen.
 
 >>> import tempfile, pathlib
+>>> from chopmark.audit import AuditLog, Event, verify_log
 >>> from chopmark.ids import new_record_id
 >>> home = pathlib.Path(tempfile.mkdtemp())
 >>> record_id = new_record_id()
@@ -19,23 +20,27 @@ True
 
 from __future__ import annotations
 
-from chopmark.audit._custody import Hold, RetentionClass
-from chopmark.audit._desk import Actor, Appeal, Desk, Role, Rule, Task, View
-from chopmark.audit._events import Event, EventKind, Record
-from chopmark.audit._export import check_export
-from chopmark.audit._log import AuditLog
-from chopmark.audit._note import Checkpoint
-from chopmark.audit._receipt import Receipt
-from chopmark.audit._report import LogReport, Problem
-from chopmark.audit._search import Hit, Query
-from chopmark.audit._statements import (
-    StatementTemplate,
-    check_statement,
-    statement_of_reasons,
-)
-from chopmark.audit._transparency import transparency_report
-from chopmark.audit._verify import verify_log
-from chopmark.errors import DuplicateRecord, LogCorrupt, LogUnavailable, RecordNotFound
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chopmark.audit._custody import Hold, RetentionClass
+    from chopmark.audit._desk import Actor, Appeal, Desk, Role, Rule, Task, View
+    from chopmark.audit._events import Event, EventKind, Record
+    from chopmark.audit._export import check_export
+    from chopmark.audit._log import AuditLog
+    from chopmark.audit._note import Checkpoint
+    from chopmark.audit._receipt import Receipt
+    from chopmark.audit._report import LogReport, Problem
+    from chopmark.audit._search import Hit, Query
+    from chopmark.audit._statements import (
+        StatementTemplate,
+        check_statement,
+        statement_of_reasons,
+    )
+    from chopmark.audit._transparency import transparency_report
+    from chopmark.audit._verify import verify_log
+    from chopmark.errors import DuplicateRecord, LogCorrupt, LogUnavailable, RecordNotFound
 
 __all__ = [
     "Actor",
@@ -68,3 +73,42 @@ __all__ = [
     "transparency_report",
     "verify_log",
 ]
+
+_HOMES = {
+    "Actor": "chopmark.audit._desk",
+    "Appeal": "chopmark.audit._desk",
+    "AuditLog": "chopmark.audit._log",
+    "Checkpoint": "chopmark.audit._note",
+    "Desk": "chopmark.audit._desk",
+    "DuplicateRecord": "chopmark.errors",
+    "Event": "chopmark.audit._events",
+    "EventKind": "chopmark.audit._events",
+    "Hit": "chopmark.audit._search",
+    "Hold": "chopmark.audit._custody",
+    "LogCorrupt": "chopmark.errors",
+    "LogReport": "chopmark.audit._report",
+    "LogUnavailable": "chopmark.errors",
+    "Problem": "chopmark.audit._report",
+    "Query": "chopmark.audit._search",
+    "Receipt": "chopmark.audit._receipt",
+    "Record": "chopmark.audit._events",
+    "RecordNotFound": "chopmark.errors",
+    "RetentionClass": "chopmark.audit._custody",
+    "Role": "chopmark.audit._desk",
+    "Rule": "chopmark.audit._desk",
+    "StatementTemplate": "chopmark.audit._statements",
+    "Task": "chopmark.audit._desk",
+    "View": "chopmark.audit._desk",
+    "check_export": "chopmark.audit._export",
+    "check_statement": "chopmark.audit._statements",
+    "statement_of_reasons": "chopmark.audit._statements",
+    "transparency_report": "chopmark.audit._transparency",
+    "verify_log": "chopmark.audit._verify",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Names are resolved when used, so that importing the room costs nothing.
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'chopmark.audit' has no attribute {name!r}")

@@ -37,6 +37,14 @@ def test_door_is_pinned() -> None:
         assert hasattr(chopmark.audit, name)
 
 
+def test_the_example_in_the_door_runs() -> None:
+    import doctest
+
+    assert doctest.testmod(chopmark.audit) == (0, 8)
+    with pytest.raises(AttributeError):
+        chopmark.audit.nothing_of_that_name  # noqa: B018
+
+
 def test_import_is_cheap() -> None:
     code = "import sys, chopmark.audit; print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
