@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from chopmark import __version__
-from chopmark.api import health, native, openai
+from chopmark.api import gemini, health, native, openai
 from chopmark.api.access import Access
 from chopmark.api.envelope import Envelope
 from chopmark.api.idempotency import Idempotency
@@ -56,7 +56,7 @@ def create_app(pipeline: Pipeline) -> FastAPI:
     app.state.service = Service(pipeline, store)
     app.state.replays = replays
     install_handlers(app, appeal_url=settings.appeal_url)
-    for router in (openai.router, native.router, health.router):
+    for router in (openai.router, gemini.router, native.router, health.router):
         app.include_router(router)
     describe(app)
     # The last one added is the outermost.

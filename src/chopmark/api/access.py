@@ -90,7 +90,7 @@ class Access:
             caller = self._caller(Headers(scope=scope), scope.get("client"))
         except ChopmarkError as error:
             state["error"] = error
-            await problem_response(error)(scope, receive, send)
+            await problem_response(error, path=scope["path"])(scope, receive, send)
             return
         state["caller"] = caller
         limit = caller.tenant.requests_per_minute
@@ -115,7 +115,7 @@ class Access:
             retry_after_s=rate.reset_s,
         )
         state["error"] = late
-        await problem_response(late)(scope, receive, told)
+        await problem_response(late, path=scope["path"])(scope, receive, told)
 
     def _caller(self, headers: Headers, client: tuple[str, int] | None) -> Caller:
         address = client[0] if client else None

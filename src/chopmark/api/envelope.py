@@ -49,4 +49,4 @@ class Envelope:
                 f"internal error: {type(error).__name__}",
                 hint=f"the operator's log has the cause of {request_id}",
             )
-            await problem_response(unknown)(scope, receive, labelled)
+            await problem_response(unknown, path=scope["path"])(scope, receive, labelled)

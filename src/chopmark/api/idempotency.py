@@ -51,7 +51,7 @@ class Idempotency:
             before = await in_thread(lambda: self.replays.begin(tenant, key, mark))
         except ChopmarkError as error:
             scope["state"]["error"] = error
-            await problem_response(error)(scope, receive, send)
+            await problem_response(error, path=scope["path"])(scope, receive, send)
             return
         if before is not None:
             await _replay(before, send)

@@ -31,7 +31,7 @@ class BodyLimit:
         )
         declared = dict(scope["headers"]).get(b"content-length", b"")
         if declared.isdigit() and int(declared) > self.max_bytes:
-            await problem_response(error)(scope, receive, send)
+            await problem_response(error, path=scope["path"])(scope, receive, send)
             return
         seen = 0
         over = answered = False
@@ -50,7 +50,7 @@ class BodyLimit:
             # Whatever the reader of the body made of our error, the answer is 413.
             if over and not answered:
                 answered = True
-                await problem_response(error)(scope, receive, send)
+                await problem_response(error, path=scope["path"])(scope, receive, send)
             elif not over:
                 await send(message)
 
@@ -59,4 +59,4 @@ class BodyLimit:
         except ImageTooLarge:
             if not over or answered:
                 raise
-            await problem_response(error)(scope, receive, send)
+            await problem_response(error, path=scope["path"])(scope, receive, send)

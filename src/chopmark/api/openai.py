@@ -14,6 +14,7 @@ from chopmark.api.forms import form_schema, read_form
 from chopmark.api.pictures import from_data_url, mask_of
 from chopmark.api.problems import RESPONSES
 from chopmark.api.service import Serving, attended
+from chopmark.api.streaming import stream
 from chopmark.errors import InvalidRequest, ModelNotFound
 from chopmark.requests import EditRequest, GenerationRequest
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from chopmark.settings import Settings
     from chopmark.types import JsonValue
 
-__all__ = ["router"]
+__all__ = ["model_list", "model_of", "router", "served_model"]
 
 router = APIRouter(prefix="/v1", responses=RESPONSES, tags=["openai"])
 _MAX_INPUTS = 256  # texts or parts of one moderation call
@@ -49,6 +50,8 @@ async def generations(
         format=body.file_format(),
         quality=body.file_quality(),
     )
+    if body.stream:
+        return await stream(request, service, caller, asked, body, kind="image_generation")
     return await _made(request, service, caller, asked, body)
 
 
@@ -77,6 +80,8 @@ async def edits(request: Request, service: Serving, caller: Generating) -> Respo
         format=body.file_format(),
         quality=body.file_quality(),
     )
+    if body.stream:
+        return await stream(request, service, caller, asked, body, kind="image_edit")
     return await _made(request, service, caller, asked, body)
 
 
@@ -138,24 +143,34 @@ async def _moderate(body: Moderations, caller: Caller, service: Service) -> Resp
 
 @router.get("/models")
 async def models(service: Serving, _caller: Known) -> dict[str, Any]:
-    """List the generator that this server runs."""
-    return {"object": "list", "data": [_model(service.pipeline.rooms.generator.info)]}
+    """List the generator that this server runs, in OpenAI's and in Gemini's members at once."""
+    return model_list(service)
 
 
 @router.get("/models/{model}")
 async def model(model: str, service: Serving, _caller: Known) -> dict[str, Any]:
     """Describe one model."""
-    return _model(served_model(model, service))
+    return model_of(served_model(model, service))
 
 
-def _model(info: ModelInfo) -> dict[str, Any]:
+def model_list(service: Service) -> dict[str, Any]:
+    """Return one body that both kinds of client read."""
+    one = model_of(service.pipeline.rooms.generator.info)
+    return {"object": "list", "data": [one], "models": [one]}
+
+
+def model_of(info: ModelInfo) -> dict[str, Any]:
+    """Return what both kinds of client read of a model."""
     return {
         "id": info.id,
         "object": "model",
         "created": 0,  # weights carry a digest, not a date
         "owned_by": "chopmark",
-        "version": info.version,
         "digest": info.digest,
+        "name": f"models/{info.id}",
+        "displayName": info.id,
+        "version": info.version,
+        "supportedGenerationMethods": ["generateContent", "streamGenerateContent"],
     }
 
 

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from chopmark.errors import ChopmarkError
     from chopmark.types import JsonValue
 
-__all__ = ["RESPONSES", "error_headers", "install_handlers", "openai_error", "problem_response"]
+__all__ = [
+    "GOOGLE_RESPONSES",
+    "RESPONSES",
+    "error_headers",
+    "install_handlers",
+    "openai_error",
+    "problem_response",
+]
 
 _TITLES = {
     400: "Bad Request",
@@ -38,34 +45,79 @@ _TITLES = {
     503: "Service Unavailable",
     504: "Gateway Timeout",
 }
+_GOOGLE = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ABORTED",
+    413: "INVALID_ARGUMENT",
+    415: "INVALID_ARGUMENT",
+    422: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 # What each route may answer besides 200, for the OpenAPI document.
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {
-        "description": _TITLES[status],
-        "content": {
-            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-        },
-    }
-    for status in (400, 401, 403, 404, 409, 413, 415, 422, 429, 499, 500, 503, 504)
-}
+_STATUSES = (400, 401, 403, 404, 409, 413, 415, 422, 429, 499, 500, 503, 504)
 
 
-def problem_response(error: ChopmarkError, *, appeal_url: str = "") -> JSONResponse:
+def _described(media_type: str, schema: str) -> dict[int | str, dict[str, Any]]:
+    content = {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {status: {"description": _TITLES[status], "content": content} for status in _STATUSES}
+
+
+RESPONSES = _described("application/problem+json", "Problem")
+GOOGLE_RESPONSES = _described("application/json", "GoogleError")
+
+
+def problem_response(error: ChopmarkError, *, path: str = "", appeal_url: str = "") -> JSONResponse:
     """Return the answer for an error of ours.
 
     Args:
         error: What went wrong.
+        path: The request's; Gemini's routes get Google's ``error`` object.
         appeal_url: Where a refusal can be appealed; ``{decision_id}`` in it is filled in.
     """
-    return _problem(
-        error.status,
-        error.message,
-        error.code,
-        openai_error(error, appeal_url=appeal_url),
-        error_headers(error),
-    )
+    if _is_google(path):
+        # Nothing beside `error`: Google's client takes a `status` at the top for its own.
+        return JSONResponse(
+            {"error": _google_error(error)}, error.status, headers=error_headers(error)
+        )
+    said = openai_error(error, appeal_url=appeal_url)
+    return _problem(error.status, error.message, error.code, said, error_headers(error))
+
+
+def _is_google(path: str) -> bool:
+    return path.startswith("/v1beta/") or path.endswith((":generateContent", "GenerateContent"))
+
+
+def _google_error(error: ChopmarkError) -> dict[str, JsonValue]:
+    """Return Google's error object (google.rpc.Status as JSON, AIP-193)."""
+    details: list[JsonValue] = [
+        {
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": error.code.upper(),
+            "domain": "chopmark",
+        }
+    ]
+    if isinstance(error, errors.RateLimited):
+        details.append(
+            {
+                "@type": "type.googleapis.com/google.rpc.RetryInfo",
+                "retryDelay": f"{max(1, math.ceil(error.retry_after_s))}s",
+            }
+        )
+    return {
+        "code": error.status,
+        "message": error.explain(),
+        "status": _GOOGLE.get(error.status, "UNKNOWN"),
+        "details": details,
+    }
 
 
 def openai_error(error: ChopmarkError, *, appeal_url: str = "") -> dict[str, JsonValue]:
@@ -147,7 +199,7 @@ def install_handlers(app: FastAPI, *, appeal_url: str) -> None:
     @app.exception_handler(errors.ChopmarkError)
     async def ours(request: Request, error: ChopmarkError) -> Response:
         request.state.error = error  # for the log line
-        return problem_response(error, appeal_url=appeal_url)
+        return problem_response(error, path=request.url.path, appeal_url=appeal_url)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

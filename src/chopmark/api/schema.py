@@ -30,7 +30,23 @@ _PROBLEM: dict[str, Any] = {
         },
     },
 }
-
+_GOOGLE: dict[str, Any] = {
+    "type": "object",
+    "description": "The error object that Google's clients read (AIP-193)",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message", "status"],
+            "properties": {
+                "code": {"type": "integer"},
+                "message": {"type": "string"},
+                "status": {"type": "string"},
+                "details": {"type": "array"},
+            },
+        },
+    },
+}
 # A server without keys asks for none, and answers its own machine only.
 _KEYS: dict[str, Any] = {
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -45,7 +61,7 @@ def describe(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         document = made()
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schemas["Problem"] = _PROBLEM
+        schemas |= {"Problem": _PROBLEM, "GoogleError": _GOOGLE}
         document["components"]["securitySchemes"] = _KEYS
         document["security"] = [*({name: []} for name in _KEYS), {}]
         for unused in ("HTTPValidationError", "ValidationError"):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from chopmark.released import Released
     from chopmark.safety import Policy
     from chopmark.tenancy import AccessStore, Tenant
+    from chopmark.types import Progress
 
 __all__ = ["Service", "Serving", "attended"]
 
@@ -56,6 +57,7 @@ class Service:
         asked: GenerationRequest,
         *,
         identifier: str | None = None,
+        progress: Progress | None = None,
     ) -> Released:
         """Make or change pictures for a caller, as long as the client is there.
 
@@ -64,6 +66,7 @@ class Service:
             caller: Who asks; fills in tenant, policy, subject and client.
             asked: What for.
             identifier: The person, as the tenant names them.
+            progress: Told about each stage.
 
         Raises:
             Refused: The policy said no.
@@ -78,17 +81,19 @@ class Service:
             subject=caller.subject(identifier),
             client=caller.address,
         )
-        return await attended(http, self._make(caller, mine))
+        return await attended(http, self._make(caller, mine, progress))
 
-    async def _make(self, caller: Caller, asked: GenerationRequest) -> Released:
+    async def _make(
+        self, caller: Caller, asked: GenerationRequest, progress: Progress | None
+    ) -> Released:
         day = await in_thread(lambda: self.store.reserve_images(caller.tenant, asked.n))
         made = 0
         try:
             async with self.making.turn(caller.tenant.name):
                 if isinstance(asked, EditRequest):
-                    released = await self.pipeline.edit(asked)
+                    released = await self.pipeline.edit(asked, progress=progress)
                 else:
-                    released = await self.pipeline.generate(asked)
+                    released = await self.pipeline.generate(asked, progress=progress)
             made = len(released.outputs)
             return released
         finally:

@@ -1,0 +1,254 @@
+"""The official `google-genai` package, unmodified, against a live server."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from google import genai
+from google.genai import errors, types
+from PIL import Image
+
+from chopmark.safety.testcard import draw_test_card
+from chopmark.tenancy import AccessStore, Tenant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BLOCKED = "explicit photo of a naked woman having sex"
+
+
+@pytest.fixture
+def make_client(live: Any) -> Iterator[Callable[..., genai.Client]]:
+    made = []
+
+    def make(key: str = "unused", version: str | None = None) -> genai.Client:
+        options = types.HttpOptions(base_url=live.url, api_version=version)
+        made.append(genai.Client(api_key=key, http_options=options))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def client(make_client: Callable[..., genai.Client]) -> genai.Client:
+    return make_client()
+
+
+def _pictures(said: Any) -> list[bytes]:
+    return [
+        part.inline_data.data
+        for candidate in said.candidates or []
+        for part in (candidate.content.parts if candidate.content else [])
+    ]
+
+
+def _png(picture: Image.Image) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("version", [None, "v1", "v1beta"])
+def test_generate(live: Any, make_client: Any, version: str | None) -> None:
+    said = make_client(version=version).models.generate_content(
+        model="drawing",
+        contents="a red apple",
+        config=types.GenerateContentConfig(
+            response_modalities=["TEXT", "IMAGE"],
+            candidate_count=2,
+            seed=7,
+            image_config=types.ImageConfig(aspect_ratio="3:2"),
+        ),
+    )
+    assert [candidate.finish_reason for candidate in said.candidates] == ["STOP", "STOP"]
+    pictures = _pictures(said)
+    assert len(pictures) == 2
+    assert Image.open(io.BytesIO(pictures[0])).size == (464, 320)
+    assert live.pipeline.look(pictures[0]).verdict == "made_here"
+    assert live.generator.jobs[-1].seed == 7
+    assert said.response_id is not None
+    record = live.pipeline.rooms.log.records(said.response_id)
+    assert record[-1].kind == "request.completed"
+    assert said.model_version == "drawing@1"
+    ratings = said.candidates[0].safety_ratings or []
+    assert [(r.category, r.blocked) for r in ratings] == [
+        (types.HarmCategory.HARM_CATEGORY_SEXUALLY_EXPLICIT, False)
+    ]
+
+
+def test_change_a_picture(live: Any, client: genai.Client, make_picture: Any) -> None:
+    picture = types.Part.from_bytes(data=_png(make_picture()), mime_type="image/png")
+    parts = [types.Part(text="a green apple"), picture]
+    said = client.models.generate_content(model="drawing", contents=types.Content(parts=parts))
+    assert len(_pictures(said)) == 1
+    (job,) = live.generator.jobs
+    assert (job.operation, job.prompt) == ("edit", "a green apple")
+
+
+def test_a_blocked_prompt_has_no_candidates(live: Any, client: genai.Client) -> None:
+    said = client.models.generate_content(model="drawing", contents=BLOCKED)
+    assert not said.candidates
+    feedback = said.prompt_feedback
+    assert feedback is not None
+    assert feedback.block_reason == types.BlockedReason.SAFETY
+    blocked = [r.category for r in feedback.safety_ratings or [] if r.blocked]
+    assert blocked == [types.HarmCategory.HARM_CATEGORY_SEXUALLY_EXPLICIT]
+    assert live.generator.jobs == []
+    assert live.pipeline.rooms.log.records(said.response_id)[-1].kind == "request.refused"
+
+
+def test_a_blocked_output_has_no_content(live: Any, client: genai.Client) -> None:
+    said = client.models.generate_content(model="drawing", contents="a test card")
+    (candidate,) = said.candidates or []
+    assert candidate.finish_reason == types.FinishReason.IMAGE_SAFETY
+    assert candidate.content is None
+    assert candidate.safety_ratings
+    assert _pictures(said) == []
+
+
+def test_an_unsafe_input_picture_is_blocked(client: genai.Client) -> None:
+    card = types.Part.from_bytes(data=_png(draw_test_card()), mime_type="image/png")
+    parts = [types.Part(text="make it blue"), card]
+    said = client.models.generate_content(model="drawing", contents=types.Content(parts=parts))
+    assert said.prompt_feedback is not None
+    assert said.prompt_feedback.block_reason == types.BlockedReason.SAFETY
+
+
+def test_a_stream_has_one_chunk_a_picture(client: genai.Client) -> None:
+    chunks = list(
+        client.models.generate_content_stream(
+            model="drawing",
+            contents="a red apple",
+            config=types.GenerateContentConfig(candidate_count=3),
+        )
+    )
+    assert [len(_pictures(chunk)) for chunk in chunks] == [1, 1, 1]
+    assert len({chunk.response_id for chunk in chunks}) == 1
+    (blocked,) = client.models.generate_content_stream(model="drawing", contents=BLOCKED)
+    assert blocked.prompt_feedback is not None
+
+
+async def test_the_asynchronous_client(client: genai.Client) -> None:
+    said = await client.aio.models.generate_content(model="drawing", contents="a red apple")
+    assert len(_pictures(said)) == 1
+    chunks = [
+        chunk
+        async for chunk in await client.aio.models.generate_content_stream(
+            model="drawing", contents="a red apple"
+        )
+    ]
+    assert len(chunks) == 1
+    await client.aio.aclose()
+
+
+def test_settings_tighten_the_policy_and_never_loosen_it(live: Any, client: genai.Client) -> None:
+    def ask(threshold: str) -> Any:
+        setting = types.SafetySetting(
+            category=types.HarmCategory.HARM_CATEGORY_SEXUALLY_EXPLICIT,
+            threshold=types.HarmBlockThreshold(threshold),
+        )
+        return client.models.generate_content(
+            model="drawing",
+            contents=BLOCKED,
+            config=types.GenerateContentConfig(safety_settings=[setting]),
+        )
+
+    def policy(said: Any) -> str:
+        return str(live.pipeline.rooms.log.records(said.response_id)[1].public["policy"])
+
+    ours = live.pipeline.rooms.policy.digest()
+    for loose in ("BLOCK_NONE", "OFF", "HARM_BLOCK_THRESHOLD_UNSPECIFIED"):
+        said = ask(loose)
+        assert said.prompt_feedback.block_reason == types.BlockedReason.SAFETY
+        assert policy(said) == ours
+    assert policy(ask("BLOCK_LOW_AND_ABOVE")) != ours
+
+
+@pytest.mark.parametrize(
+    ("model", "contents", "config", "code", "status"),
+    [
+        ("another", "a", {}, 404, "NOT_FOUND"),
+        ("drawing", "", {}, 400, "INVALID_ARGUMENT"),
+        ("drawing", "a", {"response_modalities": ["TEXT"]}, 400, "INVALID_ARGUMENT"),
+        ("drawing", "a", {"candidate_count": 99}, 400, "INVALID_ARGUMENT"),
+        ("drawing", "a", {"seed": -5}, 400, "INVALID_ARGUMENT"),
+        ("drawing", "a", {"image_config": {"aspect_ratio": "wide"}}, 400, "INVALID_ARGUMENT"),
+        ("drawing", "a", {"image_config": {"image_size": "9K"}}, 400, "INVALID_ARGUMENT"),
+        ("drawing", "a", {"image_config": {"image_size": "4K"}}, 400, "INVALID_ARGUMENT"),
+    ],
+)
+def test_errors_are_googles(
+    client: genai.Client, model: str, contents: str, config: Any, code: int, status: str
+) -> None:
+    with pytest.raises(errors.ClientError) as caught:
+        client.models.generate_content(
+            model=model,
+            contents=types.Part(text=contents),
+            config=types.GenerateContentConfig(**config),
+        )
+    assert caught.value.code == code
+    assert caught.value.status == status
+    assert caught.value.message
+
+
+def test_keys_scopes_and_rates(live: Any, make_client: Any) -> None:
+    with AccessStore.open(live.pipeline.rooms.home) as store:
+        store.set_tenant(Tenant(name="acme", requests_per_minute=2))
+        good = store.create_key("acme", scopes=("generate",)).text
+        poor = store.create_key("default", scopes=("read",)).text
+
+    def ask(key: str) -> Any:
+        return make_client(key).models.generate_content(model="drawing", contents="a red apple")
+
+    for key, code, status in (("wrong", 401, "UNAUTHENTICATED"), (poor, 403, "PERMISSION_DENIED")):
+        with pytest.raises(errors.ClientError) as caught:
+            ask(key)
+        assert (caught.value.code, caught.value.status) == (code, status)
+    assert _pictures(ask(good))
+    assert _pictures(ask(good))
+    with pytest.raises(errors.ClientError) as caught:
+        ask(good)
+    assert caught.value.status == "RESOURCE_EXHAUSTED"
+    details = caught.value.details["error"]["details"]
+    assert details[1]["retryDelay"].endswith("s")
+
+
+def test_models(make_client: Any) -> None:
+    for version in ("v1", "v1beta"):
+        client = make_client(version=version)
+        (listed,) = list(client.models.list())
+        assert listed.name == "models/drawing"
+        assert client.models.get(model="drawing").name == "models/drawing"
+
+
+def test_both_spellings_in_one_body(live: Any, make_picture: Any) -> None:
+    picture = base64.urlsafe_b64encode(_png(make_picture())).decode()
+    parts = [{"text": "a"}, {"inlineData": {"mime_type": "image/png", "data": picture}}]
+    answer = httpx.post(
+        f"{live.url}/v1/models/drawing:generateContent",
+        json={
+            "contents": [{"role": "user", "parts": parts}],
+            "generation_config": {"candidateCount": 1},
+            "safetySettings": [],
+        },
+        trust_env=False,
+        timeout=60,
+    )
+    assert answer.status_code == 200, answer.text
+    assert live.generator.jobs[-1].operation == "edit"
+
+
+def test_without_sse_a_stream_is_one_array(live: Any) -> None:
+    answer = httpx.post(
+        f"{live.url}/v1beta/models/drawing:streamGenerateContent",
+        json={"contents": [{"parts": [{"text": "a red apple"}]}]},
+        trust_env=False,
+        timeout=60,
+    )
+    assert [len(chunk["candidates"]) for chunk in answer.json()] == [1]

@@ -1,0 +1,138 @@
+"""Streams, read by the official client."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import openai
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BLOCKED = "explicit photo of a naked woman having sex"
+
+
+@pytest.fixture
+def client(live: Any) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{live.url}/v1", api_key="unused", max_retries=0) as client:
+        yield client
+
+
+def test_final_pictures_come_as_completed_events(live: Any, client: openai.OpenAI) -> None:
+    with client.images.generate(
+        prompt="a red apple", n=2, stream=True, partial_images=2, quality="low", user="u1"
+    ) as events:
+        got = list(events)
+    # No preview is sent that was not judged; this generator gives none.
+    assert [event.type for event in got] == ["image_generation.completed"] * 2
+    first: Any = got[0]
+    assert first.size == "384x384"
+    assert first.output_format == "png"
+    assert first.quality == "low"
+    assert first.safety_identifier == "u1"
+    assert first.usage.total_tokens == 0
+    report = live.pipeline.look(base64.b64decode(first.b64_json))
+    assert report.verdict == "made_here"
+    provenance = first.model_extra["provenance"]
+    assert provenance["output"]["index"] == 1
+    last = live.pipeline.rooms.log.records(provenance["record_id"])[-1]
+    assert last.kind == "request.completed"
+
+
+def test_an_edit_streams_too(client: openai.OpenAI, make_picture: Any, to_bytes: Any) -> None:
+    with client.images.edit(
+        image=("a.png", to_bytes(make_picture())), prompt="a green apple", stream=True
+    ) as events:
+        assert [event.type for event in events] == ["image_edit.completed"]
+
+
+def test_what_is_refused_before_generation_is_a_plain_error(
+    live: Any, client: openai.OpenAI
+) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.images.generate(prompt=BLOCKED, stream=True)
+    assert caught.value.code == "moderation_blocked"
+    assert live.generator.jobs == []
+
+
+def test_what_is_refused_after_it_is_an_error_event(live: Any, client: openai.OpenAI) -> None:
+    with (
+        client.images.generate(prompt="a test card", stream=True) as events,
+        pytest.raises(openai.APIError) as caught,
+    ):
+        list(events)
+    assert caught.value.code == "moderation_blocked"
+    body: Any = caught.value.body
+    assert body["moderation_details"]["moderation_stage"] == "output"
+    assert live.pipeline.rooms.log.records(body["decision_id"])[-1].kind == "request.refused"
+
+
+def test_only_official_names_are_on_the_wire(live: Any) -> None:
+    with httpx.stream(
+        "POST",
+        f"{live.url}/v1/images/generations",
+        json={"prompt": "a red apple", "stream": True},
+        trust_env=False,
+        timeout=60,
+    ) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = [line for line in answer.iter_lines() if line]
+    assert [line for line in lines if line.startswith("event:")] == [
+        "event: image_generation.completed"
+    ]
+    (data,) = [line for line in lines if line.startswith("data:")]
+    assert json.loads(data[5:])["type"] == "image_generation.completed"
+
+
+def test_a_long_wait_has_heartbeats(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chopmark.api.streaming._HEARTBEAT_S", 0.1)
+    live.generator.step_s = 0.2
+    with httpx.stream(
+        "POST",
+        f"{live.url}/v1/images/generations",
+        json={"prompt": "a red apple", "stream": True},
+        trust_env=False,
+        timeout=60,
+    ) as answer:
+        lines = list(answer.iter_lines())
+    assert lines.count(": still at work") >= 3
+    with openai.OpenAI(base_url=f"{live.url}/v1", api_key="unused") as client:
+        assert len(list(client.images.generate(prompt="a red apple", stream=True))) == 1
+
+
+def test_a_reader_who_leaves_the_stream_stops_the_generator(live: Any) -> None:
+    live.generator.step_s = 0.1
+    with httpx.stream(
+        "POST",
+        f"{live.url}/v1/images/generations",
+        json={"prompt": "a red apple", "n": 10, "stream": True},
+        trust_env=False,
+        timeout=60,
+    ) as answer:
+        assert answer.status_code == 200
+    end = time.monotonic() + 15
+    while not live.generator.cancelled:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_replayed_stream_is_the_same_bytes(live: Any) -> None:
+    got = []
+    for _ in range(2):
+        answer = httpx.post(
+            f"{live.url}/v1/images/generations",
+            json={"prompt": "a red apple", "stream": True},
+            headers={"idempotency-key": "stream"},
+            trust_env=False,
+            timeout=60,
+        )
+        got.append(answer.content)
+    assert got[0] == got[1]
+    assert len(live.generator.jobs) == 1
+    assert threading.active_count() < 50
