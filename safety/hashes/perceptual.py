@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from chopmark.pdq import pdq_dihedral
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
@@ -48,14 +50,12 @@ def pdq(image: Image) -> tuple[NDArray[np.uint8], int]:
 
     A large picture is first scaled to 512 pixels, as the reference does: ten times as fast.
     """
-    import pdqhash
-
     plain = image if image.mode == "RGB" else image.convert("RGB")
     if max(plain.size) > _LARGEST:
         plain = plain.copy()
         plain.thumbnail((_LARGEST, _LARGEST))
-    vectors, quality = pdqhash.compute_dihedral(np.asarray(plain))
-    return np.packbits(np.asarray(vectors, dtype=np.uint8), axis=1), int(quality)
+    vectors, quality = pdq_dihedral(np.asarray(plain))
+    return np.packbits(np.asarray(vectors, dtype=np.uint8), axis=1), quality
 
 
 def hash_picture(image: Image) -> PictureHashes:
