@@ -14,9 +14,8 @@ import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -33,6 +32,9 @@ from chopmark.provenance.watermark.lattice._frame import Tiles, canonical, resid
 from chopmark.provenance.watermark.lattice._layout import layout_of
 from chopmark.provenance.watermark.lattice._statistic import payload_vector, score
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
 KEY = MarkKey(key_id="benchmark", secret=bytes(range(32)))
 WRONG = MarkKey(key_id="wrong", secret=bytes(range(1, 33)))
 PAYLOAD = bytes.fromhex("a3f09c1122334451")
@@ -44,6 +46,7 @@ PLOT = PAGE.parent / "watermark.png"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--count", type=int, default=10, help="pictures")
+    parser.add_argument("--trials", type=int, default=2_000, help="random keys to try")
     parser.add_argument("--full", action="store_true", help="200 pictures, 100,000 trials")
     parser.add_argument("--fetch", action="store_true", help="get the held-out packages first")
     parser.add_argument("--render", action="store_true", help="measure nothing, write the page")
@@ -53,7 +56,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=cache / "watermark.jsonl")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    count, trials = (200, 100_000) if options.full else (options.count, 2_000)
+    count, trials = (200, 100_000) if options.full else (options.count, options.trials)
     if options.fetch:
         fetch(options.pictures)
     options.results.parent.mkdir(parents=True, exist_ok=True)

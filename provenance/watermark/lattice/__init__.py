@@ -54,7 +54,8 @@ class Lattice:
         """Look for a mark of ``key``; see :func:`~chopmark.provenance.detect_mark`."""
         luma = luma_of(opened(image))
         choices = None if candidates is None else [_bits(payload) for payload in candidates]
-        reading = read(luma, key.secret, candidates=choices)
+        known = None if original is None else luma_of(opened(original))
+        reading = read(luma, key.secret, candidates=choices, original=known)
         p_value = math.exp(reading.log_p)
         detected = p_value <= P_DETECT
         lock = reading.lock

@@ -18,6 +18,7 @@ from chopmark.provenance.watermark.lattice._code import (
 )
 from chopmark.provenance.watermark.lattice._frame import LEVELS, Affine, Tiles, canonical, residual
 from chopmark.provenance.watermark.lattice._layout import PERIOD, Layout, layout_of
+from chopmark.provenance.watermark.lattice._original import bare_residual
 from chopmark.provenance.watermark.lattice._search import Guess, guesses
 from chopmark.provenance.watermark.lattice._statistic import (
     ALIGNED_TESTS,
@@ -72,17 +73,26 @@ def _orientations() -> list[Affine]:
     return turns + [each @ np.diag([-1.0, 1.0]) for each in turns]
 
 
-def read(luma: Plane, secret: bytes, *, candidates: Sequence[Bits] | None = None) -> Reading:
+def read(
+    luma: Plane,
+    secret: bytes,
+    *,
+    candidates: Sequence[Bits] | None = None,
+    original: Plane | None = None,
+) -> Reading:
     """Return the strongest reading of a picture.
 
     Args:
         luma: Shape (H, W), range 0..255.
         secret: The key, 32 bytes.
         candidates: The only payloads that count; None means all 2^64.
+        original: The luma of the unmarked picture, where it is at hand.
     """
     layout = layout_of(secret)
     frames = _Frames(luma)
-    best: Reading | None = None
+    best = None if original is None else _informed(luma, original, layout, candidates)
+    if best is not None and best.log_p <= LOG_P_DETECT:
+        return best
     for find in (_aligned, _searched):
         for lock in find(frames, layout):
             reading = _test(lock, frames, layout, candidates)
@@ -106,6 +116,10 @@ class _Frames:
             self._planes[level] = residual(canonical(self._luma, level))
         return self._planes[level]
 
+    def put(self, level: int, plane: Plane) -> None:
+        """Use this residual at ``level`` in place of the picture's own."""
+        self._planes[level] = plane
+
     def compared(self, reading: Reading, secret: bytes) -> Reading:
         """Return the reading with its content bits compared, where they can be."""
         lock = reading.lock
@@ -127,6 +141,21 @@ def _turned(frame: Plane, orientation: Affine) -> Plane:
         frame, orientation = frame.T, orientation[:, ::-1]
     across, down = (int(step) for step in np.diag(orientation))
     return np.ascontiguousarray(frame[::down, ::across])
+
+
+def _informed(
+    luma: Plane, original: Plane, layout: Layout, candidates: Sequence[Bits] | None
+) -> Reading | None:
+    """The reading of what a picture has beyond its original; None if the two do not match."""
+    bare = bare_residual(luma, original)
+    if bare is None:
+        return None
+    level, plane = bare
+    frames = _Frames(luma)
+    frames.put(level, plane)
+    entry, strength = aligned_lock(Tiles.of(plane).at(layout.sync).sum(axis=0), layout)
+    lock = Lock(level=level, affine=np.eye(2), shift=np.zeros(2), entry=entry, strength=strength)
+    return _test(refined(lock, plane, layout), frames, layout, candidates)
 
 
 def _aligned(frames: _Frames, layout: Layout) -> list[Lock]:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALIGNED_TESTS",
+    "INFORMED_TESTS",
     "SEARCH_TESTS",
     "TESTS",
     "limited",
@@ -48,10 +49,11 @@ __all__ = [
     "score",
 ]
 
+INFORMED_TESTS = 1
 ALIGNED_TESTS = 2
 SEARCH_TESTS = 8
-TESTS = ALIGNED_TESTS + SEARCH_TESTS
-"""The most payload tests that the detector makes for one picture and one key."""
+TESTS = INFORMED_TESTS + ALIGNED_TESTS + SEARCH_TESTS
+"""The most payload tests that the detector makes for one picture and one key, informed or not."""
 
 
 def log_p_value(z: float, *, words: float) -> float:
