@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from chopmark.provenance.manifest import ManifestInfo, mark_algorithm
     from chopmark.provenance.reattaching import reattach
     from chopmark.provenance.report import Report
+    from chopmark.provenance.resolver import Resolver
     from chopmark.provenance.signers import Pkcs11Signer, RemoteSigner
     from chopmark.provenance.signing import Signed, sign
     from chopmark.provenance.store import ManifestStore
@@ -81,6 +82,7 @@ __all__ = [
     "Pkcs11Signer",
     "RemoteSigner",
     "Report",
+    "Resolver",
     "Signed",
     "Signer",
     "TimestampAuthority",
@@ -121,6 +123,7 @@ _WHERE: Final = {
     "Pkcs11Signer": "signers",
     "RemoteSigner": "signers",
     "Report": "report",
+    "Resolver": "resolver",
     "Signed": "signing",
     "Signer": "credential",
     "TimestampAuthority": "timestamping",

@@ -187,6 +187,47 @@ class ManifestStore:
         except apsw.Error as error:
             raise ConfigurationError(f"the manifest index does not take it: {error}") from error
 
+    def delete(self, manifest_id: str) -> None:
+        """Forget a manifest, what updates it, and its bindings, if it is known."""
+        import apsw
+
+        entry = self.entry(manifest_id)
+        try:
+            with self._lock, self._connection:
+                self._connection.execute(
+                    "DELETE FROM manifest WHERE manifest_id = ?", (manifest_id,)
+                )
+                self._connection.execute(
+                    "DELETE FROM binding WHERE manifest_id = ?", (manifest_id,)
+                )
+        except apsw.Error as error:
+            raise ConfigurationError(f"the manifest index does not take it: {error}") from error
+        for name in (manifest_id, entry.updated_by if entry else ""):
+            if name:
+                self._path(name).unlink(missing_ok=True)
+
+    def bind(self, alg: str, value: str, manifest_id: str, *, replace: bool = False) -> None:
+        """Lead from a soft-binding value (base64) to a manifest; with ``replace`` to no other."""
+        import apsw
+
+        try:
+            with self._lock, self._connection:
+                if replace:
+                    self._connection.execute(
+                        "DELETE FROM binding WHERE alg = ? AND value = ?", (alg, value)
+                    )
+                self._connection.execute(
+                    "INSERT OR IGNORE INTO binding VALUES (?, ?, ?)", (alg, value, manifest_id)
+                )
+        except apsw.Error as error:
+            raise ConfigurationError(f"the manifest index does not take it: {error}") from error
+
+    def by_binding(self, alg: str, value: str) -> list[str]:
+        """Return the manifest ids that a soft-binding value (base64) was bound to."""
+        query = "SELECT manifest_id FROM binding WHERE alg = ? AND value = ? LIMIT 100"
+        with self._lock:
+            return [str(row[0]) for row in self._connection.execute(query, (alg, value))]
+
     def get(self, manifest_id: str) -> bytes | None:
         """Return a manifest store's bytes (JUMBF), or None."""
         try:

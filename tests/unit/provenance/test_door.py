@@ -12,7 +12,7 @@ import pytest
 
 import chopmark.provenance as door
 
-MODULES = ("", ".credential", ".label", ".store")
+MODULES = ("", ".credential", ".label", ".resolver", ".store")
 # What other people build on: a name that goes or comes is a decision, and shows here.
 NAMES = {
     "LABEL_PROFILES",
@@ -32,6 +32,7 @@ NAMES = {
     "Pkcs11Signer",
     "RemoteSigner",
     "Report",
+    "Resolver",
     "Signed",
     "Signer",
     "TimestampAuthority",
