@@ -113,6 +113,17 @@ class Settings(BaseSettings):
         ge=0,
         description="HTTP requests of one tenant in a minute, unless it has its own; 0: no limit.",
     )
+    blocks: int = Field(
+        default=10,
+        ge=0,
+        description="So many refusals of a person (`safety_identifier`) make them wait; 0: never.",
+    )
+    block_minutes: int = Field(
+        default=10, ge=1, description="Minutes within which the refusals of a person are counted."
+    )
+    cool_down_minutes: int = Field(
+        default=15, ge=1, description="Minutes that a person waits after too many refusals."
+    )
     host: str = Field(default="127.0.0.1", description="Address that `chopmark serve` binds to.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port of `chopmark serve`.")
 

@@ -10,7 +10,7 @@ Every route that makes or judges something goes through ``Pipeline``; this packa
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
@@ -20,6 +20,7 @@ from chopmark.api.access import Access
 from chopmark.api.envelope import Envelope
 from chopmark.api.idempotency import Idempotency
 from chopmark.api.limits import BodyLimit
+from chopmark.api.logs import make_logger
 from chopmark.api.problems import install_handlers
 from chopmark.api.schema import describe
 from chopmark.api.service import Service
@@ -37,8 +38,12 @@ __all__ = ["create_app"]
 _BODY_OVERHEAD = 1.4
 
 
-def create_app(pipeline: Pipeline) -> FastAPI:
+def create_app(pipeline: Pipeline, *, logger: Any = None) -> FastAPI:
     """Return the ASGI application over one pipeline.
+
+    Args:
+        pipeline: Its rooms are opened when first used.
+        logger: A structlog logger; JSON lines to stderr when not given.
 
     Raises:
         ConfigurationError: The file of keys and tenants cannot be used.
@@ -53,7 +58,8 @@ def create_app(pipeline: Pipeline) -> FastAPI:
         lifespan=_lifespan,
     )
     replays = Replays.open(pipeline.rooms.home)
-    app.state.service = Service(pipeline, store)
+    service = Service(pipeline, store)
+    app.state.service = service
     app.state.replays = replays
     install_handlers(app, appeal_url=settings.appeal_url)
     for router in (openai.router, gemini.router, native.router, health.router):
@@ -63,7 +69,7 @@ def create_app(pipeline: Pipeline) -> FastAPI:
     app.add_middleware(Idempotency, replays=replays)
     app.add_middleware(Access, store=store, settings=settings)
     app.add_middleware(BodyLimit, max_bytes=int(settings.max_image_bytes * _BODY_OVERHEAD))
-    app.add_middleware(Envelope)
+    app.add_middleware(Envelope, metrics=service.metrics, logger=logger or make_logger())
     return app
 
 

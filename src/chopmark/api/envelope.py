@@ -1,52 +1,74 @@
-"""The outermost layer: every answer has a request id, and no exception gets past it."""
+"""The outermost layer: a request id, a log line and a count each; no exception escapes."""
 
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import MutableHeaders
 
+from chopmark.api.logs import line_of, route_of
 from chopmark.api.problems import problem_response
 from chopmark.errors import ChopmarkError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from chopmark.api.metrics import Metrics
+
 __all__ = ["Envelope"]
+
+_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
 
 class Envelope:
     """ASGI middleware. The id is always ours: what a caller sends as one is not trusted."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, logger: Any) -> None:
         self.app = app
+        self.metrics = metrics
+        self.logger = logger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = f"req_{secrets.token_hex(12)}"
-        scope.setdefault("state", {})["request_id"] = request_id
-        started = False
+        state = scope.setdefault("state", {})
+        state["request_id"] = f"req_{secrets.token_hex(12)}"
+        begun = time.perf_counter()
+        status = 0
 
         async def labelled(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
+                status = message["status"]
                 headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
+                headers["x-request-id"] = state["request_id"]
                 headers["x-content-type-options"] = "nosniff"
+                state["record_id"] = headers.get("x-record-id")
             await send(message)
 
         try:
             await self.app(scope, receive, labelled)
-        except Exception as error:
-            if started:
-                raise  # the connection is cut: half an answer must not look whole
+        except Exception as error:  # noqa: BLE001  it is told in the log and in the answer
+            state["error"] = error
+            if status:
+                # The connection is cut, since half an answer must not look whole. The server's
+                # own log gets no message of the cause.
+                raise ConnectionAbortedError("an answer was cut short") from None
             unknown = ChopmarkError(
                 f"internal error: {type(error).__name__}",
-                hint=f"the operator's log has the cause of {request_id}",
+                hint=f"the operator's log has the cause of {state['request_id']}",
             )
             await problem_response(unknown, path=scope["path"])(scope, receive, labelled)
+        finally:
+            seconds = time.perf_counter() - begun
+            self.metrics.answered(
+                route=route_of(scope),
+                method=scope["method"] if scope["method"] in _METHODS else "other",
+                status=status,
+                seconds=seconds,
+            )
+            self.logger.info("request", **line_of(scope, status=status, seconds=seconds))

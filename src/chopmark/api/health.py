@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
+from chopmark.api.access import Measuring
+from chopmark.api.metrics import CONTENT_TYPE_LATEST
+from chopmark.api.problems import RESPONSES
 from chopmark.api.service import Serving
 from chopmark.errors import ChopmarkError
 
@@ -46,3 +49,9 @@ async def readyz(service: Serving) -> Response:
             said[name] = f"{error.code}: {error.message}"
     ready = all(value == "ok" for value in said.values())
     return JSONResponse({"ready": ready, "checks": said}, status_code=200 if ready else 503)
+
+
+@router.get("/metrics", responses=RESPONSES)
+async def metrics(service: Serving, _caller: Measuring) -> Response:
+    """What Prometheus reads."""
+    return Response(service.metrics.render(), media_type=CONTENT_TYPE_LATEST)

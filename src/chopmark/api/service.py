@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
-from chopmark.errors import Cancelled
+from chopmark.api.metrics import Metrics
+from chopmark.errors import Cancelled, ChopmarkError
+from chopmark.released import Refused
 from chopmark.requests import EditRequest, GenerationRequest
 from chopmark.stages import in_thread
 from chopmark.tenancy.turns import Turns
+from chopmark.tenancy.velocity import Rule, Velocity
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -39,6 +42,8 @@ class Service:
         store: Keys, tenants and quotas.
         making: Turns at the generator.
         judging: Turns at everything that makes no picture.
+        velocity: Who was refused too often lately.
+        metrics: What is counted.
     """
 
     def __init__(self, pipeline: Pipeline, store: AccessStore) -> None:
@@ -48,6 +53,8 @@ class Service:
         self.making = Turns(slots=settings.max_running, places=settings.max_queue)
         # Judging is a hundred times quicker than making, so more of it may wait.
         self.judging = Turns(slots=settings.max_running, places=8 * settings.max_queue)
+        self.velocity = Velocity()
+        self.metrics = Metrics(pipeline.rooms, {"making": self.making, "judging": self.judging})
         self._policies: dict[tuple[str, int], Policy] = {}
 
     async def make(
@@ -71,6 +78,7 @@ class Service:
         Raises:
             Refused: The policy said no.
             QuotaExhausted: The tenant's day is used up.
+            CoolingDown: The person was refused too often lately.
             Cancelled: The client went away.
             ChopmarkError: As in :meth:`chopmark.Pipeline.generate`.
         """
@@ -81,7 +89,17 @@ class Service:
             subject=caller.subject(identifier),
             client=caller.address,
         )
-        return await attended(http, self._make(caller, mine, progress))
+        try:
+            if mine.subject is not None:
+                self.velocity.check(mine.subject)
+            released = await attended(http, self._make(caller, mine, progress))
+        except ChopmarkError as error:
+            self.metrics.failed(error)
+            if isinstance(error, Refused) and mine.subject is not None:
+                self.velocity.refused(mine.subject, self._rule(caller.tenant))
+            raise
+        self.metrics.released(released)
+        return released
 
     async def _make(
         self, caller: Caller, asked: GenerationRequest, progress: Progress | None
@@ -104,20 +122,36 @@ class Service:
         """Judge texts under the caller's policy."""
         policy = await in_thread(lambda: self.policy_of(caller.tenant))
         async with self.judging.turn(caller.tenant.name):
-            return await self.pipeline.moderate(texts, tenant=caller.tenant.name, policy=policy)
+            said = await self.pipeline.moderate(texts, tenant=caller.tenant.name, policy=policy)
+        self.metrics.judged("prompt", *said.verdicts)
+        return said
 
     async def moderate_image(self, caller: Caller, data: bytes) -> Moderated:
         """Judge a picture under the caller's policy."""
         policy = await in_thread(lambda: self.policy_of(caller.tenant))
         async with self.judging.turn(caller.tenant.name):
-            return await self.pipeline.moderate_image(
+            said = await self.pipeline.moderate_image(
                 data, tenant=caller.tenant.name, policy=policy
             )
+        self.metrics.judged("input", *said.verdicts)
+        return said
 
     async def verify(self, caller: Caller, data: bytes) -> Looked:
         """Tell what a picture is."""
         async with self.judging.turn(caller.tenant.name):
             return await self.pipeline.verify(data, tenant=caller.tenant.name)
+
+    def _rule(self, tenant: Tenant) -> Rule:
+        ours = self.pipeline.settings
+
+        def chosen(own: int | None, default: int) -> int:
+            return default if own is None else own
+
+        return Rule(
+            blocks=chosen(tenant.blocks, ours.blocks),
+            within_s=60 * chosen(tenant.block_minutes, ours.block_minutes),
+            wait_s=60 * chosen(tenant.cool_down_minutes, ours.cool_down_minutes),
+        )
 
     def policy_of(self, tenant: Tenant) -> Policy:
         """Return the policy that a tenant's requests are judged under.

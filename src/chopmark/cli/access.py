@@ -58,6 +58,11 @@ def create(
         int | None, typer.Option(help="The tenant's rate; 0 for no limit.")
     ] = None,
     images_per_day: Annotated[int | None, typer.Option(help="The tenant's quota.")] = None,
+    blocks: Annotated[
+        int | None, typer.Option(help="So many refusals make a person wait; 0 for never.")
+    ] = None,
+    block_minutes: Annotated[int | None, typer.Option(help="Within so many minutes.")] = None,
+    cool_down_minutes: Annotated[int | None, typer.Option(help="The wait, in minutes.")] = None,
     as_json: Json = False,
 ) -> None:
     """Make a key, and its tenant. The key is shown this once and cannot be shown again."""
@@ -74,6 +79,9 @@ def create(
                 policy=policy,
                 requests_per_minute=requests_per_minute,
                 images_per_day=images_per_day,
+                blocks=blocks,
+                block_minutes=block_minutes,
+                cool_down_minutes=cool_down_minutes,
             )
         )
         made = store.create_key(tenant, scopes=scope or SCOPES, label=label, days=days)

@@ -52,6 +52,7 @@ def serve(
             host=settings.host,
             port=settings.port,
             log_level="info",
+            access_log=False,  # ours has no paths and no queries: callers write those
             server_header=False,
             # Whoever stops the server waits so long; what then still runs is cancelled and booked.
             timeout_graceful_shutdown=settings.shutdown_s,

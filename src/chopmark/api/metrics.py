@@ -1,0 +1,136 @@
+"""What ``/metrics`` tells (Prometheus). Labels are closed sets of ours, never a caller's text."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from chopmark.errors import ChopmarkError, MarkNotReadable
+from chopmark.released import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chopmark.released import Released
+    from chopmark.rooms import Rooms
+    from chopmark.safety import Verdict
+    from chopmark.tenancy.turns import Turns
+
+__all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
+
+_SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 180, 600)
+
+
+class Metrics:
+    """One registry a server: two servers in one process must not share counts."""
+
+    def __init__(self, rooms: Rooms, lines: Mapping[str, Turns]) -> None:
+        self.registry = CollectorRegistry()
+        self._rooms = rooms
+        self._requests = Counter(
+            "chopmark_requests",
+            "HTTP requests, by route template.",
+            ["route", "method", "status"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "chopmark_request_seconds",
+            "Time from a request's first byte to its answer's last.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._verdicts = Counter(
+            "chopmark_verdicts",
+            "Verdicts; one that names several categories counts once for each.",
+            ["stage", "action", "category"],
+            registry=self.registry,
+        )
+        self._pictures = Counter(
+            "chopmark_pictures",
+            "Pictures that were made.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._stages = Histogram(
+            "chopmark_stage_seconds",
+            "Time that a completed request spent in a stage of the pipeline.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._failures = Counter(
+            "chopmark_failures",
+            "Requests that failed, by error code; refusals are verdicts.",
+            ["code"],
+            registry=self.registry,
+        )
+        self._unread = Counter(
+            "chopmark_mark_readback_failures",
+            "Watermarks that were struck and could not be read back.",
+            registry=self.registry,
+        )
+        for name, what in (("running", "have their turn"), ("waiting", "wait for their turn")):
+            gauge = Gauge(
+                f"chopmark_{name}", f"Requests that {what}.", ["line"], registry=self.registry
+            )
+            for line, turns in lines.items():
+                gauge.labels(line).set_function(partial(getattr, turns, name))
+        Gauge(
+            "chopmark_log_entries", "Entries of the audit log.", registry=self.registry
+        ).set_function(self._entries)
+        Gauge(
+            "chopmark_checkpoint_age_seconds",
+            "Age of the audit log's last signed checkpoint.",
+            registry=self.registry,
+        ).set_function(self._checkpoint_age)
+
+    def render(self) -> bytes:
+        """Return the text that Prometheus reads."""
+        return generate_latest(self.registry)
+
+    def answered(self, *, route: str, method: str, status: int, seconds: float) -> None:
+        """Count an HTTP answer."""
+        self._requests.labels(route, method, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def judged(self, stage: str, *verdicts: Verdict) -> None:
+        """Count verdicts."""
+        for verdict in verdicts:
+            for category in verdict.categories or ("none",):
+                self._verdicts.labels(stage, verdict.action, category).inc()
+
+    def released(self, released: Released) -> None:
+        """Count what left and what did not."""
+        self.judged("prompt", released.prompt_verdict)
+        self.judged("output", *(item.verdict for item in released.outputs))
+        self.judged("output", *(item.verdict for item in released.withheld))
+        self._pictures.labels("released").inc(len(released.outputs))
+        self._pictures.labels("withheld").inc(len(released.withheld))
+        for stage, milliseconds in released.timings_ms.items():
+            self._stages.labels(stage).observe(milliseconds / 1000)
+
+    def failed(self, error: ChopmarkError) -> None:
+        """Count a refusal by its verdict, anything else by its code."""
+        if isinstance(error, Refused):
+            self.judged(error.stage, error.verdict)
+            return
+        self._failures.labels(error.code).inc()
+        if isinstance(error, MarkNotReadable):
+            self._unread.inc()
+
+    def _entries(self) -> float:
+        try:
+            return float(self._rooms.log.size)
+        except ChopmarkError:
+            return float("nan")  # a scrape must not fail because the log does
+
+    def _checkpoint_age(self) -> float:
+        try:
+            return time.time() - (self._rooms.home / "audit" / "checkpoint").stat().st_mtime
+        except OSError:
+            return float("nan")

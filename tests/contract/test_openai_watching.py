@@ -1,0 +1,182 @@
+"""Logs, metrics and the cool-down of somebody who is refused again and again."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from chopmark.api.logs import make_logger
+from chopmark.api.metrics import Metrics
+from chopmark.tenancy import AccessStore
+
+BLOCKED = "explicit photo of a naked woman having sex"
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture
+def lines(live: Any) -> Any:
+    """Returns a reader of the running server's log."""
+    text = io.StringIO()
+    middleware = live.app.middleware_stack
+    while not hasattr(middleware, "logger"):
+        middleware = middleware.app
+    middleware.logger = make_logger(text)
+
+    def read(count: int) -> list[dict[str, Any]]:
+        end = time.monotonic() + 10
+        # A line is written after the answer has left.
+        while text.getvalue().count("\n") < count:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        return [json.loads(line) for line in text.getvalue().splitlines()]
+
+    return read
+
+
+def _numbers(text: str) -> dict[str, float]:
+    rows = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in rows}
+
+
+def test_a_request_is_one_line_without_prompt_key_or_address(live: Any, lines: Any) -> None:
+    with AccessStore.open(live.pipeline.rooms.home) as store:
+        made = store.create_key("default")
+    with openai.OpenAI(base_url=f"{live.url}/v1", api_key=made.text) as client:
+        raw = client.images.with_raw_response.generate(prompt="a red apple", user="alice")
+        with pytest.raises(openai.BadRequestError):
+            client.images.generate(prompt=BLOCKED)
+    httpx.get(f"{live.url}/v1/models?key=cm_secret&prompt=a", trust_env=False)
+    good, refused, unknown = lines(3)
+    assert good["request_id"] == raw.headers["x-request-id"]
+    assert good["record_id"] == raw.headers["x-record-id"]
+    assert good["route"] == "/v1/images/generations"
+    assert (good["status"], good["tenant"], good["key_id"]) == (200, "default", made.key.key_id)
+    assert (refused["status"], refused["code"]) == (400, "moderation_blocked")
+    assert (unknown["status"], unknown["code"]) == (401, "invalid_api_key")
+    told = json.dumps([good, refused, unknown])
+    for secret in ("apple", "naked", made.text, "cm_secret", "alice", "127.0.0.1"):
+        assert secret not in told
+
+
+def test_nobody_writes_lines_into_the_log(live: Any, lines: Any) -> None:
+    import socket
+    from urllib.parse import urlsplit
+
+    where = urlsplit(live.url)
+    assert where.hostname is not None
+    for target in (
+        "/x%0a%7b%22event%22:%22forged%22%7d",
+        "/v1/models/%0d%0aforged",
+        "/api/v1/records/forged%0aforged",
+    ):
+        with socket.create_connection((where.hostname, where.port or 0)) as raw:
+            raw.sendall(
+                f"GET {target} HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: forged\r\n"
+                "User-Agent: forged\r\nConnection: close\r\n\r\n".encode()
+            )
+            while raw.recv(4096):
+                pass
+    told = lines(3)
+    assert len(told) == 3
+    assert "forged" not in json.dumps(told)
+
+
+def test_a_failure_tells_its_cause_but_not_its_message(live: Any, lines: Any) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("the prompt was: a red apple")
+
+    live.generator.generate = broken
+    with (
+        openai.OpenAI(base_url=f"{live.url}/v1", api_key="unused", max_retries=0) as client,
+        pytest.raises(openai.InternalServerError) as caught,
+    ):
+        client.images.generate(prompt="a red apple")
+    assert "apple" not in str(caught.value.body)
+    (line,) = lines(1)
+    assert line["code"] == "generation_failed"
+    assert "builtins.RuntimeError" in line["cause"]
+    assert any(frame.endswith(" broken") for frame in line["cause"])
+    assert "apple" not in json.dumps(line)
+
+
+def test_metrics_count_what_happens(live: Any) -> None:
+    with openai.OpenAI(base_url=f"{live.url}/v1", api_key="unused", max_retries=0) as client:
+        client.images.generate(prompt="a red apple", n=2)
+        client.moderations.create(input=["a red apple", "a blue sky"])
+        for prompt in (BLOCKED, "a test card"):
+            with pytest.raises(openai.BadRequestError):
+                client.images.generate(prompt=prompt)
+        live.generator.generate = None
+        with pytest.raises(openai.InternalServerError):
+            client.images.generate(prompt="a red apple")
+    answer = httpx.get(f"{live.url}/metrics", trust_env=False)
+    assert answer.headers["content-type"].startswith("text/plain")
+    now = _numbers(answer.text)
+    route = 'method="POST",route="/v1/images/generations"'
+    assert now[f'chopmark_requests_total{{{route},status="200"}}'] == 1
+    assert now[f'chopmark_requests_total{{{route},status="400"}}'] == 2
+    assert now[f'chopmark_requests_total{{{route},status="500"}}'] == 1
+    assert now['chopmark_pictures_total{outcome="released"}'] == 2
+    assert now['chopmark_verdicts_total{action="allow",category="none",stage="output"}'] == 2
+    assert now['chopmark_verdicts_total{action="allow",category="none",stage="prompt"}'] == 3
+    assert now['chopmark_verdicts_total{action="block",category="sexual",stage="input"}'] == 1
+    assert now['chopmark_failures_total{code="generation_failed"}'] == 1
+    assert now['chopmark_stage_seconds_count{stage="sign"}'] == 1
+    assert now["chopmark_mark_readback_failures_total"] == 0
+    assert now['chopmark_running{line="making"}'] == 0
+    assert now["chopmark_log_entries"] == live.pipeline.rooms.log.size
+    assert 0 <= now["chopmark_checkpoint_age_seconds"] < 600
+
+
+def test_a_mark_that_is_not_read_back_is_counted(
+    live: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import chopmark.provenance
+
+    monkeypatch.setattr(chopmark.provenance, "embed_mark", lambda picture, *_, **__: picture)
+    with (
+        openai.OpenAI(base_url=f"{live.url}/v1", api_key="unused", max_retries=0) as client,
+        pytest.raises(openai.InternalServerError) as caught,
+    ):
+        client.images.generate(prompt="a red apple")
+    assert caught.value.code == "mark_not_readable"
+    now = _numbers(httpx.get(f"{live.url}/metrics", trust_env=False).text)
+    assert now["chopmark_mark_readback_failures_total"] == 1
+
+
+def test_every_metric_is_in_the_manual(opened: Any) -> None:
+    text = (DOCS / "http.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"`(chopmark_\w+)`", text))
+    names = {
+        f"{metric.name}_total" if metric.type == "counter" else metric.name
+        for metric in Metrics(opened.rooms, {}).registry.collect()
+    }
+    assert told == names
+
+
+def test_who_is_refused_again_and_again_waits_and_nobody_else(live_server: Any) -> None:
+    with (
+        live_server(blocks=2, cool_down_minutes=7) as live,
+        openai.OpenAI(base_url=f"{live.url}/v1", api_key="unused") as client,
+    ):
+        for _ in range(2):
+            with pytest.raises(openai.BadRequestError):
+                client.images.generate(prompt=BLOCKED, user="mallory")
+        with pytest.raises(openai.RateLimitError) as caught:
+            client.images.generate(prompt="a red apple", user="mallory")
+        assert caught.value.code == "cooling_down"
+        assert 0 < int(caught.value.response.headers["retry-after"]) <= 420
+        assert caught.value.response.headers["x-should-retry"] == "false"
+        assert client.images.generate(prompt="a red apple", user="alice").data
+        for _ in range(3):  # whoever is not named is not counted
+            with pytest.raises(openai.BadRequestError):
+                client.images.generate(prompt=BLOCKED)
+        assert client.images.generate(prompt="a red apple").data
