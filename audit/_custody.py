@@ -14,6 +14,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Literal
 
 from chopmark.audit._events import Event
+from chopmark.audit._schema import record_range
 from chopmark.audit._sequencer import SYSTEM_TENANT, Ledger, now
 from chopmark.errors import ErasureRefused, InvalidRequest, RecordNotFound
 from chopmark.ids import new_record_id
@@ -330,7 +331,7 @@ def _class_of(transaction: Transaction, record_id: str) -> RetentionClass:
     """Return the class of a record: what its events say, else by how it ended."""
     name: RetentionClass = "standard"
     for kind, leaf in transaction.execute(
-        "SELECT kind, leaf FROM entry WHERE record_id = ?", (record_id,)
+        "SELECT kind, leaf FROM entry WHERE event_id >= ? AND event_id < ?", record_range(record_id)
     ):
         said = json.loads(bytes(leaf))["public"].get("retention")
         if said == "report":

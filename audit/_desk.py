@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from chopmark.audit._events import Event
 from chopmark.audit._export import rows_of, write_export
+from chopmark.audit._schema import record_range
 from chopmark.audit._search import Query, SearchIndex
 from chopmark.audit._sequencer import SYSTEM_TENANT, Ledger, now
 from chopmark.audit._statements import statement_of_reasons
@@ -538,7 +539,8 @@ def open_appeal(ledger: Ledger, record_id: str, records: list[Record], event: Ev
         raise InvalidRequest(f"{record_id} was not refused", hint="give the refusal's decision id")
     with ledger.booking() as transaction:
         if transaction.execute(
-            "SELECT idx FROM entry WHERE record_id = ? AND kind = 'appeal.opened'", (record_id,)
+            "SELECT idx FROM entry WHERE event_id >= ? AND event_id < ? AND kind = 'appeal.opened'",
+            record_range(record_id),
         ):
             raise DuplicateRecord(f"there is an appeal against {record_id} already")
         return ledger.book_within(transaction, event)

@@ -82,8 +82,9 @@ class Event:
     Attributes:
         kind: What happened.
         record_id: The record (:mod:`chopmark.ids`) that it belongs to.
-        event_id: Unique in the log; ``record_id:kind`` when left empty. Appending the same event
-            again gives the same record, so a caller that got no answer simply tries again.
+        event_id: Unique in the log; ``record_id:kind`` when left empty, else the record id, a colon
+            and a name. Appending the same event again gives the same record, so a caller that got
+            no answer simply tries again.
         tenant: Whose policy applied. Goes into the leaf.
         subject: Opaque reference to the person it is about, or None; one person's in all tenants
             (put the tenant into it where two tenants may use the same). Never goes into the leaf;
@@ -113,6 +114,11 @@ class Event:
             object.__setattr__(self, "event_id", f"{self.record_id}:{self.kind}")
         elif self.kind == "request.received" and self.event_id != f"{self.record_id}:{self.kind}":
             raise InvalidRequest("a record is received once", hint="leave event_id empty")
+        elif not self.event_id.startswith(f"{self.record_id}:"):
+            raise InvalidRequest(
+                f"event_id {self.event_id!r} is not of record {self.record_id}",
+                hint="the record id, a colon, and a name",
+            )
         for name in ("tenant", "event_id"):
             if not _NAME.fullmatch(getattr(self, name)):
                 raise InvalidRequest(
@@ -192,7 +198,11 @@ def private_bytes(event: Event) -> bytes | None:
     """
     if not event.private and event.subject is None:
         return None
-    data = canonical(without_lone_surrogates({"private": event.private, "subject": event.subject}))
+    members: dict[str, JsonValue] = {"private": event.private, "subject": event.subject}
+    try:
+        data = canonical(members)
+    except InvalidRequest:
+        data = canonical(without_lone_surrogates(members))
     if len(data) > _MAX_PRIVATE:
         raise InvalidRequest(
             f"the private part has {len(data)} bytes; {_MAX_PRIVATE} is the most",

@@ -16,6 +16,7 @@ from chopmark.audit._merkle import inclusion_proof, leaf_hash, verify_inclusion
 from chopmark.audit._note import NoteKey, open_checkpoint
 from chopmark.audit._paths import replace_file
 from chopmark.audit._report import Problem
+from chopmark.audit._schema import record_range
 from chopmark.audit._tiles import node_reader
 from chopmark.errors import ChopmarkError, ConfigurationError, InvalidRequest, LogUnavailable
 
@@ -51,8 +52,8 @@ def rows_of(
     for record_id in record_ids:
         for index, event_id, kind, tenant, time, leaf in transaction.execute(
             "SELECT idx, event_id, kind, tenant, time, leaf FROM entry"
-            " WHERE record_id = ? AND idx < ? ORDER BY idx",
-            (record_id, size),
+            " WHERE event_id >= ? AND event_id < ? AND idx < ? ORDER BY idx",
+            (*record_range(record_id), size),
         ):
             rows.append(
                 {

@@ -27,7 +27,14 @@ from chopmark.audit._note import Checkpoint, Signer, open_checkpoint
 from chopmark.audit._paths import Paths, replace_file
 from chopmark.audit._publish import publish
 from chopmark.audit._receipt import Receipt
-from chopmark.audit._schema import APPEND_ONLY, LOG_SCHEMA, State, load_state, save_state
+from chopmark.audit._schema import (
+    APPEND_ONLY,
+    LOG_SCHEMA,
+    State,
+    load_state,
+    record_range,
+    save_state,
+)
 from chopmark.audit._search import SearchIndex
 from chopmark.audit._sequencer import Ledger, Sequencer, now, record_of_leaf
 from chopmark.audit._sqlite import SqliteDatabase, private_folder
@@ -60,7 +67,7 @@ __all__ = ["AuditLog"]
 _WAIT_S: Final = 30.0
 _CAPACITY: Final = 4096
 _FREE_BYTES: Final = 32 * 1024 * 1024
-_TYPES: Final = {"integer": "INTEGER", "blob": "BLOB", "strict": " STRICT"}
+_TYPES: Final = {"integer": "INTEGER", "blob": "BLOB", "strict": " STRICT", "key": "TEXT"}
 
 
 def load_signer(path: Path, origin: str) -> Signer:
@@ -263,7 +270,8 @@ class AuditLog:
         name = record_of(record_id)
         with self._database.read() as transaction:
             rows = transaction.execute(
-                "SELECT idx, leaf FROM entry WHERE record_id = ? ORDER BY idx", (name,)
+                "SELECT idx, leaf FROM entry WHERE event_id >= ? AND event_id < ? ORDER BY idx",
+                record_range(name),
             )
         if not rows:
             raise RecordNotFound(f"no record {name}")

@@ -12,15 +12,14 @@ from chopmark.errors import LogCorrupt
 if TYPE_CHECKING:
     from chopmark.audit._database import Transaction
 
-__all__ = ["APPEND_ONLY", "LOG_SCHEMA", "State", "load_state", "save_state"]
+__all__ = ["APPEND_ONLY", "LOG_SCHEMA", "State", "load_state", "record_range", "save_state"]
 
 # Statements are divided by two semicolons, because a trigger's body holds single ones.
 LOG_SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS entry (
-  idx {integer} PRIMARY KEY, event_id TEXT NOT NULL UNIQUE, record_id TEXT NOT NULL,
+  idx {integer} PRIMARY KEY, event_id {key} NOT NULL UNIQUE, record_id TEXT NOT NULL,
   kind TEXT NOT NULL, tenant TEXT NOT NULL, time TEXT NOT NULL, leaf {blob} NOT NULL
 ){strict};;
-CREATE INDEX IF NOT EXISTS entry_record ON entry (record_id);;
 CREATE TABLE IF NOT EXISTS content (
   idx {integer} PRIMARY KEY, key_id {blob} NOT NULL, sealed {blob} NOT NULL
 ){strict};;
@@ -97,6 +96,15 @@ class State:
     def grown(self, tree: Frontier, *, clock: str) -> State:
         """Return the state after entries were appended."""
         return replace(self, size=tree.size, frontier=tree.pack(), clock=clock)
+
+
+def record_range(record_id: str) -> tuple[str, str]:
+    """Return where the event ids of a record begin and end.
+
+    They all begin with the record id and a colon, so the unique index of event ids also finds
+    records; an index on record ids would cost a random page for every entry once more.
+    """
+    return f"{record_id}:", f"{record_id};"
 
 
 def load_state(transaction: Transaction) -> State | None:

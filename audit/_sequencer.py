@@ -22,7 +22,7 @@ from chopmark.audit._events import (
     private_bytes,
 )
 from chopmark.audit._merkle import Frontier, leaf_hash
-from chopmark.audit._schema import State, load_state, save_state
+from chopmark.audit._schema import State, load_state, record_range, save_state
 from chopmark.audit._tiles import TILE_HEIGHT, TILE_WIDTH, tail_hashes, tile_filled
 from chopmark.audit._vault import KeyGone, Sealed, Vault
 from chopmark.errors import AuditError, ChopmarkError, DuplicateRecord, LogUnavailable
@@ -68,7 +68,13 @@ class Job:
 
 @dataclass(slots=True)
 class _Edge:
-    """The tree's right edge as this process last saw it: frontier and the open tile's hashes."""
+    """The tree's right edge as this process last saw it.
+
+    Attributes:
+        tree: The frontier.
+        tail: The last leaf hashes of the open tile. Where another process has appended since, its
+            part is not here; it is read when the tile fills, not for every batch.
+    """
 
     tree: Frontier
     tail: list[bytes]
@@ -211,7 +217,7 @@ class Ledger:
         self, transaction: Transaction, state: State, jobs: list[Job], *, epoch: int | None = None
     ) -> None:
         self._seal_again(state, jobs)
-        edge = self._catch_up(transaction, state)
+        edge = self._catch_up(state)
         first = state.size
         transaction.many(
             "INSERT INTO entry (idx, event_id, record_id, kind, tenant, time, leaf)"
@@ -253,22 +259,26 @@ class Ledger:
         for job in jobs:
             edge.tree.append(job.hash)
             edge.tail.append(job.hash)
-            if len(edge.tail) == TILE_WIDTH:
-                n = (edge.tree.size >> TILE_HEIGHT) - 1
-                tile_filled(transaction, n, b"".join(edge.tail))
-                edge.tail.clear()
+            if edge.tree.size % TILE_WIDTH == 0:
+                self._fill_tile(transaction, edge)
         grown = state.grown(edge.tree, clock=self._clock())
         save_state(transaction, grown if epoch is None else replace(grown, epoch=epoch))
         self._edge = edge
 
-    def _catch_up(self, transaction: Transaction, state: State) -> _Edge:
+    def _fill_tile(self, transaction: Transaction, edge: _Edge) -> None:
+        first = edge.tree.size - TILE_WIDTH
+        missing = TILE_WIDTH - len(edge.tail)
+        hashes = [*tail_hashes(transaction, first, first + missing), *edge.tail]
+        tile_filled(transaction, first >> TILE_HEIGHT, b"".join(hashes))
+        edge.tail.clear()
+
+    def _catch_up(self, state: State) -> _Edge:
         """Return the edge of the stored tree; another process may have moved it."""
         edge, self._edge = self._edge, None
         tree = state.tree()
         if edge is not None and edge.tree.size == state.size and edge.tree.hashes == tree.hashes:
             return edge
-        start = state.size >> TILE_HEIGHT << TILE_HEIGHT
-        return _Edge(tree, tail_hashes(transaction, start, state.size))
+        return _Edge(tree, [])
 
     def _seal_again(self, state: State, jobs: list[Job]) -> None:
         """Make the data keys durable before what they seal; change keys that are gone."""
@@ -401,7 +411,8 @@ def _closed(transaction: Transaction, event: Event) -> ChopmarkError:
     kinds = [
         row[0]
         for row in transaction.execute(
-            "SELECT kind FROM entry WHERE record_id = ? ORDER BY idx", (event.record_id,)
+            "SELECT kind FROM entry WHERE event_id >= ? AND event_id < ? ORDER BY idx",
+            record_range(event.record_id),
         )
     ]
     ends = [kind for kind in kinds if kind in TERMINAL]

@@ -129,6 +129,7 @@ class Vault:
         self._guard = threading.Lock()
         self._by_tag: dict[bytes, DataKey] = {}
         self._stored: set[bytes] = set()
+        self._tags: dict[str, bytes] = {}
         self._generation = 0
         self._opened: dict[bytes, DataKey] | None = {} if remember else None
 
@@ -143,13 +144,20 @@ class Vault:
         What has no subject shares one key per tenant.
         """
         name = f"s:{subject}" if subject is not None else f"t:{tenant}"
-        return hmac.digest(self._tagger, name.encode("utf-8", "surrogatepass"), "sha256")
+        tag = self._tags.get(name)
+        if tag is None:
+            tag = hmac.digest(self._tagger, name.encode("utf-8", "surrogatepass"), "sha256")
+            if len(self._tags) >= _CACHE:
+                self._tags.clear()
+            self._tags[name] = tag
+        return tag
 
     def forget(self) -> None:
         """Drop every cached key, after keys were destroyed."""
         with self._guard:
             self._generation += 1
             self._by_tag.clear()
+            self._tags.clear()
             self._stored.clear()
 
     def key_for(self, tag: bytes) -> DataKey:
@@ -253,20 +261,22 @@ class Vault:
         The salt travels inside the ciphertext, so that once the key is gone the commitment in the
         leaf cannot be tried against guessed prompts.
         """
-        salt = os.urandom(_SALT)
-        commitment = sha256(salt + data).digest()
+        chance = os.urandom(_SALT + _NONCE)
+        plain = chance[:_SALT] + data
         key = self.key_for(tag)
         return Sealed(
             key=key,
-            ciphertext=_encrypt(key, salt + data, event_id),
-            commitment=commitment,
+            ciphertext=_encrypt(key, plain, event_id, chance[_SALT:]),
+            commitment=sha256(plain).digest(),
         )
 
     def reseal(self, sealed: Sealed, key: DataKey, *, event_id: str) -> Sealed:
         """Encrypt the same salt and data under another key."""
         plain = _decrypt(sealed.key, sealed.ciphertext, event_id)
         return Sealed(
-            key=key, ciphertext=_encrypt(key, plain, event_id), commitment=sealed.commitment
+            key=key,
+            ciphertext=_encrypt(key, plain, event_id, os.urandom(_NONCE)),
+            commitment=sealed.commitment,
         )
 
     def open(
@@ -308,8 +318,7 @@ class Vault:
         return key
 
 
-def _encrypt(key: DataKey, plain: bytes, event_id: str) -> bytes:
-    nonce = os.urandom(_NONCE)
+def _encrypt(key: DataKey, plain: bytes, event_id: str, nonce: bytes) -> bytes:
     return nonce + key.cipher.encrypt(nonce, plain, key.key_id + event_id.encode())
 
 

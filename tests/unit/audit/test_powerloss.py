@@ -18,6 +18,7 @@ from chopmark.audit._faults import Operation, PowerLoss, WatchedVfs, lay_out
 from chopmark.audit._paths import Paths, replace_file
 from chopmark.audit._sqlite import SqliteDatabase
 from chopmark.errors import ChopmarkError
+from chopmark.ids import new_record_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -128,3 +129,15 @@ def test_the_simulation_finds_a_log_that_does_not_sync(
         except ChopmarkError:
             lost += state.acknowledged > 0
     assert lost > 0
+
+
+def event_for_benchmark(**members: Any) -> Event:
+    """Make an event as the fixture does; ``benchmarks.audit`` runs the same simulation."""
+    given: dict[str, Any] = {
+        "kind": "request.received",
+        "record_id": new_record_id(),
+        "tenant": "default",
+        "subject": "person-1",
+        "private": {"prompt": "a red apple"},
+    }
+    return Event(**(given | members))
