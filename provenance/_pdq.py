@@ -13,7 +13,14 @@ from chopmark.errors import UnreadableImage
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["MATCH_DISTANCE", "MIN_QUALITY", "distance", "fingerprint", "pixel_digest"]
+__all__ = [
+    "MATCH_DISTANCE",
+    "MIN_QUALITY",
+    "dihedral",
+    "distance",
+    "fingerprint",
+    "pixel_digest",
+]
 
 MATCH_DISTANCE: Final = 31
 """At most this many differing bits make a match (PDQ paper, section "Usage")."""
@@ -42,6 +49,23 @@ def fingerprint(image: Image.Image) -> tuple[str, int]:
         plain.thumbnail((_LARGEST, _LARGEST))
     bits, quality = pdq_hash(np.asarray(plain))
     return np.packbits(bits).tobytes().hex(), quality
+
+
+def dihedral(image: Image.Image) -> list[str]:
+    """Return the PDQ hashes of the picture in its eight orientations, as it stands first.
+
+    PDQ knows no mirror image and no quarter turn. ``pdqhash.compute_dihedral`` would derive the
+    hashes of the other seven from the first in less time, but they are 10 to 24 bits off the true
+    ones (measured), which leaves little of the 31 for what else was done to the picture.
+
+    Raises:
+        UnreadableImage: The picture has no pixels.
+    """
+    from PIL import Image as Pillow
+
+    plain = flat(image)
+    turned = (plain.transpose(one) for one in Pillow.Transpose)
+    return [fingerprint(one)[0] for one in (plain, *turned)]
 
 
 def distance(one: str, other: str) -> int:

@@ -24,7 +24,7 @@ from chopmark.errors import ChopmarkError
 from chopmark.provenance import _jumbf
 from chopmark.provenance._fetch import fetch_public
 from chopmark.provenance._formats import Limits, check_size, mime_of, open_image
-from chopmark.provenance._pdq import MATCH_DISTANCE, MIN_QUALITY, fingerprint
+from chopmark.provenance._pdq import MATCH_DISTANCE, MIN_QUALITY, dihedral, fingerprint
 from chopmark.provenance.manifest import PDQ_ALG, mark_algorithm
 
 if TYPE_CHECKING:
@@ -358,9 +358,8 @@ class Resolver:
                 entry = self._store.by_output(mark.payload.hex())
                 if entry is not None:
                     found[entry.manifest_id] = 100
-        if alg in {None, PDQ_ALG}:
-            pdq, quality = fingerprint(image)
-            if quality >= MIN_QUALITY:
+        if alg in {None, PDQ_ALG} and fingerprint(image)[1] >= MIN_QUALITY:
+            for pdq in dihedral(image):
                 self._near(pdq, found)
         return found
 

@@ -20,6 +20,7 @@ from chopmark.provenance._judge import Evidence, judge
 from chopmark.provenance._pdq import (
     MATCH_DISTANCE,
     MIN_QUALITY,
+    dihedral,
     distance,
     fingerprint,
     pixel_digest,
@@ -265,6 +266,13 @@ def _recover(
     if pdq is None or pdq[1] < MIN_QUALITY:
         return None
     matches = store.by_pdq(pdq[0], max_distance=MATCH_DISTANCE)
+    if not matches and look.image is not None:
+        turned = [
+            match
+            for one in dihedral(look.image)[1:]
+            for match in store.by_pdq(one, max_distance=MATCH_DISTANCE)
+        ]
+        matches = sorted(turned, key=lambda match: match.distance)
     if not matches:
         return None
     best = matches[0]

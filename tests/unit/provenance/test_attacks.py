@@ -400,6 +400,19 @@ def test_fingerprint_finds_what_lost_its_mark(
     assert "likeness alone" in report.summary
 
 
+@pytest.mark.parametrize("turn", ["FLIP_LEFT_RIGHT", "ROTATE_90", "TRANSVERSE"])
+def test_fingerprint_finds_what_was_turned(
+    maker: Maker, photograph: Callable[..., Image.Image], turn: str
+) -> None:
+    seed = 280 + len(turn)
+    signed = maker.make(photograph(seed=seed), output_id="d3f09c1122334481", mark=False)
+    image = Image.open(io.BytesIO(signed.data)).transpose(Image.Transpose[turn])
+    report = maker.look(encode_image(image, "jpeg"))
+    assert report.recovered is not None
+    assert report.recovered.manifest_id == signed.manifest_id
+    assert report.recovered.by == "fingerprint"
+
+
 def test_the_input_of_an_edit_is_not_called_ai(
     maker: Maker, photograph: Callable[..., Image.Image]
 ) -> None:
