@@ -135,8 +135,14 @@ def chain(*steps: Attack) -> Attack:
     return attack
 
 
-def _enhanced(kind: type[ImageEnhance._Enhance], factor: float) -> Attack:
-    return lambda picture: kind(picture).enhance(factor)
+def brighter(factor: float) -> Attack:
+    """Every value times a factor."""
+    return lambda picture: ImageEnhance.Brightness(picture).enhance(factor)
+
+
+def contrasted(factor: float) -> Attack:
+    """Every value's distance from the mean times a factor."""
+    return lambda picture: ImageEnhance.Contrast(picture).enhance(factor)
 
 
 ATTACKS: dict[str, Attack] = {
@@ -169,8 +175,8 @@ ATTACKS: dict[str, Attack] = {
     "flip down": transposed(Image.Transpose.FLIP_TOP_BOTTOM),
     "aspect 0.9": resized(0.9, 1),
     "aspect 1.1": resized(1.1, 1),
-    "brightness 1.3": _enhanced(ImageEnhance.Brightness, 1.3),
-    "contrast 1.3": _enhanced(ImageEnhance.Contrast, 1.3),
+    "brightness 1.3": brighter(1.3),
+    "contrast 1.3": contrasted(1.3),
     "gamma 0.7": gamma(0.7),
     "grey": lambda picture: ImageOps.grayscale(picture).convert("RGB"),
     "sharpen": lambda picture: picture.filter(ImageFilter.SHARPEN),

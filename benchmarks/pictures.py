@@ -53,11 +53,9 @@ def fetch(folder: Path) -> None:
 def held_out(folder: Path, count: int) -> Iterator[tuple[str, Image.Image]]:
     """Yield ``count`` named held-out pictures: photographs, and one drawn one in five."""
     photos = photographs(folder)
-    names = {}
     for index in range(count):
         photo = None if index % 5 == 4 else next(photos, None)
         name, picture = photo or (f"drawn {2 * index + 1}", drawn(2 * index + 1))
-        names[name] = names.get(name, 0) + 1
         yield name, picture
 
 
@@ -88,10 +86,8 @@ def photographs(folder: Path) -> Iterator[tuple[str, Image.Image]]:
                 picture = picture.crop((0, 0, width // 2, height // 2))
             elif part == "lower right":
                 picture = picture.crop((width // 2, height // 2, width, height))
-            yield (
-                f"{path.stem} {path.parent.name} {part}",
-                _fitted(picture, _SIDES[number % len(_SIDES)]),
-            )
+            side = _SIDES[number % len(_SIDES)]
+            yield f"{path.stem} {path.parent.name} {part}", _fitted(picture, side)
             number += 1
 
 

@@ -14,6 +14,7 @@ import json
 import math
 import time
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,13 +86,8 @@ def measure(options: argparse.Namespace, count: int, trials: int) -> None:
             if number % share:
                 continue
             fitted = _at_most(picture, largest)
-            keep(
-                "picture",
-                lambda m=method, p=fitted: one_picture(m, p),
-                method=method,
-                number=number,
-                name=name,
-            )
+            work = partial(one_picture, method, fitted)
+            keep("picture", work, method=method, number=number, name=name)
     keep("trials", lambda: wrong_keys(trials))
     keep("averaging", lambda: averaging(options.pictures, 100, 20))
 
@@ -156,7 +152,7 @@ def ssim(one: Image.Image, other: Image.Image) -> float:
     """Structural similarity of the lumas (Wang et al. 2004: Gaussian window of 1.5, 11 x 11)."""
 
     def mean(values: np.ndarray) -> np.ndarray:
-        return cv2.GaussianBlur(values, (11, 11), 1.5)
+        return np.asarray(cv2.GaussianBlur(values, (11, 11), 1.5))
 
     a, b = (np.asarray(picture.convert("L"), np.float64) for picture in (one, other))
     mean_a, mean_b = mean(a), mean(b)

@@ -57,7 +57,7 @@ def residual(frame: Plane) -> Plane:
     """
     detail = frame - cv2.GaussianBlur(frame, (0, 0), 4)
     spread = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 3)) + np.float32(0.5)
-    return np.clip(detail / spread, -2, 2)
+    return np.asarray(np.clip(detail / spread, -2, 2), np.float32)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -58,11 +58,11 @@ class Layout:
 
     def sync_reference(self, entry: int) -> Complex:
         """Return the 96 unit phasors of the synchronisation in a codebook entry."""
-        return self.sync_phase * self.codebook[entry, self.sync_group]
+        return np.asarray(self.sync_phase * self.codebook[entry, self.sync_group])
 
     def payload_values(self, entry: int, code_word: NDArray[np.int8]) -> NDArray[np.int8]:
         """Return the +1 and -1 that the 2 P payload dimensions carry, shape (2 P,)."""
-        return code_word[self.code_bit] * self.signs[entry]
+        return np.asarray(code_word[self.code_bit] * self.signs[entry])
 
 
 @lru_cache(maxsize=8)
@@ -104,4 +104,4 @@ def _words(secret: bytes, label: str, count: int) -> NDArray[np.uint64]:
 
 def _phasors(secret: bytes, label: str, count: int) -> Complex:
     turns = _words(secret, label, count) / 2.0**64
-    return np.exp(2j * np.pi * turns).astype(np.complex64)
+    return np.asarray(np.exp(2j * np.pi * turns), np.complex64)

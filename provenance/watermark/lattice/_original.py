@@ -63,7 +63,7 @@ def bare_residual(luma: Plane, original: Plane) -> tuple[int, Plane] | None:
 
 def _registration(frame: Plane, seen: Plane) -> NDArray[np.float32] | None:
     """The affine map (2, 3) from the original's frame to the frame of the picture received."""
-    finder = cv2.ORB_create(nfeatures=_CORNERS, fastThreshold=8)
+    finder = cv2.ORB.create(nfeatures=_CORNERS, fastThreshold=8)
     flat = [np.clip(np.rint(plane), 0, 255).astype(np.uint8) for plane in (frame, seen)]
     width = frame.shape[1]
     best: tuple[int, NDArray[np.float64]] | None = None

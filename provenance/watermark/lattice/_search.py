@@ -87,7 +87,7 @@ def _whitened_power(plane: Plane, padded: int) -> Plane:
     power = np.asarray(spectrum.real**2 + spectrum.imag**2, np.float32)
     width = padded // 40 | 1
     usual = cv2.blur(power, (width, width), borderType=cv2.BORDER_REFLECT_101)
-    return np.minimum(power / (usual + np.float32(1e-9)), np.float32(_PEAK))
+    return np.asarray(np.minimum(power / (usual + 1e-9), _PEAK), np.float32)
 
 
 def _similarities(power: Plane, level: int, layout: Layout, most: int) -> Iterator[Guess]:
@@ -152,9 +152,10 @@ def _stretches(power: Plane, level: int, layout: Layout, most: int) -> Iterator[
 
 @lru_cache(maxsize=1)
 def _stretch_grid() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    scales = np.exp(np.arange(np.log(_SCALES[0]), np.log(_SCALES[1]), _STEP))
+    low, high = np.log(_SCALES)
     steps = round(_ASPECTS / _STEP)
-    return scales, np.arange(-steps, steps + 1) * _STEP
+    aspects = np.arange(-steps, steps + 1, dtype=np.float64) * _STEP
+    return np.exp(np.arange(low, high, _STEP, dtype=np.float64)), aspects
 
 
 def _strength(power: Plane, affine: Affine, layout: Layout) -> float:
