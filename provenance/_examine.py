@@ -143,6 +143,10 @@ def examine(store: dict[str, Any], anchors: TrustAnchors, *, max_manifests: int 
             record_id=_text(record.get("recordId")),
             problems=tuple(dict.fromkeys(_own_problems(failures))),
             count=len(manifests),
+            identity=any(
+                (_text(_dict(one).get("label")) or "").startswith("cawg.identity")
+                for one in _list(subject.get("assertions"))
+            ),
         ),
         credential=credential,
         time=time,

@@ -51,7 +51,7 @@ class ManifestInfo:
         created_at: When, with a time zone.
         action: ``created`` from a prompt, or ``edited`` from ``parent``.
         parent: The input picture's file, as it came in; needed for ``edited``.
-        parent_mime: Its media type; None tells it from its bytes.
+        parent_mime: Its media type as the client named it; the bytes decide.
         mark_method: Watermark method, None where the picture carries none.
         mark_payload: The 8 bytes in the watermark.
         pdq: PDQ hash, 64 hex digits.

@@ -53,6 +53,8 @@ class ManifestFinding:
         problems: Validation failures of the active manifest, by their C2PA codes.
         address: Of a remote manifest.
         count: How many manifests the store holds.
+        identity: There is an identity assertion (CAWG) in it. It is another party's statement
+            about a person or an organisation, and is neither judged nor shown here.
     """
 
     state: ManifestState
@@ -64,6 +66,7 @@ class ManifestFinding:
     problems: tuple[str, ...] = ()
     address: str | None = None
     count: int = 0
+    identity: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -147,7 +147,7 @@ def _add_parent(builder: c2pa.Builder, info: ManifestInfo, config: dict[str, obj
     kind = sniff(parent)
     if kind is None:
         raise SigningFailed("the input picture is of no format that a manifest can name")
-    mime = info.parent_mime or mime_of(kind)
+    mime = mime_of(kind)  # what a client called it is not looked at
     try:
         _native.read(parent, mime, config)
         says = ""

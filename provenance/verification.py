@@ -60,6 +60,7 @@ def verify(
     store: ManifestStore | None = None,
     find_record: Callable[[str], dict[str, Any] | None] | None = None,
     limits: Limits | None = None,
+    public: bool = False,
 ) -> Report:
     """Tell where a picture comes from, as far as it can be told.
 
@@ -72,6 +73,9 @@ def verify(
         find_record: Looks a record id up in our log; ``made_here`` is said only where it finds
             it.
         limits: How large a file is looked at.
+        public: Leave out what may name a person: the certificate's common name, an organisation
+            that nobody vouches for, titles of inputs, addresses. California SB 942 asks this of
+            a detector that is open to all.
 
     Raises:
         ImageTooLarge: Over a limit.
@@ -96,6 +100,8 @@ def verify(
     mark = _watermark(image, mark_keys, mark_methods, notes)
     recovered = _recover(look, examined, mark, store) if store is not None else None
     record, asked = _find_record(examined, mark, recovered, find_record)
+    if public:
+        examined = _without_names(examined)
     evidence = Evidence(
         examined=examined,
         watermark=mark,
@@ -158,6 +164,18 @@ def _manifest(data: bytes, mime: str, trusted: TrustAnchors, bounds: Limits) -> 
         others = tuple(one for one in trusted.lists if one.kind != "own" or not one.serials)
         return _manifest(data, mime, TrustAnchors(lists=others), bounds)
     return examined
+
+
+def _without_names(examined: Examined) -> Examined:
+    known = examined.credential.state == "trusted"
+    return dataclasses.replace(
+        examined,
+        manifest=dataclasses.replace(examined.manifest, address=None),
+        credential=dataclasses.replace(
+            examined.credential, name=None, issuer=examined.credential.issuer if known else None
+        ),
+        ingredients=tuple(dataclasses.replace(one, title=None) for one in examined.ingredients),
+    )
 
 
 def _with_update(
@@ -324,18 +342,16 @@ def _find_record(
     recovered: Recovered | None,
     find: Callable[[str], dict[str, Any] | None] | None,
 ) -> tuple[dict[str, Any] | None, bool]:
-    """Ask the log: by the watermark, then by our own manifest, then by a recovered one."""
+    """Ask the log: by our own manifest, else by the watermark, else by a recovered manifest."""
     if find is None:
         return None, False
-    names: list[str] = []
-    if mark.payload:
-        names.append(mark.payload)
-    # A stranger can write any record id into a manifest: only our own credential's word counts.
-    if examined.credential.own and examined.manifest.output_id:
-        names.append(examined.manifest.output_id)
-    if recovered is not None and recovered.output_id:
-        names.append(recovered.output_id)
-    for name in names:
+    # A stranger can write any record id into a manifest: only our own credential's word counts,
+    # and it alone, or a mark from an input could vouch for a manifest that was never booked.
+    if examined.manifest.state == "intact" and examined.credential.own:
+        names = [examined.manifest.output_id]
+    else:
+        names = [mark.payload, recovered.output_id if recovered else None]
+    for name in filter(None, names):
         with contextlib.suppress(ChopmarkError):
             found = find(record_of(name))
             if found is not None:

@@ -413,6 +413,39 @@ def test_fingerprint_finds_what_was_turned(
     assert report.recovered.by == "fingerprint"
 
 
+def test_a_mark_from_an_input_does_not_book_an_unbooked_output(
+    maker: Maker, made: dict[str, Signed], photograph: Callable[..., Image.Image]
+) -> None:
+    """An edit of our own picture, signed but never booked: the input's record is not its own."""
+    parent = made["png"].data
+    payload = bytes.fromhex(maker.look(parent).manifest.output_id or "")
+    image = embed_mark(photograph(seed=29), payload, key=maker.keys.active)
+    child = maker.make(image, output_id="d5f09c1122334451", mark=False, parent=parent, book=False)
+    report = maker.verify(child.data)
+    assert report.watermark.payload == payload.hex()
+    assert report.record is None
+    assert report.verdict == "made_by_ai_elsewhere"
+
+
+def test_public_detector_names_nobody(
+    maker: Maker,
+    outsider: Callable[..., attacks.Outsider],
+    photograph: Callable[..., Image.Image],
+) -> None:
+    person = outsider(organisation="Jane Doe Photography", name="Jane Doe")
+    parent = encode_image(photograph(64, 64, seed=30), "png")
+    data = person.sign(parent, source_type="trainedAlgorithmicMedia", component=parent)
+    open_ = json.dumps(maker.look(data).to_dict())
+    assert "Jane Doe" in open_
+    assert "component" in open_
+    public = json.dumps(maker.look(data, public=True).to_dict())
+    assert "Jane" not in public
+    assert '"title": "component"' not in public
+    assert "made_by_ai_elsewhere" in public
+    remote = person.sign(parent, remote="https://jane.example/m.c2pa", embed=False)
+    assert "jane.example" not in json.dumps(maker.look(remote, public=True).to_dict())
+
+
 def test_the_input_of_an_edit_is_not_called_ai(
     maker: Maker, photograph: Callable[..., Image.Image]
 ) -> None:

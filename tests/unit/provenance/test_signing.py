@@ -221,6 +221,24 @@ def test_a_forked_child_makes_its_own_context(
     assert answer == "intact"
 
 
+@pytest.mark.parametrize("fmt", ["GIF", "TIFF", "PNG", "JPEG", "WEBP", "AVIF"])
+def test_parents_of_every_format(
+    maker: Maker, photograph: Callable[..., Image.Image], fmt: str
+) -> None:
+    out = io.BytesIO()
+    photograph(48, 48).save(out, fmt)
+    info = _info(action="edited", parent=out.getvalue(), parent_mime="image/wrong")
+    signed = sign(encode_image(photograph(64, 64), "webp"), "webp", info, maker.credential)
+    [ingredient] = verify(signed.data).ingredients
+    assert ingredient.manifest == "absent"
+
+
+def test_a_parent_that_is_no_picture(maker: Maker, photograph: Callable[..., Image.Image]) -> None:
+    info = _info(action="edited", parent=b"hello")
+    with pytest.raises(SigningFailed, match="no format"):
+        sign(encode_image(photograph(64, 64), "png"), "png", info, maker.credential)
+
+
 def test_a_parent_whose_manifest_is_garbage(
     maker: Maker, photograph: Callable[..., Image.Image]
 ) -> None:
