@@ -12,7 +12,8 @@ import numpy as np
 
 from chopmark.errors import HashListError
 from chopmark.safety.categories import CATEGORIES
-from chopmark.safety.hashes.perceptual import PDQ_MATCH, PDQ_QUALITY, PictureHashes
+from chopmark.safety.hashes.index import HammingIndex
+from chopmark.safety.hashes.perceptual import PDQ_QUALITY, PHASH_MATCH, PictureHashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,12 +21,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["LISTED", "Entry", "HashBank", "HashKind", "Match", "read_csv", "test_bank"]
+__all__ = [
+    "LISTED",
+    "Entry",
+    "HashBank",
+    "HashKind",
+    "Match",
+    "csv_entries",
+    "read_csv",
+    "test_bank",
+]
 
-HashKind = Literal["sha256", "pdq"]
+HashKind = Literal["sha256", "pdq", "phash"]
 #: The category of a list that names none. It is no policy category: a match always blocks.
 LISTED: Final[str] = "listed"
-_DIGITS: Final[dict[HashKind, int]] = {"sha256": 64, "pdq": 64}
+_DIGITS: Final[dict[HashKind, int]] = {"sha256": 64, "pdq": 64, "phash": 16}
 _MAX_BYTES: Final[int] = 4 * 1024**3
 
 
@@ -54,7 +64,7 @@ class Entry:
         digits = _DIGITS.get(self.kind)
         if digits is None:
             raise HashListError(
-                f"no hash of the kind {self.kind!r}", hint="sha256 and pdq are looked up"
+                f"no hash of the kind {self.kind!r}", hint="sha256, pdq and phash are looked up"
             )
         if not re.fullmatch(rf"[0-9a-f]{{{digits}}}", self.value):
             raise HashListError(
@@ -84,35 +94,52 @@ class HashBank:
     source: str = ""
     enabled: bool = True
     _exact: dict[str, Entry] = field(init=False, repr=False, compare=False)
-    _near: NDArray[np.uint64] = field(init=False, repr=False, compare=False)
+    _near: HammingIndex | None = field(init=False, repr=False, compare=False)
     _near_entries: tuple[Entry, ...] = field(init=False, repr=False, compare=False)
+    _small: NDArray[np.uint64] = field(init=False, repr=False, compare=False)
+    _small_entries: tuple[Entry, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Build the lookups."""
-        near = tuple(entry for entry in self.entries if entry.kind == "pdq")
-        packed = np.frombuffer(bytes.fromhex("".join(entry.value for entry in near)), np.uint64)
-        exact = {entry.value: entry for entry in self.entries if entry.kind == "sha256"}
-        object.__setattr__(self, "_exact", exact)
-        object.__setattr__(self, "_near", packed.reshape(-1, 4))
-        object.__setattr__(self, "_near_entries", near)
+        by_kind: dict[HashKind, list[Entry]] = {"sha256": [], "pdq": [], "phash": []}
+        for entry in self.entries:
+            by_kind[entry.kind].append(entry)
+        rows = _bytes(by_kind["pdq"]).reshape(-1, 32)
+        object.__setattr__(self, "_exact", {entry.value: entry for entry in by_kind["sha256"]})
+        object.__setattr__(self, "_near", HammingIndex.build(rows) if len(rows) else None)
+        object.__setattr__(self, "_near_entries", tuple(by_kind["pdq"]))
+        object.__setattr__(self, "_small", _bytes(by_kind["phash"]).view(np.uint64))
+        object.__setattr__(self, "_small_entries", tuple(by_kind["phash"]))
 
     def match(self, hashes: PictureHashes) -> tuple[Match, ...]:
         """Return the entries that a picture matches, nearest first; one per entry."""
         if not self.enabled:
             return ()
-        found: dict[str, Match] = {}
+        found: dict[tuple[str, str], Match] = {}
+
+        def note(entry: Entry, distance: int) -> None:
+            known = found.get((entry.kind, entry.value))
+            if known is None or distance < known.distance:
+                match = Match(bank=self.name, entry=entry, distance=distance)
+                found[entry.kind, entry.value] = match
+
         exact = self._exact.get(hashes.sha256)
         if exact is not None:
-            found[exact.value] = Match(bank=self.name, entry=exact, distance=0)
-        if self._near_entries and hashes.quality >= PDQ_QUALITY:
-            for turned in np.ascontiguousarray(hashes.pdq).view(np.uint64).reshape(-1, 4):
-                distances = np.bitwise_count(self._near ^ turned).sum(axis=1)
-                for at in np.flatnonzero(distances <= PDQ_MATCH):
-                    entry, distance = self._near_entries[int(at)], int(distances[at])
-                    known = found.get(entry.value)
-                    if known is None or distance < known.distance:
-                        found[entry.value] = Match(bank=self.name, entry=entry, distance=distance)
+            note(exact, 0)
+        if self._near is not None and hashes.quality >= PDQ_QUALITY:
+            for turned in hashes.pdq:
+                for at, distance in zip(*self._near.search(turned), strict=True):
+                    note(self._near_entries[int(at)], int(distance))
+        if self._small_entries and hashes.quality >= PDQ_QUALITY:
+            for small in hashes.phash:
+                distances = np.bitwise_count(self._small ^ small)
+                for at in np.flatnonzero(distances <= PHASH_MATCH):
+                    note(self._small_entries[int(at)], int(distances[at]))
         return tuple(sorted(found.values(), key=lambda match: (match.distance, match.entry.value)))
+
+
+def _bytes(entries: list[Entry]) -> NDArray[np.uint8]:
+    return np.frombuffer(bytes.fromhex("".join(entry.value for entry in entries)), np.uint8)
 
 
 #: The hashes of `chopmark.safety.testcard`, which are on the built-in list and on no other.
@@ -149,10 +176,15 @@ def read_csv(path: Path) -> HashBank:
         raise HashListError(
             f"the hash list {path.name!r} cannot be read: {error}", hint="UTF-8 text is asked for"
         ) from error
-    return HashBank(name=path.stem, source=str(path), entries=tuple(_rows(text, path.name)))
+    return HashBank(name=path.stem, source=str(path), entries=tuple(csv_entries(text, path.name)))
 
 
-def _rows(text: str, name: str) -> Iterable[Entry]:
+def csv_entries(text: str, name: str) -> Iterable[Entry]:
+    """Return the entries of a CSV text; ``name`` is what errors call it.
+
+    Raises:
+        HashListError: A line is wrong; its number is said.
+    """
     try:
         for number, row in enumerate(csv.reader(io.StringIO(text), strict=True), start=1):
             cells = [cell.strip() for cell in row]

@@ -1,4 +1,8 @@
-"""Hashes of pictures: SHA-256 of the pixels, PDQ with its dihedral copies."""
+"""Hashes of pictures: SHA-256 of the pixels, PDQ and pHash, each with its dihedral copies.
+
+PDQ holds out against noise and recompression, pHash against small crops and rotations; a border
+defeats both, so an even border is also taken off and the rest hashed (image-safety facts, 2026-11).
+"""
 
 from __future__ import annotations
 
@@ -14,11 +18,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-__all__ = ["PDQ_MATCH", "PDQ_QUALITY", "PictureHashes", "hash_picture", "pdq", "pixel_sha256"]
+__all__ = [
+    "PDQ_MATCH",
+    "PDQ_QUALITY",
+    "PHASH_MATCH",
+    "PictureHashes",
+    "hash_picture",
+    "pdq",
+    "phash",
+    "pixel_sha256",
+    "trimmed",
+]
 
 #: Meta's PDQ paper: distance up to 31 of 256 is a match, quality under 50 is not to be used.
 PDQ_MATCH: Final[int] = 31
 PDQ_QUALITY: Final[int] = 50
+#: Of 64 bits; unrelated pictures differ in 32 with a deviation of 4.
+PHASH_MATCH: Final[int] = 10
 _LARGEST: Final[int] = 512
 
 
@@ -28,12 +44,15 @@ class PictureHashes:
 
     Attributes:
         sha256: Of the decoded RGB bytes with width and height in front.
-        pdq: Shape (8, 32) uint8: the picture, its three rotations and four reflections.
-        quality: PDQ's own measure of how much is in the picture, 0..100.
+        pdq: Shape (8, 32) uint8: the picture, its three rotations and four reflections; (16, 32)
+            when an even border was found: the same of what is inside it.
+        phash: Shape (8,) or (16,) uint64, the same.
+        quality: PDQ's own measure of how much is in the picture, 0..100, the larger of the two.
     """
 
     sha256: str
     pdq: NDArray[np.uint8]
+    phash: NDArray[np.uint64]
     quality: int
 
 
@@ -58,7 +77,68 @@ def pdq(image: Image) -> tuple[NDArray[np.uint8], int]:
     return np.packbits(np.asarray(vectors, dtype=np.uint8), axis=1), quality
 
 
+def _cosines(size: int) -> NDArray[np.float64]:
+    """Return the first eight rows of the DCT-II matrix."""
+    k, n = np.mgrid[0:8, 0:size]
+    rows: NDArray[np.float64] = np.cos(np.pi * (2 * n + 1) * k / (2 * size))
+    return rows
+
+
+_COSINES: Final = _cosines(32)
+
+
+def phash(image: Image) -> NDArray[np.uint64]:
+    """Return the 64-bit pHash of a picture and of its seven other orientations, shape (8,).
+
+    The picture is made grey and 32 pixels square; bits say which of its 64 lowest DCT coefficients
+    are above their median (Zauner, "Implementation and benchmarking of perceptual image hash
+    functions", 2010).
+    """
+    from PIL import Image as Pictures
+
+    small = image.convert("L").resize((32, 32), Pictures.Resampling.LANCZOS)
+    grey = np.asarray(small, dtype=np.float64)
+    hashes = []
+    for turned in (grey, grey[:, ::-1]):
+        for quarter in range(4):
+            low = _COSINES @ np.rot90(turned, quarter) @ _COSINES.T
+            bits = low.ravel() > np.median(low.ravel()[1:])
+            hashes.append(np.packbits(bits).view(np.uint64)[0])
+    return np.asarray(hashes, np.uint64)
+
+
+def trimmed(image: Image) -> Image | None:
+    """Return the picture without an even border, or ``None`` if it has none.
+
+    A side is cut while its rows differ little from the corner's colour; never more than a quarter,
+    and nothing when what is left is the same picture.
+    """
+    pixels = np.asarray(image.convert("RGB"), dtype=np.int16)
+    height, width = pixels.shape[:2]
+    if min(height, width) < 32:
+        return None
+    even = np.abs(pixels - pixels[0, 0]).max(axis=2) <= 12
+    rows, columns = even.mean(axis=1) >= 0.98, even.mean(axis=0) >= 0.98
+    top, bottom = _run(rows), _run(rows[::-1])
+    left, right = _run(columns), _run(columns[::-1])
+    if not any((top, bottom, left, right)):
+        return None
+    return image.crop((left, top, width - right, height - bottom))
+
+
+def _run(even: NDArray[np.bool_]) -> int:
+    stops = np.flatnonzero(~even)
+    length = int(stops[0]) if len(stops) else 0
+    return length if 0 < length <= len(even) // 4 else 0
+
+
 def hash_picture(image: Image) -> PictureHashes:
     """Return every hash of a picture."""
     vectors, quality = pdq(image)
-    return PictureHashes(sha256=pixel_sha256(image), pdq=vectors, quality=quality)
+    small = phash(image)
+    inner = trimmed(image)
+    if inner is not None:
+        more, inside = pdq(inner)
+        vectors, quality = np.concatenate([vectors, more]), max(quality, inside)
+        small = np.concatenate([small, phash(inner)])
+    return PictureHashes(sha256=pixel_sha256(image), pdq=vectors, phash=small, quality=quality)

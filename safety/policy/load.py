@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from chopmark.errors import InvalidPolicy
 from chopmark.safety.policy.schema import Policy
 
-__all__ = ["BUILT_IN", "load_policy", "policy_from_text", "policy_path"]
+__all__ = ["BUILT_IN", "load_policy", "policy_from_text", "policy_path", "read_yaml"]
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 BUILT_IN = ("default", "strict")
 _MAX_BYTES = 1_000_000
@@ -48,15 +50,23 @@ def load_policy(name_or_path: str | Path) -> Policy:
         InvalidPolicy: No such policy, not YAML, or a field that is wrong or missing.
     """
     named = isinstance(name_or_path, str) and name_or_path in BUILT_IN
-    path = policy_path(str(name_or_path)) if named else Path(name_or_path)
+    return read_yaml(policy_path(str(name_or_path)) if named else Path(name_or_path), Policy)
+
+
+def read_yaml(path: Path, model: type[_Model]) -> _Model:
+    """Read a YAML file of a policy's family (policy, override, golden cases).
+
+    Raises:
+        InvalidPolicy: Not there, not YAML, or a field that is wrong or missing.
+    """
     try:
         data = path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise InvalidPolicy(
-            f"cannot read the policy {str(name_or_path)!r}: {error.strerror or error}",
-            hint=f"built in are {', '.join(BUILT_IN)}; anything else is a path to a YAML file",
+            f"cannot read {str(path)!r}: {getattr(error, 'strerror', None) or error}",
+            hint=f"policies built in are {', '.join(BUILT_IN)}; anything else is a path to a file",
         ) from error
-    return policy_from_text(data, source=str(path))
+    return _parsed(data, model, source=str(path))
 
 
 def policy_from_text(data: bytes | str, *, source: str = "<policy>") -> Policy:
@@ -65,9 +75,16 @@ def policy_from_text(data: bytes | str, *, source: str = "<policy>") -> Policy:
     Raises:
         InvalidPolicy: With file, line and field where they are known.
     """
+    return _parsed(data, Policy, source=source)
+
+
+def _parsed(data: bytes | str, model: type[_Model], *, source: str) -> _Model:
     if len(data) > _MAX_BYTES:
         raise InvalidPolicy(f"{source}: more than {_MAX_BYTES} bytes", hint="is this the file?")
     try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(data)):
+            # An alias of an alias unfolds without bound; no policy needs one.
+            raise InvalidPolicy(f"{source}: aliases (*name) are not allowed", hint="write it out")
         node = yaml.compose(data, Loader=_StrictLoader)
         # _StrictLoader is a SafeLoader that also refuses a key given twice.
         raw: Any = yaml.load(data, Loader=_StrictLoader)  # noqa: S506
@@ -77,14 +94,14 @@ def policy_from_text(data: bytes | str, *, source: str = "<policy>") -> Policy:
         raise InvalidPolicy(
             f"{where}: not YAML: {error.problem}", hint="mind the indent"
         ) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise InvalidPolicy(
             f"{source}: not YAML: {error}", hint="UTF-8 text is asked for"
         ) from error
     if not isinstance(raw, dict):
         raise InvalidPolicy(f"{source}: a policy is a mapping", hint="see policies/default.yaml")
     try:
-        return Policy.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "policy"

@@ -14,7 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from chopmark.safety.categories import CATEGORIES, Category, Stage, worst
 from chopmark.types import Action
 
-__all__ = ["AllowEntry", "CategoryRule", "Decision", "JointRule", "Policy", "Thresholds"]
+__all__ = [
+    "AllowEntry",
+    "CategoryRule",
+    "Decision",
+    "JointRule",
+    "Policy",
+    "PolicyOverride",
+    "Thresholds",
+]
 
 Score = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -70,6 +78,16 @@ class CategoryRule(_Frozen):
         return self.ceiling
 
 
+class CategoryChange(_Frozen):
+    """What an override changes of one category; what it does not name stays."""
+
+    floor: bool = False
+    ceiling: Action | None = None
+    prompt: Thresholds = Thresholds()
+    input: Thresholds = Thresholds()
+    output: Thresholds = Thresholds()
+
+
 class JointRule(_Frozen):
     """When every listed score is reached, take the action.
 
@@ -122,6 +140,20 @@ class AllowEntry(_Frozen):
         if "sexual/minors" in value:
             raise ValueError("sexual/minors has no override")
         return value
+
+    def active(self, *, tenant: str | None, today: dt.date) -> bool:
+        """Tell whether the entry holds for a tenant on a day; the last day is ``expires``."""
+        return today <= self.expires and (not self.tenants or tenant in self.tenants)
+
+
+class PolicyOverride(_Frozen):
+    """A tenant's changes; :func:`chopmark.safety.policy.override.apply_override` checks them."""
+
+    name: str = Field(min_length=1, pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    description: str = ""
+    categories: Mapping[Category, CategoryChange] = Field(default_factory=dict)
+    rules: tuple[JointRule, ...] = ()
+    allow: tuple[AllowEntry, ...] = ()
 
 
 class Decision(_Frozen):

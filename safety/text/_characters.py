@@ -7,6 +7,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from chopmark.safety.text._unicode import CONFUSABLES, SMALL_CAPS, is_invisible, script
+from chopmark.safety.text.words import known_share
 
 if TYPE_CHECKING:
     from chopmark.safety.text._marked import Marked
@@ -31,6 +32,7 @@ def clean(marked: Marked) -> None:
     _regional(marked)
     _drop_invisible(marked)
     _compose(marked)
+    _between(marked)
     _confusables(marked)
 
 
@@ -112,9 +114,32 @@ def _drop_invisible(marked: Marked) -> None:
     marked.replace(edits)
 
 
+_PICTURED: Final = re.compile(
+    r"[a-zA-Z](?:[\u2190-\u2bff\U0001f000-\U0001faff]+ ?[a-zA-Z](?![a-zA-Z])){2,}"
+)
+
+
+def _between(marked: Marked) -> None:
+    """Take emoji and dingbats from between single letters; what is left are letters of words."""
+    edits = []
+    for found in _PICTURED.finditer(marked.text):
+        edits += [
+            (found.start() + at, found.start() + at + 1, "")
+            for at, char in enumerate(found.group())
+            if not char.isalpha()
+        ]
+    if edits:
+        marked.note("emoji between letters")
+        marked.replace(edits)
+
+
 def _enclosed(char: str) -> str:
-    """Return the letter inside a negative circle or square, which NFKC leaves alone."""
+    """Return the letter of a negative circle or square, or of one in parentheses."""
     code = ord(char)
+    if 0x249C <= code <= 0x24B5:
+        return chr(code - 0x249C + 97)
+    if 0x1F110 <= code <= 0x1F129:
+        return chr(code - 0x1F110 + 97)
     for first in (0x1F150, 0x1F170):
         if first <= code < first + 26:
             return chr(code - first + 97)
@@ -173,7 +198,11 @@ def _confusables(marked: Marked) -> None:
     ascii_words = sum(word.isascii() and word.isalpha() for _, _, word in words)
     mixed = [word for _, _, word in words if _mixed(word)]
     mostly_latin = (ascii_words + len(mixed)) * 2 >= len(words) and (ascii_words or mixed)
-    all_alike = len(words) > 1 and all(_alike(word) or word.isascii() for _, _, word in words)
+    all_alike = bool(words) and all(_alike(word) or word.isascii() for _, _, word in words)
+    if all_alike and not mostly_latin:
+        # Russian has words of look-alikes alone; what is folded must read as Latin words.
+        folded = ["".join(CONFUSABLES.get(c, c) for c in word.lower()) for _, _, word in words]
+        all_alike = known_share(folded) >= 0.7
     edits: list[tuple[int, int, str]] = []
     for start, end, word in words:
         if word.isascii() or not (_mixed(word) or (_alike(word) and (mostly_latin or all_alike))):

@@ -53,6 +53,10 @@ def _reads(text: str) -> bool:
     """Tell whether decoded bytes are text that a person could have written."""
     if len(text) < 3 or any(not char.isprintable() and char not in "\n\t\r" for char in text):
         return False
+    if text.isascii() and (_BASE64.fullmatch(text) or _HEX.fullmatch(text)) and len(text) >= 16:
+        inner = _base64(text) if not _HEX.fullmatch(text) else _hex(text)
+        if inner is not None:
+            return True  # an encoding inside: the next round undoes it
     letters = sum(char.isalpha() or char.isspace() for char in text)
     if letters < 0.7 * len(text):
         return False
@@ -191,7 +195,7 @@ def shift(marked: Marked) -> bool:
     best, name, table = _best_rotation(words)
     mirrored = known_share([word.translate(_ATBASH) for word in words])
     backwards = known_share([word[::-1] for word in words])
-    needed = max(0.75 if letters < 24 else 0.65, as_is + 0.3)
+    needed = max(0.75 if letters < 24 else 0.55, as_is + 0.3)
     if max(best, mirrored, backwards) < needed:
         return False
     if backwards >= best and backwards >= mirrored:

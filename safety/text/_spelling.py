@@ -61,6 +61,8 @@ def _spaced(marked: Marked) -> None:
             if cut and (len(plain) < 8 or wide) and min(map(len, cut)) < 3:
                 cut = None
             words = cut or [letters]
+        if "*" in part and not all(rank(word.lower()) is not None for word in words if word):
+            continue  # the stars stand for letters
         shown = " ".join(word for word in words if word)
         edits += _aligned(part, found.start(), shown)
         if not letters.isdigit():
@@ -97,8 +99,11 @@ def unleet(token: str, *, eager: bool = False) -> str | None:
     if not any(char in LEET for char in token):
         return None
     choices = [LEET.get(char, char) for char in token]
-    options = [tuple(choice) if choice else ("",) for choice in choices]
-    if sum(len(option) > 1 for option in options) > 6:
+    options = [tuple(choice) for choice in choices]
+    size = 1
+    for option in options:
+        size *= len(option)
+    if size > 700:  # a long word of many signs: the most usual readings alone
         options = [option[:1] for option in options]
     best: tuple[int, str] | None = None
     for letters in itertools.product(*options):
@@ -182,6 +187,10 @@ def _inner(marked: Marked) -> None:
             re.fullmatch(r"(?:[a-z]\.)+[a-z]", part.lower()) and len(pieces) < 3
         ):
             continue
+        if max(map(len, pieces)) == 1 and part.isupper():
+            continue  # U.S.A.
+        if "*" in part and not is_word(joined):
+            continue  # the stars stand for letters
         known = [rank(piece) is not None for piece in pieces]
         if all(known) or (len(pieces) == 2 and "'" in part):
             continue

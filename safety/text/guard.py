@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 import time
 import unicodedata
 from typing import TYPE_CHECKING, Final, Self
@@ -13,7 +15,7 @@ from chopmark.safety.categories import CATEGORIES, MODEL_CATEGORIES, Stage, wors
 from chopmark.safety.text.encoder import SentenceEncoder
 from chopmark.safety.text.features import windows
 from chopmark.safety.text.head import PromptHead
-from chopmark.safety.text.lexicon import lexicon
+from chopmark.safety.text.lexicon import fold, lexicon
 from chopmark.safety.text.normalize import Normalized, normalize
 from chopmark.safety.text.rules import Finding, apply_rules, sexual_terms
 from chopmark.safety.text.youth import youth_cues
@@ -22,7 +24,7 @@ from chopmark.safety.verdict import Evidence, Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chopmark.safety.policy.schema import Decision, Policy
+    from chopmark.safety.policy.schema import Policy
     from chopmark.types import Action
 
 __all__ = ["PromptGuard"]
@@ -59,13 +61,23 @@ class PromptGuard:
         """Judge several texts; each verdict is the one that :meth:`judge` gives."""
         return [self.judge(text, policy) for text in texts]
 
-    def judge(self, text: str, policy: Policy, *, stage: Stage = "prompt") -> Verdict:
+    def judge(
+        self,
+        text: str,
+        policy: Policy,
+        *,
+        stage: Stage = "prompt",
+        tenant: str | None = None,
+        today: dt.date | None = None,
+    ) -> Verdict:
         """Judge one text.
 
         Args:
             text: Any text; obfuscations are undone first, and the undone text is what is scored.
             policy: What to do at which score.
             stage: Which of the policy's thresholds apply.
+            tenant: Whose allow-list entries apply beside everybody's.
+            today: The day on which entries must still hold; today's UTC date by default.
 
         Raises:
             GuardFailed: The text could not be judged. Nothing unjudged may be let through.
@@ -82,6 +94,17 @@ class PromptGuard:
         scores["obfuscated"] = round(float(plain.obfuscated), 6)
         evidence = [_lexical(text, plain, finding) for finding in findings]
         _raise_scores(scores, findings)
+        allowed = _allowed(plain, policy, tenant, today or dt.datetime.now(dt.UTC).date())
+        for names, phrase, rest in allowed:
+            # What was allowed is taken out; the rest of the text still counts for its categories.
+            without, _ = self._scores(rest)
+            _raise_scores(without, apply_rules(rest.text))
+            lower = [name for name in names if without.get(name, 0.0) < scores.get(name, 0.0)]
+            evidence += [
+                Evidence(category=name, kind="rule", detail=f"the policy allows {phrase!r}")
+                for name in lower
+            ]
+            scores |= {name: without.get(name, 0.0) for name in lower}
         youth = youth_cues(plain.text)
         if youth:
             # Joint rule without override: any sexual signal beside any cue of youth.
@@ -92,14 +115,16 @@ class PromptGuard:
                     _evidence(text, plain, cue, "sexual/minors", "rule", "youth cue beside sexual")
                     for cue in youth
                 ]
-        decision = policy.decide(scores, stage=stage)
-        action, categories = decision.action, decision.categories
+        foreign = _foreign(plain.text)
         evaluated = (*_EVALUATED, *(name for name in scores if name not in _EVALUATED))
-        if _foreign(text):
-            # The head was trained on English: on another script it would guess, not judge.
-            action = worst(action, "review")
-            found = {finding.rule.category for finding in findings}
-            evaluated = ("obfuscated", *(name for name in CATEGORIES if name in found))
+        if foreign:
+            # The head was trained on English: on another script it guesses. Its guesses are shown,
+            # named as not evaluated, and only the word lists lead to more than a review.
+            known = {finding.rule.category for finding in findings} | {"sexual/minors"}
+            evaluated = (
+                "obfuscated",
+                *(name for name in CATEGORIES if name in known & set(scores)),
+            )
             evidence.append(
                 Evidence(
                     category="obfuscated",
@@ -107,9 +132,17 @@ class PromptGuard:
                     detail="a script that the prompt model was not trained on: a person looks",
                 )
             )
-            if not categories:
-                categories = ("obfuscated",)
-        evidence += self._reasons(text, plain, scores, spans, decision, policy, stage)
+        decision = policy.decide(
+            {name: score for name, score in scores.items() if name in evaluated}, stage=stage
+        )
+        action, categories = decision.action, decision.categories
+        if foreign:
+            action, categories = worst(action, "review"), categories or ("obfuscated",)
+        else:
+            evidence += self._reasons(text, plain, scores, spans, policy, stage)
+        if plain.applied and action != "allow":
+            undone = "undone: " + ", ".join(plain.applied)
+            evidence.append(Evidence(category="obfuscated", kind="rule", detail=undone))
         return Verdict(
             action=action,
             scores=scores,
@@ -144,7 +177,6 @@ class PromptGuard:
         plain: Normalized,
         scores: dict[str, float],
         spans: dict[str, tuple[int, int]],
-        decision: Decision,
         policy: Policy,
         stage: Stage,
     ) -> list[Evidence]:
@@ -155,13 +187,22 @@ class PromptGuard:
             if reached != "allow":
                 detail = f"prompt model score {scores[name]:.3f}, {reached}"
                 reasons.append(_evidence(text, plain, span, name, "model", detail))
-        if plain.applied and decision.action != "allow":
-            reasons.append(
-                Evidence(
-                    category="obfuscated", kind="rule", detail="undone: " + ", ".join(plain.applied)
-                )
-            )
         return reasons
+
+
+def _allowed(
+    plain: Normalized, policy: Policy, tenant: str | None, today: dt.date
+) -> list[tuple[tuple[str, ...], str, Normalized]]:
+    """Return the categories and phrases that the policy allows here, and the text without them."""
+    found: list[tuple[tuple[str, ...], str, Normalized]] = []
+    for entry in policy.allow:
+        if not entry.active(tenant=tenant, today=today):
+            continue
+        words = re.escape(fold(entry.phrase)).replace(r"\ ", r"\s+")
+        rest = re.sub(rf"(?<!\w){words}(?!\w)", " ", fold(plain.text))
+        if rest != fold(plain.text):
+            found.append((tuple(entry.categories), entry.phrase, normalize(rest)))
+    return found
 
 
 def _raise_scores(scores: dict[str, float], findings: Sequence[Finding]) -> None:

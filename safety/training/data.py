@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -15,12 +15,21 @@ from chopmark.safety.text.features import windows
 from chopmark.safety.text.normalize import normalize
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-__all__ = ["Example", "Row", "examples", "file_sha256", "read_rows"]
+__all__ = [
+    "PICTURES_ONLY",
+    "PICTURE_KINDS",
+    "Example",
+    "Row",
+    "examples",
+    "file_sha256",
+    "read_rows",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,19 +101,25 @@ def file_sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+#: Kinds of rows that are harmless prompts for pictures. The other harmless rows are fewer than the
+#: harmful ones of their register and count double, so that a question is no sign of harm.
+PICTURE_KINDS: Final[frozenset[str]] = frozenset({"caption", "t2i", "t2i_auth_safe"})
+
+
 def _labels(row: Row) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     target = np.array([name in row.categories for name in MODEL_CATEGORIES], np.float32)
     mask = np.array(
         [name in row.categories or name not in row.unknown for name in MODEL_CATEGORIES], np.float32
     )
-    return target, mask * (0.5 if row.weak else 1.0)
+    weight = 0.5 if row.weak else 2.0 if row.benign and row.kind not in PICTURE_KINDS else 1.0
+    return target, mask * np.float32(weight)
 
 
 #: Nibbler's labels speak of the picture that came out, not of the words: no use to a text model.
-_LEFT_OUT = frozenset({"nibbler_adversarial"})
+PICTURES_ONLY: Final[frozenset[str]] = frozenset({"nibbler_adversarial"})
 
 
-def examples(rows: list[Row], *, rng: Generator, padded: float = 0.5) -> list[Example]:
+def examples(rows: Sequence[Row], *, rng: Generator, padded: float = 0.5) -> list[Example]:
     """Return the examples of labelled rows.
 
     A benign text gives its whole and its windows. A harmful one gives its whole, and for a share
@@ -118,7 +133,7 @@ def examples(rows: list[Row], *, rng: Generator, padded: float = 0.5) -> list[Ex
         if row.benign and row.lang == "en" and row.kind in {"caption", "t2i"}
     ]
     for row in rows:
-        if row.source in _LEFT_OUT:
+        if row.source in PICTURES_ONLY:
             continue
         text = normalize(row.text).text
         target, mask = _labels(row)
