@@ -85,6 +85,11 @@ class InvisibleWatermark:
         """``dwtDct``, ``dwtDctSvd`` or ``rivaGan``."""
         return self._name
 
+    @property
+    def blind(self) -> bool:
+        """Whether payload and check fit into the bits: not into rivaGan's 32."""
+        return self._name != "rivaGan"
+
     def embed(self, image: Image.Image, payload: bytes, key: MarkKey) -> Image.Image:
         """Return a marked copy: RGB, or RGBA where the picture has alpha, which is kept.
 

@@ -60,6 +60,10 @@ class Watermarker(Protocol):
     def name(self) -> str:
         """The name under which the method is registered."""
 
+    @property
+    def blind(self) -> bool:
+        """Whether a mark can be read without being told what it may say."""
+
     def embed(self, image: Image.Image, payload: bytes, key: MarkKey) -> Image.Image:
         """Return a marked copy of ``image`` in the same size and, where it can be, mode.
 

@@ -35,6 +35,7 @@ class Lattice:
     """The lattice method, as a :class:`~chopmark.provenance.watermark.Watermarker`."""
 
     name = "lattice"
+    blind = True
 
     def embed(self, image: Image.Image, payload: bytes, key: MarkKey) -> Image.Image:
         """Return a marked copy of ``image``; see :func:`~chopmark.provenance.embed_mark`."""

@@ -30,7 +30,7 @@ from chopmark.provenance.watermark.lattice._statistic import (
 from chopmark.provenance.watermark.lattice._sync import Lock, aligned_lock, refined, shifted_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from chopmark.provenance.watermark._pixels import Plane
 
@@ -43,7 +43,6 @@ _UNMOVED = 0.01
 _PLAIN_LOCK = 8.5
 _GUESSES = 10
 _FIRST = 3
-_REFINED = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +109,19 @@ class _Frames:
     def __init__(self, luma: Plane) -> None:
         self._luma = luma
         self._planes: dict[int, Plane] = {}
+        self._tiles: dict[tuple[int, bytes], Tiles] = {}
 
     def __getitem__(self, level: int) -> Plane:
         if level not in self._planes:
             self._planes[level] = residual(canonical(self._luma, level))
         return self._planes[level]
+
+    def tiles(self, level: int, affine: Affine) -> Tiles:
+        """Return the tiles of a level after an affine map, made once."""
+        name = level, affine.tobytes()
+        if name not in self._tiles:
+            self._tiles[name] = Tiles.of(self[level], affine)
+        return self._tiles[name]
 
     def put(self, level: int, plane: Plane) -> None:
         """Use this residual at ``level`` in place of the picture's own."""
@@ -155,14 +162,14 @@ def _informed(
     frames.put(level, plane)
     entry, strength = aligned_lock(Tiles.of(plane).at(layout.sync).sum(axis=0), layout)
     lock = Lock(level=level, affine=np.eye(2), shift=np.zeros(2), entry=entry, strength=strength)
-    return _test(refined(lock, plane, layout), frames, layout, candidates)
+    return _test(_refined(lock, frames, layout), frames, layout, candidates)
 
 
-def _aligned(frames: _Frames, layout: Layout) -> list[Lock]:
+def _aligned(frames: _Frames, layout: Layout) -> Iterator[Lock]:
     """The best hypotheses without a search: turned by quarters, flipped, scaled as a whole."""
-    locks = []
+    locks: list[Lock] = []
     for level in LEVELS:
-        tiles = Tiles.of(frames[level])
+        tiles = frames.tiles(level, np.eye(2))
         for orientation in _orientations():
             # The lattice frequency k shows at O^T k.
             vectors = np.asarray(layout.sync @ orientation, np.intp)
@@ -176,11 +183,14 @@ def _aligned(frames: _Frames, layout: Layout) -> list[Lock]:
                     strength=strength,
                 )
             )
+        if max(lock.strength for lock in locks) > _PLAIN_LOCK:
+            break
     locks.sort(key=lambda lock: -lock.strength)
-    return [refined(lock, frames[lock.level], layout) for lock in locks[:ALIGNED_TESTS]]
+    for lock in locks[:ALIGNED_TESTS]:
+        yield _refined(lock, frames, layout)
 
 
-def _searched(frames: _Frames, layout: Layout) -> list[Lock]:
+def _searched(frames: _Frames, layout: Layout) -> Iterator[Lock]:
     """The best hypotheses of the search over geometry."""
     locks: list[Lock] = []
     later: list[Guess] = []
@@ -193,15 +203,15 @@ def _searched(frames: _Frames, layout: Layout) -> list[Lock]:
     else:
         locks += _locked(sorted(later, key=lambda guess: -guess.strength), frames, layout)
     locks.sort(key=lambda lock: -lock.strength)
-    better = [refined(lock, frames[lock.level], layout) for lock in locks[:_REFINED]]
-    return sorted(better, key=lambda lock: -lock.strength)[:SEARCH_TESTS]
+    for lock in locks[:SEARCH_TESTS]:
+        yield _refined(lock, frames, layout)
 
 
 def _locked(found: list[Guess], frames: _Frames, layout: Layout) -> list[Lock]:
     """The coherent view of guesses, in order, until one locks plainly."""
     locks: list[Lock] = []
     for guess in found:
-        coefficients = Tiles.of(frames[guess.level], guess.affine).at(layout.sync).sum(axis=0)
+        coefficients = frames.tiles(guess.level, guess.affine).at(layout.sync).sum(axis=0)
         # A spectrum does not tell a picture from the same turned by 180 degrees.
         for half_turn, seen in ((1, coefficients), (-1, coefficients.conj())):
             entry, shift, strength = shifted_lock(seen, layout)
@@ -218,10 +228,14 @@ def _locked(found: list[Guess], frames: _Frames, layout: Layout) -> list[Lock]:
     return locks
 
 
+def _refined(lock: Lock, frames: _Frames, layout: Layout) -> Lock:
+    return refined(lock, lambda affine: frames.tiles(lock.level, affine), layout)
+
+
 def _test(
     lock: Lock, frames: _Frames, layout: Layout, candidates: Sequence[Bits] | None
 ) -> Reading:
-    coefficients = Tiles.of(frames[lock.level], lock.affine).at(layout.payload).sum(axis=0)
+    coefficients = frames.tiles(lock.level, lock.affine).at(layout.payload).sum(axis=0)
     angular = 2 * np.pi / PERIOD * layout.payload
     vector = payload_vector(coefficients * np.exp(-1j * (angular @ lock.shift)))
     signs = layout.signs[lock.entry]

@@ -25,7 +25,7 @@ _SYNC_SHARE = 0.2
 # two of the quarters that a crop to half the side may leave (all four would be asked in vain where
 # one is sky). A reading needs 11.7 (p <= 1e-9), and the decoder, the rest of an attack and an
 # unlucky key want their share.
-_WHOLE, _QUARTER = 19.0, 14.0
+_WHOLE, _QUARTER = 20.0, 16.0
 _LEAST_DB, _MOST_DB = 40.4, 47.0
 _TURNS = 4
 
@@ -70,9 +70,9 @@ def _shaped(frame: Plane, layout: Layout, values: NDArray[np.int8], entry: int) 
     """The mark in grey levels: no stronger than it must be, nowhere stronger than it may be."""
     variance = _local_variance(frame)
     # Two laws: the first spreads the mark as readers need it, rather evenly; the second is what
-    # eyes bear, little on flat ground (0.74 grey levels, 51 dB) and more in texture.
+    # eyes bear, little on flat ground (0.77 grey levels, 50 dB) and more in texture.
     wanted = (0.58 + 0.02 * variance) ** 0.25
-    bearable = np.minimum(np.sqrt(0.55 + 0.03 * variance), 3.5)
+    bearable = np.minimum(np.sqrt(0.6 + 0.03 * variance), 3.5)
     pattern = _pattern(frame.shape, layout, values, entry)
     gain = 1.0
     for _ in range(_TURNS):

@@ -9,6 +9,7 @@ and centred on the picture, so that turning and flipping it leave the lattice's 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
@@ -88,8 +89,10 @@ class Tiles:
         blocks = padded.reshape(down, PERIOD, across, PERIOD).transpose(0, 2, 1, 3)
         tiles = blocks.reshape(-1, PERIOD, PERIOD)
         filled = np.sqrt(np.count_nonzero(tiles, axis=(1, 2)) / PERIOD**2)
-        # Only the band of the mark and a rim around it is kept.
-        spectra = np.roll(np.fft.rfft2(tiles), _BAND, axis=1)[:, : 2 * _BAND + 1, : _BAND + 1]
+        # Only the band of the mark and a rim around it is needed: two small matrix products do it
+        # in half the time of a whole FFT.
+        across_band, down_band = _band_transforms()
+        spectra = down_band @ (tiles @ across_band)
         power = np.asarray(spectra.real**2 + spectra.imag**2, np.float32)
         usual = np.stack([cv2.blur(each, (5, 5)) for each in power])
         floor = 1e-3 * usual.mean() + 1e-9
@@ -114,6 +117,14 @@ class Tiles:
         turn = np.exp(2j * np.pi / PERIOD * (stored @ middle)).astype(np.complex64)
         picked = self._spectra[:, stored[:, 1] + _BAND, stored[:, 0]] * turn
         return np.asarray(np.where(mirrored, picked.conj(), picked), np.complex64)
+
+
+@cache
+def _band_transforms() -> tuple[Complex, Complex]:
+    """Fourier matrices from 128 pixels to x = 0.._BAND and to y = -_BAND.._BAND."""
+    turns = -2j * np.pi / PERIOD * np.outer(np.arange(PERIOD), np.arange(-_BAND, _BAND + 1))
+    whole = np.exp(turns).astype(np.complex64)
+    return np.ascontiguousarray(whole[:, _BAND:]), np.ascontiguousarray(whole.T)
 
 
 def _resampled(plane: Plane, affine: Affine) -> Plane:

@@ -15,7 +15,6 @@ looked at (see ``_statistic`` for why that matters).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import cv2
@@ -131,31 +130,31 @@ def _radius_steps(radius: NDArray[np.float64] | float) -> Ints:
 
 
 def _stretches(power: Plane, level: int, layout: Layout, most: int) -> Iterator[Guess]:
-    scales, aspects = _stretch_grid()
     rows, columns = power.shape
+    steps = round(np.log(_SCALES[1] / _SCALES[0]) / _STEP)
+    aspects = round(_ASPECTS / _STEP)
+    # A scale and an aspect make two stretches, of steps + aspect and steps - aspect; so a table of
+    # places for each stretch of each axis serves all pairs.
+    stretches = _SCALES[0] * np.exp(_STEP * np.arange(-aspects, steps + aspects))
+    points = power.ravel()
     for orientation in (np.eye(2), _FLIP, _SWAP, _SWAP @ _FLIP):
+        # Under v = O D u the lattice frequency k shows at D O^T k; D is a stretch along the axes.
         x, y = (layout.sync @ orientation / PERIOD).T
         half = np.where(x < 0, -1, 1)
-        # Under v = O D u the lattice frequency k shows at D O^T k; D is a stretch along the axes.
-        stretch_x = scales[:, None] * np.exp(aspects)
-        stretch_y = scales[:, None] * np.exp(-aspects)
-        across = np.rint(stretch_x[..., None] * (half * x * (2 * columns - 2))).astype(np.intp)
-        down = np.rint(stretch_y[..., None] * (half * y * rows)).astype(np.intp) + rows // 2
-        inside = across < columns
-        picked = power[down % rows, np.minimum(across, columns - 1)] * inside
-        match = picked.sum(axis=-1)
-        for scale, aspect, _ in _peaks(match, 4 * most):
-            stretch = np.diag([stretch_x[scale, aspect], stretch_y[scale, aspect]])
-            affine = orientation @ stretch
+        across = np.rint(np.outer(stretches, half * x * (2 * columns - 2))).astype(np.intp)
+        down = np.rint(np.outer(stretches, half * y * rows)).astype(np.intp) + rows // 2
+        across, down = np.minimum(across, columns - 1), down % rows * columns
+        match = np.empty((steps, 2 * aspects + 1), np.float32)
+        for aspect in range(-aspects, aspects + 1):
+            wide = across[aspects + aspect : aspects + aspect + steps]
+            high = down[aspects - aspect : aspects - aspect + steps]
+            match[:, aspects + aspect] = points[wide + high].sum(axis=1)
+        for scale, place, _ in _peaks(match, 4 * most):
+            aspect = place - aspects
+            affine = orientation @ np.diag(
+                [stretches[aspects + scale + aspect], stretches[aspects + scale - aspect]]
+            )
             yield Guess(level=level, affine=affine, strength=_strength(power, affine, layout))
-
-
-@lru_cache(maxsize=1)
-def _stretch_grid() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    low, high = np.log(_SCALES)
-    steps = round(_ASPECTS / _STEP)
-    aspects = np.arange(-steps, steps + 1, dtype=np.float64) * _STEP
-    return np.exp(np.arange(low, high, _STEP, dtype=np.float64)), aspects
 
 
 def _strength(power: Plane, affine: Affine, layout: Layout) -> float:

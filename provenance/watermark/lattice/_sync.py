@@ -10,20 +10,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chopmark.provenance.watermark.lattice._frame import Affine, Tiles
 from chopmark.provenance.watermark.lattice._layout import PERIOD, Complex, Layout
 from chopmark.provenance.watermark.lattice._statistic import limited
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
-    from chopmark.provenance.watermark._pixels import Plane
+    from chopmark.provenance.watermark.lattice._frame import Affine, Tiles
 
 __all__ = ["Lock", "aligned_lock", "refined", "shifted_lock"]
 
 _GRID = 96  # shifts per period in the first search, so that none is off by a whole pixel
 _SHORT_LIST = 128
 _WILD = 0.02
+_ROUNDS = 2
+_WORTH_MORE = 6.0  # chance gets there now and then; more rounds are for what may be real
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,7 +85,7 @@ def shifted_lock(coefficients: Complex, layout: Layout) -> tuple[int, NDArray[np
     return entry, shift, float(scores[entry, place] / _deviation(values))
 
 
-def refined(lock: Lock, plane: Plane, layout: Layout, *, rounds: int = 2) -> Lock:
+def refined(lock: Lock, tiles_of: Callable[[Affine], Tiles], layout: Layout) -> Lock:
     """Return ``lock`` with geometry and shift improved by Newton steps on the synchronisation.
 
     Each tile shows the shift at its own place; the affine map that lines all tiles up is found
@@ -90,16 +93,15 @@ def refined(lock: Lock, plane: Plane, layout: Layout, *, rounds: int = 2) -> Loc
 
     Args:
         lock: The hypothesis to improve.
-        plane: The residual of its level.
+        tiles_of: Cuts the residual of its level into tiles after an affine map.
         layout: The key's layout.
-        rounds: How often to resample.
     """
     conjugate = layout.sync_reference(lock.entry).conj()
     angular = 2 * np.pi / PERIOD * layout.sync
-    tiles = Tiles.of(plane, lock.affine)
+    tiles = tiles_of(lock.affine)
     best = replace(lock, strength=0.0)
     affine, shift = lock.affine, lock.shift
-    for _ in range(rounds):
+    for _ in range(_ROUNDS):
         evidence = tiles.at(layout.sync) * conjugate
         # Where tile centres are (1, X, Y): x shift = p00 + p01 X + p02 Y, y shift likewise.
         place = np.concatenate([np.ones((len(tiles.centres), 1)), tiles.centres / PERIOD], axis=1)
@@ -110,13 +112,15 @@ def refined(lock: Lock, plane: Plane, layout: Layout, *, rounds: int = 2) -> Loc
         if np.abs(strain).max() > _WILD:  # there was nothing to line up
             strain, parameters[:, 0] = np.zeros((2, 2)), shift
         affine, shift = (np.eye(2) + strain) @ affine, parameters[:, 0]
-        tiles = Tiles.of(plane, affine)
+        tiles = tiles_of(affine)
         values = limited(tiles.at(layout.sync).sum(axis=0))
         turned = values * conjugate * np.exp(-1j * (angular @ shift))
         strength = float(turned.real.sum() / _deviation(values))
         if strength <= best.strength:
             break
         best = replace(lock, affine=affine, shift=shift, strength=strength)
+        if strength < _WORTH_MORE:
+            break
     return best
 
 
