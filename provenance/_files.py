@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import tempfile
 from typing import TYPE_CHECKING
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING
 from chopmark.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["make_private_folder", "read_private", "write_private"]
+__all__ = ["exclusive", "make_private_folder", "read_private", "write_private"]
 
 
 def make_private_folder(folder: Path) -> None:
@@ -59,6 +61,25 @@ def write_private(path: Path, data: bytes) -> None:
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}", hint="is the disk full, or read-only?"
         ) from error
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder for a while; those that ask wait.
+
+    Raises:
+        ConfigurationError: The folder cannot be written to.
+    """
+    make_private_folder(folder)
+    try:
+        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigurationError(f"{folder} cannot be written to: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)  # which lets go of the lock too
 
 
 def read_private(path: Path, *, group: bool = False) -> bytes:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from chopmark.errors import ConfigurationError, CredentialRefused
 from chopmark.provenance._devca import KeyKind, issue_leaf, make_authority, needs_renewal
-from chopmark.provenance._files import read_private, write_private
+from chopmark.provenance._files import exclusive, read_private, write_private
 from chopmark.provenance._profile import Algorithm, algorithm_of, check_chain, parse_chain
 
 if TYPE_CHECKING:
@@ -207,7 +207,8 @@ _lock = threading.Lock()
 def _development(folder: Path, kind: KeyKind) -> Credential:
     from cryptography import x509
 
-    with _lock:
+    # The second lock is for other processes: server workers that start on an empty home at once.
+    with _lock, exclusive(folder):
         if not (folder / "root.pem").exists():
             make_authority(folder, kind=kind)
         pem = read_private(folder / "signer.pem")
@@ -243,7 +244,7 @@ def rotate_credential(home: Path) -> Credential:
         ConfigurationError: The folder cannot be written to.
     """
     folder = home / "keys"
-    with _lock:
+    with _lock, exclusive(folder):
         old = folder / "root.pem"
         if old.exists():
             kept = parse_chain(old.read_bytes(), source=str(old))[0]

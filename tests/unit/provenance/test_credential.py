@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import stat
+import subprocess
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +62,23 @@ def test_development_ca_is_made_once_private_and_said_loudly(tmp_path: Path) -> 
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o700
     assert not (tmp_path / "keys" / "root.key").exists()
+
+
+def test_processes_that_start_at_once_share_one_authority(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib, warnings; warnings.simplefilter('ignore');"
+        "from chopmark.provenance import load_credential;"
+        "print(load_credential(pathlib.Path(sys.argv[1])).fingerprint)"
+    )
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    fingerprints = {process.communicate(timeout=60)[0] for process in running}
+    assert len(fingerprints) == 1
+    chain = x509.load_pem_x509_certificates((tmp_path / "keys" / "signer.pem").read_bytes())
+    root = x509.load_pem_x509_certificate((tmp_path / "keys" / "root.pem").read_bytes())
+    chain[1].verify_directly_issued_by(root)
 
 
 @pytest.mark.parametrize("kind", ["es256", "ed25519"])
