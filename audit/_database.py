@@ -50,6 +50,9 @@ class Database(Protocol):
         Leaving it commits, durably, or raises; an exception inside rolls back.
         """
 
+    def self_check(self) -> list[str]:
+        """Return what the database itself finds wrong with its pages, one line each."""
+
     def scrub(self) -> None:
         """Make deleted bytes unreadable in the database's files."""
 

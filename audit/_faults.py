@@ -1,4 +1,4 @@
-"""Disks that fail, for the fault tests and the benchmark: nothing here runs in service.
+"""Disks that fail and servers that go, for tests and the benchmark: nothing here runs in service.
 
 :class:`WatchedVfs` shows every write, truncation and sync that SQLite makes, so that they can be
 recorded or refused. :class:`PowerLoss` makes, from a recording, the files that a power loss at any
@@ -8,15 +8,23 @@ written in another order. That is harsher than most file systems are.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import apsw
 
-__all__ = ["LOSSES", "Loss", "Operation", "PowerLoss", "State", "WatchedVfs"]
+from chopmark.errors import LogUnavailable
+
+__all__ = ["LOSSES", "Loss", "Operation", "PowerLoss", "State", "TemporaryPostgres", "WatchedVfs"]
 
 SECTOR: Final = 512
 Kind = Literal["write", "truncate", "sync", "delete", "ack", "file"]
@@ -194,3 +202,78 @@ def lay_out(state: State, home: Path, target: Path) -> None:
         place = target / Path(path).relative_to(home)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(data)
+
+
+class TemporaryPostgres:
+    """A PostgreSQL server of our own, in a folder of its own, reached through a socket file.
+
+    Debian's binaries are used, as the user postgres where we are root (PostgreSQL refuses root).
+    """
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._binaries = self._find()
+
+    @staticmethod
+    def _find() -> Path | None:
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)
+        elsewhere = shutil.which("initdb")
+        return found[0].parent if found else Path(elsewhere).parent if elsewhere else None
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [f"{self._binaries}/{program}", *arguments]
+        if os.geteuid() == 0:
+            command = ["runuser", "-u", "postgres", "--", *command]
+        done = subprocess.run(
+            command,
+            check=False,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            cwd="/",
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+        )
+        if done.returncode:
+            raise LogUnavailable(f"PostgreSQL: {done.stderr.decode(errors='replace')[:300]}")
+
+    def __enter__(self) -> str:
+        """Start the server; return its address.
+
+        Raises:
+            LogUnavailable: PostgreSQL is not installed, or does not start.
+        """
+        if self._binaries is None:
+            raise LogUnavailable("PostgreSQL is not installed", hint="apt-get install postgresql")
+        if find_spec("psycopg") is None:
+            raise LogUnavailable("psycopg is not installed", hint="the postgres extra")
+        self._folder = Path(tempfile.mkdtemp(prefix="chopmark-pg-", dir="/tmp"))
+        try:
+            self._folder.chmod(0o755)
+            if os.geteuid() == 0:
+                shutil.chown(self._folder, "postgres")
+            self._run("initdb", "-D", self._data, "-U", "chopmark", "--auth=trust", "-E", "UTF8")
+            self.start()
+        except (OSError, LookupError) as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise LogUnavailable(f"PostgreSQL cannot be started: {error}") from None
+        return f"postgresql://chopmark@/postgres?host={self._folder}"
+
+    @property
+    def _data(self) -> str:
+        return f"{self._folder}/data"
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        options = f"-c listen_addresses= -c unix_socket_directories={self._folder}"
+        log = f"{self._folder}/log"
+        self._run("pg_ctl", "-D", self._data, "-w", "-l", log, "-o", options, "start")
+
+    def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+        """Stop it; ``immediate`` is what a crash looks like to the next start."""
+        self._run("pg_ctl", "-D", self._data, "-w", "-m", mode, "stop")
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the server and remove its folder."""
+        with contextlib.suppress(LogUnavailable):
+            self.stop("immediate")
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chopmark.audit import _custody as custody
+from chopmark.audit._connect import open_keys, open_log
 from chopmark.audit._custody import Hold
 from chopmark.audit._desk import Desk, open_appeal
 from chopmark.audit._events import TERMINAL, Event, EventKind, Record, parse_leaf
@@ -28,8 +29,6 @@ from chopmark.audit._paths import Paths, replace_file
 from chopmark.audit._publish import publish
 from chopmark.audit._receipt import Receipt
 from chopmark.audit._schema import (
-    APPEND_ONLY,
-    LOG_SCHEMA,
     State,
     load_state,
     record_range,
@@ -37,10 +36,9 @@ from chopmark.audit._schema import (
 )
 from chopmark.audit._search import SearchIndex
 from chopmark.audit._sequencer import Ledger, Sequencer, now, record_of_leaf
-from chopmark.audit._sqlite import SqliteDatabase, private_folder
+from chopmark.audit._sqlite import private_folder
 from chopmark.audit._tiles import node_reader
 from chopmark.audit._transparency import transparency_report
-from chopmark.audit._vault import SCHEMA as VAULT_SCHEMA
 from chopmark.audit._vault import KeyGone, Vault, secret_file
 from chopmark.errors import (
     ConfigurationError,
@@ -57,7 +55,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from chopmark.audit._custody import RetentionClass
-    from chopmark.audit._database import Transaction
+    from chopmark.audit._database import Database, Transaction
     from chopmark.audit._desk import Actor
     from chopmark.audit._vault import Content
     from chopmark.types import JsonValue
@@ -67,7 +65,6 @@ __all__ = ["AuditLog"]
 _WAIT_S: Final = 30.0
 _CAPACITY: Final = 4096
 _FREE_BYTES: Final = 32 * 1024 * 1024
-_TYPES: Final = {"integer": "INTEGER", "blob": "BLOB", "strict": " STRICT", "key": "TEXT"}
 
 
 def load_signer(path: Path, origin: str) -> Signer:
@@ -95,9 +92,7 @@ def load_signer(path: Path, origin: str) -> Signer:
 class AuditLog:
     """An append-only, tamper-evident log. Open it with :meth:`open`; use it from any thread."""
 
-    def __init__(
-        self, *, paths: Paths, database: SqliteDatabase, ledger: Ledger, signer: Signer
-    ) -> None:
+    def __init__(self, *, paths: Paths, database: Database, ledger: Ledger, signer: Signer) -> None:
         self._paths = paths
         self._database = database
         self._ledger = ledger
@@ -115,6 +110,8 @@ class AuditLog:
         *,
         origin: str = "chopmark.local/log",
         create: bool = True,
+        database: str | None = None,
+        keys_database: str | None = None,
     ) -> AuditLog:
         """Open the log under ``home``, or make it.
 
@@ -122,6 +119,9 @@ class AuditLog:
             home: Chopmark's state folder; the log lives in ``home/audit``.
             origin: Name of the log, in every checkpoint; must not change once it is made.
             create: Whether to make a log where there is none.
+            database: ``postgresql://...`` of the log; None keeps it in a SQLite file.
+            keys_database: ``postgresql://...`` of the data keys, in another database with a short
+                backup retention; None keeps them in a SQLite file.
 
         Raises:
             LogUnavailable: It cannot be opened or made.
@@ -130,35 +130,27 @@ class AuditLog:
             ConfigurationError: The log has another origin, or its signing key is not one.
         """
         paths = Paths(Path(home))
-        if not create and not paths.log.is_file():
+        if not create and not (paths.log if database is None else paths.public_key).is_file():
             raise LogUnavailable(f"there is no log under {paths.folder}")
         for folder in (paths.folder, paths.keys.parent, paths.signing_key.parent):
             private_folder(folder)
         kek = secret_file(paths.kek, os.urandom(32))
         signer = load_signer(paths.signing_key, origin)
-        keys = SqliteDatabase(
-            paths.keys,
-            schema=VAULT_SCHEMA.format(**_TYPES),
-            lock=paths.keys.with_name("keys.lock"),
-        )
+        keys = open_keys(paths, keys_database, write=True)
         try:
-            database = SqliteDatabase(
-                paths.log,
-                schema=LOG_SCHEMA.format(**_TYPES) + APPEND_ONLY,
-                lock=paths.lock,
-            )
+            database_ = open_log(paths, database, write=True)
         except BaseException:
             keys.close()
             raise
         try:
-            _check_before_use(database, signer, paths)
-            ledger = Ledger(database, Vault(keys, kek), origin)
+            _check_before_use(database_, signer, paths)
+            ledger = Ledger(database_, Vault(keys, kek), origin)
             custody.resume(ledger)
         except BaseException:
-            database.close()
+            database_.close()
             keys.close()
             raise
-        return cls(paths=paths, database=database, ledger=ledger, signer=signer)
+        return cls(paths=paths, database=database_, ledger=ledger, signer=signer)
 
     def close(self) -> None:
         """Book what is queued, sign a checkpoint over it, and let go of the files."""
@@ -682,7 +674,7 @@ def _last_checkpoint(
     return number, checkpoint, tree
 
 
-def _check_before_use(database: SqliteDatabase, signer: Signer, paths: Paths) -> None:
+def _check_before_use(database: Database, signer: Signer, paths: Paths) -> None:
     """Compare the log with its name and with the checkpoint that it kept outside its database."""
     try:
         kept = paths.checkpoint.read_text("utf-8") if paths.checkpoint.is_file() else None

@@ -12,7 +12,15 @@ from chopmark.errors import LogCorrupt
 if TYPE_CHECKING:
     from chopmark.audit._database import Transaction
 
-__all__ = ["APPEND_ONLY", "LOG_SCHEMA", "State", "load_state", "record_range", "save_state"]
+__all__ = [
+    "APPEND_ONLY",
+    "APPEND_ONLY_POSTGRES",
+    "LOG_SCHEMA",
+    "State",
+    "load_state",
+    "record_range",
+    "save_state",
+]
 
 # Statements are divided by two semicolons, because a trigger's body holds single ones.
 LOG_SCHEMA: Final = """
@@ -54,6 +62,14 @@ CREATE TRIGGER IF NOT EXISTS entry_no_update BEFORE UPDATE ON entry
   BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;;
 CREATE TRIGGER IF NOT EXISTS entry_no_delete BEFORE DELETE ON entry
   BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END
+"""
+
+
+APPEND_ONLY_POSTGRES: Final = """;;
+CREATE OR REPLACE FUNCTION chopmark_append_only() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN RAISE EXCEPTION 'the log is append-only'; END $$;;
+CREATE OR REPLACE TRIGGER entry_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON entry
+  FOR EACH STATEMENT EXECUTE FUNCTION chopmark_append_only()
 """
 
 

@@ -9,12 +9,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from chopmark.audit._connect import open_keys, open_log
 from chopmark.audit._merkle import HASH_SIZE, Frontier, root_at
 from chopmark.audit._note import Checkpoint, NoteKey, open_checkpoint
 from chopmark.audit._paths import Paths, replace_file
 from chopmark.audit._report import LogReport, Problem
 from chopmark.audit._schema import State, load_state
-from chopmark.audit._sqlite import SqliteDatabase
 from chopmark.audit._tiles import TILE_HEIGHT, TILE_WIDTH, fold, node_reader, tail_hashes
 from chopmark.audit._vault import KeyGone, Vault
 from chopmark.errors import (
@@ -51,6 +51,8 @@ def verify_log(
     since_checkpoint: bool = False,
     kept: Iterable[str] = (),
     public_key: str | None = None,
+    database: str | None = None,
+    keys_database: str | None = None,
 ) -> LogReport:
     """Walk the whole log under ``home`` and say what is wrong with it, and where.
 
@@ -68,6 +70,8 @@ def verify_log(
         kept: Checkpoints (signed notes) that were kept outside, to be found again in the log.
         public_key: The log's verifier key from a source that you trust; by default the one that
             lies beside the log.
+        database: As for :meth:`AuditLog.open`.
+        keys_database: As for :meth:`AuditLog.open`.
 
     Raises:
         LogUnavailable: There is no log, or it cannot be read.
@@ -77,7 +81,15 @@ def verify_log(
     text = public_key if public_key is not None else _read(paths.public_key)
     key = NoteKey.parse(text)
     for _ in range(_WALKS):
-        walk = _walked(paths, key, progress, tuple(kept), since_checkpoint=since_checkpoint)
+        walk = _walked(
+            paths,
+            key,
+            progress,
+            tuple(kept),
+            since_checkpoint=since_checkpoint,
+            url=database,
+            keys_url=keys_database,
+        )
         # An erasure that destroys keys while we walk an older snapshot looks like a lost key.
         if not walk.overtaken:
             break
@@ -97,14 +109,16 @@ def _walked(
     kept: tuple[str, ...],
     *,
     since_checkpoint: bool,
+    url: str | None,
+    keys_url: str | None,
 ) -> _Walk:
-    database = SqliteDatabase(paths.log, schema=None, lock=paths.lock)
+    database = open_log(paths, url, write=False)
     keys = None
     try:
         walk = _Walk(key=key, progress=progress)
         with contextlib.suppress(LogUnavailable):  # an auditor may have no right to read content
             if paths.kek.is_file():
-                keys = SqliteDatabase(paths.keys, schema=None, lock=paths.lock)
+                keys = open_keys(paths, keys_url, write=False)
                 walk.vault = Vault(keys, paths.kek.read_bytes(), remember=True)
         notes = [("kept checkpoint", note) for note in kept]
         if paths.checkpoint.is_file():

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chopmark.audit import AuditLog, Event
+import chopmark.audit._connect as connect
+import chopmark.audit._log as log_module
+import chopmark.audit._verify as verify_module
+from chopmark.audit import AuditLog, Event, LogUnavailable
+from chopmark.audit._faults import TemporaryPostgres
 from chopmark.ids import new_record_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from chopmark.audit._paths import Paths
 
 
 @pytest.fixture
@@ -32,10 +40,66 @@ def make_event() -> Callable[..., Event]:
     return make
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Start Debian's PostgreSQL, as the user postgres where we are root; give its address."""
+    with TemporaryPostgres() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run the test once on each kind of database.
+
+    On PostgreSQL each home gets two schemas of its own, for the log and for the keys.
+    """
+    if request.param == "postgres":
+        try:
+            server: str = request.getfixturevalue("postgres")
+        except LogUnavailable as error:
+            pytest.skip(error.message)
+
+        def schema_of(paths: Paths, name: str) -> str:
+            schema = f"{name}_{sha256(str(paths.home).encode()).hexdigest()[:20]}"
+            with psycopg_connect(server) as connection:
+                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            return f"{server}&options=-csearch_path%3D{schema}"
+
+        open_log_, open_keys_ = connect.open_log, connect.open_keys
+        for module in (log_module, verify_module):
+            monkeypatch.setattr(
+                module,
+                "open_log",
+                lambda paths, _url, *, write: open_log_(
+                    paths, schema_of(paths, "log"), write=write
+                ),
+            )
+            monkeypatch.setattr(
+                module,
+                "open_keys",
+                lambda paths, _url, *, write: open_keys_(
+                    paths, schema_of(paths, "keys"), write=write
+                ),
+            )
+    return str(request.param)
+
+
+def psycopg_connect(url: str) -> Any:
+    return import_module("psycopg").connect(url, autocommit=True)
+
+
 @pytest.fixture
-def open_log(tmp_path: Path) -> Iterator[Callable[..., AuditLog]]:
+def sqlite_only(backend: str) -> None:
+    """Skip on PostgreSQL what looks into SQLite's own files."""
+    if backend != "sqlite":
+        pytest.skip("looks into SQLite's files")
+
+
+@pytest.fixture
+def open_log(tmp_path: Path, backend: str) -> Iterator[Callable[..., AuditLog]]:
     """Open logs under ``tmp_path``; whatever is left open is closed at the end."""
     opened: list[AuditLog] = []
+    assert backend
 
     def make(home: Path = tmp_path, **options: Any) -> AuditLog:
         log = AuditLog.open(home, **options)

@@ -56,6 +56,7 @@ def test_a_person_is_forgotten_and_every_proof_stays(
     assert verify_log(home, kept=[checkpoint]).problems == ()
 
 
+@pytest.mark.usefixtures("sqlite_only")
 def test_no_residue_in_any_file(open_log: OpenLog, make_event: MakeEvent) -> None:
     """The key's and the content's stored bytes are in no file any more, WAL and vault included."""
     log = open_log()
@@ -165,6 +166,7 @@ def test_a_hold_ends_by_itself(open_log: OpenLog, make_event: MakeEvent) -> None
     assert verify_log(log._paths.home).problems == ()
 
 
+@pytest.mark.usefixtures("sqlite_only")
 @pytest.mark.parametrize(
     "statement",
     [
@@ -215,10 +217,10 @@ def test_an_interrupted_erasure_is_finished(
             destroy(tag)
         raise _CrashError
 
-    monkeypatch.setattr(log._vault, "destroy", crash)
-    with pytest.raises(_CrashError):
-        erase(log, "p")
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(log._vault, "destroy", crash)
+        with pytest.raises(_CrashError):
+            erase(log, "p")
     log.close()
     assert verify_log(home).problems == ()  # half done is no tampering
     with open_log(home) as log:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import chopmark.audit._log as log_module
+import chopmark.audit._connect as connect_module
 import chopmark.audit._sequencer as sequencer_module
 from chopmark.audit import AuditLog, Event, LogUnavailable, verify_log
 from chopmark.audit._canonical import canonical, without_lone_surrogates
@@ -58,7 +58,7 @@ def test_a_disk_error_at_every_call(
 
     vfs = WatchedVfs("failing", watch)
     monkeypatch.setattr(
-        log_module, "SqliteDatabase", functools.partial(SqliteDatabase, vfs="failing")
+        connect_module, "SqliteDatabase", functools.partial(SqliteDatabase, vfs="failing")
     )
     monkeypatch.setattr("chopmark.audit._sqlite._CHECKPOINT_PAGES", 20)
     expected: list[str] = []
@@ -95,7 +95,9 @@ def test_a_full_disk_stays_refused_until_there_is_room(
             raise apsw.FullError
 
     vfs = WatchedVfs("full", watch)
-    monkeypatch.setattr(log_module, "SqliteDatabase", functools.partial(SqliteDatabase, vfs="full"))
+    monkeypatch.setattr(
+        connect_module, "SqliteDatabase", functools.partial(SqliteDatabase, vfs="full")
+    )
     with AuditLog.open(tmp_path) as log:
         log.append(make_event())
         full[0] = True
@@ -151,6 +153,7 @@ def test_two_processes_do_not_fork_the_log(tmp_path: Path) -> None:
     assert report.size >= len(booked)
 
 
+@pytest.mark.usefixtures("sqlite_only")
 def test_a_stopped_writer_that_comes_back_does_not_fork(
     tmp_path: Path, open_log: Callable[..., AuditLog], make_event: MakeEvent
 ) -> None:

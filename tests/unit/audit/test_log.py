@@ -297,6 +297,7 @@ def test_checkpoint_is_kept_and_stable(open_log: OpenLog, make_event: MakeEvent)
     assert log._paths.checkpoint.read_text() == one.note
 
 
+@pytest.mark.usefixtures("sqlite_only")
 def test_truncated_log_is_not_opened_again(
     filled_home: Callable[..., Path], open_log: OpenLog, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import chopmark.audit._connect as connect_module
 import chopmark.audit._log as log_module
 from chopmark.audit import AuditLog, Event, Record, verify_log
 from chopmark.audit._faults import Operation, PowerLoss, WatchedVfs, lay_out
@@ -42,7 +43,7 @@ def record(
     operations: list[Operation] = []
     vfs = WatchedVfs("recorded", operations.append)
     recorded = functools.partial(SqliteDatabase, vfs="recorded", **options)
-    monkeypatch.setattr(log_module, "SqliteDatabase", recorded)
+    monkeypatch.setattr(connect_module, "SqliteDatabase", recorded)
 
     def replaced(path: Path, data: bytes) -> None:
         replace_file(path, data)

@@ -1,0 +1,162 @@
+"""What only PostgreSQL can do to us."""
+
+from __future__ import annotations
+
+import threading
+import time
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chopmark.audit import AuditLog, Event, LogUnavailable, verify_log
+from chopmark.audit._faults import TemporaryPostgres
+from chopmark.errors import ConfigurationError
+from chopmark.ids import new_record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[TemporaryPostgres, str]]:
+    """Start a server that the test may stop."""
+    running = TemporaryPostgres()
+    try:
+        url = running.__enter__()
+    except LogUnavailable as error:
+        pytest.skip(error.message)
+    yield running, url
+    running.__exit__()
+
+
+@pytest.fixture
+def schema(request: pytest.FixtureRequest) -> str:
+    """Make a schema on the server that all tests share; give its address."""
+    try:
+        url: str = request.getfixturevalue("postgres")
+    except LogUnavailable as error:
+        pytest.skip(error.message)
+    name = f"own_{new_record_id()}"
+    with import_module("psycopg").connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {name}")
+    return f"{url}&options=-csearch_path%3D{name}"
+
+
+def test_a_server_that_crashes_loses_nothing_acknowledged(
+    server: tuple[TemporaryPostgres, str], tmp_path: Path, make_event: Callable[..., Event]
+) -> None:
+    running, url = server
+    log = AuditLog.open(tmp_path, database=url)
+    acknowledged: list[tuple[int, str]] = []
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            event = make_event()
+            while not stop.is_set():
+                try:
+                    record = log.append(event)
+                except LogUnavailable:
+                    time.sleep(0.02)
+                    continue
+                acknowledged.append((record.index, record.event_id))
+                break
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        before = len(acknowledged)
+        while len(acknowledged) < before + 30:
+            time.sleep(0.01)
+        running.stop("immediate")
+        running.start()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    for index, event_id in acknowledged:
+        assert log.get(index).event_id == event_id
+    log.close()
+    report = verify_log(tmp_path, database=url)
+    assert report.problems == ()
+    assert report.size >= len(acknowledged)
+
+
+def test_a_server_that_is_gone(
+    server: tuple[TemporaryPostgres, str], tmp_path: Path, make_event: Callable[..., Event]
+) -> None:
+    running, url = server
+    log = AuditLog.open(tmp_path, database=url)
+    log.append(make_event())
+    running.stop("immediate")
+    for call in (
+        log.writable,
+        lambda: log.append(make_event()),
+        lambda: log.get(0),
+        lambda: AuditLog.open(tmp_path, database=url),
+        lambda: verify_log(tmp_path, database=url),
+    ):
+        with pytest.raises(LogUnavailable):
+            call()
+    running.start()
+    assert log.append(make_event()).index == 1
+    log.close()
+
+
+def test_the_operator_meets_triggers_and_the_walk_finds_the_rest(
+    schema: str, tmp_path: Path, make_event: Callable[..., Event]
+) -> None:
+    url = schema
+    psycopg = import_module("psycopg")
+    with AuditLog.open(tmp_path, database=url) as log:
+        for _ in range(300):
+            log.submit(make_event())
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in (
+            "UPDATE entry SET tenant = 'x'",
+            "DELETE FROM entry",
+            "TRUNCATE entry",
+        ):
+            with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
+                connection.execute(statement)
+        connection.execute("ALTER TABLE entry DISABLE TRIGGER ALL")
+        for statement, back in (
+            ("UPDATE entry SET tenant = 'x' WHERE idx = 7", "UPDATE entry SET tenant = 'default'"),
+            ("UPDATE tile SET data = data || data", "UPDATE tile SET data = substr(data, 1, 8192)"),
+        ):
+            assert verify_log(tmp_path, database=url).ok
+            connection.execute(statement)
+            assert not verify_log(tmp_path, database=url).ok
+            if "tile" in statement:
+                connection.execute(back + " WHERE level = 0")
+                connection.execute("UPDATE tile SET data = substr(data, 1, 32) WHERE level = 1")
+            else:
+                connection.execute(back)
+        assert verify_log(tmp_path, database=url).ok
+
+
+def test_a_role_that_may_only_insert_and_select(
+    schema: str, tmp_path: Path, make_event: Callable[..., Event]
+) -> None:
+    """The grants that a deployer gives the writer's role take UPDATE and DELETE of entries away."""
+    url = schema
+    psycopg = import_module("psycopg")
+    with AuditLog.open(tmp_path, database=url) as log:
+        log.append(make_event())
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE writer")
+        connection.execute(f"GRANT USAGE ON SCHEMA {url.rpartition('%3D')[2]} TO writer")
+        connection.execute("GRANT SELECT, INSERT ON entry TO writer")
+        connection.execute("SET ROLE writer")
+        assert connection.execute("SELECT count(*) FROM entry").fetchone() == (1,)
+        for statement in ("UPDATE entry SET tenant = 'x'", "DELETE FROM entry", "TRUNCATE entry"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+
+
+def test_an_address_of_something_else(tmp_path: Path) -> None:
+    for url in ("mysql://somewhere", "log.db", ""):
+        with pytest.raises(ConfigurationError):
+            AuditLog.open(tmp_path, database=url)
