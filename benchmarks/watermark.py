@@ -301,7 +301,7 @@ def _prose(rows: list[dict[str, Any]], shown: dict[str, list[dict[str, Any]]]) -
         parts.append(
             f"False positives of the whole detector: {sum(hit for hit, _ in looks)} in "
             f"{len(looks)} looks (unmarked pictures, and marked ones under a wrong key); the "
-            f"largest statistic was z = {max(z for _, z in looks):.1f}, detection needs 11.7."
+            f"largest statistic was z = {max(z for _, z in looks):.1f}, detection needs 11.6."
         )
     for row in rows:
         if row["kind"] == "trials":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,15 @@ from PIL import Image
 
 from chopmark.errors import ImageTooLarge, ImageTooSmall, UnreadableImage, UnsupportedImage
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["MAX_SIDE", "MIN_SIDE", "Plane", "add_to_luma", "luma_of", "opened"]
 
 MIN_SIDE = 64
 MAX_SIDE = 8192
 Plane: TypeAlias = NDArray[np.float32]
+_T = TypeVar("_T")
 
 # ITU-R BT.601, as JPEG (JFIF) uses it.
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -33,9 +37,11 @@ def opened(image: Image.Image, *, min_side: int = MIN_SIDE) -> Image.Image:
         ImageTooLarge: A side is over 8192 pixels.
         UnreadableImage: The file behind the picture is broken.
     """
-    if getattr(image, "n_frames", 1) > 1:
+    frames = _decoded(lambda: int(getattr(image, "n_frames", 1)))
+    # A camera's MPO is a still picture with previews or a second eye behind it.
+    if frames > 1 and image.format != "MPO":
         raise UnsupportedImage(
-            f"the picture has {image.n_frames} frames; only still pictures are marked",  # type: ignore[attr-defined]
+            f"the picture has {frames} frames; only still pictures are marked",
             hint="save one frame as a picture of its own",
         )
     if min(image.size) < min_side:
@@ -48,10 +54,14 @@ def opened(image: Image.Image, *, min_side: int = MIN_SIDE) -> Image.Image:
             f"{image.width}x{image.height} pixels are too many for a mark",
             hint=f"each side may have at most {MAX_SIDE} pixels",
         )
+    _decoded(image.load)
+    return _in_kept_mode(image)
+
+
+def _decoded(step: Callable[[], _T]) -> _T:
     try:
-        image.load()
-        return _in_kept_mode(image)
-    except (OSError, SyntaxError, ValueError, IndexError) as error:
+        return step()
+    except Exception as error:  # decoders of foreign bytes raise whatever they like
         raise UnreadableImage(f"the picture cannot be decoded: {error}") from error
 
 

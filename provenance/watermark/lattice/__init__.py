@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Lattice"]
 
 _PAYLOAD_BYTES = PAYLOAD_BITS // 8
+_LEAST_P = 1e-300  # a bound is never 0, though a float would be
 
 
 class Lattice:
@@ -57,7 +58,7 @@ class Lattice:
         choices = None if candidates is None else [_bits(payload) for payload in candidates]
         known = None if original is None else luma_of(opened(original))
         reading = read(luma, key.secret, candidates=choices, original=known)
-        p_value = math.exp(reading.log_p)
+        p_value = max(math.exp(reading.log_p), _LEAST_P)
         detected = p_value <= P_DETECT
         lock = reading.lock
         return MarkResult(

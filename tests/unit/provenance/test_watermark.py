@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from chopmark.errors import (
     ImageTooSmall,
     InvalidRequest,
     UnknownMethod,
+    UnreadableImage,
     UnsupportedImage,
 )
 from chopmark.provenance import watermark
@@ -115,6 +117,14 @@ def test_animated_pictures_are_refused(
     make_picture().save(path, save_all=True, append_images=[make_picture(seed=1)])
     with Image.open(path) as animated, pytest.raises(UnsupportedImage, match="2 frames"):
         embed_mark(animated, PAYLOAD, key=make_key())
+
+
+def test_a_broken_file_is_an_error_of_ours(make_key: MakeKey, make_picture: MakePicture) -> None:
+    file = io.BytesIO()
+    make_picture().save(file, "PNG")
+    broken = Image.open(io.BytesIO(file.getvalue()[: len(file.getvalue()) // 2]))
+    with pytest.raises(UnreadableImage, match="decoded"):
+        detect_mark(broken, keys=[make_key()])
 
 
 def test_the_door_is_cheap() -> None:
