@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from chopmark.errors import RecordNotFound
+from chopmark.errors import ImageTooSmall, RecordNotFound
 from chopmark.stages import Case, Stages, in_thread
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from chopmark.types import JsonValue
 
 __all__ = ["Inspection", "Looked", "Moderated", "summary"]
+
+# Below this a picture guard has nothing to look at.
+MIN_INPUT_SIDE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +165,11 @@ class Inspection(Stages):
         said: Verdict | None = None,
     ) -> Verdict:
         """Judge one picture under the policy; ``said`` is the verdict on its prompt."""
+        if where == "input" and min(picture.size) < MIN_INPUT_SIDE:
+            raise ImageTooSmall(
+                f"a picture of {picture.width}x{picture.height} pixels cannot be judged",
+                hint=f"at least {MIN_INPUT_SIDE} pixels a side",
+            )
         return await self.run(
             case,
             "judge_input" if where == "input" else "judge_output",

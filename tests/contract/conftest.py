@@ -6,6 +6,7 @@ same clients against the embedded model stand in tests/functional/test_service_c
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from contextlib import contextmanager
@@ -18,12 +19,14 @@ from PIL import Image, ImageDraw
 
 from chopmark import Pipeline, Settings
 from chopmark.api import create_app
+from chopmark.api.logs import make_logger
 from chopmark.errors import Cancelled
 from chopmark.generation import ModelInfo
 from chopmark.safety.testcard import draw_test_card
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from chopmark.generation import GenerationJob
 
@@ -95,7 +98,7 @@ class Live:
 
 @contextmanager
 def serve(pipeline: Pipeline) -> Iterator[tuple[str, Any, uvicorn.Server]]:
-    app = create_app(pipeline)
+    app = create_app(pipeline, logger=make_logger(io.StringIO()))
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -133,23 +136,30 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
         yield pipeline
 
 
+@contextmanager
+def open_live(opened: Pipeline, home: Path, **settings: Any) -> Iterator[Live]:
+    """Run a server with a home and settings of its own, over parts that are open already."""
+    with Pipeline.from_settings(Settings(home=home, **settings)) as pipeline:
+        generator = Drawing()
+        for name in _SHARED:
+            pipeline.rooms.__dict__[name] = opened.rooms.__dict__[name]
+        pipeline.rooms.__dict__["generator"] = generator
+        with serve(pipeline) as (url, app, server):
+            yield Live(url=url, pipeline=pipeline, generator=generator, app=app, server=server)
+
+
 @pytest.fixture
-def live_server(opened: Pipeline, home: Any) -> Callable[..., Any]:
-    """Returns a factory of servers with a home and settings of their own."""
+def live_server(opened: Pipeline, home: Path) -> Callable[..., Any]:
+    """Returns a factory of running servers."""
+    return lambda **settings: open_live(opened, home, **settings)
 
-    @contextmanager
-    def start(**settings: Any) -> Iterator[Live]:
-        made = Settings(home=home, **settings)
-        with Pipeline.from_settings(made) as pipeline:
-            generator = Drawing()
-            rooms = opened.rooms.__dict__
-            for name in _SHARED:
-                pipeline.rooms.__dict__[name] = rooms[name]
-            pipeline.rooms.__dict__["generator"] = generator
-            with serve(pipeline) as (url, app, server):
-                yield Live(url=url, pipeline=pipeline, generator=generator, app=app, server=server)
 
-    return start
+@pytest.fixture
+def forgiving(opened: Pipeline, home: Path) -> Iterator[Live]:
+    """A running server for thousands of small requests: no rate, no cool-down, two pictures."""
+    settings = {"requests_per_minute": 0, "blocks": 0, "max_outputs": 2}
+    with open_live(opened, home, **settings) as server:
+        yield server
 
 
 @pytest.fixture

@@ -62,7 +62,8 @@ def create_app(pipeline: Pipeline, *, logger: Any = None) -> FastAPI:
     app.state.service = service
     app.state.replays = replays
     install_handlers(app, appeal_url=settings.appeal_url)
-    for router in (openai.router, gemini.router, native.router, health.router):
+    # Gemini's first: its paths end in a verb that OpenAI's GET /v1/models/{model} would take too.
+    for router in (gemini.router, openai.router, native.router, health.router):
         app.include_router(router)
     describe(app)
     # The last one added is the outermost.

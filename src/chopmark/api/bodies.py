@@ -7,7 +7,7 @@ that asks for something which we would have to do and cannot (a transparent back
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,11 +16,13 @@ from chopmark.types import ImageFormat
 
 __all__ = [
     "ImageOptions",
+    "ImagePart",
     "ImagesEdits",
     "ImagesGenerations",
     "ImagesVariations",
     "Moderations",
     "Quality",
+    "TextPart",
 ]
 
 Quality = Literal["low", "medium", "high", "xhigh", "max", "auto", "standard", "hd"]
@@ -44,9 +46,11 @@ class ImageOptions(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    model: str | None = None
+    model: Annotated[str, Field(max_length=200)] | None = None
     n: Annotated[int, Field(ge=1, le=15)] | None = 1
-    size: str | None = Field(default=None, description="`WIDTHxHEIGHT` or `auto`")
+    size: Annotated[str, Field(max_length=11)] | None = Field(
+        default=None, description="`WIDTHxHEIGHT` or `auto`"
+    )
     response_format: Literal["b64_json", "url"] | None = Field(
         default=None, description="`url` gives a `data:` URL: this server hosts no pictures"
     )
@@ -130,7 +134,10 @@ class _Rendering(ImageOptions):
 class ImagesGenerations(_Rendering):
     """Body of ``POST /v1/images/generations``."""
 
-    prompt: str
+    # In JSON a number is a number and a truth a truth; in a form all are texts.
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    prompt: str = Field(min_length=1)
 
 
 class ImagesEdits(_Rendering):
@@ -155,12 +162,34 @@ class ImagesVariations(ImageOptions):
     """The fields beside the picture of ``POST /v1/images/variations``."""
 
 
+class TextPart(BaseModel):
+    """A text of a moderation input."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ImageUrl(BaseModel):
+    """Where a picture is: in the URL itself."""
+
+    url: str = Field(pattern="^data:image/", description="A `data:` URL with base64")
+
+
+class ImagePart(BaseModel):
+    """A picture of a moderation input."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
 class Moderations(BaseModel):
     """Body of ``POST /v1/moderations``."""
 
     model_config = ConfigDict(extra="ignore")
 
-    input: str | list[str] | list[dict[str, Any]] = Field(
-        description="A text; texts, judged one by one; or parts, judged together as one input"
-    )
+    input: (
+        str
+        | Annotated[list[str], Field(min_length=1, max_length=256)]
+        | Annotated[list[TextPart | ImagePart], Field(min_length=1, max_length=256)]
+    ) = Field(description="A text; texts, judged one by one; or parts, judged as one input")
     model: str | None = None

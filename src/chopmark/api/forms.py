@@ -95,6 +95,14 @@ def _check(files: dict[str, list[bytes]]) -> None:
 def form_schema(form: type[BaseModel], *, mask: bool) -> dict[str, Any]:
     """Return the OpenAPI description of the body, which FastAPI cannot see."""
     schema = form.model_json_schema()
+    for name, field in schema["properties"].items():
+        # A form has no null: what is not given is not sent.
+        kinds = [kind for kind in field.get("anyOf", []) if kind != {"type": "null"}]
+        if len(kinds) == 1:
+            kept = {key: value for key, value in field.items() if key != "anyOf"}
+            schema["properties"][name] = {**kept, **kinds[0]}
+            if kept.get("default", ...) is None:
+                del schema["properties"][name]["default"]
     picture = {"type": "string", "format": "binary"}
     schema["properties"]["image"] = {
         **picture,

@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 from chopmark.api.access import Generating, Known
 from chopmark.api.openai import model_list, model_of, served_model
 from chopmark.api.pictures import from_base64
-from chopmark.api.problems import GOOGLE_RESPONSES
+from chopmark.api.problems import GOOGLE_RESPONSES, STREAMED
 from chopmark.api.service import Serving
 from chopmark.api.tightening import Threshold, safety_ratings, tighten
 from chopmark.errors import InvalidRequest, UnsupportedImage
@@ -42,11 +42,15 @@ _FORMATS: dict[str, ImageFormat] = {
 }
 _PIXELS = {"512": 512**2, "512PX": 512**2, "1K": 1024**2, "2K": 2048**2, "4K": 4096**2}
 _SIDE_STEP = 16
+# What an error message repeats must be short.
+_Word = Annotated[str, Field(max_length=40)]
 
 
 class _Gemini(BaseModel):
     # Google's clients mix camelCase and snake_case in one body; both are taken.
-    model_config = ConfigDict(extra="ignore", alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="ignore", strict=True, alias_generator=to_camel, populate_by_name=True
+    )
 
 
 class InlineData(_Gemini):
@@ -73,9 +77,9 @@ class Content(_Gemini):
 class ImageConfig(_Gemini):
     """Shape and format of the pictures."""
 
-    aspect_ratio: str | None = Field(default=None, description="`16:9` and the like")
-    image_size: str | None = Field(default=None, description="`512`, `1K`, `2K` or `4K`")
-    output_mime_type: str | None = None
+    aspect_ratio: _Word | None = Field(default=None, description="`16:9` and the like")
+    image_size: _Word | None = Field(default=None, description="`512`, `1K`, `2K` or `4K`")
+    output_mime_type: _Word | None = None
     output_compression_quality: Annotated[int, Field(ge=1, le=100)] | None = None
 
 
@@ -117,8 +121,8 @@ async def generate_content(
     )
 
 
-@router.post("/v1/models/{model}:streamGenerateContent")
-@router.post("/v1beta/models/{model}:streamGenerateContent")
+@router.post("/v1/models/{model}:streamGenerateContent", responses=STREAMED)
+@router.post("/v1beta/models/{model}:streamGenerateContent", responses=STREAMED)
 async def stream_generate_content(
     model: str,
     body: GenerateContent,

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 
 from chopmark.api.access import Measuring
 from chopmark.api.metrics import CONTENT_TYPE_LATEST
@@ -51,7 +51,7 @@ async def readyz(service: Serving) -> Response:
     return JSONResponse({"ready": ready, "checks": said}, status_code=200 if ready else 503)
 
 
-@router.get("/metrics", responses=RESPONSES)
+@router.get("/metrics", responses=RESPONSES, response_class=PlainTextResponse)
 async def metrics(service: Serving, _caller: Measuring) -> Response:
     """What Prometheus reads."""
     return Response(service.metrics.render(), media_type=CONTENT_TYPE_LATEST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.api.problems import problem_response
-from chopmark.errors import ImageTooLarge
+from chopmark.errors import ImageTooLarge, InvalidRequest
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,11 +25,20 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        headers = dict(scope["headers"])
+        if b"transfer-encoding" in headers and b"content-length" in headers:
+            # RFC 9112 section 6.1: what stands in front of us may have believed the other one, and
+            # what follows on this connection may be a request that nobody sent.
+            unclear = InvalidRequest("a body has a length or is chunked, not both")
+            response = problem_response(unclear, path=scope["path"])
+            response.headers["connection"] = "close"
+            await response(scope, receive, send)
+            return
         error = ImageTooLarge(
             f"the request body is over {self.max_bytes} bytes",
             hint="send a smaller picture, or raise CHOPMARK_MAX_IMAGE_BYTES",
         )
-        declared = dict(scope["headers"]).get(b"content-length", b"")
+        declared = headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared) > self.max_bytes:
             await problem_response(error, path=scope["path"])(scope, receive, send)
             return

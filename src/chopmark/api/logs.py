@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from chopmark.api.access import PUBLIC
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TextIO
@@ -59,6 +61,8 @@ def line_of(scope: Mapping[str, Any], *, status: int, seconds: float) -> dict[st
 
 def route_of(scope: Mapping[str, Any]) -> str:
     """Return the route's template; what matched none is ``unmatched``, whatever was asked for."""
+    if scope["path"] in PUBLIC:
+        return str(scope["path"])
     return str(getattr(scope.get("route"), "path", "unmatched"))
 
 

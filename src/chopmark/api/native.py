@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, File, Request, Response, UploadFile
+from fastapi import APIRouter, File, Path, Request, Response, UploadFile
 from fastapi.responses import JSONResponse
 
 from chopmark.api.access import Reading, Verifying
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["router"]
 
+AnyId = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="Of a record or an output")]
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, tags=["chopmark"])
 
 
@@ -34,14 +35,14 @@ async def verify(
 
 
 @router.get("/records/{record_id}")
-async def record(record_id: str, service: Serving, caller: Reading) -> dict[str, Any]:
+async def record(record_id: AnyId, service: Serving, caller: Reading) -> dict[str, Any]:
     """Return the public part of every event of one request."""
     records = await _own_records(record_id, service, caller)
     return {"record_id": records[0].record_id, "events": [item.to_dict() for item in records]}
 
 
 @router.get("/receipts/{record_id}")
-async def receipt(record_id: str, service: Serving, caller: Reading) -> dict[str, Any]:
+async def receipt(record_id: AnyId, service: Serving, caller: Reading) -> dict[str, Any]:
     """Return the receipt of a request that ended: inclusion proof and signed checkpoint."""
     records = await _own_records(record_id, service, caller)
     log = service.pipeline.rooms.log

@@ -9,10 +9,16 @@ from fastapi.responses import JSONResponse
 
 from chopmark.api.access import Generating, Known, Moderating
 from chopmark.api.answers import images_response, moderation_result
-from chopmark.api.bodies import ImagesEdits, ImagesGenerations, ImagesVariations, Moderations
+from chopmark.api.bodies import (
+    ImagesEdits,
+    ImagesGenerations,
+    ImagesVariations,
+    Moderations,
+    TextPart,
+)
 from chopmark.api.forms import form_schema, read_form
 from chopmark.api.pictures import from_data_url, mask_of
-from chopmark.api.problems import RESPONSES
+from chopmark.api.problems import RESPONSES, STREAMED
 from chopmark.api.service import Serving, attended
 from chopmark.api.streaming import stream
 from chopmark.errors import InvalidRequest, ModelNotFound
@@ -31,10 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["model_list", "model_of", "router", "served_model"]
 
 router = APIRouter(prefix="/v1", responses=RESPONSES, tags=["openai"])
-_MAX_INPUTS = 256  # texts or parts of one moderation call
 
 
-@router.post("/images/generations")
+@router.post("/images/generations", responses=STREAMED)
 async def generations(
     body: ImagesGenerations, request: Request, service: Serving, caller: Generating
 ) -> Response:
@@ -55,7 +60,7 @@ async def generations(
     return await _made(request, service, caller, asked, body)
 
 
-@router.post("/images/edits", openapi_extra=form_schema(ImagesEdits, mask=True))
+@router.post("/images/edits", responses=STREAMED, openapi_extra=form_schema(ImagesEdits, mask=True))
 async def edits(request: Request, service: Serving, caller: Generating) -> Response:
     """Change a picture by a prompt, within a mask if one is sent (alpha 0 is repainted)."""
     sent = await read_form(request, ImagesEdits)
@@ -111,7 +116,7 @@ async def moderations(
 
 
 async def _moderate(body: Moderations, caller: Caller, service: Service) -> Response:
-    inputs = _inputs(body.input, service.pipeline.settings)
+    inputs = _inputs(body, service.pipeline.settings)
     texts = [part for parts in inputs for part in parts if isinstance(part, str)]
     pictures = [part for parts in inputs for part in parts if isinstance(part, bytes)]
     records: list[str] = []
@@ -183,9 +188,9 @@ def served_model(asked: str | None, service: Service) -> ModelInfo:
     pipeline = service.pipeline
     info = pipeline.rooms.generator.info
     aliases = {name.strip() for name in pipeline.settings.model_aliases.split(",")}
-    if asked not in {None, "", info.id, *aliases}:
+    if asked and asked not in {info.id, *aliases}:
         raise ModelNotFound(
-            f"model {asked!r} is not served here",
+            f"model {asked[:200]!r} is not served here",
             hint=f"this server has {info.id}; CHOPMARK_MODEL_ALIASES adds names for it",
         )
     return info
@@ -204,25 +209,17 @@ async def _made(
     )
 
 
-def _inputs(
-    given: str | list[str] | list[dict[str, Any]], settings: Settings
-) -> list[list[str | bytes]]:
+def _inputs(body: Moderations, settings: Settings) -> list[list[str | bytes]]:
     """Return the inputs, each as its parts: a text or a picture's bytes."""
-    if isinstance(given, str):
-        return [[given]]
-    if not 1 <= len(given) <= _MAX_INPUTS:
-        raise InvalidRequest(f"input has {len(given)} rows, not 1..{_MAX_INPUTS}", param="input")
+    if isinstance(body.input, str):
+        return [[body.input]]
     parts: list[str | bytes] = []
-    for number, row in enumerate(given):
-        match row:
-            case str(text) | {"type": "text", "text": str(text)}:
-                parts.append(text)
-            case {"type": "image_url", "image_url": {"url": str(url)}}:
-                parts.append(from_data_url(url, settings, param=f"input.{number}.image_url.url"))
-            case _:
-                raise InvalidRequest(
-                    f"input {number} is neither a text nor a picture",
-                    hint='{"type": "text", "text": ...} or {"type": "image_url", ...}',
-                    param=f"input.{number}",
-                )
-    return [[part] for part in parts] if isinstance(given[0], str) else [parts]
+    for number, row in enumerate(body.input):
+        if isinstance(row, str):
+            parts.append(row)
+        elif isinstance(row, TextPart):
+            parts.append(row.text)
+        else:
+            param = f"input.{number}.image_url.url"
+            parts.append(from_data_url(row.image_url.url, settings, param=param))
+    return [[part] for part in parts] if isinstance(body.input[0], str) else [parts]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GOOGLE_RESPONSES",
     "RESPONSES",
+    "STREAMED",
     "error_headers",
     "install_handlers",
     "openai_error",
@@ -71,6 +72,10 @@ def _described(media_type: str, schema: str) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": _TITLES[status], "content": content} for status in _STATUSES}
 
 
+# Beside JSON, what a route answers that can stream.
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Successful Response", "content": {"text/event-stream": {}}}
+}
 RESPONSES = _described("application/problem+json", "Problem")
 GOOGLE_RESPONSES = _described("application/json", "GoogleError")
 
@@ -211,7 +216,20 @@ def install_handlers(app: FastAPI, *, appeal_url: str) -> None:
         )
 
     @app.exception_handler(HTTPException)
-    async def http(_request: Request, error: HTTPException) -> Response:
+    async def http(request: Request, error: HTTPException) -> Response:
+        if _is_google(request.url.path):
+            status = _GOOGLE.get(error.status_code, "INVALID_ARGUMENT")
+            return JSONResponse(
+                {
+                    "error": {
+                        "code": error.status_code,
+                        "message": str(error.detail),
+                        "status": status,
+                    }
+                },
+                error.status_code,
+                headers=error.headers,
+            )
         code = _HTTP_CODES.get(error.status_code, "invalid_request")
         openai: dict[str, JsonValue] = {
             "message": str(error.detail),

@@ -1,0 +1,49 @@
+"""schemathesis sends what /openapi.json allows, and what it does not, with every check on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+
+
+def _explore(url: str, *options: str, cwd: Path) -> str:
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("st"),
+            "--config-file",
+            CONFIG,
+            "run",
+            f"{url}/openapi.json",
+            "--no-color",
+            "--generation-deterministic",
+            *options,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=540,
+        check=False,
+        cwd=cwd,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def test_nothing_comes_back_that_is_not_described(forgiving: Any, tmp_path: Path) -> None:
+    before = forgiving.pipeline.rooms.log.size
+    told = _explore(forgiving.url, "--max-examples=6", cwd=tmp_path)
+    assert "No issues found" in told
+    # It did reach the pipeline: pictures were made, and nothing is left open.
+    assert forgiving.generator.jobs
+    assert forgiving.pipeline.rooms.log.size > before + 10
+    assert forgiving.pipeline.rooms.log.reconcile(older_than_s=0) == []
+
+
+@pytest.mark.slow
+def test_the_same_for_longer(forgiving: Any, tmp_path: Path) -> None:
+    _explore(forgiving.url, "--max-examples=150", cwd=tmp_path)
