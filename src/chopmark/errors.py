@@ -32,6 +32,7 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   └── HashListError         hash_list_error        400
     ├── MarkError                 mark_error             500
     │   ├── MarkNotReadable       mark_not_readable      500
+    │   │   └── MarkTooWeak       mark_too_weak          400
     │   └── UnknownMethod         unknown_mark_method    400
     ├── SigningFailed             signing_failed         500
     │   └── ManifestUnreadable    manifest_unreadable    500
@@ -82,6 +83,7 @@ __all__ = [
     "ManifestUnreadable",
     "MarkError",
     "MarkNotReadable",
+    "MarkTooWeak",
     "MissingScope",
     "ModelError",
     "ModelLoadError",
@@ -309,6 +311,13 @@ class MarkNotReadable(MarkError):
     """A mark was struck and could not be read back."""
 
     code = "mark_not_readable"
+
+
+class MarkTooWeak(MarkNotReadable):
+    """The size or quality that the caller chose leaves no room for a watermark."""
+
+    code = "mark_too_weak"
+    status = 400
 
 
 class UnknownMethod(MarkError):

@@ -315,7 +315,10 @@ class Pipeline(Inspection):
         with Image.open(io.BytesIO(encoded)) as again:
             found = detect_mark(again, keys=[keys.active], methods=[method])
         if not found.detected or found.payload != payload:
-            raise errors.MarkNotReadable(
+            request = case.request
+            chosen = request.quality is not None or request.size is not None
+            # With our own size and quality it is our failure, with the caller's it is theirs.
+            raise (errors.MarkTooWeak if chosen else errors.MarkNotReadable)(
                 f"output {output_id}: the {method} watermark did not survive encoding as"
                 f" {case.format}",
                 hint="a higher quality, a lossless format or a larger picture carries it",

@@ -287,3 +287,14 @@ async def test_the_asynchronous_client(live: Any) -> None:
         made = await client.images.generate(prompt="a red apple")
     assert made.data is not None
     assert _open(made.data[0].b64_json).size == (384, 384)
+
+
+def test_a_quality_that_no_mark_survives_is_the_callers_error(
+    live: Any, client: openai.OpenAI
+) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.images.generate(
+            prompt="a red apple", output_compression=0, extra_body={"output_format": "avif"}
+        )
+    assert caught.value.code == "mark_too_weak"
+    assert len(live.generator.jobs) == 1
