@@ -205,7 +205,9 @@ def _confusables(marked: Marked) -> None:
         all_alike = known_share(folded) >= 0.7
     edits: list[tuple[int, int, str]] = []
     for start, end, word in words:
-        if word.isascii() or not (_mixed(word) or (_alike(word) and (mostly_latin or all_alike))):
+        lone = len(word) == 1 and bool(mixed) and word in CONFUSABLES
+        strange = _mixed(word) or lone or (_alike(word) and (mostly_latin or all_alike))
+        if word.isascii() or not strange:
             continue
         edits += [
             (at, at + 1, CONFUSABLES[text[at]])

@@ -47,8 +47,12 @@ def _spaced(marked: Marked) -> None:
         letters = re.sub(r"[^\w@$!|]|_", "", part)
         if sum(char.isalpha() for char in letters) < 3 and not letters.isdigit():
             continue
-        if "." in part and letters.isupper():
-            continue  # U.S.A.
+        if (
+            "." in part
+            and sum(char.islower() for char in letters) <= 1 < len(letters)
+            and (sum(char.isupper() for char in letters) >= 2)
+        ):
+            continue  # U.S.A., also after "a"
         # Inside a word stands one sign (or one space); two, or a space among signs, end it.
         gap = r"\s+|[._\-*~/|,·•]{2,3}" if re.search(r"\w[^\w\s]\w", part) else r"\s{2,}"
         words = [re.sub(r"[^\w@$!|]|_", "", word) for word in re.split(gap, part)]

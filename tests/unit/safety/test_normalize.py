@@ -1,0 +1,90 @@
+"""Disguises are undone, the way back to the original holds, and ordinary text stays as it is."""
+
+from __future__ import annotations
+
+import base64
+import codecs
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chopmark.safety import normalize
+
+PLAIN = "a naked woman on a bed"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("a n\u200ba\u200bk\u200be\u200bd woman on a bed", "invisible"),
+        ("a n\u0336\u0321a\u0336\u0321k\u0336\u0321ed woman on a bed", "marks"),
+        ("а nаkеd wоmаn оn а bеd", "confusables"),
+        ("a ｎａｋｅｄ woman on a bed", "forms"),
+        ("a 𝓷𝓪𝓴𝓮𝓭 woman on a bed", "forms"),
+        ("a ⒩⒜⒦⒠⒟ woman on a bed", "letter symbols"),
+        ("a ɴᴀᴋᴇᴅ woman on a bed", "letter symbols"),
+        ("a 🇳🇦🇰🇪🇩 woman on a bed", "letter symbols"),
+        ("a n🔥a🔥k🔥e🔥d woman on a bed", "emoji between letters"),
+        ("".join(chr(0xE0000 + ord(char)) for char in PLAIN), "tags"),
+        (base64.b64encode(PLAIN.encode()).decode(), "base64"),
+        (base64.b64encode(base64.b64encode(PLAIN.encode())).decode(), "base64"),
+        (PLAIN.encode().hex(), "hexadecimal"),
+        ("".join(f"%{byte:02x}" for byte in PLAIN.encode()), "percent"),
+        ("".join(f"&#{ord(char)};" for char in PLAIN), "entities"),
+        (codecs.encode(PLAIN, "rot13"), "rot13"),
+        (PLAIN[::-1], "reversal"),
+        ("a n4k3d w0m4n on a bed", "leet"),
+        ("a n*k*d woman on a bed", "leet"),
+        ("a n.a.k.e.d woman on a bed", "spacing"),
+        ("a nak ed woman on a bed", "split words"),
+        ("a naaaaked woman on a bed", "repeats"),
+    ],
+)
+def test_a_disguise_is_undone_and_named(text: str, name: str) -> None:
+    found = normalize(text)
+    assert found.text.lower() == PLAIN
+    assert name in found.applied
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a photo of 3 cats, 4k, 8k, 35mm, f/1.8, 3d render, 1950s",
+        "R2D2 and C3PO, iPhone, McDonald's",
+        "well-known self-portrait, x-ray of a T-shirt",
+        "a U.S.A. flag, 24-70mm f2.8",
+        "красное яблоко на столе",
+        "桌子上的红苹果",
+        "हरी घास पर एक सफेद घोड़ा",
+        "flags 🇺🇸🇫🇷 and 👨‍👩‍👧",
+        "don't end that's only it",
+        "",
+    ],
+)
+def test_ordinary_text_is_left_alone(text: str) -> None:
+    found = normalize(text)
+    assert not set(found.applied) - {"camel case"}
+    assert found.obfuscated < 0.5
+
+
+def test_noise_is_said_to_be_unreadable() -> None:
+    assert normalize("xqzvk wpflrt bdfghk qqwrtz lkjhgf").obfuscated >= 0.5
+
+
+def test_a_span_leads_back_to_the_disguise() -> None:
+    text = "see: n u d e  w o m a n, please"
+    found = normalize(text)
+    start = found.text.index("nude")
+    first, last = found.span(start, start + len("nude woman"))
+    assert text[first:last] == "n u d e  w o m a n"
+
+
+@settings(max_examples=400, deadline=None)
+@given(text=st.text(max_size=120))
+def test_any_text_has_offsets_inside_it(text: str) -> None:
+    found = normalize(text)
+    assert len(found.offsets) == len(found.text)
+    assert all(0 <= start <= end <= len(text) for start, end in found.offsets)
+    assert 0.0 <= found.obfuscated <= 1.0
+    assert normalize(text) == found
