@@ -49,22 +49,30 @@ def text_encoder_folder() -> Path:
 
 
 def embedded_digest(source: Path = WEIGHTS) -> str:
-    """Return the SHA-256 (hex) over the packed weights, the pipeline index and the text encoder.
+    """Return the SHA-256 (hex) over the model's files, the text encoder's included.
 
     Raises:
         ModelNotFound: the weights or the text encoder are not there.
     """
-    digest = hashlib.sha256()
     text = text_encoder_folder()
-    files = [source / part / PACKED_NAME for part in PACKED]
-    files += [source / "model_index.json", text / "model.safetensors", text / "tokenizer.json"]
-    for file in files:
+    files = {file.relative_to(source).as_posix(): file for file in _model_files(source)}
+    files |= {f"text/{name}": text / name for name in ("model.safetensors", "tokenizer.json")}
+    if f"{PACKED[0]}/{PACKED_NAME}" not in files:
+        raise ModelNotFound(f"the weights of the embedded model are not in {source}")
+    digest = hashlib.sha256()
+    for name, file in sorted(files.items()):
         try:
             with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+                content = hashlib.file_digest(stream, "sha256").digest()
         except OSError as error:
             raise ModelNotFound(f"the embedded model has no {file.name}: {error}") from error
+        digest.update(name.encode() + b"\0" + content)
     return digest.hexdigest()
+
+
+def _model_files(source: Path) -> list[Path]:
+    # Without the model card and its picture: correcting a word there makes no other model.
+    return [file for file in source.rglob("*") if file.suffix in {".json", ".safetensors"}]
 
 
 def materialize(home: Path, *, progress: Callable[[int, int], None] | None = None) -> Path:

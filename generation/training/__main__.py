@@ -22,7 +22,7 @@ from chopmark.generation.training.data import Sprites
 from chopmark.generation.training.export import export
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderTiny
+    from diffusers import AutoencoderTiny, UNet2DConditionModel
 
 
 def run(config: TrainingConfig, out: Path, cache: Path) -> None:
@@ -47,7 +47,7 @@ def run(config: TrainingConfig, out: Path, cache: Path) -> None:
         log(f"pool of {len(pool.latents)} scenes and {len(pool.captions)} different captions")
         unet = denoiser.build(config.denoiser, config.autoencoder.latent_channels)
         unet = denoiser.train(unet, pool, config.denoiser, log=log)
-        train_decoder(model, sprites, config, log)
+        train_decoder(model, unet, pool, sprites, config, log)
         export(unet, model, out / "embedded", version=config.version)
         write_folder(out / "embedded", out / "plain")
         generator = DiffusersGenerator.load(out / "plain", name="embedded")
@@ -68,15 +68,22 @@ def make_autoencoder(sprites: Sprites, config: TrainingConfig) -> AutoencoderTin
 
 
 def train_decoder(
-    model: AutoencoderTiny, sprites: Sprites, config: TrainingConfig, log: autoencoder.Log
+    model: AutoencoderTiny,
+    unet: UNet2DConditionModel,
+    pool: denoiser.Pool,
+    sprites: Sprites,
+    config: TrainingConfig,
+    log: autoencoder.Log,
 ) -> None:
-    """Train the decoder on scenes drawn anew for each batch."""
-    rng = random.Random(config.autoencoder.seed + 5)
+    """Train the decoder, half on true latents and half on the denoiser's guesses of them."""
+    guessed = denoiser.guess(unet, pool, min(config.guesses, len(pool.scenes)))
+    true = pool.latents[: len(guessed)].float()
 
-    @torch.no_grad()
     def draw(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        target = autoencoder.to_tensor([sprites.compose(sample_scene(rng)) for _ in range(count)])
-        return model.encode(target).latents, target
+        chosen = torch.randint(len(guessed), (count,))
+        pictures = [sprites.compose(pool.scenes[index]) for index in chosen.tolist()]
+        mixed = torch.where(torch.rand(count, 1, 1, 1) < 0.5, guessed[chosen], true[chosen])
+        return mixed / autoencoder.LATENT_SCALE, autoencoder.to_tensor(pictures)
 
     autoencoder.train_decoder(model, draw, config.autoencoder, log=log)
 

@@ -50,6 +50,29 @@ _PLACES: Final[dict[Layout, tuple[str, ...]]] = {
     "top": (" at the top",),
     "bottom": (" at the bottom",),
 }
+_SMALL: Final = ("small", "tiny", "little")
+_LARGE: Final = ("big", "large")
+_IDLE: Final = ("cute", "nice", "happy", "beautiful", "simple", "cartoon", "colourful")
+_OPENINGS: Final = (
+    "a picture of ",
+    "a drawing of ",
+    "an image of ",
+    "a photo of ",
+    "an icon of ",
+    "an emoji of ",
+    "an illustration of ",
+    "draw ",
+    "draw me ",
+    "please draw ",
+)
+_GROUNDS: Final = (
+    " on {article} background",
+    " on {article} background",
+    " on {article} background",
+    " on {colour}",
+    " with {article} background",
+    " in front of {article} background",
+)
 _NAMES: Final = {concept.name: concept.names for concept in CONCEPTS}
 _MASS_NOUNS: Final = frozenset(
     {"grapes", "fries", "french fries", "scissors", "corn", "bread", "cheese", "cherries"}
@@ -125,35 +148,29 @@ def _subject(scene: Scene, rng: random.Random) -> str:
     if scene.layout in {"two", "three", "four"}:
         return f"{scene.layout} {plural(names[0])}"
     if scene.layout == "large":
-        return (
-            article(f"{rng.choice(('big', 'large'))} {names[0]}")
-            if rng.random() < 0.12
-            else article(names[0])
-        )
+        # Words that change nothing must be met in training to be passed over in use.
+        word = rng.choice(_LARGE) if rng.random() < 0.12 else ""
+        word = rng.choice(_IDLE) if not word and rng.random() < 0.15 else word
+        return article(f"{word} {names[0]}".strip())
     place = rng.choice(_PLACES[scene.layout])
     # A small thing in the middle can only be told from a large one by the word.
     small = scene.layout == "centre" or rng.random() < 0.5
-    return (
-        article(f"{rng.choice(('small', 'tiny', 'little'))} {names[0]}" if small else names[0])
-        + place
-    )
+    return article(f"{rng.choice(_SMALL)} {names[0]}" if small else names[0]) + place
 
 
 def describe(scene: Scene, rng: random.Random) -> str:
     """Return one of the sentences that fit ``scene``; white grounds and styles may go unsaid."""
     subject = _subject(scene, rng)
-    said_style = rng.random() < 0.25
-    style = rng.choice(STYLE_WORDS[scene.style])
     said_background = scene.background != "white" or rng.random() < 0.3
-    ground = f" on a {scene.background} background" if said_background else ""
-    if not said_style:
-        opening = rng.choice(("", "", "", "a picture of ", "a drawing of ", "an image of "))
-        bare = (
-            subject.split(" ", 1)[-1]
-            if not opening and rng.random() < 0.2 and scene.layout == "large"
-            else subject
-        )
-        return opening + bare + ground
+    ground = ""
+    if said_background:
+        colour = scene.background
+        ground = rng.choice(_GROUNDS).format(article=article(colour), colour=colour)
+    if rng.random() >= 0.25:
+        opening = rng.choice(_OPENINGS) if rng.random() < 0.5 else ""
+        short = not opening and rng.random() < 0.2 and scene.layout == "large"
+        return opening + (subject.split(" ", 1)[-1] if short else subject) + ground
+    style = rng.choice(STYLE_WORDS[scene.style])
     form = rng.randrange(3)
     if form == 0:
         return f"{article(style)} of {subject}{ground}"

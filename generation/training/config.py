@@ -17,6 +17,7 @@ class TrainingConfig:
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     encoder_scenes: int = 400
+    guesses: int = 3000
 
 
 PRESETS: Final[dict[str, TrainingConfig]] = {

@@ -12,7 +12,7 @@ import copy
 import math
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -92,6 +92,8 @@ def scheduler() -> DPMSolverMultistepScheduler:
         flow_shift=2.0,
         solver_order=2,
         final_sigmas_type="zero",
+        # Without effect on these sigmas; the stock pipeline warns about any other value.
+        steps_offset=1,
     )
 
 
@@ -127,6 +129,7 @@ class Pool:
     captions: Tensor
     caption_index: Tensor
     empty: Tensor
+    scenes: list[Scene] = field(default_factory=list)
 
     def draw(self, count: int, dropped: float) -> tuple[Tensor, Tensor]:
         """Return ``count`` latents and embeddings, some of these being the empty prompt's."""
@@ -167,6 +170,7 @@ def make_pool(
         captions=embed(list(texts)),
         caption_index=torch.tensor(index),
         empty=embed([""])[0],
+        scenes=scenes,
     )
 
 
@@ -180,6 +184,24 @@ def sample_times(config: DenoiserConfig) -> Tensor:
     times = torch.sigmoid(torch.randn(config.batch) + config.time_shift)
     first_guess = torch.rand(config.batch) < config.first_guess_share
     return torch.where(first_guess, 1.0 - 0.1 * torch.rand(config.batch), times)
+
+
+@torch.no_grad()
+def guess(model: UNet2DConditionModel, pool: Pool, count: int) -> Tensor:
+    """Return what ``model`` makes of the first ``count`` latents of ``pool`` when they are noised.
+
+    These guesses are a little wrong in the way that the model's own pictures are; a decoder that
+    has seen them beside the true pictures puts right what it can.
+    """
+    guesses = []
+    for start in range(0, count, 32):
+        clean = pool.latents[start : min(start + 32, count)].float()
+        text = pool.captions[pool.caption_index[start : start + len(clean), 0]].float()
+        times = 0.3 + 0.65 * torch.rand(len(clean))
+        spread = times[:, None, None, None]
+        noisy = (1.0 - spread) * clean + spread * torch.randn_like(clean)
+        guesses.append(model(noisy, times * 1000.0, text).sample)
+    return torch.cat(guesses)
 
 
 def train(

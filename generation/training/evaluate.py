@@ -2,13 +2,18 @@
 
 The judge is a small classifier of concepts, trained on real renders only, apart from the generator.
 It is asked about generated pictures of combinations of concept, style and background that the
-generator's training left out.
+generator's training left out. To run both::
+
+    python -m chopmark.generation.training.evaluate --out DIR
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import random
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -18,7 +23,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chopmark.generation.interface import GenerationJob
+from chopmark.generation.loading import load_generator
 from chopmark.generation.training.captions import Scene, article, held_out
+from chopmark.generation.training.data import Sprites
 from chopmark.generation.training.vocabulary import (
     BACKGROUNDS,
     CONCEPTS,
@@ -29,10 +36,8 @@ from chopmark.generation.training.vocabulary import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from chopmark.generation.interface import Generator
-    from chopmark.generation.training.data import Sprites
 
 #: The prompts of the grid in the model card.
 PROMPTS: Final = (
@@ -199,3 +204,29 @@ def concept_accuracy(
         real += int(judge(render[None])[0].argmax()) == names.index(name)
     count = len(triples)
     return Score(count, first / count, five / count, real / count, tuple(missed))
+
+
+def main() -> None:
+    """Draw the grid of the model card and measure the committed model."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for grid.png and score.json"
+    )
+    parser.add_argument("--home", type=Path, help="where the model is unpacked (default: OUT)")
+    parser.add_argument("--cache", type=Path, help="folder for npm packages (default: OUT/npm)")
+    parser.add_argument("--grid-only", action="store_true", help="draw, but do not measure")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    generator = load_generator(home=options.home or options.out)
+    draw_grid(generator, PROMPTS, options.out / "grid.png")
+    if options.grid_only:
+        return
+    sprites = Sprites(options.cache or options.out / "npm")
+    score = concept_accuracy(generator, train_judge(sprites), sprites)
+    text = json.dumps(asdict(score), indent=2)
+    print(text)
+    (options.out / "score.json").write_text(text + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -52,7 +52,10 @@ def export(
     for name, part in (("unet", unet), ("vae", autoencoder)):
         shutil.rmtree(folder / name, ignore_errors=True)
         part.save_config(folder / name)
-        save_file(pack(part.state_dict()), folder / name / PACKED_NAME)
+        _forget_origin(folder / name / "config.json")
+        packed = folder / name / PACKED_NAME
+        save_file(pack(part.state_dict()), packed)
+        packed.chmod(0o644)
     scheduler().save_config(folder / "scheduler")
     facts = {
         "version": version,
@@ -65,6 +68,13 @@ def export(
     }
     _write_json(folder / "model_index.json", _INDEX)
     _write_json(folder / FACTS_NAME, facts)
+
+
+def _forget_origin(config: Path) -> None:
+    content = json.loads(config.read_text("utf-8"))
+    # diffusers notes where a model was loaded from, which means nothing elsewhere.
+    content.pop("_name_or_path", None)
+    _write_json(config, content)
 
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# Models this small gain nothing from more threads, and on a busy machine these wait for each other.
+torch.set_num_threads(1)
+
+
 def _tokenizer() -> Any:
     return AutoTokenizer.from_pretrained(text_encoder_folder(), model_max_length=12)
 

@@ -83,9 +83,11 @@ def test_a_caption_says_what_the_scene_shows() -> None:
     for seed in range(40):
         text = describe(scene, dice(seed))
         assert " and " in text
-        assert "on a pink background" in text
+        assert "pink" in text
     many = Scene(concepts=("fox",), layout="three", style="flat", background="white")
     assert all("three foxes" in describe(many, dice(seed)) for seed in range(9))
+    orange = Scene(concepts=("fox",), layout="large", style="flat", background="orange")
+    assert not any("a orange" in describe(orange, dice(seed)) for seed in range(40))
 
 
 def test_other_bytes_than_the_pinned_ones_are_refused(tmp_path: Path) -> None:
