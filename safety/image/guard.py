@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from chopmark.errors import ChopmarkError, GuardFailed
 from chopmark.safety.categories import CATEGORIES, worst
-from chopmark.safety.hashes.bank import HashBank, read_csv, test_bank
+from chopmark.safety.hashes.folder import ListFolder
 from chopmark.safety.hashes.perceptual import hash_picture
 from chopmark.safety.image.nsfw import OpenNsfw
 from chopmark.safety.verdict import Evidence, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from PIL.Image import Image
 
+    from chopmark.safety.hashes.bank import HashBank
     from chopmark.safety.policy.schema import Policy
 
 __all__ = ["ImageGuard"]
@@ -31,10 +33,12 @@ class ImageGuard:
     Use :meth:`load`. What no model here recognises is ``not_evaluated`` in every verdict.
     """
 
-    def __init__(self, *, model: OpenNsfw, banks: tuple[HashBank, ...]) -> None:
-        """Take a loaded model and the lists to look up."""
+    def __init__(
+        self, *, model: OpenNsfw, banks: tuple[HashBank, ...] | Callable[[], tuple[HashBank, ...]]
+    ) -> None:
+        """Take a loaded model and the lists to look up, or what returns those in force."""
         self._model = model
-        self._banks = banks
+        self._banks = banks if callable(banks) else lambda: banks
 
     @classmethod
     def load(cls, *, hash_lists: Path | None = None) -> ImageGuard:
@@ -42,17 +46,14 @@ class ImageGuard:
 
         Args:
             hash_lists: A folder; every ``*.csv`` in it is one list
-                (see :func:`chopmark.safety.hashes.bank.read_csv`). The built-in test list is
-                always there.
+                (see :func:`chopmark.safety.hashes.bank.read_csv`), followed when it changes. The
+                built-in test list is always there.
 
         Raises:
             GuardFailed: The model is missing or damaged.
             HashListError: A list cannot be read. A list that is there is never skipped.
         """
-        banks = [test_bank()]
-        if hash_lists is not None and hash_lists.is_dir():
-            banks += [read_csv(path) for path in sorted(hash_lists.glob("*.csv"))]
-        return cls(model=OpenNsfw(), banks=tuple(banks))
+        return cls(model=OpenNsfw(), banks=ListFolder(hash_lists).banks)
 
     def judge(
         self,
@@ -82,7 +83,8 @@ class ImageGuard:
                     hint=f"at least {_SMALLEST} pixels a side",
                 )
             hashes = hash_picture(plain)
-            matches = [match for bank in self._banks for match in bank.match(hashes)]
+            banks = self._banks()
+            matches = [match for bank in banks for match in bank.match(hashes)]
             nsfw = round(self._model.score(plain), 6)
         except ChopmarkError:
             raise
@@ -127,6 +129,6 @@ class ImageGuard:
             evaluated=_EVALUATED,
             not_evaluated=tuple(name for name in CATEGORIES if name not in _EVALUATED),
             policy=policy.digest(),
-            models=(self._model.model, *(f"list:{bank.name}" for bank in self._banks)),
+            models=(self._model.model, *(f"list:{bank.name}" for bank in banks)),
             elapsed_ms=(time.perf_counter() - started) * 1000,
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from PIL import Image, ImageOps
 from chopmark.errors import HashListError
 from chopmark.safety import ImageGuard, decode_image, draw_test_card, load_policy
 from chopmark.safety.hashes.bank import Entry, HashBank, read_csv, test_bank
+from chopmark.safety.hashes.folder import ListFolder
 from chopmark.safety.hashes.formats import detect_format, import_list, write_csv
 from chopmark.safety.hashes.index import HammingIndex
 from chopmark.safety.hashes.perceptual import hash_picture, phash, trimmed
@@ -265,3 +268,33 @@ def test_a_deployers_list_is_looked_up_and_a_broken_one_is_never_skipped(tmp_pat
     (tmp_path / "broken.csv").write_text("pdq,zz\n", "utf-8")
     with pytest.raises(HashListError, match=r"broken\.csv:1"):
         ImageGuard.load(hash_lists=tmp_path)
+
+
+def test_a_changed_list_is_in_force_within_a_second(tmp_path: Path) -> None:
+    lists = ListFolder(tmp_path)
+    assert [bank.name for bank in lists.banks()] == ["chopmark-test"]
+    bank = HashBank(name="new", entries=(Entry(kind="pdq", value=PDQ),))
+    write_csv(bank, tmp_path / "new.csv")
+    assert _within_a_second(lambda: [b.name for b in lists.banks()] == ["chopmark-test", "new"])
+    (tmp_path / "new.csv").write_text("pdq,broken\n", "utf-8")
+
+    def refused() -> bool:
+        try:
+            lists.banks()
+        except HashListError:
+            return True
+        return False
+
+    assert _within_a_second(refused)
+    (tmp_path / "new.csv").unlink()
+    assert _within_a_second(lambda: not refused() and len(lists.banks()) == 1)
+
+
+def _within_a_second(holds: Callable[[], bool]) -> bool:
+    # Five seconds on the clock: the machine that runs the tests may be busy with others.
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        if holds():
+            return True
+        time.sleep(0.05)
+    return False
