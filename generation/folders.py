@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 import os
+import warnings
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -63,6 +64,7 @@ class Folder:
             with _silence():
                 pipeline = DiffusionPipeline.from_pretrained(
                     str(self.path),
+                    # Called deprecated, but `dtype` is not passed on to every part (0.42.0).
                     torch_dtype=getattr(torch, dtype),
                     use_safetensors=True,
                     local_files_only=True,
@@ -139,9 +141,14 @@ def _from_hub(repository: str) -> Path:
 
 
 def be_quiet() -> None:
-    """Turn off the libraries' usage reports before import, unless the deployer set them."""
+    """Turn off the libraries' usage reports and remarks, unless the deployer set them.
+
+    Before they are imported: diffusers remarks on packages that it misses while it is.
+    """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 
 
 @contextmanager
@@ -157,7 +164,9 @@ def _silence() -> Iterator[None]:
         library.set_verbosity_error()
         library.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`torch_dtype` is deprecated", FutureWarning)
+            yield
     finally:
         for library, verbosity in before:
             library.set_verbosity(verbosity)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import warnings
 from pathlib import Path
 
 from chopmark import GenerationRequest, Pipeline
-from chopmark.cli._say import progress_bar
+from chopmark.cli._say import progress_bar, warn
 from chopmark.errors import ChopmarkError
 from chopmark.settings import load_settings
 
@@ -17,6 +18,7 @@ FOLDER = Path("demo")
 
 def main() -> int:
     """Generate, verify, prove; return 0 only when the picture is shown to be made here."""
+    warnings.showwarning = warn
     FOLDER.mkdir(exist_ok=True)
     picture, proof = FOLDER / "picture.png", FOLDER / "receipt.json"
     with (

@@ -66,9 +66,13 @@ def refuse(error: Refused, *, as_json: bool) -> None:
     typer.echo(f"  decision {error.record_id} (chopmark audit show {error.record_id})", err=True)
 
 
-def warn(message: Warning | str, *_: object, **__: object) -> None:
-    """Say a warning as one line; takes the place of ``warnings.showwarning``."""
-    typer.echo(f"warning: {message}", err=True)
+def warn(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    """Say a warning of ours as one line; takes the place of ``warnings.showwarning``.
+
+    What libraries warn of concerns those who program with them, not those who run us.
+    """
+    if category.__module__.startswith("chopmark"):
+        typer.echo(f"warning: {message}", err=True)
 
 
 def show_p(value: float) -> str:
