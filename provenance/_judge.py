@@ -108,10 +108,10 @@ def _intact(evidence: Evidence) -> tuple[Verdict, str]:
             "kept its history: the new manifest is intact and names ours as its input."
         )
     if examined.ai_signal.state in {"active", "ancestor"}:
-        where = "" if examined.ai_signal.state == "active" else ", in one of its inputs"
+        where = "" if examined.ai_signal.state == "active" else " (one of its inputs)"
         return "made_by_ai_elsewhere", (
-            f"Made by AI elsewhere{where}, says {_who(examined)}"
-            f"{_system(examined)}. The manifest is intact; {_vouched(examined)}."
+            f"Made by AI elsewhere{_system(examined)}{where}, says {_who(examined)}. The manifest "
+            f"is intact; {_vouched(examined)}."
         )
     if examined.ai_signal.state == "metadata":
         return "made_by_ai_elsewhere", (

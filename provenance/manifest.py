@@ -58,8 +58,9 @@ class ManifestInfo:
         generator_name: Claim generator.
         generator_version: Of it.
         prompt: The prompt. Personal data: None unless a setting asks for it.
-        pixels_sha256: `pixel_digest` of the marked picture, for a lossless format: with it, a
-            picture that lost all its metadata can be shown to be unaltered.
+        pixels_sha256: `pixel_digest` of the encoded file's pixels, decoded again: with it, a
+            picture that lost all its metadata can be shown to be unaltered. Decoders of lossy
+            formats may differ in a bit, so equality proves and difference does not.
         training: Whether others may train on the picture (``cawg.training-mining``).
         title: Shown by viewers; empty makes one from the output id.
     """

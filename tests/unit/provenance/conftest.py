@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
+import io
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,14 @@ if TYPE_CHECKING:
 OUTPUT = "a3f09c1122334451"
 
 
+def _decoded(data: bytes) -> Image.Image:
+    from PIL import Image as Pillow
+
+    with Pillow.open(io.BytesIO(data)) as opened:
+        opened.load()
+        return opened.copy()
+
+
 @dataclasses.dataclass
 class Maker:
     """Makes pictures the way the pipeline does, without a generator and a log server."""
@@ -69,6 +78,7 @@ class Maker:
     ) -> Signed:
         payload = bytes.fromhex(output_id)
         marked = embed_mark(image, payload, key=self.keys.active) if mark else image
+        encoded = encode_image(marked, fmt)
         fields = XmpFields(system="tiny", system_version="1", source_type=SOURCE_TYPES["created"])
         info = ManifestInfo(
             output_id=output_id,
@@ -82,10 +92,10 @@ class Maker:
             mark_method="lattice" if mark else None,
             mark_payload=payload if mark else None,
             pdq=fingerprint(marked)[0],
-            pixels_sha256=pixel_digest(marked) if fmt == "png" else None,
+            pixels_sha256=pixel_digest(_decoded(encoded)),
         )
         info = dataclasses.replace(info, **changes)
-        signed = sign(write_xmp(encode_image(marked, fmt), fmt, fields), fmt, info, self.credential)
+        signed = sign(write_xmp(encoded, fmt, fields), fmt, info, self.credential)
         self.store.put(
             manifest_id=signed.manifest_id,
             manifest=signed.manifest,

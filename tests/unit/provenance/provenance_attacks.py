@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 from PIL import Image
 
-from chopmark.provenance._boxes import png_chunk, png_chunks
+from chopmark.provenance._boxes import jpeg_segments, png_chunk, png_chunks, webp_chunks
 from chopmark.provenance._formats import mime_of, sniff
 from chopmark.provenance._native import EKU_LIST
 from chopmark.provenance.reattaching import insert, remove
@@ -233,7 +233,14 @@ def changed_pixels(data: bytes) -> bytes:
 
 
 def stripped_metadata(data: bytes) -> bytes:
-    """Every ancillary chunk thrown away, pixels untouched (PNG)."""
+    """Everything thrown away that is not needed to show the pixels, which are untouched."""
+    if sniff(data) == "jpeg":
+        kept = [one for one in jpeg_segments(data) if not 0xE1 <= one.type[0] <= 0xEF]
+        return data[:2] + b"".join(data[one.start : one.end] for one in kept)
+    if sniff(data) == "webp":
+        [picture] = [one for one in webp_chunks(data) if one.type in {b"VP8 ", b"VP8L"}]
+        body = data[picture.start : picture.end]
+        return b"RIFF" + (len(body) + 4).to_bytes(4, "little") + b"WEBP" + body
     out = bytearray(data[:8])
     for piece in png_chunks(data):
         if piece.type in {b"IHDR", b"PLTE", b"IDAT", b"IEND"}:

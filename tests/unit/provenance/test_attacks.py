@@ -354,8 +354,11 @@ def test_trusted_camera_is_authentic_other(
     assert report.credential.anchor_date == "2026-11-01"
 
 
-def test_stripped_metadata_with_the_very_pixels(maker: Maker, made: dict[str, Signed]) -> None:
-    report = maker.verify(attacks.stripped_metadata(made["png"].data))
+@pytest.mark.parametrize("fmt", ["png", "jpeg", "webp"])
+def test_stripped_metadata_with_the_very_pixels(
+    maker: Maker, made: dict[str, Signed], fmt: str
+) -> None:
+    report = maker.verify(attacks.stripped_metadata(made[fmt].data))
     assert report.manifest.state == "absent"
     assert report.watermark.state == "detected"
     assert report.recovered is not None
