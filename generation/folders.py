@@ -6,8 +6,8 @@ import hashlib
 import inspect
 import json
 import os
-import warnings
 import re
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
