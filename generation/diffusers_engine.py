@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from chopmark.errors import Cancelled, ChopmarkError, GenerationFailed, InvalidRequest
 from chopmark.generation.folders import find_folder
+from chopmark.generation.masking import KeepOutside
 from chopmark.generation.quantize import quantize
 from chopmark.generation.variants import Variants
 
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 
 #: Pipelines that take several pictures at once and join them.
 _SEVERAL_IMAGES = frozenset({"Flux2KleinPipeline", "Flux2Pipeline", "QwenImageEditPlusPipeline"})
-#: How far an edit goes from its picture when nobody says: enough to change what is shown, not
-#: where.
-_DEFAULT_STRENGTH = 0.6
+#: How far an edit goes when nobody says: enough to change what is shown, not where.
+_EDIT_STRENGTH = 0.6
+#: Inside a mask the new picture starts afresh.
+_INPAINT_STRENGTH = 1.0
 
 
 class DiffusersGenerator:
@@ -100,10 +102,8 @@ class DiffusersGenerator:
     ) -> list[Image.Image]:
         """Make the pictures of ``job``; see :meth:`chopmark.generation.Generator.generate`."""
         self._check(job)
-        call = _Call(
-            job, self._info, self._variants.pipeline(job.operation), self._default_guidance
-        )
-        watch = _Watch(progress, cancelled, steps=call.effective_steps, pictures=job.n)
+        call = _Call(job, self._info, self._variants, self._default_guidance)
+        watch = _Watch(progress, cancelled, steps=call.steps, pictures=job.n)
         pictures = []
         with self._lock:
             for seed in job.seeds:
@@ -142,43 +142,43 @@ class _Watch:
         self._progress = progress
         self._cancelled = cancelled
         self._done = 0
-        self._total = steps * pictures
+        self._steps = steps
+        self._pictures = pictures
 
     def ask(self) -> None:
         if self._cancelled is not None and self._cancelled():
             raise Cancelled("the generation was cancelled")
 
-    def step(
-        self, _pipeline: Any, _index: int, _time: Any, tensors: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Run as diffusers' ``callback_on_step_end``; what it raises ends the pipeline at once."""
-        self._done = min(self._done + 1, self._total)
+    def step(self, pipeline: Any) -> None:
+        """Count one step of ``pipeline``, which knows how many it takes once it runs."""
+        steps = int(getattr(pipeline, "num_timesteps", None) or self._steps)
+        self._done += 1
+        total = max(steps * self._pictures, self._done)
         if self._progress is not None:
-            self._progress(self._done, self._total)
-        if self._done < self._total:
+            self._progress(self._done, total)
+        if self._done < total:
             self.ask()
-        return tensors
 
 
 class _Call:
     """The arguments of one job's pipeline calls, and what becomes of their output."""
 
     def __init__(
-        self, job: GenerationJob, info: ModelInfo, pipeline: Any, guidance: float | None
+        self, job: GenerationJob, info: ModelInfo, variants: Variants, guidance: float | None
     ) -> None:
         self._job = job
-        self._pipeline = pipeline
+        self._pipeline = pipeline = variants.pipeline(job.operation)
+        self._blends = job.mask is not None and variants.inpaints_by_edit
         self._takes = frozenset(inspect.signature(pipeline.__call__).parameters)
         self._size = render_size(job.width, job.height, info.native_size, pipeline)
         steps = job.steps or info.default_steps
-        strength = _DEFAULT_STRENGTH if job.strength is None else job.strength
+        usual = _EDIT_STRENGTH if job.mask is None else _INPAINT_STRENGTH
+        strength = usual if job.strength is None else job.strength
         if job.images and "strength" in self._takes:
-            # Such a pipeline walks the last ``strength`` of the steps; fewer than one would be an
-            # error.
-            steps = max(steps, math.ceil(1.0 / strength))
-            self.effective_steps = min(int(steps * strength), steps)
-        else:
-            self.effective_steps = steps
+            # Such a pipeline walks the last ``strength`` of the steps; less than one is an error.
+            while int(steps * strength) < 1:
+                steps += 1
+        self.steps = steps
         values: dict[str, Any] = {
             "prompt": job.prompt,
             "negative_prompt": job.negative_prompt or None,
@@ -197,22 +197,25 @@ class _Call:
                 for image in job.images
             ]
             self._arguments["image"] = fitted if len(fitted) > 1 else fitted[0]
-        if job.mask is not None:
-            self._arguments["mask_image"] = ImageOps.fit(
-                job.mask.convert("L"), self._size, Image.Resampling.BILINEAR
-            )
+        if job.mask is not None and not self._blends:
+            self._arguments["mask_image"] = self._mask(self._size)
+
+    def _mask(self, size: tuple[int, int]) -> Image.Image:
+        if self._job.mask is None:
+            raise InvalidRequest("inpainting needs a mask")
+        return ImageOps.fit(self._job.mask.convert("L"), size, Image.Resampling.BILINEAR)
 
     def run(self, seed: int, watch: _Watch) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Return one picture (height, width, 3) in 0 to 1 as the pipeline gives it."""
         import torch
 
         arguments: dict[str, Any] = {**self._arguments, "output_type": "np"}
-        if "callback_on_step_end" in self._takes:
-            arguments["callback_on_step_end"] = watch.step
         try:
             # A generator on the CPU gives the same noise whatever device the model runs on.
             generator = torch.Generator("cpu").manual_seed(seed)
             with torch.inference_mode():
+                if "callback_on_step_end" in self._takes:
+                    arguments["callback_on_step_end"] = self._after_step(watch, seed)
                 output = self._pipeline(**arguments, generator=generator)
             picture = np.asarray(output.images[0], dtype=np.float32)
         except ChopmarkError:
@@ -228,6 +231,23 @@ class _Call:
             )
         return picture
 
+    def _after_step(self, watch: _Watch, seed: int) -> Callable[..., dict[str, Any]]:
+        keep = None
+        if self._blends:
+            picture = self._arguments["image"]
+            keep = KeepOutside(self._pipeline, picture, self._mask(self._size), seed=seed)
+
+        def after_step(
+            pipeline: Any, _index: int, time: Any, tensors: dict[str, Any]
+        ) -> dict[str, Any]:
+            # What this raises ends the pipeline at once.
+            watch.step(pipeline)
+            if keep is not None and "latents" in tensors:
+                return {**tensors, "latents": keep(pipeline, time, tensors["latents"])}
+            return tensors
+
+        return after_step
+
     def finish(self, picture: np.ndarray[Any, np.dtype[np.float32]]) -> Image.Image:
         """Return the RGB picture at the asked size; outside a mask it is the input, untouched."""
         size = (self._job.width, self._job.height)
@@ -237,8 +257,7 @@ class _Call:
         if self._job.mask is None:
             return rendered
         original = ImageOps.fit(self._job.images[0].convert("RGB"), size, Image.Resampling.LANCZOS)
-        mask = ImageOps.fit(self._job.mask.convert("L"), size, Image.Resampling.BILINEAR)
-        return Image.composite(rendered, original, mask)
+        return Image.composite(rendered, original, self._mask(size))
 
 
 def render_size(width: int, height: int, native: int, pipeline: Any) -> tuple[int, int]:

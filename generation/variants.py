@@ -31,6 +31,10 @@ class Variants:
         for operation, family in families:
             if operation not in self._pipelines:
                 self._derive(operation, family, pipeline)
+        #: Whether inpainting is an edit with :class:`~chopmark.generation.masking.KeepOutside`.
+        self.inpaints_by_edit = "inpaint" not in self._pipelines and self._can_blend()
+        if self.inpaints_by_edit:
+            self._pipelines["inpaint"] = self._pipelines["edit"]
 
     def _derive(self, operation: Operation, family: Any, pipeline: Any) -> None:
         try:
@@ -39,8 +43,16 @@ class Variants:
             # from_pipe has no one way to say that a family lacks a variant; the operation stays
             # unsupported.
             return
+        if operation == "inpaint" and not _inpaints(derived):
+            return
         derived.set_progress_bar_config(disable=True)
         self._pipelines[operation] = derived
+
+    def _can_blend(self) -> bool:
+        edit = self._pipelines.get("edit")
+        if edit is None or "strength" not in inspect.signature(edit.__call__).parameters:
+            return False
+        return all(hasattr(edit, name) for name in ("vae", "image_processor", "scheduler"))
 
     @property
     def supports(self) -> frozenset[Operation]:
@@ -54,3 +66,9 @@ class Variants:
     def class_name(self, operation: Operation) -> str:
         """Return the name of the pipeline's class."""
         return type(self._pipelines[operation]).__name__
+
+
+def _inpaints(pipeline: Any) -> bool:
+    # The UNet families take 4 latent channels, or 9 with the masked picture, and else refuse.
+    unet = getattr(pipeline, "unet", None)
+    return unet is None or unet.config.in_channels in {4, 9}
