@@ -105,8 +105,12 @@ class Inspection(Stages):
         )
         return Moderated(record_id=record.record_id, verdicts=(verdict,))
 
-    def look(self, data: bytes) -> Report:
+    def look(self, data: bytes, *, public: bool = False) -> Report:
         """Tell what can be known of a picture: nothing is kept, nothing is fetched.
+
+        Args:
+            data: The file.
+            public: Leave out whatever may name a person, as a public detector must.
 
         Raises:
             ChopmarkError: The bytes are no picture, or over a limit.
@@ -122,11 +126,23 @@ class Inspection(Stages):
             mark_methods=(self.settings.mark_method,),
             store=rooms.store if rooms.exists("store") else None,
             find_record=self.find_record if rooms.exists("log") else None,
+            public=public,
             limits=Limits(
                 max_bytes=self.settings.max_image_bytes,
                 max_pixels=self.settings.max_image_pixels,
             ),
         )
+
+    def reattach(self, data: bytes) -> bytes:
+        """Return a file of ours with the manifest that it lost, byte for byte what left.
+
+        Raises:
+            ManifestUnreadable: No kept manifest fits this very file.
+            ChopmarkError: The bytes are no picture, or of a format that cannot take one back.
+        """
+        from chopmark.provenance import reattach
+
+        return reattach(data, self.rooms.store, mark_keys=self.rooms.mark_keys.all)
 
     async def verify(self, data: bytes, *, tenant: str = "default") -> Looked:
         """:meth:`look`, with a record that a look was taken and what the verdict was.
@@ -135,7 +151,7 @@ class Inspection(Stages):
         detector that it keeps nothing of what it is shown).
         """
         case = Case(tenant=tenant)
-        report = await in_thread(lambda: self.look(data))
+        report = await in_thread(lambda: self.look(data, public=True))
         record = await self.book(case, "completed", "verify.completed", {"verdict": report.verdict})
         return Looked(record_id=record.record_id, report=report)
 

@@ -336,8 +336,7 @@ class Pipeline(Inspection):
         edit = request if isinstance(request, EditRequest) else None
         with Image.open(io.BytesIO(encoded)) as marked:
             pdq, _ = fingerprint(marked)
-            # Decoders of lossy formats differ in the last bit: a digest would prove nothing.
-            pixels = pixel_digest(marked) if case.format == "png" else None
+            pixels = pixel_digest(marked)
         info = ManifestInfo(
             output_id=output_id,
             record_id=case.record_id,

@@ -9,7 +9,7 @@ import typer
 
 from chopmark.cli._say import EXIT_NOT_AUTHENTIC, emit, fail, show_p
 from chopmark.cli.create import read
-from chopmark.errors import ChopmarkError
+from chopmark.errors import ChopmarkError, InvalidRequest
 
 if TYPE_CHECKING:
     from chopmark.provenance import Report
@@ -22,6 +22,10 @@ _AUTHENTIC = {"made_here", "made_by_ai_elsewhere", "authentic_other"}
 
 def verify(
     files: Annotated[list[Path], typer.Argument(help="Pictures: PNG, JPEG, WebP or AVIF.")],
+    reattach: Annotated[
+        Path | None,
+        typer.Option("--reattach", help="Write the one file here, with the manifest it lost."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file.")] = False,
 ) -> None:
     """Tell what a picture is: made by a machine, by which, when, and whether that can be shown.
@@ -32,6 +36,8 @@ def verify(
     from chopmark import Pipeline
     from chopmark.settings import load_settings
 
+    if reattach is not None and len(files) != 1:
+        raise InvalidRequest("--reattach takes one file", hint="call it once for each")
     code = 0
     with Pipeline.from_settings(load_settings()) as pipeline:
         for file in files:
@@ -50,6 +56,9 @@ def verify(
                 emit({"file": str(file), **report.to_dict()})
             else:
                 _print(file, report)
+        if reattach is not None and code != 1:
+            reattach.write_bytes(pipeline.reattach(read(files[0])))
+            typer.echo(f"{reattach}: the manifest is back in place", err=True)
     raise typer.Exit(code)
 
 
