@@ -32,6 +32,9 @@ __all__ = ["PromptGuard"]
 #: From which ``sexual`` score on a youth cue beside it is enough to block. Far below the operating
 #: point on purpose: here the doubt goes against the prompt.
 MINORS_SEXUAL: Final[float] = 0.15
+#: Per natural logarithm of the number of windows, in calibrated log odds; fixed on dev, where it
+#: takes harmless texts of 100 words from 20 % blocked to about 3 %, padded harmful ones from 100 to 98.
+WINDOW_BAR: Final[float] = 0.6
 _EVALUATED: Final[tuple[str, ...]] = (*MODEL_CATEGORIES, "sexual/minors", "obfuscated")
 _FOREIGN: Final[float] = 0.5
 
@@ -164,6 +167,8 @@ class PromptGuard:
                 for a, b in parts
             ]
         )
+        # Each window is one more chance to be wrong: the more there are, the higher their bar.
+        logits[1:] -= WINDOW_BAR * np.log(len(parts)) / self._head.scale
         table = self._head.scores(logits)
         best = table.argmax(axis=0)
         scores = {
