@@ -21,11 +21,11 @@ class TrainingConfig:
 
 
 PRESETS: Final[dict[str, TrainingConfig]] = {
-    # Two CPU cores for two hours: the weights in the repository.
+    # Two CPU cores for two hours, as for the weights in the repository.
     "cpu": TrainingConfig(
         version="1",
         autoencoder=AutoencoderConfig(minutes=35.0),
-        denoiser=DenoiserConfig(minutes=67.0),
+        denoiser=DenoiserConfig(minutes=67.0, scenes=10_000, captions_per_scene=1),
     ),
     # A wider denoiser, larger batches and many more scenes; needs CUDA. Not run yet.
     "gpu": TrainingConfig(
