@@ -173,7 +173,8 @@ async def test_a_broken_step_lets_nothing_out(
         return
     assert kinds[0] == "request.received"
     if step == "7 receipt":
-        assert kinds[-2:] == ["request.completed", "request.failed"]
+        # A record ends once. It says that the picture was allowed to leave, not that it arrived.
+        assert kinds[-1] == "request.completed"
         return
     if (step, fault) == ("7 completed", "time_out"):
         # Both ends may be durable; what counts is that the caller got nothing and the log says so.
