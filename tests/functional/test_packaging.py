@@ -76,6 +76,8 @@ def test_all_four_rooms_import_beside_the_indexs_safety(fresh: Path) -> None:
         "import importlib.util as u, json\n"
         "import chopmark.audit, chopmark.generation, chopmark.provenance, chopmark.safety\n"
         "print(json.dumps([chopmark.safety.__file__, u.find_spec('safety').origin]))",
+        # `python -c` looks into the working folder first, and ours has a folder of that name.
+        cwd=str(fresh),
     )
     ours, theirs = json.loads(said)
     assert str(fresh) in ours

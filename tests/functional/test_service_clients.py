@@ -87,11 +87,6 @@ def test_openai_edit_variation_and_stream(client: openai.OpenAI, shared_pipeline
     assert varied.data is not None
 
 
-@pytest.mark.xfail(
-    raises=openai.InternalServerError,
-    strict=False,
-    reason="diffusers' inpainting pipeline takes denoisers of 4 or 9 channels; the embedded has 32",
-)
 def test_openai_edit_within_a_mask(client: openai.OpenAI, make_picture: Any) -> None:
     def png(picture: Image.Image) -> bytes:
         out = io.BytesIO()
