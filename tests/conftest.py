@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # No library of ours may look for a hub, in any test.
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 
