@@ -24,7 +24,7 @@ from chopmark.ids import new_record_id
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ROUNDS = 30
+ROUNDS = 45
 
 
 @pytest.fixture
