@@ -4,7 +4,7 @@
 * npm ``@trustnxt/c2pa-ts``: pure TypeScript, no WebP and no chain of trust.
 * npm ``@contentauth/c2pa-node``: the C2PA project's own, older than the one that we sign with.
 
-The npm ones are installed with ``npm ci --ignore-scripts --prefix tests/contract/node``. Where they
+The npm ones are installed with ``npm install --ignore-scripts --no-package-lock --prefix tests/contract/node``. Where they
 are absent their tests skip and say so.
 """
 
@@ -157,7 +157,7 @@ def node(files: Files) -> dict[str, dict[str, Any]]:
     if not (NODE / "node_modules" / "@trustnxt").is_dir():
         pytest.skip(
             "the npm verifiers are not installed: "
-            "npm ci --ignore-scripts --prefix tests/contract/node"
+            "npm install --ignore-scripts --no-package-lock --prefix tests/contract/node"
         )
     names = sorted(path.name for path in files.folder.glob("*.*") if path.suffix != ".pem")
     out = subprocess.run(
