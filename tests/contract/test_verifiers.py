@@ -4,8 +4,8 @@
 * npm ``@trustnxt/c2pa-ts``: pure TypeScript, no WebP and no chain of trust.
 * npm ``@contentauth/c2pa-node``: the C2PA project's own, older than the one that we sign with.
 
-The npm ones are installed with ``npm install --ignore-scripts --no-package-lock --prefix tests/contract/node``. Where they
-are absent their tests skip and say so.
+The npm ones are installed with ``npm install --ignore-scripts --no-package-lock --prefix
+tests/contract/node``. Where they are not, their tests say so and skip.
 """
 
 from __future__ import annotations
