@@ -17,6 +17,12 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   ├── AccessKeyNotFound     key_not_found          404
     │   ├── InvalidKey            invalid_api_key        401
     │   ├── MissingScope          missing_scope          403
+    │   ├── NotSignedIn           not_signed_in          401
+    │   │   ├── SignInFailed      sign_in_failed         401
+    │   │   └── InvalidToken      invalid_token          401
+    │   ├── CsrfMismatch          csrf_mismatch          403
+    │   ├── PersonNotFound        person_not_found       404
+    │   ├── IdentityUnavailable   identity_unavailable   503
     │   ├── RateLimited           rate_limit_exceeded    429
     │   │   ├── CoolingDown       cooling_down           429
     │   │   └── QuotaExhausted    insufficient_quota     429
@@ -66,6 +72,7 @@ __all__ = [
     "ConfigurationError",
     "CoolingDown",
     "CredentialRefused",
+    "CsrfMismatch",
     "DuplicateRecord",
     "ErasureRefused",
     "GenerationFailed",
@@ -73,11 +80,13 @@ __all__ = [
     "HashListError",
     "IdempotencyInFlight",
     "IdempotencyMismatch",
+    "IdentityUnavailable",
     "ImageTooLarge",
     "ImageTooSmall",
     "InvalidKey",
     "InvalidPolicy",
     "InvalidRequest",
+    "InvalidToken",
     "LogCorrupt",
     "LogUnavailable",
     "ManifestUnreadable",
@@ -89,9 +98,12 @@ __all__ = [
     "ModelLoadError",
     "ModelNotFound",
     "NotPermitted",
+    "NotSignedIn",
+    "PersonNotFound",
     "QuotaExhausted",
     "RateLimited",
     "RecordNotFound",
+    "SignInFailed",
     "SigningFailed",
     "StageTimeout",
     "TenantNotFound",
@@ -204,6 +216,45 @@ class MissingScope(AccessError):
     """The API key does not allow this operation."""
 
     code = "missing_scope"
+
+
+class NotSignedIn(AccessError):
+    """Nobody is signed in, or the session has ended."""
+
+    code = "not_signed_in"
+    status = 401
+
+
+class SignInFailed(NotSignedIn):
+    """Name and password do not belong together, or a link is not good."""
+
+    code = "sign_in_failed"
+
+
+class InvalidToken(NotSignedIn):
+    """A bearer token of the OIDC provider that is not good here."""
+
+    code = "invalid_token"
+
+
+class CsrfMismatch(AccessError):
+    """A request with a session's cookie came without the session's CSRF token."""
+
+    code = "csrf_mismatch"
+
+
+class PersonNotFound(AccessError):
+    """No person of this name."""
+
+    code = "person_not_found"
+    status = 404
+
+
+class IdentityUnavailable(AccessError):
+    """The OIDC provider does not answer, or answers nonsense."""
+
+    code = "identity_unavailable"
+    status = 503
 
 
 class TenantNotFound(AccessError):

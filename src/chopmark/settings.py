@@ -124,6 +124,16 @@ class Settings(BaseSettings):
     cool_down_minutes: int = Field(
         default=15, ge=1, description="Minutes that a person waits after too many refusals."
     )
+    session_idle_minutes: int = Field(
+        default=60, ge=1, description="Minutes without a request after which a sign-in ends."
+    )
+    session_hours: int = Field(
+        default=12, ge=1, description="Hours after which a sign-in ends in any case."
+    )
+    public_url: str = Field(
+        default="",
+        description="Address under which people reach this server, for links and OIDC sign-in.",
+    )
     host: str = Field(default="127.0.0.1", description="Address that `chopmark serve` binds to.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port of `chopmark serve`.")
 

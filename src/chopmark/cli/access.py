@@ -1,4 +1,4 @@
-"""``chopmark access``: API keys and tenants of the HTTP service."""
+"""``chopmark access``: API keys, tenants and people of the HTTP service."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from chopmark.cli import person
 from chopmark.cli._say import emit
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="API keys and tenants of the HTTP service.", no_args_is_help=True)
+app = typer.Typer(help="API keys, tenants and people of the HTTP service.", no_args_is_help=True)
+app.add_typer(person.app, name="person")
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 

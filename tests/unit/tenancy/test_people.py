@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from chopmark.errors import (
+    CsrfMismatch,
+    InvalidRequest,
+    NotSignedIn,
+    PersonNotFound,
+    RateLimited,
+    SignInFailed,
+)
+from chopmark.tenancy import People, Person
+
+PASSWORD = "four short plain words"
+
+
+@dataclass
+class Clock:
+    now: float = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def people(tmp_path: Path, clock: Clock) -> Iterator[People]:
+    with People.open(tmp_path, idle_s=600, longest_s=3600, clock=clock) as opened:
+        opened.add("ada", roles=["reviewer", "reader"], tenant="acme")
+        yield opened
+
+
+def test_a_link_signs_in_once(people: People) -> None:
+    token = people.link("ada")
+    begun = people.redeem(token)
+    assert people.session(begun.token).person == Person(
+        name="ada", tenant="acme", roles=frozenset({"reader", "reviewer"})
+    )
+    with pytest.raises(SignInFailed):
+        people.redeem(token)
+
+
+def test_a_link_ends_by_time_and_by_the_next_one(people: People, clock: Clock) -> None:
+    first = people.link("ada", lasts_s=60)
+    second = people.link("ada", lasts_s=60)
+    with pytest.raises(SignInFailed):
+        people.redeem(first)
+    clock.now += 61
+    with pytest.raises(SignInFailed):
+        people.redeem(second)
+
+
+def test_a_password_signs_in_and_nothing_else_does(people: People) -> None:
+    people.set_password("ada", PASSWORD)
+    assert people.session(people.sign_in("ada", PASSWORD).token).person.name == "ada"
+    for name, password in (
+        ("ada", PASSWORD + "x"),
+        ("ada", ""),
+        ("nobody", PASSWORD),
+        ("ada' OR 1=1 --", PASSWORD),
+    ):
+        with pytest.raises(SignInFailed):
+            people.sign_in(name, password)
+
+
+def test_who_has_no_password_cannot_sign_in_with_one(people: People) -> None:
+    for password in ("", "somebody who is not there"):
+        with pytest.raises(SignInFailed):
+            people.sign_in("ada", password)
+
+
+def test_guessing_is_slowed_down_for_that_name_only(people: People, clock: Clock) -> None:
+    people.add("bob", roles=["reader"], tenant=None, password=PASSWORD)
+    people.set_password("ada", PASSWORD)
+    for _ in range(10):
+        with pytest.raises(SignInFailed):
+            people.sign_in("ada", "wrong")
+    with pytest.raises(RateLimited):
+        people.sign_in("ada", PASSWORD)
+    people.sign_in("bob", PASSWORD)
+    clock.now += 901
+    people.sign_in("ada", PASSWORD)
+
+
+def test_a_session_ends_when_idle_and_in_any_case(people: People, clock: Clock) -> None:
+    idle = people.redeem(people.link("ada")).token
+    clock.now += 601
+    with pytest.raises(NotSignedIn):
+        people.session(idle)
+    busy = people.redeem(people.link("ada")).token
+    for _ in range(7):
+        clock.now += 500
+        people.session(busy)
+    clock.now += 500
+    with pytest.raises(NotSignedIn):
+        people.session(busy)
+
+
+def test_signing_out_ends_one_session_or_all(people: People) -> None:
+    tokens = [people.redeem(people.link("ada")).token for _ in range(3)]
+    people.end(tokens[0])
+    with pytest.raises(NotSignedIn):
+        people.session(tokens[0])
+    people.session(tokens[1])
+    assert people.end_all("ada") == 2
+    with pytest.raises(NotSignedIn):
+        people.session(tokens[1])
+
+
+def test_a_changed_role_counts_at_once(people: People) -> None:
+    token = people.redeem(people.link("ada")).token
+    people.add("ada", roles=["auditor"], tenant=None)
+    assert people.session(token).person == Person(
+        name="ada", tenant=None, roles=frozenset({"auditor"})
+    )
+
+
+def test_who_is_disabled_is_out_at_once_and_can_come_back(people: People) -> None:
+    people.set_password("ada", PASSWORD)
+    token, link = people.sign_in("ada", PASSWORD).token, people.link("ada")
+    people.disable("ada")
+    with pytest.raises(NotSignedIn):
+        people.session(token)
+    with pytest.raises(SignInFailed):
+        people.redeem(link)
+    with pytest.raises(SignInFailed):
+        people.sign_in("ada", PASSWORD)
+    with pytest.raises(PersonNotFound):
+        people.link("ada")
+    assert people.everybody() == []
+    assert people.any()  # the server stays closed
+    people.add("ada", roles=["reader"], tenant="acme")
+    people.redeem(people.link("ada"))
+
+
+def test_a_new_password_ends_the_sessions(people: People) -> None:
+    token = people.redeem(people.link("ada")).token
+    people.set_password("ada", PASSWORD)
+    with pytest.raises(NotSignedIn):
+        people.session(token)
+
+
+def test_who_is_vouched_for_keeps_their_roles(people: People) -> None:
+    person = Person(name="oidc:eve", tenant="acme", roles=frozenset({"reader"}))
+    begun = people.begin(person, vouched=True)
+    assert people.session(begun.token).person == person
+    assert people.end_all("oidc:eve") == 1
+
+
+def test_a_csrf_token_belongs_to_one_session(people: People) -> None:
+    one = people.redeem(people.link("ada"))
+    other = people.redeem(people.link("ada"))
+    session = people.session(one.token)
+    session.check_csrf(one.session.csrf)
+    for wrong in (None, "", other.session.csrf, one.token, "ä" * 43):
+        with pytest.raises(CsrfMismatch):
+            session.check_csrf(wrong)
+
+
+@pytest.mark.parametrize("token", ["", "x", "A" * 43, "A" * 44, "ä" * 43, "' OR 1=1", "a\0" * 20])
+def test_no_other_text_is_a_session_or_a_link(people: People, token: str) -> None:
+    with pytest.raises(NotSignedIn):
+        people.session(token)
+    with pytest.raises(SignInFailed):
+        people.redeem(token)
+
+
+@pytest.mark.parametrize(
+    ("name", "roles", "password"),
+    [
+        ("", ["reader"], None),
+        ("Ada", ["reader"], None),
+        ("a b", ["reader"], None),
+        ("oidc:ada", ["reader"], None),
+        ("a" * 101, ["reader"], None),
+        ("ada\n", ["reader"], None),
+        ("ada", [], None),
+        ("ada", ["root"], None),
+        ("ada", ["reader"], "fourteen chars"),
+        ("ada", ["reader"], "x" * 1025),
+    ],
+)
+def test_odd_people_are_refused(
+    people: People, name: str, roles: list[str], password: str | None
+) -> None:
+    with pytest.raises(InvalidRequest):
+        people.add(name, roles=roles, tenant=None, password=password)
+
+
+def test_no_secret_is_in_the_file_or_in_a_repr(people: People, tmp_path: Path) -> None:
+    people.set_password("ada", PASSWORD)
+    link, begun = people.link("ada"), people.sign_in("ada", PASSWORD)
+    assert begun.token not in repr(begun)
+    people.close()
+    path = tmp_path / "tenancy" / "people.db"
+    assert path.stat().st_mode & 0o777 == 0o600
+    kept = b"".join(each.read_bytes() for each in path.parent.iterdir())
+    for secret in (PASSWORD, link, begun.token):
+        assert secret.encode() not in kept
+    with sqlite3.connect(path) as database:
+        (password,) = database.execute("SELECT password FROM person").fetchone()
+    assert password.startswith("$argon2id$")
