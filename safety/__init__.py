@@ -29,14 +29,19 @@ if TYPE_CHECKING:
     from chopmark.safety.testcard import draw_test_card
     from chopmark.safety.text.guard import PromptGuard
     from chopmark.safety.text.normalize import Normalized, normalize
+    from chopmark.safety.together import ImageGuards, JudgesPictures, JudgesText, PromptGuards
     from chopmark.safety.verdict import Evidence, Verdict
 
 __all__ = [
     "Evidence",
     "ImageGuard",
+    "ImageGuards",
+    "JudgesPictures",
+    "JudgesText",
     "Normalized",
     "Policy",
     "PromptGuard",
+    "PromptGuards",
     "Verdict",
     "decode_image",
     "draw_test_card",
@@ -47,9 +52,13 @@ __all__ = [
 _HOMES = {
     "Evidence": "verdict",
     "ImageGuard": "image.guard",
+    "ImageGuards": "together",
+    "JudgesPictures": "together",
+    "JudgesText": "together",
     "Normalized": "text.normalize",
     "Policy": "policy.schema",
     "PromptGuard": "text.guard",
+    "PromptGuards": "together",
     "Verdict": "verdict",
     "decode_image": "image.decode",
     "draw_test_card": "testcard",

@@ -43,6 +43,7 @@ def examine(settings: Settings, *, progress: Progress | None = None) -> list[Fin
     findings: list[Finding] = []
     rooms = Rooms(settings, progress=progress)
     checks: tuple[tuple[str, Callable[[Rooms], str]], ...] = (
+        ("plugins", _plugins),
         ("policy", _policy),
         ("prompt guard", _prompt_guard),
         ("image guard", _image_guard),
@@ -68,6 +69,14 @@ def examine(settings: Settings, *, progress: Progress | None = None) -> list[Fin
     finally:
         rooms.close()
     return findings
+
+
+def _plugins(rooms: Rooms) -> str:
+    loaded = rooms.plugins.loaded
+    return (
+        ", ".join(f"{one.name} ({one.distribution}): {' '.join(one.hooks)}" for one in loaded)
+        or "none installed"
+    )
 
 
 def _policy(rooms: Rooms) -> str:

@@ -10,19 +10,22 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, overload
 
+from chopmark.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from chopmark.audit import AuditLog
     from chopmark.generation import Generator
+    from chopmark.plugins import Plugins
     from chopmark.provenance import Credential, ManifestStore, TrustAnchors
     from chopmark.provenance.watermark import MarkKeys
-    from chopmark.safety import ImageGuard, Policy, PromptGuard
+    from chopmark.safety import ImageGuards, Policy, PromptGuards
     from chopmark.settings import Settings
     from chopmark.types import Progress
 
-__all__ = ["Rooms", "unpacking"]
+__all__ = ["Rooms"]
 
 T = TypeVar("T")
 _FOLDERS = {"log": "audit", "mark_keys": "keys/watermark", "store": "manifests"}
@@ -75,30 +78,45 @@ class Rooms:
         return load_policy(self.settings.policy)
 
     @_Once
-    def prompt_guard(self) -> PromptGuard:
-        """Judges prompts."""
-        from chopmark.safety import PromptGuard
+    def plugins(self) -> Plugins:
+        """Where generators, guards, signers and stores come from: our own, and installed ones.
 
-        return PromptGuard.load()
+        Raises:
+            ConfigurationError: A plugin is broken, or nobody offers the chosen watermark.
+        """
+        from chopmark.builtin import all_plugins
+        from chopmark.provenance.watermark import method_names
+
+        plugins, chosen = all_plugins(others=self.settings.plugins), self.settings.mark_method
+        if chosen not in method_names():
+            raise ConfigurationError(
+                f"setting mark_method: there is no watermark method {chosen!r}",
+                hint=f"CHOPMARK_MARK_METHOD is one of {', '.join(method_names())}",
+            )
+        return plugins
 
     @_Once
-    def image_guard(self) -> ImageGuard:
-        """Judges pictures."""
-        from chopmark.safety import ImageGuard
+    def prompt_guard(self) -> PromptGuards:
+        """Judges prompts."""
+        from chopmark.safety import PromptGuards
 
-        return ImageGuard.load(hash_lists=self.settings.hash_lists)
+        # The hook that was registered last answers first; our own guard judges first.
+        return PromptGuards(self.plugins.ask("chopmark_prompt_guard", settings=self.settings)[::-1])
+
+    @_Once
+    def image_guard(self) -> ImageGuards:
+        """Judges pictures."""
+        from chopmark.safety import ImageGuards
+
+        return ImageGuards(self.plugins.ask("chopmark_image_guard", settings=self.settings)[::-1])
 
     @_Once
     def generator(self) -> Generator:
         """Makes pictures."""
-        from chopmark.generation import load_generator
-
-        return load_generator(
-            self.settings.model,
-            home=self.home,
-            quantization=self.settings.quantization,
-            progress=unpacking(self.progress),
+        generator: Generator = self.plugins.ask(
+            "chopmark_generator", settings=self.settings, progress=self.progress
         )
+        return generator
 
     @_Once
     def mark_keys(self) -> MarkKeys:
@@ -110,11 +128,8 @@ class Rooms:
     @_Once
     def credential(self) -> Credential:
         """Signs manifests."""
-        from chopmark.provenance import load_credential
-
-        return load_credential(
-            self.home, cert=self.settings.signing_cert, key=self.settings.signing_key
-        )
+        credential: Credential = self.plugins.ask("chopmark_credential", settings=self.settings)
+        return credential
 
     @_Once
     def anchors(self) -> TrustAnchors:
@@ -126,16 +141,14 @@ class Rooms:
     @_Once
     def store(self) -> ManifestStore:
         """Manifests by id, by watermark and by fingerprint."""
-        from chopmark.provenance import ManifestStore
-
-        return ManifestStore.open(self.home)
+        store: ManifestStore = self.plugins.ask("chopmark_manifest_store", settings=self.settings)
+        return store
 
     @_Once
     def log(self) -> AuditLog:
         """The tamper-evident log."""
-        from chopmark.audit import AuditLog
-
-        return AuditLog.open(self.home, origin=self.settings.log_origin)
+        log: AuditLog = self.plugins.ask("chopmark_log", settings=self.settings)
+        return log
 
     def exists(self, part: Literal["log", "mark_keys", "store"]) -> bool:
         """Whether this home ever had this part; asking does not make it."""
@@ -154,10 +167,3 @@ class Rooms:
             part = self.__dict__.pop(name, None)
             if part is not None:
                 part.close()
-
-
-def unpacking(progress: Progress | None) -> Callable[[int, int], None] | None:
-    """Return ``progress`` in the form that the generation room tells, with the words for it."""
-    if progress is None:
-        return None
-    return lambda done, total: progress(done, total, "unpacking the model")

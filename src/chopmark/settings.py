@@ -46,8 +46,15 @@ class Settings(BaseSettings):
     hash_lists: Path | None = Field(
         default=None, description="Folder with hash lists that outputs and inputs are matched with."
     )
-    mark_method: Literal["lattice", "dwtDct", "dwtDctSvd"] = Field(
-        default="lattice", description="Watermark method that is struck into every output."
+    mark_method: str = Field(
+        default="lattice",
+        description="Watermark method that is struck into every output: `lattice`, `dwtDct`, "
+        "`dwtDctSvd`, or one of a plugin.",
+    )
+    plugins: bool = Field(
+        default=True,
+        description="Whether installed packages with an entry point in the group `chopmark` take "
+        "part.",
     )
     signing_cert: Path | None = Field(
         default=None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,11 +13,16 @@ from chopmark.cli._say import EXIT_NOT_AUTHENTIC, emit, show_p
 from chopmark.cli.create import _format, read
 from chopmark.errors import InvalidRequest
 
+if TYPE_CHECKING:
+    from chopmark.provenance.watermark import MarkKeys
+    from chopmark.settings import Settings
+
 __all__ = ["app"]
 
 app = typer.Typer(help="Strike or read the watermark of a picture.", no_args_is_help=True)
 Method = Annotated[
-    str | None, typer.Option("--method", help="lattice, dwtDct, dwtDctSvd or rivaGan.")
+    str | None,
+    typer.Option("--method", help="lattice, dwtDct, dwtDctSvd, rivaGan, or of a plugin."),
 ]
 
 
@@ -32,7 +37,7 @@ def embed(
     """Write a marked copy of a picture. Says nothing about where the picture came from."""
     if not re.fullmatch(r"[0-9a-fA-F]{16}", payload):
         raise InvalidRequest(f"--payload {payload!r} is not 16 hex digits")
-    from chopmark.provenance import embed_mark, encode_image, load_mark_keys
+    from chopmark.provenance import embed_mark, encode_image
     from chopmark.safety import decode_image
     from chopmark.settings import load_settings
 
@@ -45,7 +50,7 @@ def embed(
     marked = embed_mark(
         picture,
         bytes.fromhex(payload),
-        key=load_mark_keys(settings.open_home()).active,
+        key=_keys(settings).active,
         method=settings.mark_method,
     )
     output.write_bytes(encode_image(marked, fmt))
@@ -64,7 +69,7 @@ def detect(
     """Look for a watermark of ours. Exit code 0 when there is one, 4 when there is none."""
     from PIL import Image, UnidentifiedImageError
 
-    from chopmark.provenance import detect_mark, load_mark_keys
+    from chopmark.provenance import detect_mark
     from chopmark.settings import load_settings
 
     settings = load_settings(mark_method=method)
@@ -73,7 +78,7 @@ def detect(
             picture.load()
             found = detect_mark(
                 picture,
-                keys=load_mark_keys(settings.open_home()).all,
+                keys=_keys(settings).all,
                 methods=(settings.mark_method,),
             )
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
@@ -86,3 +91,12 @@ def detect(
         typer.echo(f"{image}: no mark of ours ({show_p(found.p_value)})")
     if not found.detected:
         raise typer.Exit(EXIT_NOT_AUTHENTIC)
+
+
+def _keys(settings: Settings) -> MarkKeys:
+    """Return the keys, after the plugins had their chance to bring watermark methods."""
+    from chopmark.rooms import Rooms
+
+    rooms = Rooms(settings)
+    _ = rooms.plugins
+    return rooms.mark_keys

@@ -97,8 +97,8 @@ def models_info(
     model: Annotated[str, typer.Argument(help="Model id.")] = "embedded", as_json: Json = False
 ) -> None:
     """Load a generator and say what it can do."""
+    from chopmark.builtin import unpacking
     from chopmark.generation import load_generator
-    from chopmark.rooms import unpacking
     from chopmark.settings import load_settings
 
     settings = load_settings(model=model)

@@ -1,0 +1,132 @@
+"""Several guards as one: all of them judge, and the strictest verdict holds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+from chopmark.safety.categories import worst
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from PIL.Image import Image
+
+    from chopmark.safety.categories import Stage
+    from chopmark.safety.policy.schema import Policy
+    from chopmark.safety.verdict import Verdict
+
+__all__ = ["ImageGuards", "JudgesPictures", "JudgesText", "PromptGuards", "join_verdicts"]
+
+
+@runtime_checkable
+class JudgesText(Protocol):
+    """A prompt guard, as the pipeline sees it. Called from several threads at once."""
+
+    def judge(
+        self, text: str, policy: Policy, *, stage: Stage = "prompt", tenant: str | None = None
+    ) -> Verdict:
+        """Judge one text under a policy.
+
+        Raises:
+            GuardFailed: It could not be judged. Nothing unjudged may be let through.
+        """
+
+
+@runtime_checkable
+class JudgesPictures(Protocol):
+    """A picture guard, as the pipeline sees it. Called from several threads at once."""
+
+    def judge(
+        self,
+        image: Image,
+        policy: Policy,
+        *,
+        stage: Literal["output", "input"] = "output",
+        prompt_verdict: Verdict | None = None,
+    ) -> Verdict:
+        """Judge one picture under a policy.
+
+        Raises:
+            GuardFailed: It could not be judged. Nothing unjudged may be let through.
+        """
+
+
+class PromptGuards:
+    """Prompt guards in a row; a failure of one is a failure of all."""
+
+    def __init__(self, guards: Sequence[JudgesText]) -> None:
+        self._guards = tuple(guards)
+
+    def judge(
+        self, text: str, policy: Policy, *, stage: Stage = "prompt", tenant: str | None = None
+    ) -> Verdict:
+        """Judge one text with each guard and join what they say."""
+        return join_verdicts(
+            [guard.judge(text, policy, stage=stage, tenant=tenant) for guard in self._guards]
+        )
+
+    def judge_many(
+        self, texts: Sequence[str], policy: Policy, *, tenant: str | None = None
+    ) -> list[Verdict]:
+        """Judge several texts; each verdict is the one that :meth:`judge` gives."""
+        return [self.judge(text, policy, tenant=tenant) for text in texts]
+
+
+class ImageGuards:
+    """Picture guards in a row; a failure of one is a failure of all."""
+
+    def __init__(self, guards: Sequence[JudgesPictures]) -> None:
+        self._guards = tuple(guards)
+
+    def judge(
+        self,
+        image: Image,
+        policy: Policy,
+        *,
+        stage: Literal["output", "input"] = "output",
+        prompt_verdict: Verdict | None = None,
+    ) -> Verdict:
+        """Judge one picture with each guard and join what they say."""
+        return join_verdicts(
+            [
+                guard.judge(image, policy, stage=stage, prompt_verdict=prompt_verdict)
+                for guard in self._guards
+            ]
+        )
+
+
+def join_verdicts(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return one verdict for what several guards said of the same thing under one policy.
+
+    The strictest action with the categories of those that asked for it, the highest score of each
+    category, all evidence and models. A category is evaluated when any of them looks for it.
+
+    Args:
+        verdicts: At least one, in the order of the guards.
+    """
+    first, *others = verdicts
+    if not others:
+        return first
+    action = worst(*(verdict.action for verdict in verdicts))
+    evaluated = _union(verdict.evaluated for verdict in verdicts)
+    return replace(
+        first,
+        action=action,
+        scores={
+            name: max(verdict.scores.get(name, 0.0) for verdict in verdicts)
+            for name in _union(tuple(verdict.scores) for verdict in verdicts)
+        },
+        evidence=tuple(item for verdict in verdicts for item in verdict.evidence),
+        categories=_union(v.categories for v in verdicts if v.action == action),
+        evaluated=evaluated,
+        not_evaluated=tuple(
+            name for name in _union(v.not_evaluated for v in verdicts) if name not in evaluated
+        ),
+        models=_union(verdict.models for verdict in verdicts),
+        elapsed_ms=sum(verdict.elapsed_ms for verdict in verdicts),
+    )
+
+
+def _union(groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for group in groups for name in group))

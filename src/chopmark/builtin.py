@@ -1,0 +1,116 @@
+"""Chopmark's own parts, behind the same hooks as everybody's (:mod:`chopmark.plugins`).
+
+The room's doors are imported where they are used: who verifies a picture loads no generator.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import TYPE_CHECKING
+
+from chopmark.plugins import Plugins, hookimpl, load_plugins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chopmark.audit import AuditLog
+    from chopmark.generation import Generator
+    from chopmark.provenance import Credential, ManifestStore
+    from chopmark.safety import ImageGuard, PromptGuard
+    from chopmark.settings import Settings
+    from chopmark.types import Progress
+
+__all__ = [
+    "all_plugins",
+    "chopmark_credential",
+    "chopmark_generator",
+    "chopmark_image_guard",
+    "chopmark_log",
+    "chopmark_manifest_store",
+    "chopmark_prompt_guard",
+    "unpacking",
+]
+
+
+@cache
+def all_plugins(*, others: bool = True) -> Plugins:
+    """Load the plugins of this process, once, with their watermark methods registered.
+
+    Args:
+        others: Whether installed packages take part, or Chopmark's own parts alone.
+
+    Raises:
+        ConfigurationError: A plugin is broken, or takes a name that is taken.
+    """
+    plugins = load_plugins(sys.modules[__name__], others=others)
+    methods = [offer for offer in plugins.ask("chopmark_watermarkers") if offer]
+    if methods:
+        from chopmark.provenance.watermark import register_method
+
+        for offer in methods:
+            for name, make in offer.items():
+                register_method(name, make)
+    return plugins
+
+
+@hookimpl
+def chopmark_generator(settings: Settings, progress: Progress | None) -> Generator:
+    """The embedded model, a folder of diffusers, or a hub id."""
+    from chopmark.generation import load_generator
+
+    return load_generator(
+        settings.model,
+        home=settings.open_home(),
+        quantization=settings.quantization,
+        progress=unpacking(progress),
+    )
+
+
+@hookimpl
+def chopmark_prompt_guard() -> PromptGuard:
+    """Rules and the trained head."""
+    from chopmark.safety import PromptGuard
+
+    return PromptGuard.load()
+
+
+@hookimpl
+def chopmark_image_guard(settings: Settings) -> ImageGuard:
+    """Hash lists and picture models."""
+    from chopmark.safety import ImageGuard
+
+    return ImageGuard.load(hash_lists=settings.hash_lists)
+
+
+@hookimpl
+def chopmark_credential(settings: Settings) -> Credential:
+    """The certificate that the settings name, or a development one."""
+    from chopmark.provenance import load_credential
+
+    return load_credential(
+        settings.open_home(), cert=settings.signing_cert, key=settings.signing_key
+    )
+
+
+@hookimpl
+def chopmark_manifest_store(settings: Settings) -> ManifestStore:
+    """A folder and a SQLite index in the home folder."""
+    from chopmark.provenance import ManifestStore
+
+    return ManifestStore.open(settings.open_home())
+
+
+@hookimpl
+def chopmark_log(settings: Settings) -> AuditLog:
+    """SQLite in the home folder."""
+    from chopmark.audit import AuditLog
+
+    return AuditLog.open(settings.open_home(), origin=settings.log_origin)
+
+
+def unpacking(progress: Progress | None) -> Callable[[int, int], None] | None:
+    """Return ``progress`` in the form that the generation room tells, with the words for it."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(done, total, "unpacking the model")
