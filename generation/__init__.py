@@ -18,13 +18,20 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from chopmark.generation.interface import GenerationJob, Generator, ModelInfo
+from chopmark.generation.interface import Draft, GenerationJob, Generator, ModelInfo
 
 if TYPE_CHECKING:
     from chopmark.generation.diffusers_engine import DiffusersGenerator
     from chopmark.generation.loading import load_generator
 
-__all__ = ["DiffusersGenerator", "GenerationJob", "Generator", "ModelInfo", "load_generator"]
+__all__ = [
+    "DiffusersGenerator",
+    "Draft",
+    "GenerationJob",
+    "Generator",
+    "ModelInfo",
+    "load_generator",
+]
 
 _HOMES = {
     "DiffusersGenerator": "chopmark.generation.diffusers_engine",

@@ -19,6 +19,7 @@ Quantization = Literal["auto", "none", "int8"]
 MAX_STEPS = 150
 MAX_SIDE = 4096
 MAX_GUIDANCE = 50.0
+MAX_DRAFTS = 10
 #: torch takes seeds of 64 bits; half of them are enough, and stay positive in every language's
 #: integers.
 MAX_SEED = 2**63 - 1
@@ -42,6 +43,9 @@ class GenerationJob:
         mask: for an edit, white where the picture may change; it is scaled to the picture.
         strength: for an edit, how far from the picture the result may go, above 0 to 1; ``None`` is
             the model's default.
+        drafts: looks at each unfinished picture that the caller wants on the way, 0 to 10; fewer
+            come where there are fewer steps.
+        tenant: who asks; where several wait, each tenant gets its turn.
 
     Raises:
         InvalidRequest: a value is out of its range, or a mask comes without a picture.
@@ -58,6 +62,8 @@ class GenerationJob:
     images: tuple[Image.Image, ...] = ()
     mask: Image.Image | None = None
     strength: float | None = None
+    drafts: int = 0
+    tenant: str = "default"
 
     def __post_init__(self) -> None:
         _within("n", self.n, 1, MAX_OUTPUTS)
@@ -70,6 +76,7 @@ class GenerationJob:
             _within("guidance", self.guidance, 0.0, MAX_GUIDANCE)
         if self.strength is not None:
             _within("strength", self.strength, 0.01, 1.0)
+        _within("drafts", self.drafts, 0, MAX_DRAFTS)
         if not self.prompt.strip() and not self.images:
             raise InvalidRequest("the prompt is empty", hint="say what the picture shall show")
         if self.mask is not None and not self.images:
@@ -92,6 +99,33 @@ def _within(name: str, value: float, low: float, high: float) -> None:
     # A NaN fails both comparisons, so it is refused as well.
     if not low <= value <= high:
         raise InvalidRequest(f"{name} is {value}, but must be from {low} to {high}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A look at an unfinished picture. Nobody has judged it: it must not be shown as it is.
+
+    Attributes:
+        index: 1 to n, the picture's place in its job.
+        step: denoising steps that were done when the look was taken, 1 to ``steps`` - 1.
+        steps: denoising steps that this picture takes in all.
+        picture: what the model expects the finished picture to be, at most 256 pixels a side.
+    """
+
+    index: int
+    step: int
+    steps: int
+    picture: Image.Image
+
+
+def draft_steps(steps: int, wanted: int) -> frozenset[int]:
+    """Return after which of ``steps`` to take ``wanted`` looks, evenly spread; never the last one.
+
+    >>> sorted(draft_steps(8, 3)), sorted(draft_steps(2, 3)), sorted(draft_steps(1, 3))
+    ([2, 4, 6], [1], [])
+    """
+    spread = {max(1, look * steps // (wanted + 1)) for look in range(1, wanted + 1)}
+    return frozenset(step for step in spread if step < steps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +172,7 @@ class Generator(Protocol):
         *,
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
+        draft: Callable[[Draft], None] | None = None,
     ) -> list[Image.Image]:
         """Make the pictures of ``job``, in the order of its seeds.
 
@@ -145,6 +180,8 @@ class Generator(Protocol):
             job: the order.
             progress: called with the denoising steps done and the steps in all, for the whole job.
             cancelled: asked before each step; True ends the job within one step.
+            draft: called with each of the ``job.drafts`` looks, in the thread that called; what it
+                raises ends the job.
 
         Returns:
             exactly ``job.n`` RGB pictures of ``job.width`` by ``job.height`` pixels. The same job

@@ -31,13 +31,15 @@ from chopmark.rooms import Rooms
 from chopmark.stages import Case, in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from PIL import Image
 
     from chopmark.audit import EventKind
+    from chopmark.generation import Draft
+    from chopmark.previews import PreviewSink
     from chopmark.provenance import Signed
-    from chopmark.safety import Verdict
+    from chopmark.safety import Policy, Verdict
     from chopmark.settings import Settings
     from chopmark.types import ImageFormat, JsonValue, Progress
 
@@ -52,6 +54,8 @@ class _Asked(Case):
     seed: int
     size: tuple[int, int]
     format: ImageFormat
+    preview: PreviewSink | None = None
+    previews_shown: int = 0
 
 
 class Pipeline(Inspection):
@@ -90,26 +94,47 @@ class Pipeline(Inspection):
         self.close()
 
     async def generate(
-        self, request: GenerationRequest, *, progress: Progress | None = None
+        self,
+        request: GenerationRequest,
+        *,
+        progress: Progress | None = None,
+        preview: PreviewSink | None = None,
     ) -> Released:
         """Make pictures from a prompt.
+
+        Args:
+            request: What is asked for.
+            progress: Told about each stage and each denoising step.
+            preview: Takes the ``request.previews`` looks at each picture on its way. Each was
+                judged like an output, is small and labelled, and carries no mark.
 
         Raises:
             Refused: The policy blocked the prompt or every picture; the record says why.
             ChopmarkError: A request that cannot be used, or a step that failed; nothing leaves.
         """
-        return await self._through(request, progress)
+        return await self._through(request, progress, preview)
 
-    async def edit(self, request: EditRequest, *, progress: Progress | None = None) -> Released:
-        """Change a picture by a prompt, within a mask if one is given.
+    async def edit(
+        self,
+        request: EditRequest,
+        *,
+        progress: Progress | None = None,
+        preview: PreviewSink | None = None,
+    ) -> Released:
+        """Change a picture by a prompt, within a mask if one is given; else as :meth:`generate`.
 
         Raises:
             Refused: The policy blocked the prompt, the input or every output.
             ChopmarkError: As in :meth:`generate`.
         """
-        return await self._through(request, progress)
+        return await self._through(request, progress, preview)
 
-    async def _through(self, request: GenerationRequest, progress: Progress | None) -> Released:
+    async def _through(
+        self,
+        request: GenerationRequest,
+        progress: Progress | None,
+        preview: PreviewSink | None,
+    ) -> Released:
         if self._in_flight > self.settings.max_queue:
             raise errors.Busy(
                 f"{self._in_flight} requests are waiting already", hint="try again in a moment"
@@ -127,6 +152,7 @@ class Pipeline(Inspection):
                 size=request.size or generator.info.default_size,
                 format=request.format or self.settings.output_format,
                 progress=progress,
+                preview=preview,
             )
             # 1. Durable in the log before any model runs. If the log cannot take it: refuse.
             await self.book(
@@ -170,8 +196,11 @@ class Pipeline(Inspection):
             if self._stops(verdict):
                 raise Refused(record_id=case.record_id, stage="input", verdict=verdict)
 
-        # 3. Generation.
-        pictures = await self.run(case, "generate", lambda: self._generate(case, inputs))
+        # 3. Generation. A preview is judged like an output before anybody sees it.
+        def show(draft: Draft) -> None:
+            self._show(case, draft, policy, said)
+
+        pictures = await self.run(case, "generate", lambda: self._generate(case, inputs, show))
 
         # 4. Every output is judged. A blocked one stays here, the others may go on.
         verdicts = [
@@ -209,6 +238,7 @@ class Pipeline(Inspection):
                     {"index": item.index, "verdict": summary("output", item.verdict)}
                     for item in withheld
                 ],
+                "previews": case.previews_shown,
                 "timings_ms": {name: round(ms, 1) for name, ms in case.timings_ms.items()},
             },
             # Digests of pictures are personal data (a public picture is linkable by them).
@@ -253,7 +283,9 @@ class Pipeline(Inspection):
             if data is not None
         ]
 
-    def _generate(self, case: _Asked, inputs: Sequence[Image.Image]) -> list[Image.Image]:
+    def _generate(
+        self, case: _Asked, inputs: Sequence[Image.Image], show: Callable[[Draft], None]
+    ) -> list[Image.Image]:
         from chopmark.generation import GenerationJob
 
         request = case.request
@@ -270,17 +302,38 @@ class Pipeline(Inspection):
             images=tuple(inputs[:1]),
             mask=inputs[1] if len(inputs) > 1 else None,
             strength=edit.strength if edit else None,
+            drafts=request.previews if case.preview else 0,
+            tenant=case.tenant,
         )
         pictures = self.rooms.generator.generate(
             job,
             progress=lambda done, total: case.tell(done, total, "generating"),
             cancelled=case.gone.is_set,
+            draft=show,
         )
         if len(pictures) != request.n:
             raise errors.GenerationFailed(
                 f"the generator made {len(pictures)} of {request.n} pictures"
             )
         return pictures
+
+    def _show(self, case: _Asked, draft: Draft, policy: Policy, said: Verdict) -> None:
+        """Hand a preview out if the guards let it; what is raised here ends the generation."""
+        from chopmark.previews import make_preview
+
+        try:
+            verdict = self.rooms.image_guard.judge(
+                draft.picture, policy, stage="output", prompt_verdict=said
+            )
+        except errors.ChopmarkError:
+            raise
+        except Exception as error:
+            raise errors.GuardFailed("a preview could not be judged") from error
+        if self._stops(verdict):
+            raise Refused(record_id=case.record_id, stage="output", verdict=verdict)
+        if case.preview is not None and not case.gone.is_set():
+            case.preview(make_preview(draft, verdict))
+            case.previews_shown += 1
 
     async def _seal(
         self, case: _Asked, index: int, picture: Image.Image, verdict: Verdict
@@ -384,6 +437,7 @@ class Pipeline(Inspection):
             ours = error if isinstance(error, errors.ChopmarkError) else errors.Cancelled("gone")
             public = {"code": ours.code, "stage": case.stage}
             kind = "request.failed"
+        public["previews"] = case.previews_shown
         public["timings_ms"] = {name: round(ms, 1) for name, ms in case.timings_ms.items()}
         try:
             await self.book(case, case.stage, kind, public)

@@ -23,6 +23,7 @@ MAX_SEED = 2**32 - 1
 MIN_SIDE = 64
 MAX_STEPS = 100
 MAX_GUIDANCE = 50.0
+MAX_PREVIEWS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,8 @@ class GenerationRequest:
         guidance: Classifier-free guidance scale; ``None`` is the model's default.
         format: File format of the outputs; ``None`` is ``Settings.output_format``.
         quality: 1 to 100 for lossy formats; ``None`` is the encoder's default of ours.
+        previews: Looks at each unfinished picture on the way, 0 to 10, evenly spread over the
+            steps; fewer come where there are fewer steps, none from a generator that cannot.
         tenant: Whose log namespace applies.
         policy: The tenant's own policy, or a tightened one; ``None`` is ``Settings.policy``.
         subject: Opaque reference to the person; what they wrote can be erased by it.
@@ -54,6 +57,7 @@ class GenerationRequest:
     guidance: float | None = None
     format: ImageFormat | None = None
     quality: int | None = None
+    previews: int = 0
     tenant: str = "default"
     policy: Policy | None = None
     subject: str | None = None
@@ -94,6 +98,7 @@ def check_request(request: GenerationRequest, settings: Settings, model: ModelIn
     _check_range("steps", request.steps, 1, MAX_STEPS)
     _check_range("guidance", request.guidance, 0.0, MAX_GUIDANCE)
     _check_range("quality", request.quality, 1, 100)
+    _check_range("previews", request.previews, 0, MAX_PREVIEWS)
     if request.size is not None:
         _check_range("width", request.size[0], MIN_SIDE, model.max_size)
         _check_range("height", request.size[1], MIN_SIDE, model.max_size)

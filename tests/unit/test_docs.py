@@ -23,6 +23,7 @@ DOORS = {
     "chopmark": ["EditRequest", "GenerationRequest", "Pipeline", "Refused", "Released", "Settings"],
     "chopmark.generation": [
         "DiffusersGenerator",
+        "Draft",
         "GenerationJob",
         "Generator",
         "ModelInfo",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from chopmark.pipeline import Pipeline
+    from chopmark.previews import Preview, PreviewSink
     from chopmark.released import Released
     from chopmark.types import ImageFormat, Progress
 
@@ -36,6 +38,9 @@ Fmt = Annotated[Format | None, typer.Option("--format", help="File format.")]
 Model = Annotated[
     str | None, typer.Option("--model", help="`embedded`, a diffusers folder, or hf:org/name.")
 ]
+Previews = Annotated[
+    int, typer.Option("--previews", help="So many previews of each picture, as files of their own.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 
@@ -49,6 +54,7 @@ def generate(
     steps: Steps = None,
     fmt: Fmt = None,
     model: Model = None,
+    previews: Previews = 0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -62,8 +68,13 @@ def generate(
         size=_size(size),
         steps=steps,
         format=_format(fmt, output),
+        previews=previews,
     )
-    _run(lambda p, told: p.generate(request, progress=told), model, output, as_json, quiet)
+
+    def make(pipeline: Pipeline, told: Progress | None, show: PreviewSink) -> Awaitable[Released]:
+        return pipeline.generate(request, progress=told, preview=show)
+
+    _run(make, model, output, as_json, quiet)
 
 
 def edit(
@@ -78,6 +89,7 @@ def edit(
     steps: Steps = None,
     fmt: Fmt = None,
     model: Model = None,
+    previews: Previews = 0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -94,8 +106,13 @@ def edit(
         size=_size(size),
         steps=steps,
         format=_format(fmt, output),
+        previews=previews,
     )
-    _run(lambda p, told: p.edit(request, progress=told), model, output, as_json, quiet)
+
+    def make(pipeline: Pipeline, told: Progress | None, show: PreviewSink) -> Awaitable[Released]:
+        return pipeline.edit(request, progress=told, preview=show)
+
+    _run(make, model, output, as_json, quiet)
 
 
 def read(path: Path) -> bytes:
@@ -111,7 +128,7 @@ def read(path: Path) -> bytes:
 
 
 def _run(
-    make: Callable[[Pipeline, Progress | None], Awaitable[Released]],
+    make: Callable[[Pipeline, Progress | None, PreviewSink], Awaitable[Released]],
     model: str | None,
     output: Path | None,
     as_json: bool,
@@ -121,19 +138,37 @@ def _run(
     from chopmark.settings import load_settings
 
     _check_writable(output)
+    shown: list[Path] = []
+
+    def show(preview: Preview) -> None:
+        stem = output.with_suffix("") if output else Path("chopmark")
+        path = Path(f"{stem}-preview-{preview.index}-{preview.step}of{preview.steps}.png")
+        # A preview that cannot be written is no reason to lose the picture.
+        with contextlib.suppress(OSError):
+            path.write_bytes(preview.data)
+            shown.append(path)
+
     with (
         progress_bar(quiet=quiet or as_json) as told,
         Pipeline.from_settings(load_settings(model=model), progress=told) as pipeline,
     ):
 
         async def go() -> Released:
-            return await make(pipeline, told)
+            return await make(pipeline, told, show)
 
         released = asyncio.run(go())
         files = _save(released, output)
     if as_json:
-        emit({**released.to_dict(), "files": [str(file) for file in files]})
+        emit(
+            {
+                **released.to_dict(),
+                "files": [str(file) for file in files],
+                "previews": [str(file) for file in shown],
+            }
+        )
         return
+    for file in shown:
+        typer.echo(f"{file}  preview, unmarked")
     for file, picture in zip(files, released.outputs, strict=True):
         typer.echo(f"{file}  {picture.width}x{picture.height}  id {picture.output_id}")
     for item in released.withheld:

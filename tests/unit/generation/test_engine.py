@@ -17,7 +17,7 @@ from chopmark.errors import (
     ModelNotFound,
 )
 from chopmark.generation import DiffusersGenerator, GenerationJob, Generator
-from chopmark.generation.diffusers_engine import render_size
+from chopmark.generation.calls import render_size
 from chopmark.generation.folders import digest_of
 
 if TYPE_CHECKING:

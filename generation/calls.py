@@ -1,0 +1,238 @@
+"""One call of a diffusers pipeline: its arguments, what happens after each step, its pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from chopmark.errors import ChopmarkError, GenerationFailed, InvalidRequest
+from chopmark.generation import drafts
+from chopmark.generation.interface import Draft, draft_steps
+from chopmark.generation.masking import KeepOutside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from chopmark.generation.interface import GenerationJob, ModelInfo
+    from chopmark.generation.variants import Variants
+
+#: How far an edit goes when nobody says: enough to change what is shown, not where.
+_EDIT_STRENGTH: Final = 0.6
+#: Inside a mask the new picture starts afresh.
+_INPAINT_STRENGTH: Final = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """One picture of a job on its way.
+
+    Attributes:
+        job: the order that it belongs to.
+        index: 1 to ``job.n``.
+        stepped: told of the steps done and the steps in all of this picture, after each step; what
+            it raises ends the whole call.
+        drafted: takes the looks that the job wants; what it raises ends the whole call.
+    """
+
+    job: GenerationJob
+    index: int
+    stepped: Callable[[int, int], None]
+    drafted: Callable[[Draft], None] | None = None
+
+    @property
+    def seed(self) -> int:
+        """The seed of this picture."""
+        return self.job.seed + self.index - 1
+
+
+class Call:
+    """A pipeline call that makes one picture for each slot.
+
+    Args:
+        slots: several only where the jobs differ in nothing but words and seeds and none edits.
+        info: facts about the model.
+        variants: its pipelines.
+        guidance: what to use where the job names none; ``None`` leaves it to the pipeline.
+    """
+
+    def __init__(
+        self, slots: Sequence[Slot], info: ModelInfo, variants: Variants, guidance: float | None
+    ) -> None:
+        self._slots = slots
+        self._job = job = slots[0].job
+        self._pipeline = pipeline = variants.pipeline(job.operation)
+        self._blends = job.mask is not None and variants.inpaints_by_edit
+        self._takes = frozenset(inspect.signature(pipeline.__call__).parameters)
+        self._size = render_size(job.width, job.height, info.native_size, pipeline)
+        steps = job.steps or info.default_steps
+        usual = _EDIT_STRENGTH if job.mask is None else _INPAINT_STRENGTH
+        strength = usual if job.strength is None else job.strength
+        if job.images and "strength" in self._takes:
+            # Such a pipeline walks the last ``strength`` of the steps; less than one is an error.
+            while int(steps * strength) < 1:
+                steps += 1
+        self._steps = steps
+        values: dict[str, Any] = {
+            "width": self._size[0],
+            "height": self._size[1],
+            "num_inference_steps": steps,
+            "guidance_scale": job.guidance if job.guidance is not None else guidance,
+            "strength": strength,
+            **self._words(),
+        }
+        self._arguments: dict[str, Any] = {
+            key: value for key, value in values.items() if key in self._takes and value is not None
+        }
+        if job.images:
+            fitted = [
+                ImageOps.fit(image.convert("RGB"), self._size, Image.Resampling.LANCZOS)
+                for image in job.images
+            ]
+            self._arguments["image"] = fitted if len(fitted) > 1 else fitted[0]
+        if job.mask is not None and not self._blends:
+            self._arguments["mask_image"] = self._mask(self._size)
+
+    def _words(self) -> dict[str, Any]:
+        prompts = [slot.job.prompt for slot in self._slots]
+        against = [slot.job.negative_prompt for slot in self._slots]
+        if len(self._slots) == 1:
+            return {"prompt": prompts[0], "negative_prompt": against[0] or None}
+        return {"prompt": prompts, "negative_prompt": against if any(against) else None}
+
+    def _mask(self, size: tuple[int, int]) -> Image.Image:
+        if self._job.mask is None:
+            raise InvalidRequest("inpainting needs a mask")
+        return ImageOps.fit(self._job.mask.convert("L"), size, Image.Resampling.BILINEAR)
+
+    def run(self) -> list[Image.Image]:
+        """Return the finished picture of each slot.
+
+        Raises:
+            GenerationFailed: the model broke, or gave something that is no picture.
+        """
+        import torch
+
+        arguments: dict[str, Any] = {**self._arguments, "output_type": "np"}
+        # A generator on the CPU gives the same noise whatever device the model runs on.
+        generators = [torch.Generator("cpu").manual_seed(slot.seed) for slot in self._slots]
+        arguments["generator"] = generators if len(generators) > 1 else generators[0]
+        wants_drafts = any(slot.drafted and slot.job.drafts for slot in self._slots)
+        try:
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(torch.inference_mode())
+                guess = None
+                if wants_drafts:
+                    guess = stack.enter_context(drafts.watch_clean(self._pipeline.scheduler))
+                arguments |= self._after_step(guess)
+                output = self._pipeline(**arguments)
+            pictures = np.asarray(output.images, dtype=np.float32)
+        except ChopmarkError:
+            raise
+        except Exception as error:  # whatever a foreign pipeline raises
+            raise GenerationFailed(
+                f"the model failed: {type(error).__name__}: {error}",
+                hint="try other steps, size or guidance",
+            ) from error
+        expected = (len(self._slots), 3)
+        if (
+            pictures.ndim != 4
+            or (pictures.shape[0], pictures.shape[3]) != expected
+            or not np.isfinite(pictures).all()
+        ):
+            raise GenerationFailed(
+                "the model gave numbers that are no picture", hint="try another dtype"
+            )
+        return [self._finish(picture) for picture in pictures]
+
+    def _after_step(self, guess: drafts.CleanGuess | None) -> dict[str, Any]:
+        """Return the argument by which this pipeline calls back after each step."""
+        keep = None
+        if self._blends:
+            picture = self._arguments["image"]
+            seed = self._slots[0].seed
+            keep = KeepOutside(self._pipeline, picture, self._mask(self._size), seed=seed)
+        done = 0
+
+        def count() -> None:
+            nonlocal done
+            done += 1
+            # The pipeline knows how many steps it takes once it runs.
+            known = getattr(self._pipeline, "num_timesteps", None)
+            steps = max(int(known or self._steps), done)
+            if guess is not None:
+                self._draft(guess, done, steps)
+            for slot in self._slots:
+                slot.stepped(done, steps)
+
+        def after_step(
+            pipeline: Any, _index: int, time: Any, tensors: dict[str, Any]
+        ) -> dict[str, Any]:
+            # What this raises ends the pipeline at once.
+            count()
+            if keep is not None and "latents" in tensors:
+                return {**tensors, "latents": keep(pipeline, time, tensors["latents"])}
+            return tensors
+
+        if "callback_on_step_end" in self._takes:
+            return {"callback_on_step_end": after_step}
+        if "callback" in self._takes:  # the older form, as PixArt still has it
+            return {"callback": lambda *_: count(), "callback_steps": 1}
+        return {}
+
+    def _draft(self, guess: drafts.CleanGuess, done: int, steps: int) -> None:
+        rows = [
+            row
+            for row, slot in enumerate(self._slots)
+            if slot.drafted is not None and done in draft_steps(steps, slot.job.drafts)
+        ]
+        if not rows or guess.latents is None:
+            return
+        for row, picture in zip(
+            rows, drafts.decode(self._pipeline, guess.latents, rows, self._size), strict=True
+        ):
+            slot = self._slots[row]
+            size = drafts.small(slot.job.width, slot.job.height)
+            shown = picture.resize(size, Image.Resampling.BILINEAR)
+            if slot.drafted is not None:
+                slot.drafted(Draft(index=slot.index, step=done, steps=steps, picture=shown))
+
+    def _finish(self, picture: np.ndarray[Any, np.dtype[np.float32]]) -> Image.Image:
+        """Return the RGB picture at the asked size; outside a mask it is the input, untouched."""
+        size = (self._job.width, self._job.height)
+        rendered = Image.fromarray((picture.clip(0.0, 1.0) * 255.0 + 0.5).astype(np.uint8))
+        if rendered.size != size:
+            rendered = rendered.resize(size, Image.Resampling.LANCZOS)
+        if self._job.mask is None:
+            return rendered
+        original = ImageOps.fit(self._job.images[0].convert("RGB"), size, Image.Resampling.LANCZOS)
+        return Image.composite(rendered, original, self._mask(size))
+
+
+def render_size(width: int, height: int, native: int, pipeline: Any) -> tuple[int, int]:
+    """Return the size at which the denoiser works for a picture of ``width`` by ``height`` pixels.
+
+    It has about ``native * native`` pixels, for which the model was trained, and the asked
+    proportions up to 2 to 1 (beyond, the model would see sizes unlike any it learned); both sides
+    are multiples of what the denoiser halves.
+    """
+    ratio = min(2.0, max(0.5, width / height))
+    multiple = side_multiple(pipeline)
+    return (
+        max(multiple, round(native * math.sqrt(ratio) / multiple) * multiple),
+        max(multiple, round(native / math.sqrt(ratio) / multiple) * multiple),
+    )
+
+
+def side_multiple(pipeline: Any) -> int:
+    """Return the number of pixels that each side must be a multiple of."""
+    factor = int(getattr(pipeline, "vae_scale_factor", 8) or 8)
+    unet = getattr(pipeline, "unet", None)
+    if unet is not None:
+        return factor * int(2 ** (len(unet.config.block_out_channels) - 1))
+    return factor * 2

@@ -1,0 +1,131 @@
+"""Previews: judged like outputs, small and labelled, and a blocked one ends the request."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from chopmark import EditRequest, GenerationRequest, Pipeline, Refused
+from chopmark.errors import ChopmarkError, InvalidRequest
+from chopmark.previews import Preview
+
+
+class Guard:
+    """The real guard, told what to do with the small pictures that previews are made of."""
+
+    def __init__(self, real: Any, act: Any) -> None:
+        self.real, self.act, self.seen = real, act, 0
+
+    def judge(self, picture: Image.Image, policy: Any, **options: Any) -> Any:
+        if max(picture.size) <= 256:
+            self.seen += 1
+            self.act(self.seen)
+        return self.real.judge(picture, policy, **options)
+
+
+def _ask(**changes: Any) -> GenerationRequest:
+    return GenerationRequest(**{"prompt": "a red apple", "seed": 7, "previews": 3, **changes})
+
+
+def _last(pipeline: Pipeline) -> Any:
+    log = pipeline.rooms.log
+    return log.get(log.size - 1)
+
+
+async def test_previews_come_in_order_before_the_picture(pipeline: Pipeline) -> None:
+    seen: list[Preview] = []
+    released = await pipeline.generate(_ask(n=2), preview=seen.append)
+    assert [(p.index, p.step, p.steps) for p in seen] == [
+        (1, 2, 8), (1, 4, 8), (1, 6, 8), (2, 2, 8), (2, 4, 8), (2, 6, 8),
+    ]  # fmt: skip
+    assert len(released.outputs) == 2
+    assert _last(pipeline).public["previews"] == 6
+    for preview in seen:
+        with Image.open(io.BytesIO(preview.data)) as picture:
+            assert picture.format == "PNG"
+            assert picture.size == (preview.width, preview.height) == (256, 256)
+            foot = np.asarray(picture.convert("L"))[-24:]
+        # The label: near-black ground with near-white letters, whatever lies under it.
+        assert foot.min() < 60
+        assert foot.max() > 240
+        assert preview.verdict.action != "block"
+        assert preview.to_dict()["step"] == preview.step
+
+
+async def test_nobody_is_shown_what_nobody_asked_for(pipeline: Pipeline) -> None:
+    seen: list[Preview] = []
+    await pipeline.generate(_ask(previews=0), preview=seen.append)
+    await pipeline.generate(_ask())
+    assert not seen
+    assert _last(pipeline).public["previews"] == 0
+
+
+async def test_an_edit_has_previews_of_the_steps_it_takes(
+    pipeline: Pipeline, make_picture: Any, to_bytes: Any
+) -> None:
+    seen: list[Preview] = []
+    request = EditRequest(
+        prompt="a cat", image=to_bytes(make_picture()), seed=1, previews=1, strength=0.5
+    )
+    await pipeline.edit(request, preview=seen.append)
+    assert [(p.step, p.steps) for p in seen] == [(2, 4)]
+
+
+async def test_a_blocked_preview_ends_the_request_as_refused(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from chopmark.safety.testcard import draw_test_card
+
+    real = pipeline.rooms.image_guard
+    card = draw_test_card()
+    judged: list[str] = []
+
+    class Blocks:
+        def judge(self, picture: Image.Image, policy: Any, **options: Any) -> Any:
+            # The real guard blocks the real test card; only which picture it sees is arranged.
+            shown = card if judged else picture
+            verdict = real.judge(shown, policy, **options)
+            judged.append(verdict.action)
+            return verdict
+
+    pipeline.rooms.__dict__["image_guard"] = Blocks()
+    seen: list[Preview] = []
+    with pytest.raises(Refused) as caught:
+        await pipeline.generate(_ask(), preview=seen.append)
+    assert caught.value.stage == "output"
+    assert [p.step for p in seen] == [2]
+    assert judged == ["allow", "block"]
+    end = _last(pipeline)
+    assert (end.kind, end.public["previews"]) == ("request.refused", 1)
+
+
+async def test_a_guard_that_breaks_on_a_preview_lets_nothing_out(pipeline: Pipeline) -> None:
+    def broken(count: int) -> None:
+        if count == 1:
+            raise RuntimeError("boom")
+
+    guard = Guard(pipeline.rooms.image_guard, broken)
+    pipeline.rooms.__dict__["image_guard"] = guard
+    seen: list[Preview] = []
+    with pytest.raises(ChopmarkError) as caught:
+        await pipeline.generate(_ask(), preview=seen.append)
+    assert caught.value.code == "guard_failed"
+    assert not seen
+    assert guard.seen == 1
+    assert _last(pipeline).kind == "request.failed"
+
+
+async def test_a_long_picture_has_a_preview_whose_label_fits(pipeline: Pipeline) -> None:
+    seen: list[Preview] = []
+    await pipeline.generate(_ask(previews=1, size=(512, 96)), preview=seen.append)
+    assert [(p.width, p.height) for p in seen] == [(256, 96)]
+
+
+async def test_too_many_previews_are_refused_by_name(pipeline: Pipeline) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await pipeline.generate(_ask(previews=11))
+    assert caught.value.param == "previews"
