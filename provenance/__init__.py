@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from chopmark.provenance._pdq import fingerprint, pixel_digest
     from chopmark.provenance.credential import (
         Credential,
-        CredentialRotationWarning,
-        CredentialSource,
         DevelopmentCredentialWarning,
         Signer,
         load_credential,
@@ -48,10 +46,20 @@ if TYPE_CHECKING:
     from chopmark.provenance.reattaching import reattach
     from chopmark.provenance.report import Report
     from chopmark.provenance.resolver import Resolver
-    from chopmark.provenance.signers import Pkcs11Signer, RemoteSigner
+    from chopmark.provenance.rotation import (
+        CredentialRotationWarning,
+        CredentialSource,
+        MarkKeySource,
+    )
+    from chopmark.provenance.signers import Pkcs11Signer, RemoteSigner, key_algorithm, read_secret
     from chopmark.provenance.signing import Signed, sign
     from chopmark.provenance.store import ManifestStore
-    from chopmark.provenance.timestamping import TimestampAuthority, TimestampQueue
+    from chopmark.provenance.timestamping import (
+        NoTimestampWarning,
+        QueueRun,
+        TimestampAuthority,
+        TimestampQueue,
+    )
     from chopmark.provenance.trust import AnchorList, TrustAnchors, load_anchors
     from chopmark.provenance.verification import verify
     from chopmark.provenance.watermark import (
@@ -77,9 +85,12 @@ __all__ = [
     "ManifestInfo",
     "ManifestStore",
     "MarkKey",
+    "MarkKeySource",
     "MarkKeys",
     "MarkResult",
+    "NoTimestampWarning",
     "Pkcs11Signer",
+    "QueueRun",
     "RemoteSigner",
     "Report",
     "Resolver",
@@ -94,11 +105,13 @@ __all__ = [
     "embed_mark",
     "encode_image",
     "fingerprint",
+    "key_algorithm",
     "load_anchors",
     "load_credential",
     "load_mark_keys",
     "mark_algorithm",
     "pixel_digest",
+    "read_secret",
     "read_xmp",
     "reattach",
     "rotate_credential",
@@ -111,16 +124,19 @@ _WHERE: Final = {
     "Aigc": "xmp",
     "AnchorList": "trust",
     "Credential": "credential",
-    "CredentialRotationWarning": "credential",
-    "CredentialSource": "credential",
+    "CredentialRotationWarning": "rotation",
+    "CredentialSource": "rotation",
     "DevelopmentCredentialWarning": "credential",
     "Limits": "_formats",
     "ManifestInfo": "manifest",
     "ManifestStore": "store",
     "MarkKey": "watermark",
+    "MarkKeySource": "rotation",
     "MarkKeys": "watermark",
     "MarkResult": "watermark",
+    "NoTimestampWarning": "timestamping",
     "Pkcs11Signer": "signers",
+    "QueueRun": "timestamping",
     "RemoteSigner": "signers",
     "Report": "report",
     "Resolver": "resolver",
@@ -137,11 +153,13 @@ _WHERE: Final = {
     "embed_mark": "watermark",
     "encode_image": "encode",
     "fingerprint": "_pdq",
+    "key_algorithm": "signers",
     "load_anchors": "trust",
     "load_credential": "credential",
     "load_mark_keys": "watermark",
     "mark_algorithm": "manifest",
     "pixel_digest": "_pdq",
+    "read_secret": "signers",
     "read_xmp": "xmp",
     "reattach": "reattaching",
     "rotate_credential": "credential",

@@ -15,38 +15,30 @@ from __future__ import annotations
 import threading
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from chopmark.errors import ConfigurationError, CredentialRefused
+from chopmark.errors import CredentialRefused
 from chopmark.provenance._devca import KeyKind, issue_leaf, make_authority, needs_renewal
 from chopmark.provenance._files import exclusive, read_private, write_private
+from chopmark.provenance._possession import KeyInMemory, check_key
 from chopmark.provenance._profile import Algorithm, algorithm_of, check_chain, parse_chain
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 __all__ = [
     "Credential",
-    "CredentialRotationWarning",
-    "CredentialSource",
     "DevelopmentCredentialWarning",
     "Signer",
     "load_credential",
     "rotate_credential",
 ]
 
-_PROBE: Final = b"chopmark: do certificate and key belong together?"
-
 
 class DevelopmentCredentialWarning(UserWarning):
     """Pictures are signed with a certificate of our own making, which nobody else trusts."""
-
-
-class CredentialRotationWarning(UserWarning):
-    """New credential files are refused, and the old credential stays in use."""
 
 
 @runtime_checkable
@@ -99,6 +91,10 @@ class Credential:
 
         return self.leaf.fingerprint(hashes.SHA256()).hex()
 
+    def current(self) -> Credential:
+        """Return this one: a credential is a `CredentialSource` that never changes."""
+        return self
+
     def describe(self) -> dict[str, str | bool]:
         """Return what ``chopmark keys show`` shows; nothing of it is secret."""
         leaf = self.leaf
@@ -123,29 +119,7 @@ class Credential:
             raise CredentialRefused(
                 f"the certificate holds a key for {check_chain(chain)}, not for {self.alg}"
             )
-        _check_key(chain[0], self.signer)
-
-
-@dataclass(frozen=True)
-class _KeyInMemory:
-    _key: PrivateKeyTypes = field(repr=False)
-
-    def sign(self, data: bytes, /) -> bytes:
-        from cryptography.hazmat.primitives import hashes
-        from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-
-        key = self._key
-        if isinstance(key, ed25519.Ed25519PrivateKey):
-            return key.sign(data)
-        if isinstance(key, ec.EllipticCurvePrivateKey):
-            digest = {256: hashes.SHA256(), 384: hashes.SHA384()}.get(
-                key.curve.key_size, hashes.SHA512()
-            )
-            return key.sign(data, ec.ECDSA(digest))
-        if isinstance(key, rsa.RSAPrivateKey):
-            scheme = padding.PSS(padding.MGF1(hashes.SHA256()), hashes.SHA256.digest_size)
-            return key.sign(data, scheme, hashes.SHA256())
-        raise CredentialRefused(f"cannot sign with a {type(key).__name__}")
+        check_key(chain[0], self.signer)
 
 
 def load_credential(
@@ -234,11 +208,15 @@ def _development(folder: Path, kind: KeyKind) -> Credential:
     return credential
 
 
-def rotate_credential(home: Path) -> Credential:
+def rotate_credential(home: Path, *, kind: KeyKind = "es256") -> Credential:
     """Give the development credential a new key and root; what the old one signed stays ours.
 
     For a credential of one's own, put new files in place of the old ones: `CredentialSource` takes
     them up without a restart.
+
+    Args:
+        home: Where Chopmark keeps its state.
+        kind: Of the new key.
 
     Raises:
         ConfigurationError: The folder cannot be written to.
@@ -249,79 +227,8 @@ def rotate_credential(home: Path) -> Credential:
         if old.exists():
             kept = parse_chain(old.read_bytes(), source=str(old))[0]
             write_private(folder / f"root-{kept.serial_number:x}.pem", old.read_bytes())
-        make_authority(folder, kind="es256")
-    return _development(folder, "es256")
-
-
-class CredentialSource:
-    """The credential as its files are now: a rotation needs no restart.
-
-    Args:
-        home: As of `load_credential`, like the others.
-        cert: PEM chain.
-        key: PEM key.
-        signer: Holds the key instead.
-    """
-
-    def __init__(
-        self,
-        home: Path,
-        *,
-        cert: Path | None = None,
-        key: Path | None = None,
-        signer: Signer | None = None,
-    ) -> None:
-        self._home, self._cert, self._key, self._signer = home, cert, key, signer
-        self._lock = threading.Lock()
-        self._seen: tuple[object, ...] | None = None
-        self._credential: Credential | None = None
-
-    def current(self) -> Credential:
-        """Return the credential, loaded anew when a file has changed or the leaf is about to end.
-
-        New files that are refused leave the old credential in use, with a
-        `CredentialRotationWarning`, for as long as that one is valid.
-
-        Raises:
-            CredentialRefused: There is none that can be used.
-            ConfigurationError: A file cannot be read.
-        """
-        with self._lock:
-            seen = self._look()
-            held = self._credential
-            # Nobody but us renews a development leaf; its file changes only if we do.
-            ending = held is not None and held.is_development and needs_renewal(held.leaf)
-            if held is not None and seen == self._seen and not ending:
-                return held
-            try:
-                found = load_credential(
-                    self._home, cert=self._cert, key=self._key, signer=self._signer
-                )
-            except ConfigurationError as error:
-                if held is None or seen == self._seen:
-                    raise
-                check_chain(parse_chain(held.chain_pem.encode(), source="the old credential"))
-                # Once for these files; the next change is looked at again.
-                self._seen = seen
-                warnings.warn(
-                    f"the new credential is refused, the old one stays in use: {error}",
-                    CredentialRotationWarning,
-                    stacklevel=2,
-                )
-                return held
-            self._credential, self._seen = found, self._look()
-            return found
-
-    def _look(self) -> tuple[object, ...]:
-        paths = [self._cert, self._key] if self._cert else [self._home / "keys" / "signer.pem"]
-        found: list[object] = []
-        for path in paths:
-            try:
-                stat = path.stat() if path is not None else None
-            except OSError:
-                stat = None
-            found.append(stat and (stat.st_mtime_ns, stat.st_size, stat.st_ino))
-        return tuple(found)
+        make_authority(folder, kind=kind)
+    return _development(folder, kind)
 
 
 def _with_signer(chain_pem: bytes, signer: Signer, *, source: str) -> Credential:
@@ -362,8 +269,8 @@ def _from_pem(
         ) from error
     except Exception as error:  # ValueError, UnsupportedAlgorithm
         raise CredentialRefused("the private key is not a PEM key that can be read") from error
-    signer = _KeyInMemory(private)
-    _check_key(chain[0], signer, private)
+    signer = KeyInMemory(private)
+    check_key(chain[0], signer, private)
     return Credential(
         chain_pem="".join(one.public_bytes(Encoding.PEM).decode() for one in chain),
         alg=algorithm,
@@ -372,44 +279,3 @@ def _from_pem(
         is_development=development,
         key_pem=private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
     )
-
-
-def _check_key(
-    leaf: x509.Certificate, signer: Signer, private: PrivateKeyTypes | None = None
-) -> None:
-    from cryptography.exceptions import InvalidSignature
-
-    if private is not None and private.public_key() != leaf.public_key():
-        raise CredentialRefused(
-            "the private key does not belong to the signing certificate",
-            hint="the signing certificate comes first in the chain",
-        )
-    try:
-        _verify(leaf, signer.sign(_PROBE))
-    except (InvalidSignature, ValueError) as error:
-        raise CredentialRefused(
-            "the signer's key does not belong to the signing certificate"
-        ) from error
-
-
-def _verify(leaf: x509.Certificate, signature: bytes) -> None:
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-
-    public = leaf.public_key()
-    if isinstance(public, ed25519.Ed25519PublicKey):
-        public.verify(signature, _PROBE)
-    elif isinstance(public, ec.EllipticCurvePublicKey):
-        size = (public.curve.key_size + 7) // 8
-        if len(signature) == 2 * size:
-            signature = encode_dss_signature(
-                int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
-            )
-        digest = {256: hashes.SHA256(), 384: hashes.SHA384()}.get(
-            public.curve.key_size, hashes.SHA512()
-        )
-        public.verify(signature, _PROBE, ec.ECDSA(digest))
-    elif isinstance(public, rsa.RSAPublicKey):
-        scheme = padding.PSS(padding.MGF1(hashes.SHA256()), hashes.SHA256.digest_size)
-        public.verify(signature, _PROBE, scheme, hashes.SHA256())

@@ -61,7 +61,9 @@ class ManifestInfo:
         pixels_sha256: `pixel_digest` of the encoded file's pixels, decoded again: with it, a
             picture that lost all its metadata can be shown to be unaltered. Decoders of lossy
             formats may differ in a bit, so equality proves and difference does not.
+        soft_bindings: Whether the manifest names watermark and fingerprint as soft bindings.
         training: Whether others may train on the picture (``cawg.training-mining``).
+        aigc_producer: Provider in China's ``AIGC`` element of the XMP; empty leaves that out.
         title: Shown by viewers; empty makes one from the output id.
     """
 
@@ -80,7 +82,9 @@ class ManifestInfo:
     generator_version: str
     prompt: str | None = None
     pixels_sha256: str | None = None
+    soft_bindings: bool = True
     training: Literal["allowed", "notAllowed"] = "notAllowed"
+    aigc_producer: str = ""
     title: str = ""
 
 
@@ -96,9 +100,9 @@ def definition(info: ManifestInfo) -> dict[str, Any]:
         # (C2PA 2.4, 18.15.2).
         _created("c2pa.actions.v2", {"actions": _actions(info), "allActionsIncluded": True})
     ]
-    if info.mark_method and info.mark_payload is not None:
+    if info.soft_bindings and info.mark_method and info.mark_payload is not None:
         assertions.append(_binding(mark_algorithm(info.mark_method), info.mark_payload.hex()))
-    if info.pdq:
+    if info.soft_bindings and info.pdq:
         assertions.append(_binding(PDQ_ALG, info.pdq))
     assertions += [
         _created(
@@ -177,7 +181,8 @@ def _actions(info: ManifestInfo) -> list[dict[str, Any]]:
         ]
     if info.mark_method:
         # `.bound`: the mark carries what the soft binding in this very manifest names.
-        actions.append({"action": "c2pa.watermarked.bound", "when": when, "softwareAgent": ours})
+        kind = "bound" if info.soft_bindings else "unbound"
+        actions.append({"action": f"c2pa.watermarked.{kind}", "when": when, "softwareAgent": ours})
     return actions
 
 

@@ -16,7 +16,9 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
-from chopmark.errors import ConfigurationError, SigningFailed
+from chopmark.errors import ConfigurationError, CredentialRefused, SigningFailed
+from chopmark.provenance._files import read_private
+from chopmark.provenance._profile import algorithm_of, parse_chain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from chopmark.provenance._profile import Algorithm
 
-__all__ = ["Pkcs11Signer", "RemoteSigner"]
+__all__ = ["Pkcs11Signer", "RemoteSigner", "key_algorithm", "read_secret"]
 
 _DIGEST: Final = {"es256": "sha256", "es384": "sha384", "es512": "sha512", "ps256": "sha256"}
 _MAX_SIGNATURE: Final = 4096
@@ -198,3 +200,31 @@ def _loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def key_algorithm(cert: Path) -> Algorithm:
+    """Return the algorithm that the key of a PEM chain's first certificate signs with.
+
+    Raises:
+        CredentialRefused: The file cannot be read, or C2PA has no algorithm for its key.
+    """
+    try:
+        pem = cert.read_bytes()
+    except OSError as error:
+        raise CredentialRefused(f"{cert} cannot be read: {error.strerror}") from error
+    return algorithm_of(parse_chain(pem, source=str(cert))[0].public_key())
+
+
+def read_secret(path: Path) -> str:
+    """Return the text of a file that holds a PIN or a token, without the line's end.
+
+    Raises:
+        ConfigurationError: It cannot be read, is empty, or others may read it.
+    """
+    try:
+        text = read_private(path, group=True).decode().strip()
+    except UnicodeDecodeError:
+        text = ""
+    if not text:
+        raise ConfigurationError(f"{path} holds no secret", hint="one line of text is wanted")
+    return text

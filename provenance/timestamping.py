@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import os
 import queue
 import threading
 import time
@@ -32,12 +33,20 @@ if TYPE_CHECKING:
     from chopmark.provenance.signing import Signed
     from chopmark.provenance.store import ManifestStore
 
-__all__ = ["QueueRun", "TimestampAuthority", "TimestampQueue"]
+__all__ = ["NoTimestampWarning", "QueueRun", "TimestampAuthority", "TimestampQueue"]
 
 T = TypeVar("T")
 _PAUSE: Final = 60.0
 # Stuck calls to a silent authority: the native library has no time limit of its own.
 _WORKERS: Final = 4
+_QUEUE_WAIT: Final = 30.0
+# One file that cannot be stamped must not keep the others waiting; an authority that is down should
+# not be asked a hundred times.
+_MAX_FAILURES: Final = 3
+
+
+class NoTimestampWarning(UserWarning):
+    """Signatures bear no time: they read as expired once their certificate has ended."""
 
 
 class TimestampAuthority:
@@ -45,7 +54,7 @@ class TimestampAuthority:
 
     Args:
         url: ``http://`` or ``https://`` (the answer is signed, so plain HTTP is usual).
-        timeout_s: How long a picture may wait for it.
+        timeout_s: How long a picture may wait for it; 0 leaves all to the queue.
     """
 
     def __init__(self, url: str, *, timeout_s: float = 3.0) -> None:
@@ -61,38 +70,61 @@ class TimestampAuthority:
     @property
     def host(self) -> str:
         """Scheme, host and port: what the native library must be allowed to visit."""
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc}"
+        return _host(self.url)
 
     def within_its_time(self, work: Callable[[str], T]) -> T | None:
-        """Return what ``work`` makes with the URL, or None where the authority did not deliver.
+        """Return what ``work`` makes with the URL, or None where the authority did not deliver."""
+        if self.timeout_s <= 0:
+            return None
+        with contextlib.suppress(SigningFailed):
+            return self.ask(work, timeout_s=self.timeout_s)
+        return None
 
-        After a failure it is left alone for a minute, so that each picture does not wait anew.
+    def ask(self, work: Callable[[str], T], *, timeout_s: float) -> T:
+        """Return what ``work`` makes with the URL.
+
+        After a failure the authority is left alone for a minute, so that each picture does not
+        wait anew.
+
+        Raises:
+            SigningFailed: It did not deliver in time, or is left alone just now.
         """
         with self._lock:
             silent = time.monotonic() < self._silent_until
-        if silent or not self._free.acquire(blocking=False):
-            return None
-        answer: queue.SimpleQueue[T | None] = queue.SimpleQueue()
+        if silent:
+            raise SigningFailed(f"{self.host} failed a moment ago and is left alone for a minute")
+        if not self._free.acquire(blocking=False):
+            raise SigningFailed(f"{self.host} has not answered {_WORKERS} earlier questions")
+        answer: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
 
-        def ask() -> None:
+        def run() -> None:
             try:
-                answer.put(work(self.url))
-            except Exception:  # noqa: BLE001 - the signer fails again without the stamp, and says so
-                answer.put(None)
+                answer.put((work(self.url), None))
+            except Exception as error:  # noqa: BLE001 - it is handed to whoever asked
+                answer.put((None, error))
             finally:
                 self._free.release()
 
         # A daemon: the native call cannot be cancelled, and must not keep the process from ending.
-        threading.Thread(target=ask, name="timestamp", daemon=True).start()
+        threading.Thread(target=run, name="timestamp", daemon=True).start()
         try:
-            found = answer.get(timeout=self.timeout_s)
+            found, failure = answer.get(timeout=timeout_s)
         except queue.Empty:
-            found = None
-        if found is None:
-            with self._lock:
-                self._silent_until = time.monotonic() + _PAUSE
-        return found
+            found, failure = None, None
+        if found is not None:
+            return found
+        with self._lock:
+            self._silent_until = time.monotonic() + _PAUSE
+        reason = f"failed: {failure}" if failure else f"did not answer in {timeout_s:g} s"
+        raise SigningFailed(
+            f"the time-stamping authority {self.host} {reason}",
+            hint="is it up? What waits is tried again",
+        ) from failure
+
+    def forgive(self) -> None:
+        """Let it be asked again at once."""
+        with self._lock:
+            self._silent_until = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,39 +162,46 @@ class TimestampQueue:
 
     def waiting(self) -> int:
         """Return how many wait."""
-        return sum(1 for path in self._folder.iterdir() if not path.name.startswith("."))
+        return len(self._paths())
 
     def run(
         self, authority: TimestampAuthority, credential: Credential, *, limit: int = 100
     ) -> QueueRun:
-        """Stamp up to ``limit`` files, oldest first; stop at the first that fails.
+        """Stamp up to ``limit`` files, those that were tried longest ago first.
 
-        The credential may be a newer one than that of the picture.
+        Ends early after three failures. The credential may be a newer one than the picture's.
         """
-        stamped, reason = 0, ""
-        paths = sorted(
-            (path for path in self._folder.iterdir() if not path.name.startswith(".")),
-            key=lambda path: path.stat().st_mtime_ns,
-        )
+        stamped, failed, reason = 0, 0, ""
+        paths = sorted(self._paths(), key=lambda path: path.stat().st_mtime_ns)
+        authority.forgive()
         for path in paths[:limit]:
             try:
                 manifest_id, _, data = path.read_bytes().partition(b"\n")
-                update_id, update = _update(data, authority, credential)
+                update_id, update = authority.ask(
+                    lambda url, data=data: _update(data, url, credential),  # type: ignore[misc]
+                    timeout_s=_QUEUE_WAIT,
+                )
                 self._store.put_update(manifest_id.decode(), update_id, update)
-            except (ChopmarkError, OSError) as error:
-                reason = str(error)
-                break
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+            except FileNotFoundError:  # another process was quicker
+                continue
+            except (ChopmarkError, OSError, ValueError) as error:
+                failed += 1
+                reason = reason or str(error)
+                with contextlib.suppress(OSError):
+                    os.utime(path)
+                if failed >= _MAX_FAILURES:
+                    break
+                authority.forgive()
+                continue
+            path.unlink(missing_ok=True)
             stamped += 1
-        return QueueRun(
-            stamped=stamped, failed=int(bool(reason)), left=self.waiting(), reason=reason
-        )
+        return QueueRun(stamped=stamped, failed=failed, left=self.waiting(), reason=reason)
+
+    def _paths(self) -> list[Path]:
+        return [path for path in self._folder.iterdir() if not path.name.startswith(".")]
 
 
-def _update(
-    data: bytes, authority: TimestampAuthority, credential: Credential
-) -> tuple[str, bytes]:
+def _update(data: bytes, url: str, credential: Credential) -> tuple[str, bytes]:
     """Return the id and the bytes of a manifest store with a stamped update manifest on top."""
     import c2pa
 
@@ -170,7 +209,7 @@ def _update(
     if kind is None:
         raise SigningFailed("a file in the time-stamp queue is no picture")
     mime = mime_of(kind)
-    config = _native.settings(*TrustAnchors.of(credential).native(), hosts=(authority.host,))
+    config = _native.settings(*TrustAnchors.of(credential).native(), hosts=(_host(url),))
     config["builder"]["auto_timestamp_assertion"] = {
         "enabled": True,
         "skip_existing": True,
@@ -189,12 +228,14 @@ def _update(
         )
         builder.set_intent(c2pa.C2paBuilderIntent.UPDATE)
         builder.add_ingredient({"relationship": "parentOf"}, mime, io.BytesIO(data))
-        signer = make_signer(credential, failure, authority.url)
+        signer = make_signer(credential, failure, url)
         manifest: bytes = builder.sign(signer, mime, io.BytesIO(data), io.BytesIO())
     except c2pa.C2paError as error:
-        raise SigningFailed(
-            f"no time stamp from {authority.host}: {failure[0] if failure else error}",
-            hint="is the authority up? What waits is tried again",
-        ) from error
+        raise SigningFailed(str(failure[0] if failure else error)) from error
     read = _native.read(data, mime, _native.settings(), manifest=manifest)
     return str(read["active_manifest"]), manifest
+
+
+def _host(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -56,10 +56,13 @@ class TrustAnchors:
     lists: tuple[AnchorList, ...] = ()
     home: Path | None = field(default=None, repr=False)
     cert: Path | None = field(default=None, repr=False)
+    folder: Path | None = field(default=None, repr=False)
 
     def fresh(self) -> TrustAnchors:
         """Return these anchors as their files are now: a rotated key needs no restart."""
-        return self if self.home is None else load_anchors(self.home, cert=self.cert)
+        if self.home is None:
+            return self
+        return load_anchors(self.home, cert=self.cert, lists=self.folder)
 
     def native(self) -> tuple[Anchors, ...]:
         """Return the sets as the native library takes them; the first that fits is named."""
@@ -86,39 +89,48 @@ class TrustAnchors:
         return cls(lists=(_own(credential.chain_pem, credential.own_anchor),))
 
 
-def load_anchors(home: Path, *, cert: Path | None = None) -> TrustAnchors:
-    """Return our own credentials of now and before, C2PA's lists, and those in ``home/anchors``.
+def load_anchors(
+    home: Path, *, cert: Path | None = None, lists: Path | None = None
+) -> TrustAnchors:
+    """Return our own credentials of now and before, C2PA's lists, and those of the deployer.
 
-    A list is a file of PEM certificates: ``home/anchors/manifest/NAME.pem`` for claim signers,
-    ``home/anchors/tsa/NAME.pem`` for time-stamping authorities. One with the name of a list that
-    comes with Chopmark replaces it; an empty one switches it off.
+    A list is a file of PEM certificates in a folder, ``home/anchors`` where no other is named:
+    ``manifest/NAME.pem`` for claim signers, ``tsa/NAME.pem`` for time-stamping authorities. One
+    with the name of a list that comes with Chopmark replaces it; an empty one switches it off.
 
     Args:
         home: Where Chopmark keeps its state.
         cert: Our own certificate chain, where it stands elsewhere.
+        lists: Folder of the deployer's lists.
 
     Raises:
         ConfigurationError: A file cannot be read, or holds no certificate.
     """
-    lists: list[AnchorList] = []
+    known: list[AnchorList] = []
+    folder = lists or home / "anchors"
     try:
+        if lists is not None and not lists.is_dir():
+            raise ConfigurationError(
+                f"the folder of trust anchors {lists} is not there",
+                hint="CHOPMARK_TRUST_ANCHORS is a folder with `manifest` and `tsa` in it",
+            )
         keys = home / "keys"
-        lists += [_own("", path.read_text()) for path in sorted(keys.glob("root*.pem"))]
-        lists += [_own(path.read_text(), "") for path in sorted((keys / "own").glob("*.pem"))]
+        known += [_own("", path.read_text()) for path in sorted(keys.glob("root*.pem"))]
+        known += [_own(path.read_text(), "") for path in sorted((keys / "own").glob("*.pem"))]
         if cert is not None:
-            lists.append(_own(cert.read_text(), ""))
+            known.append(_own(cert.read_text(), ""))
         for kind in ("manifest", "tsa"):
             found = {one.name: one for one in _packaged() if one.kind == kind}
-            for path in sorted((home / "anchors" / kind).glob("*.pem")):
+            for path in sorted((folder / kind).glob("*.pem")):
                 pem = path.read_text()
                 found.pop(path.stem, None)
                 if pem.strip():
                     parse_chain(pem.encode(), source=str(path))
                     found[path.stem] = AnchorList(name=path.stem, pem=pem, kind=kind)
-            lists += found.values()
+            known += found.values()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the trust anchors cannot be read: {error}") from error
-    return TrustAnchors(lists=tuple(lists), home=home, cert=cert)
+    return TrustAnchors(lists=tuple(known), home=home, cert=cert, folder=lists)
 
 
 @functools.cache

@@ -174,6 +174,10 @@ def _fields_of(info: ManifestInfo) -> XmpFields:
         source_type=SOURCE_TYPES[info.action],
         creator_tool=f"{info.generator_name} {info.generator_version}",
         prompt=info.prompt,
+        # The content's number is the output id: the log knows it, and so does the watermark.
+        aigc=Aigc(content_producer=info.aigc_producer, produce_id=info.output_id)
+        if info.aigc_producer
+        else None,
     )
 
 

@@ -9,6 +9,7 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
+from chopmark import sealing
 from chopmark.plugins import Plugins, hookimpl, load_plugins
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit import AuditLog
     from chopmark.generation import Generator
-    from chopmark.provenance import Credential, ManifestStore
+    from chopmark.provenance import CredentialSource, ManifestStore
     from chopmark.safety import ImageGuard, PromptGuard
     from chopmark.settings import Settings
     from chopmark.types import Progress
@@ -84,13 +85,9 @@ def chopmark_image_guard(settings: Settings) -> ImageGuard:
 
 
 @hookimpl
-def chopmark_credential(settings: Settings) -> Credential:
-    """The certificate that the settings name, or a development one."""
-    from chopmark.provenance import load_credential
-
-    return load_credential(
-        settings.open_home(), cert=settings.signing_cert, key=settings.signing_key
-    )
+def chopmark_credential(settings: Settings) -> CredentialSource:
+    """Sign with the key that the settings name, in a file, a token or a service."""
+    return sealing.credentials(settings)
 
 
 @hookimpl

@@ -120,7 +120,8 @@ def _signing(rooms: Rooms) -> str:
     rooms.credential.check()
     kind = "development certificate" if rooms.credential.is_development else "certificate"
     until = rooms.credential.leaf.not_valid_after_utc.date()
-    return f"{kind} {rooms.credential.fingerprint[:16]}, valid until {until}"
+    stamps = f"time stamps by {rooms.authority.host}" if rooms.authority else "no time stamps"
+    return f"{kind} {rooms.credential.fingerprint[:16]}, valid until {until}; {stamps}"
 
 
 def _generator(rooms: Rooms) -> str:

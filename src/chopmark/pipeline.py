@@ -356,11 +356,13 @@ class Pipeline(Inspection):
         )
 
     def _mark(self, case: _Asked, picture: Image.Image, output_id: str) -> bytes:
-        """Strike the watermark, encode, and read the mark back from the bytes that will leave."""
+        """Draw the label if there is one, strike the watermark, encode, and read the mark back."""
         from PIL import Image
 
-        from chopmark.provenance import detect_mark, embed_mark, encode_image
+        from chopmark.provenance import detect_mark, draw_label, embed_mark, encode_image
 
+        if self.rooms.label is not None:
+            picture = draw_label(picture, self.rooms.label)
         method, keys = self.settings.mark_method, self.rooms.mark_keys
         payload = bytes.fromhex(output_id)
         marked = embed_mark(picture, payload, key=keys.active, method=method)
@@ -385,7 +387,8 @@ class Pipeline(Inspection):
         from chopmark import __version__
         from chopmark.provenance import ManifestInfo, fingerprint, pixel_digest, sign, write_xmp
 
-        model, request = self.rooms.generator.info, case.request
+        settings, rooms = self.settings, self.rooms
+        model, request = rooms.generator.info, case.request
         edit = request if isinstance(request, EditRequest) else None
         with Image.open(io.BytesIO(encoded)) as marked:
             pdq, _ = fingerprint(marked)
@@ -398,17 +401,24 @@ class Pipeline(Inspection):
             created_at=datetime.now(UTC),
             action="edited" if edit else "created",
             parent=edit.image if edit else None,
-            mark_method=self.settings.mark_method,
+            mark_method=settings.mark_method,
             mark_payload=bytes.fromhex(output_id),
             pdq=pdq,
             pixels_sha256=pixels,
+            soft_bindings=settings.soft_binding,
             generator_version=__version__,
-            prompt=request.prompt if self.settings.manifest_prompt else None,
+            prompt=request.prompt if settings.manifest_prompt else None,
+            training=settings.training_mining,
+            aigc_producer=settings.aigc_producer,
         )
         signed = sign(
-            write_xmp(encoded, case.format, info), case.format, info, self.rooms.credential
+            write_xmp(encoded, case.format, info),
+            case.format,
+            info,
+            rooms.credential,
+            authority=rooms.authority,
         )
-        self.rooms.store.put(
+        rooms.store.put(
             manifest_id=signed.manifest_id,
             manifest=signed.manifest,
             output_id=output_id,
@@ -416,6 +426,8 @@ class Pipeline(Inspection):
             pdq=pdq,
             signed_sha256=hashlib.sha256(signed.data).hexdigest(),
         )
+        if rooms.authority is not None and not signed.time_stamped:
+            rooms.stamps.add(signed)  # an authority that is down never stops a picture
         return signed
 
     def _stops(self, verdict: Verdict) -> bool:

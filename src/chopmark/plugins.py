@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit import AuditLog
     from chopmark.generation import Generator
-    from chopmark.provenance import Credential, ManifestStore
+    from chopmark.provenance import Credential, CredentialSource, ManifestStore
     from chopmark.provenance.watermark import Watermarker
     from chopmark.safety import JudgesPictures, JudgesText
     from chopmark.settings import Settings
@@ -76,8 +76,10 @@ class Hooks:
         """
 
     @_spec(firstresult=True)
-    def chopmark_credential(self, settings: Settings) -> Credential | None:
+    def chopmark_credential(self, settings: Settings) -> Credential | CredentialSource | None:
         """Return what signs manifests, or ``None``.
+
+        Asked once; a :class:`chopmark.provenance.CredentialSource` is looked at for each picture.
 
         Raises:
             CredentialRefused: Verifiers would refuse what it signs.

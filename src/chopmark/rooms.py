@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, overload
 
+from chopmark import sealing
 from chopmark.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -19,8 +20,17 @@ if TYPE_CHECKING:
     from chopmark.audit import AuditLog
     from chopmark.generation import Generator
     from chopmark.plugins import Plugins
-    from chopmark.provenance import Credential, ManifestStore, TrustAnchors
-    from chopmark.provenance.watermark import MarkKeys
+    from chopmark.provenance import (
+        Credential,
+        CredentialSource,
+        LabelStyle,
+        ManifestStore,
+        MarkKeys,
+        MarkKeySource,
+        TimestampAuthority,
+        TimestampQueue,
+        TrustAnchors,
+    )
     from chopmark.safety import ImageGuards, Policy, PromptGuards
     from chopmark.settings import Settings
     from chopmark.types import Progress
@@ -59,6 +69,24 @@ class _Once(Generic[T]):
                 rooms.__dict__[self._name] = self._make(rooms)
             value: T = rooms.__dict__[self._name]
             return value
+
+
+class _Current(Generic[T]):
+    """A property asked for anew at each look: what it stands for may change while we run.
+
+    What is stored in ``__dict__`` wins here too, for the same tests.
+    """
+
+    def __init__(self, ask: Callable[[Rooms], T]) -> None:
+        self._ask = ask
+        self.__doc__ = ask.__doc__
+
+    @overload
+    def __get__(self, rooms: None, owner: type) -> _Current[T]: ...
+    @overload
+    def __get__(self, rooms: Rooms, owner: type) -> T: ...
+    def __get__(self, rooms: Rooms | None, owner: type) -> T | _Current[T]:
+        return self if rooms is None else self._ask(rooms)
 
 
 class Rooms:
@@ -119,24 +147,55 @@ class Rooms:
         return generator
 
     @_Once
-    def mark_keys(self) -> MarkKeys:
-        """Secret keys of the watermark."""
-        from chopmark.provenance import load_mark_keys
+    def mark_key_source(self) -> MarkKeySource:
+        """Where the watermark's keys are."""
+        from chopmark.provenance import MarkKeySource
 
-        return load_mark_keys(self.home)
+        return MarkKeySource(self.home)
+
+    @_Current
+    def mark_keys(self) -> MarkKeys:
+        """Secret keys of the watermark, as they are now."""
+        return self.mark_key_source.current()
 
     @_Once
+    def credentials(self) -> Credential | CredentialSource:
+        """Where the signing credential is."""
+        credentials: Credential | CredentialSource = self.plugins.ask(
+            "chopmark_credential", settings=self.settings
+        )
+        return credentials
+
+    @_Current
     def credential(self) -> Credential:
-        """Signs manifests."""
-        credential: Credential = self.plugins.ask("chopmark_credential", settings=self.settings)
-        return credential
+        """Signs manifests; a changed file is taken up at the next look."""
+        return self.credentials.current()
+
+    @_Once
+    def authority(self) -> TimestampAuthority | None:
+        """Stamps the time of signatures, if one is set."""
+        return sealing.authority(self.settings)
+
+    @_Once
+    def stamps(self) -> TimestampQueue:
+        """What was signed and waits for its time stamp."""
+        from chopmark.provenance import TimestampQueue
+
+        return TimestampQueue(self.home, self.store)
+
+    @_Once
+    def label(self) -> LabelStyle | None:
+        """The visible label, if one is set."""
+        return sealing.label(self.settings)
 
     @_Once
     def anchors(self) -> TrustAnchors:
         """Certificates that verify trusts: our own, and those of the deployer."""
         from chopmark.provenance import load_anchors
 
-        return load_anchors(self.home, cert=self.settings.signing_cert)
+        return load_anchors(
+            self.home, cert=self.settings.signing_cert, lists=self.settings.trust_anchors
+        )
 
     @_Once
     def store(self) -> ManifestStore:
@@ -156,7 +215,9 @@ class Rooms:
 
     def open_all(self) -> None:
         """Open every part, the slowest last."""
-        for name in ("policy", "log", "credential", "mark_keys", "store"):
+        for name in ("policy", "log", "credential", "mark_keys", "anchors", "store"):
+            getattr(self, name)
+        for name in ("authority", "label"):
             getattr(self, name)
         for name in ("prompt_guard", "image_guard", "generator"):
             getattr(self, name)

@@ -1,4 +1,4 @@
-"""``chopmark serve``, ``doctor``, ``models`` and ``keys``."""
+"""``chopmark serve``, ``doctor`` and ``models``."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ if TYPE_CHECKING:
     from chopmark.settings import Settings
     from chopmark.types import JsonValue
 
-__all__ = ["doctor", "keys_app", "models_app", "serve"]
+__all__ = ["doctor", "models_app", "serve"]
 
 models_app = typer.Typer(help="Generators that can be used here.", no_args_is_help=True)
-keys_app = typer.Typer(help="Signing and watermark keys.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 
@@ -32,6 +31,7 @@ def serve(
 
     from chopmark import Pipeline
     from chopmark.api import create_app
+    from chopmark.sealing import stamping
     from chopmark.settings import load_settings
 
     settings = load_settings(host=host, port=port)
@@ -47,16 +47,17 @@ def serve(
         lost = pipeline.rooms.log.reconcile(older_than_s=settings.longest_s)
         if lost:
             typer.echo(f"closed {len(lost)} requests that an earlier run left open", err=True)
-        uvicorn.run(
-            create_app(pipeline),
-            host=settings.host,
-            port=settings.port,
-            log_level="info",
-            access_log=False,  # ours has no paths and no queries: callers write those
-            server_header=False,
-            # Whoever stops the server waits so long; what then still runs is cancelled and booked.
-            timeout_graceful_shutdown=settings.shutdown_s,
-        )
+        with stamping(pipeline.rooms):
+            uvicorn.run(
+                create_app(pipeline),
+                host=settings.host,
+                port=settings.port,
+                log_level="info",
+                access_log=False,  # ours has no paths and no queries: callers write those
+                server_header=False,
+                # Whoever stops the server waits so long; the rest is cancelled and booked.
+                timeout_graceful_shutdown=settings.shutdown_s,
+            )
 
 
 def _may_listen(settings: Settings) -> None:
@@ -123,18 +124,3 @@ def models_info(
         return
     for name, value in said.items():
         typer.echo(f"{name:<14} {value}")
-
-
-@keys_app.command("init")
-def keys_init() -> None:
-    """Make the development signing credential, the watermark key and the log key."""
-    from chopmark.rooms import Rooms
-    from chopmark.settings import load_settings
-
-    rooms = Rooms(load_settings())
-    try:
-        typer.echo(f"signing    {rooms.credential.leaf.subject.rfc4514_string()}")
-        typer.echo(f"watermark  key {rooms.mark_keys.active.key_id}")
-        typer.echo(f"log        {rooms.log.public_key}")
-    finally:
-        rooms.close()

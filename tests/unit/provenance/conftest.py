@@ -7,10 +7,14 @@ import dataclasses
 import datetime as dt
 import hashlib
 import io
+import shutil
+import subprocess
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from chopmark.ids import record_of
 from chopmark.provenance import (
@@ -37,7 +41,6 @@ from chopmark.provenance.xmp import SOURCE_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from PIL import Image
 
@@ -174,3 +177,33 @@ def outsider() -> Callable[..., Outsider]:
 
     found: Callable[..., Outsider] = Made
     return found
+
+
+SOFTHSM = Path("/usr/lib/softhsm/libsofthsm2.so")
+
+
+@pytest.fixture
+def softhsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Path]:
+    """Returns a maker of a SoftHSM token ``chop`` with a key ``signer``, which gives the library.
+
+    A test without SoftHSM (``apt-get install softhsm2``) says so and is skipped.
+    """
+    if not SOFTHSM.exists() or shutil.which("softhsm2-util") is None:
+        pytest.skip("SoftHSM is not installed (apt-get install softhsm2): no PKCS#11 token")
+    pytest.importorskip("pkcs11", reason="pip install 'chopmark[pkcs11]'")
+    (tmp_path / "tokens").mkdir()
+    (tmp_path / "softhsm.conf").write_text(f"directories.tokendir = {tmp_path / 'tokens'}\n")
+    monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "softhsm.conf"))
+
+    def make(key: Any) -> Path:
+        pkcs8 = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (tmp_path / "key.p8").write_bytes(pkcs8)
+        for arguments in (
+            ["--init-token", "--free", "--label", "chop", "--pin", "1234", "--so-pin", "5678"],
+            ["--import", str(tmp_path / "key.p8"), "--token", "chop", "--label", "signer",
+             "--id", "01", "--pin", "1234"],
+        ):  # fmt: skip
+            subprocess.run(["softhsm2-util", *arguments], check=True, capture_output=True)
+        return SOFTHSM
+
+    return make

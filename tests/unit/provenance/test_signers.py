@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import datetime as dt
-import http.server
-import shutil
 import subprocess
 import sys
-import threading
-import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from chopmark.errors import ConfigurationError, CredentialRefused, SigningFailed
@@ -42,6 +35,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from tests.unit.provenance.provenance_attacks import Outsider
+    from tests.unit.provenance.provenance_signer import Service
+else:
+    from provenance_signer import Service
 
 SOFTHSM = Path("/usr/lib/softhsm/libsofthsm2.so")
 
@@ -62,36 +58,6 @@ def _pkcs8(key: Any) -> bytes:
     return data
 
 
-class Service:
-    """A signing service on loopback, as small as the docs say that one may be."""
-
-    def __init__(self, key: Any) -> None:
-        self.asked: list[tuple[str, str | None]] = []
-        self.status, self.body = 200, b""
-        self.delay = 0.0
-        service = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                data = self.rfile.read(int(self.headers["content-length"]))
-                service.asked.append((self.path, self.headers["authorization"]))
-                time.sleep(service.delay)
-                signature = service.body or key.sign(data, ec.ECDSA(hashes.SHA256()))
-                self.send_response(service.status)
-                self.send_header("content-length", str(len(signature)))
-                self.send_header("location", "http://127.0.0.1:1/elsewhere")
-                self.end_headers()
-                with contextlib.suppress(BrokenPipeError):
-                    self.wfile.write(signature)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/sign"
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-
 @pytest.fixture
 def party(outsider: Callable[..., Outsider]) -> Outsider:
     return outsider()
@@ -101,8 +67,7 @@ def party(outsider: Callable[..., Outsider]) -> Outsider:
 def service(party: Outsider) -> Iterator[Service]:
     made = Service(party.key)
     yield made
-    made.server.shutdown()
-    made.server.server_close()
+    made.close()
 
 
 @pytest.fixture
@@ -171,30 +136,12 @@ def test_a_service_with_another_key_is_refused(
         load_credential(tmp_path, cert=path, signer=RemoteSigner(service.url, alg="es256"))
 
 
-needs_token = pytest.mark.skipif(
-    not SOFTHSM.exists()
-    or (shutil.which("pkcs11-tool") is None and shutil.which("softhsm2-util") is None),
-    reason="SoftHSM is not installed (apt-get install softhsm2): no PKCS#11 token",
-)
-
-
 @pytest.fixture
-def token(party: Outsider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fresh SoftHSM token that holds the party's key."""
-    pytest.importorskip("pkcs11", reason="pip install 'chopmark[pkcs11]'")
-    (tmp_path / "tokens").mkdir()
-    (tmp_path / "softhsm.conf").write_text(f"directories.tokendir = {tmp_path / 'tokens'}\n")
-    monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "softhsm.conf"))
-    (tmp_path / "key.p8").write_bytes(_pkcs8(party.key))
-    for arguments in (
-        ["--init-token", "--free", "--label", "chop", "--pin", "1234", "--so-pin", "5678"],
-        ["--import", str(tmp_path / "key.p8"), "--token", "chop", "--label", "signer",
-         "--id", "01", "--pin", "1234"],
-    ):  # fmt: skip
-        subprocess.run(["softhsm2-util", *arguments], check=True, capture_output=True)
+def token(party: Outsider, softhsm: Callable[[Any], Path]) -> Path:
+    """A fresh token that holds the party's key."""
+    return softhsm(party.key)
 
 
-@needs_token
 def test_a_token_signs_from_several_threads(
     token: None, chain: Path, tmp_path: Path, photograph: Callable[..., Image.Image]
 ) -> None:

@@ -119,8 +119,8 @@ def test_sign_now_and_stamp_later(
     authority = TimestampAuthority(tsa.url)
     tsa.mode = "error"
     down = queue.run(authority, maker.credential)
-    assert (down.stamped, down.failed, down.left) == (0, 1, 4)
-    assert "no time stamp" in down.reason
+    assert (down.stamped, down.failed, down.left) == (0, 3, 4)  # and then it asks no more
+    assert "HttpErrorResponse(500" in down.reason
     tsa.mode = "ok"
     # A new process finds the queue as it was.
     again = TimestampQueue(tmp_path, store)
@@ -180,3 +180,36 @@ def test_a_late_stamp_outlives_the_certificate(
 def test_addresses_that_are_none(url: str) -> None:
     with pytest.raises(ConfigurationError):
         TimestampAuthority(url)
+
+
+def test_one_file_that_cannot_be_stamped_keeps_no_other_waiting(
+    maker: Maker, tsa: LocalAuthority, photograph: Callable[..., Image.Image], tmp_path: Path
+) -> None:
+    store = ManifestStore.open(tmp_path)
+    queue = TimestampQueue(tmp_path, store)
+    broken = tmp_path / "manifests" / "unstamped" / "0"
+    broken.write_bytes(b"urn:c2pa:0\nno picture")
+    signed = sign(encode_image(photograph(64, 64), "png"), "png", _info(), maker.credential)
+    store.put(manifest_id=signed.manifest_id, manifest=signed.manifest)
+    queue.add(signed)
+    done = queue.run(TimestampAuthority(tsa.url), maker.credential)
+    assert (done.stamped, done.failed, done.left) == (1, 1, 1)
+    assert "no picture" in done.reason
+    store.close()
+
+
+def test_an_authority_that_never_answers_costs_a_picture_no_more_than_it_may(
+    maker: Maker, tsa: LocalAuthority, photograph: Callable[..., Image.Image]
+) -> None:
+    tsa.mode = "hang"
+    authority = TimestampAuthority(tsa.url, timeout_s=0.3)
+    picture = encode_image(photograph(64, 64), "png")
+    first = time.monotonic()
+    assert not sign(picture, "png", _info(), maker.credential, authority=authority).time_stamped
+    second = time.monotonic()
+    assert second - first >= 0.3
+    sign(picture, "png", _info(), maker.credential, authority=authority)
+    assert tsa.asked == 1  # it is left alone for a minute
+    never = TimestampAuthority(tsa.url, timeout_s=0)
+    assert not sign(picture, "png", _info(), maker.credential, authority=never).time_stamped
+    assert tsa.asked == 1

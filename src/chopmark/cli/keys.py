@@ -1,0 +1,158 @@
+"""``chopmark keys``: the signing credential, the watermark's keys, and time stamps that wait."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from chopmark.cli._say import emit
+from chopmark.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chopmark.rooms import Rooms
+    from chopmark.types import JsonValue
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Signing and watermark keys, and time stamps.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+@contextmanager
+def _rooms() -> Iterator[Rooms]:
+    from chopmark.rooms import Rooms
+    from chopmark.settings import load_settings
+
+    rooms = Rooms(load_settings())
+    try:
+        yield rooms
+    finally:
+        rooms.close()
+
+
+@app.command()
+def init(as_json: Json = False) -> None:
+    """Make what is missing: signing credential, watermark key, log key. Changes nothing else."""
+    with _rooms() as rooms:
+        rooms.credential.check()
+        _tell(_described(rooms), as_json=as_json)
+
+
+@app.command()
+def show(as_json: Json = False) -> None:
+    """Show which keys are in use and how many pictures wait for a time stamp; no secret."""
+    with _rooms() as rooms:
+        if not (rooms.exists("log") and rooms.exists("mark_keys")):
+            raise ConfigurationError(
+                f"there are no keys in {rooms.home} yet", hint="`chopmark keys init` makes them"
+            )
+        _tell(_described(rooms), as_json=as_json)
+
+
+@app.command()
+def rotate(
+    what: Annotated[
+        Literal["signing", "watermark", "all"], typer.Argument(help="signing, watermark or all.")
+    ] = "all",
+    as_json: Json = False,
+) -> None:
+    """Make new keys, book that in the log; a server that runs takes them up by itself.
+
+    What the old ones signed and marked stays known as ours. A certificate of your own is rotated
+    by putting new files in the place of the old ones; `rotate signing` then checks and books them.
+    """
+    with _rooms() as rooms:
+        said: dict[str, JsonValue] = {}
+        if what in {"signing", "all"}:
+            said["signing"] = _rotate_signing(rooms)
+        if what in {"watermark", "all"}:
+            said["watermark"] = _rotate_watermark(rooms)
+        _tell(said, as_json=as_json)
+
+
+@app.command()
+def stamp(
+    limit: Annotated[int, typer.Option(min=1, help="Most pictures in this run.")] = 1000,
+    as_json: Json = False,
+) -> None:
+    """Ask the time-stamping authority for what waits. `chopmark serve` does it by itself."""
+    from chopmark import sealing
+
+    with _rooms() as rooms:
+        done = sealing.stamp(rooms, limit=limit)
+    if done is None:
+        raise ConfigurationError(
+            "no time-stamping authority is set", hint="set CHOPMARK_TSA_URL to its address"
+        )
+    said: dict[str, JsonValue] = {
+        "stamped": done.stamped,
+        "failed": done.failed,
+        "waiting": done.left,
+        "reason": done.reason or None,
+    }
+    _tell(said, as_json=as_json)
+    if done.failed:
+        raise typer.Exit(1)
+
+
+def _rotate_signing(rooms: Rooms) -> dict[str, JsonValue]:
+    from chopmark.provenance import rotate_credential
+
+    old = rooms.credential
+    if old.is_development:
+        rotate_credential(rooms.home, kind=rooms.settings.development_key)
+    new = rooms.credential
+    new.check()
+    _book(rooms, "signing", new.fingerprint, subject=new.describe()["subject"])
+    return {**new.describe()}
+
+
+def _rotate_watermark(rooms: Rooms) -> JsonValue:
+    old = rooms.mark_keys
+    new = old.rotate(rooms.home).active
+    _book(rooms, "watermark", new.key_id, before=old.active.key_id)
+    return new.key_id
+
+
+def _book(rooms: Rooms, what: str, name: str, **more: JsonValue) -> None:
+    """Book a rotation: which key, and never anything of the key."""
+    from chopmark.audit import Event
+    from chopmark.ids import new_record_id
+
+    event = Event(
+        kind="key.rotated",
+        record_id=new_record_id(),
+        tenant="default",
+        public={"what": what, "key": name, **more},
+    )
+    rooms.log.append(event)
+
+
+def _described(rooms: Rooms) -> dict[str, JsonValue]:
+    keys = rooms.mark_keys
+    return {
+        "signing": {**rooms.credential.describe(), "signer": rooms.settings.signer},
+        "watermark": keys.active.key_id,
+        "watermark_before": [key.key_id for key in keys.all[1:]],
+        "log": rooms.log.public_key,
+        "time_stamps": {
+            "authority": rooms.authority.url if rooms.authority is not None else None,
+            "waiting": rooms.stamps.waiting(),
+        },
+    }
+
+
+def _tell(said: dict[str, JsonValue], *, as_json: bool) -> None:
+    if as_json:
+        emit(said)
+        return
+    for name, value in said.items():
+        rows = value.items() if isinstance(value, dict) else [("", value)]
+        for member, text in rows:
+            label = f"{name} {member}".replace("_", " ").strip()
+            shown = ", ".join(map(str, text)) if isinstance(text, list) else text
+            typer.echo(f"{label:<22} {'-' if shown in (None, '') else shown}")
