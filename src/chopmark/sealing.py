@@ -7,34 +7,26 @@ or contradicts itself is one ``ConfigurationError`` that names the variable, bef
 from __future__ import annotations
 
 import dataclasses
-import threading
 import warnings
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from chopmark.errors import ChopmarkError, ConfigurationError
+from chopmark.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from chopmark.provenance import (
         CredentialSource,
         LabelStyle,
-        QueueRun,
         Signer,
         TimestampAuthority,
     )
-    from chopmark.rooms import Rooms
     from chopmark.settings import Settings
 
-__all__ = ["StampingWarning", "authority", "credentials", "label", "stamp", "stamping"]
+__all__ = ["authority", "credentials", "label"]
 
 T = TypeVar("T")
-
-
-class StampingWarning(UserWarning):
-    """What waits for a time stamp could not be tried; it goes on waiting."""
 
 
 def credentials(settings: Settings) -> CredentialSource:
@@ -139,38 +131,3 @@ def label(settings: Settings) -> LabelStyle | None:
     style = dataclasses.replace(LABEL_PROFILES[settings.label], **chosen)  # type: ignore[arg-type]
     draw_label(Image.new("RGB", (2048, 2048)), style)  # fails now, not at the first picture
     return style
-
-
-def stamp(rooms: Rooms, *, limit: int = 100) -> QueueRun | None:
-    """Ask the authority for what waits; ``None`` where there is no authority.
-
-    Raises:
-        ChopmarkError: The credential cannot be used.
-    """
-    if rooms.authority is None:
-        return None
-    return rooms.stamps.run(rooms.authority, rooms.credential, limit=limit)
-
-
-@contextmanager
-def stamping(rooms: Rooms) -> Iterator[None]:
-    """Stamp what waits, every so often, for as long as a server runs."""
-    if rooms.authority is None:
-        yield
-        return
-    stop = threading.Event()
-
-    def work() -> None:
-        while not stop.wait(rooms.settings.tsa_every_s):
-            try:
-                stamp(rooms)
-            except ChopmarkError as error:  # whatever it is, the next turn may go better
-                warnings.warn(f"time stamps: {error}", StampingWarning, stacklevel=2)
-
-    thread = threading.Thread(target=work, name="chopmark-stamps", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(5)

@@ -80,10 +80,10 @@ def stamp(
     as_json: Json = False,
 ) -> None:
     """Ask the time-stamping authority for what waits. `chopmark serve` does it by itself."""
-    from chopmark import sealing
+    from chopmark.stamping import stamp as run_queue
 
     with _rooms() as rooms:
-        done = sealing.stamp(rooms, limit=limit)
+        done = run_queue(rooms, limit=limit)
     if done is None:
         raise ConfigurationError(
             "no time-stamping authority is set", hint="set CHOPMARK_TSA_URL to its address"

@@ -31,8 +31,8 @@ def serve(
 
     from chopmark import Pipeline
     from chopmark.api import create_app
-    from chopmark.sealing import stamping
     from chopmark.settings import load_settings
+    from chopmark.stamping import stamping
 
     settings = load_settings(host=host, port=port)
     _may_listen(settings)

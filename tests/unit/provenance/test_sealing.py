@@ -26,6 +26,7 @@ from chopmark.provenance import (
     read_xmp,
 )
 from chopmark.rooms import Rooms
+from chopmark.stamping import stamping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -328,7 +329,7 @@ def test_an_authority_that_is_down_stops_nothing_and_stamps_later(
     pipeline.close()
     again = pipeline_with(tsa_url=tsa.url, tsa_every_s=0.05)
     tsa.mode = "ok"
-    with sealing.stamping(again.rooms):
+    with stamping(again.rooms):
         end = time.monotonic() + 20
         while again.rooms.stamps.waiting() and time.monotonic() < end:
             time.sleep(0.05)

@@ -1,0 +1,57 @@
+"""Time stamps that came too late for their picture: asked for again, until the authority answers."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from chopmark.errors import ChopmarkError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chopmark.provenance import QueueRun
+    from chopmark.rooms import Rooms
+
+__all__ = ["StampingWarning", "stamp", "stamping"]
+
+
+class StampingWarning(UserWarning):
+    """What waits for a time stamp could not be tried; it goes on waiting."""
+
+
+def stamp(rooms: Rooms, *, limit: int = 100) -> QueueRun | None:
+    """Ask the authority for what waits; ``None`` where there is no authority.
+
+    Raises:
+        ChopmarkError: The credential cannot be used.
+    """
+    if rooms.authority is None:
+        return None
+    return rooms.stamps.run(rooms.authority, rooms.credential, limit=limit)
+
+
+@contextmanager
+def stamping(rooms: Rooms) -> Iterator[None]:
+    """Stamp what waits, every so often, for as long as a server runs."""
+    if rooms.authority is None:
+        yield
+        return
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(rooms.settings.tsa_every_s):
+            try:
+                stamp(rooms)
+            except ChopmarkError as error:  # whatever it is, the next turn may go better
+                warnings.warn(f"time stamps: {error}", StampingWarning, stacklevel=2)
+
+    thread = threading.Thread(target=work, name="chopmark-stamps", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(5)
