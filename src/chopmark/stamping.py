@@ -1,4 +1,4 @@
-"""Time stamps that came too late for their picture: asked for again, until the authority answers."""
+"""Time stamps that came too late for their picture: asked for again until they come."""
 
 from __future__ import annotations
 
