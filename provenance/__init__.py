@@ -31,6 +31,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from chopmark.provenance._fetch import fetch_public
     from chopmark.provenance._formats import Limits
     from chopmark.provenance._pdq import fingerprint, pixel_digest
     from chopmark.provenance.credential import (
@@ -104,6 +105,7 @@ __all__ = [
     "draw_label",
     "embed_mark",
     "encode_image",
+    "fetch_public",
     "fingerprint",
     "key_algorithm",
     "load_anchors",
@@ -152,6 +154,7 @@ _WHERE: Final = {
     "draw_label": "label",
     "embed_mark": "watermark",
     "encode_image": "encode",
+    "fetch_public": "_fetch",
     "fingerprint": "_pdq",
     "key_algorithm": "signers",
     "load_anchors": "trust",

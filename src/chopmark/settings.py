@@ -213,6 +213,15 @@ class Settings(BaseSettings):
     public_url: str = Field(
         default="",
         description="Address under which people reach this server, for links and OIDC sign-in.",
+    verify_urls: bool = Field(
+        default=False,
+        description="Let the page `/verify` fetch a picture from a public https address.",
+    )
+    cost_per_hour: float = Field(
+        default=0.0,
+        ge=0,
+        description="What an hour of this machine costs, for the costs that the studio shows; "
+        "0 shows none.",
     )
     host: str = Field(default="127.0.0.1", description="Address that `chopmark serve` binds to.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port of `chopmark serve`.")

@@ -26,13 +26,13 @@ def serve(
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
 ) -> None:
-    """Serve the HTTP API (OpenAI-shaped routes, verify, health)."""
+    """Serve the HTTP API and the pages (verify, studio, console)."""
     import uvicorn
 
     from chopmark import Pipeline
-    from chopmark.api import create_app
     from chopmark.settings import load_settings
     from chopmark.stamping import stamping
+    from chopmark.web import create_site
 
     settings = load_settings(host=host, port=port)
     _may_listen(settings)
@@ -49,7 +49,7 @@ def serve(
             typer.echo(f"closed {len(lost)} requests that an earlier run left open", err=True)
         with stamping(pipeline.rooms):
             uvicorn.run(
-                create_app(pipeline),
+                create_site(pipeline),
                 host=settings.host,
                 port=settings.port,
                 log_level="info",

@@ -46,6 +46,7 @@ NAMES = {
     "draw_label",
     "embed_mark",
     "encode_image",
+    "fetch_public",
     "fingerprint",
     "key_algorithm",
     "load_anchors",

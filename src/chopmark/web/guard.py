@@ -1,0 +1,70 @@
+"""Before a page's code runs: no request forged by another site, and it is known who looks.
+
+Forgery is judged as Go's ``http.CrossOriginProtection`` judges it: every browser of today says with
+``Sec-Fetch-Site`` where a request comes from, older ones send ``Origin``, and what sends neither is
+no browser and has no cookies to be misused. A session's own token comes on top where there is one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+
+from chopmark.api.problems import problem_response
+from chopmark.errors import AccessError, ChopmarkError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from chopmark.web.viewers import Viewers
+
+__all__ = ["Guard", "check_origin"]
+
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Guard:
+    """ASGI middleware of the pages; sets ``state.viewer``."""
+
+    def __init__(self, app: ASGIApp, *, viewers: Viewers) -> None:
+        self.app = app
+        self.viewers = viewers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer why not."""
+        if scope["type"] != "http" or scope["path"].startswith("/static/"):
+            await self.app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        headers = Headers(scope=scope)
+        try:
+            if scope["method"] not in _SAFE:
+                check_origin(headers)
+            state["viewer"] = self.viewers.of(headers, scope.get("client"))
+            state["caller"] = state["viewer"].caller
+        except ChopmarkError as error:
+            state["error"] = error
+            await problem_response(error)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+def check_origin(headers: Headers) -> None:
+    """Refuse what another site made the browser send.
+
+    Raises:
+        AccessError: It comes from another origin.
+    """
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site in {"same-origin", "none"}:
+        return
+    if site is None and origin is None:
+        return
+    if site is None and origin is not None and urlsplit(origin).netloc == headers.get("host"):
+        return
+    raise AccessError(
+        "this form was sent from another site",
+        hint="open the page here and send the form from it",
+    )

@@ -1,0 +1,58 @@
+"""Templates: escaped always, and a name that is missing is an error instead of nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse
+
+from chopmark.web.words import category, stage
+
+if TYPE_CHECKING:
+    from fastapi import Request
+
+__all__ = ["is_part", "page", "render"]
+
+
+def _when(text: str | None) -> str:
+    """Return an RFC 3339 time as a person writes it, in UTC."""
+    if not text:
+        return ""
+    try:
+        moment = dt.datetime.fromisoformat(text).astimezone(dt.UTC)
+    except ValueError:
+        return text
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+
+
+def _pretty(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False)
+
+
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("chopmark.web"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.filters.update(when=_when, pretty=_pretty, category=category, stage=stage)
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a template's text."""
+    return _ENVIRONMENT.get_template(template).render(**values)
+
+
+def is_part(request: Request) -> bool:
+    """Tell whether the browser's script asks for a part of a page, not for a whole one."""
+    return request.headers.get("hx-request") == "true"
+
+
+def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """Return a page for whoever looks."""
+    html = render(template, viewer=request.state.viewer, path=request.url.path, **values)
+    return HTMLResponse(html, status)

@@ -1,0 +1,88 @@
+"""The site: the HTTP API and the pages behind one address, over one service."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from chopmark.api import create_app
+from chopmark.api.envelope import Envelope
+from chopmark.api.limits import BodyLimit
+from chopmark.api.logs import make_logger
+from chopmark.api.problems import install_handlers
+from chopmark.web import verify
+from chopmark.web.dressing import Dressing
+from chopmark.web.guard import Guard
+from chopmark.web.viewers import Viewers
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from chopmark.pipeline import Pipeline
+
+__all__ = ["create_site"]
+
+_PAGES: Final = frozenset({"verify", "studio", "console", "sign-in", "sign-out", "static"})
+# A form carries a picture, a mask and a few fields, none of them in base64.
+_BODY_OVERHEAD: Final = 1.4
+
+
+def create_site(pipeline: Pipeline, *, logger: Any = None) -> ASGIApp:
+    """Return the ASGI application that ``chopmark serve`` runs: the API and the pages.
+
+    Args:
+        pipeline: As for :func:`chopmark.api.create_app`.
+        logger: Likewise.
+
+    Raises:
+        ConfigurationError: The file of keys and tenants cannot be used.
+    """
+    logger = logger or make_logger()
+    api = create_app(pipeline, logger=logger)
+    return _Site(api=api, pages=_pages(api, pipeline, logger))
+
+
+class _Site:
+    """Sends a request to the pages or to the API, by the first part of its path."""
+
+    def __init__(self, *, api: FastAPI, pages: ASGIApp) -> None:
+        self.api = api
+        self.pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; the server's own start and stop go to the API."""
+        path = scope.get("path", "") if scope["type"] == "http" else None
+        first = path.split("/", 2)[1] if path and path.startswith("/") else None
+        mine = path == "/" or first in _PAGES
+        await (self.pages if mine else self.api)(scope, receive, send)
+
+
+def _pages(api: FastAPI, pipeline: Pipeline, logger: Any) -> ASGIApp:
+    service, settings = api.state.service, pipeline.settings
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.service = service
+    install_handlers(app, appeal_url=settings.appeal_url)
+    for router in (verify.router,):
+        app.include_router(router)
+
+    @app.get("/")
+    async def root() -> Response:
+        return RedirectResponse("/verify", status_code=303)
+
+    static = resources.files("chopmark.web") / "static"
+    app.mount("/static", StaticFiles(directory=str(static)), name="static")
+    inner: ASGIApp = Guard(app, viewers=Viewers(service))
+    inner = BodyLimit(inner, max_bytes=int(settings.max_image_bytes * _BODY_OVERHEAD))
+    inner = Envelope(inner, metrics=service.metrics, logger=logger)
+    return Dressing(inner)
+
+
+# FastAPI's handlers read these names from the signature's module at run time.
+_ = (Request, HTTPException, RequestValidationError)

@@ -1,0 +1,41 @@
+// What every page does quicker with a script: drop, paste, look at once, and where focus goes.
+"use strict";
+document.documentElement.classList.add("script");
+
+const start = () => {
+  for (const form of document.querySelectorAll("form[data-drop]")) dropInto(form);
+  document.addEventListener("click", (event) => {
+    // A button that must send the form as a browser does, since what comes back is a file.
+    const button = event.target.closest("button[data-plain]");
+    if (!button || !button.form) return;
+    event.preventDefault();
+    const form = button.form, kept = form.action;
+    form.action = button.formAction;
+    HTMLFormElement.prototype.submit.call(form);
+    form.action = kept;
+  });
+  document.body.addEventListener("htmx:after:swap", () => {
+    const wanted = document.querySelector("[data-focus]:not([data-seen])");
+    if (wanted) { wanted.dataset.seen = ""; wanted.focus({ preventScroll: false }); }
+  });
+};
+
+const dropInto = (form) => {
+  const input = form.querySelector("input[type=file]"), zone = form.querySelector(".drop");
+  const take = (files) => {
+    const picture = [...files].find((file) => file.type.startsWith("image/"));
+    if (!picture) return;
+    const list = new DataTransfer();
+    list.items.add(picture);
+    input.files = list.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+  form.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
+  form.addEventListener("dragleave", () => zone.classList.remove("over"));
+  form.addEventListener("drop", (event) => { event.preventDefault(); zone.classList.remove("over"); take(event.dataTransfer.files); });
+  document.addEventListener("paste", (event) => { if (event.clipboardData.files.length) take(event.clipboardData.files); });
+  if ("sendAtOnce" in form.dataset) input.addEventListener("change", () => { if (input.files.length) form.requestSubmit(); });
+};
+
+if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+else start();

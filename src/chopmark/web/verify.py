@@ -1,0 +1,98 @@
+"""``/verify``: what a picture is, for anybody who asks. Nothing of the picture is kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+from fastapi import APIRouter, File, Form, Request, Response, UploadFile
+
+from chopmark.api.service import Serving, attended
+from chopmark.errors import InvalidRequest
+from chopmark.stages import in_thread
+from chopmark.web.reading import read
+from chopmark.web.rendering import is_part, page
+from chopmark.web.thumbs import inline_copy
+from chopmark.web.viewers import Viewing
+
+if TYPE_CHECKING:
+    from chopmark.api.service import Service
+    from chopmark.web.viewers import Viewer
+
+__all__ = ["router", "shown"]
+
+router = APIRouter(include_in_schema=False)
+_FETCH_S: Final = 10.0
+
+
+@router.get("/verify")
+async def verify_page(request: Request, service: Serving) -> Response:
+    """Show the empty form."""
+    return page(request, "verify.html", said=None, urls=service.pipeline.settings.verify_urls)
+
+
+@router.post("/verify")
+async def verify(
+    request: Request,
+    service: Serving,
+    viewer: Viewing,
+    image: Annotated[UploadFile | None, File()] = None,
+    url: Annotated[str, Form()] = "",
+) -> Response:
+    """Tell what a picture is."""
+    data = await image.read() if image is not None else b""
+    if not data and url.strip():
+        data = await _fetched(service, url.strip())
+    if not data:
+        raise InvalidRequest("there is no picture", hint="choose a file", param="image")
+    return await shown(request, service, viewer, data)
+
+
+@router.post("/verify/restored")
+async def restored(
+    request: Request, service: Serving, image: Annotated[UploadFile, File()]
+) -> Response:
+    """Return the file with the manifest that it had lost, byte for byte as it left."""
+    data = await image.read()
+    whole = await attended(request, in_thread(lambda: service.pipeline.reattach(data)))
+    name = {b"\x89PNG": "png", b"RIFF": "webp"}.get(whole[:4], "jpg")
+    return Response(
+        whole,
+        media_type="application/octet-stream",
+        headers={"content-disposition": f'attachment; filename="restored.{name}"'},
+    )
+
+
+async def shown(request: Request, service: Service, viewer: Viewer, data: bytes) -> Response:
+    """Return the report on a picture, as a page or as the part that holds the result."""
+    settings = service.pipeline.settings
+    looked = await attended(request, service.verify(viewer.caller, data))
+    copy = await in_thread(
+        lambda: inline_copy(
+            data, max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels
+        )
+    )
+    report = looked.report
+    answer = page(
+        request,
+        "_report.html" if is_part(request) else "verify.html",
+        said=report,
+        reading=read(report),
+        copy=copy,
+        urls=settings.verify_urls,
+    )
+    answer.headers["x-record-id"] = looked.record_id
+    return answer
+
+
+async def _fetched(service: Service, url: str) -> bytes:
+    """Return the file at an address, where the operator allows that addresses are visited."""
+    from chopmark.provenance import fetch_public
+
+    settings = service.pipeline.settings
+    if not settings.verify_urls:
+        raise InvalidRequest(
+            "addresses are not visited here", hint="save the picture and choose the file"
+        )
+    return await in_thread(
+        lambda: fetch_public(url, max_bytes=settings.max_image_bytes, timeout_s=_FETCH_S)
+    )
