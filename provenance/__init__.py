@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from chopmark.provenance.signers import Pkcs11Signer, RemoteSigner, key_algorithm, read_secret
     from chopmark.provenance.signing import Signed, sign
     from chopmark.provenance.store import ManifestStore
+    from chopmark.provenance.thumbnail import signed_copy
     from chopmark.provenance.timestamping import (
         NoTimestampWarning,
         QueueRun,
@@ -118,6 +119,7 @@ __all__ = [
     "reattach",
     "rotate_credential",
     "sign",
+    "signed_copy",
     "verify",
     "write_xmp",
 ]
@@ -167,6 +169,7 @@ _WHERE: Final = {
     "reattach": "reattaching",
     "rotate_credential": "credential",
     "sign": "signing",
+    "signed_copy": "thumbnail",
     "verify": "verification",
     "write_xmp": "xmp",
 }

@@ -213,6 +213,7 @@ class Settings(BaseSettings):
     public_url: str = Field(
         default="",
         description="Address under which people reach this server, for links and OIDC sign-in.",
+    )
     verify_urls: bool = Field(
         default=False,
         description="Let the page `/verify` fetch a picture from a public https address.",

@@ -1,4 +1,4 @@
-"""The pages: `/verify` for everybody, `/studio` for those who make, `/console` for those who review.
+"""The pages: `/verify` for everybody, `/studio` for creators, `/console` for reviewers.
 
 >>> from chopmark import Pipeline, Settings
 >>> from chopmark.web import create_site

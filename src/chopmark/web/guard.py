@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from fastapi import Request
 from starlette.datastructures import Headers
 
 from chopmark.api.problems import problem_response
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from chopmark.web.viewers import Viewers
 
-__all__ = ["Guard", "check_origin"]
+__all__ = ["Guard", "check_csrf", "check_origin"]
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -49,6 +50,21 @@ class Guard:
             await problem_response(error)(scope, receive, send)
             return
         await self.app(scope, receive, send)
+
+
+async def check_csrf(request: Request) -> None:
+    """Let a form of somebody who signed in pass only with their session's token.
+
+    Raises:
+        CsrfMismatch: It does not carry it.
+    """
+    session = request.state.viewer.session
+    if session is None or request.method in _SAFE:
+        return
+    sent: object = request.headers.get("x-csrf-token")
+    if sent is None:
+        sent = (await request.form(max_files=4, max_fields=64)).get("csrf")
+    session.check_csrf(sent if isinstance(sent, str) else None)
 
 
 def check_origin(headers: Headers) -> None:

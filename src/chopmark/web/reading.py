@@ -1,4 +1,4 @@
-"""A report in words for everybody: one headline, then one line for each thing that was looked at."""
+"""A report in words for everybody: a headline, then a line for each thing that was looked at."""
 
 from __future__ import annotations
 
@@ -51,38 +51,48 @@ _HEADLINES: Final[dict[str, tuple[str, Tone, str]]] = {
     "made_here": (
         "Made here, by AI",
         "good",
-        "This service made the picture, and it is still as it left. Who asked for it is not shown.",
+        ("This service made the picture, and it is as it left. Who asked for it is not shown."),
     ),
     "made_by_ai_elsewhere": (
         "Made by AI, elsewhere",
         "good",
-        "The file itself says that a trained model made it or took part. This service did not make"
-        " it; how far to believe the file depends on who signed it.",
+        (
+            "The file itself says that a trained model made it or took part. We did not make"
+            " it; how far to believe the file depends on who signed it."
+        ),
     ),
     "edited_after_signing": (
         "Changed after it was signed",
         "care",
-        "The picture carries credentials, and they no longer fit: somebody changed it afterwards."
-        " A crop or a new caption does that as well as a forgery.",
+        (
+            "It carries credentials, and they no longer fit: somebody changed it afterwards."
+            " A crop or a new caption does that as well as a forgery."
+        ),
     ),
     "marked_but_altered": (
         "Made here, then altered",
         "care",
-        "The pixels carry the mark of this service, but the credentials are gone or do not fit."
-        " Saving it anew or sending it through a messenger is enough for that.",
+        (
+            "The pixels carry the mark of this service, but the credentials are gone or do not fit."
+            " Saving it anew or sending it through a messenger is enough for that."
+        ),
     ),
     "authentic_other": (
         "Signed, without a sign of AI",
         "good",
-        "Somebody signed the picture and it has not been changed since. That proves who signed,"
-        " not that what it shows happened.",
+        (
+            "Somebody signed the picture and it has not been changed since. That proves who signed,"
+            " not that what it shows happened."
+        ),
     ),
     "no_signal": (
         "No signal found",
         "none",
-        "This does not mean that a person made it. Credentials get lost when pictures are shared,"
-        " most services have marks that only they can read, and most pictures never had either."
-        " It means that nothing here which we can read says where it comes from.",
+        (
+            "This does not mean that a person made it. Credentials get lost in sharing,"
+            " most services have marks that only they can read, and most pictures never had either."
+            " It means that nothing here which we can read says where it comes from."
+        ),
     ),
 }
 _MANIFEST: Final[dict[str, tuple[Tone, str]]] = {

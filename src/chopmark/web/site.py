@@ -5,10 +5,8 @@ from __future__ import annotations
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import Depends, FastAPI
 from fastapi.responses import RedirectResponse
-from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from chopmark.api import create_app
@@ -16,9 +14,11 @@ from chopmark.api.envelope import Envelope
 from chopmark.api.limits import BodyLimit
 from chopmark.api.logs import make_logger
 from chopmark.api.problems import install_handlers
-from chopmark.web import verify
+from chopmark.tenancy import People
+from chopmark.web import signing_in, studio, verify
 from chopmark.web.dressing import Dressing
-from chopmark.web.guard import Guard
+from chopmark.web.guard import Guard, check_csrf
+from chopmark.web.shelf import Shelf
 from chopmark.web.viewers import Viewers
 
 if TYPE_CHECKING:
@@ -66,10 +66,19 @@ class _Site:
 
 def _pages(api: FastAPI, pipeline: Pipeline, logger: Any) -> ASGIApp:
     service, settings = api.state.service, pipeline.settings
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    people = People.open(
+        pipeline.rooms.home,
+        idle_s=60 * settings.session_idle_minutes,
+        longest_s=3600 * settings.session_hours,
+    )
+    app = FastAPI(
+        openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(check_csrf)]
+    )
     app.state.service = service
+    app.state.people = people
+    app.state.shelf = Shelf()
     install_handlers(app, appeal_url=settings.appeal_url)
-    for router in (verify.router,):
+    for router in (verify.router, signing_in.router, studio.router):
         app.include_router(router)
 
     @app.get("/")
@@ -78,11 +87,7 @@ def _pages(api: FastAPI, pipeline: Pipeline, logger: Any) -> ASGIApp:
 
     static = resources.files("chopmark.web") / "static"
     app.mount("/static", StaticFiles(directory=str(static)), name="static")
-    inner: ASGIApp = Guard(app, viewers=Viewers(service))
+    inner: ASGIApp = Guard(app, viewers=Viewers(service, people))
     inner = BodyLimit(inner, max_bytes=int(settings.max_image_bytes * _BODY_OVERHEAD))
     inner = Envelope(inner, metrics=service.metrics, logger=logger)
     return Dressing(inner)
-
-
-# FastAPI's handlers read these names from the signature's module at run time.
-_ = (Request, HTTPException, RequestValidationError)

@@ -27,8 +27,8 @@ def inline_copy(data: bytes, *, max_bytes: int, max_pixels: int, side: int = _SI
         picture = decode_image(data, max_bytes=max_bytes, max_pixels=max_pixels)
     except ChopmarkError:
         return None
-    small: Image.Image = ImageOps.contain(picture, (side, side)) if max(picture.size) > side else (
-        picture
+    small: Image.Image = (
+        ImageOps.contain(picture, (side, side)) if max(picture.size) > side else (picture)
     )
     out = io.BytesIO()
     small.convert("RGB").save(out, "WEBP", quality=82)

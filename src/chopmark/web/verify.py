@@ -22,6 +22,7 @@ __all__ = ["router", "shown"]
 
 router = APIRouter(include_in_schema=False)
 _FETCH_S: Final = 10.0
+_ALTERED: Final = frozenset({"edited_after_signing", "marked_but_altered"})
 
 
 @router.get("/verify")
@@ -64,20 +65,26 @@ async def restored(
 
 async def shown(request: Request, service: Service, viewer: Viewer, data: bytes) -> Response:
     """Return the report on a picture, as a page or as the part that holds the result."""
+    from chopmark.provenance import signed_copy
+
     settings = service.pipeline.settings
     looked = await attended(request, service.verify(viewer.caller, data))
-    copy = await in_thread(
-        lambda: inline_copy(
-            data, max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels
-        )
-    )
     report = looked.report
+
+    def copies() -> tuple[str | None, str | None]:
+        limits = {"max_bytes": settings.max_image_bytes, "max_pixels": settings.max_image_pixels}
+        inside = signed_copy(data) if report.verdict in _ALTERED else None
+        signed = None if inside is None else inline_copy(inside, **limits)
+        return inline_copy(data, **limits), signed
+
+    copy, signed = await in_thread(copies)
     answer = page(
         request,
         "_report.html" if is_part(request) else "verify.html",
         said=report,
         reading=read(report),
         copy=copy,
+        signed_copy=signed,
         urls=settings.verify_urls,
     )
     answer.headers["x-record-id"] = looked.record_id

@@ -59,6 +59,7 @@ NAMES = {
     "reattach",
     "rotate_credential",
     "sign",
+    "signed_copy",
     "verify",
     "write_xmp",
 }

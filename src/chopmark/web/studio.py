@@ -1,0 +1,283 @@
+"""``/studio``: make pictures, see what happens on the way, pick one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from fastapi import APIRouter, File, Form, Request, Response, UploadFile
+from fastapi.responses import StreamingResponse
+
+from chopmark.api.service import Serving
+from chopmark.errors import ChopmarkError, InvalidRequest, RecordNotFound
+from chopmark.released import Refused
+from chopmark.requests import EditRequest, GenerationRequest
+from chopmark.stages import in_thread
+from chopmark.web.making import follow
+from chopmark.web.rendering import is_part, page, render
+from chopmark.web.spans import pieces
+from chopmark.web.verify import shown
+from chopmark.web.viewers import Creating
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from chopmark.api.service import Service
+    from chopmark.web.shelf import Held, Shelf
+    from chopmark.web.viewers import Viewer
+
+__all__ = ["router"]
+
+router = APIRouter(include_in_schema=False)
+_SIZES: Final = (256, 384, 512, 768, 1024)
+_MOST_OF_IT: Final = 0.7
+_FORMATS: Final = ("png", "jpeg", "webp", "avif")
+
+
+@router.get("/studio")
+async def studio(request: Request, service: Serving, _viewer: Creating) -> Response:
+    """Show the form."""
+    return page(request, "studio.html", **await _form(service), result="", asked=defaultdict(str))
+
+
+@router.post("/studio")
+async def make(
+    request: Request,
+    service: Serving,
+    viewer: Creating,
+    prompt: Annotated[str, Form()] = "",
+    negative_prompt: Annotated[str, Form()] = "",
+    n: Annotated[str, Form()] = "1",
+    size: Annotated[str, Form()] = "",
+    seed: Annotated[str, Form()] = "",
+    format: Annotated[str, Form()] = "",  # noqa: A002  the field's name
+    strength: Annotated[str, Form()] = "",
+    held: Annotated[str, Form()] = "",
+    image: Annotated[UploadFile | None, File()] = None,
+    mask: Annotated[UploadFile | None, File()] = None,
+) -> Response:
+    """Make pictures: a stream of parts where a script asks, else the whole page at the end."""
+    fields: dict[str, Any] = {
+        "prompt": prompt,
+        "negative_prompt": negative_prompt,
+        "n": _number("n", n) or 1,
+        "size": _size(size),
+        "seed": _number("seed", seed),
+        "format": format if format in _FORMATS else None,
+    }
+    picture = await image.read() if image is not None else b""
+    if not picture and held:
+        picture = _held_picture(request, viewer, held)
+    area = await mask.read() if mask is not None else b""
+    asked = (
+        EditRequest(**fields, image=picture, mask=area or None, strength=_share(strength))
+        if picture
+        else GenerationRequest(**fields)
+    )
+    parts = _parts(request, service, viewer, asked)
+    if is_part(request):
+        return StreamingResponse(
+            _events(parts),
+            media_type="text/event-stream",
+            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+        )
+    status, html = 200, ""
+    async for status, html in parts:  # noqa: B007  only the last part counts
+        pass
+    said = {"prompt": prompt, "negative_prompt": negative_prompt, "n": n, "size": size}
+    said |= {"seed": seed, "format": format, "strength": strength}
+    return page(
+        request,
+        "studio.html",
+        status=status,
+        **await _form(service),
+        result=html,
+        asked=defaultdict(str, said),
+    )
+
+
+async def _parts(
+    request: Request, service: Service, viewer: Viewer, asked: GenerationRequest
+) -> AsyncIterator[tuple[int, str]]:
+    """Yield a part of the page for each step, and at the end the pictures or why there are none."""
+    try:
+        async for step in follow(request, service, viewer.caller, asked, viewer.name):
+            if step.released is None:
+                yield 200, render("_progress.html", step=step)
+                continue
+            shelf: Shelf = request.app.state.shelf
+            held = shelf.put(owner(viewer), asked.prompt, step.released)
+            yield 200, _made(service, viewer, held)
+    except Refused as error:
+        request.state.error = error
+        yield error.status, _refused(error, asked, viewer)
+    except ChopmarkError as error:
+        request.state.error = error
+        yield (
+            error.status,
+            render(
+                "_problem.html",
+                message=error.message,
+                hint=error.hint,
+                code=error.code,
+                status=error.status,
+                title="",
+                request_id=request.state.request_id,
+            ),
+        )
+
+
+async def _events(parts: AsyncIterator[tuple[int, str]]) -> AsyncIterator[str]:
+    async for _, html in parts:
+        yield "".join(f"data: {line}\n" for line in html.splitlines()) + "\n"
+
+
+def _made(service: Service, viewer: Viewer, held: Held) -> str:
+    rate = service.pipeline.settings.cost_per_hour
+    spent = held.released.timings_ms
+    return render(
+        "_made.html",
+        held=held,
+        released=held.released,
+        viewer=viewer,
+        stages=[(name, ms, ms / max(sum(spent.values()), 1e-9)) for name, ms in spent.items()],
+        total_ms=sum(spent.values()),
+        rate=rate,
+    )
+
+
+def _refused(error: Refused, asked: GenerationRequest, viewer: Viewer) -> str:
+    spans = [
+        (item.start, item.end, item.category)
+        for item in error.verdict.evidence
+        if item.start is not None and item.end is not None
+    ]
+    text = "\n".join(filter(None, (asked.prompt, asked.negative_prompt)))
+    # A model that speaks of the whole text points at nothing, where a rule points at words.
+    spans = [one for one in spans if one[1] - one[0] < _MOST_OF_IT * len(text)] or spans
+    return render(
+        "_refused.html",
+        error=error,
+        verdict=error.verdict,
+        pieces=pieces(text, spans) if error.stage == "input" else [],
+        viewer=viewer,
+    )
+
+
+@router.get("/studio/pictures/{token}/{index}")
+async def picture(
+    token: str, index: int, request: Request, viewer: Creating, download: str = ""
+) -> Response:
+    """Return one picture of theirs, with its credentials inside."""
+    output = request.app.state.shelf.output(owner(viewer), token, index)
+    name = f"chopmark-{output.output_id}.{'jpg' if output.format == 'jpeg' else output.format}"
+    kind = "attachment" if download else "inline"
+    return Response(
+        output.data,
+        media_type=output.mime,
+        headers={
+            "content-disposition": f'{kind}; filename="{name}"',
+            "cache-control": "private, no-store",
+        },
+    )
+
+
+@router.get("/studio/receipts/{token}")
+async def receipt(token: str, request: Request, viewer: Creating) -> Response:
+    """Return the receipt as a file."""
+    held: Held = request.app.state.shelf.get(owner(viewer), token)
+    name = f"receipt-{held.released.record_id}.json"
+    return Response(
+        json.dumps(held.released.receipt.to_dict(), indent=2) + "\n",
+        media_type="application/json",
+        headers={"content-disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@router.post("/studio/pictures/{token}/{index}/verify")
+async def verify_this(
+    token: str, index: int, request: Request, service: Serving, viewer: Creating
+) -> Response:
+    """Show what anybody would be told of this picture."""
+    output = request.app.state.shelf.output(owner(viewer), token, index)
+    return await shown(request, service, viewer, output.data)
+
+
+@router.post("/studio/appeals")
+async def appeal(
+    request: Request,
+    service: Serving,
+    viewer: Creating,
+    decision: Annotated[str, Form()] = "",
+    statement: Annotated[str, Form(max_length=4000)] = "",
+) -> Response:
+    """Book an appeal of the person who was refused; of nobody else."""
+    log, subject = service.pipeline.rooms.log, viewer.caller.subject(viewer.name)
+
+    def booked() -> None:
+        first = log.records(decision)[0]
+        content = log.content(first.index)
+        if first.tenant != viewer.caller.tenant.name or (content and content.subject) != subject:
+            raise RecordNotFound(f"no decision {decision[:16]}")
+        log.appeal(decision, statement=statement)
+
+    await in_thread(booked)
+    html = render("_appealed.html", decision=decision)
+    if is_part(request):
+        return Response(html, media_type="text/html")
+    return page(request, "studio.html", **await _form(service), result=html, asked=defaultdict(str))
+
+
+def owner(viewer: Viewer) -> str:
+    """Return the name that the shelf knows somebody by."""
+    return f"{viewer.caller.tenant.name}:{viewer.name}"
+
+
+def _held_picture(request: Request, viewer: Viewer, held: str) -> bytes:
+    token, _, index = held.partition("/")
+    output = request.app.state.shelf.output(owner(viewer), token, _number("held", index) or 0)
+    data: bytes = output.data
+    return data
+
+
+async def _form(service: Service) -> dict[str, Any]:
+    info = await in_thread(lambda: service.pipeline.rooms.generator.info)
+    wide, high = info.default_size
+    squares = [(side, side) for side in _SIZES if side <= info.max_size]
+    more = [(wide, high * 3 // 4 // 16 * 16), (wide * 3 // 4 // 16 * 16, high)]
+    return {
+        "model": info,
+        "sizes": squares + [pair for pair in more if max(pair) <= info.max_size],
+        "formats": _FORMATS,
+        "settings": service.pipeline.settings,
+        "can_edit": "edit" in info.supports,
+        "can_inpaint": "inpaint" in info.supports,
+    }
+
+
+def _number(name: str, text: str) -> int | None:
+    if not text.strip():
+        return None
+    if not re.fullmatch(r"[0-9]{1,12}", text.strip()):
+        raise InvalidRequest(f"{name} is not a whole number", param=name)
+    return int(text)
+
+
+def _share(text: str) -> float | None:
+    if not text.strip():
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidRequest("strength is not a number", param="strength") from None
+
+
+def _size(text: str) -> tuple[int, int] | None:
+    if not text:
+        return None
+    found = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
+    if found is None:
+        raise InvalidRequest("size is not WIDTHxHEIGHT", param="size")
+    return int(found[1]), int(found[2])
