@@ -24,15 +24,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from chopmark.audit._appeals import Appeal, AppealState
     from chopmark.audit._custody import Hold, RetentionClass
-    from chopmark.audit._desk import Actor, Appeal, Desk, Role, Rule, Task, View
-    from chopmark.audit._events import Event, EventKind, Record
+    from chopmark.audit._desk import Desk
+    from chopmark.audit._events import EVERY_TENANT, SYSTEM_TENANT, Event, EventKind, Record
+    from chopmark.audit._exceptions import NEVER_EXCEPTED, PromptException
     from chopmark.audit._export import check_export
     from chopmark.audit._log import AuditLog
+    from chopmark.audit._looking import View
     from chopmark.audit._note import Checkpoint
+    from chopmark.audit._query import Hit, Query, SavedQuery
     from chopmark.audit._receipt import Receipt
     from chopmark.audit._report import LogReport, Problem
-    from chopmark.audit._search import Hit, Query
+    from chopmark.audit._review import Rule, Task, load_rules
+    from chopmark.audit._seat import Actor, Role
     from chopmark.audit._statements import (
         StatementTemplate,
         check_statement,
@@ -43,8 +48,12 @@ if TYPE_CHECKING:
     from chopmark.errors import DuplicateRecord, LogCorrupt, LogUnavailable, RecordNotFound
 
 __all__ = [
+    "EVERY_TENANT",
+    "NEVER_EXCEPTED",
+    "SYSTEM_TENANT",
     "Actor",
     "Appeal",
+    "AppealState",
     "AuditLog",
     "Checkpoint",
     "Desk",
@@ -57,6 +66,7 @@ __all__ = [
     "LogReport",
     "LogUnavailable",
     "Problem",
+    "PromptException",
     "Query",
     "Receipt",
     "Record",
@@ -64,43 +74,52 @@ __all__ = [
     "RetentionClass",
     "Role",
     "Rule",
+    "SavedQuery",
     "StatementTemplate",
     "Task",
     "View",
     "check_export",
     "check_statement",
+    "load_rules",
     "statement_of_reasons",
     "transparency_report",
     "verify_log",
 ]
 
 _HOMES = {
-    "Actor": "chopmark.audit._desk",
-    "Appeal": "chopmark.audit._desk",
+    "EVERY_TENANT": "chopmark.audit._events",
+    "NEVER_EXCEPTED": "chopmark.audit._exceptions",
+    "SYSTEM_TENANT": "chopmark.audit._events",
+    "Actor": "chopmark.audit._seat",
+    "Appeal": "chopmark.audit._appeals",
+    "AppealState": "chopmark.audit._appeals",
     "AuditLog": "chopmark.audit._log",
     "Checkpoint": "chopmark.audit._note",
     "Desk": "chopmark.audit._desk",
     "DuplicateRecord": "chopmark.errors",
     "Event": "chopmark.audit._events",
     "EventKind": "chopmark.audit._events",
-    "Hit": "chopmark.audit._search",
+    "Hit": "chopmark.audit._query",
     "Hold": "chopmark.audit._custody",
     "LogCorrupt": "chopmark.errors",
     "LogReport": "chopmark.audit._report",
     "LogUnavailable": "chopmark.errors",
     "Problem": "chopmark.audit._report",
-    "Query": "chopmark.audit._search",
+    "PromptException": "chopmark.audit._exceptions",
+    "Query": "chopmark.audit._query",
     "Receipt": "chopmark.audit._receipt",
     "Record": "chopmark.audit._events",
     "RecordNotFound": "chopmark.errors",
     "RetentionClass": "chopmark.audit._custody",
-    "Role": "chopmark.audit._desk",
-    "Rule": "chopmark.audit._desk",
+    "Role": "chopmark.audit._seat",
+    "Rule": "chopmark.audit._review",
+    "SavedQuery": "chopmark.audit._query",
     "StatementTemplate": "chopmark.audit._statements",
-    "Task": "chopmark.audit._desk",
-    "View": "chopmark.audit._desk",
+    "Task": "chopmark.audit._review",
+    "View": "chopmark.audit._looking",
     "check_export": "chopmark.audit._export",
     "check_statement": "chopmark.audit._statements",
+    "load_rules": "chopmark.audit._review",
     "statement_of_reasons": "chopmark.audit._statements",
     "transparency_report": "chopmark.audit._transparency",
     "verify_log": "chopmark.audit._verify",

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Literal
 
-from chopmark.audit._events import Event
+from chopmark.audit._events import EVERY_TENANT, SYSTEM_TENANT, Event
 from chopmark.audit._schema import record_range
-from chopmark.audit._sequencer import SYSTEM_TENANT, Ledger, now
+from chopmark.audit._sequencer import Ledger, now
 from chopmark.errors import ErasureRefused, InvalidRequest, RecordNotFound
 from chopmark.ids import new_record_id
 
@@ -33,6 +33,7 @@ __all__ = [
     "erase",
     "expire",
     "holds",
+    "moment",
     "place_hold",
     "release_hold",
     "resume",
@@ -54,6 +55,7 @@ class Hold:
         basis: On what ground, as it was given.
         by: Who placed it.
         subject: Whose content is held.
+        tenant: Who placed it; :data:`EVERY_TENANT` where an operator did.
     """
 
     index: int
@@ -61,6 +63,11 @@ class Hold:
     basis: str
     by: str
     subject: str | None
+    tenant: str
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return the members for JSON."""
+        return dict(vars(self))
 
 
 def _text(name: str, value: str) -> str:
@@ -69,7 +76,7 @@ def _text(name: str, value: str) -> str:
     return value
 
 
-def _moment(text: str) -> str:
+def moment(text: str) -> str:
     """Return a time in the one form that is compared as text."""
     try:
         moment = datetime.fromisoformat(text)
@@ -122,11 +129,32 @@ def _take_away(
     transaction.execute(
         "INSERT INTO cover (idx, salt, ranges) VALUES (?, ?, ?)", (record.index, salt, ranges)
     )
-    transaction.many("DELETE FROM content WHERE idx = ?", [(index,) for index in indexes])
+    for table in ("content", "exception"):
+        transaction.many(f"DELETE FROM {table} WHERE idx = ?", [(index,) for index in indexes])  # noqa: S608 - fixed names
     return record
 
 
-def erase(ledger: Ledger, subject: str, *, by: tuple[str, str], reason: str) -> Record:
+def _only_of(transaction: Transaction, key_id: bytes | None, tenant: str | None) -> None:
+    """Refuse a subject of which other tenants have content too, or only they."""
+    if tenant is None:
+        return
+    rows = transaction.execute(
+        "SELECT DISTINCT tenant FROM content JOIN entry ON entry.idx = content.idx"
+        " WHERE key_id = ?",
+        (key_id or b"",),
+    )
+    owners = {row[0] for row in rows} - {SYSTEM_TENANT}
+    if tenant not in owners:
+        raise RecordNotFound("nothing is stored about this subject")
+    if owners != {tenant}:
+        raise ErasureRefused(
+            "the subject is not this tenant's alone", hint="an operator of every tenant can do it"
+        )
+
+
+def erase(
+    ledger: Ledger, subject: str, *, by: tuple[str, str], reason: str, tenant: str | None = None
+) -> Record:
     """Destroy a subject's key and content; see :meth:`AuditLog.erase`."""
     first, second = (_text("a person's name", name).strip() for name in by)
     if first == second:
@@ -135,8 +163,9 @@ def erase(ledger: Ledger, subject: str, *, by: tuple[str, str], reason: str) -> 
     tag = ledger.vault.tag(subject, SYSTEM_TENANT)
     said: dict[str, JsonValue] = {"by": [first, second], "reason": reason}
     with ledger.booking() as transaction:
-        held = _held(transaction, tag)
         key_id = ledger.vault.stored_id(tag)
+        _only_of(transaction, key_id, tenant)
+        held = _held(transaction, tag)
         if held is not None:
             refused = Event(
                 kind="erasure.refused",
@@ -216,17 +245,24 @@ def _held(transaction: Transaction, tag: bytes) -> int | None:
 
 
 def place_hold(
-    ledger: Ledger, subject: str, *, basis: str, by: str, until: str | None = None
+    ledger: Ledger,
+    subject: str,
+    *,
+    basis: str,
+    by: str,
+    until: str | None = None,
+    tenant: str | None = None,
 ) -> Record:
     """Forbid erasure and expiry of a subject's content; see :meth:`AuditLog.place_hold`."""
     _text("basis", basis)
     _text("by", by)
     if until is not None:
-        until = _moment(until)
+        until = moment(until)
     tag = ledger.vault.tag(subject, SYSTEM_TENANT)
     with ledger.booking() as transaction:
         if transaction.execute("SELECT idx FROM erasing WHERE tag = ?", (tag,)):
             raise ErasureRefused("this subject is being erased already")
+        _only_of(transaction, ledger.vault.stored_id(tag), tenant)
         record = ledger.book_within(
             transaction,
             Event(
@@ -235,7 +271,7 @@ def place_hold(
                 tenant=SYSTEM_TENANT,
                 subject=subject,
                 public={"until": until},
-                private={"basis": basis, "by": by},
+                private={"basis": basis, "by": by, "of": tenant or EVERY_TENANT},
             ),
         )
         transaction.execute(

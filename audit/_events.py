@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from chopmark.types import JsonValue
 
 __all__ = [
+    "EVERY_TENANT",
     "MAX_LEAF",
+    "SYSTEM_TENANT",
     "TERMINAL",
     "Event",
     "EventKind",
@@ -44,6 +46,9 @@ EventKind = Literal[
     "log.recovered",
     "moderation.completed",
     "policy.changed",
+    "query.saved",
+    "record.sealed",
+    "record.unsealed",
     "request.completed",
     "request.decided",
     "request.failed",
@@ -56,6 +61,12 @@ EventKind = Literal[
     "review.released",
     "verify.completed",
 ]
+
+SYSTEM_TENANT: Final = "chopmark"
+"""Of this tenant are the log's own entries: who looked, holds, erasures, clock steps."""
+
+EVERY_TENANT: Final = "*"
+"""What an operator sees; no event is of it."""
 
 TERMINAL: Final[frozenset[str]] = frozenset(
     {
@@ -125,6 +136,8 @@ class Event:
                     f"{name} {getattr(self, name)!r} cannot be booked",
                     hint="1 to 200 characters, no control characters",
                 )
+        if self.tenant == EVERY_TENANT:
+            raise InvalidRequest("an event is of one tenant")
         if self.subject == "":
             raise InvalidRequest("an empty subject names nobody", hint="use None")
 

@@ -13,10 +13,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chopmark.audit import _custody as custody
+from chopmark.audit import _exceptions as exceptions
+from chopmark.audit._appeals import AppealState, open_appeal
 from chopmark.audit._connect import open_keys, open_log
 from chopmark.audit._custody import Hold
-from chopmark.audit._desk import Desk, open_appeal
-from chopmark.audit._events import TERMINAL, Event, EventKind, Record, parse_leaf
+from chopmark.audit._desk import Desk
+from chopmark.audit._events import EVERY_TENANT, TERMINAL, Event, EventKind, Record, parse_leaf
 from chopmark.audit._merkle import (
     Frontier,
     consistency_proof,
@@ -56,7 +58,8 @@ if TYPE_CHECKING:
 
     from chopmark.audit._custody import RetentionClass
     from chopmark.audit._database import Database, Transaction
-    from chopmark.audit._desk import Actor
+    from chopmark.audit._exceptions import PromptException
+    from chopmark.audit._seat import Actor
     from chopmark.audit._vault import Content
     from chopmark.types import JsonValue
 
@@ -453,7 +456,9 @@ class AuditLog:
                 )
         return closed
 
-    def erase(self, subject: str, *, by: tuple[str, str], reason: str) -> Record:
+    def erase(
+        self, subject: str, *, by: tuple[str, str], reason: str, tenant: str | None = None
+    ) -> Record:
         """Forget a person: destroy the key and every content row of the subject.
 
         The entries stay, and every proof stays valid; what they commit to is gone, also from
@@ -463,6 +468,7 @@ class AuditLog:
             subject: As it was given with the events.
             by: Two different persons who answer for it.
             reason: Why; kept with the names in the log.
+            tenant: Refuse a subject whose content is not all of this tenant.
 
         Returns:
             The ``erasure.completed`` record; ``public["count"]`` rows are gone.
@@ -473,11 +479,19 @@ class AuditLog:
             LogUnavailable: Try again: what was begun is finished when the log is next opened.
         """
         try:
-            return custody.erase(self._ledger, subject, by=by, reason=reason)
+            return custody.erase(self._ledger, subject, by=by, reason=reason, tenant=tenant)
         finally:
             self._follow()
 
-    def place_hold(self, subject: str, *, basis: str, by: str, until: str | None = None) -> Record:
+    def place_hold(
+        self,
+        subject: str,
+        *,
+        basis: str,
+        by: str,
+        until: str | None = None,
+        tenant: str | None = None,
+    ) -> Record:
         """Forbid erasing and expiring what is stored about a subject.
 
         Args:
@@ -485,12 +499,16 @@ class AuditLog:
             basis: The legal ground, or the case.
             by: Who places it.
             until: RFC 3339 time in UTC when it ends by itself; None keeps it until released.
+            tenant: Refuse a subject whose content is not all of this tenant.
 
         Raises:
-            ErasureRefused: The subject is being erased already.
+            ErasureRefused: The subject is being erased already, or is not the tenant's alone.
+            RecordNotFound: The tenant has nothing of the subject.
             InvalidRequest: No basis, no name, or ``until`` is not such a time.
         """
-        return custody.place_hold(self._ledger, subject, basis=basis, by=by, until=until)
+        return custody.place_hold(
+            self._ledger, subject, basis=basis, by=by, until=until, tenant=tenant
+        )
 
     def release_hold(self, index: int, *, by: str, reason: str) -> Record:
         """End the hold that was placed by entry ``index``.
@@ -513,6 +531,7 @@ class AuditLog:
                     basis=str(said.get("basis", "")),
                     by=str(said.get("by", "")),
                     subject=content.subject if content is not None else None,
+                    tenant=str(said.get("of", EVERY_TENANT)),
                 )
             )
         return standing
@@ -558,7 +577,9 @@ class AuditLog:
         """
         return Desk(log=self, ledger=self._ledger, index=self.index(), actor=actor, purpose=purpose)
 
-    def transparency(self, *, since: str = "", until: str = "9999") -> dict[str, JsonValue]:
+    def transparency(
+        self, *, since: str = "", until: str = "9999", tenant: str | None = None
+    ) -> dict[str, JsonValue]:
         """Return the transparency report of a period, with the checkpoint that it is counted up to.
 
         Counted from public leaves only (:func:`transparency_report`), so whoever has the published
@@ -567,21 +588,25 @@ class AuditLog:
         Args:
             since: First moment, RFC 3339 in UTC.
             until: Moment after the last.
+            tenant: Count only what is of this tenant.
         """
         checkpoint = self.checkpoint()
         with self._database.read() as transaction:
             rows = transaction.stream(
                 "SELECT leaf FROM entry WHERE idx < ? ORDER BY idx", (checkpoint.size,)
             )
-            report = transparency_report((bytes(row[0]) for row in rows), since=since, until=until)
+            report = transparency_report(
+                (bytes(row[0]) for row in rows), since=since, until=until, tenant=tenant
+            )
         return {**report, "checkpoint": checkpoint.note}
 
-    def appeal(self, record_id: str, *, statement: str) -> Record:
+    def appeal(self, record_id: str, *, statement: str, tenant: str | None = None) -> Record:
         """Book the appeal of a person who was refused.
 
         Args:
             record_id: The decision id that the refusal named.
             statement: What they say, kept erasable under the request's subject.
+            tenant: Whose decision it must be; of another one there is none.
 
         Raises:
             RecordNotFound: No such record.
@@ -590,7 +615,7 @@ class AuditLog:
         """
         if not statement.strip():
             raise InvalidRequest("an appeal says why")
-        records = self.records(record_id)
+        records = self._of(record_id, tenant)
         first = records[0]
         content = self.content(first.index)
         event = Event(
@@ -602,16 +627,52 @@ class AuditLog:
         )
         return open_appeal(self._ledger, first.record_id, records, event)
 
-    def excepted(self, prompt: str, *, tenant: str) -> Record | None:
-        """Return the exception that an overturned appeal granted for this prompt, if one holds."""
-        index = self.index()
-        index.update()
-        with index.database.read() as transaction:
-            rows = transaction.execute(
-                "SELECT idx FROM exception WHERE tenant = ? AND tag = ? AND until > ?",
-                (tenant, index.prompt_tag(prompt, tenant), now()),
+    def appeal_state(self, record_id: str, *, tenant: str | None = None) -> AppealState:
+        """Return what the person who appealed against a decision is told.
+
+        Raises:
+            RecordNotFound: No such record, or no appeal against it.
+        """
+        records = self._of(record_id, tenant)
+        opened = next((record for record in records if record.kind == "appeal.opened"), None)
+        if opened is None:
+            raise RecordNotFound(f"there is no appeal against {records[0].record_id}")
+        decided = next((record for record in records if record.kind == "appeal.decided"), None)
+        private = self.private(decided.index) if decided is not None else None
+        return AppealState(
+            record_id=opened.record_id,
+            opened=opened.time,
+            decided=decided.time if decided is not None else None,
+            outcome=decided.public["outcome"] if decided is not None else None,  # type: ignore[arg-type]
+            rationale=str(private["rationale"]) if private is not None else None,
+        )
+
+    def _of(self, record_id: str, tenant: str | None) -> list[Record]:
+        records = self.records(record_id)
+        if tenant not in {None, records[0].tenant}:
+            raise RecordNotFound(f"no record {records[0].record_id}")
+        return records
+
+    def excepted(self, prompt: str, *, tenant: str, negative_prompt: str = "") -> Record | None:
+        """Return the exception that an overturned appeal granted for this prompt, if one holds.
+
+        The very prompt: case and white space may differ, nothing else. Whoever asks must not use
+        it for what was blocked in a category of ``NEVER_EXCEPTED``.
+        """
+        index = exceptions.excepted(
+            self._ledger, prompt, negative_prompt=negative_prompt, tenant=tenant
+        )
+        return None if index is None else self.get(index)
+
+    def exceptions(self) -> list[PromptException]:
+        """Return the exceptions that hold now, oldest first."""
+        return [
+            exceptions.PromptException(
+                index=index, record_id=record.record_id, tenant=record.tenant, until=until
             )
-        return self.get(int(rows[0][0])) if rows else None
+            for index, until in exceptions.standing(self._ledger)
+            for record in (self.get(index),)
+        ]
 
     def content(self, index: int) -> Content | None:
         """Return private part and subject of an entry; None when there is none (any more).

@@ -41,6 +41,10 @@ CREATE TABLE IF NOT EXISTS erasing (
 CREATE TABLE IF NOT EXISTS hold (
   idx {integer} PRIMARY KEY, tag {blob} NOT NULL, until TEXT NOT NULL
 ){strict};;
+CREATE TABLE IF NOT EXISTS exception (
+  idx {integer} PRIMARY KEY, tag {blob} NOT NULL, until TEXT NOT NULL
+){strict};;
+CREATE INDEX IF NOT EXISTS exception_tag ON exception (tag);;
 CREATE TABLE IF NOT EXISTS open_request (
   record_id TEXT PRIMARY KEY, idx {integer} NOT NULL, time TEXT NOT NULL
 ){strict};;

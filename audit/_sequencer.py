@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from chopmark.audit._database import Database, NotUnique, Row, Transaction
 from chopmark.audit._events import (
+    SYSTEM_TENANT,
     TERMINAL,
     Event,
     Record,
@@ -31,9 +32,8 @@ from chopmark.ids import new_record_id
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["SYSTEM_TENANT", "Job", "Ledger", "Sequencer", "now"]
+__all__ = ["Job", "Ledger", "Sequencer", "now"]
 
-SYSTEM_TENANT: Final = "chopmark"
 _MAX_BATCH: Final = 2000
 _CHUNK: Final = 500
 _STEP_NS: Final = 2_000_000_000

@@ -40,7 +40,7 @@ def _seconds(earlier: str, later: str) -> float:
 
 
 def transparency_report(
-    leaves: Iterable[bytes], *, since: str = "", until: str = "9999"
+    leaves: Iterable[bytes], *, since: str = "", until: str = "9999", tenant: str | None = None
 ) -> dict[str, JsonValue]:
     """Count what happened in a period.
 
@@ -48,6 +48,7 @@ def transparency_report(
         leaves: The bytes of the entries from 0 on, in order; those of the published bundles do.
         since: First moment of the period, RFC 3339 in UTC.
         until: Moment after its end.
+        tenant: Count only what is of this tenant; None counts everything.
 
     Returns:
         The same for the same leaves and period, whoever counts: requests by how they ended,
@@ -62,7 +63,7 @@ def transparency_report(
     for leaf in leaves:
         entries += 1
         members = parse_leaf(leaf)
-        if members["time"] < until:
+        if members["time"] < until and tenant in {None, members["tenant"]}:
             _count(counts, members, inside=members["time"] >= since)
     for record_id in counts.refused:
         counts.automation["with review" if record_id in counts.reviewed else "automated"] += 1
@@ -72,6 +73,7 @@ def transparency_report(
 
     return {
         "entries": entries,
+        "tenant": tenant,
         "since": since,
         "until": until,
         "requests": table(counts.ended),

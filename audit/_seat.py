@@ -1,0 +1,174 @@
+"""Who sits at the desk, for whom, and what every part of the desk needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal
+
+from chopmark.audit._events import EVERY_TENANT, SYSTEM_TENANT, Event
+from chopmark.audit._sequencer import now
+from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
+from chopmark.ids import new_record_id, record_of
+
+if TYPE_CHECKING:
+    from chopmark.audit._database import Transaction
+    from chopmark.audit._events import EventKind, Record
+    from chopmark.audit._log import AuditLog
+    from chopmark.audit._search import Query, SearchIndex
+    from chopmark.audit._sequencer import Ledger
+    from chopmark.types import JsonValue
+
+__all__ = ["ROLES", "Actor", "Role", "Seat"]
+
+Role = Literal["writer", "reader", "reviewer", "investigator", "exporter", "eraser", "auditor"]
+
+ROLES: Final[dict[Role, str]] = {
+    "auditor": "verifies the log and reads reports; sees no content",
+    "eraser": "erases, holds and ends retention, an erasure with a second eraser",
+    "exporter": "exports with a second exporter",
+    "investigator": "sees any content of the tenant, seals, and unseals with a second investigator",
+    "reader": "searches; sees no content",
+    "reviewer": "works on queues and appeals, and sees the content of what they hold",
+    "writer": "sends records to queues",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Actor:
+    """A person at the desk, as the deployer's sign-on knows them.
+
+    Attributes:
+        name: Who; kept encrypted with what they did.
+        roles: What they may do. A reader searches, sees no content; a reviewer also decides on
+            what is queued and sees its content; an investigator sees any content; an exporter
+            exports; an eraser erases and places holds; an auditor verifies and sees no content.
+        tenant: Whose records they work with; those of others do not exist for them, nor do the
+            log's own entries. :data:`EVERY_TENANT` is for the deployer's own people.
+
+    Raises:
+        InvalidRequest: No name, or no tenant that a person can be of.
+    """
+
+    name: str
+    roles: frozenset[Role]
+    tenant: str
+
+    def __post_init__(self) -> None:
+        """Check the name and the tenant."""
+        if not self.name.strip():
+            raise InvalidRequest("nobody looks without a name")
+        if not self.tenant.strip() or self.tenant == SYSTEM_TENANT:
+            raise InvalidRequest(
+                f"nobody is of tenant {self.tenant!r}", hint=f"a tenant's name, or {EVERY_TENANT}"
+            )
+
+
+class Seat:
+    """One person, one purpose; the parts of the desk are built on it.
+
+    Args:
+        log: The log.
+        ledger: Its writer.
+        index: Its projection.
+        actor: Who.
+        purpose: Why; booked with every look.
+
+    Raises:
+        InvalidRequest: No purpose.
+    """
+
+    def __init__(
+        self, *, log: AuditLog, ledger: Ledger, index: SearchIndex, actor: Actor, purpose: str
+    ) -> None:
+        if not purpose.strip():
+            raise InvalidRequest("nobody looks without a purpose")
+        self._log, self._ledger, self._index = log, ledger, index
+        self._actor, self._purpose = actor, purpose
+
+    @property
+    def _tenant(self) -> str | None:
+        """The one tenant that is seen, None where all are."""
+        return None if self._actor.tenant == EVERY_TENANT else self._actor.tenant
+
+    def _may(self, *roles: Role) -> None:
+        if not self._actor.roles.intersection(roles):
+            raise NotPermitted(
+                f"this takes one of the roles {', '.join(roles)}",
+                hint="ask the deployer for the role",
+            )
+
+    def _two(self, second: Actor, role: Role) -> None:
+        """Hold to the two-person rule: another person with the same role and as wide a view."""
+        self._may(role)
+        if second.name.strip() == self._actor.name.strip() or role not in second.roles:
+            raise NotPermitted(f"this takes two different persons who are {role}s")
+        if second.tenant not in {EVERY_TENANT, self._actor.tenant}:
+            raise NotPermitted("the second person does not see what this is about")
+
+    def _within(self, query: Query) -> Query:
+        """Return the query, kept to what this person may see."""
+        if self._tenant is None:
+            return query
+        if query.tenant not in {None, self._tenant}:
+            raise NotPermitted(f"you see the records of {self._tenant} only")
+        return replace(query, tenant=self._tenant)
+
+    def _records(self, record_id: str) -> list[Record]:
+        """Return a record's entries; one of another tenant is not there."""
+        name = record_of(record_id)
+        found = [
+            record
+            for record in self._log.records(name)
+            if self._tenant is None or record.tenant == self._tenant
+        ]
+        if not found:
+            raise RecordNotFound(f"no record {name}")
+        return found
+
+    def _open(self, transaction: Transaction, record_id: str) -> None:
+        """Refuse what is sealed; the transaction is the projection's."""
+        rows = transaction.execute(
+            "SELECT opened FROM sealed WHERE record_id = ?", (record_of(record_id),)
+        )
+        if rows and (rows[0][0] is None or rows[0][0] < now()):
+            raise NotPermitted(
+                f"record {record_of(record_id)} is sealed", hint="two investigators can unseal it"
+            )
+
+    def _holds(self, transaction: Transaction, record_id: str) -> bool:
+        """Tell whether this person has the record, or the appeal against it, on lease."""
+        mine = (record_id, self._actor.name, self._actor.tenant, now())
+        return any(
+            transaction.execute(
+                f"SELECT 1 FROM {table} WHERE record_id = ?"  # noqa: S608 - fixed names
+                " AND holder = ? AND scope = ? AND until >= ?",
+                mine,
+            )
+            for table in ("review", "appeal")
+        )
+
+    def _event(
+        self,
+        kind: EventKind,
+        record_id: str | None = None,
+        public: dict[str, JsonValue] | None = None,
+        private: dict[str, JsonValue] | None = None,
+        *,
+        tenant: str = SYSTEM_TENANT,
+        subject: str | None = None,
+    ) -> Event:
+        record_id = record_id or new_record_id()
+        said: dict[str, JsonValue] = {
+            "by": self._actor.name,
+            "of": self._actor.tenant,
+            "purpose": self._purpose,
+        }
+        return Event(
+            kind=kind,
+            record_id=record_id,
+            event_id=f"{record_id}:{kind}:{new_record_id()}",
+            tenant=tenant,
+            subject=subject,
+            public=public or {},
+            private=said | (private or {}),
+        )
