@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from chopmark.audit._appeals import Appeal, AppealState
     from chopmark.audit._custody import Hold, RetentionClass
     from chopmark.audit._desk import Desk
-    from chopmark.audit._events import EVERY_TENANT, SYSTEM_TENANT, Event, EventKind, Record
-    from chopmark.audit._exceptions import NEVER_EXCEPTED, PromptException
+    from chopmark.audit._events import Event, EventKind, Record
+    from chopmark.audit._exceptions import PromptException
     from chopmark.audit._export import check_export
     from chopmark.audit._log import AuditLog
     from chopmark.audit._looking import View
@@ -48,9 +48,6 @@ if TYPE_CHECKING:
     from chopmark.errors import DuplicateRecord, LogCorrupt, LogUnavailable, RecordNotFound
 
 __all__ = [
-    "EVERY_TENANT",
-    "NEVER_EXCEPTED",
-    "SYSTEM_TENANT",
     "Actor",
     "Appeal",
     "AppealState",
@@ -87,9 +84,6 @@ __all__ = [
 ]
 
 _HOMES = {
-    "EVERY_TENANT": "chopmark.audit._events",
-    "NEVER_EXCEPTED": "chopmark.audit._exceptions",
-    "SYSTEM_TENANT": "chopmark.audit._events",
     "Actor": "chopmark.audit._seat",
     "Appeal": "chopmark.audit._appeals",
     "AppealState": "chopmark.audit._appeals",

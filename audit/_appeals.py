@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from chopmark.audit._custody import moment
-from chopmark.audit._exceptions import NEVER_EXCEPTED, grant, revoke
+from chopmark.audit._exceptions import PromptException, grant, revoke
 from chopmark.audit._review import LEASE
 from chopmark.audit._schema import record_range
 from chopmark.audit._seat import Seat
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from chopmark.audit._database import Row
     from chopmark.audit._events import Event, Record
-    from chopmark.audit._exceptions import PromptException
     from chopmark.audit._sequencer import Ledger
     from chopmark.types import JsonValue
 
@@ -179,7 +178,7 @@ class Appealing(Seat):
         _, tenant, _, _, holder, until, scope, reviewer = rows[0]
         if reviewer == self._actor.name:
             raise NotPermitted("who decided first does not decide the appeal")
-        mine = (holder, scope) == (self._actor.name, self._actor.tenant)
+        mine = (holder, scope) == (self._actor.name, self._actor.scope)
         if until is not None and until >= now() and not mine:
             raise NotPermitted(f"somebody else has the appeal against {record_id} on lease")
         return str(tenant)
@@ -188,7 +187,7 @@ class Appealing(Seat):
         records = self._records(record_id)
         for record in records:
             listed = record.public.get("categories")
-            if isinstance(listed, list) and NEVER_EXCEPTED.intersection(map(str, listed)):
+            if isinstance(listed, list) and PromptException.NEVER.intersection(map(str, listed)):
                 raise NotPermitted(
                     "what was refused in this category is never excepted",
                     hint="overturn the appeal without an exception",

@@ -55,7 +55,7 @@ class Hold:
         basis: On what ground, as it was given.
         by: Who placed it.
         subject: Whose content is held.
-        tenant: Who placed it; :data:`EVERY_TENANT` where an operator did.
+        tenant: Whose person placed it; None where an operator did.
     """
 
     index: int
@@ -63,7 +63,7 @@ class Hold:
     basis: str
     by: str
     subject: str | None
-    tenant: str
+    tenant: str | None
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return the members for JSON."""

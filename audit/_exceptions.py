@@ -7,7 +7,7 @@ with the entries, and not in the projection, which nobody believes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar
 
 from chopmark.audit._sequencer import now
 from chopmark.errors import RecordNotFound
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from chopmark.types import JsonValue
 
 __all__ = [
-    "NEVER_EXCEPTED",
     "PromptException",
     "excepted",
     "grant",
@@ -28,9 +27,6 @@ __all__ = [
     "revoke",
     "standing",
 ]
-
-NEVER_EXCEPTED: Final = frozenset({"sexual/minors"})
-"""Categories in which no appeal makes an exception."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +38,10 @@ class PromptException:
         record_id: The refusal that was overturned.
         tenant: For whom.
         until: Till when, RFC 3339 in UTC.
+        NEVER: Categories in which no appeal makes an exception.
     """
+
+    NEVER: ClassVar[frozenset[str]] = frozenset({"sexual/minors"})
 
     index: int
     record_id: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.audit._export import rows_of, write_export
-from chopmark.audit._search import Query
+from chopmark.audit._query import Query
 from chopmark.audit._seat import Seat
 from chopmark.audit._statements import statement_of_reasons
 from chopmark.errors import NotPermitted

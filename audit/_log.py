@@ -6,8 +6,9 @@ import contextlib
 import os
 import threading
 from concurrent.futures import CancelledError, Future
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,7 +19,15 @@ from chopmark.audit._appeals import AppealState, open_appeal
 from chopmark.audit._connect import open_keys, open_log
 from chopmark.audit._custody import Hold
 from chopmark.audit._desk import Desk
-from chopmark.audit._events import EVERY_TENANT, TERMINAL, Event, EventKind, Record, parse_leaf
+from chopmark.audit._events import (
+    EVERY_TENANT,
+    SYSTEM_TENANT,
+    TERMINAL,
+    Event,
+    EventKind,
+    Record,
+    parse_leaf,
+)
 from chopmark.audit._merkle import (
     Frontier,
     consistency_proof,
@@ -50,7 +59,7 @@ from chopmark.errors import (
     LogUnavailable,
     RecordNotFound,
 )
-from chopmark.ids import record_of
+from chopmark.ids import new_record_id, record_of
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -148,12 +157,15 @@ class AuditLog:
         try:
             _check_before_use(database_, signer, paths)
             ledger = Ledger(database_, Vault(keys, kek), origin)
-            custody.resume(ledger)
+            finished = custody.resume(ledger)
         except BaseException:
             database_.close()
             keys.close()
             raise
-        return cls(paths=paths, database=database_, ledger=ledger, signer=signer)
+        log = cls(paths=paths, database=database_, ledger=ledger, signer=signer)
+        if finished:
+            log._recovered({"erasures": len(finished)})
+        return log
 
     def close(self) -> None:
         """Book what is queued, sign a checkpoint over it, and let go of the files."""
@@ -212,6 +224,46 @@ class AuditLog:
             raise LogUnavailable(f"the log did not answer within {_WAIT_S:.0f} s") from None
         except CancelledError:
             raise LogUnavailable("the event was withdrawn before it was booked") from None
+
+    def in_force(
+        self,
+        kind: Literal["policy.changed", "key.rotated"],
+        value: str,
+        *,
+        what: str = "policy",
+        tenant: str = SYSTEM_TENANT,
+    ) -> Record | None:
+        """Book which policy or key is in force, when it is another than was booked last.
+
+        Whoever uses it says so, and so no way of changing it goes unnoticed, be it a command, a
+        setting or a file that was replaced.
+
+        Args:
+            kind: ``policy.changed`` or ``key.rotated``.
+            value: Digest of the policy, or public id of the key; public for ever.
+            what: Which policy or key.
+            tenant: Whose.
+
+        Returns:
+            The record, None when nothing has changed.
+        """
+        # One record for all changes of one thing, so that the last is found by its name.
+        name = sha256(f"{kind}\n{what}\n{tenant}".encode()).hexdigest()[:15] + "0"
+        try:
+            earlier = self.records(name)
+        except RecordNotFound:
+            earlier = []
+        before = earlier[-1].public.get("now") if earlier else None
+        if before == value:
+            return None
+        event = Event(
+            kind=kind,
+            record_id=name,
+            event_id=f"{name}:{kind}:{len(earlier)}",
+            tenant=tenant,
+            public={"what": what, "before": before, "now": value},
+        )
+        return self.append(event)
 
     def submit(self, event: Event) -> Future[Record]:
         """Queue an event; the future ends as :meth:`append` does.
@@ -454,7 +506,20 @@ class AuditLog:
                         )
                     )
                 )
+        if closed:
+            self._recovered({"closed": len(closed)})
         return closed
+
+    def _recovered(self, what: dict[str, JsonValue]) -> None:
+        """Book that something which an earlier run left undone was finished."""
+        self.append(
+            Event(
+                kind="log.recovered",
+                record_id=new_record_id(),
+                tenant=SYSTEM_TENANT,
+                public=what,
+            )
+        )
 
     def erase(
         self, subject: str, *, by: tuple[str, str], reason: str, tenant: str | None = None
@@ -531,7 +596,7 @@ class AuditLog:
                     basis=str(said.get("basis", "")),
                     by=str(said.get("by", "")),
                     subject=content.subject if content is not None else None,
-                    tenant=str(said.get("of", EVERY_TENANT)),
+                    tenant=None if said.get("of") == EVERY_TENANT else str(said.get("of")),
                 )
             )
         return standing
@@ -657,7 +722,7 @@ class AuditLog:
         """Return the exception that an overturned appeal granted for this prompt, if one holds.
 
         The very prompt: case and white space may differ, nothing else. Whoever asks must not use
-        it for what was blocked in a category of ``NEVER_EXCEPTED``.
+        it for what was blocked in a category of :attr:`PromptException.NEVER`.
         """
         index = exceptions.excepted(
             self._ledger, prompt, negative_prompt=negative_prompt, tenant=tenant

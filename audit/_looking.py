@@ -12,7 +12,7 @@ from chopmark.errors import InvalidRequest, NotPermitted
 
 if TYPE_CHECKING:
     from chopmark.audit._events import EventKind, Record
-    from chopmark.audit._search import Hit, Query, SavedQuery
+    from chopmark.audit._query import Hit, Query, SavedQuery
     from chopmark.audit._seat import Actor
     from chopmark.types import JsonValue
 
@@ -180,7 +180,7 @@ class Looking(Seat):
             self._event("query.saved", private={"name": name, "query": within.to_dict()})
         )
         self._index.update()
-        return self._index.saved(name, self._actor.tenant).version
+        return self._index.saved(name, self._actor.scope).version
 
     def saved_query(self, name: str, version: int | None = None) -> SavedQuery:
         """Return a kept query, the newest version unless another is asked for.
@@ -190,10 +190,10 @@ class Looking(Seat):
         """
         self._may("reader", "reviewer", "investigator")
         self._index.update()
-        return self._index.saved(name, self._actor.tenant, version)
+        return self._index.saved(name, self._actor.scope, version)
 
     def saved_queries(self) -> list[SavedQuery]:
         """Return the newest version of every kept query, by name."""
         self._may("reader", "reviewer", "investigator")
         self._index.update()
-        return self._index.all_saved(self._actor.tenant)
+        return self._index.all_saved(self._actor.scope)

@@ -6,7 +6,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from chopmark.audit._exceptions import NEVER_EXCEPTED
+from chopmark.audit._exceptions import PromptException
 from chopmark.audit._query import pdq_bytes
 from chopmark.errors import InvalidRequest, LogCorrupt
 
@@ -151,7 +151,7 @@ def _record(
     if decision is not None:
         transaction.execute("UPDATE item SET decision = ? WHERE idx = ?", (decision, item))
     listed = public.get("categories")
-    if isinstance(listed, list) and NEVER_EXCEPTED.intersection(map(str, listed)):
+    if isinstance(listed, list) and PromptException.NEVER.intersection(map(str, listed)):
         # A restricted compartment from the start: nobody opens it alone.
         transaction.execute(
             "INSERT INTO sealed (record_id) VALUES (?) ON CONFLICT (record_id) DO NOTHING",
@@ -281,7 +281,8 @@ def _appeal(transaction: Transaction, index: int, leaf: dict[str, Any]) -> None:
 def _saved_query(transaction: Transaction, private: dict[str, Any]) -> None:
     transaction.execute(
         "INSERT INTO saved_query (tenant, name, version, query) VALUES (?, ?,"
-        " (SELECT coalesce(max(version), 0) + 1 FROM saved_query WHERE tenant = ? AND name = ?), ?)",
+        " (SELECT coalesce(max(version), 0) + 1 FROM saved_query WHERE tenant = ? AND name = ?),"
+        " ?)",
         (
             private["of"],
             private["name"],

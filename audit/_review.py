@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from chopmark.audit._search import Query
+from chopmark.audit._query import Query
 from chopmark.audit._seat import Seat
 from chopmark.audit._sequencer import now
 from chopmark.errors import ConfigurationError, InvalidRequest, NotPermitted
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit._database import Transaction
     from chopmark.audit._events import EventKind, Record
-    from chopmark.audit._search import Decision, Hit
+    from chopmark.audit._query import Decision, Hit
     from chopmark.types import JsonValue
 
 __all__ = ["LEASE", "Reviewing", "Rule", "Task", "load_rules"]
@@ -146,22 +146,24 @@ class Reviewing(Seat):
             since: Only records that begin at this entry or later.
         """
         self._may("reviewer", "writer")
-        listed, booked, before = list(rules), [], None
+        listed, before = list(rules), None
+        matched: list[tuple[Hit, Rule]] = []
         self._index.update()
         while hits := self._index.find(self._within(Query()), limit=1000, before=before):
             for hit in hits:
                 rule = next((rule for rule in listed if rule.matches(hit)), None)
-                if rule is None or hit.decision == "open" or hit.index < since:
-                    continue
-                if self._tasks(record_id=hit.record_id):
-                    continue
-                with self._ledger.booking() as transaction:
-                    self._index.update()  # another desk may have queued it a moment ago
-                    if not self._tasks(record_id=hit.record_id):
-                        booked.append(self._queue(transaction, hit, rule))
+                ended = hit.decision != "open" and hit.index >= since
+                if rule is not None and ended and not self._tasks(record_id=hit.record_id):
+                    matched.append((hit, rule))
             before = hits[-1].index
             if before <= since:
                 break
+        booked = []
+        for hit, rule in reversed(matched):  # what came first waits longest
+            with self._ledger.booking() as transaction:
+                self._index.update()  # another desk may have queued it a moment ago
+                if not self._tasks(record_id=hit.record_id):
+                    booked.append(self._queue(transaction, hit, rule))
         self._index.update()
         return booked
 
@@ -247,7 +249,7 @@ class Reviewing(Seat):
                 rows = index.execute(
                     "SELECT tenant FROM review JOIN item ON item.record_id = review.record_id"
                     " WHERE review.record_id = ? AND holder = ? AND scope = ? AND until >= ?",
-                    (record_id, self._actor.name, self._actor.tenant, now()),
+                    (record_id, self._actor.name, self._actor.scope, now()),
                 )
             if not rows:
                 raise NotPermitted(

@@ -25,11 +25,10 @@ from chopmark.errors import LogUnavailable, RecordNotFound
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from chopmark.audit._query import Decision
     from chopmark.audit._sequencer import Ledger
     from chopmark.audit._vault import Content
 
-__all__ = ["Decision", "Hit", "Query", "SavedQuery", "SearchIndex"]
+__all__ = ["SearchIndex"]
 
 _BATCH: Final = 1000
 _MOST: Final = 1000

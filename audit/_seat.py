@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from chopmark.audit._database import Transaction
     from chopmark.audit._events import EventKind, Record
     from chopmark.audit._log import AuditLog
-    from chopmark.audit._search import Query, SearchIndex
+    from chopmark.audit._query import Query
+    from chopmark.audit._search import SearchIndex
     from chopmark.audit._sequencer import Ledger
     from chopmark.types import JsonValue
 
@@ -43,7 +44,7 @@ class Actor:
             what is queued and sees its content; an investigator sees any content; an exporter
             exports; an eraser erases and places holds; an auditor verifies and sees no content.
         tenant: Whose records they work with; those of others do not exist for them, nor do the
-            log's own entries. :data:`EVERY_TENANT` is for the deployer's own people.
+            log's own entries. None is all of them, for the deployer's own people.
 
     Raises:
         InvalidRequest: No name, or no tenant that a person can be of.
@@ -51,16 +52,19 @@ class Actor:
 
     name: str
     roles: frozenset[Role]
-    tenant: str
+    tenant: str | None
 
     def __post_init__(self) -> None:
         """Check the name and the tenant."""
         if not self.name.strip():
             raise InvalidRequest("nobody looks without a name")
-        if not self.tenant.strip() or self.tenant == SYSTEM_TENANT:
-            raise InvalidRequest(
-                f"nobody is of tenant {self.tenant!r}", hint=f"a tenant's name, or {EVERY_TENANT}"
-            )
+        if self.tenant is not None and self.tenant.strip() in {"", EVERY_TENANT, SYSTEM_TENANT}:
+            raise InvalidRequest(f"nobody is of tenant {self.tenant!r}")
+
+    @property
+    def scope(self) -> str:
+        """How the log writes down whose records the person sees."""
+        return EVERY_TENANT if self.tenant is None else self.tenant
 
 
 class Seat:
@@ -88,7 +92,7 @@ class Seat:
     @property
     def _tenant(self) -> str | None:
         """The one tenant that is seen, None where all are."""
-        return None if self._actor.tenant == EVERY_TENANT else self._actor.tenant
+        return self._actor.tenant
 
     def _may(self, *roles: Role) -> None:
         if not self._actor.roles.intersection(roles):
@@ -102,7 +106,7 @@ class Seat:
         self._may(role)
         if second.name.strip() == self._actor.name.strip() or role not in second.roles:
             raise NotPermitted(f"this takes two different persons who are {role}s")
-        if second.tenant not in {EVERY_TENANT, self._actor.tenant}:
+        if second.tenant not in {None, self._actor.tenant}:
             raise NotPermitted("the second person does not see what this is about")
 
     def _within(self, query: Query) -> Query:
@@ -137,7 +141,7 @@ class Seat:
 
     def _holds(self, transaction: Transaction, record_id: str) -> bool:
         """Tell whether this person has the record, or the appeal against it, on lease."""
-        mine = (record_id, self._actor.name, self._actor.tenant, now())
+        mine = (record_id, self._actor.name, self._actor.scope, now())
         return any(
             transaction.execute(
                 f"SELECT 1 FROM {table} WHERE record_id = ?"  # noqa: S608 - fixed names
@@ -160,7 +164,7 @@ class Seat:
         record_id = record_id or new_record_id()
         said: dict[str, JsonValue] = {
             "by": self._actor.name,
-            "of": self._actor.tenant,
+            "of": self._actor.scope,
             "purpose": self._purpose,
         }
         return Event(

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.audit._connect import open_keys, open_log
+from chopmark.audit._events import parse_leaf
+from chopmark.audit._exceptions import prompt_tag
 from chopmark.audit._merkle import HASH_SIZE, Frontier, root_at
 from chopmark.audit._note import Checkpoint, NoteKey, open_checkpoint
 from chopmark.audit._paths import Paths, replace_file
@@ -40,7 +42,13 @@ _COMMITMENT: Final = b'{"commitment":"'
 _COMMITMENT_END: Final = len(_COMMITMENT) + 2 * HASH_SIZE
 _ENDS: Final = frozenset({"request.completed", "request.failed", "request.refused"})
 _COVERING: Final = frozenset({"erasure.completed", "retention.expired"})
-_CUSTODY: Final = _COVERING | {"erasure.started", "hold.placed", "hold.released"}
+_CUSTODY: Final = _COVERING | {
+    "erasure.started",
+    "exception.granted",
+    "exception.revoked",
+    "hold.placed",
+    "hold.released",
+}
 _FOREVER: Final = "9999-12-31T23:59:59.999999Z"
 
 
@@ -169,11 +177,13 @@ class _Walk:
     committed: bytearray = field(default_factory=bytearray)
     requests: dict[str, Row] = field(default_factory=dict)
     covers: dict[int, str] = field(default_factory=dict)
+    taken: list[tuple[int, int]] = field(default_factory=list)
     erasures: int = 0
     epoch: int = 0
     overtaken: bool = False
     erasing: dict[int, str] = field(default_factory=dict)
     holds: dict[int, str] = field(default_factory=dict)
+    exceptions: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def wrong(self, what: str, where: str, detail: str) -> None:
         self.problems.append(Problem(what=what, where=where, detail=detail))
@@ -214,6 +224,7 @@ class _Walk:
         if begun == 0:
             self._requests(transaction)
             self._holds(transaction)
+            self._exceptions(transaction)
 
     def _resume(self, transaction: Transaction, state: State, note: str) -> None:
         """Take the tree of an already verified checkpoint from the tiles, if they still give it."""
@@ -333,12 +344,13 @@ class _Walk:
             self.requests.pop(request[0], None)
         elif kind in _CUSTODY:
             try:
-                self._custody(index, kind, json.loads(leaf)["public"])
+                self._custody(index, kind, json.loads(leaf))
             except (ValueError, KeyError, TypeError):
                 self.wrong("leaf_malformed", f"entry {index}", f"this is no {kind}")
 
-    def _custody(self, index: int, kind: str, public: dict[str, Any]) -> None:
-        """Follow holds, and what covers missing content."""
+    def _custody(self, index: int, kind: str, members: dict[str, Any]) -> None:
+        """Follow holds and exceptions, and what covers missing content."""
+        public = members["public"]
         if kind in _COVERING:
             self.covers[index] = public["cover"]
         if kind == "erasure.started":
@@ -350,6 +362,10 @@ class _Walk:
             self.holds[index] = public["until"] or _FOREVER
         elif kind == "hold.released":
             self.holds.pop(public["hold"], None)
+        elif kind == "exception.granted":
+            self.exceptions[index] = (public["until"], members["tenant"])
+        elif kind == "exception.revoked":
+            self.exceptions.pop(public["exception"], None)
 
     def _columns(self, index: int, columns: tuple[str, ...], leaf: bytes) -> None:
         """Compare the columns, which searches use, with the leaf, which the tree holds.
@@ -435,6 +451,39 @@ class _Walk:
             if stored.get(index) != self.holds.get(index):
                 self.wrong("hold", f"hold {index}", "the list of holds differs from the entries")
 
+    def _exceptions(self, transaction: Transaction) -> None:
+        """Compare the exceptions in force with the entries that granted them, prompt included."""
+        expected = {
+            index: said
+            for index, said in self.exceptions.items()
+            if not any(low <= index <= high for low, high in self.taken)
+        }
+        stored = {}
+        for index, tag, until, event_id, leaf, key_id, sealed in transaction.execute(
+            "SELECT exception.idx, tag, until, event_id, leaf, key_id, sealed FROM exception"
+            " LEFT JOIN entry ON entry.idx = exception.idx"
+            " LEFT JOIN content ON content.idx = exception.idx"
+        ):
+            stored[index] = until
+            if index not in expected or self.vault is None or key_id is None:
+                continue
+            commitment = parse_leaf(bytes(leaf)).get("commitment", "")
+            with contextlib.suppress(KeyGone, LogCorrupt):  # reported with the content
+                said = self.vault.open(
+                    bytes(key_id),
+                    bytes(sealed),
+                    event_id=event_id,
+                    commitment=bytes.fromhex(commitment),
+                ).private
+                texts = (str(said.get("prompt")), str(said.get("negative_prompt")))
+                if prompt_tag(self.vault, *texts, expected[index][1]) != bytes(tag):
+                    detail = "it lets another prompt pass than its entry"
+                    self.wrong("exception", f"exception {index}", detail)
+        for index in stored.keys() | expected.keys():
+            if stored.get(index) != expected.get(index, (None,))[0]:
+                detail = "the list of exceptions differs from the entries"
+                self.wrong("exception", f"exception {index}", detail)
+
     def _contents(self, transaction: Transaction, begun: int) -> None:
         unfinished = self._unfinished(transaction) if begun == 0 else set()
         for index, key_id, sealed, event_id, leaf in transaction.stream(
@@ -481,6 +530,7 @@ class _Walk:
             else:
                 for low, high in json.loads(bytes(ranges)):
                     self.committed[low : high + 1] = bytes(high + 1 - low)
+                    self.taken.append((low, high))
         for index in self.covers:
             self.wrong("cover_missing", f"cover {index}", "the entry's list of places is gone")
         index = self.committed.find(True)

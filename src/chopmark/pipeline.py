@@ -19,7 +19,7 @@ import asyncio
 import hashlib
 import io
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from chopmark.audit import EventKind
+    from chopmark.audit import EventKind, Record
     from chopmark.generation import Draft
     from chopmark.previews import PreviewSink
     from chopmark.provenance import Signed
@@ -56,6 +56,7 @@ class _Asked(Case):
     format: ImageFormat
     preview: PreviewSink | None = None
     previews_shown: int = 0
+    pdq: dict[str, str] = field(default_factory=dict)
 
 
 class Pipeline(Inspection):
@@ -179,12 +180,15 @@ class Pipeline(Inspection):
         )
         inputs = await self.run(case, "judge_input", lambda: self._open_inputs(request))
         seen = [await self.judge_picture(case, "input", picture, policy) for picture in inputs]
+        # An overturned appeal may have let this very prompt pass; its pictures are judged as ever.
+        excepted = await self._excepted(case, said, policy)
         await self.book(
             case,
             "decided",
             "request.decided",
             {
                 "policy": policy.digest(),
+                "exception": excepted.index if excepted else None,
                 "verdicts": [
                     summary("prompt", said),
                     *(summary("input", verdict) for verdict in seen),
@@ -193,7 +197,7 @@ class Pipeline(Inspection):
             {"evidence": [verdict.to_dict()["evidence"] for verdict in (said, *seen)]},
         )
         for verdict in (said, *seen):
-            if self._stops(verdict):
+            if self._stops(verdict) and not (excepted and verdict is said):
                 raise Refused(record_id=case.record_id, stage="input", verdict=verdict)
 
         # 3. Generation. A preview is judged like an output before anybody sees it.
@@ -211,6 +215,9 @@ class Pipeline(Inspection):
         kept = [item for item in judged if not self._stops(item[2])]
         if not kept:
             raise Refused(record_id=case.record_id, stage="output", verdict=withheld[0].verdict)
+
+        # Another mark key or certificate than before is booked before it is used.
+        await self.run(case, "mark", rooms.announce_keys)
 
         # 5 and 6. Marked and read back; then metadata, the manifest last, validated at once.
         outputs = [await self._seal(case, *item) for item in kept]
@@ -242,7 +249,10 @@ class Pipeline(Inspection):
                 "timings_ms": {name: round(ms, 1) for name, ms in case.timings_ms.items()},
             },
             # Digests of pictures are personal data (a public picture is linkable by them).
-            {"sha256": {output.output_id: output.sha256 for output in outputs}},
+            {
+                "sha256": {output.output_id: output.sha256 for output in outputs},
+                "pdq": dict(case.pdq),
+            },
         )
         receipt = await self.run(case, "completed", lambda: rooms.log.receipt(booked.index))
         return Released(
@@ -253,6 +263,27 @@ class Pipeline(Inspection):
             receipt=receipt,
             timings_ms=dict(case.timings_ms),
             model=f"{model.id}@{model.version}",
+        )
+
+    async def _excepted(self, case: _Asked, said: Verdict, policy: Policy) -> Record | None:
+        """Return the exception that lets a stopped prompt pass; some categories know none."""
+        from chopmark.audit import PromptException
+
+        reached = {
+            name
+            for name, rule in policy.categories.items()
+            if rule.action("prompt", said.scores.get(name, 0.0)) != "allow"
+        }
+        barred = PromptException.NEVER.intersection(reached.union(said.categories))
+        if barred or not self._stops(said):
+            return None
+        request = case.request
+        return await self.run(
+            case,
+            "judge_prompt",
+            lambda: self.rooms.log.excepted(
+                request.prompt, negative_prompt=request.negative_prompt, tenant=request.tenant
+            ),
         )
 
     def _asked(self, case: _Asked) -> dict[str, JsonValue]:
@@ -393,6 +424,7 @@ class Pipeline(Inspection):
         with Image.open(io.BytesIO(encoded)) as marked:
             pdq, _ = fingerprint(marked)
             pixels = pixel_digest(marked)
+        case.pdq[output_id] = pdq
         info = ManifestInfo(
             output_id=output_id,
             record_id=case.record_id,

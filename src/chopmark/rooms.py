@@ -97,13 +97,16 @@ class Rooms:
         self.progress = progress
         self.lock = threading.RLock()
         self.home: Path = settings.open_home()
+        self._announced = False
 
     @_Once
     def policy(self) -> Policy:
-        """The safety policy in force."""
+        """The safety policy in force; that it is another than before is booked here."""
         from chopmark.safety import load_policy
 
-        return load_policy(self.settings.policy)
+        policy = load_policy(self.settings.policy)
+        self.log.in_force("policy.changed", policy.digest())
+        return policy
 
     @_Once
     def plugins(self) -> Plugins:
@@ -208,6 +211,17 @@ class Rooms:
         """The tamper-evident log."""
         log: AuditLog = self.plugins.ask("chopmark_log", settings=self.settings)
         return log
+
+    def announce_keys(self) -> None:
+        """Book which mark key and certificate are used from now on, where these have changed."""
+        if self._announced:
+            return
+        from cryptography.hazmat.primitives.hashes import SHA256
+
+        digest = self.credential.leaf.fingerprint(SHA256()).hex()
+        self.log.in_force("key.rotated", digest, what="signing certificate")
+        self.log.in_force("key.rotated", self.mark_keys.active.key_id, what="watermark key")
+        self._announced = True
 
     def exists(self, part: Literal["log", "mark_keys", "store"]) -> bool:
         """Whether this home ever had this part; asking does not make it."""

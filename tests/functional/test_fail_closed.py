@@ -212,7 +212,8 @@ async def test_a_dead_log_is_closed_by_the_reconciler(pipeline: Pipeline) -> Non
     pipeline.rooms.__dict__["log"] = log  # the disk has room again
     closed = log.reconcile(older_than_s=0)
     assert closed
-    last = _records(pipeline, before)[-1]
+    recovered, last = _records(pipeline, before)[:-3:-1]
+    assert (recovered.kind, recovered.public) == ("log.recovered", {"closed": len(closed)})
     assert (last.kind, last.public["code"]) == ("request.failed", "lost")
 
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     OpenLog = Callable[..., AuditLog]
 
-ADA = Actor(name="Ada", roles=frozenset({"exporter", "reviewer"}))
-MAX = Actor(name="Max", roles=frozenset({"exporter"}))
+ADA = Actor(name="Ada", roles=frozenset({"exporter", "reviewer"}), tenant=None)
+MAX = Actor(name="Max", roles=frozenset({"exporter"}), tenant=None)
 TEMPLATE = StatementTemplate(
     reference="Terms of use, section 4",
     explanation="The terms do not allow pictures of this kind.",
@@ -119,7 +119,7 @@ def test_a_changed_row_is_found_behind_a_changed_manifest(
 def test_an_export_takes_two(open_log: OpenLog, tmp_path: Path) -> None:
     log = open_log()
     stock(log)
-    reader = Actor(name="Rita", roles=frozenset({"reader"}))
+    reader = Actor(name="Rita", roles=frozenset({"reader"}), tenant=None)
     for one, two in ((ADA, ADA), (ADA, reader), (reader, ADA)):
         with pytest.raises(NotPermitted):
             log.desk(one, purpose="p").export(Query(), tmp_path / "x", second=two)
@@ -137,7 +137,7 @@ def test_without_content_nothing_private_leaves(open_log: OpenLog, tmp_path: Pat
 def test_statements_of_reasons(open_log: OpenLog) -> None:
     log = open_log()
     ids = stock(log)
-    statements = log.desk(ADA, purpose="Article 24(5)").statements(TEMPLATE)
+    statements = log.desk(ADA, purpose="Article 24(5)").statements(TEMPLATE, second=MAX)
     assert [item["puid"] for item in statements] == [ids[3], ids[1]]
     for statement in statements:
         assert check_statement(statement) == []
