@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from benchmarks.report import write_section
-from chopmark.generation import GenerationJob, Generator, load_generator
+from chopmark.generation import GenerationJob, Generator, LoadOptions, load_generator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ def main() -> None:
 def measure(home: Path, rounds: int) -> list[str]:
     cold, _ = timed(lambda: load_generator(home=home))
     warm, full = timed(lambda: load_generator(home=home))
-    eight = load_generator(home=home, quantization="int8")
+    eight = load_generator(home=home, options=LoadOptions(quantization="int8"))
 
     def job(**changes: object) -> GenerationJob:
         values: dict[str, Any] = {"prompt": "a red apple", "seed": 1, "width": 512, "height": 512}

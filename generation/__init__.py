@@ -18,7 +18,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from chopmark.generation.interface import Draft, GenerationJob, Generator, ModelInfo
+from chopmark.generation.interface import Draft, GenerationJob, Generator, ModelInfo, batch_size
+from chopmark.generation.options import LoadOptions
 
 if TYPE_CHECKING:
     from chopmark.generation.diffusers_engine import DiffusersGenerator
@@ -29,7 +30,9 @@ __all__ = [
     "Draft",
     "GenerationJob",
     "Generator",
+    "LoadOptions",
     "ModelInfo",
+    "batch_size",
     "load_generator",
 ]
 

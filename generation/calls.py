@@ -51,11 +51,21 @@ class Slot:
         return self.job.seed + self.index - 1
 
 
+def together(one: GenerationJob, other: GenerationJob) -> bool:
+    """Tell whether pictures of two jobs can be made in the same call."""
+    return (
+        not one.images
+        and not other.images
+        and (one.width, one.height, one.steps, one.guidance)
+        == (other.width, other.height, other.steps, other.guidance)
+    )
+
+
 class Call:
     """A pipeline call that makes one picture for each slot.
 
     Args:
-        slots: several only where the jobs differ in nothing but words and seeds and none edits.
+        slots: several only where any two go :func:`together`.
         info: facts about the model.
         variants: its pipelines.
         guidance: what to use where the job names none; ``None`` leaves it to the pipeline.

@@ -5,11 +5,16 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from chopmark.errors import Cancelled, InvalidRequest
+from chopmark.errors import InvalidRequest
+from chopmark.generation import memory
 from chopmark.generation.calls import Call, Slot
 from chopmark.generation.folders import find_folder
+from chopmark.generation.interface import GenerationJob
+from chopmark.generation.options import LoadOptions
+from chopmark.generation.prompt_cache import PromptCache
 from chopmark.generation.quantize import quantize
 from chopmark.generation.variants import Variants
+from chopmark.generation.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,7 +22,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from chopmark.generation.interface import Draft, GenerationJob, ModelInfo, Quantization
+    from chopmark.generation.interface import Draft, ModelInfo
 
 #: Pipelines that take several pictures at once and join them.
 _SEVERAL_IMAGES = frozenset({"Flux2KleinPipeline", "Flux2Pipeline", "QwenImageEditPlusPipeline"})
@@ -26,29 +31,33 @@ _SEVERAL_IMAGES = frozenset({"Flux2KleinPipeline", "Flux2Pipeline", "QwenImageEd
 class DiffusersGenerator:
     """A diffusers pipeline that answers :class:`~chopmark.generation.GenerationJob`.
 
-    Each picture of a job is made alone with its own seed: on a CPU a batch is hardly faster, and
-    its pictures would differ in the last bit from those made one by one.
+    Each picture of a job is made alone with its own seed, so that it can be made again alone, bit
+    for bit. :class:`~chopmark.generation.batching.BatchingGenerator` joins pictures to batches.
 
-    Made by :meth:`load`; safe to call from several threads, one job at a time.
+    Made by :meth:`load`; safe to call from several threads, one picture at a time.
     """
 
     def __init__(
-        self, variants: Variants, info: ModelInfo, *, default_guidance: float | None
+        self,
+        variants: Variants,
+        info: ModelInfo,
+        *,
+        default_guidance: float | None = None,
+        options: LoadOptions | None = None,
     ) -> None:
         self._variants = variants
         self._info = info
         self._default_guidance = default_guidance
+        self._options = options or LoadOptions()
         self._lock = threading.Lock()
+        #: Embeddings of earlier prompts.
+        self.prompt_cache = PromptCache(self._options.prompt_cache_mb)
+        for pipeline in variants.all:
+            self.prompt_cache.attach(pipeline)
 
     @classmethod
     def load(
-        cls,
-        model: str | Path,
-        *,
-        name: str | None = None,
-        device: str = "cpu",
-        dtype: str = "float32",
-        quantization: Quantization = "auto",
+        cls, model: str | Path, *, name: str | None = None, options: LoadOptions | None = None
     ) -> DiffusersGenerator:
         """Load a pipeline with ``DiffusionPipeline.from_pretrained``.
 
@@ -58,28 +67,27 @@ class DiffusersGenerator:
         Args:
             model: folder that diffusers wrote, or ``hf:org/name``.
             name: what ``info.id`` says; the default is ``model``.
-            device: torch device, ``cpu`` or ``cuda``.
-            dtype: ``float32``, ``bfloat16`` or ``float16``; on CPUs without native support for the
-                short formats float32 is the fastest.
-            quantization: ``int8`` runs linear layers with 8-bit weights and activations quantized
-                on the fly, on the CPU; ``auto`` does so for denoisers that are transformers and
-                leaves convolutional ones alone, because there it was measured to gain nothing;
-                ``none`` never does.
+            options: device, dtype, quantization and limits.
 
         Raises:
             ModelNotFound: there is no such folder, or the hub cannot be reached and holds no copy
                 here.
-            ModelLoadError: the files are not a pipeline that can be loaded.
-            InvalidRequest: ``dtype`` or ``quantization`` is unknown, or int8 is asked for on a GPU.
+            ModelLoadError: the files are not a pipeline that can be loaded, or it would be over the
+                memory limit.
+            InvalidRequest: the device is unknown here, or the quantization cannot work on it.
         """
+        options = options or LoadOptions()
+        device, dtype = options.torch_device, options.torch_dtype
         folder = find_folder(model)
+        memory.check_before(folder.weights(), dtype=dtype, limit_mb=options.memory_limit_mb)
         pipeline = folder.load_pipeline(device=device, dtype=dtype)
-        applied = quantize(pipeline, quantization, device=device)
+        applied = quantize(pipeline, options.quantization, device=device)
+        memory.check_after(device=device, limit_mb=options.memory_limit_mb)
         variants = Variants(pipeline)
         info = folder.describe(
             pipeline, name=name or str(model), quantization=applied, supports=variants.supports
         )
-        return cls(variants, info, default_guidance=folder.default_guidance)
+        return cls(variants, info, default_guidance=folder.default_guidance, options=options)
 
     @property
     def info(self) -> ModelInfo:
@@ -108,14 +116,22 @@ class DiffusersGenerator:
         """Make one picture for each slot, all in one call of the pipeline.
 
         Args:
-            slots: checked ones; several only where :func:`~chopmark.generation.calls.kind` is the
-                same for all.
+            slots: checked ones; several only where any two go
+                :func:`~chopmark.generation.calls.together`.
 
         Raises:
             GenerationFailed: the model broke, or gave something that is no picture.
         """
         with self._lock:
             return Call(slots, self._info, self._variants, self._default_guidance).run()
+
+    def warm_up(self) -> None:
+        """Make a first picture in one step: what is slow only once is done then."""
+        if "generate" in self._info.supports:
+            width, height = self._info.default_size
+            self.generate(
+                GenerationJob(prompt="warm-up", seed=0, width=width, height=height, steps=1)
+            )
 
     def check(self, job: GenerationJob) -> None:
         """Refuse a job that the model cannot do.
@@ -137,32 +153,3 @@ class DiffusersGenerator:
             raise InvalidRequest(
                 f"the model {info.id} edits one picture at a time, {len(job.images)} were given"
             )
-
-
-class Watch:
-    """Counts the steps of a job over all its pictures, and ends it when asked to."""
-
-    def __init__(
-        self,
-        pictures: int,
-        progress: Callable[[int, int], None] | None,
-        cancelled: Callable[[], bool] | None,
-    ) -> None:
-        self._pictures = pictures
-        self._progress = progress
-        self._cancelled = cancelled
-        self._done = 0
-
-    def ask(self) -> None:
-        """Raise Cancelled if the caller wants no more."""
-        if self._cancelled is not None and self._cancelled():
-            raise Cancelled("the generation was cancelled")
-
-    def step(self, _done: int, steps: int) -> None:
-        """Count one step of one picture, which takes ``steps`` in all."""
-        self._done += 1
-        total = max(steps * self._pictures, self._done)
-        if self._progress is not None:
-            self._progress(self._done, total)
-        if self._done < total:
-            self.ask()

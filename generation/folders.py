@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from chopmark.errors import InvalidRequest, ModelLoadError, ModelNotFound
+from chopmark.errors import ModelLoadError, ModelNotFound
 from chopmark.generation.interface import ModelInfo
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 #: Our own facts about a model, beside diffusers' ``model_index.json``; folders of others do without
 #: it.
 FACTS_NAME: Final = "chopmark.json"
-_DTYPES: Final = ("float32", "bfloat16", "float16")
 _MAX_SIZE: Final = 2048
 
 
@@ -41,15 +40,18 @@ class Folder:
         value = self.facts.get("default_guidance")
         return None if value is None else float(value)
 
+    def weights(self) -> list[Path]:
+        """The safetensors files of the parts, one precision of each."""
+        files = sorted(self.path.rglob("*.safetensors"))
+        # `model.fp16.safetensors` beside `model.safetensors` is a variant that is not loaded.
+        return [file for file in files if len(file.suffixes) == 1 or "-of-" in file.name]
+
     def load_pipeline(self, *, device: str, dtype: str) -> Any:
         """Load the pipeline, without its safety checker: Chopmark's own guards judge its output.
 
         Raises:
             ModelLoadError: diffusers cannot load it.
-            InvalidRequest: the dtype is unknown.
         """
-        if dtype not in _DTYPES:
-            raise InvalidRequest(f"unknown dtype {dtype!r}", hint=f"one of {', '.join(_DTYPES)}")
         be_quiet()
         import torch
         from diffusers import DiffusionPipeline

@@ -20,6 +20,8 @@ MAX_STEPS = 150
 MAX_SIDE = 4096
 MAX_GUIDANCE = 50.0
 MAX_DRAFTS = 10
+MAX_BATCH = 64
+_BATCH = "chopmark.batch"
 #: torch takes seeds of 64 bits; half of them are enough, and stay positive in every language's
 #: integers.
 MAX_SEED = 2**63 - 1
@@ -126,6 +128,19 @@ def draft_steps(steps: int, wanted: int) -> frozenset[int]:
     """
     spread = {max(1, look * steps // (wanted + 1)) for look in range(1, wanted + 1)}
     return frozenset(step for step in spread if step < steps)
+
+
+def batch_size(picture: Image.Image) -> int:
+    """Return how many pictures the model made in the call that made this one; 1 if unsaid.
+
+    The same job in a batch of another size gives the same picture but for single levels of 255.
+    """
+    return int(picture.info.get(_BATCH, 1))
+
+
+def set_batch_size(picture: Image.Image, size: int) -> None:
+    """Note on a picture what :func:`batch_size` shall say."""
+    picture.info[_BATCH] = size
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chopmark.generation.batching import BatchingGenerator
 from chopmark.generation.diffusers_engine import DiffusersGenerator
 from chopmark.generation.embedded import materialize
+from chopmark.generation.options import LoadOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chopmark.generation.interface import Generator, Quantization
+    from chopmark.generation.interface import Generator
 
 
 def load_generator(
@@ -19,23 +21,25 @@ def load_generator(
     *,
     home: Path,
     progress: Callable[[int, int], None] | None = None,
-    quantization: Quantization = "auto",
+    options: LoadOptions | None = None,
 ) -> Generator:
-    """Load a generator by name.
+    """Load a generator by name; concurrent jobs share its calls.
 
     Args:
         model: ``embedded``, the path of a folder that diffusers wrote, or ``hf:org/name``.
         home: Chopmark's state folder, where the embedded model is unpacked on first use.
         progress: told of the unpacking: parts done, parts in all.
-        quantization: ``int8`` stores the linear layers of the denoiser and the text encoder in
-            eight bits; ``auto`` does so where it was measured to pay, see
-            :class:`~chopmark.generation.DiffusersGenerator`.
+        options: device, dtype, quantization, batches and limits.
 
     Raises:
         ModelNotFound: there is no such model here, and the hub cannot be reached.
         ModelLoadError: it is there and does not load.
+        InvalidRequest: an option cannot work here.
     """
+    options = options or LoadOptions()
     if model == "embedded":
         folder = materialize(Path(home), progress=progress)
-        return DiffusersGenerator.load(folder, name="embedded", quantization=quantization)
-    return DiffusersGenerator.load(model, quantization=quantization)
+        engine = DiffusersGenerator.load(folder, name="embedded", options=options)
+    else:
+        engine = DiffusersGenerator.load(model, options=options)
+    return BatchingGenerator(engine, max_batch=options.max_batch, max_waiting=options.max_waiting)

@@ -59,6 +59,11 @@ class Variants:
         """The operations that there is a pipeline for."""
         return frozenset(self._pipelines)
 
+    @property
+    def all(self) -> list[Any]:
+        """Every pipeline once."""
+        return list({id(one): one for one in self._pipelines.values()}.values())
+
     def pipeline(self, operation: Operation) -> Any:
         """Return the pipeline for ``operation``, which must be one of :attr:`supports`."""
         return self._pipelines[operation]

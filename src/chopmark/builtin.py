@@ -58,13 +58,21 @@ def all_plugins(*, others: bool = True) -> Plugins:
 @hookimpl
 def chopmark_generator(settings: Settings, progress: Progress | None) -> Generator:
     """The embedded model, a folder of diffusers, or a hub id."""
-    from chopmark.generation import load_generator
+    from chopmark.generation import LoadOptions, load_generator
 
     return load_generator(
         settings.model,
         home=settings.open_home(),
-        quantization=settings.quantization,
         progress=unpacking(progress),
+        options=LoadOptions(
+            device=settings.device,
+            dtype=settings.dtype,
+            quantization=settings.quantization,
+            max_batch=settings.max_batch,
+            max_waiting=settings.max_waiting,
+            prompt_cache_mb=settings.prompt_cache_mb,
+            memory_limit_mb=settings.memory_limit_mb,
+        ),
     )
 
 

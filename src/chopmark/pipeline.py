@@ -237,6 +237,7 @@ class Pipeline(Inspection):
                         "manifest_id": output.manifest_id,
                         "format": output.format,
                         "seed": output.seed,
+                        "batch": output.batch,
                         "verdict": summary("output", output.verdict),
                     }
                     for output in outputs
@@ -370,6 +371,8 @@ class Pipeline(Inspection):
         self, case: _Asked, index: int, picture: Image.Image, verdict: Verdict
     ) -> Output:
         """Steps 5 and 6 for one output."""
+        from chopmark.generation import batch_size
+
         output_id = ids.output_id(case.record_id, index)
         case.tell(index, case.request.n, "marking and signing")
         encoded = await self.run(case, "mark", lambda: self._mark(case, picture, output_id))
@@ -382,6 +385,7 @@ class Pipeline(Inspection):
             width=picture.width,
             height=picture.height,
             seed=case.seed + index - 1,
+            batch=batch_size(picture),
             manifest_id=signed.manifest_id,
             verdict=verdict,
         )

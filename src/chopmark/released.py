@@ -42,6 +42,8 @@ class Output:
         width: Pixels.
         height: Pixels.
         seed: The seed that made it.
+        batch: How many pictures the model made in the same call. The same seed in a batch of
+            another size may differ by single levels of 255.
         manifest_id: Label of the C2PA manifest inside ``data``.
         verdict: What the picture guards said.
     """
@@ -53,6 +55,7 @@ class Output:
     width: int
     height: int
     seed: int
+    batch: int = 1
     manifest_id: str
     verdict: Verdict
 
@@ -79,6 +82,7 @@ class Output:
             "width": self.width,
             "height": self.height,
             "seed": self.seed,
+            "batch": self.batch,
             "sha256": self.sha256,
             "manifest_id": self.manifest_id,
             "verdict": self.verdict.to_dict(),

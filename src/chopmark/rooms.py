@@ -235,6 +235,10 @@ class Rooms:
             getattr(self, name)
         for name in ("prompt_guard", "image_guard", "generator"):
             getattr(self, name)
+        # A generator of a plugin, or one that costs money a picture, need not have this.
+        warm_up = getattr(self.generator, "warm_up", None)
+        if self.settings.warm_up and warm_up is not None:
+            warm_up()
 
     def close(self) -> None:
         """Close what was opened and holds files."""

@@ -35,6 +35,29 @@ class Settings(BaseSettings):
     quantization: Literal["auto", "none", "int8"] = Field(
         default="auto", description="How the generator's weights are held in memory."
     )
+    device: str = Field(
+        default="auto", description="Where the model runs: `auto`, `cpu`, `cuda` or `cuda:1`."
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="Numbers that the model computes in; `auto`: float32 on a CPU."
+    )
+    max_batch: int = Field(
+        default=8, ge=1, le=64, description="Pictures that share one call of the model; 1: none do."
+    )
+    max_waiting: int = Field(
+        default=256, ge=1, description="Pictures that may wait for the model before 503."
+    )
+    prompt_cache_mb: int = Field(
+        default=64, ge=0, description="MiB of memory for prompts' embeddings; 0: none are kept."
+    )
+    memory_limit_mb: int = Field(
+        default=0,
+        ge=0,
+        description="MiB that the process (or its share of a GPU) may take; 0: any.",
+    )
+    warm_up: bool = Field(
+        default=True, description="Whether `chopmark serve` makes a first picture as it starts."
+    )
     policy: str = Field(
         default="default", description="Safety policy: `default`, `strict` or a YAML file."
     )

@@ -26,7 +26,9 @@ DOORS = {
         "Draft",
         "GenerationJob",
         "Generator",
+        "LoadOptions",
         "ModelInfo",
+        "batch_size",
         "load_generator",
     ],
     "chopmark.audit": [

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from chopmark.errors import GuardFailed, InvalidRequest
-from chopmark.generation import DiffusersGenerator, Draft, GenerationJob
+from chopmark.generation import DiffusersGenerator, Draft, GenerationJob, LoadOptions
 from chopmark.generation.interface import draft_steps
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def test_drafts_of_large_and_long_pictures_are_small(generator: DiffusersGenerat
 
 
 def test_a_transformer_that_packs_its_latents_gives_drafts_too(transformer_folder: Path) -> None:
-    engine = DiffusersGenerator.load(transformer_folder, quantization="none")
+    engine = DiffusersGenerator.load(transformer_folder, options=LoadOptions(quantization="none"))
     seen: list[Draft] = []
     order = job(width=64, height=32, steps=4, drafts=3)
     final = engine.generate(order, draft=seen.append)[0]

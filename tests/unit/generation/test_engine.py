@@ -16,7 +16,7 @@ from chopmark.errors import (
     ModelLoadError,
     ModelNotFound,
 )
-from chopmark.generation import DiffusersGenerator, GenerationJob, Generator
+from chopmark.generation import DiffusersGenerator, GenerationJob, Generator, LoadOptions
 from chopmark.generation.calls import render_size
 from chopmark.generation.folders import digest_of
 
@@ -199,7 +199,7 @@ def test_threads_take_turns_and_get_their_own_pictures(generator: DiffusersGener
 
 
 def test_int8_is_real_and_close(unet_folder: Path, generator: DiffusersGenerator) -> None:
-    small = DiffusersGenerator.load(unet_folder, quantization="int8")
+    small = DiffusersGenerator.load(unet_folder, options=LoadOptions(quantization="int8"))
     assert small.info.quantization == "int8"
     assert "DynamicQuantizedLinear" in repr(small._variants.pipeline("generate").unet)
     full, eight = (
@@ -237,7 +237,7 @@ def test_a_pickled_or_broken_model_does_not_load(unet_folder: Path, tmp_path: Pa
 @pytest.mark.parametrize("options", [{"quantization": "int3"}, {"dtype": "float8"}])
 def test_unknown_options_are_refused(unet_folder: Path, options: dict[str, str]) -> None:
     with pytest.raises(InvalidRequest):
-        DiffusersGenerator.load(unet_folder, **options)  # type: ignore[arg-type]
+        DiffusersGenerator.load(unet_folder, options=LoadOptions(**options))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

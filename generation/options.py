@@ -1,0 +1,83 @@
+"""How a model is loaded and run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from chopmark.errors import InvalidRequest
+from chopmark.generation.interface import MAX_BATCH, Quantization
+
+DTYPES: Final = ("float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadOptions:
+    """How a model is loaded and run.
+
+    Attributes:
+        device: ``auto`` (a GPU where torch sees one, else the CPU) or a torch device.
+        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``. ``auto`` is float32 on a CPU:
+            one without native support for a short format was measured to be four times slower in
+            it; on a GPU it is bfloat16 where that is native, else float16.
+        quantization: see :mod:`chopmark.generation.quantize`.
+        max_batch: pictures that share a call of the model, 1 to 64.
+        max_waiting: pictures that may wait for the model.
+        prompt_cache_mb: MiB for embeddings of prompts that come again; 0 for none.
+        memory_limit_mb: MiB that the process (on a GPU: its share of the card) may take; 0 for no
+            limit. A model that would be over it does not load.
+
+    Raises:
+        InvalidRequest: a value is out of its range.
+    """
+
+    device: str = "auto"
+    dtype: str = "auto"
+    quantization: Quantization = "auto"
+    max_batch: int = 8
+    max_waiting: int = 256
+    prompt_cache_mb: int = 64
+    memory_limit_mb: int = 0
+
+    def __post_init__(self) -> None:
+        if self.dtype not in {"auto", *DTYPES}:
+            raise InvalidRequest(f"unknown dtype {self.dtype!r}", hint=f"auto, {', '.join(DTYPES)}")
+        if not 1 <= self.max_batch <= MAX_BATCH:
+            raise InvalidRequest(f"max_batch is {self.max_batch}, not in 1..{MAX_BATCH}")
+        for name in ("max_waiting", "prompt_cache_mb", "memory_limit_mb"):
+            if getattr(self, name) < 0:
+                raise InvalidRequest(f"{name} is {getattr(self, name)}, less than 0")
+
+    @property
+    def torch_device(self) -> str:
+        """The device that ``device`` means here.
+
+        Raises:
+            InvalidRequest: torch knows no such device, or has none here.
+        """
+        import torch
+
+        if self.device == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            kind = torch.device(self.device).type
+        except RuntimeError as error:
+            raise InvalidRequest(
+                f"torch knows no device {self.device!r}", hint="auto, cpu, cuda or cuda:1"
+            ) from error
+        if kind == "cuda" and not torch.cuda.is_available():
+            raise InvalidRequest(
+                f"there is no GPU here for device {self.device!r}", hint="auto or cpu"
+            )
+        return self.device
+
+    @property
+    def torch_dtype(self) -> str:
+        """The dtype that ``dtype`` means here."""
+        if self.dtype != "auto":
+            return self.dtype
+        if self.torch_device == "cpu":
+            return "float32"
+        import torch
+
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
