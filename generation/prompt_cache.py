@@ -112,7 +112,7 @@ def _merge(results: Sequence[Any]) -> Any:
     if isinstance(first, list):
         return [item for one in results for item in one]
     if isinstance(first, tuple):
-        parts = []
+        parts: list[Any] = []
         for column in zip(*results, strict=True):
             if all(item is None for item in column):
                 parts.append(None)

@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     memory_limit_mb: int = Field(
         default=0,
         ge=0,
-        description="MiB that the process (or its share of a GPU) may take; 0: any.",
+        description="MiB that the process, or its share of a GPU, may take; 0: any.",
     )
     warm_up: bool = Field(
         default=True, description="Whether `chopmark serve` makes a first picture as it starts."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from chopmark.errors import Busy, Cancelled, GenerationFailed, InvalidRequest
+from chopmark.errors import Busy, Cancelled, ChopmarkError, GenerationFailed, InvalidRequest
 from chopmark.generation import (
     DiffusersGenerator,
     Draft,
@@ -61,7 +61,7 @@ class Crowd:
         def work() -> None:
             try:
                 self.results[name] = self.generator.generate(order, **options)
-            except Exception as error:
+            except ChopmarkError as error:
                 self.results[name] = error
 
         self.threads.append(threading.Thread(target=work, daemon=True))
@@ -126,7 +126,8 @@ def test_what_differs_in_shape_steps_or_guidance_is_not_mixed(held: Held) -> Non
     crowd = Crowd(batching)
     crowd.ask("first", job())
     eventually(lambda: bool(held.batches))
-    for index, changes in enumerate(({}, {"width": 64}, {"steps": 2}, {"guidance": 3.0}, {})):
+    kinds: tuple[dict[str, Any], ...] = ({}, {"width": 64}, {"steps": 2}, {"guidance": 3.0}, {})
+    for index, changes in enumerate(kinds):
         crowd.ask(str(index), job(**changes))
         eventually(lambda count=index + 1: batching.waiting == count)  # type: ignore[misc]
     held.go.set()
