@@ -208,9 +208,13 @@ class TemporaryPostgres:
     """A PostgreSQL server of our own, in a folder of its own, reached through a socket file.
 
     Debian's binaries are used, as the user postgres where we are root (PostgreSQL refuses root).
+
+    Args:
+        parent: Where its folder is made; a socket's path must stay short.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parent: Path | None = None) -> None:
+        self._parent = parent or Path("/tmp")  # noqa: S108 - removed at the end, ours alone
         self._folder: Path | None = None
         self._binaries = self._find()
 
@@ -245,7 +249,7 @@ class TemporaryPostgres:
             raise LogUnavailable("PostgreSQL is not installed", hint="apt-get install postgresql")
         if find_spec("psycopg") is None:
             raise LogUnavailable("psycopg is not installed", hint="the postgres extra")
-        self._folder = Path(tempfile.mkdtemp(prefix="chopmark-pg-", dir="/tmp"))
+        self._folder = Path(tempfile.mkdtemp(prefix="chopmark-pg-", dir=self._parent))
         try:
             self._folder.chmod(0o755)
             if os.geteuid() == 0:

@@ -39,6 +39,7 @@ from chopmark.audit._note import Checkpoint, Signer, open_checkpoint
 from chopmark.audit._paths import Paths, replace_file
 from chopmark.audit._publish import publish
 from chopmark.audit._receipt import Receipt
+from chopmark.audit._relay import Relay
 from chopmark.audit._schema import (
     State,
     load_state,
@@ -114,6 +115,8 @@ class AuditLog:
         self._signing = threading.Lock()
         self._search: SearchIndex | None = None
         self._sequencer = Sequencer(self._ledger, capacity=_CAPACITY)
+        self._relay = Relay(paths.folder, ledger, self._sequencer.put)
+        self._sequencer.book = self._relay.book
 
     @classmethod
     def open(
@@ -171,6 +174,7 @@ class AuditLog:
         """Book what is queued, sign a checkpoint over it, and let go of the files."""
         if self._pid == os.getpid():
             self._sequencer.close(_WAIT_S)
+            self._relay.close()
             with contextlib.suppress(LogUnavailable, LogCorrupt):
                 self.checkpoint()
         if self._search is not None:

@@ -30,9 +30,9 @@ from chopmark.errors import AuditError, ChopmarkError, DuplicateRecord, LogUnava
 from chopmark.ids import new_record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Job", "Ledger", "Sequencer", "now"]
+__all__ = ["Job", "Ledger", "Sequencer", "now", "record_at"]
 
 _MAX_BATCH: Final = 2000
 _CHUNK: Final = 500
@@ -63,6 +63,7 @@ class Job:
     data: bytes | None
     sealed: Sealed | None
     epoch: int
+    remote: bool = False
     future: Future[Record] = field(default_factory=Future)
 
 
@@ -164,16 +165,26 @@ class Ledger:
         for job in jobs:
             event = job.event
             earlier = placed.get(event.event_id)
-            if event.event_id in known:
+            if job.remote and (
+                event.event_id in known
+                or earlier is not None
+                or (event.kind in _CLOSING and event.record_id not in still_open)
+            ):
+                # What it says is known where it comes from; there it is compared.
+                results.append(LogUnavailable("another process must look at this one"))
+            elif event.event_id in known:
                 results.append(self._again(transaction, job, known[event.event_id]))
             elif earlier is not None:
+                if earlier[0].remote:
+                    results.append(LogUnavailable("the event is on its way twice; try again"))
+                    continue
                 same = _same(earlier[0], job)
                 results.append(results[earlier[1]] if same else _duplicate(event))
             elif event.kind in _CLOSING and event.record_id not in still_open:
                 results.append(_closed(transaction, event))
             else:
                 placed[event.event_id] = (job, len(results))
-                results.append(_record(job, size))
+                results.append(record_at(job, size))
                 accepted.append(job)
                 size += 1
                 if event.kind == "request.received":
@@ -206,7 +217,7 @@ class Ledger:
         """
         state = load_state(transaction) or State(origin=self._origin)
         job = self.prepare(event)
-        record = _record(job, state.size)
+        record = record_at(job, state.size)
         if keys_destroyed:
             self._append(transaction, state, [job], epoch=state.epoch + 1)
         else:
@@ -280,11 +291,15 @@ class Ledger:
             return edge
         return _Edge(tree, [])
 
+    def learn(self, epoch: int) -> None:
+        """Take notice of how often keys were destroyed: cached ones may be among them."""
+        if epoch != self.epoch:
+            self.vault.forget()
+            self.epoch = epoch
+
     def _seal_again(self, state: State, jobs: list[Job]) -> None:
         """Make the data keys durable before what they seal; change keys that are gone."""
-        if state.epoch != self.epoch:
-            self.vault.forget()
-            self.epoch = state.epoch
+        self.learn(state.epoch)
         sealed = [job for job in jobs if job.sealed is not None]
         wanted = {}
         for job in sealed:
@@ -377,7 +392,8 @@ def record_of_leaf(index: int, leaf: bytes) -> Record:
     )
 
 
-def _record(job: Job, index: int) -> Record:
+def record_at(job: Job, index: int) -> Record:
+    """Return the record that a job became."""
     event = job.event
     return Record(
         index=index,
@@ -474,10 +490,14 @@ class Sequencer:
     Args:
         ledger: Books.
         capacity: How many events may wait; more are refused.
+
+    Attributes:
+        book: Books a batch; the ledger's own unless another process does it (the relay).
     """
 
     def __init__(self, ledger: Ledger, *, capacity: int) -> None:
         self._ledger = ledger
+        self.book: Callable[[list[Job]], list[Record | ChopmarkError]] = ledger.book
         self._queue: queue.Queue[Job | None] = queue.Queue(capacity)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="chopmark-sequencer", daemon=True)
@@ -526,11 +546,22 @@ class Sequencer:
             if jobs:
                 self._answer(jobs)
             if None in batch:
+                self._refuse_the_rest()
                 return
+
+    def _refuse_the_rest(self) -> None:
+        """Answer what was queued in the moment of closing."""
+        while True:
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                return
+            if job is not None and job.future.set_running_or_notify_cancel():
+                job.future.set_exception(LogUnavailable("the log is closed"))
 
     def _answer(self, jobs: list[Job]) -> None:
         try:
-            results = self._ledger.book(jobs)
+            results = self.book(jobs)
         except BaseException as error:  # noqa: BLE001 - no waiter may be left without an answer
             if not isinstance(error, ChopmarkError):
                 error = LogUnavailable(f"the log failed: {type(error).__name__}")

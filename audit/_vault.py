@@ -208,6 +208,25 @@ class Vault:
             rows = transaction.execute("SELECT key_id FROM subject_key WHERE tag = ?", (tag,))
         return bytes(rows[0][0]) if rows else None
 
+    def known(self, key_id: bytes, tag: bytes, wrapped: bytes) -> DataKey:
+        """Return a key as another process wrapped it.
+
+        Raises:
+            LogCorrupt: It is not wrapped under our key-encryption key.
+        """
+        with self._guard:
+            cached = self._by_tag.get(tag)
+        if cached is not None and cached.key_id == key_id:
+            return cached
+        return self._unwrap(key_id, tag, wrapped)
+
+    def settle(self, keys: Iterable[DataKey]) -> None:
+        """Forget keys that we made and another process stored, or replaced by its own."""
+        with self._guard:
+            for key in keys:
+                if key.key_id not in self._stored:
+                    self._by_tag.pop(key.tag, None)
+
     def store(self, keys: Iterable[DataKey]) -> dict[bytes, DataKey]:
         """Make keys durable; of two keys for one tag the first stored wins.
 
