@@ -83,6 +83,21 @@ class Frontier:
         self.hashes.append(merged)
         self.size += 1
 
+    def append_subtree(self, level: int, root: bytes) -> None:
+        """Add ``2 ** level`` leaves at once by the root over them; the size is a multiple of that.
+
+        Raises:
+            ValueError: It is not.
+        """
+        if self.size & ((1 << level) - 1):
+            raise ValueError("a subtree does not begin here")
+        merged, carry = root, self.size >> level
+        while carry & 1:
+            merged = sha256(b"\x01" + self.hashes.pop() + merged).digest()
+            carry >>= 1
+        self.hashes.append(merged)
+        self.size += 1 << level
+
     def root(self) -> bytes:
         """Return the root of the tree."""
         if not self.hashes:

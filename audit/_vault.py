@@ -320,6 +320,15 @@ class Vault:
             private=members["private"], subject=members.get("subject"), canonical=plain[_SALT:]
         )
 
+    def commitment_of(self, key_id: bytes, ciphertext: bytes, *, event_id: str) -> str:
+        """Return what a content row commits to, in hex, without reading what it says.
+
+        Raises:
+            KeyGone: The key was destroyed.
+            LogCorrupt: The row does not decrypt.
+        """
+        return sha256(_decrypt(self._by_id(key_id), ciphertext, event_id)).hexdigest()
+
     def _by_id(self, key_id: bytes) -> DataKey:
         if self._opened is not None and key_id in self._opened:
             return self._opened[key_id]
