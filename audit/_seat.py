@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from chopmark.audit._events import EVERY_TENANT, SYSTEM_TENANT, Event
 from chopmark.audit._sequencer import now
@@ -19,19 +19,9 @@ if TYPE_CHECKING:
     from chopmark.audit._sequencer import Ledger
     from chopmark.types import JsonValue
 
-__all__ = ["ROLES", "Actor", "Role", "Seat"]
+__all__ = ["Actor", "Role", "Seat"]
 
 Role = Literal["writer", "reader", "reviewer", "investigator", "exporter", "eraser", "auditor"]
-
-ROLES: Final[dict[Role, str]] = {
-    "auditor": "verifies the log and reads reports; sees no content",
-    "eraser": "erases, holds and ends retention, an erasure with a second eraser",
-    "exporter": "exports with a second exporter",
-    "investigator": "sees any content of the tenant, seals, and unseals with a second investigator",
-    "reader": "searches; sees no content",
-    "reviewer": "works on queues and appeals, and sees the content of what they hold",
-    "writer": "sends records to queues",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +30,11 @@ class Actor:
 
     Attributes:
         name: Who; kept encrypted with what they did.
-        roles: What they may do. A reader searches, sees no content; a reviewer also decides on
-            what is queued and sees its content; an investigator sees any content; an exporter
-            exports; an eraser erases and places holds; an auditor verifies and sees no content.
+        roles: What they may do. A reader searches, sees no content; a writer sends records to
+            queues; a reviewer decides on what is queued and on appeals, and sees the content of
+            what they hold; an investigator sees any content, seals, and unseals with a second one;
+            an exporter exports with a second one; an eraser erases with a second one, places
+            holds and ends retention; an auditor verifies and reads reports, and sees no content.
         tenant: Whose records they work with; those of others do not exist for them, nor do the
             log's own entries. None is all of them, for the deployer's own people.
 

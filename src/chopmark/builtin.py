@@ -111,7 +111,12 @@ def chopmark_log(settings: Settings) -> AuditLog:
     """SQLite in the home folder."""
     from chopmark.audit import AuditLog
 
-    return AuditLog.open(settings.open_home(), origin=settings.log_origin)
+    return AuditLog.open(
+        settings.open_home(),
+        origin=settings.log_origin,
+        database=settings.log_database or None,
+        keys_database=settings.log_keys_database or None,
+    )
 
 
 def unpacking(progress: Progress | None) -> Callable[[int, int], None] | None:

@@ -167,6 +167,25 @@ class Settings(BaseSettings):
         default="chopmark.local/log",
         description="Name of the log in its checkpoints (C2SP tlog-checkpoint origin line).",
     )
+    log_database: str = Field(
+        default="",
+        description="`postgresql://...` of the log; empty keeps it in a SQLite file in the home.",
+    )
+    log_keys_database: str = Field(
+        default="",
+        description="`postgresql://...` of the log's data keys, another database with a short "
+        "backup retention; empty keeps them in a SQLite file.",
+    )
+    desk_roles: str = Field(
+        default="auditor,reader",
+        description="What the person at the command line may do in the log, with commas between; "
+        "`--role` wins. See [audit.md](audit.md).",
+    )
+    review_rules: Path | None = Field(
+        default=None,
+        description="YAML list of routing rules for the review queues, see [audit.md](audit.md). "
+        "Unset: what is to be reviewed goes to the queue `review`.",
+    )
     output_format: Literal["png", "jpeg", "webp", "avif"] = Field(
         default="png", description="Format of the pictures when the caller does not say."
     )

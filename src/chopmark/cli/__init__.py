@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from chopmark.cli import access, audit, create, desk, judge, keys, look, mark, server
+from chopmark.cli import access, audit, create, desk, judge, keys, look, mark, review, server
 from chopmark.cli._say import EXIT_REFUSED, fail, refuse, warn
 from chopmark.errors import ChopmarkError
 
@@ -37,6 +37,7 @@ app.command("serve")(server.serve)
 app.command("doctor")(server.doctor)
 app.add_typer(mark.app, name="mark")
 app.add_typer(audit.app, name="audit")
+app.add_typer(review.app, name="review")
 app.add_typer(judge.policy_app, name="policy")
 app.add_typer(desk.hashes_app, name="hashes")
 app.add_typer(server.models_app, name="models")

@@ -1,45 +1,36 @@
-"""``chopmark audit``: read and check the log."""
+"""``chopmark audit``: read, check and prove the log."""
 
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
+from chopmark.cli._desk import As, Json, Purpose, Roles, Tenant, actor, open_log, seat
+from chopmark.cli._query import Found, hit_line, query_of
 from chopmark.cli._say import EXIT_NOT_AUTHENTIC, emit, progress_bar
 from chopmark.cli.create import read
+from chopmark.cli.custody import add_commands
 from chopmark.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from chopmark.audit import AuditLog, Record
+    from chopmark.audit import EventKind, Record
     from chopmark.types import JsonValue
 
 __all__ = ["app"]
 
-app = typer.Typer(help="The tamper-evident log: show, search, verify, prove.", no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
-
-
-@contextmanager
-def _log() -> Iterator[AuditLog]:
-    from chopmark.rooms import Rooms
-    from chopmark.settings import load_settings
-
-    rooms = Rooms(load_settings())
-    try:
-        yield rooms.log
-    finally:
-        rooms.close()
+app = typer.Typer(
+    help="The tamper-evident log: show, search, verify, prove, export, erase.",
+    no_args_is_help=True,
+)
 
 
 def _line(record: Record) -> str:
     said = record.public
-    note = said.get("code") or said.get("categories") or said.get("model") or ""
+    members = ("code", "categories", "model", "what", "queue", "outcome", "decision", "of", "count")
+    note = next((said[name] for name in members if said.get(name)), "")
     return (
         f"{record.index:>7}  {record.time}  {record.record_id}  {record.kind:<20} "
         f"{', '.join(map(str, note)) if isinstance(note, list) else note}"
@@ -49,89 +40,112 @@ def _line(record: Record) -> str:
 @app.command()
 def show(
     record_id: Annotated[
-        str | None, typer.Argument(help="A record or output id; without one, the newest records.")
+        str | None, typer.Argument(help="A record or output id; without one, the newest entries.")
     ] = None,
-    limit: Annotated[int, typer.Option(help="How many records without an id.")] = 20,
+    limit: Annotated[int, typer.Option(help="How many entries without an id.")] = 20,
+    kind: Annotated[
+        str | None, typer.Option(help="Without an id: only this kind, as request.refused.")
+    ] = None,
+    tenant: Tenant = None,
+    since: Annotated[str | None, typer.Option(help="From this RFC 3339 time on.")] = None,
+    until: Annotated[str | None, typer.Option(help="Before this RFC 3339 time.")] = None,
     private: Annotated[
         bool, typer.Option("--private", help="Also what is kept encrypted; this look is booked.")
     ] = False,
+    name: As = None,
+    purpose: Annotated[
+        str, typer.Option("--purpose", help="Why you look; needed with --private.")
+    ] = "",
+    role: Roles = None,
     as_json: Json = False,
 ) -> None:
-    """Show the events of one request, or the newest records."""
-    from chopmark.ids import record_of
-
-    with _log() as log:
-        if record_id is None:
-            records = log.find(limit=limit)
-        else:
-            records = log.records(record_of(record_id))
-            if private:
-                _book_view(log, record_of(record_id))
-        for record in records:
-            kept = log.private(record.index) if private else None
-            if as_json:
-                emit({**record.to_dict(), **({"private": kept} if private else {})})
-                continue
-            typer.echo(_line(record))
-            if record_id is not None:
-                for name, value in sorted(record.public.items()):
-                    typer.echo(f"             {name}: {_plain(value)}")
-                for name, value in sorted((kept or {}).items()):
-                    typer.echo(f"             {name} (private): {_plain(value)}")
-
-
-def _plain(value: JsonValue) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _book_view(log: AuditLog, record_id: str) -> None:
-    import getpass
-
-    from chopmark.audit import Event
-    from chopmark.ids import new_record_id
-
-    log.append(
-        Event(
-            kind="access.viewed",
-            record_id=new_record_id(),
-            tenant="default",
-            public={"of": record_id},
-            private={"by": getpass.getuser()},
-        )
-    )
-
-
-@app.command()
-def search(
-    kind: Annotated[
-        str | None, typer.Option(help="Event kind, for example request.refused.")
-    ] = None,
-    tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
-    since: Annotated[str | None, typer.Option(help="RFC 3339 time.")] = None,
-    until: Annotated[str | None, typer.Option(help="RFC 3339 time.")] = None,
-    limit: Annotated[int, typer.Option(help="Most records.")] = 50,
-    as_json: Json = False,
-) -> None:
-    """List records by kind, tenant and time, the newest first."""
+    """Show the events of one request, or the newest entries: what is public in the log."""
     from chopmark.audit import EventKind
 
     if kind is not None and kind not in get_args(EventKind):
         raise InvalidRequest(
             f"no event is of kind {kind!r}", hint=f"one of {', '.join(get_args(EventKind))}"
         )
-    with _log() as log:
-        found = log.find(
-            kind=cast("EventKind | None", kind),
-            tenant=tenant,
-            since=since,
-            until=until,
-            limit=limit,
-        )
-        for record in found:
-            if as_json:
-                emit(record.to_dict())
-            else:
-                typer.echo(_line(record))
+    contents: list[dict[str, JsonValue] | None] = []
+    if record_id is None:
+        if private:
+            raise InvalidRequest("--private shows one record", hint="name its id")
+        with open_log() as log:
+            records = log.find(
+                kind=cast("EventKind | None", kind),
+                tenant=tenant,
+                since=since,
+                until=until,
+                limit=limit,
+            )
+    elif private:
+        with seat(actor(name, role, tenant), purpose) as desk:
+            view = desk.view(record_id)
+        records, contents = list(view.records), list(view.private)
+    else:
+        with open_log() as log:
+            records = log.records(record_id)
+    for place, record in enumerate(records):
+        kept = contents[place] if contents else None
+        if as_json:
+            emit({**record.to_dict(), **({"private": kept} if private else {})})
+            continue
+        typer.echo(_line(record))
+        if record_id is not None:
+            for member, value in sorted(record.public.items()):
+                typer.echo(f"             {member}: {_plain(value)}")
+            for member, value in sorted((kept or {}).items()):
+                typer.echo(f"             {member} (private): {_plain(value)}")
+
+
+def _plain(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+@app.command()
+def search(
+    purpose: Purpose,
+    text: Annotated[
+        str | None,
+        typer.Argument(help='Words of the prompt; "a phrase" in quotes, beginn* with a star.'),
+    ] = None,
+    found: Found = None,
+    like: Annotated[
+        Path | None, typer.Option("--like", help="Pictures that look like this one (PDQ).")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="Most records, to 1000.")] = 50,
+    before: Annotated[
+        int | None, typer.Option(help="Go on below this index, the last one of the page before.")
+    ] = None,
+    save: Annotated[
+        str | None, typer.Option("--save", help="Also keep the query under this name.")
+    ] = None,
+    saved: Annotated[
+        str | None, typer.Option("--saved", help="Run the query kept under this name.")
+    ] = None,
+    tenant: Tenant = None,
+    name: As = None,
+    role: Roles = None,
+    as_json: Json = False,
+) -> None:
+    """Find requests by words, people, scores, time or likeness; the search itself is booked.
+
+    Filters are given as --where NAME=VALUE, again for more: decision, category, min_score,
+    max_score, model, policy, subject, since, until, similar_to, distance.
+    """
+    with seat(actor(name, role, tenant), purpose) as desk:
+        query = desk.saved_query(saved).query if saved else query_of(text, found, like)
+        hits = desk.search(query, limit=limit, before=before)
+        if save is not None:
+            version = desk.save_query(save, query)
+            typer.echo(f"kept as {save!r}, version {version}", err=True)
+    for hit in hits:
+        if as_json:
+            emit(hit.to_dict())
+        else:
+            typer.echo(hit_line(hit))
+    if not hits and not as_json:
+        typer.echo("nothing found", err=True)
 
 
 @app.command()
@@ -139,17 +153,39 @@ def verify(
     receipt: Annotated[
         Path | None, typer.Option("--receipt", help="Check a receipt file, without any log.")
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Begin where the last walk ended that found nothing wrong."),
+    ] = False,
+    kept: Annotated[
+        list[Path] | None,
+        typer.Option("--kept", help="A checkpoint kept elsewhere, to be found again; repeatable."),
+    ] = None,
+    public_key: Annotated[
+        str | None,
+        typer.Option("--public-key", help="The log's key from a source you trust, or its file."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Walk the whole log and say whether anything was changed, added or dropped."""
+    key = _key(public_key)
     if receipt is not None:
-        _verify_receipt(receipt, as_json=as_json)
+        _verify_receipt(receipt, key, as_json=as_json)
         return
     from chopmark.audit import verify_log
     from chopmark.settings import load_settings
 
+    settings = load_settings()
     with progress_bar(quiet=as_json) as told:
-        report = verify_log(load_settings().open_home(), progress=told)
+        report = verify_log(
+            settings.open_home(),
+            progress=told,
+            since_checkpoint=resume,
+            kept=[read(path).decode("utf-8", "replace") for path in kept or ()],
+            public_key=key,
+            database=settings.log_database or None,
+            keys_database=settings.log_keys_database or None,
+        )
     if as_json:
         emit(report.to_dict())
     else:
@@ -160,11 +196,18 @@ def verify(
         raise typer.Exit(EXIT_NOT_AUTHENTIC)
 
 
-def _verify_receipt(path: Path, *, as_json: bool) -> None:
+def _key(given: str | None) -> str | None:
+    """Return a verifier key that was given as text or as a file."""
+    if given is None or "+" in given:
+        return given
+    return read(Path(given)).decode("utf-8", "replace").strip()
+
+
+def _verify_receipt(path: Path, key: str | None, *, as_json: bool) -> None:
     from chopmark.audit import Receipt
 
     receipt = Receipt.from_json(read(path))
-    problems = receipt.verify()
+    problems = receipt.verify(key)
     if problems:
         if as_json:
             emit({"ok": False, "problems": [str(problem) for problem in problems]})
@@ -175,11 +218,12 @@ def _verify_receipt(path: Path, *, as_json: bool) -> None:
         raise typer.Exit(EXIT_NOT_AUTHENTIC)
     if as_json:
         emit({"ok": True, "record": receipt.record.to_dict(), "problems": []})
-    else:
-        typer.echo(f"ok  {_line(receipt.record)}")
+        return
+    typer.echo(f"ok  {_line(receipt.record)}")
+    if key is None:
         typer.echo(
             "    the signature is by the key inside the receipt: compare it with the key that the"
-            " log publishes"
+            " log publishes, or give that one with --public-key"
         )
 
 
@@ -191,19 +235,38 @@ def prove(
     ] = None,
 ) -> None:
     """Write a receipt that anybody can check without access to the log."""
-    from chopmark.ids import record_of
-
-    with _log() as log:
-        text = log.receipt(record_of(record_id)).to_json()
+    with open_log() as log:
+        text = log.receipt(record_id).to_json()
     if output is None:
-        typer.echo(text)
+        typer.echo(text, nl=False)
     else:
         output.write_text(text, encoding="utf-8")
-        typer.echo(f"{output}: receipt of {record_of(record_id)}", err=True)
+        typer.echo(f"{output}: receipt of {record_id}", err=True)
 
 
 @app.command()
-def checkpoint() -> None:
+def checkpoint(as_json: Json = False) -> None:
     """Sign and print the checkpoint of the log as it is now (C2SP signed note)."""
-    with _log() as log:
-        typer.echo(log.checkpoint().note, nl=False)
+    with open_log() as log:
+        signed = log.checkpoint()
+    if as_json:
+        emit(dict(signed.to_dict()))
+    else:
+        typer.echo(signed.note, nl=False)
+
+
+@app.command()
+def publish(
+    folder: Annotated[Path, typer.Argument(help="What stands under the log's public address.")],
+    as_json: Json = False,
+) -> None:
+    """Write the log's public files (C2SP tlog-tiles) and a checkpoint over them."""
+    with open_log() as log:
+        signed = log.publish(folder)
+    if as_json:
+        emit({"folder": str(folder), **signed.to_dict()})
+    else:
+        typer.echo(f"{folder}: {signed.size} entries, root {signed.root.hex()}")
+
+
+add_commands(app)

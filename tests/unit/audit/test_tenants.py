@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from chopmark.audit import Actor, AuditLog, Event, Query, Rule, StatementTemplate, verify_log
-from chopmark.audit._seat import ROLES
+from chopmark.audit import Actor, AuditLog, Event, Query, Role, Rule, StatementTemplate, verify_log
 from chopmark.errors import ErasureRefused, InvalidRequest, NotPermitted, RecordNotFound
 from chopmark.ids import new_record_id
 
@@ -22,7 +21,7 @@ PDQ = "5a" * 32
 
 
 def person(name: str, tenant: str | None) -> Actor:
-    return Actor(name=name, roles=frozenset(ROLES), tenant=tenant)
+    return Actor(name=name, roles=frozenset(get_args(Role)), tenant=tenant)
 
 
 def refused(log: AuditLog, tenant: str, *categories: str) -> str:
