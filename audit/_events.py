@@ -44,6 +44,8 @@ EventKind = Literal[
     "hold.released",
     "key.rotated",
     "log.recovered",
+    "manifest.removed",
+    "manifest.stored",
     "moderation.completed",
     "policy.changed",
     "query.saved",

@@ -1,8 +1,8 @@
 """Give a picture back the manifest that it lost: the file is again, byte for byte, what it was.
 
 Only where nothing else was touched: the result is handed out when it validates, and never else.
-Where a manifest stands: C2PA 2.4, A.3.2 (PNG), A.3.1 (JPEG) and A.3.4 (WebP); the exact place
-within the file is the one where c2pa-rs puts it, since the manifest binds the bytes around itself.
+Where a manifest stands: C2PA 2.4, A.3.2 (PNG), A.3.1 (JPEG), A.3.4 (WebP) and A.5 (AVIF); the exact
+place within the file is the one where c2pa-rs puts it, as the manifest binds what is around it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import ChopmarkError, ManifestUnreadable, UnsupportedImage
 from chopmark.provenance import _native
+from chopmark.provenance._bmff import avif_with_manifest, avif_without_manifest
 from chopmark.provenance._boxes import jpeg_segments, png_chunk, png_chunks, webp_chunks
 from chopmark.provenance._examine import examine
 from chopmark.provenance._formats import Limits, check_size, mime_of, open_image, sniff
@@ -46,14 +47,14 @@ def reattach(
 
     Raises:
         ManifestUnreadable: None of the store's manifests fits this very file.
-        UnsupportedImage: A format whose manifests we do not put back (AVIF, GIF, TIFF, HEIC).
+        UnsupportedImage: A format whose manifests we do not put back (GIF, TIFF, HEIC).
         UnreadableImage: The bytes are no picture.
     """
     bounds = limits or Limits()
     kind = check_size(data, bounds)
-    if kind not in {"png", "jpeg", "webp"}:
+    if kind not in {"png", "jpeg", "webp", "avif"}:
         raise UnsupportedImage(
-            f"a manifest cannot be put back into {kind}", hint="png, jpeg and webp can"
+            f"a manifest cannot be put back into {kind}", hint="png, jpeg, webp and avif can"
         )
     bare = remove(data)
     image = open_image(bare, bounds)
@@ -93,7 +94,7 @@ def insert(data: bytes, manifest: bytes) -> bytes:
     """Put a manifest store into a file that has none.
 
     Raises:
-        UnsupportedImage: Not PNG, JPEG or WebP.
+        UnsupportedImage: Not PNG, JPEG, WebP or AVIF.
         UnreadableImage: The file's structure is broken.
     """
     kind = sniff(data)
@@ -112,11 +113,13 @@ def insert(data: bytes, manifest: bytes) -> bytes:
         chunk = b"C2PA" + struct.pack("<I", len(manifest)) + manifest + b"\0" * (len(manifest) & 1)
         size = struct.pack("<I", len(data) + len(chunk) - 8)
         return data[:4] + size + data[8:] + chunk
+    if kind == "avif":
+        return avif_with_manifest(data, manifest)
     raise UnsupportedImage(f"a manifest cannot be put into {kind or 'this'}")
 
 
 def remove(data: bytes) -> bytes:
-    """Take every manifest out of a PNG, JPEG or WebP file; other bytes stay as they are.
+    """Take every manifest out of a PNG, JPEG, WebP or AVIF file; other bytes stay as they are.
 
     Raises:
         UnsupportedImage: Another format.
@@ -143,6 +146,8 @@ def remove(data: bytes) -> bytes:
             data[piece.start : piece.end] for piece in webp_chunks(data) if piece.type != b"C2PA"
         )
         return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
+    if kind == "avif":
+        return avif_without_manifest(data)
     raise UnsupportedImage(f"manifests cannot be taken out of {kind or 'this'}")
 
 

@@ -12,7 +12,8 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   ├── UnreadableImage       unreadable_image       400
     │   ├── UnsupportedImage      unsupported_image      415
     │   ├── ImageTooSmall         image_too_small        400
-    │   └── ImageTooLarge         image_too_large        413
+    │   ├── ImageTooLarge         image_too_large        413
+    │   └── ValueTooLong          value_too_long         414
     ├── AccessError               access_denied          403
     │   ├── AccessKeyNotFound     key_not_found          404
     │   ├── InvalidKey            invalid_api_key        401
@@ -42,6 +43,11 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   └── UnknownMethod         unknown_mark_method    400
     ├── SigningFailed             signing_failed         500
     │   └── ManifestUnreadable    manifest_unreadable    500
+    ├── ResolverError             resolver_error         500
+    │   ├── ManifestConflict      manifest_conflict      409
+    │   ├── ManifestKept          manifest_kept          403
+    │   ├── ManifestNotFound      manifest_not_found     404
+    │   └── NotOffered            not_offered            403
     ├── AuditError                audit_error            500
     │   ├── LogUnavailable        log_unavailable        503
     │   ├── LogCorrupt            log_corrupt            500
@@ -89,6 +95,9 @@ __all__ = [
     "InvalidToken",
     "LogCorrupt",
     "LogUnavailable",
+    "ManifestConflict",
+    "ManifestKept",
+    "ManifestNotFound",
     "ManifestUnreadable",
     "MarkError",
     "MarkNotReadable",
@@ -97,12 +106,14 @@ __all__ = [
     "ModelError",
     "ModelLoadError",
     "ModelNotFound",
+    "NotOffered",
     "NotPermitted",
     "NotSignedIn",
     "PersonNotFound",
     "QuotaExhausted",
     "RateLimited",
     "RecordNotFound",
+    "ResolverError",
     "SignInFailed",
     "SigningFailed",
     "StageTimeout",
@@ -110,6 +121,7 @@ __all__ = [
     "UnknownMethod",
     "UnreadableImage",
     "UnsupportedImage",
+    "ValueTooLong",
 ]
 
 
@@ -189,6 +201,13 @@ class ImageTooLarge(InvalidRequest):
 
     code = "image_too_large"
     status = 413
+
+
+class ValueTooLong(InvalidRequest):
+    """A value in an address is too long; in a body it would not be."""
+
+    code = "value_too_long"
+    status = 414
 
 
 class AccessError(ChopmarkError):
@@ -388,6 +407,40 @@ class ManifestUnreadable(SigningFailed):
     """A manifest that we just signed does not read back as intact."""
 
     code = "manifest_unreadable"
+
+
+class ResolverError(ChopmarkError):
+    """Something about the Soft Binding Resolution API."""
+
+    code = "resolver_error"
+
+
+class ManifestConflict(ResolverError):
+    """Another manifest of the same id is kept already."""
+
+    code = "manifest_conflict"
+    status = 409
+
+
+class ManifestKept(ResolverError):
+    """The manifest is of a picture that was made here, or somebody else's, and stays."""
+
+    code = "manifest_kept"
+    status = 403
+
+
+class ManifestNotFound(ResolverError):
+    """No manifest, binding or receipt of this name."""
+
+    code = "manifest_not_found"
+    status = 404
+
+
+class NotOffered(ResolverError):
+    """An optional part of the API that this server has switched off."""
+
+    code = "not_offered"
+    status = 403
 
 
 class AuditError(ChopmarkError):

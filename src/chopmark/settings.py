@@ -163,6 +163,20 @@ class Settings(BaseSettings):
         description="Folder with `manifest/*.pem` and `tsa/*.pem`: own lists of whom `verify` "
         "trusts. Unset: `anchors` in the home.",
     )
+    public_verify: bool = Field(
+        default=False,
+        description="Let anybody verify pictures and ask the resolver over HTTP, without a key.",
+    )
+    resolver_writes: bool = Field(
+        default=False,
+        description="Let keys with the scopes `store:manifests` and `store:bindings` add to the "
+        "Soft Binding Resolution API.",
+    )
+    resolver_by_reference: bool = Field(
+        default=False,
+        description="Let the resolver fetch pictures from public https addresses that callers "
+        "name.",
+    )
     log_origin: str = Field(
         default="chopmark.local/log",
         description="Name of the log in its checkpoints (C2SP tlog-checkpoint origin line).",

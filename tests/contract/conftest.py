@@ -61,6 +61,7 @@ class Drawing:
         *,
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
+        draft: object = None,
     ) -> list[Image.Image]:
         self.jobs.append(job)
         steps = job.steps or self.info.default_steps
@@ -142,7 +143,7 @@ def open_live(opened: Pipeline, home: Path, **settings: Any) -> Iterator[Live]:
     with Pipeline.from_settings(Settings(home=home, **settings)) as pipeline:
         generator = Drawing()
         for name in _SHARED:
-            pipeline.rooms.__dict__[name] = opened.rooms.__dict__[name]
+            pipeline.rooms.__dict__[name] = getattr(opened.rooms, name)
         pipeline.rooms.__dict__["generator"] = generator
         with serve(pipeline) as (url, app, server):
             yield Live(url=url, pipeline=pipeline, generator=generator, app=app, server=server)

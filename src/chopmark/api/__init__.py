@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 from chopmark import __version__
-from chopmark.api import gemini, health, native, openai
+from chopmark.api import gemini, health, native, openai, resolver
 from chopmark.api.access import Access
 from chopmark.api.envelope import Envelope
 from chopmark.api.idempotency import Idempotency
@@ -63,7 +63,7 @@ def create_app(pipeline: Pipeline, *, logger: Any = None) -> FastAPI:
     app.state.replays = replays
     install_handlers(app, appeal_url=settings.appeal_url)
     # Gemini's first: its paths end in a verb that OpenAI's GET /v1/models/{model} would take too.
-    for router in (gemini.router, openai.router, native.router, health.router):
+    for router in (gemini.router, openai.router, native.router, resolver.router, health.router):
         app.include_router(router)
     describe(app)
     # The last one added is the outermost.

@@ -32,18 +32,32 @@ if TYPE_CHECKING:
 __all__ = [
     "PUBLIC",
     "Access",
+    "Binding",
     "Caller",
+    "Fetching",
     "Generating",
     "Known",
     "Measuring",
     "Moderating",
     "Reading",
+    "Storing",
     "Verifying",
     "is_loopback",
 ]
 
-PUBLIC: Final = frozenset({"/healthz", "/readyz", "/openapi.json"})
+# What the C2PA Soft Binding Resolution API says of itself needs no key (spec 2.4).
+_DISCOVERY = {
+    "/.well-known/c2pa-soft-binding-resolution",
+    "/api/v1/c2pa/services/capabilities",
+    "/api/v1/c2pa/services/status",
+    "/api/v1/c2pa/services/supportedAlgorithms",
+}
+PUBLIC: Final = frozenset({"/healthz", "/readyz", "/openapi.json", *_DISCOVERY})
+# What `CHOPMARK_PUBLIC_VERIFY` opens to everybody: looking, never writing, keeping or making.
+_LOOKING: Final = frozenset[Scope]({"fetch:manifests", "verify"})
+_LOOKED_AT: Final = ("/api/v1/verify", "/api/v1/c2pa/")
 _KEY_HEADERS = ("authorization", "x-goog-api-key")
+_ANYBODY = "anybody"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +75,12 @@ class Caller:
     scopes: frozenset[Scope]
     key_id: str | None
     address: str | None
+
+    @property
+    def counted_as(self) -> str:
+        """Whose requests are counted together: a tenant's, or those of one unknown address."""
+        unknown = self.key_id is None and self.tenant.name == _ANYBODY
+        return f"{_ANYBODY}:{self.address}" if unknown else self.tenant.name
 
     def subject(self, identifier: str | None) -> str | None:
         """Return the log's name for a person of this tenant.
@@ -87,7 +107,7 @@ class Access:
             return
         state = scope.setdefault("state", {})
         try:
-            caller = self._caller(Headers(scope=scope), scope.get("client"))
+            caller = self._caller(Headers(scope=scope), scope.get("client"), scope["path"])
         except ChopmarkError as error:
             state["error"] = error
             await problem_response(error, path=scope["path"])(scope, receive, send)
@@ -99,7 +119,7 @@ class Access:
         if limit == 0:
             await self.app(scope, receive, send)
             return
-        rate = self.rates.take(caller.tenant.name, limit)
+        rate = self.rates.take(caller.counted_as, limit)
 
         async def told(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -117,7 +137,7 @@ class Access:
         state["error"] = late
         await problem_response(late, path=scope["path"])(scope, receive, told)
 
-    def _caller(self, headers: Headers, client: tuple[str, int] | None) -> Caller:
+    def _caller(self, headers: Headers, client: tuple[str, int] | None, path: str) -> Caller:
         address = client[0] if client else None
         if not self.store.has_keys():
             _own_machine(headers, address)
@@ -127,6 +147,10 @@ class Access:
                 key_id=None,
                 address=address,
             )
+        keyless = not any(name in headers for name in _KEY_HEADERS)
+        if self.settings.public_verify and keyless and path.startswith(_LOOKED_AT):
+            anybody = Tenant(name=_ANYBODY)
+            return Caller(tenant=anybody, scopes=_LOOKING, key_id=None, address=address)
         key, tenant = self.store.authenticate(_key_text(headers))
         return Caller(tenant=tenant, scopes=key.scopes, key_id=key.key_id, address=address)
 
@@ -195,8 +219,11 @@ def needs(scope: Scope | None) -> Callable[[Request], Caller]:
 
 
 Known = Annotated[Any, Depends(needs(None))]
+Binding = Annotated[Any, Depends(needs("store:bindings"))]
+Fetching = Annotated[Any, Depends(needs("fetch:manifests"))]
 Generating = Annotated[Any, Depends(needs("generate"))]
 Measuring = Annotated[Any, Depends(needs("metrics"))]
 Moderating = Annotated[Any, Depends(needs("moderate"))]
 Reading = Annotated[Any, Depends(needs("read"))]
+Storing = Annotated[Any, Depends(needs("store:manifests"))]
 Verifying = Annotated[Any, Depends(needs("verify"))]

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from chopmark import errors
 from chopmark.released import Refused
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GOOGLE_RESPONSES",
+    "RESOLVER_RESPONSES",
     "RESPONSES",
     "STREAMED",
     "error_headers",
@@ -38,6 +40,7 @@ _TITLES = {
     405: "Method Not Allowed",
     409: "Conflict",
     413: "Content Too Large",
+    414: "URI Too Long",
     415: "Unsupported Media Type",
     422: "Unprocessable Content",
     429: "Too Many Requests",
@@ -67,9 +70,12 @@ _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 _STATUSES = (400, 401, 403, 404, 409, 413, 415, 422, 429, 499, 500, 503, 504)
 
 
-def _described(media_type: str, schema: str) -> dict[int | str, dict[str, Any]]:
+def _described(media_type: str, schema: str, *more: int) -> dict[int | str, dict[str, Any]]:
     content = {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-    return {status: {"description": _TITLES[status], "content": content} for status in _STATUSES}
+    return {
+        status: {"description": _TITLES[status], "content": content}
+        for status in (*_STATUSES, *more)
+    }
 
 
 # Beside JSON, what a route answers that can stream.
@@ -77,6 +83,7 @@ STREAMED: dict[int | str, dict[str, Any]] = {
     200: {"description": "Successful Response", "content": {"text/event-stream": {}}}
 }
 RESPONSES = _described("application/problem+json", "Problem")
+RESOLVER_RESPONSES = _described("application/problem+json", "Problem", 414)
 GOOGLE_RESPONSES = _described("application/json", "GoogleError")
 
 
@@ -231,12 +238,23 @@ def install_handlers(app: FastAPI, *, appeal_url: str) -> None:
                 headers=error.headers,
             )
         code = _HTTP_CODES.get(error.status_code, "invalid_request")
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["allow"] = ", ".join(_methods(request))
         openai: dict[str, JsonValue] = {
             "message": str(error.detail),
             "type": "invalid_request_error",
             "param": None,
             "code": code,
         }
-        return _problem(
-            error.status_code, str(error.detail), code, openai, dict(error.headers or {})
-        )
+        return _problem(error.status_code, str(error.detail), code, openai, headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return every method of the path: the framework names those of its first route only."""
+    return sorted(
+        method
+        for route in request.app.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    )

@@ -49,7 +49,7 @@ def create(
     tenant: Annotated[str, typer.Option(help="Whose key; the tenant is made if new.")] = "default",
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="generate, metrics, moderate, read or verify; again for more; else all."),
+        typer.Option(help="What it allows (docs/http.md lists them); again for more; else all."),
     ] = None,
     label: Annotated[str, typer.Option(help="What you call the key.")] = "",
     days: Annotated[int | None, typer.Option(help="Days until it expires.")] = None,

@@ -13,7 +13,16 @@ from chopmark.errors import InvalidKey
 
 __all__ = ["SCOPES", "Key", "NewKey", "Scope", "digest_of", "new_text", "parse", "same"]
 
-Scope = Literal["generate", "metrics", "moderate", "read", "verify"]
+Scope = Literal[
+    "fetch:manifests",
+    "generate",
+    "metrics",
+    "moderate",
+    "read",
+    "store:bindings",
+    "store:manifests",
+    "verify",
+]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 _TEXT = re.compile(r"cm_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 

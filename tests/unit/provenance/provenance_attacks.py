@@ -233,7 +233,12 @@ def changed_pixels(data: bytes) -> bytes:
 
 
 def stripped_metadata(data: bytes) -> bytes:
-    """Everything thrown away that is not needed to show the pixels, which are untouched."""
+    """Everything thrown away that is not needed to show the pixels, which are untouched.
+
+    In AVIF the manifest alone: its XMP is an item among the picture's own.
+    """
+    if sniff(data) == "avif":
+        return remove(data)
     if sniff(data) == "jpeg":
         kept = [one for one in jpeg_segments(data) if not 0xE1 <= one.type[0] <= 0xEF]
         return data[:2] + b"".join(data[one.start : one.end] for one in kept)
