@@ -9,7 +9,7 @@ from urllib.parse import quote
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.routing import Match, Route
+from starlette.routing import Match
 
 from chopmark import errors
 from chopmark.released import Refused
@@ -240,7 +240,7 @@ def install_handlers(app: FastAPI, *, appeal_url: str) -> None:
         code = _HTTP_CODES.get(error.status_code, "invalid_request")
         headers = dict(error.headers or {})
         if error.status_code == 405:
-            headers["allow"] = ", ".join(_methods(request))
+            headers["Allow"] = ", ".join(_methods(request))
         openai: dict[str, JsonValue] = {
             "message": str(error.detail),
             "type": "invalid_request_error",
@@ -252,9 +252,11 @@ def install_handlers(app: FastAPI, *, appeal_url: str) -> None:
 
 def _methods(request: Request) -> list[str]:
     """Return every method of the path: the framework names those of its first route only."""
-    return sorted(
+    return [
         method
-        for route in request.app.routes
-        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
-        for method in route.methods or ()
-    )
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
