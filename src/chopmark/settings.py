@@ -274,6 +274,19 @@ class Settings(BaseSettings):
         default=False,
         description="Let the page `/verify` fetch a picture from a public https address.",
     )
+    review_rules: Path | None = Field(
+        default=None,
+        description="YAML list of rules that send records to review queues; unset queues what the "
+        "policy sends to review.",
+    )
+    review_pictures: bool = Field(
+        default=True,
+        description="Keep a small copy of each output that a guard flagged, encrypted and erasable "
+        "with the prompt, so that a reviewer can decide on it.",
+    )
+    break_after_minutes: int = Field(
+        default=50, ge=1, description="Minutes at the console after which it reminds of a break."
+    )
     cost_per_hour: float = Field(
         default=0.0,
         ge=0,

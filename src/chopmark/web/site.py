@@ -14,8 +14,11 @@ from chopmark.api.envelope import Envelope
 from chopmark.api.limits import BodyLimit
 from chopmark.api.logs import make_logger
 from chopmark.api.problems import install_handlers
+from chopmark.audit import load_rules
 from chopmark.tenancy import People
-from chopmark.web import signing_in, studio, verify
+from chopmark.web import console, signing_in, studio, verify
+from chopmark.web.console.exports import Exports
+from chopmark.web.console.seat import Shifts
 from chopmark.web.dressing import Dressing
 from chopmark.web.guard import Guard, check_csrf
 from chopmark.web.shelf import Shelf
@@ -77,8 +80,11 @@ def _pages(api: FastAPI, pipeline: Pipeline, logger: Any) -> ASGIApp:
     app.state.service = service
     app.state.people = people
     app.state.shelf = Shelf()
+    app.state.shifts = Shifts()
+    app.state.exports = Exports(pipeline.rooms.home)
+    app.state.rules = load_rules(settings.review_rules)
     install_handlers(app, appeal_url=settings.appeal_url)
-    for router in (verify.router, signing_in.router, studio.router):
+    for router in (verify.router, signing_in.router, studio.router, console.router):
         app.include_router(router)
 
     @app.get("/")

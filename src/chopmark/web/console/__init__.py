@@ -1,0 +1,17 @@
+"""``/console``: where people work through what was judged, and see to the log.
+
+Every look is an entry of the log before anything is shown; the desk of the audit room sees to that
+and to who may see what. These pages only ask it.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from chopmark.web.console import appeals, charts, exports, log_health, policies, queue, record, search
+
+__all__ = ["router"]
+
+router = APIRouter(include_in_schema=False, prefix="/console")
+for part in (queue, record, appeals, search, policies, charts, log_health, exports):
+    router.include_router(part.router)

@@ -1,0 +1,87 @@
+"""Appeals: taken by somebody who did not decide before, upheld or overturned with a reason."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from chopmark.errors import InvalidRequest
+from chopmark.stages import in_thread
+from chopmark.web.console.seat import AtDesk, desk_of, seated
+
+__all__ = ["router"]
+
+router = APIRouter()
+_PURPOSE: Final = "decide an appeal"
+_OUTCOMES: Final = ("upheld", "overturned")
+_DAYS: Final = {"": 0, "1": 1, "30": 30, "365": 365}
+
+
+@router.get("/appeals")
+async def appeals(request: Request, viewer: AtDesk, nothing: str = "") -> Response:
+    """Show what is open, and what was decided."""
+    desk = await desk_of(request, viewer, _PURPOSE)
+    every = await in_thread(lambda: desk.appeals(only_open=False))
+    return seated(
+        request,
+        viewer,
+        "console/appeals.html",
+        waiting=[one for one in every if one.outcome is None],
+        decided=[one for one in reversed(every) if one.outcome is not None][:30],
+        nothing=bool(nothing),
+    )
+
+
+@router.post("/appeals/lease")
+async def lease(request: Request, viewer: AtDesk) -> Response:
+    """Take the appeal that waits longest."""
+    desk = await desk_of(request, viewer, _PURPOSE)
+    appeal = await in_thread(desk.lease_appeal)
+    if appeal is None:
+        return RedirectResponse("/console/appeals?nothing=1", status_code=303)
+    return RedirectResponse(f"/console/appeals/{appeal.record_id}", status_code=303)
+
+
+@router.get("/appeals/{record_id}")
+async def appeal(record_id: str, request: Request, viewer: AtDesk) -> Response:
+    """Show an appeal that the viewer holds, with the record that it is about."""
+    from chopmark.web.console.record import opened_of
+
+    desk = await desk_of(request, viewer, _PURPOSE)
+    view = await in_thread(lambda: desk.view(record_id))
+    return seated(
+        request,
+        viewer,
+        "console/appeal.html",
+        records=view.records,
+        opened=opened_of(view),
+        shown=None,
+        purpose=_PURPOSE,
+    )
+
+
+@router.post("/appeals/{record_id}/decide")
+async def decide(
+    record_id: str,
+    request: Request,
+    viewer: AtDesk,
+    outcome: Annotated[str, Form()] = "",
+    rationale: Annotated[str, Form(max_length=4000)] = "",
+    days: Annotated[str, Form()] = "",
+) -> Response:
+    """Uphold or overturn a refusal."""
+    if outcome not in _OUTCOMES or days not in _DAYS:
+        raise InvalidRequest("no outcome was chosen", hint="uphold or overturn")
+    chosen: Any = outcome
+    until = None
+    if outcome == "overturned" and _DAYS[days]:
+        until = (dt.datetime.now(dt.UTC) + dt.timedelta(days=_DAYS[days])).isoformat()
+    desk = await desk_of(request, viewer, _PURPOSE)
+    await in_thread(
+        lambda: desk.decide_appeal(record_id, chosen, rationale=rationale, allow_until=until)
+    )
+    request.app.state.shifts.seen(f"{viewer.tenant}:{viewer.name}", decided=1)
+    return RedirectResponse("/console/appeals", status_code=303)

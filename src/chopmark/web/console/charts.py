@@ -1,0 +1,115 @@
+"""Charts: volume, block rate by category, overturns, latency by stage. Counted from public leaves."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections import Counter
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from chopmark.stages import in_thread
+from chopmark.web.console.seat import AtDesk, log_of, seated
+from chopmark.web.words import category, stage
+
+if TYPE_CHECKING:
+    from chopmark.audit import AuditLog, EventKind, Record
+
+__all__ = ["router"]
+
+router = APIRouter()
+_DAYS: Final = (7, 30, 90)
+_MOST: Final = 20_000
+_KINDS: Final[tuple[EventKind, ...]] = (
+    "request.completed", "request.refused", "request.failed", "review.decided", "appeal.decided",
+)  # fmt: skip
+
+
+@router.get("/charts")
+async def charts(request: Request, viewer: AtDesk, days: int = 30) -> Response:
+    """Show the charts, and the same numbers as tables."""
+    days = days if days in _DAYS else 30
+    counted = await in_thread(lambda: _counted(log_of(request), viewer.tenant, days))
+    age = await in_thread(lambda: _checkpoint_age(request))
+    return seated(
+        request, viewer, "console/charts.html", days=days, choices=_DAYS, counted=counted, age=age
+    )
+
+
+@router.get("/charts.json")
+async def numbers(request: Request, viewer: AtDesk, days: int = 30) -> Response:
+    """Return what the charts are drawn from."""
+    days = days if days in _DAYS else 30
+    counted = await in_thread(lambda: _counted(log_of(request), viewer.tenant, days))
+    return JSONResponse(counted)
+
+
+def _counted(log: AuditLog, tenant: str | None, days: int) -> dict[str, Any]:
+    today = dt.datetime.now(dt.UTC).date()
+    first = today - dt.timedelta(days=days - 1)
+    dates = [(first + dt.timedelta(days=i)).isoformat() for i in range(days)]
+    found = {kind: _entries(log, kind, tenant, first.isoformat()) for kind in _KINDS}
+    by_day = {kind: Counter(entry.time[:10] for entry in found[kind]) for kind in _KINDS}
+    refused: Counter[str] = Counter()
+    for entry in found["request.refused"]:
+        listed = entry.public.get("categories")
+        refused.update(str(name) for name in (listed if isinstance(listed, list) else []))
+    ended = sum(len(found[kind]) for kind in _KINDS[:3])
+    decided = Counter(str(entry.public.get("decision")) for entry in found["review.decided"])
+    appeals = Counter(str(entry.public.get("outcome")) for entry in found["appeal.decided"])
+    return {
+        "days": dates,
+        "made": [by_day["request.completed"][day] for day in dates],
+        "refused": [by_day["request.refused"][day] for day in dates],
+        "failed": [by_day["request.failed"][day] for day in dates],
+        "ended": ended,
+        "by_category": [
+            {"name": category(name), "count": count, "rate": count / max(ended, 1)}
+            for name, count in refused.most_common()
+        ],
+        "reviews": dict(decided),
+        "appeals": dict(appeals),
+        "latency": _latency(found["request.completed"], dates),
+    }
+
+
+def _entries(log: AuditLog, kind: EventKind, tenant: str | None, since: str) -> list[Record]:
+    found: list[Record] = []
+    before: int | None = None
+    while len(found) < _MOST:
+        some = log.find(kind=kind, tenant=tenant, since=since, limit=1000, before=before)
+        found += some
+        if len(some) < 1000:
+            break
+        before = some[-1].index
+    return found
+
+
+def _latency(entries: list[Record], dates: list[str]) -> dict[str, Any]:
+    """Return the median milliseconds of each stage, in all and by day."""
+    spent: dict[str, dict[str, list[float]]] = {}
+    for entry in entries:
+        timings = entry.public.get("timings_ms")
+        for name, ms in (timings if isinstance(timings, dict) else {}).items():
+            if isinstance(ms, int | float):
+                spent.setdefault(name, {}).setdefault(entry.time[:10], []).append(float(ms))
+    return {
+        "names": [stage(name) for name in spent],
+        "median": [round(median([ms for day in by.values() for ms in day]), 1) for by in spent.values()],
+        "by_day": [
+            [round(median(by[day]), 1) if day in by else None for day in dates]
+            for by in spent.values()
+        ],
+    }
+
+
+def _checkpoint_age(request: Request) -> float | None:
+    home = request.app.state.service.pipeline.rooms.home
+    try:
+        age: float = time.time() - (home / "audit" / "checkpoint").stat().st_mtime
+    except OSError:
+        return None
+    return max(age, 0.0)

@@ -1,0 +1,104 @@
+"""The log's health: how large it is, what was signed last, and a walk over all of it on request."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import StreamingResponse
+
+from chopmark.stages import in_thread
+from chopmark.web.console.seat import log_of, seated
+from chopmark.web.rendering import is_part, render
+from chopmark.web.viewers import needs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from chopmark.audit import LogReport
+
+__all__ = ["router"]
+
+router = APIRouter()
+_EVERY_S: Final = 0.2
+Watching = Annotated[Any, Depends(needs("auditor", "investigator", "operator", "reviewer"))]
+# A walk reads every entry: one at a time.
+_WALKING: Final = asyncio.Lock()
+
+
+@router.get("/log")
+async def log_page(request: Request, viewer: Watching) -> Response:
+    """Show how the log stands."""
+    return seated(request, viewer, "console/log.html", report=None, **await in_thread(lambda: _now(request)))
+
+
+@router.post("/log/verify")
+async def verify_now(request: Request, viewer: Watching) -> Response:
+    """Walk the whole log; with a script, show how far it is."""
+    steps = _walk(request)
+    if is_part(request):
+        return StreamingResponse(
+            _events(steps),
+            media_type="text/event-stream",
+            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+        )
+    report = None
+    async for _, report in steps:  # noqa: B007  only the last counts
+        pass
+    return seated(
+        request, viewer, "console/log.html", report=report, **await in_thread(lambda: _now(request))
+    )
+
+
+async def _walk(request: Request) -> AsyncIterator[tuple[tuple[int, int], LogReport | None]]:
+    from chopmark.audit import verify_log
+
+    home = request.app.state.service.pipeline.rooms.home
+    done = (0, 0)
+
+    def told(at: int, total: int, _what: str) -> None:
+        nonlocal done
+        done = (at, total)
+
+    async with _WALKING:
+        work = asyncio.ensure_future(in_thread(lambda: verify_log(home, progress=told)))
+        try:
+            while not work.done():
+                yield done, None
+                await asyncio.wait({work}, timeout=_EVERY_S)
+            yield done, work.result()
+        finally:
+            work.cancel()
+            with contextlib.suppress(BaseException):
+                await work
+
+
+async def _events(
+    steps: AsyncIterator[tuple[tuple[int, int], LogReport | None]],
+) -> AsyncIterator[str]:
+    async for (done, total), report in steps:
+        html = render("console/_walk.html", done=done, total=total, report=report)
+        yield "".join(f"data: {line}\n" for line in html.splitlines()) + "\n"
+
+
+def _now(request: Request) -> dict[str, Any]:
+    log = log_of(request)
+    checkpoint = log.checkpoint()
+    signatures = [
+        line.split(" ")[1]
+        for line in checkpoint.note.splitlines()
+        if line.startswith("\N{EM DASH} ") and len(line.split(" ")) == 3
+    ]
+    return {
+        "size": log.size,
+        "signed": checkpoint.size,
+        "root": base64.b64encode(bytes.fromhex(log.root())).decode(),
+        "note": checkpoint.note,
+        "origin": checkpoint.note.splitlines()[0],
+        # The first signature is the log's own.
+        "cosigners": signatures[1:],
+        "public_key": log.public_key,
+    }

@@ -1,0 +1,126 @@
+"""The policy in force, what another one would change, and the hash lists."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import APIRouter, Request, Response
+
+from chopmark.stages import in_thread
+from chopmark.web.console.seat import AtDesk, log_of, seated
+
+if TYPE_CHECKING:
+    from chopmark.audit import AuditLog
+    from chopmark.rooms import Rooms
+    from chopmark.safety import Policy
+
+__all__ = ["router"]
+
+router = APIRouter()
+_BUILT_IN: Final = ("default", "strict")
+_LAST: Final = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shadow:
+    """What another policy would have made of the scores that were booked lately.
+
+    Attributes:
+        judged: How many prompts were looked at.
+        changed: How often each pair of actions (ours, theirs) came up.
+    """
+
+    judged: int
+    changed: dict[tuple[str, str], int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bank:
+    """A hash list: its name, where it is from and how much is on it; never what."""
+
+    name: str
+    source: str
+    enabled: bool
+    entries: int
+    categories: dict[str, int]
+
+
+@router.get("/policies")
+async def policies(request: Request, viewer: AtDesk, other: str = "strict") -> Response:
+    """Show the policy in force beside another."""
+    rooms: Rooms = request.app.state.service.pipeline.rooms
+    named = other if other in _BUILT_IN else "strict"
+
+    def found() -> dict[str, Any]:
+        from chopmark.safety import load_policy
+        from chopmark.safety.policy_tools import diff
+
+        ours, theirs = rooms.policy, load_policy(named)
+        return {
+            "policy": ours,
+            "changes": diff(ours, theirs),
+            "shadow": _shadow(log_of(request), theirs, viewer.tenant),
+        }
+
+    return seated(
+        request,
+        viewer,
+        "console/policies.html",
+        other=named,
+        choices=_BUILT_IN,
+        **await in_thread(found),
+    )
+
+
+@router.get("/hashes")
+async def hashes(request: Request, viewer: AtDesk) -> Response:
+    """Show the hash lists."""
+    rooms: Rooms = request.app.state.service.pipeline.rooms
+    return seated(
+        request, viewer, "console/hashes.html", banks=await in_thread(lambda: _banks(rooms))
+    )
+
+
+def _shadow(log: AuditLog, policy: Policy, tenant: str | None) -> Shadow:
+    """Judge the scores of the last decisions by another policy; nothing is acted on."""
+    from chopmark.safety import Verdict
+    from chopmark.safety.policy_tools import rejudge
+
+    changed: Counter[tuple[str, str]] = Counter()
+    judged = 0
+    for entry in log.find(kind="request.decided", tenant=tenant, limit=_LAST):
+        listed = entry.public.get("verdicts")
+        for said in listed if isinstance(listed, list) else []:
+            scores = said.get("scores") if isinstance(said, dict) else None
+            if not isinstance(scores, dict) or said.get("stage") != "prompt" or not scores:  # type: ignore[union-attr]
+                continue
+            action: Any = said["action"]  # type: ignore[index, call-overload]
+            known = {n: float(s) for n, s in scores.items() if n in policy.categories}  # type: ignore[arg-type]
+            if not known:
+                continue
+            theirs = rejudge(Verdict(action=action, scores=known), policy).action
+            judged += 1
+            if theirs != action:
+                changed[str(action), str(theirs)] += 1
+    return Shadow(judged=judged, changed=dict(changed.most_common()))
+
+
+def _banks(rooms: Rooms) -> list[Bank]:
+    from chopmark.safety.hashes.bank import read_csv, test_bank
+
+    folder = rooms.settings.hash_lists
+    banks = [test_bank(), *(read_csv(path) for path in sorted(folder.glob("*.csv")))] if (
+        folder is not None and folder.is_dir()
+    ) else [test_bank()]
+    return [
+        Bank(
+            name=bank.name,
+            source=bank.source,
+            enabled=bank.enabled,
+            entries=len(bank.entries),
+            categories=dict(Counter(entry.category for entry in bank.entries)),
+        )
+        for bank in banks
+    ]
