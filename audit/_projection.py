@@ -221,6 +221,7 @@ def _decision(kind: str, public: dict[str, Any], verdicts: list[dict[str, Any]])
             actions = {verdict.get("action") for verdict in verdicts}
             counted = public.get("actions")
             actions |= set(counted) if isinstance(counted, dict) else set()
+            actions.add(public.get("action"))
             for decision in ("block", "review"):
                 if decision in actions and kind != "request.completed":
                     return decision

@@ -57,6 +57,7 @@ class _Asked(Case):
     preview: PreviewSink | None = None
     previews_shown: int = 0
     pdq: dict[str, str] = field(default_factory=dict)
+    looks: dict[str, JsonValue] = field(default_factory=dict)
 
 
 class Pipeline(Inspection):
@@ -169,6 +170,8 @@ class Pipeline(Inspection):
             self._in_flight -= 1
 
     async def _two_to_seven(self, case: _Asked) -> Released:
+        from chopmark.safety.categories import worst
+
         request, rooms = case.request, self.rooms
         model = rooms.generator.info
 
@@ -213,6 +216,8 @@ class Pipeline(Inspection):
         judged = list(zip(range(1, len(pictures) + 1), pictures, verdicts, strict=True))
         withheld = [Withheld(index=i, verdict=v) for i, _, v in judged if self._stops(v)]
         kept = [item for item in judged if not self._stops(item[2])]
+        if self.settings.review_pictures:
+            await self.run(case, "judge_output", lambda: _look(case, judged, (said, *seen)))
         if not kept:
             raise Refused(record_id=case.record_id, stage="output", verdict=withheld[0].verdict)
 
@@ -231,6 +236,11 @@ class Pipeline(Inspection):
                 "model": f"{model.id}@{model.version}",
                 "model_digest": model.digest,
                 "policy": policy.digest(),
+                # What a reviewer's queue goes by: the strictest of what let this through.
+                "action": worst(
+                    *(one.action for one in (said, *seen)),
+                    *(output.verdict.action for output in outputs),
+                ),
                 "outputs": [
                     {
                         "output_id": output.output_id,
@@ -253,6 +263,7 @@ class Pipeline(Inspection):
             {
                 "sha256": {output.output_id: output.sha256 for output in outputs},
                 "pdq": dict(case.pdq),
+                **({"looks": dict(case.looks)} if case.looks else {}),
             },
         )
         receipt = await self.run(case, "completed", lambda: rooms.log.receipt(booked.index))
@@ -488,11 +499,24 @@ class Pipeline(Inspection):
         public["previews"] = case.previews_shown
         public["timings_ms"] = {name: round(ms, 1) for name, ms in case.timings_ms.items()}
         try:
-            await self.book(case, case.stage, kind, public)
+            private: dict[str, JsonValue] = {"looks": dict(case.looks)} if case.looks else {}
+            await self.book(case, case.stage, kind, public, private)
         except errors.ChopmarkError:
             # The log is what failed. Its reconciler closes this request when it can write again:
             # a `request.received` without an end is found and booked as lost.
             return
+
+
+def _look(
+    case: _Asked, judged: Sequence[tuple[int, Image.Image, Verdict]], others: Sequence[Verdict]
+) -> None:
+    """Keep small copies of what a guard flagged, for the log's private part."""
+    from chopmark.looks import look_at
+
+    for index, picture, verdict in judged:
+        look = look_at(picture, verdict, others)
+        if look is not None:
+            case.looks[ids.output_id(case.record_id, index)] = look
 
 
 def _private(request: GenerationRequest) -> dict[str, JsonValue]:

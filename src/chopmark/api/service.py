@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from chopmark.api.access import Caller
     from chopmark.inspection import Looked, Moderated
     from chopmark.pipeline import Pipeline
+    from chopmark.previews import PreviewSink
     from chopmark.released import Released
     from chopmark.safety import Policy
     from chopmark.tenancy import AccessStore, Tenant
@@ -65,6 +66,7 @@ class Service:
         *,
         identifier: str | None = None,
         progress: Progress | None = None,
+        preview: PreviewSink | None = None,
     ) -> Released:
         """Make or change pictures for a caller, as long as the client is there.
 
@@ -74,6 +76,7 @@ class Service:
             asked: What for.
             identifier: The person, as the tenant names them.
             progress: Told about each stage.
+            preview: Takes judged looks at unfinished pictures.
 
         Raises:
             Refused: The policy said no.
@@ -92,7 +95,7 @@ class Service:
         try:
             if mine.subject is not None:
                 self.velocity.check(mine.subject)
-            released = await attended(http, self._make(caller, mine, progress))
+            released = await attended(http, self._make(caller, mine, progress, preview))
         except ChopmarkError as error:
             self.metrics.failed(error)
             if isinstance(error, Refused) and mine.subject is not None:
@@ -102,16 +105,22 @@ class Service:
         return released
 
     async def _make(
-        self, caller: Caller, asked: GenerationRequest, progress: Progress | None
+        self,
+        caller: Caller,
+        asked: GenerationRequest,
+        progress: Progress | None,
+        preview: PreviewSink | None,
     ) -> Released:
         day = await in_thread(lambda: self.store.reserve_images(caller.tenant, asked.n))
         made = 0
         try:
             async with self.making.turn(caller.tenant.name):
                 if isinstance(asked, EditRequest):
-                    released = await self.pipeline.edit(asked, progress=progress)
+                    released = await self.pipeline.edit(asked, progress=progress, preview=preview)
                 else:
-                    released = await self.pipeline.generate(asked, progress=progress)
+                    released = await self.pipeline.generate(
+                        asked, progress=progress, preview=preview
+                    )
             made = len(released.outputs)
             return released
         finally:

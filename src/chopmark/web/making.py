@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from chopmark.api.access import Caller
     from chopmark.api.service import Service
+    from chopmark.previews import Preview
     from chopmark.released import Released
     from chopmark.requests import GenerationRequest
 
@@ -38,12 +39,14 @@ class Step:
         done: Of ``total`` parts of this step, where it has parts.
         total: 0 where it has none.
         released: The pictures, when it is over.
+        previews: The newest judged look at each unfinished picture, by its number.
     """
 
     at: int = 0
     done: int = 0
     total: int = 0
     released: Released | None = None
+    previews: tuple[Preview, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -63,17 +66,26 @@ async def follow(
     loop = asyncio.get_running_loop()
     changed = asyncio.Event()
     now = Step()
+    seen: dict[int, Preview] = {}
+
+    def looked(preview: Preview) -> None:
+        seen[preview.index] = preview
 
     def told(done: int, total: int, what: str) -> None:
         nonlocal now
         at = next((i for i, (_, stages) in enumerate(STEPS) if what in stages), now.at)
-        now = Step(at=at, done=done, total=total)
+        now = Step(
+            at=at,
+            done=done,
+            total=total,
+            previews=tuple(seen[index] for index in sorted(seen)),
+        )
         # The loop is closed when the server stops meanwhile.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(changed.set)
 
     work = asyncio.ensure_future(
-        service.make(request, caller, asked, identifier=name, progress=told)
+        service.make(request, caller, asked, identifier=name, progress=told, preview=looked)
     )
     try:
         yield now

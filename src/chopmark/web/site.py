@@ -93,7 +93,8 @@ def _pages(api: FastAPI, pipeline: Pipeline, logger: Any) -> ASGIApp:
 
     static = resources.files("chopmark.web") / "static"
     app.mount("/static", StaticFiles(directory=str(static)), name="static")
-    inner: ASGIApp = Guard(app, viewers=Viewers(service, people))
-    inner = BodyLimit(inner, max_bytes=int(settings.max_image_bytes * _BODY_OVERHEAD))
-    inner = Envelope(inner, metrics=service.metrics, logger=logger)
-    return Dressing(inner)
+    # The last one added is the outermost.
+    app.add_middleware(Guard, viewers=Viewers(service, people))
+    app.add_middleware(BodyLimit, max_bytes=int(settings.max_image_bytes * _BODY_OVERHEAD))
+    app.add_middleware(Envelope, metrics=service.metrics, logger=logger)
+    return Dressing(app)

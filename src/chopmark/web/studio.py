@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections import defaultdict
@@ -32,6 +33,7 @@ __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
 _SIZES: Final = (256, 384, 512, 768, 1024)
+_PREVIEWS: Final = 2
 _MOST_OF_IT: Final = 0.7
 _FORMATS: Final = ("png", "jpeg", "webp", "avif")
 
@@ -66,6 +68,7 @@ async def make(
         "size": _size(size),
         "seed": _number("seed", seed),
         "format": format if format in _FORMATS else None,
+        "previews": _PREVIEWS if is_part(request) else 0,
     }
     picture = await image.read() if image is not None else b""
     if not picture and held:
@@ -105,7 +108,11 @@ async def _parts(
     try:
         async for step in follow(request, service, viewer.caller, asked, viewer.name):
             if step.released is None:
-                yield 200, render("_progress.html", step=step)
+                looks = [
+                    (one.index, f"data:{one.mime};base64,{base64.b64encode(one.data).decode()}")
+                    for one in step.previews
+                ]
+                yield 200, render("_progress.html", step=step, looks=looks)
                 continue
             shelf: Shelf = request.app.state.shelf
             held = shelf.put(owner(viewer), asked.prompt, step.released)

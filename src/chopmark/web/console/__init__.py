@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from chopmark.web.console import appeals, charts, exports, log_health, policies, queue, record, search
+from chopmark.web.console import (
+    appeals,
+    charts,
+    exports,
+    log_health,
+    policies,
+    queue,
+    record,
+    search,
+)
 
 __all__ = ["router"]
 
-router = APIRouter(include_in_schema=False, prefix="/console")
+router = APIRouter(include_in_schema=False)
 for part in (queue, record, appeals, search, policies, charts, log_health, exports):
-    router.include_router(part.router)
+    router.include_router(part.router, prefix="/console")

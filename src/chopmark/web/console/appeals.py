@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 
 from chopmark.errors import InvalidRequest
 from chopmark.stages import in_thread
+from chopmark.web.console.content import opened_of
 from chopmark.web.console.seat import AtDesk, desk_of, seated
 
 __all__ = ["router"]
@@ -48,8 +49,6 @@ async def lease(request: Request, viewer: AtDesk) -> Response:
 @router.get("/appeals/{record_id}")
 async def appeal(record_id: str, request: Request, viewer: AtDesk) -> Response:
     """Show an appeal that the viewer holds, with the record that it is about."""
-    from chopmark.web.console.record import opened_of
-
     desk = await desk_of(request, viewer, _PURPOSE)
     view = await in_thread(lambda: desk.view(record_id))
     return seated(

@@ -1,4 +1,4 @@
-"""Charts: volume, block rate by category, overturns, latency by stage. Counted from public leaves."""
+"""Charts, counted from public leaves: volume, refusals by category, overturns, latency by stage."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import datetime as dt
 import time
 from collections import Counter
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from chopmark.stages import in_thread
+from chopmark.stages import Stage, in_thread
 from chopmark.web.console.seat import AtDesk, log_of, seated
 from chopmark.web.words import category, stage
 
@@ -29,9 +29,9 @@ _KINDS: Final[tuple[EventKind, ...]] = (
 
 
 @router.get("/charts")
-async def charts(request: Request, viewer: AtDesk, days: int = 30) -> Response:
+async def charts(request: Request, viewer: AtDesk, days: int = 7) -> Response:
     """Show the charts, and the same numbers as tables."""
-    days = days if days in _DAYS else 30
+    days = days if days in _DAYS else 7
     counted = await in_thread(lambda: _counted(log_of(request), viewer.tenant, days))
     age = await in_thread(lambda: _checkpoint_age(request))
     return seated(
@@ -40,9 +40,9 @@ async def charts(request: Request, viewer: AtDesk, days: int = 30) -> Response:
 
 
 @router.get("/charts.json")
-async def numbers(request: Request, viewer: AtDesk, days: int = 30) -> Response:
+async def numbers(request: Request, viewer: AtDesk, days: int = 7) -> Response:
     """Return what the charts are drawn from."""
-    days = days if days in _DAYS else 30
+    days = days if days in _DAYS else 7
     counted = await in_thread(lambda: _counted(log_of(request), viewer.tenant, days))
     return JSONResponse(counted)
 
@@ -96,14 +96,22 @@ def _latency(entries: list[Record], dates: list[str]) -> dict[str, Any]:
         for name, ms in (timings if isinstance(timings, dict) else {}).items():
             if isinstance(ms, int | float):
                 spent.setdefault(name, {}).setdefault(entry.time[:10], []).append(float(ms))
+    spent = {name: spent[name] for name in sorted(spent, key=_place)}
     return {
         "names": [stage(name) for name in spent],
-        "median": [round(median([ms for day in by.values() for ms in day]), 1) for by in spent.values()],
+        "median": [
+            round(median([ms for day in by.values() for ms in day]), 1) for by in spent.values()
+        ],
         "by_day": [
             [round(median(by[day]), 1) if day in by else None for day in dates]
             for by in spent.values()
         ],
     }
+
+
+def _place(name: str) -> int:
+    order: tuple[str, ...] = get_args(Stage)
+    return order.index(name) if name in order else len(order)
 
 
 def _checkpoint_age(request: Request) -> float | None:

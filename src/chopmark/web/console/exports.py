@@ -207,5 +207,3 @@ async def download(token: str, request: Request, viewer: Exporting) -> Response:
         media_type="application/zip",
         headers={"content-disposition": f'attachment; filename="export-{token[:8]}.zip"'},
     )
-
-

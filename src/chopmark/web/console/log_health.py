@@ -32,7 +32,9 @@ _WALKING: Final = asyncio.Lock()
 @router.get("/log")
 async def log_page(request: Request, viewer: Watching) -> Response:
     """Show how the log stands."""
-    return seated(request, viewer, "console/log.html", report=None, **await in_thread(lambda: _now(request)))
+    return seated(
+        request, viewer, "console/log.html", report=None, **await in_thread(lambda: _now(request))
+    )
 
 
 @router.post("/log/verify")

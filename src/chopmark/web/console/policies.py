@@ -62,6 +62,7 @@ async def policies(request: Request, viewer: AtDesk, other: str = "strict") -> R
             "policy": ours,
             "changes": diff(ours, theirs),
             "shadow": _shadow(log_of(request), theirs, viewer.tenant),
+            "booked": _booked(log_of(request), viewer.tenant),
         }
 
     return seated(
@@ -107,13 +108,25 @@ def _shadow(log: AuditLog, policy: Policy, tenant: str | None) -> Shadow:
     return Shadow(judged=judged, changed=dict(changed.most_common()))
 
 
+def _booked(log: AuditLog, tenant: str | None) -> tuple[int, int]:
+    """Count the last decisions that a shadow policy was judged beside, and where it differed."""
+    told = [
+        entry.public["shadow"]
+        for entry in log.find(kind="request.decided", tenant=tenant, limit=_LAST)
+        if isinstance(entry.public.get("shadow"), dict)
+    ]
+    return len(told), sum(bool(one.get("differs")) for one in told)  # type: ignore[union-attr]
+
+
 def _banks(rooms: Rooms) -> list[Bank]:
     from chopmark.safety.hashes.bank import read_csv, test_bank
 
     folder = rooms.settings.hash_lists
-    banks = [test_bank(), *(read_csv(path) for path in sorted(folder.glob("*.csv")))] if (
-        folder is not None and folder.is_dir()
-    ) else [test_bank()]
+    banks = (
+        [test_bank(), *(read_csv(path) for path in sorted(folder.glob("*.csv")))]
+        if (folder is not None and folder.is_dir())
+        else [test_bank()]
+    )
     return [
         Bank(
             name=bank.name,

@@ -42,7 +42,9 @@ async def search(request: Request, viewer: AtDesk) -> Response:
         saved = desk.saved_queries()
         if not run:
             return [], saved
-        return desk.search(query, limit=_EACH, before=int(before) if before.isdigit() else None), saved
+        return desk.search(
+            query, limit=_EACH, before=int(before) if before.isdigit() else None
+        ), saved
 
     hits, saved = await in_thread(found)
     more = urlencode({**{k: v for k, v in asked.items() if v}, "all": "1",
@@ -68,7 +70,9 @@ async def save(request: Request, viewer: AtDesk) -> Response:
     query = query_of(asked)
     desk = await desk_of(request, viewer, _PURPOSE)
     await in_thread(lambda: desk.save_query(str(form.get("name", ""))[:100], query))
-    return RedirectResponse("/console/search?" + urlencode({k: v for k, v in asked.items() if v}), 303)
+    return RedirectResponse(
+        "/console/search?" + urlencode({k: v for k, v in asked.items() if v}), 303
+    )
 
 
 def query_of(asked: Mapping[str, str]) -> Query:

@@ -1,0 +1,164 @@
+"""A record's content, made ready for a page: spans, evidence, verdicts, pictures still blurred."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from PIL import Image, ImageFilter, ImageOps
+
+from chopmark.errors import RecordNotFound
+from chopmark.web.spans import Piece, pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chopmark.audit import AuditLog, Record, View
+
+__all__ = ["Copy", "Opened", "copy_of", "data_url", "opened_of"]
+
+_BLURRED_SIDE: Final = 240
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """The small copy of a picture that a guard flagged.
+
+    Attributes:
+        name: The output's id, or its number where it never left.
+        blurred: A ``data:`` URL, grey and blurred: what nobody asked for never reaches the browser.
+        boxes: Left, top, width and height in percent, and the category, of what a guard points at.
+    """
+
+    name: str
+    blurred: str
+    boxes: tuple[tuple[float, float, float, float, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A record's content, ready to be shown.
+
+    Attributes:
+        prompt: The prompt, cut at the spans that evidence points to.
+        verdicts: Each stage's verdict, from the public part.
+        evidence: Category, kind and detail of each reason.
+        copies: Pictures that can be shown blurred.
+        said: What else was written: appeals, rationales, who looked why.
+    """
+
+    prompt: list[Piece]
+    verdicts: list[dict[str, Any]]
+    evidence: list[dict[str, Any]]
+    copies: list[Copy]
+    said: list[tuple[str, str, str]]
+    erased: bool
+
+
+def opened_of(view: View) -> Opened:
+    """Return a record's content for a page."""
+    text = ""
+    verdicts: list[dict[str, Any]] = []
+    evidence: list[Any] = []
+    copies: list[Copy] = []
+    said: list[tuple[str, str, str]] = []
+    for entry, private in zip(view.records, view.private, strict=True):
+        inside: Mapping[str, Any] = private or {}
+        if entry.kind == "request.received":
+            prompts = (inside.get("prompt", ""), inside.get("negative_prompt", ""))
+            text = "\n".join(str(part) for part in prompts if part)
+        texts = inside.get("texts")
+        text = text or ("\n".join(map(str, texts)) if isinstance(texts, list) else "")
+        verdicts += _verdicts(entry)
+        listed = inside.get("evidence")
+        evidence += [
+            item for one in listed or [] for item in (one if isinstance(one, list) else [one])
+        ]
+        looks = inside.get("looks")
+        shown = looks.items() if isinstance(looks, dict) else ()
+        copies += [copy for name, look in shown if (copy := _copy(name, look)) is not None]
+        said += [
+            (str(entry.kind), str(inside.get("by", "")), str(inside[key]))
+            for key in ("statement", "rationale", "reason")
+            if inside.get(key)
+        ]
+    spans = [
+        (item["start"], item["end"], str(item.get("category", "")))
+        for item in evidence
+        if isinstance(item, dict)
+        and isinstance(item.get("start"), int)
+        and isinstance(item.get("end"), int)
+    ]
+    return Opened(
+        prompt=pieces(text, spans),
+        verdicts=verdicts,
+        evidence=[item for item in evidence if isinstance(item, dict)],
+        copies=copies,
+        said=said,
+        erased=not text,
+    )
+
+
+def _verdicts(entry: Record) -> list[dict[str, Any]]:
+    found: list[Any] = [entry.public.get("verdict")]
+    for name in ("verdicts", "outputs", "withheld"):
+        listed = entry.public.get(name)
+        found += [
+            one.get("verdict", one)
+            for one in (listed if isinstance(listed, list) else [])
+            if isinstance(one, dict)
+        ]
+    return [one for one in found if isinstance(one, dict) and "action" in one]
+
+
+def _copy(name: str, look: Any) -> Copy | None:
+    data = _webp(look)
+    if data is None:
+        return None
+    listed = look.get("boxes")
+    boxes = [
+        (float(box[0]), float(box[1]), float(box[2]), float(box[3]), str(box[4]))
+        for box in (listed if isinstance(listed, list) else [])
+        if isinstance(box, list) and len(box) == 5
+    ]
+    return Copy(name=name, blurred=data_url(_blur(data)), boxes=tuple(boxes))
+
+
+def _webp(look: Any) -> bytes | None:
+    try:
+        text = look.get("webp") if isinstance(look, dict) else None
+        return base64.b64decode(text, validate=True) if isinstance(text, str) else None
+    except binascii.Error:
+        return None
+
+
+def data_url(data: bytes) -> str:
+    """Return a WebP picture as an address that stands inside the page."""
+    return "data:image/webp;base64," + base64.b64encode(data).decode()
+
+
+def copy_of(log: AuditLog, record_id: str, name: str) -> bytes:
+    """Return the copy of a picture as it is; whoever calls this has booked that it is shown.
+
+    Raises:
+        RecordNotFound: None of this name is kept.
+    """
+    for entry in log.records(record_id):
+        private = log.private(entry.index) or {}
+        looks = private.get("looks")
+        data = _webp(looks.get(name)) if isinstance(looks, dict) else None
+        if data is not None:
+            return data
+    raise RecordNotFound(f"no picture {name[:40]} is kept with record {record_id[:16]}")
+
+
+def _blur(data: bytes) -> bytes:
+    with Image.open(io.BytesIO(data)) as picture:
+        grey = ImageOps.contain(picture.convert("L"), (_BLURRED_SIDE, _BLURRED_SIDE))
+    out = io.BytesIO()
+    radius = max(grey.size) / 14
+    grey.filter(ImageFilter.GaussianBlur(radius)).save(out, "WEBP", quality=60)
+    return out.getvalue()
