@@ -274,11 +274,6 @@ class Settings(BaseSettings):
         default=False,
         description="Let the page `/verify` fetch a picture from a public https address.",
     )
-    review_rules: Path | None = Field(
-        default=None,
-        description="YAML list of rules that send records to review queues; unset queues what the "
-        "policy sends to review.",
-    )
     review_pictures: bool = Field(
         default=True,
         description="Keep a small copy of each output that a guard flagged, encrypted and erasable "
