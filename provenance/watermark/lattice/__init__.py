@@ -2,7 +2,8 @@
 
 Read in this order: ``_layout`` (what the key decides), ``_code``, ``_frame`` (where the mark
 lives), ``_binding``, ``_embed``, ``_search`` and ``_sync`` (where it went), ``_detect``,
-``_statistic`` (what a reading is worth, and why). ``docs/watermark.md`` tells it as one story.
+``_original`` (informed mode), ``_statistic`` (what a reading is worth, and why).
+``docs/watermark.md`` tells it as one story.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class Lattice:
     ) -> MarkResult:
         """Look for a mark of ``key``; see :func:`~chopmark.provenance.detect_mark`."""
         luma = luma_of(opened(image))
-        choices = None if candidates is None else [_bits(payload) for payload in candidates]
+        if candidates is not None and not candidates:
+            return MarkResult(detected=False, payload=None, p_value=1.0, method=self.name)
+        choices = None if candidates is None else np.stack([_bits(each) for each in candidates])
         known = None if original is None else luma_of(opened(original))
         reading = read(luma, key.secret, candidates=choices, original=known)
         p_value = max(math.exp(reading.log_p), _LEAST_P)

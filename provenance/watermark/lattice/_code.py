@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CODE_BITS", "PAYLOAD_BITS", "decode", "encode"]
+__all__ = ["CODE_BITS", "PAYLOAD_BITS", "Bits", "correlations", "decode", "encode"]
 
 PAYLOAD_BITS = 64
 _MEMORY = 11
@@ -25,16 +25,33 @@ _TAPS = (0xE7D, 0x8A3, 0xB9F, 0xD4B, 0x92D, 0xFB1, 0xC57, 0xAE9)
 CODE_BITS = PAYLOAD_BITS * len(_TAPS)
 # How far the decoder runs around the circle before and after the bits that it keeps.
 _OVERLAP = 64
+_AT_ONCE = 1 << 14
 
 Bits = NDArray[np.uint8]
 
 
 def encode(bits: Bits) -> NDArray[np.int8]:
     """Return the code word of 64 bits as +1 (bit 0) and -1 (bit 1), shape (512,)."""
-    registers = np.zeros(PAYLOAD_BITS, np.int64)
-    for age in range(_MEMORY + 1):
-        registers |= np.roll(bits, age).astype(np.int64) << age
-    return _outputs()[registers].astype(np.int8).reshape(-1)
+    return _outputs()[_registers(bits)].astype(np.int8).reshape(-1)
+
+
+def correlations(soft: NDArray[np.float32], payloads: Bits) -> NDArray[np.float32]:
+    """Return how well the code word of each of N payloads correlates with ``soft``.
+
+    Code words are never made: what each register would give is looked up, so that a million known
+    ids take a second.
+
+    Args:
+        soft: Shape (512,).
+        payloads: Shape (N, 64).
+    """
+    gains = _gains(soft)
+    times = np.arange(PAYLOAD_BITS)
+    parts = [
+        gains[times, _registers(payloads[start : start + _AT_ONCE])].sum(axis=-1)
+        for start in range(0, len(payloads), _AT_ONCE)
+    ]
+    return np.concatenate(parts)
 
 
 def decode(soft: NDArray[np.float32]) -> Bits:
@@ -43,8 +60,7 @@ def decode(soft: NDArray[np.float32]) -> Bits:
     A Viterbi decoder that runs from 64 bits before to 64 bits behind the circle's start, so that
     its free ends lie far from the bits it keeps; near to maximum likelihood, not exactly.
     """
-    gains = soft.reshape(PAYLOAD_BITS, -1) @ _outputs().T  # of register r at time t: [t, r]
-    gains = gains.reshape(PAYLOAD_BITS, 2, _STATES)
+    gains = _gains(soft).reshape(PAYLOAD_BITS, 2, _STATES)
     times = np.arange(-_OVERLAP, PAYLOAD_BITS + _OVERLAP) % PAYLOAD_BITS
     metric = np.zeros(_STATES, np.float32)
     upper = np.empty((len(times), _STATES), np.bool_)
@@ -59,6 +75,19 @@ def decode(soft: NDArray[np.float32]) -> Bits:
         bits[step] = state & 1
         state = (state | (_STATES if upper[step, state] else 0)) >> 1
     return bits[_OVERLAP : _OVERLAP + PAYLOAD_BITS]
+
+
+def _registers(bits: Bits) -> NDArray[np.int16]:
+    """What the encoder's register holds at each time, for payloads of shape (..., 64)."""
+    registers = np.zeros(bits.shape, np.int16)
+    for age in range(_MEMORY + 1):
+        registers |= np.roll(bits, age, axis=-1).astype(np.int16) << age
+    return registers
+
+
+def _gains(soft: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a register r at time t adds to the correlation: [t, r]."""
+    return np.asarray(soft.reshape(PAYLOAD_BITS, -1) @ _outputs().T)
 
 
 @cache

@@ -25,7 +25,7 @@ _SYNC_SHARE = 0.2
 # two of the quarters that a crop to half the side may leave (all four would be asked in vain where
 # one is sky). A reading needs 11.6 (p <= 1e-9), and the decoder, the rest of an attack and an
 # unlucky key want their share.
-_WHOLE, _QUARTER = 20.0, 16.0
+_WHOLE, _QUARTER = 23.0, 18.0
 _LEAST_DB, _MOST_DB = 40.4, 47.0
 _TURNS = 4
 
@@ -70,9 +70,9 @@ def _shaped(frame: Plane, layout: Layout, values: NDArray[np.int8], entry: int) 
     """The mark in grey levels: no stronger than it must be, nowhere stronger than it may be."""
     variance = _local_variance(frame)
     # Two laws: the first spreads the mark as readers need it, rather evenly; the second is what
-    # eyes bear, little on flat ground (0.77 grey levels, 50 dB) and more in texture.
+    # eyes bear.
     wanted = (0.58 + 0.02 * variance) ** 0.25
-    bearable = np.minimum(np.sqrt(0.6 + 0.03 * variance), 3.5)
+    bearable = _bearable(frame, variance)
     pattern = _pattern(frame.shape, layout, values, entry)
     gain = 1.0
     for _ in range(_TURNS):
@@ -82,6 +82,18 @@ def _shaped(frame: Plane, layout: Layout, values: NDArray[np.int8], entry: int) 
         if 0.97 < need < 1.03:
             break
     return np.asarray(pattern * np.minimum(gain * wanted, bearable), np.float32)
+
+
+def _bearable(frame: Plane, variance: Plane) -> Plane:
+    """How strong the mark may be at each place, standard deviation in grey levels.
+
+    0.77 on flat ground of middle grey (50 dB; 0.87 mottled gradients visibly at twice the size), up
+    to 1.25 on white, because eyes see ratios of light (Weber). Grain of a few grey levels hides
+    more than its share, strong edges hide less: hence the saturating term and the cap.
+    """
+    light = np.clip(cv2.GaussianBlur(frame, (0, 0), 4) / 120, 1, 2) ** 1.4
+    grain = 0.03 * variance + 0.07 * variance / (1 + variance / 60)
+    return np.asarray(np.minimum(np.sqrt(0.6 * light + grain), 3.5), np.float32)
 
 
 def _within_limits(gain: float, wanted: Plane, bearable: Plane) -> float:

@@ -16,7 +16,13 @@ from PIL import Image
 from chopmark.errors import MarkNotReadable
 from chopmark.provenance.watermark import MarkKey, detect_mark, embed_mark
 from chopmark.provenance.watermark._pixels import luma_of
-from chopmark.provenance.watermark.lattice._code import PAYLOAD_BITS, decode, encode
+from chopmark.provenance.watermark.lattice._code import (
+    CODE_BITS,
+    PAYLOAD_BITS,
+    correlations,
+    decode,
+    encode,
+)
 from chopmark.provenance.watermark.lattice._frame import Tiles, canonical, residual
 from chopmark.provenance.watermark.lattice._layout import CODEBOOK, layout_of
 from chopmark.provenance.watermark.lattice._statistic import (
@@ -250,3 +256,23 @@ def test_unmarked_pictures_are_not_detected() -> None:
         result = detect_mark(drawn(seed=seed, busy=busy), keys=[KEY])
         assert not result.detected
         assert result.p_value > 1e-3
+
+
+def test_known_ids_are_scored_as_their_code_words_would_be() -> None:
+    draw = np.random.default_rng(4)
+    payloads = draw.integers(0, 2, (40, PAYLOAD_BITS)).astype(np.uint8)
+    soft = draw.normal(0, 1, CODE_BITS).astype(np.float32)
+    direct = [float(encode(bits) @ soft) for bits in payloads]
+    assert np.allclose(correlations(soft, payloads), direct, atol=1e-3)
+
+
+def test_no_known_ids_are_no_detection(marked: Image.Image) -> None:
+    result = detect_mark(marked, keys=[KEY], candidates=[])
+    assert (result.detected, result.p_value) == (False, 1.0)
+
+
+def test_many_known_ids_are_told_apart(marked: Image.Image) -> None:
+    draw = np.random.default_rng(5)
+    others = [draw.bytes(8) for _ in range(20_000)]
+    result = detect_mark(jpeg(marked, 20), keys=[KEY], candidates=[*others, PAYLOAD])
+    assert result.payload == PAYLOAD
