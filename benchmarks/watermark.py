@@ -69,6 +69,7 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=math.inf, help="stop after these seconds")
     parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_argument("--tuning", action="store_true", help="the tuning pictures; no page")
+    parser.add_argument("--no-page", action="store_true", help="measure only")
     parser.add_argument("--render", action="store_true", help="measure nothing, write the page")
     parser.add_argument("--methods", nargs="*", default=list(SHARE), choices=list(SHARE))
     parser.add_argument("--results", type=Path, default=CACHE / "watermark.jsonl")
@@ -77,11 +78,14 @@ def main() -> None:
         options.results = CACHE / "watermark-tuning.jsonl"
     sources = TUNING if options.tuning else HELD_OUT
     chosen = pictures(sources)[: options.count]
-    if sum(one.path is not None for one in chosen) < len(chosen) / 2:
+    if not any(one.path for one in chosen):
         sys.exit("the pictures are not there: run `python -m benchmarks.pictures` first")
     state = _state()
     if not options.render:
-        measure(work_for(options, chosen), options, state)
+        left = measure(work_for(options, chosen), options, state)
+        print(f"{left} pieces of work left" if left else "all done", file=sys.stderr)
+    if options.no_page:
+        return
     rows = [row for row in _rows(options.results) if row["state"] == state]
     if options.tuning:
         print(watermark_page.text(rows))
@@ -92,28 +96,39 @@ def main() -> None:
 def work_for(options: argparse.Namespace, chosen: list[Named]) -> dict[str, Callable[[], Any]]:
     """Return all pieces of work by name, in the order in which they are to be done."""
     work: dict[str, Callable[[], Any]] = {}
+    _add_pictures(work, options, chosen, 0, 100)
     for start in range(0, options.trials, TRIALS_AT_ONCE):
         size = min(TRIALS_AT_ONCE, options.trials - start)
         work[f"trials {start}"] = partial(wrong_keys, chosen[:4], size, start)
     work["averaging"] = partial(averaging, chosen)
     work["copying"] = partial(copying, chosen)
-    for number, named in enumerate(chosen):
+    _add_pictures(work, options, chosen, 100, len(chosen))
+    return work
+
+
+def _add_pictures(
+    work: dict[str, Callable[[], Any]],
+    options: argparse.Namespace,
+    chosen: list[Named],
+    first: int,
+    end: int,
+) -> None:
+    for number, named in enumerate(chosen[first:end], first):
         for method in options.methods:
             share, largest = SHARE[method]
             if number % share == 0:
                 work[f"{method} {named.name}"] = partial(one_picture, method, named, largest)
-    return work
 
 
-def measure(work: dict[str, Callable[[], Any]], options: argparse.Namespace, state: str) -> None:
-    """Do what is not done yet, and keep each result as it comes."""
+def measure(work: dict[str, Callable[[], Any]], options: argparse.Namespace, state: str) -> int:
+    """Do what is not done yet, keep each result as it comes, and return how much is left."""
     path: Path = options.results
     path.parent.mkdir(parents=True, exist_ok=True)
     known = {row["name"] for row in _rows(path) if row["state"] == state}
     todo = {name: piece for name, piece in work.items() if name not in known}
     print(f"{len(todo)} of {len(work)} pieces of work to do", file=sys.stderr)
     until = time.monotonic() + options.budget
-    left = iter(todo.items())
+    left = iter(list(todo.items()))
     with ProcessPoolExecutor(options.workers) as pool, path.open("a", encoding="utf-8") as file:
         running = {pool.submit(piece): name for name, piece in islice(left, options.workers)}
         while running:
@@ -123,9 +138,11 @@ def measure(work: dict[str, Callable[[], Any]], options: argparse.Namespace, sta
             file.write(json.dumps(row) + "\n")
             file.flush()
             print(f"done: {name}", file=sys.stderr, flush=True)
+            todo.pop(name)
             if time.monotonic() < until:
                 for following, piece in islice(left, 1):
                     running[pool.submit(piece)] = following
+    return len(todo)
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
