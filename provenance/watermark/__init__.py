@@ -16,7 +16,8 @@ False
 
 The default method, ``lattice``, is our own (see ``docs/watermark.md`` for its design and for the
 proof of its p-value); ``dwtDct``, ``dwtDctSvd`` and ``rivaGan`` come from the invisible-watermark
-package where that is installed. More are added with :func:`register_method`.
+package where that is installed, ``trustMark`` from its own, with weights that you bring. More are
+added with :func:`register_method`.
 """
 
 from __future__ import annotations

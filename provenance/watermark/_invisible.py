@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from chopmark.provenance.watermark._keys import MarkKey
 
-__all__ = ["InvisibleWatermark", "make"]
+__all__ = ["InvisibleWatermark", "binomial_tail", "make"]
 
 MIN_PIXELS = 256 * 256  # the package's own limit
 PAYLOAD_BYTES = 8
@@ -139,7 +139,7 @@ class InvisibleWatermark:
         words = np.stack([_word(self._name, key, candidate) for candidate in candidates])
         wrong = (words != bits).sum(axis=1)
         best = int(wrong.argmin())
-        p_value = min(1.0, len(candidates) * _binomial_tail(bits.size, int(wrong[best])))
+        p_value = min(1.0, len(candidates) * binomial_tail(bits.size, int(wrong[best])))
         details = {"wrong_bits": int(wrong[best]), "of_bits": int(bits.size)}
         return self._result(candidates[best], p_value, details)
 
@@ -154,7 +154,8 @@ class InvisibleWatermark:
         )
 
 
-def _binomial_tail(size: int, at_most: int) -> float:
+def binomial_tail(size: int, at_most: int) -> float:
+    """Return P(Binomial(size, 1/2) <= at_most)."""
     return float(sum(math.comb(size, k) for k in range(at_most + 1)) / 2**size)
 
 

@@ -33,11 +33,18 @@ def _invisible(name: str) -> Callable[[], Watermarker]:
     return make
 
 
+def _trustmark() -> Watermarker:
+    from chopmark.provenance.watermark import _trustmark
+
+    return _trustmark.make()
+
+
 _FACTORIES: dict[str, Callable[[], Watermarker]] = {
     "lattice": _lattice,
     "dwtDct": _invisible("dwtDct"),
     "dwtDctSvd": _invisible("dwtDctSvd"),
     "rivaGan": _invisible("rivaGan"),
+    "trustMark": _trustmark,
 }
 
 
