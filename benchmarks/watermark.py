@@ -80,6 +80,9 @@ def main() -> None:
     chosen = pictures(sources)[: options.count]
     if not any(one.path for one in chosen):
         sys.exit("the pictures are not there: run `python -m benchmarks.pictures` first")
+    if "blind-watermark" in options.methods:
+        # Here and not in the workers: its import sets multiprocessing's start method, once.
+        register_peers()
     state = _state()
     if not options.render:
         left = measure(work_for(options, chosen), options, state)
@@ -161,8 +164,6 @@ def _state() -> str:
 def one_picture(method: str, named: Named, largest: int) -> dict[str, Any]:
     """Mark one picture and try every attack on it."""
     cv2.setNumThreads(1)
-    if method == "blind-watermark":
-        register_peers()
     picture = _at_most(load(named), largest)
     watermarker = get_method(method)
     row: dict[str, Any] = {"method": method, "kind": named.kind, "size": list(picture.size)}

@@ -245,6 +245,12 @@ class ManifestStore:
         """Return the newest manifest of an output id, or None."""
         return self._first("output_id", output_id)
 
+    def output_ids(self) -> list[str]:
+        """Return every output id once: what a watermark may say in known-id detection."""
+        query = "SELECT DISTINCT output_id FROM manifest WHERE output_id <> ''"
+        with self._lock:
+            return [str(row[0]) for row in self._connection.execute(query)]
+
     def by_signed(self, sha256: str) -> Entry | None:
         """Return the manifest of the signed file with this SHA-256, or None."""
         return self._first("signed_sha256", sha256)

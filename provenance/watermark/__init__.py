@@ -30,6 +30,7 @@ from chopmark.provenance.watermark._methods import (
     method_names,
     register_method,
 )
+from chopmark.provenance.watermark._originals import nearest_original
 from chopmark.provenance.watermark._result import P_DETECT, MarkResult, Watermarker
 
 __all__ = [
@@ -43,5 +44,6 @@ __all__ = [
     "get_method",
     "load_mark_keys",
     "method_names",
+    "nearest_original",
     "register_method",
 ]

@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     mark_method: str = Field(
         default="lattice",
         description="Watermark method that is struck into every output: `lattice`, `dwtDct`, "
-        "`dwtDctSvd`, or one of a plugin.",
+        "`dwtDctSvd`, `trustMark` (with weights of yours), or one of a plugin.",
     )
     plugins: bool = Field(
         default=True,

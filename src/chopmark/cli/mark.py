@@ -14,16 +14,21 @@ from chopmark.cli.create import _format, read
 from chopmark.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from chopmark.provenance.watermark import MarkKeys
-    from chopmark.settings import Settings
+    from PIL import Image
+
+    from chopmark.provenance import MarkResult
+    from chopmark.rooms import Rooms
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Strike or read the watermark of a picture.", no_args_is_help=True)
 Method = Annotated[
     str | None,
-    typer.Option("--method", help="lattice, dwtDct, dwtDctSvd, rivaGan, or of a plugin."),
+    typer.Option(
+        "--method", help="lattice, dwtDct, dwtDctSvd, rivaGan, trustMark, or of a plugin."
+    ),
 ]
+_ID = re.compile(r"[0-9a-fA-F]{16}")
 
 
 @app.command()
@@ -35,68 +40,148 @@ def embed(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Write a marked copy of a picture. Says nothing about where the picture came from."""
-    if not re.fullmatch(r"[0-9a-fA-F]{16}", payload):
+    if not _ID.fullmatch(payload):
         raise InvalidRequest(f"--payload {payload!r} is not 16 hex digits")
-    from chopmark.provenance import embed_mark, encode_image
+    from chopmark.provenance import detect_mark, embed_mark, encode_image
     from chopmark.safety import decode_image
-    from chopmark.settings import load_settings
 
-    settings = load_settings(mark_method=method)
+    rooms = _rooms()
+    settings = rooms.settings
+    method = method or settings.mark_method
     fmt = _format(None, output)
     assert fmt is not None  # noqa: S101  _format refuses a name without a known suffix
     picture = decode_image(
         read(image), max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels
     )
-    marked = embed_mark(
-        picture,
-        bytes.fromhex(payload),
-        key=_keys(settings).active,
-        method=settings.mark_method,
-    )
-    output.write_bytes(encode_image(marked, fmt))
+    key = rooms.mark_keys.active
+    word = bytes.fromhex(payload)
+    encoded = encode_image(embed_mark(picture, word, key=key, method=method), fmt)
+    # A lossy file may have lost what embed_mark had read in the pixels.
+    with _opened(image, encoded) as written:
+        found = detect_mark(written, keys=[key], methods=[method], candidates=[word])
+    if not found.detected:
+        raise InvalidRequest(
+            f"the {method} mark does not survive in {output.name} ({show_p(found.p_value)})",
+            hint="a lossless format (.png) or a larger picture carries it; nothing was written",
+        )
+    output.write_bytes(encoded)
     if as_json:
-        emit({"file": str(output), "payload": payload.lower(), "method": settings.mark_method})
+        emit({"file": str(output), "payload": payload.lower(), "method": method})
     else:
-        typer.echo(f"{output}: marked with {payload.lower()} ({settings.mark_method})")
+        typer.echo(f"{output}: marked with {payload.lower()} ({method})")
 
 
 @app.command()
 def detect(
     image: Annotated[Path, typer.Argument(help="The picture to look at.")],
     method: Method = None,
+    known: Annotated[
+        bool,
+        typer.Option("--known", help="Only ids of this deployment's manifest store count."),
+    ] = False,
+    candidates: Annotated[
+        Path | None,
+        typer.Option("--candidates", help="Only the ids in this file count, one a line."),
+    ] = None,
+    original: Annotated[
+        Path | None,
+        typer.Option(
+            "--original", help="The unmarked picture, or a folder: the one in it that fits best."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Look for a watermark of ours. Exit code 0 when there is one, 4 when there is none."""
-    from PIL import Image, UnidentifiedImageError
+    """Look for a watermark of ours. Exit code 0 when there is one, 4 when there is none.
 
+    Fewer possible ids, or the original, let a mark be read in a picture that is badly damaged.
+    """
     from chopmark.provenance import detect_mark
-    from chopmark.settings import load_settings
 
-    settings = load_settings(mark_method=method)
-    try:
-        with Image.open(io.BytesIO(read(image))) as picture:
-            picture.load()
-            found = detect_mark(
-                picture,
-                keys=_keys(settings).all,
-                methods=(settings.mark_method,),
-            )
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InvalidRequest(f"{image} is not a picture that can be read: {error}") from error
+    if known and candidates is not None:
+        raise InvalidRequest("--known and --candidates exclude one another")
+    rooms = _rooms()
+    with _opened(image, read(image)) as picture:
+        chosen = None if original is None else _original(picture, original)
+        found = detect_mark(
+            picture,
+            keys=rooms.mark_keys.all,
+            methods=(method or rooms.settings.mark_method,),
+            candidates=_known_ids(rooms) if known else _listed(candidates),
+            original=None if chosen is None else _opened(chosen, read(chosen)),
+        )
+    _tell(image, found, chosen, as_json=as_json)
+
+
+def _tell(image: Path, found: MarkResult, original: Path | None, *, as_json: bool) -> None:
     if as_json:
-        emit(found.to_dict())
+        told = {} if original is None else {"original": str(original)}
+        emit({**found.to_dict(), **told})
     elif found.detected and found.payload is not None:
-        typer.echo(f"{image}: mark {found.payload.hex()}, {show_p(found.p_value)} ({found.method})")
+        with_it = "" if original is None else f", against {original}"
+        typer.echo(
+            f"{image}: mark {found.payload.hex()}, {show_p(found.p_value)} "
+            f"({found.method}, key {found.key_id}{with_it})"
+        )
     else:
         typer.echo(f"{image}: no mark of ours ({show_p(found.p_value)})")
     if not found.detected:
         raise typer.Exit(EXIT_NOT_AUTHENTIC)
 
 
-def _keys(settings: Settings) -> MarkKeys:
-    """Return the keys, after the plugins had their chance to bring watermark methods."""
-    from chopmark.rooms import Rooms
+def _opened(path: Path, data: bytes) -> Image.Image:
+    from PIL import Image, UnidentifiedImageError
 
-    rooms = Rooms(settings)
+    try:
+        return Image.open(io.BytesIO(data))
+    except (
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+        OSError,
+        SyntaxError,
+        ValueError,
+    ) as error:
+        raise InvalidRequest(f"{path} is not a picture that can be read") from error
+
+
+def _rooms() -> Rooms:
+    """The rooms of this deployment, after plugins had their chance to bring methods."""
+    from chopmark.rooms import Rooms
+    from chopmark.settings import load_settings
+
+    rooms = Rooms(load_settings())
     _ = rooms.plugins
-    return rooms.mark_keys
+    return rooms
+
+
+def _known_ids(rooms: Rooms) -> list[bytes]:
+    ids = rooms.store.output_ids()
+    if not ids:
+        raise InvalidRequest(
+            "--known: the manifest store names no output yet",
+            hint="is CHOPMARK_HOME the folder of the deployment that made the picture?",
+        )
+    return [bytes.fromhex(each) for each in ids]
+
+
+def _listed(path: Path | None) -> list[bytes] | None:
+    if path is None:
+        return None
+    lines = read(path).decode("utf-8", "replace").split()
+    wrong = next((line for line in lines if not _ID.fullmatch(line)), None)
+    if wrong is not None or not lines:
+        raise InvalidRequest(
+            f"{path}: {wrong!r} is not 16 hex digits" if wrong else f"{path} has no ids in it"
+        )
+    return [bytes.fromhex(line) for line in lines]
+
+
+def _original(picture: Image.Image, path: Path) -> Path:
+    """The file itself, or the picture of a folder whose fingerprint is nearest."""
+    from chopmark.provenance.watermark import nearest_original
+
+    if not path.is_dir():
+        return path
+    found = nearest_original(picture, sorted(one for one in path.rglob("*") if one.is_file()))
+    if found is None:
+        raise InvalidRequest(f"no picture in {path} looks like the one to look at")
+    return found

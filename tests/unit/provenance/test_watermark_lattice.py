@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from chopmark.errors import MarkNotReadable
-from chopmark.provenance.watermark import MarkKey, detect_mark, embed_mark
+from chopmark.provenance.watermark import MarkKey, detect_mark, embed_mark, nearest_original
 from chopmark.provenance.watermark._pixels import luma_of
 from chopmark.provenance.watermark.lattice._code import (
     CODE_BITS,
@@ -276,3 +277,25 @@ def test_many_known_ids_are_told_apart(marked: Image.Image) -> None:
     others = [draw.bytes(8) for _ in range(20_000)]
     result = detect_mark(jpeg(marked, 20), keys=[KEY], candidates=[*others, PAYLOAD])
     assert result.payload == PAYLOAD
+
+
+def test_the_original_helps() -> None:
+    original = drawn(640, 512, seed=9, busy=25)
+    struck = embed_mark(original, PAYLOAD, key=KEY)
+    harsh = jpeg(part(struck, 0.6), 8)
+    blind = detect_mark(harsh, keys=[KEY])
+    informed = detect_mark(harsh, keys=[KEY], original=original)
+    assert informed.payload == PAYLOAD
+    assert informed.p_value < blind.p_value
+
+
+def test_the_original_is_found_among_others(tmp_path: Path) -> None:
+    for seed in range(5):
+        drawn(320, 256, seed=seed).save(tmp_path / f"{seed}.png")
+    (tmp_path / "notes.txt").write_text("no picture", encoding="ascii")
+    sought = jpeg(part(drawn(320, 256, seed=3), 0.9), 60)
+    paths = sorted(tmp_path.iterdir())
+    assert nearest_original(sought, paths) == tmp_path / "3.png"
+    turned = sought.transpose(Image.Transpose.ROTATE_90)
+    assert nearest_original(turned, paths) == tmp_path / "3.png"
+    assert nearest_original(drawn(320, 256, seed=77), paths) is None
