@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chopmark.errors import ConfigurationError
@@ -287,6 +287,46 @@ class Settings(BaseSettings):
         ge=0,
         description="What an hour of this machine costs, for the costs that the studio shows; "
         "0 shows none.",
+    )
+    log_entries_public: bool = Field(
+        default=False,
+        description="Serve the log's entry bundles to everybody, for monitors; else to auditors.",
+    )
+    oidc_issuer: str = Field(
+        default="",
+        description="OIDC provider whose people may sign in, as in its `iss`; unset: none.",
+    )
+    oidc_audience: str = Field(
+        default="", description="`aud` of the provider's bearer tokens for this API."
+    )
+    oidc_client_id: str = Field(
+        default="", description="Client id of this server at the provider, for the pages."
+    )
+    oidc_client_secret: SecretStr = Field(
+        default=SecretStr(""), description="Its secret; unset for a public client (PKCE alone)."
+    )
+    oidc_scopes: str = Field(
+        default="openid profile", description="Scopes that the pages ask the provider for."
+    )
+    oidc_algorithms: str = Field(
+        default="RS256,ES256",
+        description="Signature algorithms that are taken, out of RS256, PS256, ES256, EdDSA.",
+    )
+    oidc_name_claim: str = Field(
+        default="sub", description="Claim that names a person in the log; must never be reused."
+    )
+    oidc_roles_claim: str = Field(
+        default="roles", description="Claim with groups or roles; dots lead inside objects."
+    )
+    oidc_roles: str = Field(
+        default="",
+        description="Roles of its values: `group=role,group=role`; unset: values are our roles.",
+    )
+    oidc_tenant_claim: str = Field(
+        default="tenant", description="Claim with the tenant's name; `*` is all tenants."
+    )
+    oidc_tenant: str = Field(
+        default="", description="Tenant of people whose token names none; unset: they are refused."
     )
     host: str = Field(default="127.0.0.1", description="Address that `chopmark serve` binds to.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port of `chopmark serve`.")

@@ -21,7 +21,8 @@ from chopmark import Pipeline, Settings
 from chopmark.api import create_app
 from chopmark.api.logs import make_logger
 from chopmark.errors import Cancelled
-from chopmark.generation import ModelInfo
+from chopmark.generation import Draft, ModelInfo
+from chopmark.generation.interface import draft_steps
 from chopmark.safety.testcard import draw_test_card
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from chopmark.generation import GenerationJob
 
 BLOCKED = "explicit photo of a naked woman having sex"
-_SHARED = ("policy", "prompt_guard", "image_guard", "credential", "mark_keys", "anchors")
+_SHARED = ("policy", "prompt_guard", "image_guard", "credentials", "mark_key_source", "anchors")
 UNSAFE_OUTPUT = "a test card"  # the drawing generator answers it with the guard's own test card
 
 
@@ -42,6 +43,7 @@ class Drawing:
         self.step_s = 0.0
         self.jobs: list[GenerationJob] = []
         self.cancelled = 0
+        self.drafted: Image.Image | None = None
         self.info = ModelInfo(
             id="drawing",
             version="1",
@@ -61,7 +63,7 @@ class Drawing:
         *,
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
-        draft: object = None,
+        draft: Callable[[Draft], None] | None = None,
     ) -> list[Image.Image]:
         self.jobs.append(job)
         steps = job.steps or self.info.default_steps
@@ -72,6 +74,10 @@ class Drawing:
             time.sleep(self.step_s)
             if progress is not None:
                 progress(step + 1, steps * job.n)
+            index, done = step // steps + 1, step % steps + 1
+            if draft is not None and done in draft_steps(steps, job.drafts):
+                seen = self.drafted or self._draw(job, job.seeds[index - 1])
+                draft(Draft(index=index, step=done, steps=steps, picture=seen))
         return [self._draw(job, seed) for seed in job.seeds]
 
     @staticmethod

@@ -252,3 +252,49 @@ def test_without_sse_a_stream_is_one_array(live: Any) -> None:
         timeout=60,
     )
     assert [len(chunk["candidates"]) for chunk in answer.json()] == [1]
+
+
+def _thinking() -> types.GenerateContentConfig:
+    return types.GenerateContentConfig(
+        thinking_config=types.ThinkingConfig(include_thoughts=True), seed=7
+    )
+
+
+def _stream(client: genai.Client, contents: str) -> list[Any]:
+    return list(
+        client.models.generate_content_stream(
+            model="drawing", contents=contents, config=_thinking()
+        )
+    )
+
+
+def test_previews_are_thoughts(live: Any, client: genai.Client) -> None:
+    got = _stream(client, "a red apple")
+    parts = [chunk.candidates[0].content.parts[0] for chunk in got]
+    assert [part.thought for part in parts] == [True, True, True, None]
+    assert max(Image.open(io.BytesIO(parts[0].inline_data.data)).size) <= 256
+    assert live.pipeline.look(parts[3].inline_data.data).verdict == "made_here"
+    assert got[3].response_id
+
+
+def test_what_is_blocked_after_previews_has_no_picture(
+    live: Any, client: genai.Client, make_picture: Any
+) -> None:
+    live.generator.drafted = make_picture()
+    *previews, last = _stream(client, "a test card")
+    assert len(previews) == 3
+    assert last.candidates[0].finish_reason == types.FinishReason.IMAGE_SAFETY
+    assert last.candidates[0].content is None
+
+
+def test_what_fails_after_previews_is_an_error(live: Any, client: genai.Client) -> None:
+    live.pipeline.rooms.__dict__["credentials"] = None
+    with pytest.raises(errors.ServerError) as caught:
+        _stream(client, "a red apple")
+    assert caught.value.code == 500
+
+
+def test_a_blocked_prompt_streams_no_thoughts(live: Any, client: genai.Client) -> None:
+    (only,) = _stream(client, BLOCKED)
+    assert only.prompt_feedback.block_reason == types.BlockedReason.SAFETY
+    assert live.generator.jobs == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import threading
 import time
@@ -11,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import openai
 import pytest
+from PIL import Image
+
+from chopmark.safety.testcard import draw_test_card
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,9 +33,9 @@ def test_final_pictures_come_as_completed_events(live: Any, client: openai.OpenA
         prompt="a red apple", n=2, stream=True, partial_images=2, quality="low", user="u1"
     ) as events:
         got = list(events)
-    # No preview is sent that was not judged; this generator gives none.
-    assert [event.type for event in got] == ["image_generation.completed"] * 2
-    first: Any = got[0]
+    names = ["image_generation.partial_image"] * 2 + ["image_generation.completed"] * 2
+    assert [event.type for event in got] == names  # two steps leave room for one look each
+    first: Any = got[2]
     assert first.size == "384x384"
     assert first.output_format == "png"
     assert first.quality == "low"
@@ -136,3 +140,68 @@ def test_a_replayed_stream_is_the_same_bytes(live: Any) -> None:
     assert got[0] == got[1]
     assert len(live.generator.jobs) == 1
     assert threading.active_count() < 50
+
+
+def test_previews_come_first_and_say_what_they_are(client: openai.OpenAI) -> None:
+    with client.images.generate(prompt="a red apple", stream=True, partial_images=3) as events:
+        got: list[Any] = list(events)
+    assert [event.type for event in got] == [
+        *["image_generation.partial_image"] * 3,
+        "image_generation.completed",
+    ]
+    assert [event.partial_image_index for event in got[:3]] == [0, 1, 2]
+    for event in got[:3]:
+        picture = Image.open(io.BytesIO(base64.b64decode(event.b64_json)))
+        assert picture.format == "PNG"
+        assert max(picture.size) <= 256
+        assert event.size == "{}x{}".format(*picture.size)
+        assert event.model_extra["provenance"]["preview"] is True
+        assert event.model_extra["provenance"]["verdict"]["action"] == "allow"
+
+
+def test_no_previews_without_being_asked_for(live: Any, client: openai.OpenAI) -> None:
+    list(client.images.generate(prompt="a red apple", stream=True))
+    client.images.generate(prompt="a red apple", partial_images=3)
+    assert [job.drafts for job in live.generator.jobs] == [0, 0]
+
+
+def test_an_edit_has_previews_too(client: openai.OpenAI, make_picture: Any, to_bytes: Any) -> None:
+    with client.images.edit(
+        image=("a.png", to_bytes(make_picture())),
+        prompt="a green apple",
+        stream=True,
+        partial_images=1,
+    ) as events:
+        assert [event.type for event in events] == [
+            "image_edit.partial_image",
+            "image_edit.completed",
+        ]
+
+
+def test_a_preview_that_is_blocked_ends_the_stream(live: Any, client: openai.OpenAI) -> None:
+    live.generator.drafted = draw_test_card().convert("RGB").resize((256, 256))
+    got: list[Any] = []
+    with (
+        client.images.generate(prompt="a red apple", stream=True, partial_images=2) as events,
+        pytest.raises(openai.APIError) as caught,
+    ):
+        got.extend(events)
+    assert got == []
+    body: Any = caught.value.body
+    assert body["code"] == "moderation_blocked"
+    assert live.pipeline.rooms.log.records(body["decision_id"])[-1].kind == "request.refused"
+
+
+def test_a_picture_that_is_blocked_after_its_previews_is_the_error_event(
+    live: Any, client: openai.OpenAI, make_picture: Any
+) -> None:
+    live.generator.drafted = make_picture()
+    got: list[Any] = []
+    with (
+        client.images.generate(prompt="a test card", stream=True, partial_images=2) as events,
+        pytest.raises(openai.APIError) as caught,
+    ):
+        got.extend(events)
+    assert [event.type for event in got] == ["image_generation.partial_image"] * 2
+    assert caught.value.code == "moderation_blocked"
+    assert caught.value.body["moderation_details"]["moderation_stage"] == "output"  # type: ignore[index]

@@ -15,17 +15,33 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 from chopmark import __version__
-from chopmark.api import gemini, health, native, openai, resolver
+from chopmark.api import (
+    appeals,
+    desk,
+    exports,
+    gemini,
+    health,
+    lists,
+    native,
+    openai,
+    policies,
+    publiclog,
+    resolver,
+    signin,
+)
 from chopmark.api.access import Access
 from chopmark.api.envelope import Envelope
 from chopmark.api.idempotency import Idempotency
+from chopmark.api.identity import Identity
 from chopmark.api.limits import BodyLimit
 from chopmark.api.logs import make_logger
 from chopmark.api.problems import install_handlers
 from chopmark.api.schema import describe
 from chopmark.api.service import Service
-from chopmark.tenancy import AccessStore
+from chopmark.tenancy import AccessStore, People
+from chopmark.tenancy.rates import Rates
 from chopmark.tenancy.replays import Replays
+from chopmark.tenancy.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,6 +52,7 @@ __all__ = ["create_app"]
 
 # Base64 makes a third more of a picture; the rest is room for the other fields.
 _BODY_OVERHEAD = 1.4
+_MOST_SIGNING_IN = 16
 
 
 def create_app(pipeline: Pipeline, *, logger: Any = None) -> FastAPI:
@@ -46,9 +63,15 @@ def create_app(pipeline: Pipeline, *, logger: Any = None) -> FastAPI:
         logger: A structlog logger; JSON lines to stderr when not given.
 
     Raises:
-        ConfigurationError: The file of keys and tenants cannot be used.
+        ConfigurationError: The files of keys and people, or a setting, cannot be used.
     """
     settings, store = pipeline.settings, AccessStore.open(pipeline.rooms.home)
+    people = People.open(
+        pipeline.rooms.home,
+        idle_s=60 * settings.session_idle_minutes,
+        longest_s=3600 * settings.session_hours,
+    )
+    identity = Identity(settings, store, people)
     app = FastAPI(
         title="Chopmark",
         version=__version__,
@@ -61,14 +84,21 @@ def create_app(pipeline: Pipeline, *, logger: Any = None) -> FastAPI:
     service = Service(pipeline, store)
     app.state.service = service
     app.state.replays = replays
+    app.state.identity = identity
+    app.state.access = Access(app, identity=identity, settings=settings)
+    app.state.public_log = publiclog.PublicLog(pipeline.rooms.home)
+    app.state.appealing = Rates()
+    app.state.signing = Turns(slots=1, places=_MOST_SIGNING_IN)
     install_handlers(app, appeal_url=settings.appeal_url)
     # Gemini's first: its paths end in a verb that OpenAI's GET /v1/models/{model} would take too.
-    for router in (gemini.router, openai.router, native.router, resolver.router, health.router):
-        app.include_router(router)
+    for part in (gemini, openai, native, signin, desk, appeals, lists, policies, exports):
+        app.include_router(part.router)
+    for part in (publiclog, resolver, health):
+        app.include_router(part.router)
     describe(app)
     # The last one added is the outermost.
     app.add_middleware(Idempotency, replays=replays)
-    app.add_middleware(Access, store=store, settings=settings)
+    app.add_middleware(Access, identity=identity, settings=settings)
     app.add_middleware(BodyLimit, max_bytes=int(settings.max_image_bytes * _BODY_OVERHEAD))
     app.add_middleware(Envelope, metrics=service.metrics, logger=logger or make_logger())
     return app
@@ -78,4 +108,5 @@ def create_app(pipeline: Pipeline, *, logger: Any = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     app.state.service.store.close()
+    app.state.identity.people.close()
     app.state.replays.close()

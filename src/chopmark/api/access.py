@@ -1,6 +1,6 @@
-"""Who asks: every route but the public ones needs a key, once there are keys.
+"""Who asks: every route but the public ones needs a key or a sign-in, once there are any.
 
-Without any key the server answers its own machine only. Two things are checked then, because
+Until then the server answers its own machine only. Two things are checked then, because
 loopback alone is not enough: the connection's address, and the ``Host`` header, since a web page
 that the user happens to look at may have its own name resolve to 127.0.0.1 (DNS rebinding).
 """
@@ -9,41 +9,27 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
-from fastapi import Depends, Request
 from starlette.datastructures import Headers, MutableHeaders
 
+from chopmark.api.caller import Caller, anybody, anybody_here, of_key, of_person
 from chopmark.api.problems import problem_response
-from chopmark.errors import AccessError, ChopmarkError, InvalidKey, MissingScope, RateLimited
-from chopmark.tenancy import SCOPES, Scope, Tenant
+from chopmark.errors import AccessError, ChopmarkError, InvalidKey, RateLimited
+from chopmark.stages import in_thread
 from chopmark.tenancy.rates import WINDOW_S, Rate, Rates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Send
     from starlette.types import Scope as AsgiScope
 
+    from chopmark.api.identity import Identity
     from chopmark.settings import Settings
-    from chopmark.tenancy import AccessStore
 
-__all__ = [
-    "PUBLIC",
-    "Access",
-    "Binding",
-    "Caller",
-    "Fetching",
-    "Generating",
-    "Known",
-    "Measuring",
-    "Moderating",
-    "Reading",
-    "Storing",
-    "Verifying",
-    "is_loopback",
-]
+__all__ = ["PUBLIC", "Access", "Caller", "is_loopback", "is_public"]
 
 # What the C2PA Soft Binding Resolution API says of itself needs no key (spec 2.4).
 _DISCOVERY = {
@@ -53,61 +39,34 @@ _DISCOVERY = {
     "/api/v1/c2pa/services/supportedAlgorithms",
 }
 PUBLIC: Final = frozenset({"/healthz", "/readyz", "/openapi.json", *_DISCOVERY})
-# What `CHOPMARK_PUBLIC_VERIFY` opens to everybody: looking, never writing, keeping or making.
-_LOOKING: Final = frozenset[Scope]({"fetch:manifests", "verify"})
+# What `CHOPMARK_PUBLIC_VERIFY` opens to everybody who brings neither key nor session.
 _LOOKED_AT: Final = ("/api/v1/verify", "/api/v1/c2pa/")
+# Each of these looks for itself at who is signed in.
+PUBLIC_UNDER: Final = ("/api/v1/session", "/api/v1/keys", "/log")
+# Whoever was refused has no account, and is counted by their address instead.
+_APPEALS: Final = "/api/v1/appeals"
 _KEY_HEADERS = ("authorization", "x-goog-api-key")
-_ANYBODY = "anybody"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who asks.
-
-    Attributes:
-        tenant: Whose policy, quota, rate and log namespace apply.
-        scopes: What the key allows.
-        key_id: The key's public part; ``None`` on a server without keys.
-        address: Where the connection comes from.
-    """
-
-    tenant: Tenant
-    scopes: frozenset[Scope]
-    key_id: str | None
-    address: str | None
-
-    @property
-    def counted_as(self) -> str:
-        """Whose requests are counted together: a tenant's, or those of one unknown address."""
-        unknown = self.key_id is None and self.tenant.name == _ANYBODY
-        return f"{_ANYBODY}:{self.address}" if unknown else self.tenant.name
-
-    def subject(self, identifier: str | None) -> str | None:
-        """Return the log's name for a person of this tenant.
-
-        The log keeps one key per subject, whichever the tenant: two tenants may both have a user
-        ``42``, and erasing one must not erase the other.
-        """
-        return None if identifier is None else f"{self.tenant.name}:{identifier}"
+_KEY_PREFIX = "cm_"
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Access:
     """ASGI middleware: finds out who asks, counts the request, or answers 401, 403 or 429."""
 
-    def __init__(self, app: ASGIApp, *, store: AccessStore, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, *, identity: Identity, settings: Settings) -> None:
         self.app = app
-        self.store = store
+        self.identity = identity
         self.settings = settings
         self.rates = Rates()
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Pass the request on with ``state.caller``, or answer."""
-        if scope["type"] != "http" or scope["path"] in PUBLIC:
+        if scope["type"] != "http" or is_public(scope["path"], scope["method"]):
             await self.app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
         try:
-            caller = self._caller(Headers(scope=scope), scope.get("client"), scope["path"])
+            caller = await self.caller_of(scope)
         except ChopmarkError as error:
             state["error"] = error
             await problem_response(error, path=scope["path"])(scope, receive, send)
@@ -137,22 +96,43 @@ class Access:
         state["error"] = late
         await problem_response(late, path=scope["path"])(scope, receive, told)
 
-    def _caller(self, headers: Headers, client: tuple[str, int] | None, path: str) -> Caller:
-        address = client[0] if client else None
-        if not self.store.has_keys():
+    async def caller_of(self, scope: AsgiScope) -> Caller:
+        """Return who sent a request.
+
+        Raises:
+            AccessError: Nobody who is let in.
+        """
+        headers, client = Headers(scope=scope), scope.get("client")
+        address, identity = client[0] if client else None, self.identity
+        if not identity.guarded():
             _own_machine(headers, address)
-            return Caller(
-                tenant=self.store.tenant("default"),
-                scopes=frozenset(SCOPES),
-                key_id=None,
-                address=address,
-            )
-        keyless = not any(name in headers for name in _KEY_HEADERS)
-        if self.settings.public_verify and keyless and path.startswith(_LOOKED_AT):
-            anybody = Tenant(name=_ANYBODY)
-            return Caller(tenant=anybody, scopes=_LOOKING, key_id=None, address=address)
-        key, tenant = self.store.authenticate(_key_text(headers))
-        return Caller(tenant=tenant, scopes=key.scopes, key_id=key.key_id, address=address)
+            return anybody_here(identity.store.tenant("default"), address)
+        sent = [value for name in _KEY_HEADERS for value in headers.getlist(name)]
+        if not sent and (cookie := identity.cookie_of(headers)):
+            session = identity.people.session(cookie)
+            if scope["method"] not in _SAFE:
+                session.check_csrf(headers.get("x-csrf-token"))
+            return of_person(session.person, identity.tenant_of(session.person), address)
+        if self.settings.public_verify and not sent and scope["path"].startswith(_LOOKED_AT):
+            return anybody(address)
+        text = _key_text(headers, sent)
+        if identity.sign_in is not None and not text.startswith(_KEY_PREFIX):
+            # In a thread: the provider's keys may have to be fetched.
+            person = await in_thread(partial(identity.sign_in.person, text))
+            return of_person(person, identity.tenant_of(person), address)
+        key, tenant = identity.store.authenticate(text)
+        return of_key(key, tenant, address)
+
+
+def is_public(path: str, method: str = "GET") -> bool:
+    """Tell whether a route answers without asking who asks."""
+    if path == _APPEALS:
+        return method == "POST"
+    if path.startswith(f"{_APPEALS}/"):
+        return method == "GET"
+    return path in PUBLIC or any(
+        path == root or path.startswith(f"{root}/") for root in PUBLIC_UNDER
+    )
 
 
 def _own_machine(headers: Headers, address: str | None) -> None:
@@ -160,7 +140,7 @@ def _own_machine(headers: Headers, address: str | None) -> None:
     name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.split(":")[0]
     if address is None or not is_loopback(address) or not is_loopback(name):
         raise AccessError(
-            "this server has no API keys yet, so it answers its own machine only",
+            "this server has no API keys and no people yet, so it answers its own machine only",
             hint="make a key on the server: chopmark access create",
         )
 
@@ -175,8 +155,7 @@ def is_loopback(name: str) -> bool:
         return False
 
 
-def _key_text(headers: Headers) -> str:
-    sent = [value for name in _KEY_HEADERS for value in headers.getlist(name)]
+def _key_text(headers: Headers, sent: list[str]) -> str:
     if len(sent) != 1:
         # Two keys: whichever we took, something in front of us may have looked at the other.
         raise InvalidKey(
@@ -201,29 +180,3 @@ def rate_headers(rate: Rate) -> Mapping[str, str]:
         "ratelimit-policy": f'"default";q={rate.limit};w={WINDOW_S}',
         "ratelimit": f'"default";r={rate.remaining};t={reset}',
     }
-
-
-def needs(scope: Scope | None) -> Callable[[Request], Caller]:
-    """Return a dependency that gives the caller, or refuses one whose key lacks the scope."""
-
-    def caller(request: Request) -> Caller:
-        found: Caller = request.state.caller
-        if scope is not None and scope not in found.scopes:
-            raise MissingScope(
-                f"this API key does not have the scope {scope}",
-                hint="ask the operator for a key that has it",
-            )
-        return found
-
-    return caller
-
-
-Known = Annotated[Any, Depends(needs(None))]
-Binding = Annotated[Any, Depends(needs("store:bindings"))]
-Fetching = Annotated[Any, Depends(needs("fetch:manifests"))]
-Generating = Annotated[Any, Depends(needs("generate"))]
-Measuring = Annotated[Any, Depends(needs("metrics"))]
-Moderating = Annotated[Any, Depends(needs("moderate"))]
-Reading = Annotated[Any, Depends(needs("read"))]
-Storing = Annotated[Any, Depends(needs("store:manifests"))]
-Verifying = Annotated[Any, Depends(needs("verify"))]

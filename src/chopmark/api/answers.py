@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chopmark.api.bodies import ImageOptions
+    from chopmark.previews import Preview
     from chopmark.released import Output, Released
     from chopmark.safety import Verdict
     from chopmark.types import JsonValue
 
-__all__ = ["completed_event", "images_response", "moderation_result"]
+__all__ = ["Kind", "completed_event", "images_response", "moderation_result", "partial_event"]
 
 InputType = Literal["text", "image"]
+Kind = Literal["image_generation", "image_edit"]
 
 
 def images_response(released: Released, body: ImageOptions) -> dict[str, JsonValue]:
@@ -44,8 +46,25 @@ def images_response(released: Released, body: ImageOptions) -> dict[str, JsonVal
     }
 
 
+def partial_event(
+    kind: Kind, preview: Preview, number: int, body: ImageOptions
+) -> dict[str, JsonValue]:
+    """Return the event that carries one preview; ``number`` counts those of the whole stream."""
+    return {
+        "type": f"{kind}.partial_image",
+        "partial_image_index": number,
+        "b64_json": base64.b64encode(preview.data).decode(),
+        "created_at": int(time.time()),
+        "size": f"{preview.width}x{preview.height}",
+        "output_format": "png",
+        "background": "opaque",
+        "quality": _quality(body),
+        "provenance": {"preview": True, **preview.to_dict()},
+    }
+
+
 def completed_event(
-    kind: Literal["image_generation", "image_edit"],
+    kind: Kind,
     released: Released,
     output: Output,
     body: ImageOptions,

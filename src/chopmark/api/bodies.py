@@ -119,6 +119,10 @@ class _Rendering(ImageOptions):
             )
         return self.output_format  # type: ignore[return-value]
 
+    def looks(self) -> int:
+        """Return how many previews of each picture are wanted; only a stream can show any."""
+        return self.partial_images or 0 if self.stream else 0
+
     def file_quality(self) -> int | None:
         """Return the encoder's quality, 1..100; OpenAI's 0 is our 1."""
         return None if self.output_compression is None else max(self.output_compression, 1)

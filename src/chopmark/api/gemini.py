@@ -6,29 +6,34 @@ import base64
 import json
 import math
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from chopmark.api.access import Generating, Known
+from chopmark.api.caller import Generating, Known
+from chopmark.api.making import Making
 from chopmark.api.openai import model_list, model_of, served_model
 from chopmark.api.pictures import from_base64
-from chopmark.api.problems import GOOGLE_RESPONSES, STREAMED
+from chopmark.api.problems import GOOGLE_RESPONSES, STREAMED, google_error
 from chopmark.api.service import Serving
 from chopmark.api.tightening import Threshold, safety_ratings, tighten
-from chopmark.errors import InvalidRequest, UnsupportedImage
+from chopmark.errors import ChopmarkError, InvalidRequest, UnsupportedImage
 from chopmark.released import Refused
 from chopmark.requests import EditRequest, GenerationRequest
 from chopmark.stages import in_thread
 
 if TYPE_CHECKING:
-    from chopmark.api.access import Caller
+    from collections.abc import AsyncIterator, Mapping
+
+    from chopmark.api.caller import Caller
     from chopmark.api.service import Service
     from chopmark.generation import ModelInfo
-    from chopmark.released import Released
+    from chopmark.previews import Preview
+    from chopmark.released import Output, Released
     from chopmark.types import ImageFormat, JsonValue
 
 __all__ = ["router"]
@@ -42,6 +47,8 @@ _FORMATS: dict[str, ImageFormat] = {
 }
 _PIXELS = {"512": 512**2, "512PX": 512**2, "1K": 1024**2, "2K": 2048**2, "4K": 4096**2}
 _SIDE_STEP = 16
+_PREVIEWS = 3
+_HEARTBEAT_S = 15.0
 # What an error message repeats must be short.
 _Word = Annotated[str, Field(max_length=40)]
 
@@ -83,6 +90,12 @@ class ImageConfig(_Gemini):
     output_compression_quality: Annotated[int, Field(ge=1, le=100)] | None = None
 
 
+class ThinkingConfig(_Gemini):
+    """Whether looks at unfinished pictures come along, as Gemini's "thought" parts."""
+
+    include_thoughts: bool | None = None
+
+
 class GenerationConfig(_Gemini):
     """How to generate; what speaks of texts is ignored."""
 
@@ -90,6 +103,7 @@ class GenerationConfig(_Gemini):
     image_config: ImageConfig = Field(default_factory=ImageConfig)
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] | None = None
     candidate_count: Annotated[int, Field(ge=1, le=15)] | None = None
+    thinking_config: ThinkingConfig = Field(default_factory=ThinkingConfig)
 
 
 class SafetySetting(_Gemini):
@@ -131,14 +145,19 @@ async def stream_generate_content(
     caller: Generating,
     alt: Annotated[Literal["sse", "json"], Query()] = "json",
 ) -> Response:
-    """The same in chunks, one a picture; without ``alt=sse`` they are one JSON array."""
+    """The same in chunks, one a picture; without ``alt=sse`` they are one JSON array.
+
+    With ``alt=sse`` and ``thinkingConfig.includeThoughts`` judged previews come first, each a chunk
+    whose part is marked ``thought``.
+    """
+    if alt == "sse" and body.generation_config.thinking_config.include_thoughts:
+        return await _with_previews(model, body, request, service, caller)
     candidates, rest, record_id = await _answer(model, body, request, service, caller)
     chunks = [{"candidates": [one], **rest} for one in candidates] or [rest]
     headers = {"x-record-id": record_id}
     if alt == "json":
         return JSONResponse(chunks, headers=headers)
-    text = "".join(f"data: {json.dumps(chunk)}\r\n\r\n" for chunk in chunks)
-    return Response(text, media_type="text/event-stream", headers=headers)
+    return Response("".join(map(_chunk, chunks)), media_type="text/event-stream", headers=headers)
 
 
 @router.get("/v1beta/models")
@@ -153,6 +172,52 @@ async def model(model: str, service: Serving, _caller: Known) -> dict[str, Any]:
     return model_of(served_model(model, service))
 
 
+async def _with_previews(
+    model: str, body: GenerateContent, request: Request, service: Service, caller: Caller
+) -> Response:
+    info = served_model(model, service)
+    asked = replace(await _asked(body, info, service, caller), previews=_PREVIEWS)
+    making = Making(request, service, caller, asked, identifier=None)
+    try:
+        await making.begin()
+    except Refused as refused:
+        request.state.error = refused
+        _, rest, record_id = _refusal(refused, info)
+        return Response(
+            _chunk(rest), media_type="text/event-stream", headers={"x-record-id": record_id}
+        )
+
+    async def chunks() -> AsyncIterator[str]:
+        try:
+            async for preview in making.previews(heartbeat_s=_HEARTBEAT_S):
+                if preview is not None:
+                    part = {"thought": True, "inlineData": _inline(preview)}
+                    content = {"role": "model", "parts": [part]}
+                    candidate = {"index": preview.index - 1, "content": content}
+                    yield _chunk({"candidates": [candidate], "modelVersion": info.id})
+            released = await making.result()
+            rest = _beside(released)
+            for one in _candidates(released):
+                yield _chunk({"candidates": [one], **rest})
+        except Refused as refused:
+            request.state.error = refused
+            candidates, rest, _ = _refusal(refused, info)
+            yield _chunk({"candidates": candidates, **rest})
+        except ChopmarkError as error:
+            request.state.error = error
+            yield _chunk({"error": google_error(error)})
+        finally:
+            await making.stop()
+
+    return StreamingResponse(
+        chunks(), media_type="text/event-stream", headers={"cache-control": "no-store"}
+    )
+
+
+def _chunk(said: Mapping[str, Any]) -> str:
+    return f"data: {json.dumps(said)}\r\n\r\n"
+
+
 async def _answer(
     model: str, body: GenerateContent, request: Request, service: Service, caller: Caller
 ) -> tuple[list[JsonValue], dict[str, JsonValue], str]:
@@ -165,7 +230,11 @@ async def _answer(
         # Google answers 200 to a refusal; what was refused is in the body.
         request.state.error = refused
         return _refusal(refused, info)
-    rest: dict[str, JsonValue] = {
+    return _candidates(released), _beside(released), released.record_id
+
+
+def _beside(released: Released) -> dict[str, JsonValue]:
+    return {
         "usageMetadata": _usage(),
         "modelVersion": released.model,
         "responseId": released.record_id,
@@ -175,7 +244,6 @@ async def _answer(
             "receipt": released.receipt.to_dict(),
         },
     }
-    return _candidates(released), rest, released.record_id
 
 
 async def _asked(
@@ -263,14 +331,7 @@ def _candidates(released: Released) -> list[JsonValue]:
         output.index: {
             "content": {
                 "role": "model",
-                "parts": [
-                    {
-                        "inlineData": {
-                            "mimeType": output.mime,
-                            "data": base64.b64encode(output.data).decode(),
-                        }
-                    }
-                ],
+                "parts": [{"inlineData": _inline(output)}],
             },
             "finishReason": "STOP",
             "safetyRatings": safety_ratings([output.verdict]),
@@ -283,6 +344,10 @@ def _candidates(released: Released) -> list[JsonValue]:
             "safetyRatings": safety_ratings([item.verdict]),
         }
     return [{"index": index - 1, **made[index]} for index in sorted(made)]
+
+
+def _inline(picture: Output | Preview) -> dict[str, JsonValue]:
+    return {"mimeType": picture.mime, "data": base64.b64encode(picture.data).decode()}
 
 
 def _refusal(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
-from chopmark.api.access import Measuring
+from chopmark.api.caller import Measuring
 from chopmark.api.metrics import CONTENT_TYPE_LATEST
 from chopmark.api.problems import RESPONSES
 from chopmark.api.service import Serving

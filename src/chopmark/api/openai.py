@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from chopmark.api.access import Generating, Known, Moderating
 from chopmark.api.answers import images_response, moderation_result
 from chopmark.api.bodies import (
     ImagesEdits,
@@ -16,6 +15,7 @@ from chopmark.api.bodies import (
     Moderations,
     TextPart,
 )
+from chopmark.api.caller import Generating, Known, Moderating
 from chopmark.api.forms import form_schema, read_form
 from chopmark.api.pictures import from_data_url, mask_of
 from chopmark.api.problems import RESPONSES, STREAMED
@@ -25,9 +25,9 @@ from chopmark.errors import InvalidRequest, ModelNotFound
 from chopmark.requests import EditRequest, GenerationRequest
 
 if TYPE_CHECKING:
-    from chopmark.api.access import Caller
     from chopmark.api.answers import InputType
     from chopmark.api.bodies import ImageOptions
+    from chopmark.api.caller import Caller
     from chopmark.api.service import Service
     from chopmark.generation import ModelInfo
     from chopmark.safety import Verdict
@@ -54,6 +54,7 @@ async def generations(
         steps=body.denoising(info.default_steps),
         format=body.file_format(),
         quality=body.file_quality(),
+        previews=body.looks(),
     )
     if body.stream:
         return await stream(request, service, caller, asked, body, kind="image_generation")
@@ -84,6 +85,7 @@ async def edits(request: Request, service: Serving, caller: Generating) -> Respo
         steps=body.denoising(info.default_steps),
         format=body.file_format(),
         quality=body.file_quality(),
+        previews=body.looks(),
     )
     if body.stream:
         return await stream(request, service, caller, asked, body, kind="image_edit")

@@ -27,6 +27,7 @@ __all__ = [
     "RESPONSES",
     "STREAMED",
     "error_headers",
+    "google_error",
     "install_handlers",
     "openai_error",
     "problem_response",
@@ -98,7 +99,7 @@ def problem_response(error: ChopmarkError, *, path: str = "", appeal_url: str = 
     if _is_google(path):
         # Nothing beside `error`: Google's client takes a `status` at the top for its own.
         return JSONResponse(
-            {"error": _google_error(error)}, error.status, headers=error_headers(error)
+            {"error": google_error(error)}, error.status, headers=error_headers(error)
         )
     said = openai_error(error, appeal_url=appeal_url)
     return _problem(error.status, error.message, error.code, said, error_headers(error))
@@ -108,7 +109,7 @@ def _is_google(path: str) -> bool:
     return path.startswith("/v1beta/") or path.endswith((":generateContent", "GenerateContent"))
 
 
-def _google_error(error: ChopmarkError) -> dict[str, JsonValue]:
+def google_error(error: ChopmarkError) -> dict[str, JsonValue]:
     """Return Google's error object (google.rpc.Status as JSON, AIP-193)."""
     details: list[JsonValue] = [
         {
@@ -177,8 +178,10 @@ def error_headers(error: ChopmarkError) -> dict[str, str]:
         if isinstance(error, errors.QuotaExhausted | errors.CoolingDown):
             retry["x-should-retry"] = "false"
         return retry
-    if isinstance(error, errors.InvalidKey):
-        return {"www-authenticate": 'Bearer realm="chopmark"'}
+    if isinstance(error, errors.InvalidKey | errors.NotSignedIn):
+        # RFC 6750 section 3.1 has a word for a token that does not hold, and none for no token.
+        why = ', error="invalid_token"' if isinstance(error, errors.InvalidToken) else ""
+        return {"www-authenticate": f'Bearer realm="chopmark"{why}'}
     if error.status in {409, 503} and not isinstance(error, errors.AuditError):
         return {"retry-after": "1"}
     return {"retry-after": "5"} if error.status == 503 else {}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from chopmark.api.access import Binding, Fetching, Storing
+from chopmark.api.caller import Binding, Fetching, Storing
 from chopmark.api.problems import RESOLVER_RESPONSES
 from chopmark.api.service import Serving, attended
 from chopmark.errors import ChopmarkError, InvalidRequest, ManifestKept, ManifestNotFound
@@ -24,7 +24,7 @@ from chopmark.stages import in_thread
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from chopmark.api.access import Caller
+    from chopmark.api.caller import Caller
     from chopmark.api.service import Service
     from chopmark.audit import EventKind, Receipt, Record
     from chopmark.provenance.store import Entry
@@ -203,7 +203,7 @@ async def manifest(
     manifest_id: ManifestId,
     resolver: Resolving,
     _caller: Fetching,
-    return_active: Annotated[bool, Query(alias="returnActiveManifest")] = False,  # noqa: FBT002  a query parameter has a name
+    return_active: Annotated[bool, Query(alias="returnActiveManifest")] = False,
 ) -> Response:
     """Return a manifest store as it was signed, or its active manifest alone."""
     data = await in_thread(lambda: resolver.manifest(manifest_id, return_active=return_active))
@@ -216,7 +216,7 @@ async def add_manifest(
     resolver: Resolving,
     service: Serving,
     caller: Storing,
-    return_receipt: Annotated[bool, Query(alias="returnReceipt")] = False,  # noqa: FBT002  likewise
+    return_receipt: Annotated[bool, Query(alias="returnReceipt")] = False,
 ) -> dict[str, Any]:
     """Keep a manifest store; the upload is booked in the log."""
     data, rooms, record_id = await request.body(), service.pipeline.rooms, new_record_id()

@@ -21,7 +21,7 @@ from chopmark.tenancy.velocity import Rule, Velocity
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from chopmark.api.access import Caller
+    from chopmark.api.caller import Caller
     from chopmark.inspection import Looked, Moderated
     from chopmark.pipeline import Pipeline
     from chopmark.previews import PreviewSink
@@ -76,7 +76,7 @@ class Service:
             asked: What for.
             identifier: The person, as the tenant names them.
             progress: Told about each stage.
-            preview: Takes judged looks at unfinished pictures.
+            preview: Takes the judged looks that ``asked.previews`` asks for.
 
         Raises:
             Refused: The policy said no.
@@ -177,6 +177,7 @@ class Service:
         known = self._policies.get((tenant.policy, version))
         if known is None:
             known = self._policies[tenant.policy, version] = load_policy(tenant.policy)
+            self.pipeline.rooms.log.in_force("policy.changed", known.digest(), tenant=tenant.name)
         return known
 
 

@@ -1,20 +1,18 @@
 """OpenAI's image events: only official names, and an error event once the answer has begun.
 
-Nothing is streamed that was not judged, marked, signed and booked; a generator gives no previews,
-so a stream holds final pictures only (OpenAI's own description allows fewer previews than were
-asked for). What is refused before generation begins is a plain HTTP error.
+Previews are judged by the pipeline, small and labelled as such; OpenAI's own description allows
+fewer of them than were asked for. What is refused before generation begins is a plain HTTP error.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from fastapi.responses import StreamingResponse
 
-from chopmark.api.answers import completed_event
+from chopmark.api.answers import completed_event, partial_event
+from chopmark.api.making import Making
 from chopmark.api.problems import openai_error
 from chopmark.errors import ChopmarkError
 
@@ -23,17 +21,16 @@ if TYPE_CHECKING:
 
     from fastapi import Request, Response
 
-    from chopmark.api.access import Caller
+    from chopmark.api.answers import Kind
     from chopmark.api.bodies import ImageOptions
+    from chopmark.api.caller import Caller
     from chopmark.api.service import Service
-    from chopmark.released import Released
     from chopmark.requests import GenerationRequest
     from chopmark.types import JsonValue
 
 __all__ = ["stream"]
 
 _HEARTBEAT_S: Final = 15.0
-_BEGUN: Final = "generate"
 
 
 async def stream(
@@ -43,7 +40,7 @@ async def stream(
     asked: GenerationRequest,
     body: ImageOptions,
     *,
-    kind: Literal["image_generation", "image_edit"],
+    kind: Kind,
 ) -> Response:
     """Return the answer once generation has begun, or raise what kept it from beginning.
 
@@ -51,46 +48,26 @@ async def stream(
         Refused: The prompt or the input picture was blocked.
         ChopmarkError: As in :meth:`chopmark.api.service.Service.make`.
     """
-    loop = asyncio.get_running_loop()
-    begun = asyncio.Event()
-
-    def told(_done: int, _total: int, what: str) -> None:
-        if what == _BEGUN:
-            loop.call_soon_threadsafe(begun.set)
-
-    work = asyncio.ensure_future(
-        service.make(http, caller, asked, identifier=body.subject(), progress=told)
-    )
-    first = asyncio.ensure_future(begun.wait())
-    try:
-        await asyncio.wait({work, first}, return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            work.result()  # raises what kept it from beginning
-    except BaseException:
-        work.cancel()
-        raise
-    finally:
-        first.cancel()
+    making = await Making(http, service, caller, asked, identifier=body.subject()).begin()
     return StreamingResponse(
-        _events(http, service, work, body, kind),
+        _events(http, service, making, body, kind),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
 
 
 async def _events(
-    http: Request,
-    service: Service,
-    work: asyncio.Future[Released],
-    body: ImageOptions,
-    kind: Literal["image_generation", "image_edit"],
+    http: Request, service: Service, making: Making, body: ImageOptions, kind: Kind
 ) -> AsyncIterator[str]:
     try:
-        while not work.done():
-            await asyncio.wait({work}, timeout=_HEARTBEAT_S)
-            if not work.done():
+        shown = 0
+        async for preview in making.previews(heartbeat_s=_HEARTBEAT_S):
+            if preview is None:
                 yield ": still at work\n\n"
-        released = work.result()
+                continue
+            yield _event(f"{kind}.partial_image", partial_event(kind, preview, shown, body))
+            shown += 1
+        released = await making.result()
         for output in released.outputs:
             yield _event(f"{kind}.completed", completed_event(kind, released, output, body))
     except ChopmarkError as error:
@@ -98,9 +75,7 @@ async def _events(
         settings = service.pipeline.settings
         yield _event("error", {"error": openai_error(error, appeal_url=settings.appeal_url)})
     finally:
-        work.cancel()
-        with contextlib.suppress(BaseException):
-            await work
+        await making.stop()
 
 
 def _event(name: str, data: dict[str, JsonValue]) -> str:

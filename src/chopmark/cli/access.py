@@ -49,7 +49,9 @@ def create(
     tenant: Annotated[str, typer.Option(help="Whose key; the tenant is made if new.")] = "default",
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="What it allows (docs/http.md lists them); again for more; else all."),
+        typer.Option(
+            help="What it allows (docs/http.md lists them); again for more; else all but review."
+        ),
     ] = None,
     label: Annotated[str, typer.Option(help="What you call the key.")] = "",
     days: Annotated[int | None, typer.Option(help="Days until it expires.")] = None,
@@ -68,7 +70,8 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Make a key, and its tenant. The key is shown this once and cannot be shown again."""
-    from chopmark.tenancy import SCOPES, Tenant
+    from chopmark.tenancy import Tenant
+    from chopmark.tenancy.keys import USUAL_SCOPES
 
     if policy is not None:
         from chopmark.safety import load_policy
@@ -86,7 +89,7 @@ def create(
                 cool_down_minutes=cool_down_minutes,
             )
         )
-        made = store.create_key(tenant, scopes=scope or SCOPES, label=label, days=days)
+        made = store.create_key(tenant, scopes=scope or USUAL_SCOPES, label=label, days=days)
     if as_json:
         emit({"key": made.text, **_said(made.key)})
         return

@@ -63,14 +63,16 @@ def serve(
 def _may_listen(settings: Settings) -> None:
     """Refuse an address that others reach while nobody needs a key."""
     from chopmark.api.access import is_loopback
-    from chopmark.tenancy import AccessStore
+    from chopmark.api.identity import Identity
+    from chopmark.tenancy import AccessStore, People
 
-    with AccessStore.open(settings.open_home()) as store:
-        if not is_loopback(settings.host) and not store.has_keys():
+    home = settings.open_home()
+    with AccessStore.open(home) as store, People.open(home) as people:
+        if not is_loopback(settings.host) and not Identity(settings, store, people).guarded():
             raise ConfigurationError(
-                f"will not serve on {settings.host}: there are no API keys yet, so anybody who"
-                " reaches the address could generate",
-                hint="make one with `chopmark access create`, or bind to 127.0.0.1",
+                f"will not serve on {settings.host}: there are no API keys and no people yet, so"
+                " anybody who reaches the address could generate",
+                hint="make a key with `chopmark access create`, or bind to 127.0.0.1",
             )
 
 

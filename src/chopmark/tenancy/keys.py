@@ -11,7 +11,17 @@ from typing import Final, Literal, get_args
 
 from chopmark.errors import InvalidKey
 
-__all__ = ["SCOPES", "Key", "NewKey", "Scope", "digest_of", "new_text", "parse", "same"]
+__all__ = [
+    "SCOPES",
+    "USUAL_SCOPES",
+    "Key",
+    "NewKey",
+    "Scope",
+    "digest_of",
+    "new_text",
+    "parse",
+    "same",
+]
 
 Scope = Literal[
     "fetch:manifests",
@@ -19,11 +29,14 @@ Scope = Literal[
     "metrics",
     "moderate",
     "read",
+    "review",
     "store:bindings",
     "store:manifests",
     "verify",
 ]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
+#: Of a key that is made without naming any: who reviews sees what others wrote.
+USUAL_SCOPES: Final[tuple[Scope, ...]] = tuple(name for name in SCOPES if name != "review")
 _TEXT = re.compile(r"cm_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 
 

@@ -15,7 +15,17 @@ from chopmark.errors import (
     TenantNotFound,
 )
 from chopmark.tenancy.database import Database
-from chopmark.tenancy.keys import SCOPES, Key, NewKey, Scope, digest_of, new_text, parse, same
+from chopmark.tenancy.keys import (
+    SCOPES,
+    USUAL_SCOPES,
+    Key,
+    NewKey,
+    Scope,
+    digest_of,
+    new_text,
+    parse,
+    same,
+)
 from chopmark.tenancy.tenants import Tenant
 
 if TYPE_CHECKING:
@@ -114,7 +124,7 @@ class AccessStore:
         self,
         tenant: str,
         *,
-        scopes: Iterable[str] = SCOPES,
+        scopes: Iterable[str] = USUAL_SCOPES,
         label: str = "",
         days: int | None = None,
     ) -> NewKey:

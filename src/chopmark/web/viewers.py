@@ -109,6 +109,7 @@ class Viewers:
         host = headers.get("host", "").rsplit("@", 1)[-1]
         name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.split(":")[0]
         alone = not self.service.store.has_keys() and not self.people.any()
+        alone = alone and not self.service.pipeline.settings.oidc_issuer
         # The Host header too: a page elsewhere may have its own name resolve to 127.0.0.1.
         if not alone or address is None or not (is_loopback(address) and is_loopback(name)):
             return None

@@ -1,0 +1,144 @@
+"""Appeals: opened by whoever holds a decision id, decided by reviewers who did not decide first.
+
+Digital Services Act (EU) 2022/2065 article 20 asks for an easy way to complain about a decision;
+whoever was refused has no account here, so that the decision id has to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
+
+from chopmark.api.caller import Reading, Reviewing
+from chopmark.api.desk import AnyId, Body, Desking, Time
+from chopmark.api.problems import RESPONSES
+from chopmark.api.service import Serving
+from chopmark.errors import RateLimited, RecordNotFound
+from chopmark.ids import record_of
+from chopmark.stages import in_thread
+
+if TYPE_CHECKING:
+    from chopmark.tenancy.rates import Rates
+
+__all__ = ["Opening", "open_and_ticket", "router", "ticket_key"]
+
+router = APIRouter(prefix="/api/v1/appeals", responses=RESPONSES, tags=["appeals"])
+_A_MINUTE: Final = 5
+_A_MINUTE_FROM_ALL: Final = 60
+
+
+class Opening(Body):
+    """Against which decision, and why."""
+
+    decision_id: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+    statement: Annotated[str, Field(min_length=1, max_length=10_000)]
+
+
+class Outcome(Body):
+    """How an appeal ends, and why; the person who appealed is told both."""
+
+    outcome: Literal["upheld", "overturned"]
+    rationale: Annotated[str, Field(min_length=1, max_length=10_000)]
+    allow_until: Time = None
+
+
+@router.post("")
+async def open_appeal(body: Opening, request: Request, service: Serving) -> dict[str, Any]:
+    """Appeal against a refusal. No account is needed; keep the ticket to ask for the outcome."""
+    _slow_down(request)
+    return await in_thread(
+        lambda: open_and_ticket(service, body.decision_id, statement=body.statement)
+    )
+
+
+@router.get("/{decision_id}")
+async def state(
+    decision_id: AnyId,
+    request: Request,
+    service: Serving,
+    ticket: Annotated[str, Query(max_length=100, description="As the opening gave it")] = "",
+) -> dict[str, Any]:
+    """Tell whoever appealed how it stands: outcome and rationale once it is decided."""
+    _slow_down(request)
+    name, rooms = record_of(decision_id), service.pipeline.rooms
+    right = _ticket(ticket_key(rooms.home), name)
+    if not hmac.compare_digest(ticket.encode(), right.encode()):
+        raise RecordNotFound(f"no appeal against {name} with this ticket")
+    said: dict[str, Any] = (await in_thread(lambda: rooms.log.appeal_state(name))).to_dict()
+    return said
+
+
+@router.get("")
+async def appeals(
+    desk: Desking, _caller: Reading, only_open: Annotated[bool, Query()] = True
+) -> dict[str, Any]:
+    """List appeals, oldest first."""
+    found = await in_thread(lambda: desk.appeals(only_open=only_open))
+    return {"appeals": [appeal.to_dict() for appeal in found]}
+
+
+@router.post("/lease")
+async def lease(desk: Desking, _caller: Reviewing) -> dict[str, Any]:
+    """Take the oldest appeal that may be decided here; null when nothing waits."""
+    found = await in_thread(desk.lease_appeal)
+    return {"appeal": None if found is None else found.to_dict()}
+
+
+@router.post("/{decision_id}/decide")
+async def decide(
+    decision_id: AnyId, body: Outcome, desk: Desking, _caller: Reviewing
+) -> dict[str, Any]:
+    """Uphold or overturn a refusal; ``allow_until`` lets this very prompt pass until then."""
+    booked = await in_thread(
+        lambda: desk.decide_appeal(
+            decision_id, body.outcome, rationale=body.rationale, allow_until=body.allow_until
+        )
+    )
+    return {"event": booked.to_dict()}
+
+
+def open_and_ticket(service: Any, decision_id: str, *, statement: str) -> dict[str, Any]:
+    """Book an appeal; return what its opener needs to ask for the outcome later."""
+    rooms = service.pipeline.rooms
+    booked = rooms.log.appeal(decision_id, statement=statement)
+    return {
+        "decision_id": booked.record_id,
+        "opened": booked.time,
+        "ticket": _ticket(ticket_key(rooms.home), booked.record_id),
+    }
+
+
+def ticket_key(home: FilePath) -> bytes:
+    """Return the secret that tickets are made with; drawn on first use."""
+    path = home / "tenancy" / "tickets.key"
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    with os.fdopen(handle, "wb") as file:
+        file.write(os.urandom(32))
+    return path.read_bytes()
+
+
+def _ticket(key: bytes, record_id: str) -> str:
+    return hmac.new(key, record_id.encode(), hashlib.sha256).hexdigest()
+
+
+def _slow_down(request: Request) -> None:
+    """Count a request of somebody without an account, for their address and for all of them."""
+    rates: Rates = request.app.state.appealing
+    address = request.client.host if request.client else ""
+    for name, limit in ((f"from {address}", _A_MINUTE), ("all", _A_MINUTE_FROM_ALL)):
+        rate = rates.take(name, limit)
+        if not rate.allowed:
+            raise RateLimited(
+                f"{limit} requests a minute about appeals are allowed",
+                hint="try again in a minute",
+                retry_after_s=rate.reset_s,
+            )

@@ -1,0 +1,196 @@
+"""Who asks, and what they may: keys have scopes, people have roles, routes say what they need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+
+from fastapi import Depends, Request
+
+from chopmark.errors import MissingScope, NotPermitted
+from chopmark.tenancy import SCOPES, Key, Person, PersonRole, Scope, Tenant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from chopmark.audit import Actor, Role
+
+__all__ = [
+    "Binding",
+    "Caller",
+    "Fetching",
+    "Generating",
+    "Known",
+    "Measuring",
+    "Moderating",
+    "Reading",
+    "Reviewing",
+    "Storing",
+    "Verifying",
+    "anybody",
+    "anybody_here",
+    "of_key",
+    "of_person",
+]
+
+_BY_ROLE: Final[Mapping[PersonRole, frozenset[Scope]]] = {
+    "auditor": frozenset({"read"}),
+    "creator": frozenset({"generate", "moderate"}),
+    "eraser": frozenset(),
+    "exporter": frozenset({"read"}),
+    "investigator": frozenset({"read"}),
+    "operator": frozenset({"metrics", "read"}),
+    "reader": frozenset({"read"}),
+    "reviewer": frozenset({"read", "review"}),
+    "writer": frozenset(),
+}
+# What a picture is, anybody may ask who is let in at all.
+_EVERYBODY: Final[frozenset[Scope]] = frozenset({"fetch:manifests", "verify"})
+_ANYBODY: Final = "anybody"
+# What a program may do at the desk. Seeing content, exporting and erasing are for people alone.
+_BY_SCOPE: Final[Mapping[Scope, PersonRole]] = {
+    "generate": "creator",
+    "read": "reader",
+    "review": "reviewer",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks.
+
+    Attributes:
+        tenant: Whose policy, quota, rate and log namespace apply.
+        scopes: What may be asked for.
+        key_id: The key's public part; ``None`` for a person, and on a server without keys.
+        address: Where the connection comes from.
+        name: Stands in the log beside what they do at the desk.
+        roles: What they may do there.
+        every_tenant: They see the records of all tenants.
+    """
+
+    tenant: Tenant
+    scopes: frozenset[Scope]
+    key_id: str | None
+    address: str | None
+    name: str = ""
+    roles: frozenset[PersonRole] = frozenset()
+    every_tenant: bool = False
+
+    @property
+    def counted_as(self) -> str:
+        """Whose requests are counted together: a tenant's, or those of one unknown address."""
+        unknown = self.key_id is None and self.tenant.name == _ANYBODY
+        return f"{_ANYBODY}:{self.address}" if unknown else self.tenant.name
+
+    def subject(self, identifier: str | None) -> str | None:
+        """Return the log's name for a person of this tenant.
+
+        The log keeps one key per subject, whichever the tenant: two tenants may both have a user
+        ``42``, and erasing one must not erase the other.
+        """
+        return None if identifier is None else f"{self.tenant.name}:{identifier}"
+
+    def actor(self) -> Actor:
+        """Return who this is at the log's desk, and whose records they see there."""
+        from chopmark.audit import Actor
+
+        return Actor(
+            name=self.name,
+            roles=cast("frozenset[Role]", self.roles - {"creator", "operator"}),
+            tenant=None if self.every_tenant else self.tenant.name,
+        )
+
+    def must_be(self, role: PersonRole, *, of_every_tenant: bool = False) -> None:
+        """Let a caller pass who has a role.
+
+        Raises:
+            NotPermitted: They do not, or see one tenant only and this concerns all.
+        """
+        if role not in self.roles or (of_every_tenant and not self.every_tenant):
+            whose = " of every tenant" if of_every_tenant else ""
+            raise NotPermitted(
+                f"this takes the role {role}{whose}", hint="ask the deployer for the role"
+            )
+
+    def sees(self, tenant: str) -> bool:
+        """Tell whether a tenant's records are theirs to see."""
+        return self.every_tenant or tenant == self.tenant.name
+
+
+def of_key(key: Key, tenant: Tenant, address: str | None) -> Caller:
+    """Return the caller that holds an API key."""
+    return Caller(
+        tenant=tenant,
+        scopes=key.scopes,
+        key_id=key.key_id,
+        address=address,
+        name=f"key:{key.key_id}",
+        roles=frozenset(_BY_SCOPE[scope] for scope in key.scopes if scope in _BY_SCOPE),
+    )
+
+
+def of_person(person: Person, tenant: Tenant, address: str | None) -> Caller:
+    """Return the caller that a signed-in person is."""
+    return Caller(
+        tenant=tenant,
+        scopes=_EVERYBODY.union(*(_BY_ROLE[role] for role in person.roles)),
+        key_id=None,
+        address=address,
+        name=person.name,
+        roles=person.roles,
+        every_tenant=person.tenant is None,
+    )
+
+
+def anybody(address: str | None) -> Caller:
+    """Return whoever asks a public detector: they look, they never write, keep or make."""
+    return Caller(
+        tenant=Tenant(name=_ANYBODY),
+        scopes=frozenset({"fetch:manifests", "verify"}),
+        key_id=None,
+        address=address,
+    )
+
+
+def anybody_here(tenant: Tenant, address: str | None) -> Caller:
+    """Return whoever asks from this machine while the server has neither keys nor people.
+
+    They make pictures and see the public part of records. What others wrote they do not see: the
+    home folder is closed to other users of the machine, and a socket is not.
+    """
+    return Caller(
+        tenant=tenant,
+        scopes=frozenset(SCOPES),
+        key_id=None,
+        address=address,
+        name="anybody on this machine",
+        roles=frozenset({"creator", "reader"}),
+    )
+
+
+def needs(scope: Scope | None) -> Callable[[Request], Caller]:
+    """Return a dependency that gives the caller, or refuses one who lacks the scope."""
+
+    def caller(request: Request) -> Caller:
+        found: Caller = request.state.caller
+        if scope is not None and scope not in found.scopes:
+            raise MissingScope(
+                f"this {'API key' if found.key_id else 'sign-in'} does not have the scope {scope}",
+                hint="ask the operator for one that has it",
+            )
+        return found
+
+    return caller
+
+
+Known = Annotated[Any, Depends(needs(None))]
+Binding = Annotated[Any, Depends(needs("store:bindings"))]
+Fetching = Annotated[Any, Depends(needs("fetch:manifests"))]
+Generating = Annotated[Any, Depends(needs("generate"))]
+Measuring = Annotated[Any, Depends(needs("metrics"))]
+Moderating = Annotated[Any, Depends(needs("moderate"))]
+Reading = Annotated[Any, Depends(needs("read"))]
+Reviewing = Annotated[Any, Depends(needs("review"))]
+Storing = Annotated[Any, Depends(needs("store:manifests"))]
+Verifying = Annotated[Any, Depends(needs("verify"))]

@@ -1,0 +1,140 @@
+"""Hash lists over HTTP: what lists there are, whether a picture is on one, a new version of one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path as FilePath
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, File, Path, Query, UploadFile
+
+from chopmark.api.caller import Known, Moderating
+from chopmark.api.problems import RESPONSES
+from chopmark.api.service import Serving
+from chopmark.errors import ConfigurationError
+from chopmark.stages import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chopmark.api.service import Service
+    from chopmark.safety.hashes.bank import HashBank
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/api/v1/hashes", responses=RESPONSES, tags=["hashes"])
+ListName = Annotated[str, Path(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+
+
+@router.get("")
+async def lists(service: Serving, caller: Known) -> dict[str, Any]:
+    """List names, sizes and categories; never an entry."""
+    caller.must_be("operator", of_every_tenant=True)
+    banks = await in_thread(lambda: _banks(service))
+    return {
+        "lists": [
+            {
+                "name": bank.name,
+                "entries": len(bank.entries),
+                "categories": dict(Counter(entry.category for entry in bank.entries)),
+            }
+            for bank in banks
+        ]
+    }
+
+
+@router.post("/match")
+async def match(
+    image: Annotated[UploadFile, File()], service: Serving, _caller: Moderating
+) -> dict[str, Any]:
+    """Look a picture up in every list. Neither it nor its hashes are kept."""
+    data = await image.read()
+    async with service.judging.turn(_caller.tenant.name):
+        return await in_thread(lambda: _match(data, service))
+
+
+@router.post("/{name}")
+async def bring_in(
+    name: ListName,
+    file: Annotated[UploadFile, File()],
+    service: Serving,
+    caller: Known,
+    category: Annotated[str | None, Query(max_length=64)] = None,
+) -> dict[str, Any]:
+    """Add a file (CSV, ThreatExchange, NCMEC v2, StopNCII) to a list; retracted entries go out.
+
+    A list blocks for every tenant, so it takes an operator of all of them.
+    """
+    caller.must_be("operator", of_every_tenant=True)
+    data = await file.read()
+    return await in_thread(lambda: _bring_in(name, data, category, service))
+
+
+def _banks(service: Service) -> list[HashBank]:
+    from chopmark.safety.hashes.bank import read_csv, test_bank
+
+    folder = service.pipeline.settings.hash_lists
+    files = sorted(folder.glob("*.csv")) if folder is not None else []
+    return [test_bank(), *map(read_csv, files)]
+
+
+def _match(data: bytes, service: Service) -> dict[str, Any]:
+    from chopmark.safety import decode_image
+    from chopmark.safety.hashes.perceptual import hash_picture
+
+    settings = service.pipeline.settings
+    picture = decode_image(
+        data, max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels
+    )
+    hashes = hash_picture(picture)
+    found = [match for bank in _banks(service) for match in bank.match(hashes)]
+    return {
+        "matches": [
+            # Not the entry's reference: it is the list owner's, and this may be anybody's key.
+            {
+                "list": match.bank,
+                "kind": match.entry.kind,
+                "distance": match.distance,
+                "category": match.entry.category,
+            }
+            for match in found
+        ],
+        "quality": hashes.quality,
+    }
+
+
+def _bring_in(name: str, data: bytes, category: str | None, service: Service) -> dict[str, Any]:
+    from chopmark.safety.hashes.bank import HashBank, read_csv
+    from chopmark.safety.hashes.formats import import_list, write_csv
+
+    folder = service.pipeline.settings.hash_lists
+    if folder is None:
+        raise ConfigurationError(
+            "no folder for hash lists is set", hint="the deployer sets CHOPMARK_HASH_LISTS"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    with _file(name, data) as path:
+        got = import_list(path, category=category)
+    path = folder / f"{name}.csv"
+    old = read_csv(path) if path.exists() else HashBank(name=name, entries=())
+    new = replace(got.applied_to(old), source=f"{name} (over HTTP)")
+    write_csv(new, path)
+    return {
+        "name": name,
+        "entries": len(new.entries),
+        "read": len(got.bank.entries),
+        "retracted": len(got.retracted),
+        "skipped": dict(got.skipped or {}),
+        "next_page": got.next_page,
+    }
+
+
+@contextmanager
+def _file(name: str, data: bytes) -> Iterator[FilePath]:
+    with TemporaryDirectory() as folder:
+        path = FilePath(folder) / name
+        path.write_bytes(data)
+        yield path

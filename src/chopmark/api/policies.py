@@ -1,0 +1,128 @@
+"""Policies over HTTP: which one is in force, what another would change, what it would have said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from chopmark.api.caller import Caller, Known, Reading
+from chopmark.api.desk import Body, Purpose, desk_of
+from chopmark.api.problems import RESPONSES
+from chopmark.api.service import Serving
+from chopmark.errors import InvalidRequest
+from chopmark.stages import in_thread
+
+if TYPE_CHECKING:
+    from chopmark.api.service import Service
+    from chopmark.audit import Desk
+    from chopmark.safety import Policy
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/api/v1/policies", responses=RESPONSES, tags=["policies"])
+_MOST_RECORDS: Final = 200
+
+
+class Candidate(Body):
+    """Another policy, as YAML."""
+
+    yaml: Annotated[str, Field(min_length=1, max_length=200_000)]
+
+
+class Shadow(Candidate):
+    """Another policy, and on how many of the newest prompts to try it."""
+
+    limit: Annotated[int, Field(ge=1, le=_MOST_RECORDS)] = 50
+
+
+@router.get("/active")
+async def active(service: Serving, caller: Reading) -> dict[str, Any]:
+    """Return the policy that the caller's tenant is judged by, and its digest."""
+    policy = await in_thread(lambda: service.policy_of(caller.tenant))
+    return {"tenant": caller.tenant.name, "digest": policy.digest(), "policy": _shown(policy)}
+
+
+@router.post("/diff")
+async def diff(body: Candidate, service: Serving, caller: Reading) -> dict[str, Any]:
+    """Say what another policy would change, and whether each change is stricter or laxer."""
+    return await in_thread(lambda: _diff(body, service, caller))
+
+
+@router.post("/shadow")
+async def shadow(
+    body: Shadow,
+    service: Serving,
+    caller: Known,
+    purpose: Purpose = None,
+    only_changed: Annotated[bool, Query()] = True,
+) -> dict[str, Any]:
+    """Judge the newest prompts again by another policy; nothing is acted on.
+
+    The prompts themselves are read for it, so it takes an investigator and a purpose, and each
+    look is booked.
+    """
+    if purpose is None or not purpose.strip():
+        raise InvalidRequest("nobody looks at content without a purpose", param="purpose")
+    caller.must_be("investigator")
+    desk = desk_of(service, caller, purpose)
+    async with service.judging.turn(caller.tenant.name):
+        rows = await in_thread(lambda: _shadow(body, service, desk))
+    changed = [row for row in rows if row["was"] != row["would_be"]]
+    return {"judged": len(rows), "changed": len(changed), "rows": changed if only_changed else rows}
+
+
+def _candidate(body: Candidate) -> Policy:
+    from chopmark.safety.policy.load import policy_from_text
+
+    return policy_from_text(body.yaml, source="the policy that was sent")
+
+
+def _shown(policy: Policy) -> dict[str, Any]:
+    from chopmark.safety.policy_tools import show
+
+    return dict(show(policy))
+
+
+def _diff(body: Candidate, service: Service, caller: Caller) -> dict[str, Any]:
+    from chopmark.safety.policy_tools import diff as changes_of
+
+    before, after = service.policy_of(caller.tenant), _candidate(body)
+    return {
+        "before": before.digest(),
+        "after": after.digest(),
+        "changes": [
+            {"field": c.field, "before": c.before, "after": c.after, "effect": c.effect}
+            for c in changes_of(before, after)
+        ],
+    }
+
+
+def _shadow(body: Shadow, service: Service, desk: Desk) -> list[dict[str, Any]]:
+    from chopmark.audit import Query as DeskQuery
+    from chopmark.errors import NotPermitted
+
+    policy, guard = _candidate(body), service.pipeline.rooms.prompt_guard
+    rows: list[dict[str, Any]] = []
+    for hit in desk.search(DeskQuery(), limit=body.limit):
+        try:
+            content = desk.view(hit.record_id).private[0]
+        except NotPermitted:
+            continue  # sealed
+        if content is None or not isinstance(content.get("prompt"), str):
+            continue  # erased, or no prompt was given
+        text = "\n".join(
+            str(content[name]) for name in ("prompt", "negative_prompt") if content.get(name)
+        )
+        verdict = guard.judge(text, policy, stage="prompt")
+        # What a picture was refused for says nothing of its prompt.
+        rows.append(
+            {
+                "record_id": hit.record_id,
+                "was": hit.decision,
+                "would_be": verdict.action,
+                "categories": list(verdict.categories),
+            }
+        )
+    return rows
