@@ -82,14 +82,14 @@ os.register_at_fork(after_in_child=_forget)
 class Anchors:
     """One named set of roots, as the library takes it.
 
-    ``kind`` is ``manifest`` for roots of claim signers and ``tsa`` for time stamping ones. The
-    library (0.91) lets a TSA root vouch for a claim signer, so whoever asks must look at *which*
-    set vouched, not only whether one did.
+    ``kind`` is ``manifest`` for roots of claim signers, ``tsa`` for time stamping ones, ``cawg``
+    for those of identity assertions. The library (0.91) lets any of them vouch for a claim signer,
+    so whoever asks must look at *which* set vouched, not only whether one did.
     """
 
     name: str
     pem: str
-    kind: Literal["manifest", "tsa"]
+    kind: Literal["manifest", "tsa", "cawg"]
 
 
 def settings(
@@ -100,7 +100,7 @@ def settings(
     ``hosts`` may be visited: a time-stamping authority while signing, and nothing while reading.
     """
     # Claim signers' roots first: a root that stands in both kinds must be named as one of theirs.
-    ordered = sorted(anchors, key=lambda one: one.kind == "tsa")
+    ordered = sorted(anchors, key=lambda one: one.kind != "manifest")
     return {
         "version": 1,
         "trust": {

@@ -7,14 +7,16 @@ can be trusted while the AI signal is three ancestors away.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from chopmark.types import JsonValue
 
 __all__ = [
+    "NO_IDENTITY",
     "AiSignal",
     "CredentialFinding",
+    "IdentityFinding",
     "Ingredient",
     "ManifestFinding",
     "Recovered",
@@ -53,8 +55,7 @@ class ManifestFinding:
         problems: Validation failures of the active manifest, by their C2PA codes.
         address: Of a remote manifest.
         count: How many manifests the store holds.
-        identity: There is an identity assertion (CAWG) in it. It is another party's statement
-            about a person or an organisation, and is neither judged nor shown here.
+        identity: There is an identity assertion (CAWG) in it; see `IdentityFinding`.
     """
 
     state: ManifestState
@@ -83,6 +84,8 @@ class CredentialFinding:
             while the state is not ``trusted`` it proves nothing.
         name: Likewise, the common name.
         alg: Signature algorithm.
+        revocation: What an OCSP response kept with the manifest says of the certificate:
+            ``good``, ``revoked``, or ``unknown`` where there is none. Nobody is asked.
     """
 
     state: CredentialState
@@ -92,6 +95,37 @@ class CredentialFinding:
     issuer: str | None = None
     name: str | None = None
     alg: str | None = None
+    revocation: Literal["good", "revoked", "unknown"] = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentityFinding:
+    """What identity assertions (CAWG 1.2) in the manifest say, on an axis of their own.
+
+    They are a person's or an organisation's word beside the claim signer's, so that they change
+    neither the manifest's state nor the credential's.
+
+    Attributes:
+        state: ``trusted``: each is signed by somebody whom a list in ``anchors/identity`` vouches
+            for; ``untrusted``: signed, by somebody unknown here; ``broken``: one does not fit this
+            picture, or its signature does not hold; ``unjudged``: only the network could tell,
+            which is not asked; ``absent``: there are none.
+        kind: ``cawg.x509.cose``, ``cawg.identity_claims_aggregation``, or another.
+        name: Who it is, as the identity's certificate says; while the state is not ``trusted``
+            that proves nothing.
+        issuer: The organisation, likewise.
+        problems: CAWG status codes.
+    """
+
+    state: Literal["absent", "trusted", "untrusted", "broken", "unjudged"]
+    kind: str | None = None
+    name: str | None = None
+    issuer: str | None = None
+    problems: tuple[str, ...] = ()
+
+
+NO_IDENTITY: Final = IdentityFinding(state="absent")
+"""The finding where a manifest has no identity assertion."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,6 +240,7 @@ class Report:
     time: TimeFinding
     ai_signal: AiSignal
     watermark: WatermarkFinding
+    identity: IdentityFinding = NO_IDENTITY
     ingredients: tuple[Ingredient, ...] = ()
     record: dict[str, Any] | None = field(default=None)
     recovered: Recovered | None = None

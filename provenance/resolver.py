@@ -14,7 +14,6 @@ Nothing about a person goes in or out: what is found is a manifest, by a mark or
 from __future__ import annotations
 
 import base64
-import binascii
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +32,7 @@ from chopmark.provenance import _jumbf
 from chopmark.provenance._fetch import fetch_public
 from chopmark.provenance._formats import Limits, check_size, mime_of, open_image
 from chopmark.provenance._pdq import MATCH_DISTANCE, MIN_QUALITY, dihedral, fingerprint
+from chopmark.provenance._values import from_base64, hex_of
 from chopmark.provenance.manifest import PDQ_ALG, mark_algorithm
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ MAX_RESULTS: Final = 100
 """Most matches of one answer."""
 _SPEC: Final = "2.4.0"
 _MAX_QUERY_VALUE: Final = 2_048
-_MAX_BODY_VALUE: Final = 65_536
 _PDQ_BITS: Final = 256
 _MARK_ALG: Final = mark_algorithm("lattice")
 # The specification's binding requests name no algorithm: such a value is found under any.
@@ -107,15 +106,15 @@ class Resolver:
         if in_url and len(value) > _MAX_QUERY_VALUE:
             raise ValueTooLong("the value is too long for an address", hint="send it with POST")
         _check_results(max_results)
-        raw = _from_base64(value)
+        raw = from_base64(value)
         if raw is None or not alg:
             raise InvalidRequest("alg is missing, or value is no base64", param="value")
         found = self._stored(alg, raw)
-        if alg == _MARK_ALG and (payload := _hex(raw, 8)):
+        if alg == _MARK_ALG and (payload := hex_of(raw, 8)):
             entry = self._store.by_output(payload)
             if entry is not None:
                 found.setdefault(entry.manifest_id, 100)
-        elif alg == PDQ_ALG and (pdq := _hex(raw, 32)):
+        elif alg == PDQ_ALG and (pdq := hex_of(raw, 32)):
             self._near(pdq, found)
         return _matches(found, max_results)
 
@@ -290,7 +289,7 @@ class Resolver:
             ManifestNotFound: No such manifest, or nothing to replace.
         """
         self._check_writable()
-        raw = _from_base64(value)
+        raw = from_base64(value)
         if raw is None:
             raise InvalidRequest("bindingValue is no base64", param="bindingValue")
         if self._store.entry(manifest_id) is None:
@@ -380,27 +379,3 @@ def _unknown() -> ManifestNotFound:
 def _matches(found: Mapping[str, int], max_results: int) -> dict[str, Any]:
     best = sorted(found.items(), key=lambda pair: -pair[1])[:max_results]
     return {"matches": [{"manifestId": name, "similarityScore": score} for name, score in best]}
-
-
-def _from_base64(value: str) -> bytes | None:
-    """Return the bytes of base64 in either alphabet, padded or not."""
-    text = value.strip().replace("-", "+").replace("_", "/")
-    if len(text) > _MAX_BODY_VALUE:
-        return None
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    return raw or None
-
-
-def _hex(raw: bytes, size: int) -> str | None:
-    """Return a value as hex digits, be it given as bytes or as the text of its hex digits."""
-    if len(raw) == size:
-        return raw.hex()
-    if len(raw) == 2 * size:
-        try:
-            return bytes.fromhex(raw.decode("ascii")).hex()
-        except ValueError:
-            return None
-    return None

@@ -2,7 +2,8 @@
 
 An authority that is down must not stop a picture. So the stamp is asked for while signing, within
 a time; what did not get one waits in a durable queue, and gets an update manifest (C2PA 2.4,
-11.2.3, with a ``c2pa.time-stamp`` assertion) in our manifest store. `verify` finds it there.
+11.2.3, with a ``c2pa.time-stamp`` assertion) in our manifest store. `verify` finds it there. Where
+the signing certificate names an OCSP responder, its answer is kept in the same update manifest.
 """
 
 from __future__ import annotations
@@ -209,12 +210,20 @@ def _update(data: bytes, url: str, credential: Credential) -> tuple[str, bytes]:
     if kind is None:
         raise SigningFailed("a file in the time-stamp queue is no picture")
     mime = mime_of(kind)
-    config = _native.settings(*TrustAnchors.of(credential).native(), hosts=(_host(url),))
+    responders = _responders(credential)
+    config = _native.settings(
+        *TrustAnchors.of(credential).native(), hosts=(_host(url), *responders)
+    )
     config["builder"]["auto_timestamp_assertion"] = {
         "enabled": True,
         "skip_existing": True,
         "fetch_scope": "all",
     }
+    if responders:
+        # What the certificate's OCSP responder says now goes into the update manifest too
+        # (C2PA 2.4, 15.10.2): nobody who verifies needs to ask it.
+        config["builder"]["certificate_status_fetch"] = "all"
+        config["builder"]["certificate_status_should_override"] = True
     failure: list[BaseException] = []
     try:
         builder = c2pa.Builder(
@@ -239,3 +248,21 @@ def _update(data: bytes, url: str, credential: Credential) -> tuple[str, bytes]:
 def _host(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _responders(credential: Credential) -> tuple[str, ...]:
+    """Return the hosts of the OCSP responders that the signing certificate names."""
+    from cryptography import x509
+    from cryptography.x509.oid import AuthorityInformationAccessOID
+
+    try:
+        access = credential.leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess)
+    except x509.ExtensionNotFound:
+        return ()
+    ocsp = AuthorityInformationAccessOID.OCSP
+    return tuple(
+        _host(str(one.access_location.value))
+        for one in access.value
+        if one.access_method == ocsp
+        and isinstance(one.access_location, x509.UniformResourceIdentifier)
+    )

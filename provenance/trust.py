@@ -35,7 +35,8 @@ class AnchorList:
         name: What `verify` calls it, such as ``C2PA trust list``.
         pem: The certificates, one after another.
         kind: ``own``: what chains to it was made here; ``manifest``: a claim signer somebody
-            vouches for; ``tsa``: a time-stamping authority.
+            vouches for; ``tsa``: a time-stamping authority; ``identity``: somebody who
+            vouches for persons and organisations (CAWG).
         date: Of which day the list is, ``YYYY-MM-DD``; empty where it has none.
         serials: For ``own``: the only signing certificates meant, by serial number. Empty means
             all, which is right for a CA that issues to us alone (a development CA) and wrong for a
@@ -44,7 +45,7 @@ class AnchorList:
 
     name: str
     pem: str = field(repr=False)
-    kind: Literal["own", "manifest", "tsa"]
+    kind: Literal["own", "manifest", "tsa", "identity"]
     date: str = ""
     serials: frozenset[int] = frozenset()
 
@@ -64,16 +65,18 @@ class TrustAnchors:
             return self
         return load_anchors(self.home, cert=self.cert, lists=self.folder)
 
-    def native(self) -> tuple[Anchors, ...]:
-        """Return the sets as the native library takes them; the first that fits is named."""
-        rank = {"own": 0, "manifest": 1, "tsa": 2}
+    def native(self, *, identities: bool = False) -> tuple[Anchors, ...]:
+        """Return the sets as the native library takes them; the first that fits is named.
+
+        Roots of identities only where they are asked for: the library would let them vouch for
+        claim signers too.
+        """
+        rank = {"own": 0, "manifest": 1, "tsa": 2, "identity": 3}
+        native: dict[str, Literal["manifest", "tsa", "cawg"]] = {"tsa": "tsa", "identity": "cawg"}
         return tuple(
-            Anchors(
-                name=f"{one.kind}:{index}",
-                pem=one.pem,
-                kind="tsa" if one.kind == "tsa" else "manifest",
-            )
+            Anchors(name=f"{one.kind}:{index}", pem=one.pem, kind=native.get(one.kind, "manifest"))
             for index, one in sorted(enumerate(self.lists), key=lambda pair: rank[pair[1].kind])
+            if identities or one.kind != "identity"
         )
 
     def find(self, native_name: str | None) -> AnchorList | None:
@@ -95,8 +98,9 @@ def load_anchors(
     """Return our own credentials of now and before, C2PA's lists, and those of the deployer.
 
     A list is a file of PEM certificates in a folder, ``home/anchors`` where no other is named:
-    ``manifest/NAME.pem`` for claim signers, ``tsa/NAME.pem`` for time-stamping authorities. One
-    with the name of a list that comes with Chopmark replaces it; an empty one switches it off.
+    ``manifest/NAME.pem`` for claim signers, ``tsa/NAME.pem`` for time-stamping authorities,
+    ``identity/NAME.pem`` for those who vouch for identities (CAWG). One with the name of a list
+    that comes with Chopmark replaces it; an empty one switches it off.
 
     Args:
         home: Where Chopmark keeps its state.
@@ -119,7 +123,8 @@ def load_anchors(
         known += [_own(path.read_text(), "") for path in sorted((keys / "own").glob("*.pem"))]
         if cert is not None:
             known.append(_own(cert.read_text(), ""))
-        for kind in ("manifest", "tsa"):
+        kinds: tuple[Literal["manifest", "tsa", "identity"], ...] = ("manifest", "tsa", "identity")
+        for kind in kinds:
             found = {one.name: one for one in _packaged() if one.kind == kind}
             for path in sorted((folder / kind).glob("*.pem")):
                 pem = path.read_text()

@@ -18,6 +18,11 @@ __all__ = ["verify"]
 
 # What a script that only looks at the exit code may build on: the picture is what it says it is.
 _AUTHENTIC = {"made_here", "made_by_ai_elsewhere", "authentic_other"}
+_AXES = ("manifest", "credential", "time", "ai_signal", "identity", "watermark")
+_DETAILS = (
+    "anchor", "anchor_date", "issuer", "name", "system",
+    "payload", "p_value", "method", "signed_at",
+)  # fmt: skip
 
 
 def verify(
@@ -26,6 +31,9 @@ def verify(
         Path | None,
         typer.Option("--reattach", help="Write the one file here, with the manifest it lost."),
     ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="Leave out whatever may name a person.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file.")] = False,
 ) -> None:
     """Tell what a picture is: made by a machine, by which, when, and whether that can be shown.
@@ -42,7 +50,7 @@ def verify(
     with Pipeline.from_settings(load_settings()) as pipeline:
         for file in files:
             try:
-                report = pipeline.look(read(file))
+                report = pipeline.look(read(file), public=public)
             except ChopmarkError as error:
                 if not as_json:
                     typer.echo(f"{file}", err=True)
@@ -66,12 +74,12 @@ def _print(file: Path, report: Report) -> None:
     typer.echo(f"{file}: {report.summary}")
     said = report.to_dict()
     rows: list[tuple[str, str]] = [("verdict", report.verdict)]
-    for axis in ("manifest", "credential", "time", "ai_signal", "watermark"):
+    for axis in _AXES:
         value = said[axis]
         assert isinstance(value, dict)  # noqa: S101  the shape that architecture.md fixes
         detail = "  ".join(
             show_p(float(value[name])) if name == "p_value" else f"{name} {value[name]}"  # type: ignore[arg-type]
-            for name in ("anchor", "issuer", "payload", "p_value", "method", "signed_at")
+            for name in _DETAILS
             if value.get(name) is not None
         )
         rows.append((axis.replace("_", " "), f"{value['state']}  {detail}".rstrip()))
@@ -83,10 +91,12 @@ def _print(file: Path, report: Report) -> None:
             )
         else:
             rows.append((axis, "none"))
-    ingredients = said["ingredients"]
-    if isinstance(ingredients, list) and ingredients:
-        for item in ingredients:
-            assert isinstance(item, dict)  # noqa: S101  the shape that architecture.md fixes
-            rows.append(("ingredient", "  ".join(f"{k} {v}" for k, v in item.items())))
+    for item in report.ingredients:
+        words = [item.relationship or "ingredient", item.manifest, item.credential]
+        words += ["made by AI"] if item.ai else []
+        words += [f"({', '.join(item.problems)})"] if item.problems else []
+        name = repr(item.title) if item.title else item.id or ""
+        rows.append(("  " * (item.depth - 1) + "input", f"{'  '.join(words)}  {name}".rstrip()))
+    rows += [("note", note) for note in report.notes]
     for name, text in rows:
         typer.echo(f"  {name:<12} {text}")
