@@ -10,7 +10,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 import pytest
@@ -32,7 +32,9 @@ CHROMIUM = Path("/usr/bin/chromium")
 
 
 class Painter:
-    """A generator that draws a disc at once, in steps."""
+    """A generator that draws a disc at once, in steps, and remembers what it was asked."""
+
+    jobs: ClassVar[list[GenerationJob]] = []
 
     info = ModelInfo(
         id="painter",
@@ -55,6 +57,7 @@ class Painter:
         cancelled: Callable[[], bool] | None = None,
         **_: Any,
     ) -> list[Image.Image]:
+        self.jobs.append(job)
         for step in range(4):
             if progress is not None:
                 progress(step + 1, 4)

@@ -58,7 +58,7 @@ async def verify_now(request: Request, viewer: Watching) -> Response:
 async def _walk(request: Request) -> AsyncIterator[tuple[tuple[int, int], LogReport | None]]:
     from chopmark.audit import verify_log
 
-    home = request.app.state.service.pipeline.rooms.home
+    settings = request.app.state.service.pipeline.settings
     done = (0, 0)
 
     def told(at: int, total: int, _what: str) -> None:
@@ -66,7 +66,16 @@ async def _walk(request: Request) -> AsyncIterator[tuple[tuple[int, int], LogRep
         done = (at, total)
 
     async with _WALKING:
-        work = asyncio.ensure_future(in_thread(lambda: verify_log(home, progress=told)))
+        work = asyncio.ensure_future(
+            in_thread(
+                lambda: verify_log(
+                    settings.open_home(),
+                    progress=told,
+                    database=settings.log_database or None,
+                    keys_database=settings.log_keys_database or None,
+                )
+            )
+        )
         try:
             while not work.done():
                 yield done, None
