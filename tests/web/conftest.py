@@ -22,11 +22,11 @@ from chopmark.api.logs import make_logger
 from chopmark.generation import GenerationJob, ModelInfo
 from chopmark.tenancy import AccessStore, People, Tenant
 from chopmark.web import create_site
-from chopmark.web.viewers import COOKIE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+COOKIE = "chopmark_session"
 BLOCKED = "explicit photo of a naked woman having sex"
 CHROMIUM = Path("/usr/bin/chromium")
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from chopmark.web.viewers import COOKIE
-from tests.web.conftest import BLOCKED, CHROMIUM, PEOPLE, Painter
+from tests.web.conftest import BLOCKED, CHROMIUM, COOKIE, PEOPLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,7 +128,7 @@ def test_make_pick_download_verify_strip_and_verify_again(visit: Visits, tmp_pat
     assert anybody.inner_text("#result") == ""
 
 
-def test_verify_this_and_change_this_with_a_painted_mask(visit: Visits) -> None:
+def test_verify_this_and_change_this_with_a_painted_mask(visit: Visits, site: Site) -> None:
     page = visit("cleo")
     page.goto("/studio")
     page.fill("#prompt", "a disc to change")
@@ -145,11 +144,12 @@ def test_verify_this_and_change_this_with_a_painted_mask(visit: Visits) -> None:
         if page.evaluate("document.getElementById('mask').files.length") == 1:
             break
         page.wait_for_timeout(100)
-    before = len(Painter.jobs)
+    jobs = site.pipeline.rooms.__dict__["generator"].jobs
+    before = len(jobs)
     page.fill("#prompt", "another colour")
     page.click("#make")
     page.wait_for_selector(".made img[alt*='another colour']")
-    job = Painter.jobs[before]
+    job = jobs[before]
     assert job.images
     assert job.mask is not None
     assert {value for _, value in job.mask.convert("L").getcolors() or []} >= {0, 255}

@@ -43,7 +43,7 @@ class Guard:
         try:
             if scope["method"] not in _SAFE:
                 check_origin(headers)
-            state["viewer"] = self.viewers.of(headers, scope.get("client"))
+            state["viewer"] = await self.viewers.of(scope)
             state["caller"] = state["viewer"].caller
         except ChopmarkError as error:
             state["error"] = error

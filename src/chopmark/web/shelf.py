@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chopmark.released import Output, Released
+    from chopmark.web.viewers import Viewer
 
-__all__ = ["Held", "Shelf"]
+__all__ = ["Held", "Shelf", "owner"]
 
 _SECONDS: Final = 900.0
 _BYTES: Final = 128 * 2**20
@@ -112,3 +113,8 @@ class Shelf:
             self._held.pop(held.token, None)
         while sum(held.size for held in self._held.values()) > _BYTES and len(self._held) > 1:
             del self._held[next(iter(self._held))]
+
+
+def owner(viewer: Viewer) -> str:
+    """Return the name that the shelf knows somebody by."""
+    return f"{viewer.caller.tenant.name}:{viewer.name}"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
+from chopmark.api.identity import let_in, let_out
 from chopmark.stages import in_thread
 from chopmark.web.rendering import page
-from chopmark.web.viewers import COOKIE, Viewer, Viewing
+from chopmark.web.shelf import owner
+from chopmark.web.viewers import Viewer, Viewing
+
+if TYPE_CHECKING:
+    from chopmark.tenancy import NewSession
 
 __all__ = ["router"]
 
@@ -32,22 +37,20 @@ async def sign_in(
     to: Annotated[str, Form()] = "",
 ) -> Response:
     """Begin a session."""
-    people = request.app.state.people
-    if link:
-        begun = await in_thread(lambda: people.redeem(link))
-    else:
-        begun = await in_thread(lambda: people.sign_in(name.strip(), password))
+    people = request.app.state.identity.people
+
+    def begin() -> NewSession:
+        began: NewSession = people.redeem(link) if link else people.sign_in(name.strip(), password)
+        return began
+
+    address = request.client.host if request.client else ""
+    # As over the API: a password takes time and memory to check, so one at a time.
+    async with request.app.state.signing.turn(address):
+        begun = await in_thread(begin)
     roles = begun.session.person.roles
     first = "/studio" if "creator" in roles else "/console"
     answer = RedirectResponse(_TO.get(to, first), status_code=303)
-    answer.set_cookie(
-        COOKIE,
-        begun.token,
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-        path="/",
-    )
+    let_in(answer, request, begun)
     return answer
 
 
@@ -55,10 +58,7 @@ async def sign_in(
 async def sign_out(request: Request, viewer: Viewing) -> Response:
     """End the session; also what the studio still held for its person."""
     seen: Viewer = viewer
-    token = request.cookies.get(COOKIE)
-    if token:
-        await in_thread(lambda: request.app.state.people.end(token))
-    request.app.state.shelf.forget(seen.name)
+    request.app.state.shelf.forget(owner(seen))
     answer = RedirectResponse("/verify", status_code=303)
-    answer.delete_cookie(COOKIE, path="/")
+    let_out(answer, request)
     return answer

@@ -15,9 +15,7 @@ from chopmark.api.limits import BodyLimit
 from chopmark.api.logs import make_logger
 from chopmark.api.problems import install_handlers
 from chopmark.audit import load_rules
-from chopmark.tenancy import People
 from chopmark.web import console, signing_in, studio, verify
-from chopmark.web.console.exports import Exports
 from chopmark.web.console.seat import Shifts
 from chopmark.web.dressing import Dressing
 from chopmark.web.guard import Guard, check_csrf
@@ -33,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["create_site"]
 
 _PAGES: Final = frozenset({"verify", "studio", "console", "sign-in", "sign-out", "static"})
+# The way to an OIDC provider and back is the API's.
+_NOT_OURS: Final = "/sign-in/"
 # A form carries a picture, a mask and a few fields, none of them in base64.
 _BODY_OVERHEAD: Final = 1.4
 
@@ -63,25 +63,21 @@ class _Site:
         """Pass a request on; the server's own start and stop go to the API."""
         path = scope.get("path", "") if scope["type"] == "http" else None
         first = path.split("/", 2)[1] if path and path.startswith("/") else None
-        mine = path == "/" or first in _PAGES
+        mine = path == "/" or (first in _PAGES and not (path or "").startswith(_NOT_OURS))
         await (self.pages if mine else self.api)(scope, receive, send)
 
 
 def _pages(api: FastAPI, pipeline: Pipeline, logger: Any) -> ASGIApp:
     service, settings = api.state.service, pipeline.settings
-    people = People.open(
-        pipeline.rooms.home,
-        idle_s=60 * settings.session_idle_minutes,
-        longest_s=3600 * settings.session_hours,
-    )
+    identity = api.state.identity
     app = FastAPI(
         openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(check_csrf)]
     )
     app.state.service = service
-    app.state.people = people
+    app.state.identity = identity
+    app.state.signing = api.state.signing
     app.state.shelf = Shelf()
     app.state.shifts = Shifts()
-    app.state.exports = Exports(pipeline.rooms.home)
     app.state.rules = load_rules(settings.review_rules)
     install_handlers(app, appeal_url=settings.appeal_url)
     for router in (verify.router, signing_in.router, studio.router, console.router):
@@ -94,7 +90,10 @@ def _pages(api: FastAPI, pipeline: Pipeline, logger: Any) -> ASGIApp:
     static = resources.files("chopmark.web") / "static"
     app.mount("/static", StaticFiles(directory=str(static)), name="static")
     # The last one added is the outermost.
-    app.add_middleware(Guard, viewers=Viewers(service, people))
+    app.add_middleware(
+        Guard,
+        viewers=Viewers(identity=identity, access=api.state.access, settings=settings),
+    )
     app.add_middleware(BodyLimit, max_bytes=int(settings.max_image_bytes * _BODY_OVERHEAD))
     app.add_middleware(Envelope, metrics=service.metrics, logger=logger)
     return Dressing(app)

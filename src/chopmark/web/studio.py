@@ -18,6 +18,7 @@ from chopmark.requests import EditRequest, GenerationRequest
 from chopmark.stages import in_thread
 from chopmark.web.making import follow
 from chopmark.web.rendering import is_part, page, render
+from chopmark.web.shelf import owner
 from chopmark.web.spans import pieces
 from chopmark.web.verify import shown
 from chopmark.web.viewers import Creating
@@ -235,11 +236,6 @@ async def appeal(
     if is_part(request):
         return Response(html, media_type="text/html")
     return page(request, "studio.html", **await _form(service), result=html, asked=defaultdict(str))
-
-
-def owner(viewer: Viewer) -> str:
-    """Return the name that the shelf knows somebody by."""
-    return f"{viewer.caller.tenant.name}:{viewer.name}"
 
 
 def _held_picture(request: Request, viewer: Viewer, held: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Who looks at a page: a person who signed in, the operator at their own machine, or anybody."""
+"""Who looks at a page: a person who signed in, whoever sits at this machine, or anybody."""
 
 from __future__ import annotations
 
@@ -6,28 +6,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import Depends, Request
-from starlette.requests import cookie_parser
+from starlette.datastructures import Headers
 
-from chopmark.api.access import Caller, is_loopback
-from chopmark.errors import MissingScope, NotSignedIn, RateLimited
-from chopmark.tenancy import SCOPES, People, Session, Tenant
+from chopmark.api.caller import Caller, anybody, of_person
+from chopmark.errors import AccessError, MissingScope, NotSignedIn, RateLimited
 from chopmark.tenancy.rates import Rates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from starlette.datastructures import Headers
+    from starlette.types import Scope
 
-    from chopmark.api.service import Service
+    from chopmark.api.access import Access
+    from chopmark.api.identity import Identity
+    from chopmark.settings import Settings
+    from chopmark.tenancy import Session
 
-__all__ = ["COOKIE", "Creating", "Viewer", "Viewers", "Viewing", "needs"]
+__all__ = ["Creating", "Viewer", "Viewers", "Viewing", "needs"]
 
-COOKIE: Final = "chopmark_session"
-# Whoever looks without a name: a tenant of its own, so that it takes nobody else's turns.
-_PUBLIC: Final = Tenant(name="public")
-_OPERATOR_ROLES: Final = frozenset(
-    {"auditor", "creator", "exporter", "investigator", "operator", "reader", "reviewer"}
-)
 _DESK: Final = frozenset({"auditor", "exporter", "investigator", "operator", "reader", "reviewer"})
 
 
@@ -36,18 +32,27 @@ class Viewer:
     """Who looks at a page.
 
     Attributes:
-        caller: Tenant and scopes, as the service wants them.
-        name: What the log calls them; empty for the public.
-        tenant: Whose records they see at the desk; ``None`` is all tenants.
-        roles: What they may do.
+        caller: Who they are to the service and to the desk.
         session: Theirs, where they signed in.
     """
 
     caller: Caller
-    name: str = ""
-    tenant: str | None = None
-    roles: frozenset[str] = frozenset()
     session: Session | None = None
+
+    @property
+    def name(self) -> str:
+        """What the log calls them; empty for the public."""
+        return self.caller.name
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """What they may do."""
+        return self.caller.roles
+
+    @property
+    def tenant(self) -> str | None:
+        """Whose records they see at the desk; ``None`` is all tenants."""
+        return None if self.caller.every_tenant else self.caller.tenant.name
 
     @property
     def csrf(self) -> str:
@@ -63,63 +68,47 @@ class Viewer:
 class Viewers:
     """Finds out who looks, and counts what each of them asks for."""
 
-    def __init__(self, service: Service, people: People) -> None:
-        self.service = service
-        self.people = people
+    def __init__(self, *, identity: Identity, access: Access, settings: Settings) -> None:
+        self.identity = identity
+        self.access = access
+        self.settings = settings
         self.rates = Rates()
 
-    def of(self, headers: Headers, client: tuple[str, int] | None) -> Viewer:
+    async def of(self, scope: Scope) -> Viewer:
         """Return who sent a request.
 
         Raises:
+            AccessError: A session of somebody whose tenant is gone.
             RateLimited: They ask too often.
         """
+        client = scope.get("client")
         address = client[0] if client else None
-        viewer = self._signed_in(headers, address) or self._operator(headers, address)
+        viewer = self._signed_in(Headers(scope=scope), address)
+        if viewer is None and not self.identity.guarded():
+            # Nobody was given access yet: whoever sits at this machine is let in, as by the API.
+            try:
+                viewer = Viewer(caller=await self.access.caller_of(scope))
+            except AccessError:
+                viewer = None
         if viewer is None:
-            scopes: frozenset[Any] = frozenset({"verify"})
-            public = Caller(tenant=_PUBLIC, scopes=scopes, key_id=None, address=address)
-            viewer = Viewer(caller=public)
-        limit = self.service.pipeline.settings.requests_per_minute
-        rate = self.rates.take(f"{viewer.name or 'public'} {address}", limit) if limit else None
+            viewer = Viewer(caller=anybody(address))
+        limit = self.settings.requests_per_minute
+        rate = self.rates.take(f"{viewer.name} {address}", limit) if limit else None
         if rate is not None and not rate.allowed:
             raise RateLimited(f"{limit} requests a minute are allowed", retry_after_s=rate.reset_s)
         return viewer
 
     def _signed_in(self, headers: Headers, address: str | None) -> Viewer | None:
-        token = cookie_parser(headers.get("cookie", "")).get(COOKIE)
-        if not token:
+        token = self.identity.cookie_of(headers)
+        if token is None:
             return None
         try:
-            session = self.people.session(token)
+            session = self.identity.people.session(token)
         except NotSignedIn:
             return None
         person = session.person
-        tenant = self.service.store.tenant(person.tenant or "default")
-        return Viewer(
-            caller=Caller(tenant=tenant, scopes=frozenset(SCOPES), key_id=None, address=address),
-            name=person.name,
-            tenant=person.tenant,
-            roles=frozenset(person.roles),
-            session=session,
-        )
-
-    def _operator(self, headers: Headers, address: str | None) -> Viewer | None:
-        """Return the operator, where nobody needs a key yet and they sit at this very machine."""
-        host = headers.get("host", "").rsplit("@", 1)[-1]
-        name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.split(":")[0]
-        alone = not self.service.store.has_keys() and not self.people.any()
-        alone = alone and not self.service.pipeline.settings.oidc_issuer
-        # The Host header too: a page elsewhere may have its own name resolve to 127.0.0.1.
-        if not alone or address is None or not (is_loopback(address) and is_loopback(name)):
-            return None
-        caller = Caller(
-            tenant=self.service.store.tenant("default"),
-            scopes=frozenset(SCOPES),
-            key_id=None,
-            address=address,
-        )
-        return Viewer(caller=caller, name="operator", roles=_OPERATOR_ROLES)
+        caller = of_person(person, self.identity.tenant_of(person), address)
+        return Viewer(caller=caller, session=session)
 
 
 def viewing(request: Request) -> Viewer:

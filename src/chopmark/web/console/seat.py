@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import Depends, Request
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from fastapi import Response
 
-    from chopmark.audit import Actor, AuditLog, Desk, Role
+    from chopmark.audit import AuditLog, Desk
     from chopmark.web.viewers import Viewer
 
-__all__ = ["AtDesk", "Shift", "Shifts", "actor_of", "at_desk", "desk_of", "log_of", "seated"]
+__all__ = ["AtDesk", "Shift", "Shifts", "at_desk", "desk_of", "log_of", "seated"]
 
 _PAUSE_S: Final = 600.0
 _MOST: Final = 10_000
@@ -80,18 +80,9 @@ def log_of(request: Request) -> AuditLog:
     return log
 
 
-def actor_of(viewer: Viewer) -> Actor:
-    """Return a viewer as the desk knows them: the service's own roles mean nothing there."""
-    from chopmark.audit import Actor
-
-    known = {"writer", "reader", "reviewer", "investigator", "exporter", "eraser", "auditor"}
-    roles = cast("frozenset[Role]", frozenset(viewer.roles & known))
-    return Actor(name=viewer.name, roles=roles, tenant=viewer.tenant)
-
-
 async def desk_of(request: Request, viewer: Viewer, purpose: str) -> Desk:
     """Seat somebody at the desk for a purpose, which is booked with whatever they do."""
-    return await in_thread(lambda: log_of(request).desk(actor_of(viewer), purpose=purpose))
+    return await in_thread(lambda: log_of(request).desk(viewer.caller.actor(), purpose=purpose))
 
 
 def seated(

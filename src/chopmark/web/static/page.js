@@ -14,6 +14,10 @@ const start = () => {
     HTMLFormElement.prototype.submit.call(form);
     form.action = kept;
   });
+  document.addEventListener("submit", (event) => {
+    const busy = event.target.dataset.busy;
+    if (busy) { const button = event.submitter; button.textContent = busy; setTimeout(() => { button.disabled = true; }); }
+  });
   document.body.addEventListener("htmx:after:swap", () => {
     const wanted = document.querySelector("[data-focus]:not([data-seen])");
     if (wanted) { wanted.dataset.seen = ""; wanted.focus({ preventScroll: false }); }
