@@ -48,7 +48,7 @@ def judge(evidence: Evidence) -> tuple[WatermarkFinding, Verdict, str, tuple[str
         if one.manifest in {"broken", "malformed"}
     ]
     recovered = evidence.recovered
-    if recovered and recovered.by == "watermark" and (recovered.distance or 0) > _UNLIKE:
+    if recovered and reason is None and (recovered.distance or 0) > _UNLIKE:
         notes.append(
             "The mark is ours, but the picture looks unlike the one that carried it "
             f"({recovered.distance} of 256 fingerprint bits differ): it is a strong crop or "
@@ -65,8 +65,10 @@ def judge(evidence: Evidence) -> tuple[WatermarkFinding, Verdict, str, tuple[str
 def _conflict(evidence: Evidence) -> str | None:
     """Return why mark and manifest cannot both be true, if they cannot."""
     examined, mark = evidence.examined, evidence.watermark
-    if mark.state != "detected" or mark.payload is None or examined.manifest.state != "intact":
+    if mark.state != "detected" or mark.payload is None:
         return None
+    if examined.manifest.state != "intact":
+        return _copied(evidence)
     mine = examined.manifest.output_id
     if examined.ai_signal.denied:
         source = _short(examined.ai_signal.source_type)
@@ -81,8 +83,32 @@ def _conflict(evidence: Evidence) -> str | None:
     return "the pixels carry our mark, and somebody else's manifest does not name ours as its input"
 
 
+def _copied(evidence: Evidence) -> str | None:
+    """Return why the mark belongs to another picture, if it does.
+
+    A mark that stands where it was struck rules out the crop or rotation that would explain why a
+    picture looks unlike its own fingerprint.
+    """
+    mark, recovered = evidence.watermark, evidence.recovered
+    if mark.content_agreeing is None or recovered is None or recovered.by != "watermark":
+        return None
+    if (recovered.distance or 0) <= _UNLIKE:
+        return None
+    differing = 8 - mark.content_agreeing
+    return (
+        f"the mark names output {mark.payload}, but this is another picture "
+        f"({recovered.distance} of 256 fingerprint bits and {differing} of 8 content bits differ): "
+        "the mark was copied from that output, or that output was painted over"
+    )
+
+
 def _verdict(evidence: Evidence) -> tuple[Verdict, str]:
     examined, mark = evidence.examined, evidence.watermark
+    if mark.state == "conflict" and examined.manifest.state != "intact":
+        return "marked_but_altered", (
+            f"Conflict: {mark.reason}. What is on record of that output says nothing of this "
+            "picture."
+        )
     if mark.state == "conflict":
         return "marked_but_altered", (
             f"Conflict: {mark.reason}. The picture was marked here"

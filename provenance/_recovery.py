@@ -59,9 +59,8 @@ def recover(
     if examined.manifest.state == "intact":
         return None
     entry = store.by_output(mark.payload) if mark.payload else None
-    pdq = look.pdq()
     if entry is not None:
-        far = distance(pdq[0], entry.pdq) if pdq and entry.pdq else None
+        far = _distance(look, entry)
         exact = _exact(look, entry, store)
         return Recovered(
             by="watermark",
@@ -72,6 +71,7 @@ def recover(
             exact=exact,
             confidence="strong" if exact == "no" else "certain",
         )
+    pdq = look.pdq()
     # A flat picture has nearly the same hash as every other flat picture.
     if pdq is None or pdq[1] < MIN_QUALITY:
         return None
@@ -97,6 +97,17 @@ def recover(
         exact=exact,
         confidence="certain" if exact != "no" else guess,  # type: ignore[arg-type]
     )
+
+
+def _distance(look: Look, entry: Entry) -> int | None:
+    """How many fingerprint bits differ, turned and mirrored if need be; None if flat."""
+    pdq = look.pdq()
+    if pdq is None or look.image is None or not entry.pdq or pdq[1] < MIN_QUALITY:
+        return None
+    upright = distance(pdq[0], entry.pdq)
+    if upright <= MATCH_DISTANCE:
+        return upright
+    return min(distance(one, entry.pdq) for one in dihedral(look.image))
 
 
 def _exact(look: Look, entry: Entry, store: ManifestStore) -> Any:

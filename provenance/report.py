@@ -194,6 +194,8 @@ class WatermarkFinding:
         method: Watermark method.
         searched: Whether there were keys to look with.
         reason: Of a conflict.
+        content_agreeing: How many of the 8 content bits that a `lattice` mark is bound to agree
+            with this picture, 4 by chance; ``None`` where it was cropped, turned or stretched.
     """
 
     state: Literal["detected", "conflict", "none"]
@@ -202,6 +204,7 @@ class WatermarkFinding:
     method: str | None = None
     searched: bool = False
     reason: str | None = None
+    content_agreeing: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -157,12 +157,14 @@ def _watermark(
     except ChopmarkError as error:
         notes.append(f"The watermark could not be looked for: {error.message}.")
         return WatermarkFinding(state="none")
+    agreeing = result.details.get("content_bits_agreeing")
     return WatermarkFinding(
         state="detected" if result.detected else "none",
         payload=result.payload.hex() if result.detected and result.payload else None,
         p_value=float(result.p_value),
         method=result.method if result.detected else None,
         searched=True,
+        content_agreeing=agreeing if result.detected and isinstance(agreeing, int) else None,
     )
 
 

@@ -56,6 +56,29 @@ def test_without_our_log_nothing_is_made_here(maker: Maker, made: dict[str, Sign
     assert unbooked.record is None
 
 
+def test_transplanted_mark(
+    maker: Maker, made: dict[str, Signed], photograph: Callable[..., Image.Image]
+) -> None:
+    forged = attacks.transplanted_mark(made["png"].data, photograph(seed=7), photograph(seed=8))
+    for angle in (None, Image.Transpose.ROTATE_90):
+        shown = forged if angle is None else forged.transpose(angle)
+        report = maker.verify(encode_image(shown, "jpeg"))
+        assert report.watermark.state == "conflict"
+        assert report.watermark.payload == "a3f09c1122334451"
+        assert "another picture" in (report.watermark.reason or "")
+        assert report.verdict == "marked_but_altered"
+        assert "Conflict" in report.summary
+
+
+def test_a_turned_or_cropped_mark_is_no_conflict(maker: Maker, made: dict[str, Signed]) -> None:
+    with Image.open(io.BytesIO(made["png"].data)) as opened:
+        picture = opened.convert("RGB")
+    for changed in (picture.transpose(Image.Transpose.ROTATE_270), picture.crop((0, 0, 300, 350))):
+        report = maker.verify(encode_image(changed, "jpeg"))
+        assert report.watermark.state == "detected"
+        assert report.verdict == "marked_but_altered"
+
+
 @pytest.mark.parametrize("fmt", ["png", "jpeg", "webp", "avif"])
 def test_appended_bytes(maker: Maker, made: dict[str, Signed], fmt: str) -> None:
     report = maker.verify(attacks.appended_bytes(made[fmt].data))
