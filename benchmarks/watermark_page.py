@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["text", "write"]
 
+SUMMARY = PAGE.parent / "watermark.md"
 PLOT = PAGE.parent / "watermark.png"
 DETECTED = -9.0
 Row = dict[str, Any]
@@ -26,8 +27,13 @@ _KINDS = ("wallpaper", "painting", "texture", "screenshot", "drawn")
 
 
 def write(rows: list[Row], *, command: str) -> None:
-    """Write the section of ``docs/benchmarks.md`` and the plot."""
+    """Write the section of ``docs/benchmarks.md``, the table of ``docs/watermark.md``, the plot."""
     write_section("watermark", text(rows), command=command)
+    page = SUMMARY.read_text(encoding="utf-8")
+    begin, end = (f"<!-- watermark-summary:{side} -->" for side in ("begin", "end"))
+    head, _, rest = page.partition(begin)
+    tail = rest.partition(end)[2]
+    SUMMARY.write_text(f"{head}{begin}\n{_summary(rows)}\n{end}{tail}", encoding="utf-8")
     _plot({name: _rates(found) for name, found in _by_method(rows).items()})
 
 
@@ -131,6 +137,33 @@ def _robustness(methods: dict[str, list[Row]]) -> str:
     rates = {name: _rates(rows) for name, rows in methods.items()}
     lines = ([attack, *(_percent(rates[name][attack]) for name in rates)] for attack in ATTACKS)
     return _table(["attack", *rates], lines)
+
+
+def _summary(rows: list[Row]) -> str:
+    """The short table: what each method costs the picture, and what survives."""
+    groups = {
+        "unharmed": ["none"],
+        "JPEG 75, 50, 30": ["jpeg 75", "jpeg 50", "jpeg 30"],
+        "WebP 75, 50": ["webp 75", "webp 50"],
+        "resized": [name for name in ATTACKS if name.startswith("resize")],
+        "cropped to 90, 75, 50 %": ["crop 90 %", "crop 75 %", "crop 50 %"],
+        "turned, flipped, stretched": [
+            name
+            for name in ATTACKS
+            if name.startswith(("rotate ", "flip", "aspect")) and "," not in name
+        ],
+        "noise 15, blur 2": ["noise 15", "blur 2"],
+        "screenshot, social media, messenger": ["screenshot", "social media", "messenger"],
+        "chains": [name for name in ATTACKS if "," in name],
+    }
+    methods = _by_method(rows)
+    table = []
+    for name, some in methods.items():
+        good = [row for row in some if "psnr" in row]
+        quality = f"{np.mean([row['psnr'] for row in good]):.1f}"
+        shares = (_percent(_rate(some, attacks)) for attacks in groups.values())
+        table.append([name, str(len(some)), quality, *shares])
+    return _table(["method", "pictures", "PSNR", *groups], table)
 
 
 def _slices(rows: list[Row]) -> str:

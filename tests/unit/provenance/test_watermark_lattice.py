@@ -94,46 +94,6 @@ def test_an_attacked_mark_says_nothing_to_another_key(marked: Image.Image) -> No
         assert not detect_mark(ATTACKS[attack](marked), keys=[OTHER]).detected
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    payload=st.binary(min_size=8, max_size=8),
-    width=st.integers(64, 420),
-    height=st.integers(64, 420),
-    busy=st.sampled_from([0.0, 4.0, 25.0]),
-    seed=st.integers(0, 10_000),
-)
-def test_any_payload_in_any_picture_is_read_back_or_refused(
-    payload: bytes, width: int, height: int, busy: float, seed: int
-) -> None:
-    picture = drawn(width, height, seed=seed, busy=busy)
-    try:
-        struck = embed_mark(picture, payload, key=KEY)
-    except MarkNotReadable:
-        return
-    assert struck.size == picture.size
-    result = detect_mark(struck, keys=[KEY])
-    assert result.payload == payload
-    assert result.p_value <= 1e-9
-    assert not detect_mark(struck, keys=[OTHER]).detected
-    assert struck.tobytes() == embed_mark(picture, payload, key=KEY).tobytes()
-
-
-@pytest.mark.parametrize("colour", ["white", "black", (120, 130, 140)])
-def test_a_plain_picture_is_read_back_or_refused(colour: str | tuple[int, ...]) -> None:
-    picture = Image.new("RGB", (256, 256), colour)
-    try:
-        struck = embed_mark(picture, PAYLOAD, key=KEY)
-    except MarkNotReadable:
-        return
-    assert detect_mark(struck, keys=[KEY]).payload == PAYLOAD
-
-
-def test_a_refused_picture_is_an_error_of_ours() -> None:
-    noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3)).astype(np.uint8)
-    with pytest.raises(MarkNotReadable):
-        embed_mark(Image.fromarray(noise), PAYLOAD, key=KEY)
-
-
 def _cmyk(picture: Image.Image) -> Image.Image:
     return picture.convert("CMYK")
 
@@ -157,6 +117,54 @@ MODES: dict[str, tuple[Callable[[Image.Image], Image.Image], str]] = {
     "ink": (_cmyk, "CMYK"),
     "video": (lambda p: p.convert("YCbCr"), "YCbCr"),
 }
+
+
+@settings(max_examples=14, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    payload=st.binary(min_size=8, max_size=8),
+    width=st.integers(64, 420),
+    height=st.integers(64, 420),
+    busy=st.sampled_from([0.0, 4.0, 25.0]),
+    seed=st.integers(0, 10_000),
+    mode=st.sampled_from(["colour", *MODES]),
+)
+def test_any_payload_in_any_picture_is_read_back_or_refused(
+    payload: bytes, width: int, height: int, busy: float, seed: int, mode: str
+) -> None:
+    picture = drawn(width, height, seed=seed, busy=busy)
+    picture = MODES[mode][0](picture) if mode in MODES else picture
+    try:
+        struck = embed_mark(picture, payload, key=KEY)
+    except MarkNotReadable:
+        return
+    assert struck.size == picture.size
+    result = detect_mark(struck, keys=[KEY])
+    assert result.payload == payload
+    assert result.p_value <= 1e-9
+    assert not detect_mark(struck, keys=[OTHER]).detected
+    assert struck.tobytes() == embed_mark(picture, payload, key=KEY).tobytes()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 4096), (8192, 64), (65, 127)])
+def test_the_smallest_and_the_longest(size: tuple[int, int]) -> None:
+    struck = embed_mark(drawn(*size), PAYLOAD, key=KEY)
+    assert detect_mark(struck, keys=[KEY]).payload == PAYLOAD
+
+
+@pytest.mark.parametrize("colour", ["white", "black", (120, 130, 140)])
+def test_a_plain_picture_is_read_back_or_refused(colour: str | tuple[int, ...]) -> None:
+    picture = Image.new("RGB", (256, 256), colour)
+    try:
+        struck = embed_mark(picture, PAYLOAD, key=KEY)
+    except MarkNotReadable:
+        return
+    assert detect_mark(struck, keys=[KEY]).payload == PAYLOAD
+
+
+def test_a_refused_picture_is_an_error_of_ours() -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    with pytest.raises(MarkNotReadable):
+        embed_mark(Image.fromarray(noise), PAYLOAD, key=KEY)
 
 
 @pytest.mark.parametrize("mode", MODES)
