@@ -249,16 +249,9 @@ class Settings(BaseSettings):
         ge=0,
         description="HTTP requests of one tenant in a minute, unless it has its own; 0: no limit.",
     )
-    blocks: int = Field(
-        default=10,
-        ge=0,
-        description="So many refusals of a person (`safety_identifier`) make them wait; 0: never.",
-    )
-    block_minutes: int = Field(
-        default=10, ge=1, description="Minutes within which the refusals of a person are counted."
-    )
-    cool_down_minutes: int = Field(
-        default=15, ge=1, description="Minutes that a person waits after too many refusals."
+    abuse: str = Field(
+        default="abuse",
+        description="Rules for people who are refused again and again: `abuse`, `none` or a file.",
     )
     session_idle_minutes: int = Field(
         default=60, ge=1, description="Minutes without a request after which a sign-in ends."

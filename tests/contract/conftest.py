@@ -164,7 +164,7 @@ def live_server(opened: Pipeline, home: Path) -> Callable[..., Any]:
 @pytest.fixture
 def forgiving(opened: Pipeline, home: Path) -> Iterator[Live]:
     """A running server for thousands of small requests: no rate, no cool-down, two pictures."""
-    settings = {"requests_per_minute": 0, "blocks": 0, "max_outputs": 2}
+    settings = {"requests_per_minute": 0, "abuse": "none", "max_outputs": 2}
     with open_live(opened, home, **settings) as server:
         yield server
 

@@ -115,7 +115,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     home = tmp_path_factory.mktemp("web") / "home"
     lists = tmp_path_factory.mktemp("lists")
     settings = Settings(
-        home=home, blocks=0, requests_per_minute=0, hash_lists=lists, max_image_bytes=2**22
+        home=home, abuse="none", requests_per_minute=0, hash_lists=lists, max_image_bytes=2**22
     )
     with (
         Pipeline.from_settings(settings) as pipeline,

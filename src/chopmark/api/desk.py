@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from chopmark.api.caller import Caller, Known, Reading, Reviewing
 from chopmark.api.problems import RESPONSES
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from chopmark.api.service import Service
     from chopmark.audit import Desk
 
-__all__ = ["AnyId", "Body", "Desking", "Purpose", "Time", "desk_of", "router"]
+__all__ = ["AnyId", "Body", "Desking", "Purpose", "Time", "Whole", "desk_of", "router"]
 
 AnyId = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="Of a record or an output")]
 Purpose = Annotated[
@@ -38,6 +38,14 @@ Time = Annotated[
 Score = Annotated[float | None, Field(ge=0, le=1)]
 Name = Annotated[str | None, Field(min_length=1, max_length=200)]
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, tags=["desk"])
+
+
+def _whole(value: object) -> object:
+    """Return 100 for 100.0: in JSON they are the same number (JSON Schema, section 6.3)."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = BeforeValidator(_whole)
 
 
 class Body(BaseModel):
@@ -63,7 +71,7 @@ class Asked(Body):
     similar_to: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$", description="A PDQ hash")] = (
         None
     )
-    distance: Annotated[int, Field(ge=0, le=256)] = 31
+    distance: Annotated[int, Field(ge=0, le=256), Whole] = 31
 
     def query(self) -> Any:
         """Return it as the desk takes it."""
@@ -76,15 +84,15 @@ class Asked(Body):
 class Search(Asked):
     """A query and which page of its answer."""
 
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
-    before: Annotated[int | None, Field(ge=0, le=2**53)] = None
+    limit: Annotated[int, Field(ge=1, le=200), Whole] = 50
+    before: Annotated[int | None, Field(ge=0, le=2**53), Whole] = None
 
 
 class Lease(Body):
     """Which queue, and for how long."""
 
     queue: Annotated[str, Field(min_length=1, max_length=100)]
-    minutes: Annotated[int, Field(ge=1, le=240)] = 15
+    minutes: Annotated[int, Field(ge=1, le=240), Whole] = 15
 
 
 class Decision(Body):

@@ -15,7 +15,7 @@ from fastapi.responses import FileResponse
 from pydantic import Field
 
 from chopmark.api.caller import Caller, Known
-from chopmark.api.desk import Asked, Body
+from chopmark.api.desk import Asked, Body, Whole
 from chopmark.api.problems import RESPONSES
 from chopmark.api.service import Serving
 from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
@@ -39,7 +39,7 @@ class Wanted(Body):
     query: Asked = Field(default_factory=Asked)
     form: Literal["jsonl", "csv", "parquet"] = "jsonl"
     content: Annotated[bool, Field(description="With what is encrypted in the log")] = False
-    limit: Annotated[int, Field(ge=1, le=1000)] = 1000
+    limit: Annotated[int, Field(ge=1, le=1000), Whole] = 1000
     purpose: Annotated[str, Field(min_length=1, max_length=500)]
 
 

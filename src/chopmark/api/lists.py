@@ -14,7 +14,7 @@ from fastapi import APIRouter, File, Path, Query, UploadFile
 from chopmark.api.caller import Known, Moderating
 from chopmark.api.problems import RESPONSES
 from chopmark.api.service import Serving
-from chopmark.errors import ConfigurationError
+from chopmark.errors import InvalidRequest
 from chopmark.stages import in_thread
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _bring_in(name: str, data: bytes, category: str | None, service: Service) ->
 
     folder = service.pipeline.settings.hash_lists
     if folder is None:
-        raise ConfigurationError(
+        raise InvalidRequest(
             "no folder for hash lists is set", hint="the deployer sets CHOPMARK_HASH_LISTS"
         )
     folder.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from chopmark.released import Released
     from chopmark.rooms import Rooms
     from chopmark.safety import Verdict
+    from chopmark.tenancy.abuse import AbuseRule
     from chopmark.tenancy.turns import Turns
 
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
@@ -74,6 +75,12 @@ class Metrics:
             "Watermarks that were struck and could not be read back.",
             registry=self.registry,
         )
+        self._abuse = Counter(
+            "chopmark_abuse",
+            "Times that a rule about people who are refused again and again held.",
+            ["counts", "then"],
+            registry=self.registry,
+        )
         for name, what in (("running", "have their turn"), ("waiting", "wait for their turn")):
             gauge = Gauge(
                 f"chopmark_{name}", f"Requests that {what}.", ["line"], registry=self.registry
@@ -113,6 +120,10 @@ class Metrics:
         self._pictures.labels("withheld").inc(len(released.withheld))
         for stage, milliseconds in released.timings_ms.items():
             self._stages.labels(stage).observe(milliseconds / 1000)
+
+    def abused(self, rule: AbuseRule) -> None:
+        """Count a rule that held; its name is the deployer's text and no label."""
+        self._abuse.labels(rule.counts, rule.then).inc()
 
     def failed(self, error: ChopmarkError) -> None:
         """Count a refusal by its verdict, anything else by its code."""

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from chopmark.api.caller import Caller, Known, Reading
-from chopmark.api.desk import Body, Purpose, desk_of
+from chopmark.api.desk import Body, Purpose, Whole, desk_of
 from chopmark.api.problems import RESPONSES
 from chopmark.api.service import Serving
 from chopmark.errors import InvalidRequest
@@ -34,7 +34,7 @@ class Candidate(Body):
 class Shadow(Candidate):
     """Another policy, and on how many of the newest prompts to try it."""
 
-    limit: Annotated[int, Field(ge=1, le=_MOST_RECORDS)] = 50
+    limit: Annotated[int, Field(ge=1, le=_MOST_RECORDS), Whole] = 50
 
 
 @router.get("/active")

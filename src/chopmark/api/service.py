@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
+from chopmark.api.guarding import Guarding, version_of
 from chopmark.api.metrics import Metrics
 from chopmark.errors import Cancelled, ChopmarkError
 from chopmark.released import Refused
 from chopmark.requests import EditRequest, GenerationRequest
 from chopmark.stages import in_thread
 from chopmark.tenancy.turns import Turns
-from chopmark.tenancy.velocity import Rule, Velocity
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -43,8 +42,8 @@ class Service:
         store: Keys, tenants and quotas.
         making: Turns at the generator.
         judging: Turns at everything that makes no picture.
-        velocity: Who was refused too often lately.
         metrics: What is counted.
+        guarding: Who was refused too often lately.
     """
 
     def __init__(self, pipeline: Pipeline, store: AccessStore) -> None:
@@ -54,8 +53,8 @@ class Service:
         self.making = Turns(slots=settings.max_running, places=settings.max_queue)
         # Judging is a hundred times quicker than making, so more of it may wait.
         self.judging = Turns(slots=settings.max_running, places=8 * settings.max_queue)
-        self.velocity = Velocity()
         self.metrics = Metrics(pipeline.rooms, {"making": self.making, "judging": self.judging})
+        self.guarding = Guarding(pipeline, self.metrics.abused)
         self._policies: dict[tuple[str, int], Policy] = {}
 
     async def make(
@@ -93,15 +92,16 @@ class Service:
             client=caller.address,
         )
         try:
-            if mine.subject is not None:
-                self.velocity.check(mine.subject)
+            await self.guarding.before(caller.tenant, mine)
             released = await attended(http, self._make(caller, mine, progress, preview))
         except ChopmarkError as error:
             self.metrics.failed(error)
-            if isinstance(error, Refused) and mine.subject is not None:
-                self.velocity.refused(mine.subject, self._rule(caller.tenant))
+            if isinstance(error, Refused):
+                await self.guarding.refused(caller.tenant, mine, error)
+                await self.guarding.after(mine, error.record_id)
             raise
         self.metrics.released(released)
+        await self.guarding.after(mine, released.record_id)
         return released
 
     async def _make(
@@ -150,18 +150,6 @@ class Service:
         async with self.judging.turn(caller.tenant.name):
             return await self.pipeline.verify(data, tenant=caller.tenant.name)
 
-    def _rule(self, tenant: Tenant) -> Rule:
-        ours = self.pipeline.settings
-
-        def chosen(own: int | None, default: int) -> int:
-            return default if own is None else own
-
-        return Rule(
-            blocks=chosen(tenant.blocks, ours.blocks),
-            within_s=60 * chosen(tenant.block_minutes, ours.block_minutes),
-            wait_s=60 * chosen(tenant.cool_down_minutes, ours.cool_down_minutes),
-        )
-
     def policy_of(self, tenant: Tenant) -> Policy:
         """Return the policy that a tenant's requests are judged under.
 
@@ -172,8 +160,7 @@ class Service:
             return self.pipeline.rooms.policy
         from chopmark.safety import load_policy
 
-        path = Path(tenant.policy)
-        version = path.stat().st_mtime_ns if path.is_file() else 0
+        version = version_of(tenant.policy)
         known = self._policies.get((tenant.policy, version))
         if known is None:
             known = self._policies[tenant.policy, version] = load_policy(tenant.policy)

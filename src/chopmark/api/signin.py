@@ -32,26 +32,31 @@ _CALLBACK: Final = "/api/v1/session/oidc/callback"
 _PATH = re.compile(r"/(?:[A-Za-z0-9_~.-][A-Za-z0-9_~./=&?%-]{0,500})?")
 
 
-class Credentials(BaseModel):
-    """Name and password, or the token of a one-time link."""
+class ByPassword(BaseModel):
+    """A local person's name and password."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: str | None = Field(default=None, max_length=100)
-    password: str | None = Field(default=None, max_length=1024)
-    link: str | None = Field(default=None, max_length=100)
+    name: str = Field(max_length=100)
+    password: str = Field(max_length=1024)
+
+
+class ByLink(BaseModel):
+    """The token of a one-time link."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    link: str = Field(max_length=100)
 
 
 @router.post("/api/v1/session")
-async def sign_in(body: Credentials, request: Request) -> Response:
+async def sign_in(body: ByPassword | ByLink, request: Request) -> Response:
     """Sign in by name and password or by a one-time link; sets the session's cookie."""
     people = _identity(request).people
 
     def begin() -> NewSession:
-        if body.link is not None:
+        if isinstance(body, ByLink):
             return people.redeem(body.link)
-        if body.name is None or body.password is None:
-            raise InvalidRequest("send a name and a password, or a link")
         return people.sign_in(body.name, body.password)
 
     address = request.client.host if request.client else ""

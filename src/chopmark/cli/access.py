@@ -62,11 +62,16 @@ def create(
         int | None, typer.Option(help="The tenant's rate; 0 for no limit.")
     ] = None,
     images_per_day: Annotated[int | None, typer.Option(help="The tenant's quota.")] = None,
-    blocks: Annotated[
-        int | None, typer.Option(help="So many refusals make a person wait; 0 for never.")
+    abuse: Annotated[
+        str | None,
+        typer.Option(help="Rules for people who are refused again and again: abuse, none, a file."),
     ] = None,
-    block_minutes: Annotated[int | None, typer.Option(help="Within so many minutes.")] = None,
-    cool_down_minutes: Annotated[int | None, typer.Option(help="The wait, in minutes.")] = None,
+    retention_days: Annotated[
+        int | None, typer.Option(help="Days for which the content of its requests is kept.")
+    ] = None,
+    blocked_retention_days: Annotated[
+        int | None, typer.Option(help="The same for what was refused.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a key, and its tenant. The key is shown this once and cannot be shown again."""
@@ -77,6 +82,10 @@ def create(
         from chopmark.safety import load_policy
 
         load_policy(policy)  # a policy that cannot be used is an error now, not at a request
+    if abuse is not None:
+        from chopmark.tenancy.abuse import load_abuse
+
+        load_abuse(abuse)
     with _store() as store:
         store.set_tenant(
             Tenant(
@@ -84,9 +93,9 @@ def create(
                 policy=policy,
                 requests_per_minute=requests_per_minute,
                 images_per_day=images_per_day,
-                blocks=blocks,
-                block_minutes=block_minutes,
-                cool_down_minutes=cool_down_minutes,
+                abuse=abuse,
+                retention_days=retention_days,
+                blocked_retention_days=blocked_retention_days,
             )
         )
         made = store.create_key(tenant, scopes=scope or USUAL_SCOPES, label=label, days=days)

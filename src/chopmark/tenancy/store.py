@@ -37,7 +37,7 @@ __all__ = ["AccessStore"]
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tenant (
     name TEXT PRIMARY KEY, policy TEXT, requests_per_minute INTEGER, images_per_day INTEGER,
-    blocks INTEGER, block_minutes INTEGER, cool_down_minutes INTEGER
+    abuse TEXT, retention_days INTEGER, blocked_retention_days INTEGER
 ) STRICT;
 CREATE TABLE IF NOT EXISTS api_key (
     key_id TEXT PRIMARY KEY, tenant TEXT NOT NULL REFERENCES tenant (name), digest BLOB NOT NULL,

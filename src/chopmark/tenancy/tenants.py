@@ -21,9 +21,10 @@ class Tenant:
         policy: ``default``, ``strict`` or a YAML file; ``None`` is ``CHOPMARK_POLICY``.
         requests_per_minute: Most requests in a minute; 0 is no limit.
         images_per_day: Most pictures in a day (UTC); ``None`` is no limit.
-        blocks: So many refusals of one person within ``block_minutes`` start a cool-down; 0 never.
-        block_minutes: The time in which refusals are counted.
-        cool_down_minutes: How long that person is then turned away.
+        abuse: Rules for people who are refused again and again; as ``CHOPMARK_ABUSE``.
+        retention_days: After so many days the content of its requests is taken away; ``None`` is
+            ``CHOPMARK_RETENTION_DAYS``.
+        blocked_retention_days: The same for what was refused.
 
     Raises:
         InvalidRequest: A value cannot be used.
@@ -33,9 +34,9 @@ class Tenant:
     policy: str | None = None
     requests_per_minute: int | None = None
     images_per_day: int | None = None
-    blocks: int | None = None
-    block_minutes: int | None = None
-    cool_down_minutes: int | None = None
+    abuse: str | None = None
+    retention_days: int | None = None
+    blocked_retention_days: int | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -45,8 +46,8 @@ class Tenant:
                 hint="1 to 63 characters of a-z, 0-9 and -",
                 param="tenant",
             )
-        least = {"requests_per_minute": 0, "images_per_day": 0, "blocks": 0}
-        least |= {"block_minutes": 1, "cool_down_minutes": 1}
+        least = {"requests_per_minute": 0, "images_per_day": 0}
+        least |= {"retention_days": 1, "blocked_retention_days": 1}
         for field, low in least.items():
             value = getattr(self, field)
             if value is not None and not low <= value <= 10**9:
