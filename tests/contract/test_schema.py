@@ -38,7 +38,9 @@ def _explore(url: str, *options: str, cwd: Path) -> str:
 
 def test_nothing_comes_back_that_is_not_described(forgiving: Any, tmp_path: Path) -> None:
     before = forgiving.pipeline.rooms.log.size
-    told = _explore(forgiving.url, "--max-examples=6", cwd=tmp_path)
+    # The desk's routes are explored below, by somebody whom they do not answer 403.
+    desk = [f"--exclude-tag={tag}" for tag in ("desk", "hashes", "policies", "exports")]
+    told = _explore(forgiving.url, "--max-examples=6", *desk, cwd=tmp_path)
     assert " passed" in told
     # It did reach the pipeline: pictures were made, and nothing is left open.
     assert forgiving.generator.jobs
@@ -69,5 +71,5 @@ def test_the_same_of_somebody_who_may_do_everything(forgiving: Any, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_the_same_for_longer(forgiving: Any, tmp_path: Path) -> None:
+def test_everything_for_longer(forgiving: Any, tmp_path: Path) -> None:
     _explore(forgiving.url, "--max-examples=150", cwd=tmp_path)

@@ -214,10 +214,13 @@ def test_whoever_was_refused_appeals_without_an_account(house: House) -> None:
     assert _code(anybody.post("/api/v1/appeals", json=body)) == "rate_limit_exceeded"
 
     rex = house.sign_in("rex", "acme", "reviewer")
-    assert rex.post("/api/v1/appeals/lease").json()["appeal"]["tenant"] == "acme"
+    assert rex.post("/api/v1/review/appeals/lease").json()["appeal"]["tenant"] == "acme"
     said = {"outcome": "overturned", "rationale": "a known painting"}
-    assert rex.post(f"{url}/decide", json=said).status_code == 200
-    assert rex.get("/api/v1/appeals").json()["appeals"] == []
+    assert (
+        rex.post(f"/api/v1/review/appeals/{house.refused['acme']}/decide", json=said).status_code
+        == 200
+    )
+    assert rex.get("/api/v1/review/appeals").json()["appeals"] == []
     house.app.state.appealing._windows.clear()
     told = anybody.get(url, params={"ticket": ticket}).json()
     assert (told["outcome"], told["rationale"]) == ("overturned", "a known painting")
@@ -229,7 +232,7 @@ def test_an_appeal_needs_a_refusal_that_exists(house: House) -> None:
     for decision_id, code in ((MISSING, "record_not_found"), ("../../etc", "invalid_request")):
         body = {"decision_id": decision_id, "statement": "why"}
         assert _code(anybody.post("/api/v1/appeals", json=body)) == code
-    assert _code(anybody.get("/api/v1/appeals")) == "invalid_api_key"
+    assert _code(anybody.get("/api/v1/review/appeals")) == "invalid_api_key"
 
 
 def test_appeals_are_slowed_down_by_address(house: House) -> None:
@@ -327,7 +330,7 @@ def test_an_export_takes_two_exporters(house: House, tmp_path: Path) -> None:
     asked = one.post("/api/v1/exports", json=body).json()
     url = f"/api/v1/exports/{asked['export_id']}"
     assert asked["files"] == []
-    assert _code(one.get(f"{url}/manifest.json")) == "record_not_found"
+    assert _code(one.get(f"{url}/files/manifest.json")) == "record_not_found"
     assert _code(one.post(f"{url}/agree")) == "not_permitted"
     ada = house.sign_in("ada", "acme", "reader")
     assert _code(ada.post(f"{url}/agree")) == "not_permitted"
@@ -337,13 +340,13 @@ def test_an_export_takes_two_exporters(house: House, tmp_path: Path) -> None:
     folder = tmp_path / "fetched"
     folder.mkdir()
     for name in done["files"]:
-        (folder / name).write_bytes(one.get(f"{url}/{name}").content)
+        (folder / name).write_bytes(one.get(f"{url}/files/{name}").content)
     assert check_export(folder, house.pipeline.rooms.log.public_key) == ()
     text = (folder / "entries.jsonl").read_text()
     assert house.refused["acme"] in text
     assert house.refused["globex"] not in text
     for path in ("asked.json", "..%2f..%2fdata.db", "entries.exe"):
-        assert one.get(f"{url}/{path}").status_code in {400, 404}
+        assert one.get(f"{url}/files/{path}").status_code in {400, 404}
 
 
 # The log's public files and keys
@@ -414,7 +417,11 @@ BY_ID: list[Route] = [
     ("POST", "/api/v1/review/{id}/renew", {}),
     ("POST", "/api/v1/review/{id}/release", {}),
     ("POST", "/api/v1/review/{id}/decide", {"json": {"decision": "confirmed", "rationale": "x"}}),
-    ("POST", "/api/v1/appeals/{id}/decide", {"json": {"outcome": "upheld", "rationale": "x"}}),
+    (
+        "POST",
+        "/api/v1/review/appeals/{id}/decide",
+        {"json": {"outcome": "upheld", "rationale": "x"}},
+    ),
 ]
 
 
@@ -449,8 +456,8 @@ LISTS: list[Route] = [
     ("POST", "/api/v1/search", {"json": {"subject": "globex:42"}}),
     ("GET", "/api/v1/review/tasks", {}),
     ("POST", "/api/v1/review/lease", {"json": {"queue": "theirs"}}),
-    ("GET", "/api/v1/appeals", {"params": {"only_open": "false"}}),
-    ("POST", "/api/v1/appeals/lease", {}),
+    ("GET", "/api/v1/review/appeals", {"params": {"only_open": "false"}}),
+    ("POST", "/api/v1/review/appeals/lease", {}),
     ("GET", "/api/v1/report", {}),
     ("GET", "/api/v1/exports", {}),
     ("GET", "/api/v1/policies/active", {}),
@@ -490,7 +497,7 @@ def test_an_export_of_another_tenant_is_as_if_there_were_none(
     url = f"/api/v1/exports/{asked['export_id']}"
     assert _code(all_roles.post(f"{url}/agree")) == "record_not_found"
     assert partner.post(f"{url}/agree").status_code == 200
-    assert _code(all_roles.get(f"{url}/manifest.json")) == "record_not_found"
+    assert _code(all_roles.get(f"{url}/files/manifest.json")) == "record_not_found"
 
 
 def test_every_route_of_the_desk_is_closed_to_who_is_not_signed_in(house: House) -> None:

@@ -107,6 +107,7 @@ def create_app(pipeline: Pipeline, *, logger: Any = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
+    await app.state.service.drained()
     app.state.service.store.close()
     app.state.identity.people.close()
     app.state.replays.close()

@@ -42,9 +42,12 @@ PUBLIC: Final = frozenset({"/healthz", "/readyz", "/openapi.json", *_DISCOVERY})
 # What `CHOPMARK_PUBLIC_VERIFY` opens to everybody who brings neither key nor session.
 _LOOKED_AT: Final = ("/api/v1/verify", "/api/v1/c2pa/")
 # Each of these looks for itself at who is signed in.
-PUBLIC_UNDER: Final = ("/api/v1/session", "/api/v1/keys", "/log")
-# Whoever was refused has no account, and is counted by their address instead.
-_APPEALS: Final = "/api/v1/appeals"
+PUBLIC_UNDER: Final = (
+    "/api/v1/session",
+    "/api/v1/appeals",  # who was refused has no account, and is counted by their address
+    "/api/v1/keys",
+    "/log",
+)
 _KEY_HEADERS = ("authorization", "x-goog-api-key")
 _KEY_PREFIX = "cm_"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -61,7 +64,7 @@ class Access:
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Pass the request on with ``state.caller``, or answer."""
-        if scope["type"] != "http" or is_public(scope["path"], scope["method"]):
+        if scope["type"] != "http" or is_public(scope["path"]):
             await self.app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
@@ -124,12 +127,8 @@ class Access:
         return of_key(key, tenant, address)
 
 
-def is_public(path: str, method: str = "GET") -> bool:
+def is_public(path: str) -> bool:
     """Tell whether a route answers without asking who asks."""
-    if path == _APPEALS:
-        return method == "POST"
-    if path.startswith(f"{_APPEALS}/"):
-        return method == "GET"
     return path in PUBLIC or any(
         path == root or path.startswith(f"{root}/") for root in PUBLIC_UNDER
     )

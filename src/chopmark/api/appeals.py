@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Opening", "open_and_ticket", "router", "ticket_key"]
 
-router = APIRouter(prefix="/api/v1/appeals", responses=RESPONSES, tags=["appeals"])
+router = APIRouter(prefix="/api/v1", responses=RESPONSES, tags=["appeals"])
 _A_MINUTE: Final = 5
 _A_MINUTE_FROM_ALL: Final = 60
 
@@ -48,7 +48,7 @@ class Outcome(Body):
     allow_until: Time = None
 
 
-@router.post("")
+@router.post("/appeals")
 async def open_appeal(body: Opening, request: Request, service: Serving) -> dict[str, Any]:
     """Appeal against a refusal. No account is needed; keep the ticket to ask for the outcome."""
     _slow_down(request)
@@ -57,7 +57,7 @@ async def open_appeal(body: Opening, request: Request, service: Serving) -> dict
     )
 
 
-@router.get("/{decision_id}")
+@router.get("/appeals/{decision_id}")
 async def state(
     decision_id: AnyId,
     request: Request,
@@ -74,7 +74,7 @@ async def state(
     return said
 
 
-@router.get("")
+@router.get("/review/appeals")
 async def appeals(
     desk: Desking, _caller: Reading, only_open: Annotated[bool, Query()] = True
 ) -> dict[str, Any]:
@@ -83,14 +83,14 @@ async def appeals(
     return {"appeals": [appeal.to_dict() for appeal in found]}
 
 
-@router.post("/lease")
+@router.post("/review/appeals/lease")
 async def lease(desk: Desking, _caller: Reviewing) -> dict[str, Any]:
     """Take the oldest appeal that may be decided here; null when nothing waits."""
     found = await in_thread(desk.lease_appeal)
     return {"appeal": None if found is None else found.to_dict()}
 
 
-@router.post("/{decision_id}/decide")
+@router.post("/review/appeals/{decision_id}/decide")
 async def decide(
     decision_id: AnyId, body: Outcome, desk: Desking, _caller: Reviewing
 ) -> dict[str, Any]:

@@ -102,7 +102,7 @@ async def agree(export_id: ExportId, service: Serving, caller: Known) -> dict[st
     return done.said()
 
 
-@router.get("/{export_id}/{name}", response_class=FileResponse)
+@router.get("/{export_id}/files/{name}", response_class=FileResponse)
 async def fetch(export_id: ExportId, name: FileName, service: Serving, caller: Known) -> Response:
     """Fetch a file of an export that was agreed to."""
     caller.must_be("exporter")

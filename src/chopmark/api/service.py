@@ -43,6 +43,7 @@ class Service:
         making: Turns at the generator.
         judging: Turns at everything that makes no picture.
         metrics: What is counted.
+        working: What is on its way now.
         guarding: Who was refused too often lately.
     """
 
@@ -54,6 +55,7 @@ class Service:
         # Judging is a hundred times quicker than making, so more of it may wait.
         self.judging = Turns(slots=settings.max_running, places=8 * settings.max_queue)
         self.metrics = Metrics(pipeline.rooms, {"making": self.making, "judging": self.judging})
+        self.working: set[asyncio.Future[Any]] = set()
         self.guarding = Guarding(pipeline, self.metrics.abused)
         self._policies: dict[tuple[str, int], Policy] = {}
 
@@ -150,6 +152,11 @@ class Service:
         async with self.judging.turn(caller.tenant.name):
             return await self.pipeline.verify(data, tenant=caller.tenant.name)
 
+    async def drained(self) -> None:
+        """Wait until what was cancelled has booked how it ended; the log is open until then."""
+        if self.working:
+            await asyncio.wait(self.working, timeout=2 * self.pipeline.settings.log_timeout_s)
+
     def policy_of(self, tenant: Tenant) -> Policy:
         """Return the policy that a tenant's requests are judged under.
 
@@ -185,6 +192,9 @@ async def attended(request: Request, work: Coroutine[Any, Any, T]) -> T:
         Cancelled: Nobody is there to take the answer.
     """
     task = asyncio.ensure_future(work)
+    working: set[asyncio.Future[Any]] = request.app.state.service.working
+    working.add(task)
+    task.add_done_callback(working.discard)
     watch = asyncio.ensure_future(_gone(request))
     try:
         await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -193,7 +203,8 @@ async def attended(request: Request, work: Coroutine[Any, Any, T]) -> T:
         return task.result()
     finally:
         watch.cancel()
-        task.cancel()
+        if not task.done():
+            task.cancel()
         with contextlib.suppress(BaseException):
             await task
 
