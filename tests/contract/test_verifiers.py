@@ -4,6 +4,9 @@
 * npm ``@trustnxt/c2pa-ts``: pure TypeScript, no WebP and no chain of trust.
 * npm ``@contentauth/c2pa-node``: the C2PA project's own, older than the one that we sign with.
 
+Each attack of ``tests/unit/provenance/provenance_attacks.py`` is shown to all of them and to ours;
+what each says is written down in ``ANSWERS``, also where it is less than one could wish.
+
 The npm ones are installed with ``npm install --ignore-scripts --no-package-lock --prefix
 tests/contract/node``. Where they are not, their tests say so and skip.
 """
@@ -11,6 +14,7 @@ tests/contract/node``. Where they are not, their tests say so and skip.
 from __future__ import annotations
 
 import datetime as dt
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -27,19 +31,22 @@ from chopmark.provenance import (
     ManifestInfo,
     XmpFields,
     encode_image,
+    load_anchors,
     load_credential,
     sign,
+    verify,
     write_xmp,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from chopmark.types import ImageFormat
 
 FORMATS: tuple[ImageFormat, ...] = ("png", "jpeg", "webp", "avif")
 KINDS = ("created", "edited", "edited signed input")
 NODE = Path(__file__).parent / "node"
+SCRIPT = Path(__file__).parents[1] / "unit" / "provenance" / "provenance_attacks.py"
 
 
 class Files(NamedTuple):
@@ -151,6 +158,10 @@ def test_encypher_refuses(
 @pytest.fixture(scope="module")
 def node(files: Files) -> dict[str, dict[str, Any]]:
     """What the npm verifiers say of every file, asked once."""
+    return _node([path for path in files.folder.glob("*.*") if path.suffix != ".pem"], files.folder)
+
+
+def _node(paths: Sequence[Path], folder: Path) -> dict[str, dict[str, Any]]:
     program = shutil.which("node")
     if program is None:
         pytest.skip("Node.js is not installed: c2pa-ts and c2pa-node were not asked")
@@ -159,10 +170,8 @@ def node(files: Files) -> dict[str, dict[str, Any]]:
             "the npm verifiers are not installed: "
             "npm install --ignore-scripts --no-package-lock --prefix tests/contract/node"
         )
-    names = sorted(path.name for path in files.folder.glob("*.*") if path.suffix != ".pem")
     out = subprocess.run(
-        [program, "verify.mjs", str(files.folder / "root.pem")]
-        + [str(files.folder / name) for name in names],
+        [program, "verify.mjs", str(folder / "root.pem"), *(str(path) for path in sorted(paths))],
         cwd=NODE,
         check=True,
         capture_output=True,
@@ -204,3 +213,90 @@ def test_c2pa_ts_accepts(node: dict[str, dict[str, Any]], kind: str, fmt: str) -
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_c2pa_ts_refuses(node: dict[str, dict[str, Any]], attack: str, fmt: str) -> None:
     assert not node[f"{attack}.{fmt}"]["ts"]["intact"]
+
+
+class Answer(NamedTuple):
+    """What each verifier says of an attack; the root of our development CA is known to all."""
+
+    ours: str
+    encypher: str
+    c2pa_node: str
+    c2pa_ts: str
+
+
+# c2pa-ts knows no chain of trust, so that whoever signed counts as trusted there.
+ANSWERS = {
+    "untouched": Answer("intact, trusted", "Trusted", "Trusted", "intact"),
+    "transplanted_manifest": Answer("broken, trusted", "Invalid", "Invalid", "refused"),
+    "appended_bytes": Answer("broken, trusted", "Invalid", "Invalid", "refused"),
+    "changed_source_type": Answer("broken, trusted", "Invalid", "Invalid", "refused"),
+    "swapped_issuer": Answer("broken, untrusted", "Invalid", "Invalid", "refused"),
+    "doubled_manifest": Answer("malformed, absent", "Invalid", "refused", "refused"),
+    "truncated": Answer("malformed, absent", "refused", "refused", "refused"),
+    # Only ours looks into the parent; the child is honest, and all say so.
+    "tampered_parent": Answer("intact, trusted", "Trusted", "Trusted", "intact"),
+    # Nothing is wrong with these files: only the watermark tells (tests/unit/provenance).
+    "re_signed_without_parent": Answer("intact, untrusted", "Valid", "Valid", "intact"),
+    "forged_issuer_name": Answer("intact, untrusted", "Valid", "Valid", "intact"),
+    "expired_without_time_stamp": Answer("intact, expired", "Valid", "Invalid", "refused"),
+    "stripped_metadata": Answer("absent, absent", "None", "refused", "refused"),
+    "re_encoded": Answer("absent, absent", "None", "refused", "refused"),
+    "cropped": Answer("absent, absent", "None", "refused", "refused"),
+}
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Every attack on one picture, by name."""
+    spec = importlib.util.spec_from_file_location("attacks", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    paths: dict[str, Path] = script.write_every_attack(tmp_path_factory.mktemp("attacked"))
+    return paths
+
+
+def test_every_attack_has_an_answer(attacked: dict[str, Path]) -> None:
+    assert set(attacked) == set(ANSWERS)
+
+
+@pytest.mark.parametrize("attack", ANSWERS)
+def test_ours_on_each_attack(attacked: dict[str, Path], attack: str) -> None:
+    folder = attacked[attack].parent
+    report = verify(attacked[attack].read_bytes(), anchors=load_anchors(folder / "home"))
+    assert f"{report.manifest.state}, {report.credential.state}" == ANSWERS[attack].ours
+    broken = [one for one in report.ingredients if one.manifest == "broken"]
+    assert len(broken) == (attack == "tampered_parent")
+
+
+@pytest.mark.parametrize("attack", ANSWERS)
+def test_encypher_on_each_attack(
+    attacked: dict[str, Path], attack: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = attacked[attack]
+    root = (path.parent / "root.pem").read_text()
+    try:
+        state = _encypher(path, root)["validation_state"]
+    except ValueError as error:
+        assert "verification failed" in str(error)  # noqa: PT017  it raises for some, not all
+        state = "refused"
+    assert state == ANSWERS[attack].encypher
+
+
+@pytest.fixture(scope="module")
+def node_attacked(attacked: dict[str, Path]) -> dict[str, dict[str, Any]]:
+    paths = list(attacked.values())
+    return _node(paths, paths[0].parent)
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("attack", ANSWERS)
+def test_the_npm_verifiers_on_each_attack(
+    attacked: dict[str, Path], node_attacked: dict[str, dict[str, Any]], attack: str
+) -> None:
+    answer = node_attacked[attacked[attack].name]
+    native = answer["native"].get("state") or "refused"
+    pure = "intact" if answer["ts"]["intact"] else "refused"
+    assert (native, pure) == (ANSWERS[attack].c2pa_node, ANSWERS[attack].c2pa_ts)

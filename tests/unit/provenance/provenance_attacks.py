@@ -1,7 +1,7 @@
 """Attacks on signed pictures, each named for what it does.
 
-``python tests/unit/provenance/provenance_attacks.py FOLDER SIGNED.png`` writes one file per attack
-that needs nothing but the signed file, to try on any verifier.
+``python tests/unit/provenance/provenance_attacks.py FOLDER`` signs a picture with a fresh
+development CA (``FOLDER/root.pem``) and writes one file for each attack, to try on any verifier.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import datetime as dt
 import io
 import sys
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import c2pa
 import numpy as np
@@ -25,6 +26,9 @@ from chopmark.provenance._boxes import jpeg_segments, png_chunk, png_chunks, web
 from chopmark.provenance._formats import mime_of, sniff
 from chopmark.provenance._native import EKU_LIST
 from chopmark.provenance.reattaching import insert, remove
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 CLAIM_SIGNING = "1.3.6.1.4.1.62558.2.1"
@@ -341,13 +345,38 @@ def _rewrite(data: bytes, old: bytes, new: bytes) -> bytes:
     return bytes(out)
 
 
-ALONE = {
+def tampered_parent(data: bytes, edit: Callable[[bytes], bytes]) -> bytes:
+    """An honest edit of a picture that somebody had changed after it was signed."""
+    return edit(changed_pixels(data))
+
+
+def re_signed_without_parent(data: bytes, source_type: str = "digitalCapture") -> bytes:
+    """The pixels taken for a camera's own, by a signer who says nothing of where they are from."""
+    return Outsider(name="Launderer").sign(stripped_metadata(data), source_type=source_type)
+
+
+def expired_without_time_stamp(data: bytes) -> tuple[bytes, Outsider]:
+    """Signed with a certificate that has ended meanwhile, when nobody stamped the time."""
+    short = Outsider(name="Short-lived", seconds=1)
+    signed = short.sign(stripped_metadata(data), source_type="trainedAlgorithmicMedia")
+    time.sleep(2.6)  # the library compares whole seconds
+    return signed, short
+
+
+def forged_issuer_name(data: bytes, source_type: str = "trainedAlgorithmicMedia") -> bytes:
+    """A private root that gives itself the name of somebody well known."""
+    forger = Outsider(organisation="OpenAI OpCo, LLC", name="OpenAI Media Service API")
+    return forger.sign(stripped_metadata(data), source_type=source_type)
+
+
+ALONE: dict[str, Callable[[bytes], bytes]] = {
     "appended_bytes": appended_bytes,
     "changed_source_type": changed_source_type,
     "swapped_issuer": swapped_issuer,
     "doubled_manifest": doubled_manifest,
     "truncated": truncated,
-    "changed_pixels": changed_pixels,
+    "re_signed_without_parent": re_signed_without_parent,
+    "forged_issuer_name": forged_issuer_name,
     "stripped_metadata": stripped_metadata,
     "re_encoded": re_encoded,
     "cropped": cropped,
@@ -355,14 +384,72 @@ ALONE = {
 """Attacks that need the signed file alone."""
 
 
+def every_attack(data: bytes, *, other: bytes, edit: Callable[[bytes], bytes]) -> dict[str, bytes]:
+    """Return all thirteen attacks on a signed PNG, by name.
+
+    Args:
+        data: The signed PNG.
+        other: Another PNG, unsigned.
+        edit: Makes and signs an edit of the picture that it is given.
+    """
+    return {
+        "transplanted_manifest": transplanted_manifest(data, other),
+        "tampered_parent": tampered_parent(data, edit),
+        "expired_without_time_stamp": expired_without_time_stamp(data)[0],
+        **{name: attack(data) for name, attack in ALONE.items()},
+    }
+
+
+def write_every_attack(folder: Path) -> dict[str, Path]:
+    """Sign a picture and write it, all attacks on it, and the root that it chains to."""
+    import warnings
+
+    from chopmark.provenance import (
+        DevelopmentCredentialWarning,
+        ManifestInfo,
+        load_credential,
+        sign,
+    )
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DevelopmentCredentialWarning)
+        credential = load_credential(folder / "home")
+
+    def made(*, parent: bytes | None = None) -> bytes:
+        info = ManifestInfo(
+            output_id="a3f09c1122334451",
+            record_id="a3f09c1122334450",
+            model_id="tiny",
+            model_version="1",
+            created_at=dt.datetime.now(dt.UTC),
+            generator_version="1",
+            action="created" if parent is None else "edited",
+            parent=parent,
+        )
+        return sign(_noise(), "png", info, credential).data
+
+    signed = made()
+    files = every_attack(signed, other=_noise(), edit=lambda parent: made(parent=parent))
+    paths: dict[str, Path] = {}
+    for name, data in {"untouched": signed, **files}.items():
+        paths[name] = folder / f"{name}.{sniff(data) or 'bin'}"
+        paths[name].write_bytes(data)
+    (folder / "root.pem").write_text(credential.own_anchor)
+    return paths
+
+
+def _noise() -> bytes:
+    out = io.BytesIO()
+    Image.effect_noise((96, 96), 60).convert("RGB").save(out, "PNG")
+    return out.getvalue()
+
+
 def main() -> None:
-    """Write the attacks on one signed PNG into a folder."""
-    folder, source = Path(sys.argv[1]), Path(sys.argv[2]).read_bytes()
+    """Write the attacks into a folder."""
+    folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for name, attack in ALONE.items():
-        data = attack(source)
-        (folder / f"{name}.{sniff(data) or 'bin'}").write_bytes(data)
-        print(name, len(data))  # noqa: T201 - a script's answer
+    for name, path in write_every_attack(folder).items():
+        print(f"{name:<28} {path}")  # noqa: T201 - a script's answer
 
 
 if __name__ == "__main__":
