@@ -7,6 +7,7 @@ certificates and never by a name in one, since anybody can write any name into a
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -25,6 +26,8 @@ _PACKAGED: Final[tuple[tuple[str, Literal["manifest", "tsa"], str], ...]] = (
     ("c2pa-trust-list", "manifest", "2026-07-24"),
     ("c2pa-tsa-trust-list", "tsa", "2026-07-08"),
 )
+
+_DATE: Final = re.compile(r"^#\s*date:\s*(\d{4}-\d\d-\d\d)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +103,8 @@ def load_anchors(
     A list is a file of PEM certificates in a folder, ``home/anchors`` where no other is named:
     ``manifest/NAME.pem`` for claim signers, ``tsa/NAME.pem`` for time-stamping authorities,
     ``identity/NAME.pem`` for those who vouch for identities (CAWG). One with the name of a list
-    that comes with Chopmark replaces it; an empty one switches it off.
+    that comes with Chopmark replaces it; an empty one switches it off. A line
+    ``# date: 2026-01-01`` in it says of which day it is.
 
     Args:
         home: Where Chopmark keeps its state.
@@ -131,7 +135,10 @@ def load_anchors(
                 found.pop(path.stem, None)
                 if pem.strip():
                     parse_chain(pem.encode(), source=str(path))
-                    found[path.stem] = AnchorList(name=path.stem, pem=pem, kind=kind)
+                    dated = _DATE.search(pem)
+                    found[path.stem] = AnchorList(
+                        name=path.stem, pem=pem, kind=kind, date=dated[1] if dated else ""
+                    )
             known += found.values()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the trust anchors cannot be read: {error}") from error

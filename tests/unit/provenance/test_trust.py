@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 
-from chopmark.errors import ChopmarkError
+from chopmark.errors import ChopmarkError, ConfigurationError
 from chopmark.provenance import encode_image, load_anchors, verify
 
 if TYPE_CHECKING:
@@ -70,3 +70,20 @@ def test_a_list_that_is_none(tmp_path: Path) -> None:
     (folder / "x.pem").write_text("-----BEGIN NONSENSE-----")
     with pytest.raises(ChopmarkError):
         load_anchors(tmp_path)
+
+
+def test_a_list_of_ones_own_has_a_date(tmp_path: Path, outsider: Callable[..., Outsider]) -> None:
+    """As the interim list is kept: under a name of its own, beside the official one."""
+    folder = tmp_path / "lists"
+    (folder / "manifest").mkdir(parents=True)
+    interim = folder / "manifest" / "c2pa-interim-trust-list.pem"
+    interim.write_text(f"# date: 2026-01-01\n{outsider().root_pem}")
+    found = {one.name: one.date for one in load_anchors(tmp_path, lists=folder).lists}
+    assert found["c2pa-interim-trust-list"] == "2026-01-01"
+    assert found["c2pa-trust-list"] == "2026-07-24"
+    # Both are looked at anew, without a restart.
+    anchors = load_anchors(tmp_path, lists=folder)
+    interim.unlink()
+    assert "c2pa-interim-trust-list" not in {one.name for one in anchors.fresh().lists}
+    with pytest.raises(ConfigurationError, match="not there"):
+        load_anchors(tmp_path, lists=tmp_path / "nowhere")
