@@ -24,6 +24,7 @@ from chopmark.generation.options import LoadOptions
 if TYPE_CHECKING:
     from chopmark.generation.diffusers_engine import DiffusersGenerator
     from chopmark.generation.loading import load_generator
+    from chopmark.generation.remote import RemoteGenerator, RemoteOptions
 
 __all__ = [
     "DiffusersGenerator",
@@ -32,12 +33,16 @@ __all__ = [
     "Generator",
     "LoadOptions",
     "ModelInfo",
+    "RemoteGenerator",
+    "RemoteOptions",
     "batch_size",
     "load_generator",
 ]
 
 _HOMES = {
     "DiffusersGenerator": "chopmark.generation.diffusers_engine",
+    "RemoteGenerator": "chopmark.generation.remote",
+    "RemoteOptions": "chopmark.generation.remote",
     "load_generator": "chopmark.generation.loading",
 }
 

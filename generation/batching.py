@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import Busy, Cancelled, ChopmarkError, GenerationFailed
 from chopmark.generation.calls import Slot, together
-from chopmark.generation.interface import MAX_BATCH, Draft, set_batch_size
+from chopmark.generation.interface import Draft, set_batch_size
 from chopmark.generation.watch import Watch
 
 if TYPE_CHECKING:
@@ -41,17 +41,15 @@ class BatchingGenerator:
 
     Args:
         engine: what makes the pictures.
-        max_batch: pictures in one call at most, 1 to 64.
+        max_batch: pictures in one call at most; ``None`` is the engine's own number.
         max_waiting: pictures that may wait; more are refused with ``Busy``.
     """
 
     def __init__(
-        self, engine: DiffusersGenerator, *, max_batch: int = 8, max_waiting: int = 256
+        self, engine: DiffusersGenerator, *, max_batch: int | None = None, max_waiting: int = 256
     ) -> None:
-        if not 1 <= max_batch <= MAX_BATCH:
-            raise ValueError(f"max_batch is {max_batch}, not in 1..{MAX_BATCH}")
         self._engine = engine
-        self._max_batch = max_batch
+        self._max_batch = engine.max_batch if max_batch is None else max_batch
         self._max_waiting = max_waiting
         self._lock = threading.Lock()
         self._tenants: OrderedDict[str, deque[_Place]] = OrderedDict()

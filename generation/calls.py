@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: How far an edit goes when nobody says: enough to change what is shown, not where.
 _EDIT_STRENGTH: Final = 0.6
+#: Native sides for which Sana and PixArt have tables of trained proportions.
+_BINNED: Final = frozenset({512, 1024, 2048, 4096})
 #: Inside a mask the new picture starts afresh.
 _INPAINT_STRENGTH: Final = 1.0
 
@@ -79,7 +81,9 @@ class Call:
         self._pipeline = pipeline = variants.pipeline(job.operation)
         self._blends = job.mask is not None and variants.inpaints_by_edit
         self._takes = frozenset(inspect.signature(pipeline.__call__).parameters)
-        self._size = render_size(job.width, job.height, info.native_size, pipeline)
+        self._size = render_size(
+            job.width, job.height, info.native_size, pipeline, max_ratio=info.max_ratio
+        )
         steps = job.steps or info.default_steps
         usual = _EDIT_STRENGTH if job.mask is None else _INPAINT_STRENGTH
         strength = usual if job.strength is None else job.strength
@@ -94,8 +98,14 @@ class Call:
             "num_inference_steps": steps,
             "guidance_scale": job.guidance if job.guidance is not None else guidance,
             "strength": strength,
+            # Bins are the sizes that such a model was trained at; others it does not know.
+            "use_resolution_binning": info.native_size in _BINNED,
             **self._words(),
         }
+        if "true_cfg_scale" in self._takes and type(pipeline).__name__.startswith("QwenImage"):
+            # There guidance goes by another name, and is off without a negative prompt.
+            values["true_cfg_scale"] = values.pop("guidance_scale")
+            values["negative_prompt"] = values["negative_prompt"] or self._each(" ")
         self._arguments: dict[str, Any] = {
             key: value for key, value in values.items() if key in self._takes and value is not None
         }
@@ -114,6 +124,9 @@ class Call:
         if len(self._slots) == 1:
             return {"prompt": prompts[0], "negative_prompt": against[0] or None}
         return {"prompt": prompts, "negative_prompt": against if any(against) else None}
+
+    def _each(self, text: str) -> str | list[str]:
+        return text if len(self._slots) == 1 else [text] * len(self._slots)
 
     def _mask(self, size: tuple[int, int]) -> Image.Image:
         if self._job.mask is None:
@@ -224,14 +237,16 @@ class Call:
         return Image.composite(rendered, original, self._mask(size))
 
 
-def render_size(width: int, height: int, native: int, pipeline: Any) -> tuple[int, int]:
+def render_size(
+    width: int, height: int, native: int, pipeline: Any, *, max_ratio: float = 2.0
+) -> tuple[int, int]:
     """Return the size at which the denoiser works for a picture of ``width`` by ``height`` pixels.
 
     It has about ``native * native`` pixels, for which the model was trained, and the asked
-    proportions up to 2 to 1 (beyond, the model would see sizes unlike any it learned); both sides
-    are multiples of what the denoiser halves.
+    proportions up to ``max_ratio`` to 1 (beyond, the model would see sizes unlike any it learned);
+    both sides are multiples of what the denoiser halves.
     """
-    ratio = min(2.0, max(0.5, width / height))
+    ratio = min(max_ratio, max(1.0 / max_ratio, width / height))
     multiple = side_multiple(pipeline)
     return (
         max(multiple, round(native * math.sqrt(ratio) / multiple) * multiple),
@@ -241,8 +256,10 @@ def render_size(width: int, height: int, native: int, pipeline: Any) -> tuple[in
 
 def side_multiple(pipeline: Any) -> int:
     """Return the number of pixels that each side must be a multiple of."""
+    if type(pipeline).__name__.startswith("Sana"):
+        return 32
     factor = int(getattr(pipeline, "vae_scale_factor", 8) or 8)
     unet = getattr(pipeline, "unet", None)
-    if unet is not None:
-        return factor * int(2 ** (len(unet.config.block_out_channels) - 1))
-    return factor * 2
+    halvings = 1 if unet is None else len(unet.config.block_out_channels) - 1
+    # Eight, because most pipelines ask for that whatever their own parts need.
+    return math.lcm(8, factor * 2**halvings)

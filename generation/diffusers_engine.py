@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,10 @@ from chopmark.generation import memory
 from chopmark.generation.calls import Call, Slot
 from chopmark.generation.folders import find_folder
 from chopmark.generation.interface import GenerationJob
+from chopmark.generation.lora import add_loras, parse_lora
 from chopmark.generation.options import LoadOptions
 from chopmark.generation.prompt_cache import PromptCache
-from chopmark.generation.quantize import quantize
+from chopmark.generation.quantize import make_plan
 from chopmark.generation.variants import Variants
 from chopmark.generation.watch import Watch
 
@@ -80,14 +82,32 @@ class DiffusersGenerator:
         device, dtype = options.torch_device, options.torch_dtype
         folder = find_folder(model)
         memory.check_before(folder.weights(), dtype=dtype, limit_mb=options.memory_limit_mb)
-        pipeline = folder.load_pipeline(device=device, dtype=dtype)
-        applied = quantize(pipeline, options.quantization, device=device)
+        plan = make_plan(
+            folder, options.quantization, device=device, dtype=dtype, runtime=options.runtime
+        )
+        loras = [parse_lora(text) for text in options.loras]
+        if loras and plan.replaced:
+            raise InvalidRequest("a LoRA cannot be added to GGUF weights", hint="int8 or none")
+        pipeline = folder.load_pipeline(device=device, dtype=dtype, plan=plan)
+        added = add_loras(pipeline, loras)
+        plan.finish(pipeline)
         memory.check_after(device=device, limit_mb=options.memory_limit_mb)
         variants = Variants(pipeline)
         info = folder.describe(
-            pipeline, name=name or str(model), quantization=applied, supports=variants.supports
+            pipeline,
+            name=name or str(model),
+            quantization=plan.quantization,
+            supports=variants.supports,
+            added=added,
         )
+        if plan.alone:
+            options = dataclasses.replace(options, max_batch=1)
         return cls(variants, info, default_guidance=folder.default_guidance, options=options)
+
+    @property
+    def max_batch(self) -> int:
+        """How many pictures may share a call."""
+        return self._options.max_batch
 
     @property
     def info(self) -> ModelInfo:

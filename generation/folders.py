@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.errors import ModelLoadError, ModelNotFound
 from chopmark.generation.interface import ModelInfo
+from chopmark.generation.known import Defaults, known_defaults
+from chopmark.generation.memory import numbers_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chopmark.generation.interface import Operation
+    from chopmark.generation.quantize import Plan
 
 #: Our own facts about a model, beside diffusers' ``model_index.json``; folders of others do without
 #: it.
@@ -33,21 +36,43 @@ class Folder:
 
     path: Path
     facts: dict[str, Any] = field(default_factory=dict)
+    known: Defaults | None = None
 
     @property
     def default_guidance(self) -> float | None:
         """Guidance to use when the caller names none; ``None`` leaves it to the pipeline."""
         value = self.facts.get("default_guidance")
+        if value is None and self.known is not None:
+            return self.known.guidance
         return None if value is None else float(value)
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """Class names of the pipeline's parts, by name; what it does without is not there."""
+        index = json.loads((self.path / "model_index.json").read_text("utf-8"))
+        return {
+            name: str(entry[1])
+            for name, entry in index.items()
+            if isinstance(entry, list) and len(entry) == 2 and entry[1]
+        }
+
+    def numbers(self) -> int:
+        """How many weights there are, as the files' headers say."""
+        return sum(numbers_in(file) for file in self.weights())
 
     def weights(self) -> list[Path]:
         """The safetensors files of the parts, one precision of each."""
         files = sorted(self.path.rglob("*.safetensors"))
         # `model.fp16.safetensors` beside `model.safetensors` is a variant that is not loaded.
-        return [file for file in files if len(file.suffixes) == 1 or "-of-" in file.name]
+        return [file for file in files if len(file.suffixes) == 1]
 
-    def load_pipeline(self, *, device: str, dtype: str) -> Any:
+    def load_pipeline(self, *, device: str, dtype: str, plan: Plan) -> Any:
         """Load the pipeline, without its safety checker: Chopmark's own guards judge its output.
+
+        Args:
+            device: torch device.
+            dtype: torch dtype.
+            plan: how it is quantized while it loads.
 
         Raises:
             ModelLoadError: diffusers cannot load it.
@@ -57,11 +82,13 @@ class Folder:
         from diffusers import DiffusionPipeline
 
         index = json.loads((self.path / "model_index.json").read_text("utf-8"))
-        without = (
-            {"safety_checker": None, "requires_safety_checker": False}
-            if "safety_checker" in index
-            else {}
-        )
+        chosen: dict[str, Any] = dict(plan.replaced or {})
+        if "safety_checker" in index:
+            chosen |= {"safety_checker": None, "requires_safety_checker": False}
+        if plan.config is not None:
+            chosen["quantization_config"] = plan.config
+        if not self.weights() and list(self.path.rglob("*.fp16.safetensors")):
+            chosen["variant"] = "fp16"
         try:
             with _silence():
                 pipeline = DiffusionPipeline.from_pretrained(
@@ -70,7 +97,7 @@ class Folder:
                     torch_dtype=getattr(torch, dtype),
                     use_safetensors=True,
                     local_files_only=True,
-                    **without,
+                    **chosen,
                 )
                 pipeline.to(device)
         except Exception as error:  # whatever a foreign model makes the loader raise
@@ -82,22 +109,43 @@ class Folder:
         return pipeline
 
     def describe(
-        self, pipeline: Any, *, name: str, quantization: str, supports: frozenset[Operation]
+        self,
+        pipeline: Any,
+        *,
+        name: str,
+        quantization: str,
+        supports: frozenset[Operation],
+        added: str = "",
     ) -> ModelInfo:
-        """Return what the folder and the loaded pipeline tell."""
-        native = int(self.facts.get("native_size", 0)) or _native_size(pipeline)
+        """Return what the folder and the loaded pipeline tell.
+
+        Args:
+            pipeline: as loaded.
+            name: what ``info.id`` will say.
+            quantization: as loaded.
+            supports: what it can do.
+            added: digest of adapters, which make it another model.
+        """
+        digest = str(self.facts.get("digest", "")) or digest_of(self.path)
+        if added:
+            digest = hashlib.sha256(f"{digest}+{added}".encode()).hexdigest()
+        known = self.known
+        native = int(self.facts.get("native_size", 0)) or (known.size if known else 0)
+        native = native or _native_size(pipeline)
+        steps = int(self.facts.get("default_steps", 0)) or (known.steps if known else 0)
         side = int(self.facts.get("default_size", native))
         return ModelInfo(
             id=name,
             version=str(self.facts.get("version", "")),
-            digest=str(self.facts.get("digest", "")) or digest_of(self.path),
+            digest=digest,
             licence=str(self.facts.get("licence", "")) or _licence(self.path),
             native_size=native,
             default_size=(side, side),
             max_size=int(self.facts.get("max_size", max(_MAX_SIZE, side))),
-            default_steps=int(self.facts.get("default_steps", 0)) or _default_steps(pipeline),
+            default_steps=steps or _default_steps(pipeline),
             quantization=quantization,
             supports=supports,
+            max_ratio=float(self.facts.get("max_ratio", 0.0)) or _max_ratio(pipeline),
         )
 
 
@@ -121,7 +169,7 @@ def find_folder(model: str | Path) -> Folder:
         facts = json.loads(facts_file.read_text("utf-8")) if facts_file.is_file() else {}
     except ValueError as error:
         raise ModelLoadError(f"{facts_file} is not JSON: {error}") from error
-    return Folder(path, facts)
+    return Folder(path, facts, known_defaults(text))
 
 
 def _from_hub(repository: str) -> Path:
@@ -199,13 +247,22 @@ def _licence(path: Path) -> str:
 
 def _native_size(pipeline: Any) -> int:
     factor = int(getattr(pipeline, "vae_scale_factor", 8) or 8)
+    denoiser = getattr(pipeline, "transformer", None) or getattr(pipeline, "unet", None)
     size = getattr(pipeline, "default_sample_size", None)
-    if size is None and getattr(pipeline, "unet", None) is not None:
-        size = pipeline.unet.config.sample_size
-    return int(size or 64) * factor
+    size = size or getattr(getattr(denoiser, "config", None), "sample_size", None) or 64
+    return int(max(size) if isinstance(size, list | tuple) else size) * factor
+
+
+def _max_ratio(pipeline: Any) -> float:
+    if getattr(pipeline, "unet", None) is None:
+        return 8.0
+    # UNets of the first family saw squares only; SDXL was trained on proportions up to 4 to 1.
+    return 4.0 if getattr(pipeline, "text_encoder_2", None) is not None else 2.0
 
 
 def _default_steps(pipeline: Any) -> int:
+    if getattr(pipeline.config, "is_distilled", False):
+        return 4
     parameter = inspect.signature(pipeline.__call__).parameters.get("num_inference_steps")
     return (
         int(parameter.default)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Operation = Literal["generate", "edit", "inpaint"]
-Quantization = Literal["auto", "none", "int8"]
+Quantization = Literal["auto", "none", "int8", "fp8", "int4", "nf4", "gguf", "svdquant"]
 
 MAX_STEPS = 150
 MAX_SIDE = 4096
@@ -157,7 +157,9 @@ class ModelInfo:
         default_size: width and height of a picture when the caller names none.
         max_size: largest side, in pixels, that is given out.
         default_steps: denoising steps when the caller names none.
-        quantization: ``none`` or ``int8``, as loaded.
+        max_ratio: proportions up to which a picture is rendered as asked; a longer one is rendered
+            with these and stretched.
+        quantization: as loaded, see :mod:`chopmark.generation.quantize`.
         supports: the operations that :meth:`Generator.generate` takes.
     """
 
@@ -171,6 +173,7 @@ class ModelInfo:
     default_steps: int
     quantization: str
     supports: frozenset[Operation]
+    max_ratio: float = 8.0
 
 
 @runtime_checkable

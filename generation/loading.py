@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ from chopmark.generation.batching import BatchingGenerator
 from chopmark.generation.diffusers_engine import DiffusersGenerator
 from chopmark.generation.embedded import materialize
 from chopmark.generation.options import LoadOptions
+from chopmark.generation.remote import PREFIX as REMOTE
+from chopmark.generation.remote import RemoteGenerator, RemoteOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,14 +25,17 @@ def load_generator(
     home: Path,
     progress: Callable[[int, int], None] | None = None,
     options: LoadOptions | None = None,
+    remote: RemoteOptions | None = None,
 ) -> Generator:
     """Load a generator by name; concurrent jobs share its calls.
 
     Args:
-        model: ``embedded``, the path of a folder that diffusers wrote, or ``hf:org/name``.
+        model: ``embedded``, the path of a folder that diffusers wrote, ``hf:org/name``, or
+            ``remote:https://host/v1#model`` for a server with OpenAI's Images API.
         home: Chopmark's state folder, where the embedded model is unpacked on first use.
         progress: told of the unpacking: parts done, parts in all.
         options: device, dtype, quantization, batches and limits.
+        remote: key and limits for a ``remote:`` model.
 
     Raises:
         ModelNotFound: there is no such model here, and the hub cannot be reached.
@@ -37,9 +43,14 @@ def load_generator(
         InvalidRequest: an option cannot work here.
     """
     options = options or LoadOptions()
+    if model.startswith(REMOTE):
+        return RemoteGenerator.connect(model, options=remote)
+    if options.runtime == "compile":
+        # What was compiled once is found again by the next process.
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(home) / "compiled"))
     if model == "embedded":
         folder = materialize(Path(home), progress=progress)
         engine = DiffusersGenerator.load(folder, name="embedded", options=options)
     else:
         engine = DiffusersGenerator.load(model, options=options)
-    return BatchingGenerator(engine, max_batch=options.max_batch, max_waiting=options.max_waiting)
+    return BatchingGenerator(engine, max_waiting=options.max_waiting)

@@ -28,7 +28,7 @@ def check_before(files: Iterable[Path], *, dtype: str, limit_mb: int) -> None:
     """
     if limit_mb <= 0:
         return
-    needed = sum(_numbers(file) for file in files) * _BYTES[dtype] // _MIB
+    needed = sum(numbers_in(file) for file in files) * _BYTES[dtype] // _MIB
     if needed > limit_mb:
         raise ModelLoadError(
             f"the weights need about {needed} MiB as {dtype}, over the ceiling of {limit_mb} MiB",
@@ -71,7 +71,12 @@ def resident_mb() -> int:
     return pages * resource.getpagesize() // _MIB
 
 
-def _numbers(file: Path) -> int:
+def numbers_in(file: Path) -> int:
+    """Return how many weights a safetensors file holds; only its header is read.
+
+    Raises:
+        ModelLoadError: It is no safetensors file.
+    """
     import json
     import math
 

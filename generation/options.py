@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias, get_args
 
 from chopmark.errors import InvalidRequest
 from chopmark.generation.interface import MAX_BATCH, Quantization
 
+Runtime: TypeAlias = Literal["eager", "compile", "openvino"]
 DTYPES: Final = ("float32", "bfloat16", "float16")
 
 
@@ -21,6 +22,9 @@ class LoadOptions:
             one without native support for a short format was measured to be four times slower in
             it; on a GPU it is bfloat16 where that is native, else float16.
         quantization: see :mod:`chopmark.generation.quantize`.
+        runtime: ``eager`` is ready at once; ``compile`` compiles the denoiser, which takes a minute
+            or more and is for a server that stays; ``openvino`` runs it in OpenVINO on a CPU.
+        loras: adapters to add, see :mod:`chopmark.generation.lora`.
         max_batch: pictures that share a call of the model, 1 to 64.
         max_waiting: pictures that may wait for the model.
         prompt_cache_mb: MiB for embeddings of prompts that come again; 0 for none.
@@ -34,6 +38,8 @@ class LoadOptions:
     device: str = "auto"
     dtype: str = "auto"
     quantization: Quantization = "auto"
+    runtime: Runtime = "eager"
+    loras: tuple[str, ...] = ()
     max_batch: int = 8
     max_waiting: int = 256
     prompt_cache_mb: int = 64
@@ -42,6 +48,10 @@ class LoadOptions:
     def __post_init__(self) -> None:
         if self.dtype not in {"auto", *DTYPES}:
             raise InvalidRequest(f"unknown dtype {self.dtype!r}", hint=f"auto, {', '.join(DTYPES)}")
+        if self.runtime not in get_args(Runtime):
+            raise InvalidRequest(
+                f"unknown runtime {self.runtime!r}", hint=", ".join(get_args(Runtime))
+            )
         if not 1 <= self.max_batch <= MAX_BATCH:
             raise InvalidRequest(f"max_batch is {self.max_batch}, not in 1..{MAX_BATCH}")
         for name in ("max_waiting", "prompt_cache_mb", "memory_limit_mb"):

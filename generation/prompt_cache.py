@@ -79,20 +79,23 @@ class PromptCache:
 def _rows(given: dict[str, Any]) -> list[dict[str, Any]] | None:
     """Split a call into one for each prompt; ``None`` where it holds more than words."""
     count = 1
-    for value in given.values():
+    for name, value in given.items():
         if isinstance(value, list):
             if not all(isinstance(item, str) for item in value):
                 return None
-            count = max(count, len(value))
+            # Sana also has a list that is an instruction, the same for every prompt.
+            count = max(count, len(value)) if "prompt" in name else count
         elif not isinstance(value, str | int | float | bool | tuple | type(None)) and type(
             value
         ).__name__ not in {"device", "dtype"}:
             return None
 
-    def part(value: Any, row: int) -> Any:
-        return value[row if len(value) == count else 0] if isinstance(value, list) else value
+    def part(name: str, value: Any, row: int) -> Any:
+        if not isinstance(value, list) or "prompt" not in name:
+            return value
+        return value[row if len(value) == count else 0]
 
-    return [{name: part(value, row) for name, value in given.items()} for row in range(count)]
+    return [{name: part(name, value, row) for name, value in given.items()} for row in range(count)]
 
 
 def _merge(results: Sequence[Any]) -> Any:

@@ -57,9 +57,10 @@ def all_plugins(*, others: bool = True) -> Plugins:
 
 @hookimpl
 def chopmark_generator(settings: Settings, progress: Progress | None) -> Generator:
-    """The embedded model, a folder of diffusers, or a hub id."""
-    from chopmark.generation import LoadOptions, load_generator
+    """The embedded model, a folder of diffusers, a hub id, or another server's."""
+    from chopmark.generation import LoadOptions, RemoteOptions, load_generator
 
+    width, _, height = settings.remote_size.partition("x")
     return load_generator(
         settings.model,
         home=settings.open_home(),
@@ -68,10 +69,22 @@ def chopmark_generator(settings: Settings, progress: Progress | None) -> Generat
             device=settings.device,
             dtype=settings.dtype,
             quantization=settings.quantization,
+            runtime=settings.runtime,
+            loras=tuple(filter(None, (one.strip() for one in settings.loras.split(",")))),
             max_batch=settings.max_batch,
             max_waiting=settings.max_waiting,
             prompt_cache_mb=settings.prompt_cache_mb,
             memory_limit_mb=settings.memory_limit_mb,
+        ),
+        remote=RemoteOptions(
+            key=settings.remote_key.get_secret_value(),
+            timeout_s=settings.remote_timeout_s,
+            retries=settings.remote_retries,
+            extras=settings.remote_extras,
+            allow_plain_http=settings.remote_allow_plain_http,
+            max_bytes=2 * settings.max_image_bytes,
+            max_pixels=settings.max_image_pixels,
+            size=(int(width), int(height)),
         ),
     )
 

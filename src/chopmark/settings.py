@@ -30,10 +30,42 @@ class Settings(BaseSettings):
     )
     model: str = Field(
         default="embedded",
-        description="Generator: `embedded`, a folder with a diffusers pipeline, or `hf:org/name`.",
+        description="Generator: `embedded`, a folder with a diffusers pipeline, `hf:org/name`, or "
+        "`remote:https://host/v1#model` for a server with OpenAI's Images API.",
     )
-    quantization: Literal["auto", "none", "int8"] = Field(
+    quantization: Literal["auto", "none", "int8", "fp8", "int4", "nf4", "gguf", "svdquant"] = Field(
         default="auto", description="How the generator's weights are held in memory."
+    )
+    runtime: Literal["eager", "compile", "openvino"] = Field(
+        default="eager",
+        description="How the denoiser runs: at once, compiled (a server that stays), or OpenVINO.",
+    )
+    loras: str = Field(
+        default="", description="LoRA files or `hf:` ids, with commas between; `@0.8` is a scale."
+    )
+    remote_key: SecretStr = Field(
+        default=SecretStr(""), description="Bearer token for a `remote:` generator."
+    )
+    remote_timeout_s: float = Field(
+        default=120.0, gt=0, description="Seconds for one picture of a `remote:` generator."
+    )
+    remote_retries: int = Field(
+        default=2,
+        ge=0,
+        le=10,
+        description="How often a full `remote:` generator is asked again.",
+    )
+    remote_extras: bool = Field(
+        default=True,
+        description="Send `seed`, `steps` and the like, which are not OpenAI's, to it.",
+    )
+    remote_allow_plain_http: bool = Field(
+        default=False, description="Let prompts and key cross a network to it unencrypted."
+    )
+    remote_size: str = Field(
+        default="1024x1024",
+        pattern=r"^[0-9]{2,4}x[0-9]{2,4}$",
+        description="Size that a `remote:` generator is asked for when the caller names none.",
     )
     device: str = Field(
         default="auto", description="Where the model runs: `auto`, `cpu`, `cuda` or `cuda:1`."

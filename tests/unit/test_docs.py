@@ -28,6 +28,8 @@ DOORS = {
         "Generator",
         "LoadOptions",
         "ModelInfo",
+        "RemoteGenerator",
+        "RemoteOptions",
         "batch_size",
         "load_generator",
     ],

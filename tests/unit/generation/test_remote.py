@@ -1,0 +1,289 @@
+"""RemoteGenerator against a small real server that answers as told: well, late, or hostilely."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+
+from chopmark.errors import (
+    Busy,
+    Cancelled,
+    ChopmarkError,
+    ConfigurationError,
+    GenerationFailed,
+    InvalidRequest,
+    ModelLoadError,
+    ModelNotFound,
+)
+from chopmark.generation import GenerationJob, Generator
+from chopmark.generation.remote import RemoteGenerator, RemoteOptions, split_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def png(width: int = 64, height: int = 64, colour: str = "red") -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(out, "PNG")
+    return out.getvalue()
+
+
+def job(**changes: object) -> GenerationJob:
+    values: dict[str, object] = {"prompt": "a red apple", "seed": 7, "width": 64, "height": 64}
+    return GenerationJob(**{**values, **changes})  # type: ignore[arg-type]
+
+
+class Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """A client that hangs up is what some tests are about."""
+
+
+class Peer:
+    """A server whose answers a test writes: a list of (status, headers, body), or a callable."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, str], bytes]] = []
+        self.answer: Callable[[int, bytes], tuple[int, dict[str, str], bytes]] = self.good
+        self.models: Any = {"data": [{"id": "tiny", "version": "3", "digest": "ab" * 32}]}
+        peer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_GET(self) -> None:
+                peer.asked.append((self.path, {k.lower(): v for k, v in self.headers.items()}, b""))
+                if self.path.endswith("/models"):
+                    self._send(200, {}, json.dumps(peer.models).encode())
+                elif self.path == "/picture.png":
+                    self._send(200, {}, png())
+                else:
+                    self._send(404, {}, b"")
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                peer.asked.append(
+                    (self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+                )
+                posts = [one for one in peer.asked if one[2]]
+                self._send(*peer.answer(len(posts), body))
+
+        self.server = Quiet(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    @staticmethod
+    def good(_count: int, _body: bytes) -> tuple[int, dict[str, str], bytes]:
+        return Peer.row(b64_json=base64.b64encode(png()).decode())
+
+    @staticmethod
+    def late(count: int, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        time.sleep(3)
+        return Peer.good(count, body)
+
+    @staticmethod
+    def row(**row: object) -> tuple[int, dict[str, str], bytes]:
+        return 200, {"content-type": "application/json"}, json.dumps({"data": [row]}).encode()
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    one = Peer()
+    yield one
+    one.server.shutdown()
+    one.server.server_close()
+
+
+def connect(peer: Peer, model: str = "", **options: Any) -> RemoteGenerator:
+    given = {"timeout_s": 5.0, "connect_s": 2.0, **options}
+    return RemoteGenerator.connect(f"remote:{peer.url}/v1" + model, options=RemoteOptions(**given))
+
+
+def test_pictures_are_asked_for_one_by_one_with_their_seeds(peer: Peer) -> None:
+    remote = connect(peer, key="secret")
+    assert isinstance(remote, Generator)
+    assert (remote.info.version, remote.info.digest) == ("3", "ab" * 32)
+    told: list[tuple[int, int]] = []
+    order = job(n=3, steps=4, guidance=2.0, negative_prompt="a car")
+    pictures = remote.generate(order, progress=lambda *at: told.append(at))
+    assert [one.size for one in pictures] == [(64, 64)] * 3
+    sent = [json.loads(body) for _, _, body in peer.asked if body]
+    assert sorted(one["seed"] for one in sent) == [7, 8, 9]
+    assert {one["model"] for one in sent} == {"tiny"}
+    assert {(one["n"], one["steps"], one["negative_prompt"]) for one in sent} == {(1, 4, "a car")}
+    assert all(headers["authorization"] == "Bearer secret" for _, headers, _ in peer.asked)
+    assert told[-1] == (3, 3)
+
+
+def test_a_server_that_knows_openai_fields_only_is_sent_no_others(peer: Peer) -> None:
+    connect(peer, extras=False).generate(job(steps=4, guidance=2.0))
+    sent = json.loads(peer.asked[-1][2])
+    assert set(sent) == {"prompt", "n", "size", "response_format", "model"}
+
+
+def test_an_edit_sends_picture_and_mask_and_keeps_what_the_mask_keeps(peer: Peer) -> None:
+    picture, mask = Image.new("RGB", (64, 64), "blue"), Image.new("L", (64, 64), 0)
+    mask.paste(255, (0, 0, 32, 64))
+    made = connect(peer).generate(job(images=(picture,), mask=mask, strength=0.5))[0]
+    path, headers, body = peer.asked[-1]
+    assert path == "/v1/images/edits"
+    assert headers["content-type"].startswith("multipart/form-data")
+    start = body.rindex(b"\x89PNG")
+    sent = Image.open(io.BytesIO(body[start:]))
+    assert (sent.mode, sent.getpixel((0, 0)), sent.getpixel((63, 0))) == (
+        "RGBA", (0, 0, 0, 0), (0, 0, 0, 255),
+    )  # fmt: skip
+    assert made.getpixel((0, 0)) == (255, 0, 0)
+    assert made.getpixel((63, 0)) == (0, 0, 255)
+
+
+def test_a_picture_changed_without_words_is_a_variation(peer: Peer) -> None:
+    connect(peer).generate(job(prompt="", images=(Image.new("RGB", (64, 64)),)))
+    assert peer.asked[-1][0] == "/v1/images/variations"
+    assert b'name="prompt"' not in peer.asked[-1][2]
+
+
+def test_another_size_of_the_same_proportions_is_scaled(peer: Peer) -> None:
+    peer.answer = lambda *_: Peer.row(b64_json=base64.b64encode(png(128, 128)).decode())
+    assert connect(peer).generate(job())[0].size == (64, 64)
+
+
+def test_a_full_server_is_asked_again_and_then_it_is_busy(peer: Peer) -> None:
+    def at_last(count: int, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        return (503, {"retry-after": "0"}, b"") if count < 3 else Peer.good(count, body)
+
+    peer.answer = at_last
+    assert len(connect(peer).generate(job())) == 1
+    peer.answer = lambda *_: (429, {"retry-after": "0"}, b"{}")
+    with pytest.raises(Busy):
+        connect(peer).generate(job())
+
+
+HOSTILE: dict[str, tuple[Callable[..., Any], type[ChopmarkError]]] = {
+    "redirect": (lambda *_: (307, {"location": "http://10.0.0.1/"}, b""), GenerationFailed),
+    "picture_elsewhere": (lambda *_: Peer.row(url="http://169.254.169.254/x"), GenerationFailed),
+    "file_url": (lambda *_: Peer.row(url="file:///etc/passwd"), GenerationFailed),
+    "no_picture": (lambda *_: Peer.row(), GenerationFailed),
+    "no_base64": (lambda *_: Peer.row(b64_json="%%%"), GenerationFailed),
+    "no_image": (lambda *_: Peer.row(b64_json="aGVsbG8="), GenerationFailed),
+    "svg": (
+        lambda *_: Peer.row(b64_json=base64.b64encode(b"<svg onload='x'/>").decode()),
+        GenerationFailed,
+    ),
+    "no_json": (lambda *_: (200, {}, b"<html>"), GenerationFailed),
+    "deep_json": (lambda *_: (200, {}, b"[" * 200_000), GenerationFailed),
+    "json_list": (lambda *_: (200, {}, b"[1]"), GenerationFailed),
+    "rows_of_another_type": (lambda *_: (200, {}, b'{"data": {"0": 1}}'), GenerationFailed),
+    "too_large": (lambda *_: (200, {}, b"x" * 3_000_000), GenerationFailed),
+    "too_many_pixels": (
+        lambda *_: Peer.row(b64_json=base64.b64encode(png(2000, 2000)).decode()),
+        GenerationFailed,
+    ),
+    "other_proportions": (
+        lambda *_: Peer.row(b64_json=base64.b64encode(png(128, 64)).decode()),
+        GenerationFailed,
+    ),
+    "wrong_key": (lambda *_: (401, {}, b"{}"), ConfigurationError),
+    "refused": (
+        lambda *_: (400, {}, b'{"error": {"code": "blocked", "message": "a red apple"}}'),
+        GenerationFailed,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_whatever_the_server_answers_is_one_clear_error(peer: Peer, what: str) -> None:
+    peer.answer, expected = HOSTILE[what]
+    remote = connect(peer, max_bytes=2_000_000, max_pixels=1_000_000, retries=0)
+    with pytest.raises(expected) as caught:
+        remote.generate(job())
+    # Their words stay out of our errors: they may hold the prompt.
+    assert "red apple" not in caught.value.explain()
+    # Nothing but the server itself was asked.
+    assert {path for path, _, _ in peer.asked} <= {"/v1/models", "/v1/images/generations"}
+
+
+def test_a_picture_behind_an_address_of_the_server_itself_is_fetched(peer: Peer) -> None:
+    peer.answer = lambda *_: Peer.row(url=f"{peer.url}/picture.png")
+    assert connect(peer).generate(job())[0].getpixel((0, 0)) == (255, 0, 0)
+
+
+def test_a_server_that_never_ends_is_given_up_in_time(peer: Peer) -> None:
+    peer.answer = Peer.late
+    started = time.monotonic()
+    with pytest.raises(GenerationFailed):
+        connect(peer, timeout_s=0.4, retries=0).generate(job())
+    assert time.monotonic() - started < 2.5
+
+
+def test_who_leaves_does_not_wait_for_the_server(peer: Peer) -> None:
+    peer.answer = Peer.late
+    started = time.monotonic()
+    with pytest.raises(Cancelled):
+        connect(peer).generate(job(), cancelled=lambda: time.monotonic() - started > 0.2)
+    assert time.monotonic() - started < 2.5
+
+
+def test_no_server_no_model_no_start(peer: Peer) -> None:
+    with pytest.raises(ModelNotFound, match="no-such"):
+        connect(peer, "#no-such")
+    url = peer.url
+    peer.server.shutdown()
+    peer.server.server_close()
+    with pytest.raises(ModelLoadError) as caught:
+        RemoteGenerator.connect(f"remote:{url}/v1", options=RemoteOptions(connect_s=1.0))
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "remote:",
+        "remote:ftp://host/v1",
+        "remote:https://user:key@host/v1",
+        "remote:https://host/v1?key=secret",
+        "remote:https://ho st/v1",
+        "remote:https://[::1/v1",
+        "remote:http://example.org/v1",
+        "remote:http://127.0.0.1.example.org/v1",
+    ],
+)
+def test_an_address_that_cannot_be_used_or_would_tell_secrets_is_refused(address: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        split_address(address, allow_plain_http=False)
+    assert caught.value.hint
+    assert "secret" not in caught.value.explain()
+
+
+def test_plain_http_must_be_allowed_by_name() -> None:
+    assert split_address("remote:http://gpu.internal:8000/v1/", allow_plain_http=True) == (
+        "http://gpu.internal:8000/v1",
+        "",
+    )
+
+
+def test_the_key_is_in_no_representation() -> None:
+    assert "topsecret" not in repr(RemoteOptions(key="topsecret"))
