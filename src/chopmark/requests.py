@@ -24,6 +24,7 @@ MIN_SIDE = 64
 MAX_STEPS = 100
 MAX_GUIDANCE = 50.0
 MAX_PREVIEWS = 10
+MAX_RATIO = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,7 @@ class GenerationRequest:
         negative_prompt: What it must not show. Judged together with the prompt.
         n: How many pictures, 1 to ``Settings.max_outputs``; picture i has seed ``seed + i``.
         seed: 0 to 2**32 - 1; ``None`` draws one, which the record keeps.
-        size: (width, height) in pixels; ``None`` is the model's default.
+        size: (width, height) in pixels, no longer than 8 to 1; ``None`` is the model's default.
         steps: Denoising steps; ``None`` is the model's default.
         guidance: Classifier-free guidance scale; ``None`` is the model's default.
         format: File format of the outputs; ``None`` is ``Settings.output_format``.
@@ -102,6 +103,10 @@ def check_request(request: GenerationRequest, settings: Settings, model: ModelIn
     if request.size is not None:
         _check_range("width", request.size[0], MIN_SIDE, model.max_size)
         _check_range("height", request.size[1], MIN_SIDE, model.max_size)
+        if max(request.size) > MAX_RATIO * min(request.size):
+            raise InvalidRequest(
+                f"{request.size[0]}x{request.size[1]} is longer than {MAX_RATIO} to 1", param="size"
+            )
     if isinstance(request, EditRequest):
         _check_range("strength", request.strength, 0.0, 1.0)
         if "edit" not in model.supports:

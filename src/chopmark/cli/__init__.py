@@ -14,7 +14,19 @@ from typing import Annotated
 
 import typer
 
-from chopmark.cli import access, audit, create, desk, judge, keys, look, mark, review, server
+from chopmark.cli import (
+    access,
+    audit,
+    create,
+    desk,
+    judge,
+    keys,
+    look,
+    mark,
+    models,
+    review,
+    server,
+)
 from chopmark.cli._say import EXIT_REFUSED, fail, refuse, warn
 from chopmark.errors import ChopmarkError
 
@@ -40,7 +52,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(review.app, name="review")
 app.add_typer(judge.policy_app, name="policy")
 app.add_typer(desk.hashes_app, name="hashes")
-app.add_typer(server.models_app, name="models")
+app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 app.add_typer(access.app, name="access")
 

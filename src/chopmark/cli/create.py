@@ -34,9 +34,13 @@ Count = Annotated[int, typer.Option("-n", help="How many variations.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Same seed, same picture.")]
 Size = Annotated[str | None, typer.Option("--size", help="WIDTHxHEIGHT in pixels.")]
 Steps = Annotated[int | None, typer.Option("--steps", help="Denoising steps.")]
+Guidance = Annotated[
+    float | None, typer.Option("--guidance", help="How strictly the prompt is followed.")
+]
+Negative = Annotated[str, typer.Option("--negative", help="What it must not show.")]
 Fmt = Annotated[Format | None, typer.Option("--format", help="File format.")]
 Model = Annotated[
-    str | None, typer.Option("--model", help="`embedded`, a diffusers folder, or hf:org/name.")
+    str | None, typer.Option("--model", help="`embedded`, a folder, hf:org/name or remote:URL.")
 ]
 Previews = Annotated[
     int, typer.Option("--previews", help="So many previews of each picture, as files of their own.")
@@ -52,6 +56,8 @@ def generate(
     seed: Seed = None,
     size: Size = None,
     steps: Steps = None,
+    guidance: Guidance = None,
+    negative: Negative = "",
     fmt: Fmt = None,
     model: Model = None,
     previews: Previews = 0,
@@ -67,6 +73,8 @@ def generate(
         seed=seed,
         size=_size(size),
         steps=steps,
+        guidance=guidance,
+        negative_prompt=negative,
         format=_format(fmt, output),
         previews=previews,
     )
@@ -87,6 +95,8 @@ def edit(
     seed: Seed = None,
     size: Size = None,
     steps: Steps = None,
+    guidance: Guidance = None,
+    negative: Negative = "",
     fmt: Fmt = None,
     model: Model = None,
     previews: Previews = 0,
@@ -105,6 +115,8 @@ def edit(
         seed=seed,
         size=_size(size),
         steps=steps,
+        guidance=guidance,
+        negative_prompt=negative,
         format=_format(fmt, output),
         previews=previews,
     )

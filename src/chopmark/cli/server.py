@@ -1,4 +1,4 @@
-"""``chopmark serve``, ``doctor`` and ``models``."""
+"""``chopmark serve`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from chopmark.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from chopmark.settings import Settings
-    from chopmark.types import JsonValue
 
-__all__ = ["doctor", "models_app", "serve"]
+__all__ = ["doctor", "serve"]
 
-models_app = typer.Typer(help="Generators that can be used here.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 
@@ -93,36 +91,3 @@ def doctor(as_json: Json = False) -> None:
                 typer.echo(f"     hint: {finding.hint}")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
-
-
-@models_app.command("info")
-def models_info(
-    model: Annotated[str, typer.Argument(help="Model id.")] = "embedded", as_json: Json = False
-) -> None:
-    """Load a generator and say what it can do."""
-    from chopmark.builtin import unpacking
-    from chopmark.generation import load_generator
-    from chopmark.settings import load_settings
-
-    settings = load_settings(model=model)
-    with progress_bar(quiet=as_json) as told:
-        info = load_generator(
-            settings.model, home=settings.open_home(), progress=unpacking(told)
-        ).info
-    said: dict[str, JsonValue] = {
-        "id": info.id,
-        "version": info.version,
-        "digest": info.digest,
-        "licence": info.licence,
-        "native_size": info.native_size,
-        "default_size": list(info.default_size),
-        "max_size": info.max_size,
-        "default_steps": info.default_steps,
-        "quantization": info.quantization,
-        "supports": [str(name) for name in sorted(info.supports)],
-    }
-    if as_json:
-        emit(said)
-        return
-    for name, value in said.items():
-        typer.echo(f"{name:<14} {value}")
