@@ -121,7 +121,7 @@ def test_openvino_gives_the_same_pictures(family: str, quantization: str, tmp_pa
     full = DiffusersGenerator.load(folder, options=LoadOptions(quantization="none"))
     options = LoadOptions(quantization=quantization, runtime="openvino")  # type: ignore[arg-type]
     engine = DiffusersGenerator.load(folder, options=options)
-    assert np.abs(array(engine) - array(full)).mean() < (1 if quantization == "none" else 12)
+    assert np.abs(array(engine) - array(full)).mean() < (4 if quantization == "none" else 12)
     # Another shape is compiled on its own.
     assert np.abs(array(engine, width=64) - array(full, width=64)).mean() < 12
 
