@@ -40,7 +40,7 @@ class Held:
 
     def __init__(self, engine: DiffusersGenerator) -> None:
         self.engine, self.go, self.batches = engine, threading.Event(), list[list[str]]()
-        self.info, self.check = engine.info, engine.check
+        self.info, self.check, self.max_batch = engine.info, engine.check, engine.max_batch
 
     def run(self, slots: Sequence[Slot]) -> list[Image.Image]:
         first = not self.batches
