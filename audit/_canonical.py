@@ -54,10 +54,10 @@ def _plain(value: Any) -> Any:
         for key, item in value.items():
             if type(key) is not str or not key.isascii():
                 raise _NotPlainError
-            members[key] = _plain(item)
+            members[key] = item if type(item) is str else _plain(item)
         return members
     elif kind is list:
-        return [_plain(item) for item in value]
+        return [item if type(item) is str else _plain(item) for item in value]
     raise _NotPlainError
 
 
