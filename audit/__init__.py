@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from chopmark.audit._events import Event, EventKind, Record
     from chopmark.audit._exceptions import PromptException
     from chopmark.audit._export import check_export
-    from chopmark.audit._log import AuditLog
+    from chopmark.audit._log import AuditLog, Stamp
     from chopmark.audit._looking import View
     from chopmark.audit._note import Checkpoint
     from chopmark.audit._query import Hit, Query, SavedQuery
@@ -45,6 +45,13 @@ if TYPE_CHECKING:
     )
     from chopmark.audit._transparency import transparency_report
     from chopmark.audit._verify import verify_log
+    from chopmark.audit._witness import (
+        Cosignature,
+        Witness,
+        WitnessKey,
+        cosignatures,
+        load_witnesses,
+    )
     from chopmark.errors import DuplicateRecord, LogCorrupt, LogUnavailable, RecordNotFound
 
 __all__ = [
@@ -53,6 +60,7 @@ __all__ = [
     "AppealState",
     "AuditLog",
     "Checkpoint",
+    "Cosignature",
     "Desk",
     "DuplicateRecord",
     "Event",
@@ -72,12 +80,17 @@ __all__ = [
     "Role",
     "Rule",
     "SavedQuery",
+    "Stamp",
     "StatementTemplate",
     "Task",
     "View",
+    "Witness",
+    "WitnessKey",
     "check_export",
     "check_statement",
+    "cosignatures",
     "load_rules",
+    "load_witnesses",
     "statement_of_reasons",
     "transparency_report",
     "verify_log",
@@ -89,6 +102,7 @@ _HOMES = {
     "AppealState": "chopmark.audit._appeals",
     "AuditLog": "chopmark.audit._log",
     "Checkpoint": "chopmark.audit._note",
+    "Cosignature": "chopmark.audit._witness",
     "Desk": "chopmark.audit._desk",
     "DuplicateRecord": "chopmark.errors",
     "Event": "chopmark.audit._events",
@@ -108,12 +122,17 @@ _HOMES = {
     "Role": "chopmark.audit._seat",
     "Rule": "chopmark.audit._review",
     "SavedQuery": "chopmark.audit._query",
+    "Stamp": "chopmark.audit._log",
     "StatementTemplate": "chopmark.audit._statements",
     "Task": "chopmark.audit._review",
     "View": "chopmark.audit._looking",
+    "Witness": "chopmark.audit._witness",
+    "WitnessKey": "chopmark.audit._witness",
     "check_export": "chopmark.audit._export",
     "check_statement": "chopmark.audit._statements",
+    "cosignatures": "chopmark.audit._witness",
     "load_rules": "chopmark.audit._review",
+    "load_witnesses": "chopmark.audit._witness",
     "statement_of_reasons": "chopmark.audit._statements",
     "transparency_report": "chopmark.audit._transparency",
     "verify_log": "chopmark.audit._verify",

@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self
@@ -35,11 +36,12 @@ from chopmark.audit._merkle import (
     leaf_hash,
     root_at,
 )
-from chopmark.audit._note import Checkpoint, Signer, open_checkpoint
+from chopmark.audit._note import Checkpoint, Signer, note_parts, open_checkpoint
 from chopmark.audit._paths import Paths, replace_file
 from chopmark.audit._publish import publish
 from chopmark.audit._receipt import Receipt
 from chopmark.audit._relay import Relay
+from chopmark.audit._report import Problem
 from chopmark.audit._schema import (
     State,
     load_state,
@@ -52,6 +54,7 @@ from chopmark.audit._sqlite import private_folder
 from chopmark.audit._tiles import node_reader
 from chopmark.audit._transparency import transparency_report
 from chopmark.audit._vault import KeyGone, Vault, secret_file
+from chopmark.audit._witness import with_lines
 from chopmark.errors import (
     ConfigurationError,
     DuplicateRecord,
@@ -63,6 +66,7 @@ from chopmark.errors import (
 from chopmark.ids import new_record_id, record_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from datetime import timedelta
     from types import TracebackType
 
@@ -71,6 +75,7 @@ if TYPE_CHECKING:
     from chopmark.audit._exceptions import PromptException
     from chopmark.audit._seat import Actor
     from chopmark.audit._vault import Content
+    from chopmark.audit._witness import Witness
     from chopmark.types import JsonValue
 
 __all__ = ["AuditLog"]
@@ -410,6 +415,70 @@ class AuditLog:
             # Under the lock, so that the kept file never goes back in size.
             replace_file(self._paths.checkpoint, signed.note.encode())
         return signed
+
+    def cosign(self, witnesses: Iterable[Witness]) -> tuple[Checkpoint, tuple[Problem, ...]]:
+        """Sign a checkpoint and have it cosigned (C2SP tlog-witness).
+
+        A witness that is down stands in nobody's way: what it did not sign, it signs next time. One
+        that *refuses* has seen another history, which is for people to look into.
+
+        Returns:
+            The checkpoint with the cosignatures that came, and what did not go well.
+        """
+        signed, lines, problems = self.checkpoint(), [], []
+        for witness in witnesses:
+            try:
+                lines.append(witness.cosign(signed, self.consistency_proof).line)
+            except LogUnavailable as error:
+                problems.append(_about(witness, "witness_down", error.message))
+            except InvalidRequest as error:
+                problems.append(_about(witness, "witness_refused", error.message))
+        with self._signing, self._database.write() as transaction:
+            last = _last_checkpoint(transaction, self._signer)
+            rows = transaction.execute(
+                "SELECT id, note FROM checkpoint WHERE size = ? ORDER BY id DESC LIMIT 1",
+                (signed.size,),
+            )
+            if not rows or last is None:
+                raise LogCorrupt("a checkpoint just signed is gone")
+            cosigned = replace(signed, note=with_lines(rows[0][1], lines))
+            transaction.execute(
+                "UPDATE checkpoint SET note = ? WHERE id = ?", (cosigned.note, rows[0][0])
+            )
+            if last[1].size == cosigned.size:
+                replace_file(self._paths.checkpoint, cosigned.note.encode())
+        return cosigned, tuple(problems)
+
+    def stamp(self, stamper: Callable[[bytes], bytes]) -> Stamp:
+        """Have a checkpoint time-stamped (RFC 3161) and keep the token.
+
+        Args:
+            stamper: Gets the checkpoint's text (what its signature covers) and returns the token
+                of a time-stamping authority over it.
+
+        Raises:
+            ChopmarkError: What the stamper raises.
+        """
+        signed = self.checkpoint()
+        data, _ = note_parts(signed.note)
+        token = stamper(data)
+        with self._database.write() as transaction:
+            transaction.execute(
+                "INSERT INTO stamp (size, token) VALUES (?, ?)", (signed.size, token)
+            )
+        return Stamp(size=signed.size, data=data, token=token)
+
+    def stamps(self) -> list[Stamp]:
+        """Return the time stamps that are kept, smallest tree first, each with what it covers."""
+        with self._database.read() as transaction:
+            rows = transaction.execute(
+                "SELECT stamp.size, token, min(note) FROM stamp JOIN checkpoint"
+                " ON checkpoint.size = stamp.size GROUP BY stamp.size, token ORDER BY stamp.size"
+            )
+        return [
+            Stamp(size=int(size), data=note_parts(note)[0], token=bytes(token))
+            for size, token, note in rows
+        ]
 
     def receipt(self, record: str | int) -> Receipt:
         """Return the proof that an entry is in the log.
@@ -778,6 +847,25 @@ class AuditLog:
         if not rows:
             raise RecordNotFound(f"no entry {index}")
         return bytes(rows[0][0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stamp:
+    """A time stamp over a checkpoint.
+
+    Attributes:
+        size: Number of entries that the checkpoint speaks of.
+        data: What was stamped: the checkpoint's text.
+        token: RFC 3161, as the authority gave it.
+    """
+
+    size: int
+    data: bytes
+    token: bytes
+
+
+def _about(witness: Witness, what: str, detail: str) -> Problem:
+    return Problem(what=what, where=f"witness {witness.key.name}", detail=detail)
 
 
 def _last_checkpoint(

@@ -12,6 +12,7 @@ import binascii
 import re
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import ClassVar, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
@@ -22,9 +23,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 
 from chopmark.errors import InvalidRequest
 
-__all__ = ["Checkpoint", "NoteKey", "Signer", "open_checkpoint"]
+__all__ = ["Checkpoint", "NoteKey", "Signer", "note_parts", "open_checkpoint"]
 
-_ED25519 = b"\x01"
 _NAME = re.compile(r"[^\s+]+")
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 _MAX_NOTE = 64 * 1024
@@ -52,23 +52,26 @@ class NoteKey:
     Attributes:
         name: The key's name; for a log it is the origin. No white space, no plus sign.
         public: The 32 raw bytes of the Ed25519 public key (RFC 8032).
+        algorithm: The signature type of such keys.
     """
 
     name: str
     public: bytes
 
+    algorithm: ClassVar[bytes] = b"\x01"
+
     @property
     def key_hash(self) -> bytes:
         """The first four bytes of SHA-256 over name, line feed, algorithm byte and key."""
-        return sha256(self.name.encode() + b"\n" + _ED25519 + self.public).digest()[:4]
+        return sha256(self.name.encode() + b"\n" + self.algorithm + self.public).digest()[:4]
 
     def __str__(self) -> str:
         """Return the verifier key in the text form of the signed-note specification."""
-        key = base64.b64encode(_ED25519 + self.public).decode()
+        key = base64.b64encode(self.algorithm + self.public).decode()
         return f"{self.name}+{self.key_hash.hex()}+{key}"
 
     @classmethod
-    def parse(cls, text: str) -> NoteKey:
+    def parse(cls, text: str) -> Self:
         """Read the text form of a verifier key.
 
         Raises:
@@ -80,7 +83,7 @@ class NoteKey:
             raise InvalidRequest("this is not a verifier key", hint="name+hash+base64")
         raw = _decode(encoded, 1 + _HASH_SIZE)
         key = cls(name=name, public=raw[1:])
-        if raw[:1] != _ED25519 or key.key_hash.hex() != key_hash:
+        if raw[:1] != cls.algorithm or key.key_hash.hex() != key_hash:
             raise InvalidRequest("the verifier key's hash does not fit its name and key")
         return key
 
@@ -151,11 +154,8 @@ def open_checkpoint(note: str, key: NoteKey | None) -> Checkpoint:
     Raises:
         InvalidRequest: Not a checkpoint, another log's, or not signed by ``key``.
     """
-    body, separator, signatures = note.rpartition("\n\n")
-    if len(note) > _MAX_NOTE or not separator or not note.endswith("\n"):
-        raise InvalidRequest("this is not a signed note", hint="a text, an empty line, signatures")
-    body += "\n"
-    lines = body.split("\n")
+    text, signatures = note_parts(note)
+    lines = text.decode("utf-8", "replace").split("\n")
     if (
         len(lines) <= _HEADER_LINES
         or not _NAME.fullmatch(lines[0])
@@ -166,14 +166,26 @@ def open_checkpoint(note: str, key: NoteKey | None) -> Checkpoint:
     if key is not None:
         if lines[0] != key.name:
             raise InvalidRequest(f"the checkpoint is of {lines[0]!r}, not of {key.name!r}")
-        if not _signed_by(key, body.encode("utf-8", "replace"), signatures):
+        if not _signed_by(key, text, signatures):
             raise InvalidRequest(f"the checkpoint is not signed by the key of {key.name!r}")
     return Checkpoint(origin=lines[0], size=int(lines[1]), root=root, note=note)
 
 
-def _signed_by(key: NoteKey, body: bytes, signatures: str) -> bool:
+def note_parts(note: str) -> tuple[bytes, list[str]]:
+    """Return a signed note's text, which is what is signed, and its signature lines.
+
+    Raises:
+        InvalidRequest: Not a signed note.
+    """
+    body, separator, signatures = note.rpartition("\n\n")
+    if len(note) > _MAX_NOTE or not separator or not note.endswith("\n"):
+        raise InvalidRequest("this is not a signed note", hint="a text, an empty line, signatures")
+    return f"{body}\n".encode("utf-8", "replace"), signatures.splitlines()
+
+
+def _signed_by(key: NoteKey, body: bytes, signatures: list[str]) -> bool:
     """Tell whether one of the signature lines is good and ``key``'s."""
-    for line in signatures.splitlines():
+    for line in signatures:
         mark, _, rest = line.partition(" ")
         name, _, encoded = rest.partition(" ")
         if mark != "\u2014" or name != key.name:

@@ -12,9 +12,12 @@ from chopmark.audit._events import Record, parse_leaf
 from chopmark.audit._merkle import leaf_hash, verify_inclusion
 from chopmark.audit._note import NoteKey, open_checkpoint
 from chopmark.audit._report import Problem
+from chopmark.audit._witness import WitnessKey, witnessed_by
 from chopmark.errors import ChopmarkError, InvalidRequest, LogCorrupt
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from chopmark.types import JsonValue
 
 __all__ = ["Receipt"]
@@ -62,12 +65,15 @@ class Receipt:
             leaf_hash=leaf_hash(self.leaf).hex(),
         )
 
-    def verify(self, public_key: str | None = None) -> tuple[Problem, ...]:
+    def verify(
+        self, public_key: str | None = None, *, witnesses: Iterable[str] = ()
+    ) -> tuple[Problem, ...]:
         """Check the receipt, offline.
 
         Args:
             public_key: The log's verifier key, from a source that you trust. With None the
                 receipt's own key is used, which shows only that the receipt agrees with itself.
+            witnesses: Verifier keys of witnesses, each of whom must have cosigned the checkpoint.
 
         Returns:
             What is wrong; empty when the entry is in the tree that the key signed.
@@ -91,6 +97,9 @@ class Receipt:
         except ChopmarkError as error:
             wrong("checkpoint_refused", error.message)
             return tuple(problems)
+        for text in witnesses:
+            if not witnessed_by(self.checkpoint, WitnessKey.parse(text)):
+                wrong("not_witnessed", f"{text.partition('+')[0]} did not cosign the checkpoint")
         hashed = leaf_hash(self.leaf)
         if not verify_inclusion(self.index, checkpoint.size, hashed, self.proof, checkpoint.root):
             wrong("not_included", "the path does not lead from the leaf to the signed root")

@@ -54,6 +54,9 @@ CREATE TABLE IF NOT EXISTS tile (
 CREATE TABLE IF NOT EXISTS checkpoint (
   id {integer} PRIMARY KEY, size {integer} NOT NULL, frontier {blob} NOT NULL, note TEXT NOT NULL
 ){strict};;
+CREATE TABLE IF NOT EXISTS stamp (
+  size {integer} NOT NULL, token {blob} NOT NULL, PRIMARY KEY (size, token)
+){strict};;
 CREATE TABLE IF NOT EXISTS state (
   id {integer} PRIMARY KEY, origin TEXT NOT NULL, size {integer} NOT NULL, frontier {blob} NOT NULL,
   epoch {integer} NOT NULL, clock TEXT NOT NULL, digest {blob} NOT NULL

@@ -14,6 +14,7 @@ from chopmark.audit._report import LogReport, Problem
 from chopmark.audit._schema import load_state
 from chopmark.audit._vault import Vault
 from chopmark.audit._walk import Walk
+from chopmark.audit._witness import WitnessKey
 from chopmark.errors import AuditError, LogUnavailable
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def verify_log(
     since_checkpoint: bool = False,
     kept: Iterable[str] = (),
     public_key: str | None = None,
+    witnesses: Iterable[str] = (),
     database: str | None = None,
     keys_database: str | None = None,
 ) -> LogReport:
@@ -53,22 +55,26 @@ def verify_log(
         kept: Checkpoints (signed notes) that were kept outside, to be found again in the log.
         public_key: The log's verifier key from a source that you trust; by default the one that
             lies beside the log.
+        witnesses: Verifier keys of witnesses, each of whom must have cosigned a checkpoint here:
+            what whoever stole the log's key cannot give to a rewritten log.
         database: As for :meth:`AuditLog.open`.
         keys_database: As for :meth:`AuditLog.open`.
 
     Raises:
         LogUnavailable: There is no log, or it cannot be read.
-        InvalidRequest: ``public_key`` is not a verifier key.
+        InvalidRequest: A verifier key is not one.
     """
     paths = Paths(Path(home))
     text = public_key if public_key is not None else _read(paths.public_key)
     key = NoteKey.parse(text)
+    cosigners = tuple(WitnessKey.parse(item) for item in witnesses)
     for _ in range(_WALKS):
         walk = _walked(
             paths,
             key,
             progress,
             tuple(kept),
+            cosigners,
             since_checkpoint=since_checkpoint,
             url=database,
             keys_url=keys_database,
@@ -90,6 +96,7 @@ def _walked(
     key: NoteKey,
     progress: Progress | None,
     kept: tuple[str, ...],
+    witnesses: tuple[WitnessKey, ...],
     *,
     since_checkpoint: bool,
     url: str | None,
@@ -97,7 +104,7 @@ def _walked(
 ) -> Walk:
     with contextlib.ExitStack() as opened:
         database = opened.enter_context(contextlib.closing(open_log(paths, url, write=False)))
-        walk = Walk(key=key, progress=progress)
+        walk = Walk(key=key, progress=progress, witnesses=witnesses)
         with contextlib.suppress(LogUnavailable):  # an auditor may have no right to read content
             if paths.kek.is_file():
                 keys = opened.enter_context(

@@ -15,6 +15,7 @@ from chopmark.audit._report import Problem
 from chopmark.audit._schema import State, load_state
 from chopmark.audit._tiles import TILE_HEIGHT, TILE_WIDTH, fold, node_reader, tail_hashes
 from chopmark.audit._vault import KeyGone
+from chopmark.audit._witness import cosignatures
 from chopmark.errors import AuditError, ChopmarkError, InvalidRequest, LogCorrupt
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from chopmark.audit._database import Row, Transaction
     from chopmark.audit._note import Checkpoint, NoteKey
     from chopmark.audit._vault import Vault
+    from chopmark.audit._witness import WitnessKey
     from chopmark.types import Progress
 
 __all__ = ["Walk"]
@@ -49,6 +51,7 @@ class Walk:
         key: The log's verifier key.
         progress: Told how many entries of how many are done.
         vault: Opens contents; None for an auditor who may not read them.
+        witnesses: Each must have cosigned a checkpoint of this log.
         problems: What was found.
         tree: What the entries give.
         newest: The last checkpoint whose signature is good.
@@ -59,6 +62,7 @@ class Walk:
     key: NoteKey
     progress: Progress | None
     vault: Vault | None = None
+    witnesses: tuple[WitnessKey, ...] = ()
     problems: list[Problem] = field(default_factory=list)
     tree: Frontier = field(default_factory=Frontier)
     newest: Checkpoint | None = None
@@ -137,6 +141,7 @@ class Walk:
         """Check signatures; return what is claimed for each size."""
         claims: _Claims = {}
         expected, size_before = 1, 0
+        seen: set[WitnessKey] = set()
         for number, size, frontier, note in transaction.stream(
             "SELECT id, size, frontier, note FROM checkpoint ORDER BY id"
         ):
@@ -152,11 +157,25 @@ class Walk:
             size_before = checkpoint.size
             claims.setdefault(checkpoint.size, []).append((where, checkpoint.root, bytes(frontier)))
             self.newest = checkpoint
+            self._cosigned(note, where, seen)
+        for witness in self.witnesses:
+            if witness not in seen:
+                detail = f"{witness.name} has cosigned no checkpoint of this log"
+                self.wrong("not_witnessed", "checkpoints", detail)
         for where, note in notes:
             checkpoint = self._signed(note, where)
             if checkpoint is not None:
                 claims.setdefault(checkpoint.size, []).append((where, checkpoint.root, None))
         return claims
+
+    def _cosigned(self, note: str, where: str, seen: set[WitnessKey]) -> None:
+        """Check the cosignatures of the witnesses that are asked for."""
+        for witness in self.witnesses:
+            try:
+                if cosignatures(note, [witness]):
+                    seen.add(witness)
+            except InvalidRequest as error:
+                self.wrong("cosignature_refused", where, error.message)
 
     def _signed(self, note: object, where: str) -> Checkpoint | None:
         try:

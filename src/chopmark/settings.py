@@ -222,6 +222,11 @@ class Settings(BaseSettings):
         description="`postgresql://...` of the log's data keys, another database with a short "
         "backup retention; empty keeps them in a SQLite file.",
     )
+    log_witnesses: Path | None = Field(
+        default=None,
+        description="File with the log's witnesses, an address and a verifier key a line; "
+        "`chopmark audit checkpoint` has them cosign. See [audit.md](audit.md).",
+    )
     desk_roles: str = Field(
         default="auditor,reader",
         description="What the person at the command line may do in the log, with commas between; "

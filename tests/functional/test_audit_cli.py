@@ -239,3 +239,22 @@ def test_verify_prove_and_publish(
     assert lines(out)[0]["size"] == 6
     assert (tmp_path / "public" / "tile" / "entries" / "000.p" / "6").is_file()
     assert run("audit", "reconcile", "--older-than", "0") == (0, "no request was left open\n", "")
+
+
+def test_witnesses_from_a_file(run: Run, ids: dict[str, str], tmp_path: Path) -> None:
+    from chopmark.audit import WitnessKey
+
+    assert ids
+    key = WitnessKey(name="example.org/w", public=bytes(32))
+    file = tmp_path / "witnesses"
+    file.write_text(f"http://127.0.0.1:9/w {key}\n")
+    code, out, err = run("audit", "checkpoint", "--witnesses", str(file))
+    assert code == 0  # a witness that is down stands in nobody's way
+    assert out.startswith("chopmark.local/log\n6\n")
+    assert "witness_down" in err
+    code, out, _ = run("audit", "verify", "--witness", str(key), "--json")
+    assert code == 4
+    assert [item["what"] for item in lines(out)[0]["problems"]] == ["not_witnessed"]
+    file.write_text("nonsense\n")
+    assert run("audit", "checkpoint", "--witnesses", str(file))[0] == 1
+    assert run("audit", "verify", "--witness", "nonsense")[0] == 1

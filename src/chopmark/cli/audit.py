@@ -165,12 +165,16 @@ def verify(
         str | None,
         typer.Option("--public-key", help="The log's key from a source you trust, or its file."),
     ] = None,
+    witness: Annotated[
+        list[str] | None,
+        typer.Option("--witness", help="Verifier key of a witness who must have cosigned; again."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Walk the whole log and say whether anything was changed, added or dropped."""
     key = _key(public_key)
     if receipt is not None:
-        _verify_receipt(receipt, key, as_json=as_json)
+        _verify_receipt(receipt, key, witness or [], as_json=as_json)
         return
     from chopmark.audit import verify_log
     from chopmark.settings import load_settings
@@ -183,6 +187,7 @@ def verify(
             since_checkpoint=resume,
             kept=[read(path).decode("utf-8", "replace") for path in kept or ()],
             public_key=key,
+            witnesses=witness or [],
             database=settings.log_database or None,
             keys_database=settings.log_keys_database or None,
         )
@@ -203,11 +208,11 @@ def _key(given: str | None) -> str | None:
     return read(Path(given)).decode("utf-8", "replace").strip()
 
 
-def _verify_receipt(path: Path, key: str | None, *, as_json: bool) -> None:
+def _verify_receipt(path: Path, key: str | None, witnesses: list[str], *, as_json: bool) -> None:
     from chopmark.audit import Receipt
 
     receipt = Receipt.from_json(read(path))
-    problems = receipt.verify(key)
+    problems = receipt.verify(key, witnesses=witnesses)
     if problems:
         if as_json:
             emit({"ok": False, "problems": [str(problem) for problem in problems]})
@@ -245,14 +250,29 @@ def prove(
 
 
 @app.command()
-def checkpoint(as_json: Json = False) -> None:
-    """Sign and print the checkpoint of the log as it is now (C2SP signed note)."""
+def checkpoint(
+    witnesses: Annotated[
+        Path | None,
+        typer.Option("--witnesses", help="File of witnesses; else CHOPMARK_LOG_WITNESSES."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Sign the checkpoint of the log as it is now, have witnesses cosign it, and print it."""
+    from chopmark.audit import load_witnesses
+    from chopmark.settings import load_settings
+
+    listed = witnesses or load_settings().log_witnesses
+    asked = load_witnesses(listed) if listed is not None else []
     with open_log() as log:
-        signed = log.checkpoint()
+        signed, problems = log.cosign(asked) if asked else (log.checkpoint(), ())
     if as_json:
-        emit(dict(signed.to_dict()))
+        emit({**signed.to_dict(), "problems": [problem.to_dict() for problem in problems]})
     else:
         typer.echo(signed.note, nl=False)
+        for problem in problems:
+            typer.echo(f"{problem}", err=True)
+    if any(problem.what == "witness_refused" for problem in problems):
+        raise typer.Exit(EXIT_NOT_AUTHENTIC)
 
 
 @app.command()
