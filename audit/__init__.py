@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from chopmark.audit._events import Event, EventKind, Record
     from chopmark.audit._exceptions import PromptException
     from chopmark.audit._export import check_export
-    from chopmark.audit._log import AuditLog, Stamp
+    from chopmark.audit._log import AuditLog
     from chopmark.audit._looking import View
     from chopmark.audit._note import Checkpoint
+    from chopmark.audit._proving import Stamp
     from chopmark.audit._query import Hit, Query, SavedQuery
     from chopmark.audit._receipt import Receipt
     from chopmark.audit._report import LogReport, Problem
@@ -122,7 +123,7 @@ _HOMES = {
     "Role": "chopmark.audit._seat",
     "Rule": "chopmark.audit._review",
     "SavedQuery": "chopmark.audit._query",
-    "Stamp": "chopmark.audit._log",
+    "Stamp": "chopmark.audit._proving",
     "StatementTemplate": "chopmark.audit._statements",
     "Task": "chopmark.audit._review",
     "View": "chopmark.audit._looking",

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 from chopmark.audit._custody import moment
 from chopmark.audit._exceptions import PromptException, grant, revoke
+from chopmark.audit._ledger import now
 from chopmark.audit._review import LEASE
 from chopmark.audit._schema import record_range
 from chopmark.audit._seat import Seat
-from chopmark.audit._sequencer import now
 from chopmark.errors import DuplicateRecord, InvalidRequest, NotPermitted, RecordNotFound
 from chopmark.ids import record_of
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit._database import Row
     from chopmark.audit._events import Event, Record
-    from chopmark.audit._sequencer import Ledger
+    from chopmark.audit._ledger import Ledger
     from chopmark.types import JsonValue
 
 __all__ = ["Appeal", "AppealState", "Appealing", "Outcome", "open_appeal"]

@@ -14,8 +14,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Literal
 
 from chopmark.audit._events import EVERY_TENANT, SYSTEM_TENANT, Event
+from chopmark.audit._ledger import Ledger, now
 from chopmark.audit._schema import record_range
-from chopmark.audit._sequencer import Ledger, now
 from chopmark.errors import ErasureRefused, InvalidRequest, RecordNotFound
 from chopmark.ids import new_record_id
 

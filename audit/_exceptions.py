@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from chopmark.audit._sequencer import now
+from chopmark.audit._ledger import now
 from chopmark.errors import RecordNotFound
 
 if TYPE_CHECKING:
     from chopmark.audit._database import Transaction
     from chopmark.audit._events import Event, Record
-    from chopmark.audit._sequencer import Ledger
+    from chopmark.audit._ledger import Ledger
     from chopmark.audit._vault import Vault
     from chopmark.types import JsonValue
 

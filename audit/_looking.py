@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from chopmark.audit._ledger import now
 from chopmark.audit._seat import Seat
-from chopmark.audit._sequencer import now
 from chopmark.errors import InvalidRequest, NotPermitted
 
 if TYPE_CHECKING:

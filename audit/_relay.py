@@ -22,8 +22,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from chopmark.audit._events import Event
+from chopmark.audit._ledger import Job, record_at
 from chopmark.audit._merkle import leaf_hash
-from chopmark.audit._sequencer import Job, record_at
 from chopmark.audit._vault import Sealed
 from chopmark.errors import ChopmarkError, LogUnavailable
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chopmark.audit._events import Record
-    from chopmark.audit._sequencer import Ledger
+    from chopmark.audit._ledger import Ledger
 
 __all__ = ["Relay"]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from chopmark.audit._ledger import now
 from chopmark.audit._query import Query
 from chopmark.audit._seat import Seat
-from chopmark.audit._sequencer import now
 from chopmark.errors import ConfigurationError, InvalidRequest, NotPermitted
 
 if TYPE_CHECKING:

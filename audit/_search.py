@@ -25,7 +25,7 @@ from chopmark.errors import LogUnavailable, RecordNotFound
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from chopmark.audit._sequencer import Ledger
+    from chopmark.audit._ledger import Ledger
     from chopmark.audit._vault import Content
 
 __all__ = ["SearchIndex"]

@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from chopmark.audit._events import EVERY_TENANT, SYSTEM_TENANT, Event
-from chopmark.audit._sequencer import now
+from chopmark.audit._ledger import now
 from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
 from chopmark.ids import new_record_id, record_of
 
 if TYPE_CHECKING:
     from chopmark.audit._database import Transaction
     from chopmark.audit._events import EventKind, Record
+    from chopmark.audit._ledger import Ledger
     from chopmark.audit._log import AuditLog
     from chopmark.audit._query import Query
     from chopmark.audit._search import SearchIndex
-    from chopmark.audit._sequencer import Ledger
     from chopmark.types import JsonValue
 
 __all__ = ["Actor", "Role", "Seat"]

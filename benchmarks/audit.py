@@ -34,7 +34,7 @@ from benchmarks.report import write_section
 from chopmark.audit import AuditLog, LogUnavailable, verify_log
 from chopmark.audit._events import build_leaf
 from chopmark.audit._faults import PowerLoss, TemporaryPostgres
-from chopmark.audit._sequencer import now
+from chopmark.audit._ledger import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,8 +19,9 @@ import chopmark.audit._sequencer as sequencer_module
 from chopmark.audit import AuditLog, Event
 from chopmark.audit._database import NotUnique
 from chopmark.audit._events import build_leaf, private_bytes
+from chopmark.audit._ledger import Job, now, record_at
 from chopmark.audit._relay import Relay
-from chopmark.audit._sequencer import Job, Sequencer, now, record_at
+from chopmark.audit._sequencer import Sequencer
 from chopmark.audit._sqlite import SqliteDatabase
 from chopmark.ids import new_record_id
 

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import chopmark.audit._connect as connect_module
-import chopmark.audit._sequencer as sequencer_module
+import chopmark.audit._ledger as ledger_module
 from chopmark.audit import AuditLog, Event, LogUnavailable, verify_log
 from chopmark.audit._canonical import canonical, without_lone_surrogates
 from chopmark.audit._faults import Operation, WatchedVfs
@@ -207,7 +207,7 @@ def test_a_clock_step_is_booked_and_order_is_kept(
         def time_ns() -> int:
             return true_ns() + hours * 3600 * 10**9
 
-    monkeypatch.setattr(sequencer_module, "time", Stepped)
+    monkeypatch.setattr(ledger_module, "time", Stepped)
     assert log.append(make_event()).index == 2
     assert log.append(make_event()).index == 3
     step = log.get(1)

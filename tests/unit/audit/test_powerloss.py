@@ -14,6 +14,7 @@ import pytest
 
 import chopmark.audit._connect as connect_module
 import chopmark.audit._log as log_module
+import chopmark.audit._proving as proving_module
 from chopmark.audit import AuditLog, Event, Record, verify_log
 from chopmark.audit._faults import Operation, PowerLoss, WatchedVfs, lay_out
 from chopmark.audit._paths import Paths, replace_file
@@ -49,7 +50,8 @@ def record(
         replace_file(path, data)
         operations.append(Operation("file", str(path), 0, data))
 
-    monkeypatch.setattr(log_module, "replace_file", replaced)
+    for module in (log_module, proving_module):
+        monkeypatch.setattr(module, "replace_file", replaced)
     monkeypatch.setattr("chopmark.audit._sqlite._CHECKPOINT_PAGES", 30)
     acknowledged: list[str] = []
     with AuditLog.open(home) as log:

@@ -1,0 +1,217 @@
+"""What the log does for people: erasure, holds, retention, appeals, exceptions, search."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from chopmark.audit import _custody as custody
+from chopmark.audit import _exceptions as exceptions
+from chopmark.audit._appeals import AppealState, open_appeal
+from chopmark.audit._custody import Hold
+from chopmark.audit._events import EVERY_TENANT, Event, Record
+from chopmark.audit._proving import Proving
+from chopmark.audit._search import SearchIndex
+from chopmark.errors import InvalidRequest, RecordNotFound
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from chopmark.audit._custody import RetentionClass
+    from chopmark.audit._database import Database
+    from chopmark.audit._exceptions import PromptException
+    from chopmark.audit._ledger import Ledger
+    from chopmark.audit._note import Signer
+    from chopmark.audit._paths import Paths
+
+__all__ = ["Serving"]
+
+
+class Serving(Proving):
+    """The part of the log that answers to people."""
+
+    def __init__(self, *, paths: Paths, database: Database, ledger: Ledger, signer: Signer) -> None:
+        super().__init__(paths=paths, database=database, ledger=ledger, signer=signer)
+        self._opening = threading.Lock()
+        self._search: SearchIndex | None = None
+
+    def erase(
+        self, subject: str, *, by: tuple[str, str], reason: str, tenant: str | None = None
+    ) -> Record:
+        """Forget a person: destroy the key and every content row of the subject.
+
+        The entries stay, and every proof stays valid; what they commit to is gone, also from
+        copies of the log, because the key is. No residue stays in the files.
+
+        Args:
+            subject: As it was given with the events.
+            by: Two different persons who answer for it.
+            reason: Why; kept with the names in the log.
+            tenant: Refuse a subject whose content is not all of this tenant.
+
+        Returns:
+            The ``erasure.completed`` record; ``public["count"]`` rows are gone.
+
+        Raises:
+            ErasureRefused: A hold stands (which is booked), or one person was named twice.
+            RecordNotFound: Nothing is stored about the subject.
+            LogUnavailable: Try again: what was begun is finished when the log is next opened.
+        """
+        try:
+            return custody.erase(self._ledger, subject, by=by, reason=reason, tenant=tenant)
+        finally:
+            self._follow()
+
+    def place_hold(
+        self,
+        subject: str,
+        *,
+        basis: str,
+        by: str,
+        until: str | None = None,
+        tenant: str | None = None,
+    ) -> Record:
+        """Forbid erasing and expiring what is stored about a subject.
+
+        Args:
+            subject: As it was given with the events.
+            basis: The legal ground, or the case.
+            by: Who places it.
+            until: RFC 3339 time in UTC when it ends by itself; None keeps it until released.
+            tenant: Refuse a subject whose content is not all of this tenant.
+
+        Raises:
+            ErasureRefused: The subject is being erased already, or is not the tenant's alone.
+            RecordNotFound: The tenant has nothing of the subject.
+            InvalidRequest: No basis, no name, or ``until`` is not such a time.
+        """
+        return custody.place_hold(
+            self._ledger, subject, basis=basis, by=by, until=until, tenant=tenant
+        )
+
+    def release_hold(self, index: int, *, by: str, reason: str) -> Record:
+        """End the hold that was placed by entry ``index``.
+
+        Raises:
+            RecordNotFound: No hold stands there.
+        """
+        return custody.release_hold(self._ledger, index, by=by, reason=reason)
+
+    def holds(self) -> list[Hold]:
+        """Return the holds that stand now, oldest first."""
+        standing = []
+        for index, until in custody.holds(self._ledger):
+            content = self.content(index)
+            said = content.private if content is not None else {}
+            standing.append(
+                Hold(
+                    index=index,
+                    until=until,
+                    basis=str(said.get("basis", "")),
+                    by=str(said.get("by", "")),
+                    subject=content.subject if content is not None else None,
+                    tenant=None if said.get("of") == EVERY_TENANT else str(said.get("of")),
+                )
+            )
+        return standing
+
+    def expire(self, periods: dict[RetentionClass, timedelta]) -> list[Record]:
+        """Take away content that is older than its class is kept; what is held stays.
+
+        A record is ``report`` or ``blocked`` when one of its events says so in
+        ``public["retention"]``, ``blocked`` also when it was refused, else ``standard``.
+
+        Args:
+            periods: How long each class is kept; a class that is not named is kept for ever.
+
+        Returns:
+            The ``retention.expired`` records, none when nothing was due.
+        """
+        try:
+            return custody.expire(self._ledger, periods)
+        finally:
+            self._follow()
+
+    def index(self) -> SearchIndex:
+        """Return the search projection, made on first use.
+
+        Raises:
+            LogUnavailable: It cannot be opened.
+        """
+        with self._opening:
+            if self._search is None:
+                self._search = SearchIndex(self._paths.folder, self._ledger)
+            return self._search
+
+    def _follow(self) -> None:
+        """Take what is gone out of the projection too, where there is one."""
+        if self._search is not None or self._paths.search.is_file():
+            self.index().update()
+
+    def appeal(self, record_id: str, *, statement: str, tenant: str | None = None) -> Record:
+        """Book the appeal of a person who was refused.
+
+        Args:
+            record_id: The decision id that the refusal named.
+            statement: What they say, kept erasable under the request's subject.
+            tenant: Whose decision it must be; of another one there is none.
+
+        Raises:
+            RecordNotFound: No such record.
+            InvalidRequest: It was not a refusal, or nothing is said.
+            DuplicateRecord: It was appealed already.
+        """
+        if not statement.strip():
+            raise InvalidRequest("an appeal says why")
+        records = self._of(record_id, tenant)
+        first = records[0]
+        content = self.content(first.index)
+        event = Event(
+            kind="appeal.opened",
+            record_id=first.record_id,
+            tenant=first.tenant,
+            subject=content.subject if content is not None else None,
+            private={"statement": statement},
+        )
+        return open_appeal(self._ledger, first.record_id, records, event)
+
+    def appeal_state(self, record_id: str, *, tenant: str | None = None) -> AppealState:
+        """Return what the person who appealed against a decision is told.
+
+        Raises:
+            RecordNotFound: No such record, or no appeal against it.
+        """
+        records = self._of(record_id, tenant)
+        opened = next((record for record in records if record.kind == "appeal.opened"), None)
+        if opened is None:
+            raise RecordNotFound(f"there is no appeal against {records[0].record_id}")
+        decided = next((record for record in records if record.kind == "appeal.decided"), None)
+        private = self.private(decided.index) if decided is not None else None
+        return AppealState(
+            record_id=opened.record_id,
+            opened=opened.time,
+            decided=decided.time if decided is not None else None,
+            outcome=decided.public["outcome"] if decided is not None else None,  # type: ignore[arg-type]
+            rationale=str(private["rationale"]) if private is not None else None,
+        )
+
+    def excepted(self, prompt: str, *, tenant: str, negative_prompt: str = "") -> Record | None:
+        """Return the exception that an overturned appeal granted for this prompt, if one holds.
+
+        The very prompt: case and white space may differ, nothing else. Whoever asks must not use
+        it for what was blocked in a category of :attr:`PromptException.NEVER`.
+        """
+        index = exceptions.excepted(
+            self._ledger, prompt, negative_prompt=negative_prompt, tenant=tenant
+        )
+        return None if index is None else self.get(index)
+
+    def exceptions(self) -> list[PromptException]:
+        """Return the exceptions that hold now, oldest first."""
+        return [
+            exceptions.PromptException(
+                index=index, record_id=record.record_id, tenant=record.tenant, until=until
+            )
+            for index, until in exceptions.standing(self._ledger)
+            for record in (self.get(index),)
+        ]
