@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chopmark.audit._export import ExportFormat
+    from chopmark.audit._query import Hit
     from chopmark.audit._seat import Actor
     from chopmark.audit._statements import StatementTemplate
     from chopmark.types import JsonValue
@@ -33,7 +34,7 @@ class Handing(Seat):
         form: ExportFormat = "jsonl",
         second: Actor,
         content: bool = False,
-        limit: int = 1000,
+        limit: int | None = None,
     ) -> Path:
         """Write what a query finds, with proofs, for somebody else to check.
 
@@ -43,7 +44,7 @@ class Handing(Seat):
             form: Of the entries.
             second: Another exporter, who agreed.
             content: Whether the private parts go along; what is sealed never does.
-            limit: At most so many records, 1..1000.
+            limit: At most so many records, the newest; None is all of them.
 
         Returns:
             The manifest; its digest is in the ``access.exported`` entry.
@@ -54,7 +55,7 @@ class Handing(Seat):
         self._two(second, "exporter")
         within = self._within(query)
         self._index.update()
-        hits = self._index.find(within, limit=limit)
+        hits = self._all(within, limit)
         checkpoint = self._log.checkpoint()
         with self._ledger.database.read() as transaction:
             rows = rows_of(transaction, [hit.record_id for hit in hits], checkpoint.size)
@@ -79,6 +80,18 @@ class Handing(Seat):
             )
         )
         return manifest
+
+    def _all(self, query: Query, limit: int | None) -> list[Hit]:
+        """Return what a query finds, page by page; the projection is up to date."""
+        found: list[Hit] = []
+        before = None
+        while limit is None or len(found) < limit:
+            page = self._index.find(query, limit=1000, before=before)
+            if not page:
+                break
+            found += page
+            before = page[-1].index
+        return found[:limit]
 
     def _closed(self, record_ids: Iterable[str]) -> set[str]:
         """Return those of the records that are sealed."""
@@ -108,14 +121,11 @@ class Handing(Seat):
         self._two(second, "exporter")
         self._index.update()
         found: list[dict[str, JsonValue]] = []
-        before = None
         query = self._within(Query(decision="block", since=since, until=until))
-        while hits := self._index.find(query, limit=1000, before=before):
-            for hit in hits:
-                records = self._log.records(hit.record_id)
-                if any(record.kind == "request.refused" for record in records):
-                    found.append(statement_of_reasons(records, template))
-            before = hits[-1].index
+        for hit in self._all(query, None):
+            records = self._log.records(hit.record_id)
+            if any(record.kind == "request.refused" for record in records):
+                found.append(statement_of_reasons(records, template))
         self._log.append(
             self._event(
                 "access.exported",

@@ -177,7 +177,7 @@ def export(
     content: Annotated[
         bool, typer.Option("--content", help="Also what is kept encrypted; sealed records never.")
     ] = False,
-    limit: Annotated[int, typer.Option(help="Most records, to 1000.")] = 1000,
+    limit: Annotated[int | None, typer.Option(help="Most records, the newest.")] = None,
     tenant: Tenant = None,
     name: As = None,
     role: Roles = None,

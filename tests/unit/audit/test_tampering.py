@@ -49,6 +49,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     )
                 )
             if number % 100 == 0:
+                jobs[-1].result(30)  # so that each checkpoint is of another size
                 log.checkpoint()
         for job in jobs:
             job.result(30)
