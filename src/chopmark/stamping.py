@@ -19,7 +19,7 @@ __all__ = ["StampingWarning", "stamp", "stamping"]
 
 
 class StampingWarning(UserWarning):
-    """What waits for a time stamp could not be tried; it goes on waiting."""
+    """What waits for a time stamp got none this time; it goes on waiting."""
 
 
 def stamp(rooms: Rooms, *, limit: int = 100) -> QueueRun | None:
@@ -44,9 +44,12 @@ def stamping(rooms: Rooms) -> Iterator[None]:
     def work() -> None:
         while not stop.wait(rooms.settings.tsa_every_s):
             try:
-                stamp(rooms)
-            except ChopmarkError as error:  # whatever it is, the next turn may go better
-                warnings.warn(f"time stamps: {error}", StampingWarning, stacklevel=2)
+                run = stamp(rooms)
+                reason = run.reason if run is not None else ""
+            except ChopmarkError as error:
+                reason = str(error)
+            if reason:  # the next turn may go better
+                warnings.warn(f"time stamps wait: {reason}", StampingWarning, stacklevel=2)
 
     thread = threading.Thread(target=work, name="chopmark-stamps", daemon=True)
     thread.start()

@@ -95,6 +95,11 @@ class Metrics:
             "Age of the audit log's last signed checkpoint.",
             registry=self.registry,
         ).set_function(self._checkpoint_age)
+        Gauge(
+            "chopmark_unstamped",
+            "Signed pictures that wait for a time stamp.",
+            registry=self.registry,
+        ).set_function(self._unstamped)
 
     def render(self) -> bytes:
         """Return the text that Prometheus reads."""
@@ -139,6 +144,12 @@ class Metrics:
             return float(self._rooms.log.size)
         except ChopmarkError:
             return float("nan")  # a scrape must not fail because the log does
+
+    def _unstamped(self) -> float:
+        try:
+            return self._rooms.stamps.waiting() if self._rooms.authority is not None else 0
+        except ChopmarkError:
+            return float("nan")
 
     def _checkpoint_age(self) -> float:
         try:

@@ -225,7 +225,7 @@ class Outsider:
             .not_valid_before(values["start"])
             .not_valid_after(values["end"])
         )
-        for extension in ("basic", "usage", "ski", "aki", "eku", "access"):
+        for extension in ("basic", "usage", "ski", "aki", "eku", "access", "names"):
             if values.get(extension) is not None:
                 critical = extension in {"basic", "usage"}
                 builder = builder.add_extension(values[extension], critical=critical)

@@ -217,6 +217,28 @@ def test_laundering_with_our_manifest_as_mere_component(
     assert report.verdict == "marked_but_altered"
 
 
+def test_laundering_under_a_forged_history_by_somebody_who_trusts_himself(
+    maker: Maker, made: dict[str, Signed], outsider: Callable[..., attacks.Outsider]
+) -> None:
+    """A stranger signs a "parent" in our words, and records that he found its signer trusted."""
+    stranger = outsider()
+    bare = attacks.stripped_metadata(made["png"].data)
+    output_id = maker.look(made["png"].data).manifest.output_id
+    record = {"recordId": "a3f09c1122334450", "outputId": output_id}
+    parent = stranger.sign(
+        bare,
+        source_type="digitalCapture",
+        assertions=({"label": "org.chopmark.record", "data": record},),
+        anchors=stranger.root_pem,
+    )
+    child = stranger.sign(bare, source_type=None, parent=parent, anchors=stranger.root_pem)
+    report = maker.verify(child)
+    assert report.manifest.state == "intact"
+    assert [one.credential for one in report.ingredients] == ["untrusted"]
+    assert report.watermark.state == "conflict"
+    assert report.verdict == "marked_but_altered"
+
+
 def test_honest_edit_elsewhere_is_no_conflict(
     maker: Maker, made: dict[str, Signed], outsider: Callable[..., attacks.Outsider]
 ) -> None:

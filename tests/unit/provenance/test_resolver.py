@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import http.server
 import re
 import socket
+import ssl
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from chopmark.errors import ChopmarkError, InvalidRequest
+from chopmark.errors import ChopmarkError, ImageTooLarge, InvalidRequest
 from chopmark.provenance import Limits, ManifestStore, _jumbf, encode_image, fingerprint
 from chopmark.provenance._fetch import check_address, fetch_public
 from chopmark.provenance.manifest import PDQ_ALG, mark_algorithm
@@ -321,3 +328,100 @@ def test_private_addresses_are_never_connected_to(
     monkeypatch.setattr(socket, "create_connection", connect)
     with pytest.raises(InvalidRequest, match="not a public address"):
         fetch_public("https://innocent.example/x.png", max_bytes=10)
+
+
+class Site:
+    """An HTTPS server on loopback that stands where a public one would."""
+
+    def __init__(self, folder: Path, party: attacks.Outsider) -> None:
+        self.status, self.body, self.delay = 200, b"x" * 100, 0.0
+        site = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(site.status)
+                self.send_header("location", "https://127.0.0.1/elsewhere")
+                self.send_header("content-length", str(len(site.body)))
+                self.end_headers()
+                for start in range(0, len(site.body), 10):
+                    time.sleep(site.delay)
+                    with contextlib.suppress(OSError):
+                        self.wfile.write(site.body[start : start + 10])
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        leaf, key = party.issue("pictures.example", _for_a_server)
+        pem = leaf.public_bytes(Encoding.PEM).decode()
+        (folder / "chain.pem").write_text(
+            pem + party.middle.public_bytes(Encoding.PEM).decode() + _pem_of(key)
+        )
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(folder / "chain.pem")
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+
+def _for_a_server(values: dict[str, Any], _: object) -> None:
+    values["eku"] = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+    values["names"] = x509.SubjectAlternativeName([x509.DNSName("pictures.example")])
+
+
+def _pem_of(key: Any) -> str:
+    pem: bytes = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pem.decode()
+
+
+@pytest.fixture
+def site(
+    tmp_path: Path, outsider: Callable[..., attacks.Outsider], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Site]:
+    """Reached through a public address that leads to loopback, with its root trusted."""
+    party = outsider()
+    made = Site(tmp_path, party)
+    port = made.server.server_address[1]
+
+    def connect(address: tuple[str, int], timeout: float) -> socket.socket:
+        assert address == ("93.184.216.34", 443)
+        plain = socket.socket()
+        plain.settimeout(timeout)
+        plain.connect(("127.0.0.1", port))
+        return plain
+
+    def resolve(*_: Any, **__: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", 443))]
+
+    trusting = ssl.create_default_context(cadata=party.root_pem)
+    monkeypatch.setattr(socket, "create_connection", connect)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(ssl, "create_default_context", lambda: trusting)
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def test_a_public_picture_is_fetched_and_looked_at(
+    site: Site, resolver: Resolver, maker: Maker, made: dict[str, Signed]
+) -> None:
+    site.body = made["webp"].data
+    fetching = Resolver(maker.store, mark_keys=maker.keys.all, by_reference=True)
+    found = fetching.by_reference("https://pictures.example/a.webp", length=len(site.body))
+    assert _ids(found)[0] == made["webp"].manifest_id
+
+
+def test_a_fetch_is_bounded_and_follows_nothing(site: Site) -> None:
+    url = "https://pictures.example/a.png"
+    assert fetch_public(url, max_bytes=100) == site.body
+    with pytest.raises(ImageTooLarge):
+        fetch_public(url, max_bytes=99)
+    site.status = 302
+    with pytest.raises(InvalidRequest, match="answered 302"):
+        fetch_public(url, max_bytes=100)
+    site.status, site.delay = 200, 0.1
+    with pytest.raises(InvalidRequest, match=r"in time|does not answer"):
+        fetch_public(url, max_bytes=100, timeout_s=0.3)
+    # The certificate must be that of the name, whatever address was checked.
+    with pytest.raises(InvalidRequest, match="does not answer"):
+        fetch_public("https://other.example/a.png", max_bytes=100)
