@@ -116,7 +116,9 @@ class TimestampAuthority:
             return found
         with self._lock:
             self._silent_until = time.monotonic() + _PAUSE
-        reason = f"failed: {failure}" if failure else f"did not answer in {timeout_s:g} s"
+        reason = (
+            f"failed: {str(failure)[:160]}" if failure else f"did not answer in {timeout_s:g} s"
+        )
         raise SigningFailed(
             f"the time-stamping authority {self.host} {reason}",
             hint="is it up? What waits is tried again",

@@ -42,14 +42,16 @@ def stamping(rooms: Rooms) -> Iterator[None]:
     stop = threading.Event()
 
     def work() -> None:
+        told = ""
         while not stop.wait(rooms.settings.tsa_every_s):
             try:
                 run = stamp(rooms)
                 reason = run.reason if run is not None else ""
             except ChopmarkError as error:
                 reason = str(error)
-            if reason:  # the next turn may go better
+            if reason and reason != told:  # said once; the next turn may go better
                 warnings.warn(f"time stamps wait: {reason}", StampingWarning, stacklevel=2)
+            told = reason
 
     thread = threading.Thread(target=work, name="chopmark-stamps", daemon=True)
     thread.start()

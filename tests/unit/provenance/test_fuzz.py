@@ -9,9 +9,11 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from chopmark.errors import ChopmarkError
-from chopmark.provenance import TrustAnchors, reattach, verify
+from chopmark.provenance import TrustAnchors, encode_image, reattach, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from chopmark.provenance import Report
     from tests.unit.provenance.conftest import Maker
+    from tests.unit.provenance.provenance_attacks import Outsider
     from tests.unit.provenance.provenance_fuzz import mutants, plain_seeds
 else:
     from provenance_fuzz import mutants, plain_seeds
@@ -30,9 +33,15 @@ SECONDS = 20.0
 
 
 @pytest.fixture(scope="module")
-def seeds(session_maker: Maker, photograph: Callable[..., Image.Image]) -> list[bytes]:
-    """Small signed files of every format, created and edited, and unsigned ones."""
+def seeds(
+    session_maker: Maker,
+    photograph: Callable[..., Image.Image],
+    outsider: Callable[..., Outsider],
+) -> list[bytes]:
+    """Small signed files of every format, created and edited, with an identity, and unsigned."""
     found = plain_seeds()
+    jpeg = encode_image(photograph(24, 24, seed=52), "jpeg")
+    found.append(outsider().sign_with_identity(jpeg, outsider(name="Somebody")))
     for fmt in FORMATS:
         small = photograph(24, 24, seed=50)
         one = session_maker.make(small, fmt, output_id="f3f09c1122334451", mark=False)  # type: ignore[arg-type]
@@ -96,3 +105,43 @@ def test_mutated_parents_and_reattaching(
             pass
     assert done["signed"]
     assert done["refused"]
+
+
+_EDITS = st.lists(
+    st.tuples(
+        st.sampled_from(("replace", "insert", "delete", "cut")),
+        st.floats(0, 1, exclude_max=True),
+        st.one_of(st.binary(min_size=1, max_size=8), st.sampled_from((b"\xff" * 8, b"\0" * 64))),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(
+    max_examples=400,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(which=st.integers(0, 99), edits=_EDITS)
+def test_edits_that_shrink_to_the_smallest_that_fails(
+    session_maker: Maker, seeds: list[bytes], which: int, edits: list[tuple[str, float, bytes]]
+) -> None:
+    data = bytearray(seeds[which % len(seeds)])
+    for kind, part, piece in edits:
+        at = int(part * len(data))
+        if kind == "replace":
+            data[at : at + len(piece)] = piece
+        elif kind == "insert":
+            data[at:at] = piece
+        elif kind == "delete":
+            del data[at : at + len(piece)]
+        else:
+            del data[at:]
+    anchors = TrustAnchors.of(session_maker.credential)
+    try:
+        report = verify(bytes(data), anchors=anchors, store=session_maker.store)
+    except ChopmarkError:
+        return
+    _plausible(report, which)
