@@ -17,7 +17,7 @@ from chopmark.generation.interface import Draft, draft_steps
 from chopmark.generation.masking import KeepOutside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from chopmark.generation.interface import GenerationJob, ModelInfo
     from chopmark.generation.variants import Variants
@@ -71,10 +71,16 @@ class Call:
         info: facts about the model.
         variants: its pipelines.
         guidance: what to use where the job names none; ``None`` leaves it to the pipeline.
+        always: further arguments that this model's pipeline needs.
     """
 
     def __init__(
-        self, slots: Sequence[Slot], info: ModelInfo, variants: Variants, guidance: float | None
+        self,
+        slots: Sequence[Slot],
+        info: ModelInfo,
+        variants: Variants,
+        guidance: float | None,
+        always: Mapping[str, Any] | None = None,
     ) -> None:
         self._slots = slots
         self._job = job = slots[0].job
@@ -93,6 +99,7 @@ class Call:
                 steps += 1
         self._steps = steps
         values: dict[str, Any] = {
+            **(always or {}),
             "width": self._size[0],
             "height": self._size[1],
             "num_inference_steps": steps,

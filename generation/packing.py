@@ -22,9 +22,15 @@ _SMALL: Final = 2048
 
 
 def pack(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return large tensors as int8 beside their row scales, and the others as float16."""
+    """Return large tensors as int8 beside their row scales, and the others as float16.
+
+    Counters and other whole numbers stay as they are.
+    """
     packed: dict[str, Tensor] = {}
     for name, tensor in weights.items():
+        if not tensor.is_floating_point():
+            packed[name] = tensor.contiguous()
+            continue
         if tensor.ndim < 2 or tensor.numel() < _SMALL:
             packed[name] = tensor.half().contiguous()
             continue
@@ -45,7 +51,7 @@ def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
             continue
         scale = packed.get(name + _SCALE)
         if scale is None:
-            weights[name] = tensor.float()
+            weights[name] = tensor.float() if tensor.is_floating_point() else tensor
         else:
             weights[name] = (tensor.flatten(1).float() * scale[:, None]).view(tensor.shape)
     return weights

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from chopmark.generation.interface import Generator
+    from chopmark.generation.training.klein_data import Draws
 
 #: The prompts of the grid in the model card.
 PROMPTS: Final = (
@@ -116,7 +117,7 @@ def _small(picture: Image.Image) -> Tensor:
 
 
 def train_judge(
-    sprites: Sprites, *, steps: int = 1500, seed: int = 1, log: Callable[[str], None] = print
+    sprites: Draws, *, steps: int = 1500, seed: int = 1, log: Callable[[str], None] = print
 ) -> Judge:
     """Train a judge on renders of single large things, shifted, blurred and tinted at random."""
     torch.manual_seed(seed)
@@ -145,6 +146,12 @@ def train_judge(
         if step % 250 == 0:
             log(f"judge step {step} loss {loss.item():.3f}")
     return judge.eval()
+
+
+def see(judge: Judge, picture: Image.Image) -> int:
+    """Return which concept of the vocabulary the judge sees in a picture."""
+    with torch.no_grad():
+        return int(judge(_small(picture)[None])[0].argmax())
 
 
 def _disturb(batch: Tensor, rng: random.Random) -> Tensor:
@@ -181,7 +188,7 @@ def held_out_triples() -> list[tuple[str, Style, str]]:
 
 @torch.no_grad()
 def concept_accuracy(
-    generator: Generator, judge: Judge, sprites: Sprites, *, limit: int = 200, seed: int = 11
+    generator: Generator, judge: Judge, sprites: Draws, *, limit: int = 200, seed: int = 11
 ) -> Score:
     """Ask the judge about generated pictures of held-out combinations, and about their renders."""
     triples = held_out_triples()
