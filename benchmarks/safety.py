@@ -28,12 +28,13 @@ from chopmark.safety import PromptGuard, Verdict, load_policy
 from chopmark.safety.categories import MODEL_CATEGORIES
 from chopmark.safety.text.encoder import SentenceEncoder
 from chopmark.safety.text.head import PromptHead
-from chopmark.safety.training.data import Row, read_rows
+from chopmark.safety.text.multilingual import Multilingual, multilingual_installed
+from chopmark.safety.training.data import Row, held_out, read_rows
 from chopmark.safety.training.embed import VectorStore
 from chopmark.safety.training.run import PICTURE_KINDS, largest, train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -97,7 +98,7 @@ class Sets:
     harmless: dict[str, list[str]] = field(default_factory=dict)
 
 
-def _sets(dev: Sequence[Row], probe: dict[str, Any]) -> Sets:
+def _sets(dev: Sequence[Row], held: Sequence[Row], probe: dict[str, Any]) -> Sets:
     clean = [row for row in dev if row.variant is None]
     made = Sets()
     for name in MODEL_CATEGORIES:
@@ -117,6 +118,16 @@ def _sets(dev: Sequence[Row], probe: dict[str, Any]) -> Sets:
     made.harmful["dev, Nibbler and I2P (weak labels)"] = [
         row.text for row in clean if row.kind == "t2i" and row.categories
     ]
+    for name in MODEL_CATEGORIES:
+        made.harmful[f"unseen tenth: {name}"] = [
+            row.text for row in held if name in row.categories and row.lang == "en"
+        ]
+    made.harmful["unseen tenth, of these picture prompts"] = [
+        row.text for row in held if row.categories and row.lang == "en" and row.kind == "t2i_auth"
+    ]
+    made.harmful["unseen tenth, Nibbler and I2P (weak labels)"] = [
+        row.text for row in held if row.categories and row.kind == "t2i"
+    ]
     for name, texts in probe["unsafe"].items():
         made.harmful[f"probe: {name}"] = texts
     benign = [row for row in clean if row.benign and row.lang == "en"]
@@ -126,14 +137,54 @@ def _sets(dev: Sequence[Row], probe: dict[str, Any]) -> Sets:
             r.text for r in benign if r.kind == "t2i_auth_safe"
         ],
         "dev, benign instructions": [r.text for r in benign if r.kind == "instruction_safe"],
-        "dev, benign comments": [
+        "dev, benign comments, all kinds": [
             r.text for r in benign if r.kind in {"comment", "hate_functional", "emoji", "template"}
         ],
+        "unseen tenth, benign picture prompts": _texts(held, PICTURE_KINDS),
+        "unseen tenth, of these authored (many scary but safe)": _texts(held, {"t2i_auth_safe"}),
+        "unseen tenth, benign instructions": _texts(held, {"instruction_safe"}),
+        "unseen tenth, benign comments: ordinary": _texts(held, {"comment"}),
+        "unseen tenth, benign comments: tests of hate speech": _texts(held, {"hate_functional"}),
+        "unseen tenth, benign comments: emoji in the place of words": _texts(held, {"emoji"}),
         "probe: scary but safe": probe["scary_safe"],
         "probe: safe questions": probe["safe_questions"],
     }
     made.harmful = {name: texts for name, texts in made.harmful.items() if len(texts) >= 5}
     return made
+
+
+def _texts(rows: Sequence[Row], kinds: Collection[str]) -> list[str]:
+    return [row.text for row in rows if row.benign and row.lang == "en" and row.kind in kinds]
+
+
+def _at_one_percent(
+    dev: Sequence[Row], held: Sequence[Row], judge: Callable[[str], Verdict]
+) -> list[str]:
+    """Recall of each category alone, at the score that 1 % of dev's benign prompts reach."""
+    benign = [judge(text).scores for text in _texts(dev, PICTURE_KINDS)]
+    said = [
+        "| category | score that 1 % of benign picture prompts of dev reach | recall on dev, "
+        "picture prompts / others | on the unseen tenth, picture prompts / others |",
+        "|---|---|---|---|",
+    ]
+    for name in MODEL_CATEGORIES:
+        bar = float(np.quantile([scores[name] for scores in benign], 0.99))
+        cells = []
+        for rows in (dev, held):
+            for pictures in (True, False):
+                texts = [
+                    row.text
+                    for row in rows
+                    if name in row.categories
+                    and row.variant is None
+                    and row.lang == "en"
+                    and (row.kind == "t2i_auth") == pictures
+                    and row.kind != "t2i_implicit"
+                ]
+                above = [judge(text).scores[name] > bar for text in texts]
+                cells.append(f"{_share(above)} ({len(texts)})" if texts else "-")
+        said.append(f"| {name} | {bar:.3f} | {cells[0]} / {cells[1]} | {cells[2]} / {cells[3]} |")
+    return said
 
 
 def _share(hits: Sequence[bool] | NDArray[np.bool_]) -> str:
@@ -195,7 +246,7 @@ def _hidden(harmful: list[str], harmless: list[str], judge: Callable[[str], Verd
         "| disguise | blocked | of clean | harmless blocked | to review |",
         "|---|---|---|---|---|",
     ]
-    groups = (("known", KNOWN), ("known since the first run", SINCE), ("not prepared for", UNKNOWN))
+    groups = (("known", KNOWN), ("prepared for since", SINCE), ("never prepared for", UNKNOWN))
     for group, disguises in groups:
         for name, change in disguises.items():
             dice = random.Random(SEED)
@@ -316,7 +367,9 @@ def main() -> None:
     options = parser.parse_args()
     dev = read_rows(options.data / "dev.jsonl")
     probe = yaml.safe_load((HERE / "data" / "safety_probe.yaml").read_text("utf-8"))
-    guard = PromptGuard(encoder=_Remembering(), head=PromptHead.load())
+    held = [row for row in read_rows(options.data / "train.jsonl") if held_out(row)]
+    others = Multilingual() if multilingual_installed() else None
+    guard = PromptGuard(encoder=_Remembering(), head=PromptHead.load(), other_languages=others)
     known: dict[str, Verdict] = {}
 
     def judge(text: str) -> Verdict:
@@ -324,21 +377,28 @@ def main() -> None:
             known[text] = guard.judge(text, POLICY)
         return known[text]
 
-    sets = _sets(dev, probe)
+    sets = _sets(dev, held, probe)
     texts = list(
         dict.fromkeys(t for g in (sets.harmful, sets.harmless) for v in g.values() for t in v)
     )
     peers, peer_ms = _ask_peers(options.peers, texts)
     dice = random.Random(SEED)
     bad = dice.sample(
-        [t for n, v in sets.harmful.items() if "picture prompts" in n for t in v], 100
+        [t for n, v in sets.harmful.items() if n.startswith("dev, picture") for t in v], 100
     )
     good = dice.sample(sets.harmless["dev, benign picture prompts"], 100)
     out = ["### Prompts", "", *_main_table(sets, judge, peers), ""]
     out += [
         "The probe was written by hand by somebody who did not write the lexicons; nothing was "
         "trained or tuned on it, but its first numbers were seen before the last training. The "
-        "development set fixed the operating points and shares templates with the training set.",
+        "development set fixed the operating points and shares templates with the training set. "
+        "The unseen tenth is every tenth text of the training file (by hash): no weight, list or "
+        "threshold was made with it, but it comes from the same sources, and authored rows of one "
+        "template stand on both sides.",
+        "",
+        "#### Each category at 1 % false positives",
+        "",
+        *_at_one_percent(dev, held, judge),
         "",
         "#### Disguises",
         "",
@@ -348,13 +408,16 @@ def main() -> None:
         "",
         *_padded(bad, good, judge),
         "",
-        "#### Languages (development set)",
+        "#### Languages",
         "",
-        *_languages(dev, judge),
+        "Development set and unseen tenth together, with the extra `multilingual`"
+        + (":" if others else " **not** installed:"),
+        "",
+        *_languages([*dev, *held], judge),
         "",
     ]
     sample = dice.sample(texts, 200)
-    fresh = PromptGuard.load()
+    fresh = PromptGuard.load(other_languages=others)
     fresh.judge("a warm-up", POLICY)
     took = _latency(sample, fresh)
     out += [

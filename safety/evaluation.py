@@ -23,9 +23,8 @@ from chopmark.safety.categories import CATEGORIES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from chopmark.safety.image.guard import ImageGuard
     from chopmark.safety.policy.schema import Policy
-    from chopmark.safety.text.guard import PromptGuard
+    from chopmark.safety.together import JudgesPictures, JudgesText
     from chopmark.safety.verdict import Verdict
     from chopmark.types import JsonValue, Progress
 
@@ -55,8 +54,8 @@ def evaluate(
     path: Path,
     policy: Policy,
     *,
-    prompt_guard: PromptGuard | None = None,
-    image_guard: ImageGuard | None = None,
+    prompt_guard: JudgesText | None = None,
+    image_guard: JudgesPictures | None = None,
     progress: Progress | None = None,
 ) -> dict[str, JsonValue]:
     """Return how the guards do on a labelled set.
@@ -145,8 +144,8 @@ def _judge(
     path: Path,
     number: int,
     policy: Policy,
-    prompt_guard: PromptGuard | None,
-    image_guard: ImageGuard | None,
+    prompt_guard: JudgesText | None,
+    image_guard: JudgesPictures | None,
 ) -> Verdict:
     if "text" in row:
         if prompt_guard is None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from chopmark.safety.policy.schema import CategoryRule, Policy, Thresholds
-    from chopmark.safety.text.guard import PromptGuard
+    from chopmark.safety.together import JudgesText
     from chopmark.safety.verdict import Verdict
     from chopmark.types import JsonValue
 
@@ -222,7 +222,7 @@ def load_golden(path: Path) -> GoldenSet:
 
 
 def run_golden(
-    policy: Policy, golden: GoldenSet, guard: PromptGuard, *, stage: Stage = "prompt"
+    policy: Policy, golden: GoldenSet, guard: JudgesText, *, stage: Stage = "prompt"
 ) -> GoldenReport:
     """Judge every golden case and say which came out otherwise.
 
@@ -259,7 +259,11 @@ def rejudge(
     if not verdict.scores:
         raise InvalidPolicy("a verdict without scores cannot be judged again")
     decision = policy.decide(
-        verdict.scores,
+        {
+            name: score
+            for name, score in verdict.scores.items()
+            if name not in verdict.not_evaluated
+        },
         stage=stage,
         prompt_scores=None if prompt_verdict is None else prompt_verdict.scores,
     )

@@ -124,6 +124,7 @@ def join_verdicts(verdicts: Sequence[Verdict]) -> Verdict:
             name for name in _union(v.not_evaluated for v in verdicts) if name not in evaluated
         ),
         models=_union(verdict.models for verdict in verdicts),
+        cues=_union(verdict.cues for verdict in verdicts),  # type: ignore[arg-type]
         elapsed_ms=sum(verdict.elapsed_ms for verdict in verdicts),
     )
 

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
     from chopmark.types import Action, JsonValue
 
-__all__ = ["Evidence", "EvidenceKind", "Verdict"]
+__all__ = ["Cue", "Evidence", "EvidenceKind", "Verdict"]
 
 EvidenceKind = Literal["span", "lexicon", "model", "hash", "image", "rule"]
+Cue = Literal["youth", "writing"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class Evidence:
         end: One past the last character of the span in the original text.
         text: The original text of the span, empty where there is none.
         detail: One sentence for an analyst: model and score, list and entry, rule.
+        box: Where in a picture, in pixels: left, top, right, bottom; ``None`` for all of it.
     """
 
     category: str
@@ -35,6 +37,7 @@ class Evidence:
     end: int | None = None
     text: str = ""
     detail: str = ""
+    box: tuple[int, int, int, int] | None = None
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return the JSON form."""
@@ -45,6 +48,7 @@ class Evidence:
             "end": self.end,
             "text": self.text,
             "detail": self.detail,
+            "box": None if self.box is None else list(self.box),
         }
 
 
@@ -64,6 +68,8 @@ class Verdict:
         policy: SHA-256 of the policy's canonical form, in hex.
         models: ``id@digest`` of everything that took part.
         elapsed_ms: Wall time of this judgement in milliseconds.
+        cues: What was seen that is no harm by itself and matters to whoever judges next: ``youth``
+            (somebody under eighteen is spoken of), ``writing`` (the picture is to hold text).
     """
 
     action: Action
@@ -75,6 +81,7 @@ class Verdict:
     policy: str = ""
     models: tuple[str, ...] = ()
     elapsed_ms: float = 0.0
+    cues: tuple[Cue, ...] = ()
 
     def __post_init__(self) -> None:
         """Freeze the scores."""
@@ -84,6 +91,11 @@ class Verdict:
     def flagged(self) -> bool:
         """Whether the policy does anything but let it through."""
         return self.action != "allow"
+
+    @property
+    def restricted(self) -> bool:
+        """Whether the item goes the path of ``sexual/minors``: blocked, and for few eyes only."""
+        return self.action == "block" and "sexual/minors" in self.categories
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return the JSON form; plain dicts, lists, strings and numbers."""

@@ -16,7 +16,7 @@ from chopmark.safety.hashes.index import HammingIndex
 from chopmark.safety.hashes.perceptual import PDQ_QUALITY, PHASH_MATCH, PictureHashes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -28,6 +28,7 @@ __all__ = [
     "HashKind",
     "Match",
     "csv_entries",
+    "iter_csv",
     "read_csv",
     "test_bank",
 ]
@@ -179,14 +180,29 @@ def read_csv(path: Path) -> HashBank:
     return HashBank(name=path.stem, source=str(path), entries=tuple(csv_entries(text, path.name)))
 
 
-def csv_entries(text: str, name: str) -> Iterable[Entry]:
-    """Return the entries of a CSV text; ``name`` is what errors call it.
+def iter_csv(path: Path) -> Iterator[Entry]:
+    """Yield a file's entries without holding it whole in memory.
+
+    Raises:
+        HashListError: The file cannot be read or a line is wrong.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            yield from csv_entries(lines, path.name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise HashListError(f"the hash list {path.name!r} cannot be read: {error}") from error
+
+
+def csv_entries(text: str | Iterable[str], name: str) -> Iterable[Entry]:
+    """Return the entries of a CSV text or its lines; ``name`` is what errors call it.
 
     Raises:
         HashListError: A line is wrong; its number is said.
     """
     try:
-        for number, row in enumerate(csv.reader(io.StringIO(text), strict=True), start=1):
+        for number, row in enumerate(
+            csv.reader(io.StringIO(text) if isinstance(text, str) else text, strict=True), start=1
+        ):
             cells = [cell.strip() for cell in row]
             if not any(cells) or cells[0].startswith("#") or cells[0].lower() == "kind":
                 continue

@@ -50,7 +50,13 @@ class HammingIndex:
         widths = bands[:, 1]
         self._offsets = np.concatenate([[0], np.cumsum((1 << widths) + 1)]).astype(np.int64)
         flips = _REACH // len(bands)
-        self._masks = [_masks(int(width), flips) for width in widths]
+        masks = [_masks(int(width), flips) for width in widths]
+        # The probes of all bands, end to end: one look-up in each array instead of one a band.
+        counts = [len(part) for part in masks]
+        self._probes = np.concatenate(masks)
+        self._of_band = np.repeat(np.arange(len(bands)), counts)
+        self._places = self._offsets[self._of_band]
+        self._shift = self._of_band * len(hashes)
 
     @classmethod
     def build(cls, rows: NDArray[np.uint8], *, bands: int | None = None) -> HammingIndex:
@@ -80,6 +86,11 @@ class HammingIndex:
     def __len__(self) -> int:
         """The number of hashes."""
         return len(self._hashes)
+
+    def row(self, number: int) -> bytes:
+        """Return a listed hash, 32 bytes."""
+        value: bytes = self._hashes[number].tobytes()
+        return value
 
     @property
     def nbytes(self) -> int:
@@ -133,22 +144,19 @@ class HammingIndex:
             raise HashListError(f"distance {reach} is not in 0..{_REACH}")
         wanted = np.ascontiguousarray(row, np.uint8).reshape(1, -1)
         full = wanted.view(np.uint64)
-        found: list[NDArray[np.int64]] = []
-        total = len(self._hashes)
-        for band, (first, width) in enumerate(self._bands):
-            probes = _keys(wanted, int(first), int(width))[0] ^ self._masks[band]
-            places = self._offsets[band] + probes
-            begins = self._starts[places].astype(np.int64)
-            sizes = self._starts[places + 1].astype(np.int64) - begins
-            if not sizes.any():
-                continue
-            # Ranges begin..begin+size, laid end to end without a loop.
-            ends = np.cumsum(sizes)
-            spread = np.arange(ends[-1]) + np.repeat(begins - (ends - sizes), sizes)
-            found.append(self._order[band * total + spread].astype(np.int64))
-        if not found:
+        keys = np.asarray(
+            [_keys(wanted, int(first), int(width))[0] for first, width in self._bands], np.int64
+        )
+        places = self._places + (keys[self._of_band] ^ self._probes)
+        begins = self._starts[places].astype(np.int64)
+        sizes = self._starts[places + 1].astype(np.int64) - begins
+        full_ones = np.flatnonzero(sizes)
+        if not len(full_ones):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        rows = np.concatenate(found)
+        sizes, begins = sizes[full_ones], begins[full_ones] + self._shift[full_ones]
+        # Ranges begin..begin+size, laid end to end without a loop.
+        ends = np.cumsum(sizes)
+        rows = self._order[np.arange(ends[-1]) + np.repeat(begins - (ends - sizes), sizes)]
         distances = np.bitwise_count(self._hashes[rows] ^ full).sum(axis=1).astype(np.int64)
         near = distances <= reach
         rows, where = np.unique(rows[near], return_index=True)

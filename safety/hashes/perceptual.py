@@ -113,11 +113,21 @@ def trimmed(image: Image) -> Image | None:
     A side is cut while its rows differ little from the corner's colour; never more than a quarter,
     and nothing when what is left is the same picture.
     """
-    pixels = np.asarray(image.convert("RGB"), dtype=np.int16)
-    height, width = pixels.shape[:2]
+    plain = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    height, width = plain.shape[:2]
     if min(height, width) < 32:
         return None
-    even = np.abs(pixels - pixels[0, 0]).max(axis=2) <= 12
+    corner = plain[0, 0].astype(np.int16)
+
+    def like_corner(part: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        near: NDArray[np.bool_] = np.abs(part.astype(np.int16) - corner).max(axis=-1) <= 12
+        return near
+
+    # Most pictures have no border, and their four edges say so at once.
+    edges = (plain[0], plain[-1], plain[:, 0], plain[:, -1])
+    if not any(like_corner(edge).mean() >= 0.98 for edge in edges):
+        return None
+    even = like_corner(plain)
     rows, columns = even.mean(axis=1) >= 0.98, even.mean(axis=0) >= 0.98
     top, bottom = _run(rows), _run(rows[::-1])
     left, right = _run(columns), _run(columns[::-1])

@@ -109,7 +109,8 @@ def _parsed(data: bytes | str, model: type[_Model], *, source: str) -> _Model:
         where = f"{source}:{line}" if line else source
         more = error.error_count() - 1
         raise InvalidPolicy(
-            f"{where}: {field}: {first['msg']}" + (f" (and {more} more)" if more else ""),
+            f"{where}: {field}: {first['msg'].removeprefix('Value error, ')}"
+            + (f" (and {more} more)" if more else ""),
             hint="run `chopmark policy check FILE`; policies/default.yaml shows every field",
         ) from error
 

@@ -10,6 +10,7 @@ import string
 from typing import TYPE_CHECKING, Final
 
 from chopmark.safety.text._unicode import script
+from chopmark.safety.text._wordplay import letters_of_numbers
 from chopmark.safety.text.words import known_share, rank
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _HEX: Final = re.compile(
 _BASE64: Final = re.compile(r"(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/_-]{8,}={0,2}(?![A-Za-z0-9+/=_-])")
 _BINARY: Final = re.compile(r"(?<![01])[01]{7,8}(?:[ ,]?[01]{7,8}){2,}(?![01])")
 _DECIMAL: Final = re.compile(r"(?<!\d)\d{2,3}(?:[ ,;]{1,2}\d{2,3}){4,}(?!\d)")
+_PLACES: Final = re.compile(r"(?<![\d.,])(?:\d{1,2}[ ,;/-]{1,2}){5,}\d{1,2}(?![\d])")
 _MORSE: Final = re.compile(r"(?<![\w.])[.\-·−–]{1,6}(?:[ /|]+[.\-·−–]{1,6}){3,}(?![\w])")
 _BASE32: Final = re.compile(r"(?<![A-Z2-7=])[A-Z2-7]{16,}={0,6}(?![A-Z2-7=])")
 
@@ -158,6 +160,7 @@ _DECODERS: Final[tuple[tuple[str, re.Pattern[str], Callable[[str], str | None]],
     ("escapes", _ESCAPE, _escape),
     ("binary", _BINARY, _binary),
     ("decimal codes", _DECIMAL, _decimal),
+    ("letters as numbers", _PLACES, letters_of_numbers),
     ("hexadecimal", _HEX, _hex),
     ("base32", _BASE32, _base32),
     ("base64", _BASE64, _base64),

@@ -20,7 +20,7 @@ _SPACED: Final = re.compile(
 _INNER: Final = re.compile(r"[A-Za-z]+(?:[.\-_*~/|,·•'`^+=:;\\]+[A-Za-z]+)+")
 _TOKEN: Final = re.compile(r"[^\s,;:?\"“”()\[\]{}]+")
 _REPEAT: Final = re.compile(r"([A-Za-z])\1{2,}")
-_CAMEL: Final = re.compile(r"(?<![A-Za-z])[#@]?(?:[A-Z]?[a-z]+)(?:[A-Z][a-z]+)+(?![a-z])")
+_CAMEL: Final = re.compile(r"(?<![A-Za-z])[#@]?(?:[A-Z]?[a-z]+)(?:[A-Z][a-z]*)+(?![a-z])")
 #: Digits that mean digits: sizes, lenses, dates, ordinals, versions, dimensions.
 _PLAIN: Final = re.compile(
     r"(?:\d+(?:st|nd|rd|th|s|x|d|k|p|mm|cm|m|km|ml|px|fps|am|pm|kg|g|gb|mb|ft|in|yo|hp|hz|v|w|c|f|bit|k?)"

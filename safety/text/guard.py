@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 import time
-import unicodedata
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
@@ -14,10 +13,12 @@ from chopmark.errors import ChopmarkError, GuardFailed
 from chopmark.safety.categories import CATEGORIES, MODEL_CATEGORIES, Stage, worst
 from chopmark.safety.text.encoder import SentenceEncoder
 from chopmark.safety.text.features import windows
-from chopmark.safety.text.head import PromptHead
+from chopmark.safety.text.head import PromptHead, best_of
+from chopmark.safety.text.language import ENGLISH, UNREAD, language_of
 from chopmark.safety.text.lexicon import fold, lexicon
 from chopmark.safety.text.normalize import Normalized, normalize
 from chopmark.safety.text.rules import Finding, apply_rules, sexual_terms
+from chopmark.safety.text.writing import asks_for_text
 from chopmark.safety.text.youth import youth_cues
 from chopmark.safety.verdict import Evidence, Verdict
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chopmark.safety.policy.schema import Policy
+    from chopmark.safety.text.cascade import Cascade
+    from chopmark.safety.text.multilingual import Multilingual
+    from chopmark.safety.verdict import Cue
     from chopmark.types import Action
 
 __all__ = ["PromptGuard"]
@@ -36,7 +40,6 @@ MINORS_SEXUAL: Final[float] = 0.15
 #: takes harmless texts of 100 words from 20 % blocked to about 3 %, padded harmful ones from 100 to 98.
 WINDOW_BAR: Final[float] = 0.6
 _EVALUATED: Final[tuple[str, ...]] = (*MODEL_CATEGORIES, "sexual/minors", "obfuscated")
-_FOREIGN: Final[float] = 0.5
 
 
 class PromptGuard:
@@ -45,24 +48,57 @@ class PromptGuard:
     Use :meth:`load`. Needs onnxruntime and tokenizers, not torch.
     """
 
-    def __init__(self, *, encoder: SentenceEncoder, head: PromptHead) -> None:
-        """Take the loaded models."""
+    def __init__(
+        self,
+        *,
+        encoder: SentenceEncoder,
+        head: PromptHead,
+        other_languages: Multilingual | None = None,
+        cascade: Cascade | None = None,
+    ) -> None:
+        """Take the loaded models.
+
+        Args:
+            encoder: Of English texts.
+            head: Trained on its vectors.
+            other_languages: Scores what is not English; without it other scripts abstain.
+            cascade: A larger model that is asked about what is uncertain.
+        """
         self._encoder = encoder
         self._head = head
-        self._models = (encoder.model, f"prompt-head@{head.digest[:16]}", lexicon().model)
+        self._others, self._cascade = other_languages, cascade
+        self._models = (
+            encoder.model,
+            f"prompt-head@{head.digest[:16]}",
+            lexicon().model,
+            *(other_languages.models if other_languages else ()),
+        )
 
     @classmethod
-    def load(cls) -> Self:
-        """Load the encoder from its package and the head from this one.
+    def load(
+        cls, *, other_languages: Multilingual | None = None, cascade: Cascade | None = None
+    ) -> Self:
+        """Load the encoder and the head.
+
+        Args:
+            other_languages: As for the constructor.
+            cascade: As for the constructor.
 
         Raises:
             GuardFailed: A model is missing or damaged.
         """
-        return cls(encoder=SentenceEncoder(), head=PromptHead.load())
+        return cls(
+            encoder=SentenceEncoder(),
+            head=PromptHead.load(),
+            other_languages=other_languages,
+            cascade=cascade,
+        )
 
-    def judge_many(self, texts: Sequence[str], policy: Policy) -> list[Verdict]:
+    def judge_many(
+        self, texts: Sequence[str], policy: Policy, *, tenant: str | None = None
+    ) -> list[Verdict]:
         """Judge several texts; each verdict is the one that :meth:`judge` gives."""
-        return [self.judge(text, policy) for text in texts]
+        return [self.judge(text, policy, tenant=tenant) for text in texts]
 
     def judge(
         self,
@@ -88,7 +124,8 @@ class PromptGuard:
         started = time.perf_counter()
         try:
             plain = normalize(text)
-            scores, spans = self._scores(plain)
+            language = language_of(plain.text)
+            scores, spans = self._scores(plain, language)
             findings = apply_rules(plain.text)
         except ChopmarkError:
             raise
@@ -97,18 +134,9 @@ class PromptGuard:
         scores["obfuscated"] = round(float(plain.obfuscated), 6)
         evidence = [_lexical(text, plain, finding) for finding in findings]
         _raise_scores(scores, findings)
-        allowed = _allowed(plain, policy, tenant, today or dt.datetime.now(dt.UTC).date())
-        for names, phrase, rest in allowed:
-            # What was allowed is taken out; the rest of the text still counts for its categories.
-            without, _ = self._scores(rest)
-            _raise_scores(without, apply_rules(rest.text))
-            lower = [name for name in names if without.get(name, 0.0) < scores.get(name, 0.0)]
-            evidence += [
-                Evidence(category=name, kind="rule", detail=f"the policy allows {phrase!r}")
-                for name in lower
-            ]
-            scores |= {name: without.get(name, 0.0) for name in lower}
-        youth = youth_cues(plain.text)
+        day = today or dt.datetime.now(dt.UTC).date()
+        evidence += self._let_through(scores, _allowed(plain, policy, tenant, day), language)
+        youth = youth_cues(plain.text, english=language == ENGLISH)
         if youth:
             # Joint rule without override: any sexual signal beside any cue of youth.
             signal = scores["sexual"] >= MINORS_SEXUAL or bool(sexual_terms(plain.text))
@@ -118,16 +146,24 @@ class PromptGuard:
                     _evidence(text, plain, cue, "sexual/minors", "rule", "youth cue beside sexual")
                     for cue in youth
                 ]
-        foreign = _foreign(plain.text)
         evaluated = (*_EVALUATED, *(name for name in scores if name not in _EVALUATED))
-        if foreign:
-            # The head was trained on English: on another script it guesses. Its guesses are shown,
-            # named as not evaluated, and only the word lists lead to more than a review.
-            known = {finding.rule.category for finding in findings} | {"sexual/minors"}
-            evaluated = (
-                "obfuscated",
-                *(name for name in CATEGORIES if name in known & set(scores)),
+        unread = language == UNREAD and self._others is None
+        known = {finding.rule.category for finding in findings} | {"sexual/minors", "obfuscated"}
+        models = self._models
+        if self._cascade is not None:
+            wanted = (
+                self._cascade.evaluates
+                if unread
+                else self._cascade.uncertain(scores, policy, stage)
             )
+            if wanted:
+                models = (*models, self._cascade.model)
+                known |= set(wanted)
+                evidence += self._second_opinion(plain.text, scores, wanted)
+        if unread:
+            # The head was trained on English: on another script it guesses. Its guesses are shown,
+            # named as not evaluated, and only word lists and a larger model lead to a block.
+            evaluated = tuple(name for name in CATEGORIES if name in known & set(scores))
             evidence.append(
                 Evidence(
                     category="obfuscated",
@@ -139,9 +175,9 @@ class PromptGuard:
             {name: score for name, score in scores.items() if name in evaluated}, stage=stage
         )
         action, categories = decision.action, decision.categories
-        if foreign:
+        if unread and not set(MODEL_CATEGORIES) <= set(evaluated):
             action, categories = worst(action, "review"), categories or ("obfuscated",)
-        else:
+        if not unread:
             evidence += self._reasons(text, plain, scores, spans, policy, stage)
         if plain.applied and action != "allow":
             undone = "undone: " + ", ".join(plain.applied)
@@ -154,13 +190,18 @@ class PromptGuard:
             evaluated=evaluated,
             not_evaluated=tuple(name for name in CATEGORIES if name not in evaluated),
             policy=policy.digest(),
-            models=self._models,
+            models=models,
             elapsed_ms=(time.perf_counter() - started) * 1000,
+            cues=_cues(text, youth=bool(youth)),
         )
 
-    def _scores(self, plain: Normalized) -> tuple[dict[str, float], dict[str, tuple[int, int]]]:
+    def _scores(
+        self, plain: Normalized, language: str
+    ) -> tuple[dict[str, float], dict[str, tuple[int, int]]]:
         """Return each model category's largest score over the windows, and that window."""
         parts = windows(plain.text)
+        if language != ENGLISH and self._others is not None:
+            return self._others.scores(plain.text, parts)
         logits = np.stack(
             [
                 self._head.logits(self._encoder.embed(plain.text[a:b]), plain.text[a:b])
@@ -169,12 +210,44 @@ class PromptGuard:
         )
         # Each window is one more chance to be wrong: the more there are, the higher their bar.
         logits[1:] -= WINDOW_BAR * np.log(len(parts)) / self._head.scale
-        table = self._head.scores(logits)
-        best = table.argmax(axis=0)
-        scores = {
-            name: round(float(table[best[i], i]), 6) for i, name in enumerate(MODEL_CATEGORIES)
-        }
-        return scores, {name: parts[best[i]] for i, name in enumerate(MODEL_CATEGORIES)}
+        return best_of(self._head.scores(logits), parts)
+
+    def _let_through(
+        self,
+        scores: dict[str, float],
+        allowed: list[tuple[tuple[str, ...], str, Normalized]],
+        language: str,
+    ) -> list[Evidence]:
+        """Lower the scores to those of the text without the phrases that the policy allows."""
+        evidence = []
+        for names, phrase, rest in allowed:
+            # What was allowed is taken out; the rest of the text still counts for its categories.
+            without, _ = self._scores(rest, language)
+            _raise_scores(without, apply_rules(rest.text))
+            lower = [name for name in names if without.get(name, 0.0) < scores.get(name, 0.0)]
+            evidence += [
+                Evidence(category=name, kind="rule", detail=f"the policy allows {phrase!r}")
+                for name in lower
+            ]
+            scores |= {name: without.get(name, 0.0) for name in lower}
+        return evidence
+
+    def _second_opinion(
+        self, text: str, scores: dict[str, float], wanted: Sequence[str]
+    ) -> list[Evidence]:
+        """Put the larger model's scores in the place of the uncertain ones."""
+        assert self._cascade is not None  # noqa: S101 - the caller looked
+        answer = self._cascade.ask(text, wanted)
+        scores |= {name: round(score, 6) for name, score in answer.scores.items()}
+        return [
+            Evidence(
+                category=name,
+                kind="model",
+                detail=f"not clear, and {self._cascade.model} was asked: "
+                + (answer.failed or f"score {score:.3f}"),
+            )
+            for name, score in answer.scores.items()
+        ]
 
     def _reasons(
         self,
@@ -193,6 +266,12 @@ class PromptGuard:
                 detail = f"prompt model score {scores[name]:.3f}, {reached}"
                 reasons.append(_evidence(text, plain, span, name, "model", detail))
         return reasons
+
+
+def _cues(text: str, *, youth: bool) -> tuple[Cue, ...]:
+    writing = asks_for_text(text)
+    seen: dict[Cue, bool] = {"youth": youth, "writing": writing}
+    return tuple(name for name, here in seen.items() if here)
 
 
 def _allowed(
@@ -238,10 +317,3 @@ def _evidence(
         text=text[start:end],
         detail=detail,
     )
-
-
-def _foreign(text: str) -> bool:
-    """Tell whether most letters are of another script than Latin."""
-    letters = [char for char in text if char.isalpha()]
-    latin = sum(unicodedata.name(char, "").startswith("LATIN") for char in letters)
-    return bool(letters) and latin < (1 - _FOREIGN) * len(letters)

@@ -16,9 +16,11 @@ from chopmark.safety.text.encoder import DIMENSIONS
 from chopmark.safety.text.features import BUCKETS, hashed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["PromptHead", "head_file"]
+__all__ = ["PromptHead", "best_of", "head_file"]
 
 _OUT: Final[int] = len(MODEL_CATEGORIES)
 
@@ -102,3 +104,12 @@ class PromptHead:
         raised = logits.astype(np.float64) * self.scale + self.shift
         result: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(raised, -60.0, 60.0)))
         return result
+
+
+def best_of(
+    table: NDArray[np.float64], parts: Sequence[tuple[int, int]]
+) -> tuple[dict[str, float], dict[str, tuple[int, int]]]:
+    """Return each category's largest score over the windows, shape (n, 10), and that window."""
+    best = table.argmax(axis=0)
+    scores = {name: round(float(table[best[i], i]), 6) for i, name in enumerate(MODEL_CATEGORIES)}
+    return scores, {name: parts[best[i]] for i, name in enumerate(MODEL_CATEGORIES)}

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chopmark.safety.text import _characters, _codes, _spelling
+from chopmark.safety.text import _characters, _codes, _spelling, _wordplay
 from chopmark.safety.text._marked import Marked
 
 __all__ = ["MAX_CHARS", "Normalized", "normalize"]
@@ -63,7 +63,11 @@ def normalize(text: str) -> Normalized:
         if not _codes.decode(marked):
             break
         _characters.clean(marked)
+    _wordplay.halve(marked)
+    _wordplay.unstar(marked)
     _spelling.respell(marked)
+    if _wordplay.undo(marked):
+        _spelling.respell(marked)
     if _codes.shift(marked):
         _spelling.respell(marked)
     obfuscated = _spelling.strangeness(marked)

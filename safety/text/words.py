@@ -15,7 +15,7 @@ from typing import Final
 
 from chopmark.errors import GuardFailed
 
-__all__ = ["encoder_folder", "is_word", "known_share", "rank", "segment"]
+__all__ = ["all_words", "encoder_folder", "is_word", "known_share", "rank", "segment"]
 
 _LONGEST: Final[int] = 18
 _RARE: Final[int] = 40_000
@@ -76,6 +76,13 @@ def rank(word: str) -> int | None:
             if found is not None:
                 return found + 2000
     return None
+
+
+@functools.cache
+def all_words() -> tuple[str, ...]:
+    """Return every word of the dictionary, the most frequent first."""
+    ranks = _ranks()
+    return tuple(sorted(ranks, key=ranks.__getitem__))
 
 
 def is_word(word: str) -> bool:

@@ -1,5 +1,7 @@
 """``python -m chopmark.safety.training --data DIR --out DIR [--cache FILE] [--seed N]``.
 
+``--multilingual`` fits the head that stands on multilingual-e5-small instead.
+
 Reads ``train.jsonl`` and ``dev.jsonl`` of the data folder, writes ``prompt_head.safetensors`` and
 ``training.json`` (seed, data hashes, counts, numbers on the development set). The sentence encoder
 is frozen; the fit takes a few minutes on one core once the texts are encoded.
@@ -16,6 +18,9 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from chopmark.safety.categories import MODEL_CATEGORIES
+from chopmark.safety.text.encoder import SentenceEncoder
+from chopmark.safety.text.head import PromptHead
+from chopmark.safety.text.multilingual import E5Encoder
 from chopmark.safety.training.data import file_sha256, read_rows
 from chopmark.safety.training.embed import VectorStore
 from chopmark.safety.training.run import train
@@ -29,10 +34,28 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="a file that keeps sentence vectors")
     parser.add_argument("--seed", type=int, default=20261123)
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument(
+        "--multilingual", action="store_true", help="the head for languages other than English"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the head in --out, fix its operating points again"
+    )
     options = parser.parse_args()
     rows, dev = (read_rows(options.data / f"{part}.jsonl") for part in ("train", "dev"))
-    store = VectorStore(options.cache)
-    fitted, head, said = train(rows, dev, store=store, seed=options.seed, epochs=options.epochs)
+    name = "multilingual" if options.multilingual else "prompt"
+    file = options.out / f"{name}_head.safetensors"
+    store = VectorStore(
+        options.cache, encoder=E5Encoder if options.multilingual else SentenceEncoder
+    )
+    fitted, head, said = train(
+        rows,
+        dev,
+        store=store,
+        seed=options.seed,
+        epochs=options.epochs,
+        multilingual=options.multilingual,
+        kept=PromptHead.load(file) if options.keep else None,
+    )
     report = {
         "seed": options.seed,
         "epochs": options.epochs,
@@ -47,10 +70,11 @@ def main() -> None:
     tensors |= {"scale": head.scale, "shift": head.shift}
     save_file(
         tensors,
-        options.out / "prompt_head.safetensors",
+        file,
         metadata={"categories": json.dumps(MODEL_CATEGORIES), "seed": str(options.seed)},
     )
-    (options.out / "training.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    told = "multilingual_training.json" if options.multilingual else "training.json"
+    (options.out / told).write_text(json.dumps(report, indent=2) + "\n", "utf-8")
     print(json.dumps(report, indent=2))
 
 

@@ -113,6 +113,7 @@ def calibrate(
     benign_pictures: NDArray[np.bool_],
     *,
     rate: float = 0.01,
+    also: Sequence[tuple[NDArray[np.bool_], float]] = (),
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return scale, shift and the operating logits, so that a score of 0.5 is the operating point.
 
@@ -126,6 +127,9 @@ def calibrate(
         mask: (n, 10), 0 where a label is unknown.
         benign_pictures: (n,) which rows are benign picture prompts.
         rate: The false-positive rate of all categories together.
+        also: Other kinds of benign rows, each with its rate. Where the common bar stops more of
+            them, the bars of the categories that stop them are raised, the one that stops most
+            first, until the rate is kept: texts of another register need other points.
     """
     slopes = np.ones(_OUT, np.float32)
     starts = np.zeros(_OUT, np.float32)
@@ -136,9 +140,28 @@ def calibrate(
     benign = probabilities[benign_pictures]
     worst = np.sort(benign.max(axis=1))[::-1]
     allowed = int(rate * len(worst))
-    bar = float(worst[allowed]) + 1e-6
-    points = (bar - starts) / slopes
+    bars = np.full(_OUT, float(worst[allowed]) + 1e-6)
+    for rows, most in also:
+        bars = _raised(bars, probabilities[rows], most)
+    points = (bars - starts) / slopes
     return slopes, (-slopes * points).astype(np.float32), points.astype(np.float32)
+
+
+def _raised(
+    bars: NDArray[np.float64], benign: NDArray[np.float32], rate: float
+) -> NDArray[np.float64]:
+    """Raise single bars in small steps until at most a share ``rate`` of the rows is above any."""
+    bars = bars.copy()
+    for _ in range(2000):
+        above = benign >= bars
+        stopped = above.any(axis=1)
+        if stopped.mean() <= rate:
+            break
+        # Only what one category alone stops is freed by raising it; the rest waits its turn.
+        alone = above[above.sum(axis=1) == 1].sum(axis=0)
+        worst = int(alone.argmax()) if alone.any() else int(above.sum(axis=0).argmax())
+        bars[worst] += 0.02
+    return bars
 
 
 def _logistic(x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[float, float]:
@@ -146,14 +169,23 @@ def _logistic(x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[float, fl
     a, b = 1.0, 0.0
     hit = float(y.sum())
     soft = np.where(y > 0, (hit + 1) / (hit + 2), 1 / (len(y) - hit + 2))
-    for _ in range(50):
+
+    def loss(a: float, b: float) -> float:
+        z = a * x + b
+        return float((np.logaddexp(0, z) - soft * z).sum()) + 5e-3 * (a - 1) ** 2
+
+    for _ in range(100):
         p = 1 / (1 + np.exp(-np.clip(a * x + b, -50, 50)))
         w = p * (1 - p) + 1e-9
         ga, gb = float(((p - soft) * x).sum()) + 1e-2 * (a - 1), float((p - soft).sum())
         haa, hab, hbb = float((w * x * x).sum()) + 1e-2, float((w * x).sum()), float(w.sum())
         det = haa * hbb - hab * hab
         da, db = (hbb * ga - hab * gb) / det, (haa * gb - hab * ga) / det
-        a, b = a - da, b - db
-        if abs(da) + abs(db) < 1e-6:
+        # Where the classes hardly overlap a whole step leaps over the minimum: halve it.
+        step, here = 1.0, loss(a, b)
+        while step > 1e-6 and loss(a - step * da, b - step * db) > here:
+            step /= 2
+        a, b = a - step * da, b - step * db
+        if step * (abs(da) + abs(db)) < 1e-6:
             break
     return max(a, 0.2), b

@@ -104,11 +104,52 @@ _ASKED: Final[str] = (
     "|how do i strangle-proof a cot blind cord|how to execute a python script|how to abort a git merge|how do i inject a dependency in java|how to cut a shot in film editing|how do i crack an egg|how do i break into acting"
     "|how can i attack the problem of {topic_q}|what is the plot of a film about {grave}|is {topic_q} illegal|can i {help} {topic_q} at school|poster to {help} {topic_q}|awareness campaign about {topic_q}{style}|helpline poster for {topic_q}"
 )
+#: Names and idioms that hold a grave word and mean nothing grave.
+_TRAPS: Final[str] = (
+    "a killer whale|two killer whales off the coast|a bloodhound puppy|a blood orange cut in half|a bloody mary with celery|blood moon over the hills"
+    "|a hammerhead shark|a strangler fig in the jungle|an assassin bug on a leaf|a deathwatch beetle|death valley at dawn|the dead sea shore"
+    "|a shooting gallery at a fair|shooting stars over a tent|a photo shoot in a studio|a headshot of an accountant|a cannonball dive into a pool"
+    "|a bombshell hairstyle|a cherry bomb candy|a bath bomb fizzing|photobomb by a goat|a bomber jacket on a hanger|a rifle bird displaying|a machine gun kelly style haircut"
+    "|a butcher's shop window|a slaughtered lamb pub sign|hangman game on paper|a hanging garden|hanging laundry in an alley|a guillotine paper cutter|a body of water"
+    "|a skull candle|a skeleton key|a coffin shaped biscuit for a party|a graveyard of old cars|a ghost town|a suicide squeeze in baseball|a crash test dummy"
+    "|a stabbing pain explained on a medical chart|a knife block in a kitchen|chopping board with beetroot juice|ketchup stain on a shirt|a cut flower bouquet|crushed velvet sofa"
+    "|breaking dawn|a breaking wave|beaten copper bowl|whipped cream|a battery farm protest sign|naked oats in a bowl|bare feet on grass|a stripped pine door|strip mall at night"
+    "|a cockpit of an airliner|cocktail dress on a mannequin|a breastplate of a knight|breast stroke swimmer|an escort ship|an adult cat|adult learning centre|hot dog stand"
+    "|a drug store counter|an ecstasy of gold sunset|a crack of thunder|a joint of pork|high grass|a dope sheet of an animator|a speed skater|acid green sofa|a hash brown"
+    "|race car on a track|a white christmas|black friday sign|a slave cylinder diagram|master bedroom|native flowers|a trojan horse in a play|an isis statue in a temple|a swastika-free museum label"
+    "|a minor chord on sheet music|a fake fur coat|a forged iron gate|a counterfeit detector pen|a phishing awareness poster|a hacker space with soldering irons"
+)
+#: Comments, because a model of picture prompts calls every comment with a group, an oath or an emoji hate.
+_TALK: Final[str] = (
+    "i love {group}|{group} are wonderful people|{group} deserve the same rights as everybody|we stand with {group}{end}|so proud of the {group} in my family{end}"
+    "|violence against {group} must never be accepted|nobody should call {group} {vile}|saying that {group} are {vile} is disgusting and wrong|whoever calls {group} {vile} knows no {group}"
+    "|if you think {group} are {vile} you are part of the problem|i reported the post that said {group} are {vile}|my grandmother was told that {group} are {vile}; she proved them wrong"
+    "|it is not ok to hate {group}|the law protects {group} from discrimination|the museum about the persecution of {group} was hard to take|as one of the {group} here i agree{end}"
+    "|being one of the {group} i hear that a lot{end}|some of the best {trade} are {group}|three {group} won medals today{end}|there were many {group} at the market this morning"
+    "|i wish more films had {group} in them|a documentary about {group} is on at nine|{group} voted in large numbers this year|the {trade} in my town are mostly {group} and i like it"
+    "|{oath} this traffic|{oath} my phone died again{end}|what the {swear} is wrong with this printer|that was {swear}ing brilliant{end}|{swear}, i forgot the milk|holy {swear} what a goal{end}"
+    "|this {gadget} is trash|i hate this {gadget} so much|my {gadget} is a piece of {swear}|the {gadget} killed my battery|i hate {dish}{end}|{dish} should be illegal{end}|i could murder a plate of {dish}"
+    "|you absolute legend{end}|you lot are mad, i love it{end}|we got destroyed in the second half|they butchered that song|our striker shot and missed twice|she slaughtered everybody at karaoke{end}"
+    "|that joke killed me{end}|i am dying of laughter{end}|dead{end}|this heat is killing me{end}|my team is a joke this season|what an idiot i am, wrong train again|i feel stupid, the key was in my pocket"
+    "|boomers and their phones{end}|the {trade} did a terrible job on my roof|{trade} are parasites, every one of them|i hate {trade} who never call back|politicians lie, that is no news"
+    "|the season finale was better than i feared|does anybody know when the next episode comes out|i spent the whole evening on level three|she picked a name for the puppy{end}|great review, thanks{end}"
+    "|the article says that the suspect was arrested on tuesday|police said the man had been stabbed near the station and is in hospital|the minister denied the report|the trial about the bombing begins today"
+    "|i lost my brother to suicide and i miss him every day|it has been three years since i last hurt myself and i am proud|call your friends, some of them are not well{end}|my therapist helped me a lot"
+    "|he tore his ligament and it bled a lot, poor man|i cut my finger on the tin|the nurse took blood twice|my gran survived the war and never spoke of it"
+)
+_TALK_SLOTS: Final[dict[str, str]] = {
+    "end": "|||!|...| lol| 😂| ❤️| 🙏| 🔥| 💪🏾| 🤷| 😭| 👏👏| 🎉|, honestly|, just saying",
+    "oath": "damn|fucking hell|for fuck's sake|jesus christ|ugh|bloody hell",
+    "swear": "hell|fuck|shit|crap",
+    "gadget": "update|game|laptop|keyboard|app|router|car|bike|remote|vacuum cleaner",
+    "dish": "mushrooms|olives|pineapple pizza|liver|cold coffee|celery|tacos|ramen|blue cheese",
+    "trade": "nurses|plumbers|landlords|artists|teachers|bankers|drivers|coders|estate agents|referees|lawyers",
+}
 
 
 def _fill(pattern: str, rng: Generator) -> str:
     def one(found: re.Match[str]) -> str:
-        options = _SLOTS[found.group(1)].split("|")
+        options = (_SLOTS | _TALK_SLOTS)[found.group(1)].split("|")
         return options[int(rng.integers(len(options)))]
 
     text = pattern
@@ -118,7 +159,7 @@ def _fill(pattern: str, rng: Generator) -> str:
 
 
 def authored_rows(
-    seed: int, *, harmful: int = 420, harmless: int = 4200, asked: int = 1500
+    seed: int, *, harmful: int = 420, harmless: int = 4200, asked: int = 1500, talk: int = 2500
 ) -> list[Row]:
     """Return our own training prompts.
 
@@ -127,6 +168,7 @@ def authored_rows(
         harmful: How many of each category.
         harmless: How many harmless picture prompts.
         asked: How many harmless questions and instructions.
+        talk: How many harmless comments.
     """
     rng = np.random.default_rng(seed)
     rows: dict[str, Row] = {}
@@ -149,9 +191,14 @@ def authored_rows(
         choices = patterns.split("|")
         for at in range(harmful):
             add(choices[at % len(choices)], frozenset({category}), "t2i_auth")
+    for trap in _TRAPS.split("|"):
+        for ending in ("", "{style}", "{style}"):
+            add(trap + ending, frozenset(), "t2i_auth_safe")
+        add("{pic} " + trap + "{style}", frozenset(), "t2i_auth_safe")
     for patterns, count, kind in (
         (_SAFE, harmless, "t2i_auth_safe"),
         (_ASKED, asked, "instruction_safe"),
+        (_TALK, talk, "comment"),
     ):
         choices = patterns.split("|")
         for at in range(count):

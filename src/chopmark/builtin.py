@@ -90,19 +90,47 @@ def chopmark_generator(settings: Settings, progress: Progress | None) -> Generat
 
 
 @hookimpl
-def chopmark_prompt_guard() -> PromptGuard:
-    """Rules and the trained head."""
-    from chopmark.safety import PromptGuard
+def chopmark_prompt_guard(settings: Settings) -> PromptGuard:
+    """Rules and the trained models; a larger one for the uncertain, if the settings name one."""
+    return _prompt_guard(settings.guard_model, settings.guard_model_timeout_s)
 
-    return PromptGuard.load()
+
+@cache
+def _prompt_guard(guard_model: str | None, timeout_s: float) -> PromptGuard:
+    """Load it once: it also judges the text that is read in pictures."""
+    from chopmark.safety import PromptGuard
+    from chopmark.safety.text.cascade import Cascade
+    from chopmark.safety.text.hub import load_text_model
+    from chopmark.safety.text.multilingual import Multilingual, multilingual_installed
+
+    return PromptGuard.load(
+        other_languages=Multilingual() if multilingual_installed() else None,
+        cascade=(
+            Cascade(load_text_model(guard_model), timeout_s=timeout_s) if guard_model else None
+        ),
+    )
 
 
 @hookimpl
 def chopmark_image_guard(settings: Settings) -> ImageGuard:
-    """Hash lists and picture models."""
+    """Hash lists, picture models, and the reader of text where it is installed."""
     from chopmark.safety import ImageGuard
+    from chopmark.safety.hashes.remote import HmaBank
+    from chopmark.safety.image.hub import load_picture_models
+    from chopmark.safety.image.text import TextReader, ocr_installed
 
-    return ImageGuard.load(hash_lists=settings.hash_lists)
+    wanted = settings.picture_text
+    reader = None
+    if wanted == "always" or (wanted == "auto" and ocr_installed()):
+        reader = TextReader(_prompt_guard(settings.guard_model, settings.guard_model_timeout_s))
+    remote = [HmaBank(url=settings.hma_url, key=settings.hma_key)] if settings.hma_url else []
+    return ImageGuard.load(
+        hash_lists=settings.hash_lists,
+        also_ask=remote,
+        more=load_picture_models(settings.image_guards, clip_backbone=settings.clip_backbone),
+        reader=reader,
+        read_always=wanted == "always",
+    )
 
 
 @hookimpl

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from chopmark.provenance import Report
     from chopmark.safety import Policy, Verdict
+    from chopmark.safety.categories import Stage as SafetyStage
     from chopmark.types import JsonValue
 
-__all__ = ["Inspection", "Looked", "Moderated", "summary"]
+__all__ = ["Inspection", "Looked", "Moderated", "restricted", "summary"]
 
 # Below this a picture guard has nothing to look at.
 MIN_INPUT_SIDE = 16
@@ -57,9 +58,13 @@ class Inspection(Stages):
             ChopmarkError: A guard or the log failed; nothing is called safe that was not judged.
         """
         case = Case(tenant=tenant, subject=subject)
-        rules = await self.run(case, "judge_prompt", lambda: policy or self.rooms.policy)
+        rules = await self.run(
+            case, "judge_prompt", lambda: policy or self.rooms.policy_for(tenant)
+        )
         verdicts = await self.run(
-            case, "judge_prompt", lambda: self.rooms.prompt_guard.judge_many(texts, rules)
+            case,
+            "judge_prompt",
+            lambda: self.rooms.prompt_guard.judge_many(texts, rules, tenant=tenant),
         )
         actions = [verdict.action for verdict in verdicts]
         record = await self.book(
@@ -70,6 +75,8 @@ class Inspection(Stages):
                 "policy": rules.digest(),
                 "texts": len(texts),
                 "actions": {action: actions.count(action) for action in sorted(set(actions))},
+                **restricted(verdicts),
+                **await self.shadowed(case, [("prompt", verdict) for verdict in verdicts]),
             },
             {"texts": list(texts)},
         )
@@ -86,7 +93,7 @@ class Inspection(Stages):
         from chopmark.safety import decode_image
 
         case = Case(tenant=tenant)
-        rules = await self.run(case, "judge_input", lambda: policy or self.rooms.policy)
+        rules = await self.run(case, "judge_input", lambda: policy or self.rooms.policy_for(tenant))
         picture = await self.run(
             case,
             "judge_input",
@@ -101,7 +108,12 @@ class Inspection(Stages):
             case,
             "completed",
             "moderation.completed",
-            {"policy": rules.digest(), "verdict": summary("input", verdict)},
+            {
+                "policy": rules.digest(),
+                "verdict": summary("input", verdict),
+                **restricted([verdict]),
+                **await self.shadowed(case, [("input", verdict)]),
+            },
         )
         return Moderated(record_id=record.record_id, verdicts=(verdict,))
 
@@ -191,6 +203,40 @@ class Inspection(Stages):
             "judge_input" if where == "input" else "judge_output",
             lambda: self.rooms.image_guard.judge(picture, policy, stage=where, prompt_verdict=said),
         )
+
+    async def shadowed(
+        self,
+        case: Case,
+        verdicts: Sequence[tuple[SafetyStage, Verdict]],
+        said: Verdict | None = None,
+    ) -> dict[str, JsonValue]:
+        """Return what the shadow policy makes of the same scores, for the log and nothing else.
+
+        Empty where no shadow policy is set. ``differs`` counts the verdicts that it would change.
+        """
+        from chopmark.safety.policy_tools import rejudge
+
+        shadow = await self.run(case, case.stage, lambda: self.rooms.shadow)
+        if shadow is None:
+            return {}
+        again = [
+            rejudge(
+                verdict, shadow, stage=stage, prompt_verdict=None if stage == "prompt" else said
+            )
+            for stage, verdict in verdicts
+        ]
+        told: list[JsonValue] = [
+            {"stage": stage, "action": one.action, "categories": list(one.categories)}
+            for (stage, _), one in zip(verdicts, again, strict=True)
+        ]
+        pairs = zip(verdicts, again, strict=True)
+        differs = sum(verdict.action != one.action for (_, verdict), one in pairs)
+        return {"shadow": {"policy": shadow.digest(), "differs": differs, "verdicts": told}}
+
+
+def restricted(verdicts: Sequence[Verdict]) -> dict[str, JsonValue]:
+    """Mark a record that ordinary roles are not to open (docs/safety.md)."""
+    return {"restricted": True} if any(verdict.restricted for verdict in verdicts) else {}
 
 
 def summary(stage: str, verdict: Verdict) -> dict[str, JsonValue]:

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from chopmark import errors, ids
-from chopmark.inspection import Inspection, summary
+from chopmark.inspection import Inspection, restricted, summary
 from chopmark.released import Output, Refused, Released, Withheld
 from chopmark.requests import MAX_SEED, EditRequest, GenerationRequest, check_request
 from chopmark.rooms import Rooms
@@ -176,13 +176,19 @@ class Pipeline(Inspection):
         model = rooms.generator.info
 
         # 2. The prompt, and every input picture, under the policy.
-        policy = await self.run(case, "judge_prompt", lambda: request.policy or rooms.policy)
+        policy = await self.run(
+            case, "judge_prompt", lambda: request.policy or rooms.policy_for(case.tenant)
+        )
         text = "\n".join(filter(None, (request.prompt, request.negative_prompt)))
         said = await self.run(
-            case, "judge_prompt", lambda: rooms.prompt_guard.judge(text, policy, stage="prompt")
+            case,
+            "judge_prompt",
+            lambda: rooms.prompt_guard.judge(text, policy, stage="prompt", tenant=case.tenant),
         )
         inputs = await self.run(case, "judge_input", lambda: self._open_inputs(request))
-        seen = [await self.judge_picture(case, "input", picture, policy) for picture in inputs]
+        seen = [
+            await self.judge_picture(case, "input", picture, policy, said) for picture in inputs
+        ]
         # An overturned appeal may have let this very prompt pass; its pictures are judged as ever.
         excepted = await self._excepted(case, said, policy)
         await self.book(
@@ -196,6 +202,10 @@ class Pipeline(Inspection):
                     summary("prompt", said),
                     *(summary("input", verdict) for verdict in seen),
                 ],
+                # A second policy may be judged beside the active one; only the log hears of it.
+                **await self.shadowed(
+                    case, [("prompt", said), *(("input", verdict) for verdict in seen)], said
+                ),
             },
             {"evidence": [verdict.to_dict()["evidence"] for verdict in (said, *seen)]},
         )
@@ -257,6 +267,8 @@ class Pipeline(Inspection):
                     for item in withheld
                 ],
                 "previews": case.previews_shown,
+                **restricted([item.verdict for item in withheld]),
+                **await self.shadowed(case, [("output", verdict) for verdict in verdicts], said),
                 "timings_ms": {name: round(ms, 1) for name, ms in case.timings_ms.items()},
             },
             # Digests of pictures are personal data (a public picture is linkable by them).
@@ -490,6 +502,7 @@ class Pipeline(Inspection):
                 "action": error.verdict.action,
                 "categories": list(error.verdict.categories),
                 "verdict": summary(error.stage, error.verdict),
+                **restricted([error.verdict]),
             }
             kind: EventKind = "request.refused"
         else:

@@ -8,14 +8,14 @@ serve`` wants no surprise at the first request.
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, overload
 
 from chopmark import sealing
-from chopmark.errors import ConfigurationError
+from chopmark.errors import ConfigurationError, InvalidPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from chopmark.audit import AuditLog
     from chopmark.generation import Generator
@@ -98,6 +98,7 @@ class Rooms:
         self.lock = threading.RLock()
         self.home: Path = settings.open_home()
         self._announced = False
+        self._overrides: dict[str, tuple[int, Policy]] = {}
 
     @_Once
     def policy(self) -> Policy:
@@ -107,6 +108,40 @@ class Rooms:
         policy = load_policy(self.settings.policy)
         self.log.in_force("policy.changed", policy.digest())
         return policy
+
+    def policy_for(self, tenant: str) -> Policy:
+        """The policy with a tenant's override; a changed file is in force at the next request.
+
+        Raises:
+            InvalidPolicy: The override cannot be used; nothing is judged without it then.
+        """
+        folder = self.settings.tenant_policies
+        # A tenant's name comes with the request: only a plain file name is looked for.
+        if folder is None or not tenant or Path(tenant).name != tenant or tenant.startswith("."):
+            return self.policy
+        from chopmark.safety.policy.override import apply_override, load_override
+
+        file = folder.expanduser() / f"{tenant}.yaml"
+        try:
+            version = file.stat().st_mtime_ns
+        except FileNotFoundError:
+            return self.policy
+        except (OSError, ValueError) as error:
+            raise InvalidPolicy(f"the override of tenant {tenant!r} cannot be read") from error
+        with self.lock:
+            kept = self._overrides.get(tenant)
+            if kept is None or kept[0] != version:
+                kept = version, apply_override(self.policy, load_override(file))
+                self._overrides[tenant] = kept
+            return kept[1]
+
+    @_Once
+    def shadow(self) -> Policy | None:
+        """The policy that is judged beside the active one and only logged, if one is set."""
+        from chopmark.safety import load_policy
+
+        name = self.settings.shadow_policy
+        return None if name is None else load_policy(name)
 
     @_Once
     def plugins(self) -> Plugins:
@@ -229,7 +264,7 @@ class Rooms:
 
     def open_all(self) -> None:
         """Open every part, the slowest last."""
-        for name in ("policy", "log", "credential", "mark_keys", "anchors", "store"):
+        for name in ("policy", "shadow", "log", "credential", "mark_keys", "anchors", "store"):
             getattr(self, name)
         for name in ("authority", "label"):
             getattr(self, name)

@@ -164,7 +164,7 @@ class Service:
             InvalidPolicy: The tenant's policy file cannot be used; nothing is judged by another.
         """
         if tenant.policy is None:
-            return self.pipeline.rooms.policy
+            return self.pipeline.rooms.policy_for(tenant.name)
         from chopmark.safety import load_policy
 
         version = version_of(tenant.policy)

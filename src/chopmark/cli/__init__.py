@@ -19,6 +19,7 @@ from chopmark.cli import (
     audit,
     create,
     desk,
+    hashlists,
     judge,
     keys,
     look,
@@ -51,7 +52,7 @@ app.add_typer(mark.app, name="mark")
 app.add_typer(audit.app, name="audit")
 app.add_typer(review.app, name="review")
 app.add_typer(judge.policy_app, name="policy")
-app.add_typer(desk.hashes_app, name="hashes")
+app.add_typer(hashlists.app, name="hashes")
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 app.add_typer(access.app, name="access")

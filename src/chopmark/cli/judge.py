@@ -107,13 +107,21 @@ def policy_show(
 
 @policy_app.command("check")
 def policy_check(
-    file: Annotated[Path, typer.Argument(help="A policy file.")],
+    file: Annotated[Path, typer.Argument(help="A policy file, or with --base an override.")],
+    base: Annotated[
+        str | None,
+        typer.Option("--base", help="FILE is a tenant's override of this policy."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Say whether a policy file can be used, and if not, where it is wrong."""
     from chopmark.safety import load_policy
+    from chopmark.safety.policy.override import apply_override, load_override
 
-    policy = load_policy(file)
+    if base is None:
+        policy = load_policy(file)
+    else:
+        policy = apply_override(load_policy(base), load_override(file))
     if as_json:
         emit({"ok": True, "digest": policy.digest()})
     else:

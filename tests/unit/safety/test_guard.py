@@ -86,7 +86,9 @@ class _Stub:
     def __init__(self, sexual: float) -> None:
         self.sexual = sexual
 
-    def __call__(self, plain: object) -> tuple[dict[str, float], dict[str, tuple[int, int]]]:
+    def __call__(
+        self, plain: object, language: str
+    ) -> tuple[dict[str, float], dict[str, tuple[int, int]]]:
         return {"sexual": self.sexual}, {}
 
 

@@ -35,7 +35,11 @@ PLAIN = "a naked woman on a bed"
         (codecs.encode(PLAIN, "rot13"), "rot13"),
         (PLAIN[::-1], "reversal"),
         ("a n4k3d w0m4n on a bed", "leet"),
-        ("a n*k*d woman on a bed", "leet"),
+        ("a n*k*d woman on a bed", "starred letters"),
+        ("aa nnaakkeedd wwoommaann oonn aa bbeedd", "doubled letters"),
+        ("a akednay omanway on a bed", "pig latin"),
+        ("a akedn omanw on a bed", "moved letters"),
+        ("a nkaed woman on a bed", "swapped letters"),
         ("a n.a.k.e.d woman on a bed", "spacing"),
         ("a nak ed woman on a bed", "split words"),
         ("a naaaaked woman on a bed", "repeats"),
@@ -88,3 +92,29 @@ def test_any_text_has_offsets_inside_it(text: str) -> None:
     assert all(0 <= start <= end <= len(text) for start, end in found.offsets)
     assert 0.0 <= found.obfuscated <= 1.0
     assert normalize(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "plain", "name"),
+    [
+        ("xplct pht of nkd wmn", "explicit photo of naked women", "missing vowels"),
+        ("anexplicitphotoofanakedman", "an explicit photo of a naked man", "words run together"),
+        ("14 1 11 5 4 23 15 13 1 14", "naked woman", "letters as numbers"),
+    ],
+)
+def test_a_play_with_words_is_undone(text: str, plain: str, name: str) -> None:
+    found = normalize(text)
+    assert (found.text.lower(), name in found.applied) == (plain, True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the veterinarian is examining a sick animal",
+        "Rindfleischetikettierung in Mecklenburg",
+        "tsktsk hmm pfft",
+        "McDonald and MacArthur at the bookkeeper",
+    ],
+)
+def test_what_is_no_disguise_is_left_alone(text: str) -> None:
+    assert normalize(text).text == text
