@@ -96,7 +96,7 @@ class Folder:
         if not self.weights() and list(self.path.rglob("*.fp16.safetensors")):
             chosen["variant"] = "fp16"
         try:
-            with _silence():
+            with quiet():
                 pipeline = DiffusionPipeline.from_pretrained(
                     str(self.path),
                     # Called deprecated, but `dtype` is not passed on to every part (0.42.0).
@@ -208,7 +208,7 @@ def be_quiet() -> None:
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the libraries' progress bars and their remarks about unusual parts off stderr."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging

@@ -111,6 +111,8 @@ def facts(config: KleinConfig) -> dict[str, Any]:
         "max_size": 2048,
         "max_ratio": 2.0,
         "default_steps": config.default_steps,
+        # Guidance is baked in; the stock pipeline remarks on any other value.
+        "default_guidance": 1.0,
         # What a caller of the stock pipeline must say with this text encoder.
         "arguments": {
             "max_sequence_length": PROMPT_LENGTH,

@@ -16,6 +16,7 @@ it can. ``Released`` can only be built with a receipt of the log, so there is no
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import secrets
@@ -279,6 +280,7 @@ class Pipeline(Inspection):
             },
         )
         receipt = await self.run(case, "completed", lambda: rooms.log.receipt(booked.index))
+        await self._remember(case)
         return Released(
             record_id=case.record_id,
             outputs=tuple(outputs),
@@ -309,6 +311,23 @@ class Pipeline(Inspection):
                 request.prompt, negative_prompt=request.negative_prompt, tenant=request.tenant
             ),
         )
+
+    async def _remember(self, case: _Asked) -> None:
+        """Keep the prompt's embedding where the deployer opted in; no request depends on it."""
+
+        def keep() -> None:
+            index = self.rooms.prompt_index
+            if index is not None:
+                index.add(
+                    case.request.prompt,
+                    record_id=case.record_id,
+                    tenant=case.tenant,
+                    subject=case.subject,
+                )
+
+        if self.settings.prompt_index:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(in_thread(keep), self.settings.guard_timeout_s)
 
     def _asked(self, case: _Asked) -> dict[str, JsonValue]:
         request, model = case.request, self.rooms.generator.info

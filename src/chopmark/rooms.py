@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit import AuditLog
     from chopmark.generation import Generator
+    from chopmark.generation.semantic import PromptIndex
     from chopmark.plugins import Plugins
     from chopmark.provenance import (
         Credential,
@@ -185,6 +186,15 @@ class Rooms:
         return generator
 
     @_Once
+    def prompt_index(self) -> PromptIndex | None:
+        """Past prompts by meaning, where the deployer opted in."""
+        if not self.settings.prompt_index:
+            return None
+        from chopmark.generation.semantic import PromptIndex
+
+        return PromptIndex.open(self.home)
+
+    @_Once
     def mark_key_source(self) -> MarkKeySource:
         """Where the watermark's keys are."""
         from chopmark.provenance import MarkKeySource
@@ -277,7 +287,7 @@ class Rooms:
 
     def close(self) -> None:
         """Close what was opened and holds files."""
-        for name in ("log", "store"):
+        for name in ("log", "store", "prompt_index"):
             part = self.__dict__.pop(name, None)
             if part is not None:
                 part.close()

@@ -87,6 +87,10 @@ class Settings(BaseSettings):
         ge=0,
         description="MiB that the process, or its share of a GPU, may take; 0: any.",
     )
+    prompt_index: bool = Field(
+        default=False,
+        description="Keep embeddings of prompts, to find variations: personal data, erasable.",
+    )
     warm_up: bool = Field(
         default=True, description="Whether `chopmark serve` makes a first picture as it starts."
     )

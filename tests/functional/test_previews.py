@@ -127,6 +127,24 @@ async def test_a_long_picture_has_a_preview_whose_label_fits(pipeline: Pipeline)
     assert [(p.width, p.height) for p in seen] == [(256, 96)]
 
 
+async def test_prompts_are_remembered_only_where_somebody_opted_in(pipeline: Pipeline) -> None:
+    import dataclasses
+
+    folder = pipeline.rooms.home / "prompts"
+    await pipeline.generate(_ask(previews=0))
+    assert not folder.exists()
+    pipeline.settings = pipeline.settings.model_copy(update={"prompt_index": True})
+    pipeline.rooms.settings = pipeline.settings
+    pipeline.rooms.__dict__.pop("prompt_index", None)
+    released = await pipeline.generate(dataclasses.replace(_ask(previews=0), subject="one:ann"))
+    index = pipeline.rooms.prompt_index
+    assert index is not None
+    found = index.asked_before("a red apple")
+    assert found is not None
+    assert found.record_id == released.record_id
+    assert index.erase(subject="one:ann") == 1
+
+
 async def test_too_many_previews_are_refused_by_name(pipeline: Pipeline) -> None:
     with pytest.raises(InvalidRequest) as caught:
         await pipeline.generate(_ask(previews=11))

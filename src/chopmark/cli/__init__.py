@@ -25,6 +25,7 @@ from chopmark.cli import (
     look,
     mark,
     models,
+    prompts,
     review,
     server,
 )
@@ -54,6 +55,7 @@ app.add_typer(review.app, name="review")
 app.add_typer(judge.policy_app, name="policy")
 app.add_typer(hashlists.app, name="hashes")
 app.add_typer(models.app, name="models")
+app.add_typer(prompts.app, name="prompts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(access.app, name="access")
 

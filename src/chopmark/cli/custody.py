@@ -58,7 +58,20 @@ def erase(
     who = actor(name, role, tenant)
     with seat(who, purpose or reason) as desk:
         record = desk.erase(subject, second=second(other, who), reason=reason)
+    _forget_prompts(subject)
     _done(record, f"erased {record.public['count']} contents", as_json=as_json)
+
+
+def _forget_prompts(subject: str) -> None:
+    """Erase the embeddings of the person's prompts, whether or not the index is on now."""
+    from chopmark.generation.semantic import FILE, PromptIndex
+    from chopmark.settings import load_settings
+
+    home = load_settings().open_home()
+    if (home / FILE).exists():
+        index = PromptIndex.open(home)
+        index.erase(subject=subject)
+        index.close()
 
 
 def hold(

@@ -1,0 +1,221 @@
+"""Past prompts by meaning: finds variations of a prompt, and the record of one asked before.
+
+Opt in, one namespace a tenant, off by default. No prompt is stored, only its embedding and the
+record that it led to; but an embedding gives away much of its text (Morris et al. 2023,
+arXiv:2310.06816), so it is personal data like the prompt: it can be erased by record, by person or
+by tenant, and what is erased is overwritten on the disk.
+
+>>> from chopmark.generation.semantic import PromptIndex
+>>> index = PromptIndex.open(Path("/tmp/chopmark-example"))  # doctest: +SKIP
+>>> index.add("a red apple", record_id="a3f09c1122334450")  # doctest: +SKIP
+>>> index.similar("an apple that is red", count=1)[0].record_id  # doctest: +SKIP
+'a3f09c1122334450'
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from chopmark.errors import ConfigurationError, InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+#: Numbers of an embedding.
+WIDTH: Final = 384
+#: Cosine from which two prompts count as the same wish; see docs/benchmarks.md.
+SAME: Final = 0.97
+#: Where the index lies under the home folder.
+FILE: Final = "prompts/index.sqlite"
+_LENGTH: Final = 128
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS prompts (
+    record_id TEXT PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    subject BLOB,
+    at REAL NOT NULL,
+    vector BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_tenant ON prompts (tenant);
+CREATE INDEX IF NOT EXISTS by_subject ON prompts (subject) WHERE subject IS NOT NULL;
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """A past prompt that is close.
+
+    Attributes:
+        record_id: what it led to.
+        similarity: cosine of the embeddings, -1 to 1.
+        at: Unix time at which it was kept.
+    """
+
+    record_id: str
+    similarity: float
+    at: float
+
+
+class PromptIndex:
+    """Embeddings of past prompts in one SQLite file; safe to use from several threads."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._model: Any = None
+
+    @classmethod
+    def open(cls, home: Path) -> PromptIndex:
+        """Open or make ``home/prompts/index.sqlite``, mode 0600.
+
+        Raises:
+            ConfigurationError: It cannot be opened.
+        """
+        file = home / FILE
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file.touch(mode=0o600)
+            connection = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+            # What is deleted is overwritten with zeros, in the write-ahead log as well.
+            connection.executescript("PRAGMA secure_delete=ON; PRAGMA journal_mode=DELETE;")
+            connection.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigurationError(
+                f"the index of prompts {file} cannot be opened: {error}",
+                hint="delete it, nothing else depends on it; or set CHOPMARK_PROMPT_INDEX=false",
+            ) from error
+        return cls(connection)
+
+    def close(self) -> None:
+        """Close the file. Idempotent."""
+        with self._lock:
+            self._connection.close()
+
+    def add(
+        self, prompt: str, *, record_id: str, tenant: str = "default", subject: str | None = None
+    ) -> None:
+        """Keep the embedding of ``prompt``; the same record again replaces it."""
+        vector = self._embed([prompt])[0].astype("<f2").tobytes()
+        row = (record_id, tenant, _person(subject), time.time(), vector)
+        with self._lock:
+            self._connection.execute("INSERT OR REPLACE INTO prompts VALUES (?, ?, ?, ?, ?)", row)
+
+    def similar(
+        self, prompt: str, *, tenant: str = "default", count: int = 10, least: float = 0.6
+    ) -> list[Match]:
+        """Return the closest past prompts of one tenant, the closest first.
+
+        Args:
+            prompt: what to look for.
+            tenant: whose prompts; those of others are not looked at.
+            count: at most so many, 1 to 1000.
+            least: cosine under which a prompt is not close, -1 to 1.
+
+        Raises:
+            InvalidRequest: ``count`` is out of its range.
+        """
+        if not 1 <= count <= 1000:
+            raise InvalidRequest(f"count is {count}, not in 1..1000")
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT record_id, at, vector FROM prompts WHERE tenant = ?", (tenant,)
+            ).fetchall()
+        if not rows:
+            return []
+        wanted = self._embed([prompt])[0]
+        vectors = np.frombuffer(b"".join(row[2] for row in rows), "<f2").reshape(-1, WIDTH)
+        scores = vectors.astype(np.float32) @ wanted
+        best = np.argsort(-scores, kind="stable")[:count]
+        return [
+            Match(record_id=rows[i][0], similarity=float(scores[i]), at=rows[i][1])
+            for i in best
+            if scores[i] >= least
+        ]
+
+    def asked_before(self, prompt: str, *, tenant: str = "default") -> Match | None:
+        """Return the closest past prompt if it is the same wish, else ``None``.
+
+        The record that it names says whether its pictures left, under which policy and with which
+        model: whoever wants to answer from a cache must look there first.
+        """
+        found = self.similar(prompt, tenant=tenant, count=1, least=SAME)
+        return found[0] if found else None
+
+    def erase(
+        self,
+        *,
+        record_id: str | None = None,
+        subject: str | None = None,
+        tenant: str | None = None,
+    ) -> int:
+        """Forget what belongs to all that is named; return how many prompts went.
+
+        Raises:
+            InvalidRequest: Nothing is named: whoever wants all gone names every tenant.
+        """
+        named = {"record_id": record_id, "subject": _person(subject), "tenant": tenant}
+        given = {column: value for column, value in named.items() if value is not None}
+        if not given:
+            raise InvalidRequest("say what to erase", hint="a record, a person or a tenant")
+        where = " AND ".join(f"{column} = ?" for column in given)
+        with self._lock:
+            done = self._connection.execute(
+                f"DELETE FROM prompts WHERE {where}",  # noqa: S608 - column names of ours
+                tuple(given.values()),
+            )
+            return int(done.rowcount)
+
+    def __len__(self) -> int:
+        with self._lock:
+            return int(self._connection.execute("SELECT count(*) FROM prompts").fetchone()[0])
+
+    def _embed(self, prompts: Sequence[str]) -> NDArray[np.float32]:
+        """Return unit vectors (n, 384): the mean of MiniLM's last states over the words."""
+        import torch
+
+        with self._lock:
+            if self._model is None:
+                self._model = _load()
+            tokenizer, encoder = self._model
+            with torch.inference_mode():
+                tokens = tokenizer(
+                    list(prompts),
+                    padding=True,
+                    truncation=True,
+                    max_length=_LENGTH,
+                    return_tensors="pt",
+                )
+                states = encoder(**tokens).last_hidden_state
+                mask = tokens["attention_mask"][:, :, None]
+                mean = (states * mask).sum(dim=1) / mask.sum(dim=1)
+                unit: NDArray[np.float32] = torch.nn.functional.normalize(mean, dim=1).numpy()
+        return unit
+
+
+def _load() -> tuple[Any, Any]:
+    from transformers import AutoTokenizer, BertModel
+
+    from chopmark.generation.embedded import text_encoder_folder
+    from chopmark.generation.folders import quiet
+
+    folder = text_encoder_folder()
+    with quiet():
+        return (
+            AutoTokenizer.from_pretrained(folder),
+            BertModel.from_pretrained(folder, add_pooling_layer=False).eval(),
+        )
+
+
+def _person(subject: str | None) -> bytes | None:
+    # Enough to find a person's prompts when they are to go, and no list of persons.
+    return None if subject is None else hashlib.sha256(subject.encode()).digest()
