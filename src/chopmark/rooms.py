@@ -98,7 +98,7 @@ class Rooms:
         self.progress = progress
         self.lock = threading.RLock()
         self.home: Path = settings.open_home()
-        self._announced = False
+        self._announced: tuple[str, str] | None = None
         self._overrides: dict[str, tuple[int, Policy]] = {}
 
     @_Once
@@ -259,14 +259,12 @@ class Rooms:
 
     def announce_keys(self) -> None:
         """Book which mark key and certificate are used from now on, where these have changed."""
-        if self._announced:
+        keys = (self.credential.fingerprint, self.mark_keys.active.key_id)
+        if keys == self._announced:
             return
-        from cryptography.hazmat.primitives.hashes import SHA256
-
-        digest = self.credential.leaf.fingerprint(SHA256()).hex()
-        self.log.in_force("key.rotated", digest, what="signing certificate")
-        self.log.in_force("key.rotated", self.mark_keys.active.key_id, what="watermark key")
-        self._announced = True
+        for what, name in zip(("signing certificate", "watermark key"), keys, strict=True):
+            self.log.in_force("key.rotated", name, what=what)
+        self._announced = keys
 
     def exists(self, part: Literal["log", "mark_keys", "store"]) -> bool:
         """Whether this home ever had this part; asking does not make it."""

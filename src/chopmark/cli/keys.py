@@ -67,10 +67,12 @@ def rotate(
     """
     with _rooms() as rooms:
         said: dict[str, JsonValue] = {}
+        rooms.announce_keys()
         if what in {"signing", "all"}:
             said["signing"] = _rotate_signing(rooms)
         if what in {"watermark", "all"}:
-            said["watermark"] = _rotate_watermark(rooms)
+            said["watermark"] = rooms.mark_keys.rotate(rooms.home).active.key_id
+        rooms.announce_keys()
         _tell(said, as_json=as_json)
 
 
@@ -102,34 +104,11 @@ def stamp(
 def _rotate_signing(rooms: Rooms) -> dict[str, JsonValue]:
     from chopmark.provenance import rotate_credential
 
-    old = rooms.credential
-    if old.is_development:
+    if rooms.credential.is_development:
         rotate_credential(rooms.home, kind=rooms.settings.development_key)
     new = rooms.credential
     new.check()
-    _book(rooms, "signing", new.fingerprint, subject=new.describe()["subject"])
     return {**new.describe()}
-
-
-def _rotate_watermark(rooms: Rooms) -> JsonValue:
-    old = rooms.mark_keys
-    new = old.rotate(rooms.home).active
-    _book(rooms, "watermark", new.key_id, before=old.active.key_id)
-    return new.key_id
-
-
-def _book(rooms: Rooms, what: str, name: str, **more: JsonValue) -> None:
-    """Book a rotation: which key, and never anything of the key."""
-    from chopmark.audit import Event
-    from chopmark.ids import new_record_id
-
-    event = Event(
-        kind="key.rotated",
-        record_id=new_record_id(),
-        tenant="default",
-        public={"what": what, "key": name, **more},
-    )
-    rooms.log.append(event)
 
 
 def _described(rooms: Rooms) -> dict[str, JsonValue]:

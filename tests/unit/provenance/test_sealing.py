@@ -217,6 +217,8 @@ def test_rotation_without_a_restart(
         report = pipeline.look(data)
         assert (report.verdict, report.credential.issuer) == ("made_here", issuer)
         assert report.watermark.state == "detected"
+    # Nobody had to say so: the log has both, with what was before.
+    assert [len(keys) for keys in _booked(pipeline.rooms.home).values()] == [2, 2]
     # A file that no verifier would accept changes nothing, and says so.
     key.write_bytes(b"no key")
     with pytest.warns(CredentialRotationWarning, match="old one stays"):
@@ -344,6 +346,15 @@ def test_an_authority_that_is_down_stops_nothing_and_stamps_later(
     tsa.close()
 
 
+def _booked(home: Path) -> dict[str, list[str]]:
+    """Which keys the log says were in force, the oldest first."""
+    found: dict[str, list[str]] = {}
+    with Pipeline.from_settings(Settings(home=home)) as pipeline:
+        for record in reversed(pipeline.rooms.log.find(kind="key.rotated")):
+            found.setdefault(str(record.public["what"]), []).append(str(record.public["now"]))
+    return found
+
+
 def _run(*words: str) -> Any:
     from typer.testing import CliRunner
 
@@ -364,11 +375,9 @@ def test_the_keys_commands(home: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert shown["watermark"] == turned["watermark"]
     assert shown["watermark_before"] == [made["watermark"]]
     assert shown["time_stamps"] == {"authority": None, "waiting": 0}
-    with Pipeline.from_settings(Settings(home=home)) as pipeline:
-        booked = [record.public for record in pipeline.rooms.log.find(kind="key.rotated")]
-    assert {one["what"]: one["key"] for one in booked} == {
-        "signing": turned["signing"]["sha256"],
-        "watermark": turned["watermark"],
+    assert _booked(home) == {
+        "signing certificate": [made["signing"]["sha256"], turned["signing"]["sha256"]],
+        "watermark key": [made["watermark"], turned["watermark"]],
     }
     assert isinstance(_run("keys", "stamp").exception, ConfigurationError)
     tsa = LocalAuthority(tmp_path / "tsa")
