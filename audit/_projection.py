@@ -130,26 +130,24 @@ def _record(
         (index, record_id, leaf["tenant"], leaf["time"]),
     )
     item = transaction.execute("SELECT idx FROM item WHERE record_id = ?", (record_id,))[0][0]
-    for column in ("model", "policy"):
-        if isinstance(public.get(column), str):
-            transaction.execute(
-                f"UPDATE item SET {column} = ? WHERE idx = ?",  # noqa: S608 - fixed names
-                (public[column], item),
-            )
     verdicts = _verdicts(public)
+    scores: dict[str, float] = {}
     for verdict in verdicts:
         for name, score in _scores(verdict).items():
-            transaction.execute(
-                "INSERT INTO category (idx, name, score) VALUES (?, ?, ?) ON CONFLICT"
-                " (name, idx) DO UPDATE SET score = max(score, excluded.score)",
-                (item, name, score),
-            )
-            transaction.execute(
-                "UPDATE item SET score = max(score, ?) WHERE idx = ?", (score, item)
-            )
-    decision = _decision(kind, public, verdicts)
-    if decision is not None:
-        transaction.execute("UPDATE item SET decision = ? WHERE idx = ?", (decision, item))
+            scores[name] = max(score, scores.get(name, 0.0))
+    if scores:
+        transaction.many(
+            "INSERT INTO category (idx, name, score) VALUES (?, ?, ?) ON CONFLICT (name, idx)"
+            " DO UPDATE SET score = max(score, excluded.score)",
+            [(item, name, score) for name, score in scores.items()],
+        )
+    said = [public.get(name) for name in ("model", "policy")]
+    model, policy = (text if isinstance(text, str) else None for text in said)
+    transaction.execute(
+        "UPDATE item SET model = coalesce(?, model), policy = coalesce(?, policy),"
+        " decision = coalesce(?, decision), score = max(score, ?) WHERE idx = ?",
+        (model, policy, _decision(kind, public, verdicts), max(scores.values(), default=0.0), item),
+    )
     listed = public.get("categories")
     if isinstance(listed, list) and PromptException.NEVER.intersection(map(str, listed)):
         # A restricted compartment from the start: nobody opens it alone.

@@ -11,13 +11,14 @@ import contextlib
 import fcntl
 import json
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
 from chopmark.audit._events import parse_leaf
 from chopmark.audit._projection import SCHEMA, TABLES, VERSION, apply, take_out
 from chopmark.audit._query import PDQ_BYTES, Hit, Query, SavedQuery, pdq_bytes, word_match
+from chopmark.audit._schema import load_state
 from chopmark.audit._sqlite import SqliteDatabase
 from chopmark.audit._vault import KeyGone
 from chopmark.errors import LogUnavailable, RecordNotFound
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit._ledger import Ledger
     from chopmark.audit._vault import Content
+    from chopmark.types import Progress
 
 __all__ = ["SearchIndex"]
 
@@ -63,13 +65,24 @@ class SearchIndex:
                 transaction.execute(f"DELETE FROM {table}")  # noqa: S608 - fixed names
         return self.update()
 
-    def update(self) -> int:
+    def update(self, *, progress: Progress | None = None) -> int:
         """Follow the log to its end; return how many entries were read.
+
+        Args:
+            progress: Told how many entries of how many are followed, where there are many.
 
         Raises:
             LogUnavailable: A file cannot be read or written.
             LogCorrupt: The log does not agree with itself.
         """
+        with self._ledger.vault.remembering():
+            total, removed = self._follow(progress)
+        if removed:
+            self.database.scrub()
+        return total
+
+    def _follow(self, progress: Progress | None) -> tuple[int, bool]:
+        """Follow batch by batch; tell how many entries were read, and whether content went."""
         total, removed = 0, False
         while True:
             with self.database.write() as transaction:
@@ -77,7 +90,7 @@ class SearchIndex:
                 upto = int(rows[0][0]) if rows else 0
                 entries, covers = self._entries(upto)
                 for index, leaf, content in entries:
-                    apply(transaction, self._ledger.vault, index, parse_leaf(leaf), content)
+                    apply(transaction, self._ledger.vault, index, leaf, content)
                 for ranges in covers:
                     take_out(transaction, ranges)
                     removed = True
@@ -93,13 +106,18 @@ class SearchIndex:
             total += len(entries)
             if len(entries) < _BATCH:
                 break
-        if removed:
-            self.database.scrub()
-        return total
+            if progress is not None:
+                progress(entries[-1][0], self._size(), "indexing the log")
+        return total, removed
+
+    def _size(self) -> int:
+        with self._ledger.database.read() as transaction:
+            state = load_state(transaction)
+        return state.size if state is not None else 0
 
     def _entries(
         self, upto: int
-    ) -> tuple[list[tuple[int, bytes, Content | None]], list[list[list[int]]]]:
+    ) -> tuple[list[tuple[int, dict[str, Any], Content | None]], list[list[list[int]]]]:
         """Read the next entries with their content, and what they cover."""
         with self._ledger.database.read() as transaction:
             rows = transaction.execute(
@@ -115,14 +133,14 @@ class SearchIndex:
                     covers.append(json.loads(bytes(found[0][0])) if found else [])
         entries = []
         for index, event_id, _kind, leaf, key_id, sealed in rows:
-            content = None
+            members, content = parse_leaf(bytes(leaf)), None
             if key_id is not None:
-                commitment = bytes.fromhex(parse_leaf(bytes(leaf)).get("commitment", ""))
+                commitment = bytes.fromhex(members.get("commitment", ""))
                 with contextlib.suppress(KeyGone):
                     content = self._ledger.vault.open(
                         bytes(key_id), bytes(sealed), event_id=event_id, commitment=commitment
                     )
-            entries.append((int(index), bytes(leaf), content))
+            entries.append((int(index), members, content))
         return entries, covers
 
     def find(self, query: Query, *, limit: int = 50, before: int | None = None) -> list[Hit]:
@@ -133,17 +151,20 @@ class SearchIndex:
         """
         clauses, values = self._clauses(query)
         if before is not None:
-            clauses.append("item.idx < ?")
+            clauses.append("item.idx < ?" if query.text is None else "words.rowid < ?")
             values.append(before)
         near = self._near(query) if query.similar_to is not None else None
         if near is not None:
             clauses.append(f"item.idx IN ({', '.join('?' * len(near)) or 'NULL'})")
             values.extend(near)
-        where = " AND ".join(clauses) or "1"
+        where, source, order = " AND ".join(clauses) or "1", "item", "item.idx"
+        if query.text is not None:
+            # The word index gives its rows newest first by itself, so a page reads only a page.
+            source, order = "words CROSS JOIN item ON item.idx = words.rowid", "words.rowid"
         with self.database.read() as transaction:
             rows = transaction.execute(
-                "SELECT idx, record_id, tenant, time, decision, score, model, policy FROM item"  # noqa: S608 - fixed clauses
-                f" WHERE {where} ORDER BY idx DESC LIMIT ?",
+                "SELECT item.idx, record_id, tenant, time, decision, score, model, policy"  # noqa: S608 - fixed clauses
+                f" FROM {source} WHERE {where} ORDER BY {order} DESC LIMIT ?",
                 (*values, max(1, min(limit, _MOST))),
             )
             hits = []
@@ -177,11 +198,7 @@ class SearchIndex:
                 values.append(value)
 
         if query.text is not None:
-            add(
-                "record_id IN (SELECT record_id FROM item AS i JOIN words ON words.rowid = i.idx"
-                " WHERE words MATCH ?)",
-                word_match(query.text),
-            )
+            add("words MATCH ?", word_match(query.text))
         add("tenant = ?", query.tenant)
         add("decision = ?", query.decision)
         add("model = ?", query.model)

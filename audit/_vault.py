@@ -329,9 +329,19 @@ class Vault:
         """
         return sha256(_decrypt(self._by_id(key_id), ciphertext, event_id)).hexdigest()
 
+    @contextlib.contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Keep opened keys in memory inside the block, for many contents in a row."""
+        self._opened = {}
+        try:
+            yield
+        finally:
+            self._opened = None
+
     def _by_id(self, key_id: bytes) -> DataKey:
-        if self._opened is not None and key_id in self._opened:
-            return self._opened[key_id]
+        opened = self._opened
+        if opened is not None and key_id in opened:
+            return opened[key_id]
         with self._database.read() as transaction:
             rows = transaction.execute(
                 "SELECT tag, wrapped FROM subject_key WHERE key_id = ?", (key_id,)
@@ -339,10 +349,10 @@ class Vault:
         if not rows:
             raise KeyGone
         key = self._unwrap(key_id, bytes(rows[0][0]), bytes(rows[0][1]))
-        if self._opened is not None:
-            if len(self._opened) >= _CACHE:
-                self._opened.clear()
-            self._opened[key_id] = key
+        if opened is not None:
+            if len(opened) >= _CACHE:
+                opened.clear()
+            opened[key_id] = key
         return key
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
+from chopmark.cli._say import progress_bar
 from chopmark.errors import InvalidRequest, NotPermitted
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ def second(name: str, first: Actor) -> Actor:
 def seat(who: Actor, purpose: str) -> Iterator[Desk]:
     """Open the log and seat somebody at its desk."""
     with open_log() as log:
+        with progress_bar(quiet=False) as told:
+            log.index().update(progress=told)
         try:
             yield log.desk(who, purpose=purpose)
         except NotPermitted as error:
