@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -61,7 +60,6 @@ class Job:
     sealed: Sealed | None
     epoch: int
     remote: bool = False
-    future: Future[Record] = field(default_factory=Future)
 
 
 @dataclass(slots=True)

@@ -56,7 +56,7 @@ class AuditLog(Serving):
         super().__init__(paths=paths, database=database, ledger=ledger, signer=signer)
         self._pid = os.getpid()
         self._sequencer = Sequencer(self._ledger, capacity=_CAPACITY)
-        self._relay = Relay(paths.folder, ledger, self._sequencer.put)
+        self._relay = Relay(paths.folder, ledger, self._sequencer.put_all)
         self._sequencer.book = self._relay.book
 
     @classmethod
@@ -205,9 +205,7 @@ class AuditLog(Serving):
             raise LogUnavailable(
                 "this log was opened before the process forked", hint="open it in the child"
             )
-        job = self._ledger.prepare(event)
-        self._sequencer.put(job)
-        return job.future
+        return self._sequencer.put(self._ledger.prepare(event))
 
     def desk(self, actor: Actor, *, purpose: str) -> Desk:
         """Seat a person at the desk: search, review, appeals; all they do is booked.

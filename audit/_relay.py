@@ -25,14 +25,17 @@ from chopmark.audit._events import Event
 from chopmark.audit._ledger import Job, record_at
 from chopmark.audit._merkle import leaf_hash
 from chopmark.audit._vault import Sealed
-from chopmark.errors import ChopmarkError, LogUnavailable
+from chopmark.errors import ChopmarkError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
     from pathlib import Path
 
     from chopmark.audit._events import Record
     from chopmark.audit._ledger import Ledger
+
+    _Put = Callable[[list[Job]], Future[list[Record | ChopmarkError]]]
 
 __all__ = ["Relay"]
 
@@ -52,10 +55,10 @@ class Relay:
     Args:
         folder: The log's folder, which only its owner can enter.
         ledger: Books here.
-        put: Queues a job with this process's own sequencer; used while this process leads.
+        put: Queues jobs with this process's own sequencer; used while this process leads.
     """
 
-    def __init__(self, folder: Path, ledger: Ledger, put: Callable[[Job], None]) -> None:
+    def __init__(self, folder: Path, ledger: Ledger, put: _Put) -> None:
         self._folder, self._ledger, self._put = folder, ledger, put
         self._leading: int | None = None
         self._listener: socket.socket | None = None
@@ -163,20 +166,12 @@ class Relay:
             client.close()
 
     def _booked(self, jobs: list[Job]) -> list[int]:
-        waiting = []
-        for job in jobs:
-            try:
-                self._put(job)
-                waiting.append(job)
-            except LogUnavailable:
-                break
-        indexes = []
-        for job in waiting:
-            try:
-                indexes.append(job.future.result(_PATIENCE_S).index)
-            except (ChopmarkError, TimeoutError):
-                indexes.append(_ELSEWHERE)
-        return indexes + [_ELSEWHERE] * (len(jobs) - len(indexes))
+        """Have a follower's jobs booked with our own; return their places."""
+        try:
+            results = self._put(jobs).result(_PATIENCE_S)
+        except (ChopmarkError, TimeoutError):
+            return [_ELSEWHERE] * len(jobs)
+        return [_ELSEWHERE if isinstance(item, ChopmarkError) else item.index for item in results]
 
     def _unpacked(self, frame: bytes, count: int) -> list[Job]:
         jobs, place = [], 0

@@ -159,14 +159,12 @@ class PlainLog:
         self._log = AuditLog.open(home) if sealed else None  # for its keys only
         self._ledger = PlainLedger(home, vault=self._log._vault if self._log else None)  # noqa: SLF001
         self._sequencer = Sequencer(self._ledger, capacity=4096)  # type: ignore[arg-type]
-        self._relay = Relay(home, self._ledger, self._sequencer.put)  # type: ignore[arg-type]
+        self._relay = Relay(home, self._ledger, self._sequencer.put_all)  # type: ignore[arg-type]
         self._sequencer.book = self._relay.book
 
     def submit(self, event: Event) -> Any:
         """Queue an event."""
-        job = self._ledger.prepare(event)
-        self._sequencer.put(job)
-        return job.future
+        return self._sequencer.put(self._ledger.prepare(event))
 
     def close(self) -> None:
         """Book what is queued."""
