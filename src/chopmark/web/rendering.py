@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from fastapi import Request
 
 __all__ = ["is_part", "page", "render"]
+
+
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 
 def _when(text: str | None) -> str:
@@ -28,6 +32,11 @@ def _when(text: str | None) -> str:
     return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
 
 
+def _moments(text: str) -> str:
+    """Return a sentence with the times in it as a person writes them."""
+    return _TIME.sub(lambda found: _when(found[0]), text)
+
+
 def _pretty(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False)
 
@@ -39,7 +48,9 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.filters.update(when=_when, pretty=_pretty, category=category, stage=stage)
+_ENVIRONMENT.filters.update(
+    when=_when, moments=_moments, pretty=_pretty, category=category, stage=stage
+)
 
 
 def render(template: str, **values: Any) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from chopmark.api.service import Service
+    from chopmark.audit import AppealState, AuditLog
     from chopmark.web.shelf import Held, Shelf
     from chopmark.web.viewers import Viewer
 
@@ -222,20 +223,47 @@ async def appeal(
     statement: Annotated[str, Form(max_length=4000)] = "",
 ) -> Response:
     """Book an appeal of the person who was refused; of nobody else."""
-    log, subject = service.pipeline.rooms.log, viewer.caller.subject(viewer.name)
+    log = service.pipeline.rooms.log
 
     def booked() -> None:
-        first = log.records(decision)[0]
-        content = log.content(first.index)
-        if first.tenant != viewer.caller.tenant.name or (content and content.subject) != subject:
-            raise RecordNotFound(f"no decision {decision[:16]}")
-        log.appeal(decision, statement=statement)
+        _check_theirs(log, decision, viewer)
+        log.appeal(decision, statement=statement, tenant=viewer.caller.tenant.name)
 
     await in_thread(booked)
-    html = render("_appealed.html", decision=decision)
+    html = render("_appealed.html", decision=decision, state=None)
     if is_part(request):
         return Response(html, media_type="text/html")
     return page(request, "studio.html", **await _form(service), result=html, asked=defaultdict(str))
+
+
+@router.get("/studio/appeals/{decision}")
+async def appeal_state(
+    decision: str, request: Request, service: Serving, viewer: Creating
+) -> Response:
+    """Show the person who appealed how it stands."""
+    log = service.pipeline.rooms.log
+
+    def found() -> AppealState:
+        _check_theirs(log, decision, viewer)
+        state: AppealState = log.appeal_state(decision, tenant=viewer.caller.tenant.name)
+        return state
+
+    state = await in_thread(found)
+    html = render("_appealed.html", decision=decision, state=state)
+    return page(request, "studio.html", **await _form(service), result=html, asked=defaultdict(str))
+
+
+def _check_theirs(log: AuditLog, decision: str, viewer: Viewer) -> None:
+    """Refuse what was not decided about this person, as if there were no such decision.
+
+    Raises:
+        RecordNotFound: It was not.
+    """
+    first = log.records(decision)[0]
+    content, subject = log.content(first.index), viewer.caller.subject(viewer.name)
+    theirs = content is not None and content.subject == subject
+    if first.tenant != viewer.caller.tenant.name or not theirs:
+        raise RecordNotFound(f"no decision {decision[:16]}")
 
 
 def _held_picture(request: Request, viewer: Viewer, held: str) -> bytes:

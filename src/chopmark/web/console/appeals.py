@@ -59,6 +59,7 @@ async def appeal(record_id: str, request: Request, viewer: AtDesk) -> Response:
         opened=opened_of(view),
         shown=None,
         purpose=_PURPOSE,
+        grey=request.cookies.get("chopmark_grey") == "1",
     )
 
 

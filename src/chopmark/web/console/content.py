@@ -140,7 +140,7 @@ def data_url(data: bytes) -> str:
     return "data:image/webp;base64," + base64.b64encode(data).decode()
 
 
-def copy_of(log: AuditLog, record_id: str, name: str) -> bytes:
+def copy_of(log: AuditLog, record_id: str, name: str, *, grey: bool = False) -> bytes:
     """Return the copy of a picture as it is; whoever calls this has booked that it is shown.
 
     Raises:
@@ -151,8 +151,15 @@ def copy_of(log: AuditLog, record_id: str, name: str) -> bytes:
         looks = private.get("looks")
         data = _webp(looks.get(name)) if isinstance(looks, dict) else None
         if data is not None:
-            return data
+            return _grey(data) if grey else data
     raise RecordNotFound(f"no picture {name[:40]} is kept with record {record_id[:16]}")
+
+
+def _grey(data: bytes) -> bytes:
+    out = io.BytesIO()
+    with Image.open(io.BytesIO(data)) as picture:
+        picture.convert("L").save(out, "WEBP", quality=80)
+    return out.getvalue()
 
 
 def _blur(data: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
 
 from chopmark.errors import NotPermitted
 from chopmark.stages import in_thread
@@ -19,6 +20,8 @@ __all__ = ["router"]
 
 router = APIRouter()
 _REVIEW: Final = "review"
+_GREY: Final = "chopmark_grey"
+_YEAR_S: Final = 365 * 86_400
 _LIKE: Final = 12
 
 
@@ -30,7 +33,8 @@ async def record(record_id: str, request: Request, viewer: AtDesk) -> Response:
     held = await in_thread(lambda: _held(desk, viewer, records[0].record_id))
     if held is None:
         return seated(request, viewer, "console/record.html", records=records, opened=None,
-                      task=None, like=[], history=[], shown=None, purpose="")  # fmt: skip
+                      task=None, like=[], history=[], shown=None, purpose="",
+                      grey=False)  # fmt: skip
     return await _open(request, viewer, desk, records[0].record_id, purpose=_REVIEW)
 
 
@@ -54,10 +58,45 @@ async def unblur(
     """Book that a picture is shown, then show it."""
     desk = await desk_of(request, viewer, purpose or _REVIEW)
     await in_thread(lambda: desk.unblur(record_id))
-    copy = await in_thread(lambda: copy_of(log_of(request), record_id, name))
+    grey = request.cookies.get(_GREY) == "1"
+    copy = await in_thread(lambda: copy_of(log_of(request), record_id, name, grey=grey))
     return await _open(
         request, viewer, desk, record_id, purpose=purpose or _REVIEW, shown=(name, data_url(copy))
     )
+
+
+@router.post("/records/{record_id}/seal")
+async def seal(
+    record_id: str,
+    request: Request,
+    viewer: AtDesk,
+    reason: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    """Close a record's content to everybody, until two investigators open it."""
+    desk = await desk_of(request, viewer, "seal")
+    await in_thread(lambda: desk.seal(record_id, reason=reason))
+    return RedirectResponse(f"/console/records/{record_id}", status_code=303)
+
+
+@router.post("/preferences")
+async def prefer(
+    request: Request,
+    _viewer: AtDesk,
+    grey: Annotated[str, Form()] = "",
+    back: Annotated[str, Form(pattern="^[0-9a-f]{16}$")] = "0" * 16,
+) -> Response:
+    """Keep, for this person's browser, how pictures are shown that they ask for."""
+    answer = RedirectResponse(f"/console/records/{back}", status_code=303)
+    answer.set_cookie(
+        _GREY,
+        "1" if grey else "0",
+        max_age=_YEAR_S,
+        httponly=True,
+        samesite="strict",
+        secure=request.app.state.identity.secure,
+        path="/console",
+    )
+    return answer
 
 
 async def _open(
@@ -86,6 +125,7 @@ async def _open(
         history=history,
         shown=shown,
         purpose=purpose,
+        grey=request.cookies.get(_GREY) == "1",
     )
 
 
