@@ -108,7 +108,8 @@ def made_up_days(pipeline: Pipeline) -> None:
                 }
                 if number % 7 == 3:
                     why = draw.choice(["sexual", "violence", "hate", "deepfake", "ip"])
-                    public: dict[str, Any] = {"stage": "input", "action": "block", "categories": [why]}
+                    public: dict[str, Any] = {"stage": "input", "categories": [why]}
+                    public["action"] = "block"
                     log.append(Event(kind="request.refused", public=public, **one))
                 else:
                     public = {"outputs": [], "timings_ms": timings, "model": "embedded@1"}
