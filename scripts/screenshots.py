@@ -172,12 +172,8 @@ def studio(stage: Stage) -> None:
 def console(stage: Stage) -> None:
     """The queue, a record at night, the charts and the log."""
     with stage.page("ada", WIDE, "light") as page:
-        for prompt in (
-            "une pomme rouge, красное яблоко",
-            "красное яблоко",
-            "жёлтая звезда",
-            "一颗红苹果",
-        ):
+        # A script that no model of this guard reads goes to review.
+        for prompt in ("წითელი ვაშლი", "ყვითელი ვარსკვლავი", "წითელი წრე"):
             make(page, prompt, n=2)
     with stage.page("grace", WIDE, "light") as page:
         page.goto("/console")
@@ -189,7 +185,7 @@ def console(stage: Stage) -> None:
         page.goto("/console")
         page.click("[data-key=n]")
         page.wait_for_selector("#decide")
-        page.fill("#rationale", "An apple, in another script than Latin.")
+        page.fill("#rationale", "An apple, asked for in Georgian.")
         stage.shoot(page, "console-record")
     with stage.page("alan", PHONE, "light") as page:
         page.goto("/console")

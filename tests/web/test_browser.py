@@ -207,7 +207,7 @@ def test_two_refusals_are_appealed_and_two_reviewers_uphold_and_overturn(visit: 
 def test_a_picture_is_shown_unblurred_only_when_asked_for(visit: Visits, site: Site) -> None:
     creator = visit("cleo")
     creator.goto("/studio")
-    creator.fill("#prompt", "жёлтый круг на столе")
+    creator.fill("#prompt", "a doubtful disc on a table")
     creator.fill("#n", "1")
     creator.click("#make")
     creator.wait_for_selector(".made")
@@ -351,7 +351,7 @@ def test_results_refusals_and_records_have_no_barrier_either(
     make_picture().save(tmp_path / "photo.png")
     page = visit("cleo", viewport={"width": 390, "height": 844})
     page.goto("/studio")
-    page.fill("#prompt", "красный дом на скале")
+    page.fill("#prompt", "a doubtful house on a rock")
     page.fill("#n", "2")
     page.click("#make")
     page.wait_for_selector(".made")

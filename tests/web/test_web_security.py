@@ -136,7 +136,7 @@ def test_nothing_may_be_framed_and_only_our_own_files_load(site: Site, path: str
 def test_a_reviewer_of_one_tenant_sees_nothing_of_another(site: Site) -> None:
     with site.client("cleo") as cleo, site.client("zoe") as zoe:
         made = cleo.post(
-            "/studio", data={"csrf": site.csrf(cleo), "prompt": "круг secretword", "n": "1"}
+            "/studio", data={"csrf": site.csrf(cleo), "prompt": "a doubtful secretword", "n": "1"}
         )
         record = re.search(r"<dt>record</dt><dd>([0-9a-f]{16})", made.text)
         assert record is not None
