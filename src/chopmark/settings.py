@@ -403,6 +403,10 @@ class Settings(BaseSettings):
     oidc_tenant: str = Field(
         default="", description="Tenant of people whose token names none; unset: they are refused."
     )
+    otel: bool = Field(
+        default=False,
+        description="Send OpenTelemetry spans to where `OTEL_EXPORTER_OTLP_ENDPOINT` says.",
+    )
     host: str = Field(default="127.0.0.1", description="Address that `chopmark serve` binds to.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port of `chopmark serve`.")
 

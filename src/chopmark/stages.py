@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from chopmark import errors, ids
+from chopmark.tracing import span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +88,8 @@ class Stages:
         started = time.perf_counter()
         seconds = self._seconds(stage)
         try:
-            return await asyncio.wait_for(in_thread(work), seconds)
+            with span(f"chopmark.{stage}", stage=stage, record_id=case.record_id):
+                return await asyncio.wait_for(in_thread(work), seconds)
         except errors.ChopmarkError:
             raise
         except TimeoutError:

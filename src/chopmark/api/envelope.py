@@ -11,6 +11,7 @@ from starlette.datastructures import MutableHeaders
 from chopmark.api.logs import line_of, route_of
 from chopmark.api.problems import problem_response
 from chopmark.errors import ChopmarkError
+from chopmark.tracing import span
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -51,7 +52,12 @@ class Envelope:
             await send(message)
 
         try:
-            await self.app(scope, receive, labelled)
+            with span("chopmark.http", headers=_trace_of(scope)) as told:
+                try:
+                    await self.app(scope, receive, labelled)
+                finally:
+                    told |= {"route": route_of(scope), "status": str(status)}
+                    told["request_id"] = state["request_id"]
         except Exception as error:  # noqa: BLE001  it is told in the log and in the answer
             state["error"] = error
             if status:
@@ -72,3 +78,12 @@ class Envelope:
                 seconds=seconds,
             )
             self.logger.info("request", **line_of(scope, status=status, seconds=seconds))
+
+
+def _trace_of(scope: Scope) -> dict[str, str]:
+    """Return the headers of W3C Trace Context, by which a caller's trace goes on with ours."""
+    return {
+        name.decode("latin-1"): value.decode("latin-1")
+        for name, value in scope["headers"]
+        if name in {b"traceparent", b"tracestate"}
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,8 @@ from chopmark.cli._say import emit, progress_bar
 from chopmark.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from chopmark.settings import Settings
 
 __all__ = ["doctor", "serve"]
@@ -45,7 +48,7 @@ def serve(
         lost = pipeline.rooms.log.reconcile(older_than_s=settings.longest_s)
         if lost:
             typer.echo(f"closed {len(lost)} requests that an earlier run left open", err=True)
-        with stamping(pipeline.rooms):
+        with stamping(pipeline.rooms), _tracing(settings):
             uvicorn.run(
                 create_site(pipeline),
                 host=settings.host,
@@ -56,6 +59,21 @@ def serve(
                 # Whoever stops the server waits so long; the rest is cancelled and booked.
                 timeout_graceful_shutdown=settings.shutdown_s,
             )
+
+
+@contextmanager
+def _tracing(settings: Settings) -> Iterator[None]:
+    if not settings.otel:
+        yield
+        return
+    from chopmark import __version__
+    from chopmark.tracing import export_spans
+
+    provider = export_spans(__version__)
+    try:
+        yield
+    finally:
+        provider.shutdown()  # sends what is left
 
 
 def _may_listen(settings: Settings) -> None:
