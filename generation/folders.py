@@ -151,7 +151,7 @@ class Folder:
             default_steps=steps or _default_steps(pipeline),
             quantization=quantization,
             supports=supports,
-            max_ratio=float(self.facts.get("max_ratio", 0.0)) or _max_ratio(pipeline),
+            max_ratio=float(self.facts.get("max_ratio", 0.0)) or _max_ratio(pipeline, native),
         )
 
 
@@ -259,9 +259,16 @@ def _native_size(pipeline: Any) -> int:
     return int(max(size) if isinstance(size, list | tuple) else size) * factor
 
 
-def _max_ratio(pipeline: Any) -> float:
+def _max_ratio(pipeline: Any, native: int) -> float:
     if getattr(pipeline, "unet", None) is None:
-        return 8.0
+        config = getattr(getattr(pipeline, "transformer", None), "config", None)
+        most = getattr(config, "pos_embed_max_size", None)
+        if not most:
+            return 8.0
+        # SD3 has positions for so many tokens along a side. The longer side of a picture with the
+        # native number of pixels is the square root of its proportions times the native side.
+        tokens = native / (int(pipeline.vae_scale_factor) * int(config.patch_size))
+        return float(max(1.0, min(8.0, (int(most) / tokens) ** 2 * 0.97)))
     # UNets of the first family saw squares only; SDXL was trained on proportions up to 4 to 1.
     return 4.0 if getattr(pipeline, "text_encoder_2", None) is not None else 2.0
 

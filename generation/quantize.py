@@ -176,7 +176,14 @@ def _int8_now(modules: Iterable[Any]) -> None:
         warnings.simplefilter("ignore")
         run: Any = torch.ao.quantization.quantize_dynamic
         for module in modules:
-            run(module, {torch.nn.Linear}, dtype=torch.qint8, inplace=True)
+            # Embedders of time and position are small, decide much, and Z-Image reads the dtype of
+            # their weights, which a quantized layer hides.
+            chosen = {
+                name: torch.ao.quantization.default_dynamic_qconfig
+                for name, part in module.named_modules()
+                if isinstance(part, torch.nn.Linear) and "embed" not in name
+            }
+            run(module, chosen, dtype=torch.qint8, inplace=True)
 
 
 def _int8_compiled(modules: Iterable[Any]) -> None:
