@@ -263,7 +263,7 @@ def _max_ratio(pipeline: Any, native: int) -> float:
     if getattr(pipeline, "unet", None) is None:
         config = getattr(getattr(pipeline, "transformer", None), "config", None)
         most = getattr(config, "pos_embed_max_size", None)
-        if not most:
+        if config is None or not most:
             return 8.0
         # SD3 has positions for so many tokens along a side. The longer side of a picture with the
         # native number of pixels is the square root of its proportions times the native side.
