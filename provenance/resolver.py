@@ -50,7 +50,6 @@ MAX_RESULTS: Final = 100
 _SPEC: Final = "2.4.0"
 _MAX_QUERY_VALUE: Final = 2_048
 _PDQ_BITS: Final = 256
-_MARK_ALG: Final = mark_algorithm("lattice")
 # The specification's binding requests name no algorithm: such a value is found under any.
 _ANY_ALG: Final = ""
 
@@ -61,6 +60,7 @@ class Resolver:
     Args:
         store: The manifests and their bindings.
         mark_keys: To read watermarks out of uploaded pictures.
+        mark_methods: Watermark methods that are struck and looked for.
         limits: How large an upload may be.
         prefix: Where the API is served, for the discovery document.
         writable: Whether manifests and bindings may be put in.
@@ -73,6 +73,7 @@ class Resolver:
         store: ManifestStore,
         *,
         mark_keys: Sequence[MarkKey] = (),
+        mark_methods: Sequence[str] = ("lattice",),
         limits: Limits | None = None,
         prefix: str = "/api/v1/c2pa",
         writable: bool = False,
@@ -80,6 +81,7 @@ class Resolver:
     ) -> None:
         self._store = store
         self._keys = mark_keys
+        self._methods = {mark_algorithm(method): method for method in mark_methods}
         self._limits = limits or Limits()
         self._prefix = prefix
         self._writable = writable
@@ -110,7 +112,7 @@ class Resolver:
         if raw is None or not alg:
             raise InvalidRequest("alg is missing, or value is no base64", param="value")
         found = self._stored(alg, raw)
-        if alg == _MARK_ALG and (payload := hex_of(raw, 8)):
+        if alg in self._methods and (payload := hex_of(raw, 8)):
             entry = self._store.by_output(payload)
             if entry is not None:
                 found.setdefault(entry.manifest_id, 100)
@@ -138,7 +140,7 @@ class Resolver:
             InvalidRequest: An algorithm that is not computed here, or a hint without one.
         """
         _check_results(max_results)
-        if alg is not None and alg not in {_MARK_ALG, PDQ_ALG}:
+        if alg is not None and alg not in {*self._methods, PDQ_ALG}:
             raise InvalidRequest(
                 f"{alg[:100]!r} cannot be computed here",
                 hint="services/supportedAlgorithms lists what can",
@@ -303,7 +305,10 @@ class Resolver:
 
     def algorithms(self) -> dict[str, Any]:
         """Return which soft-binding algorithms are understood."""
-        return {"watermarks": [{"alg": _MARK_ALG}], "fingerprints": [{"alg": PDQ_ALG}]}
+        return {
+            "watermarks": [{"alg": name} for name in self._methods],
+            "fingerprints": [{"alg": PDQ_ALG}],
+        }
 
     def capabilities(self) -> dict[str, Any]:
         """Return which optional parts of the API are there."""
@@ -340,11 +345,12 @@ class Resolver:
     def _search(self, data: bytes, alg: str | None) -> dict[str, int]:
         image = open_image(data, self._limits)
         found: dict[str, int] = {}
-        if alg in {None, _MARK_ALG} and self._keys:
+        methods = [method for name, method in self._methods.items() if alg in {None, name}]
+        if methods and self._keys:
             from chopmark.provenance.watermark import detect_mark
 
             try:
-                mark = detect_mark(image, keys=self._keys)
+                mark = detect_mark(image, keys=self._keys, methods=methods)
             except ImageTooSmall:
                 mark = None
             if mark is not None and mark.payload is not None:

@@ -231,9 +231,7 @@ def _update(data: bytes, url: str, credential: Credential) -> tuple[str, bytes]:
         builder = c2pa.Builder(
             {
                 "claim_version": 2,
-                "claim_generator_info": [
-                    {"name": "Chopmark", "version": "1", "specVersion": "2.4.0"}
-                ],
+                "claim_generator_info": [{"name": "Chopmark time stamps", "specVersion": "2.4.0"}],
             },
             context=_native.context(config),
         )

@@ -98,6 +98,7 @@ def _the_resolver(service: Serving) -> Any:
     return Resolver(
         rooms.store,
         mark_keys=rooms.mark_keys.all,
+        mark_methods=(settings.mark_method,),
         limits=Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels),
         prefix=PREFIX,
         writable=settings.resolver_writes,

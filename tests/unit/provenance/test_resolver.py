@@ -263,6 +263,19 @@ def test_discovery(resolver: Resolver) -> None:
     assert algorithms["fingerprints"] == [{"alg": PDQ_ALG}]
 
 
+def test_another_watermark_method(maker: Maker, made: dict[str, Signed]) -> None:
+    """The value leads to the manifest whatever method carried it."""
+    other = Resolver(maker.store, mark_keys=maker.keys.all, mark_methods=("dwtDct",))
+    name = mark_algorithm("dwtDct")
+    assert other.algorithms()["watermarks"] == [{"alg": name}]
+    output_id = maker.look(made["png"].data).manifest.output_id or ""
+    found = other.by_binding(alg=name, value=_b64(bytes.fromhex(output_id)))
+    assert _ids(found) == [made["png"].manifest_id]
+    with refused(400):
+        other.by_content(made["png"].data, alg=LATTICE)
+    assert other.by_content(made["png"].data, alg=name) == {"matches": []}
+
+
 def test_status_is_down_when_the_store_is(tmp_path: Path) -> None:
     store = ManifestStore.open(tmp_path)
     closed = Resolver(store)
