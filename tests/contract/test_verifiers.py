@@ -29,6 +29,7 @@ from PIL import Image
 from chopmark.provenance import (
     DevelopmentCredentialWarning,
     ManifestInfo,
+    TimestampAuthority,
     XmpFields,
     encode_image,
     load_anchors,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 FORMATS: tuple[ImageFormat, ...] = ("png", "jpeg", "webp", "avif")
 KINDS = ("created", "edited", "edited signed input")
 NODE = Path(__file__).parent / "node"
-SCRIPT = Path(__file__).parents[1] / "unit" / "provenance" / "provenance_attacks.py"
+SCRIPTS = Path(__file__).parents[1] / "unit" / "provenance"
 
 
 class Files(NamedTuple):
@@ -215,6 +216,67 @@ def test_c2pa_ts_refuses(node: dict[str, dict[str, Any]], attack: str, fmt: str)
     assert not node[f"{attack}.{fmt}"]["ts"]["intact"]
 
 
+def _script(name: str) -> Any:
+    """Return a script that stands beside the unit tests."""
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
+
+
+@pytest.fixture(scope="module")
+def stamped(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """Each format with a time stamp of a local authority."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed: no local authority")
+    folder = tmp_path_factory.mktemp("stamped")
+    authority = _script("provenance_tsa").LocalAuthority(folder / "tsa")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DevelopmentCredentialWarning)
+        credential = load_credential(folder / "home")
+    info = ManifestInfo(
+        output_id="a3f09c1122334451",
+        record_id="a3f09c1122334450",
+        model_id="tiny",
+        model_version="1",
+        created_at=dt.datetime.now(dt.UTC),
+        generator_version="0.1.0",
+    )
+    for fmt in FORMATS:
+        plain = encode_image(Image.effect_noise((96, 96), 60).convert("RGB"), fmt)
+        asked = TimestampAuthority(authority.url, timeout_s=30)
+        signed = sign(plain, fmt, info, credential, authority=asked)
+        assert signed.time_stamped
+        (folder / f"stamped.{fmt}").write_bytes(signed.data)
+    authority.close()
+    (folder / "root.pem").write_text(credential.own_anchor + authority.root_pem)
+    return Files(folder, credential.own_anchor + authority.root_pem)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_encypher_accepts_time_stamps(
+    stamped: Files, fmt: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    report = _encypher(stamped.path(f"stamped.{fmt}"), stamped.root)
+    assert (report["validation_state"], report["integrity"]) == ("Trusted", "valid")
+
+
+@pytest.mark.node
+def test_c2pa_node_accepts_time_stamps_and_c2pa_ts_cannot_read_them(stamped: Files) -> None:
+    answers = _node([stamped.path(f"stamped.{fmt}") for fmt in FORMATS], stamped.folder)
+    for fmt in FORMATS:
+        answer = answers[f"stamped.{fmt}"]
+        assert (answer["native"]["state"], answer["native"]["codes"]) == ("Trusted", [])
+        if fmt != "webp":
+            # Not for what we wrote: it stumbles over the stamp's place in the COSE header. Should
+            # a newer one read it, this line says so.
+            [why] = answer["ts"]["codes"]
+            assert "Failed to deserialize signature content" in why
+
+
 class Answer(NamedTuple):
     """What each verifier says of an attack; the root of our development CA is known to all."""
 
@@ -248,12 +310,8 @@ ANSWERS = {
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Every attack on one picture, by name."""
-    spec = importlib.util.spec_from_file_location("attacks", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    paths: dict[str, Path] = script.write_every_attack(tmp_path_factory.mktemp("attacked"))
+    folder = tmp_path_factory.mktemp("attacked")
+    paths: dict[str, Path] = _script("provenance_attacks").write_every_attack(folder)
     return paths
 
 
