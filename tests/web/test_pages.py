@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
 
+from chopmark.errors import RecordNotFound
+from chopmark.web.shelf import Shelf
 from tests.web.conftest import BLOCKED
 
 if TYPE_CHECKING:
@@ -98,3 +101,104 @@ def test_a_body_over_the_limit_is_a_page_too(site: Site) -> None:
         said = anybody.post("/verify", files={"image": ("p.png", bytes(2**23))})
     assert said.status_code == 413
     assert "image_too_large" in said.text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://127.0.0.1/a.png",
+        "https://[::1]/a.png",
+        "https://169.254.169.254/latest/meta-data",
+        "https://10.0.0.1/a.png",
+        "http://example.com/a.png",
+        "https://example.com:8443/a.png",
+        "file:///etc/passwd",
+        "https://user@example.com/a.png",
+    ],
+)
+def test_an_address_that_is_not_public_https_is_not_visited(site: Site, url: str) -> None:
+    with site.client() as anybody:
+        said = anybody.post("/verify", data={"url": url})
+    assert said.status_code == 400
+    assert "invalid_request" in said.text
+
+
+def test_a_link_signs_in_once_and_sign_out_ends_it(site: Site) -> None:
+    link = site.people.link("cleo")
+    with site.client() as cleo:
+        assert "works once" in cleo.get("/sign-in", params={"link": link}).text
+        went = cleo.post("/sign-in", data={"link": link, "to": "studio"})
+        assert went.headers["location"] == "/studio"
+        cookie = went.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite" in cookie
+        assert cleo.get("/studio").status_code == 200
+        assert cleo.post("/sign-out", data={"csrf": site.csrf(cleo)}).status_code == 303
+        assert cleo.get("/studio").status_code == 401
+        assert cleo.post("/sign-in", data={"link": link}).status_code == 401
+
+
+def test_the_studio_says_how_an_appeal_stands(site: Site) -> None:
+    with site.client("cleo") as cleo, site.client("carl") as carl, site.client("rolf") as rolf:
+        said = _make(site, cleo, f"{BLOCKED} as a mosaic")
+        decision = re.search(r'name="decision" value="([0-9a-f]{16})"', said.text)
+        assert decision is not None
+        path = f"/studio/appeals/{decision[1]}"
+        assert cleo.get(path).status_code == 404
+        fields = {"decision": decision[1], "statement": "Roman, first century."}
+        cleo.post("/studio/appeals", data={"csrf": site.csrf(cleo), **fields})
+        assert "Nobody has decided yet" in cleo.get(path).text
+        assert carl.get(path).status_code == 404
+        decided = {"csrf": site.csrf(rolf), "outcome": "upheld", "rationale": "Not in this room."}
+        done = rolf.post(f"/console/appeals/{decision[1]}/decide", data=decided)
+        assert done.status_code == 303
+        seen = cleo.get(path).text
+        assert "The refusal stands" in seen
+        assert "Not in this room." in seen
+
+
+def test_the_shelf_is_bounded_and_forgets() -> None:
+    from types import SimpleNamespace
+
+    now = [0.0]
+    shelf = Shelf(clock=lambda: now[0])
+
+    def made(size: int) -> Any:
+        return SimpleNamespace(outputs=(SimpleNamespace(index=1, data=bytes(size)),))
+
+    first = shelf.put("a:cleo", "x", made(10))
+    assert shelf.output("a:cleo", first.token, 1).data == bytes(10)
+    with pytest.raises(RecordNotFound):
+        shelf.get("b:cleo", first.token)
+    for _ in range(8):
+        shelf.put("a:cleo", "x", made(10))
+    with pytest.raises(RecordNotFound):
+        shelf.get("a:cleo", first.token)
+    for name in ("a:ada", "a:bob", "a:eve"):
+        last = shelf.put(name, "x", made(60 * 2**20))
+    assert sum(held.size for held in shelf._held.values()) <= 128 * 2**20
+    now[0] = 901
+    with pytest.raises(RecordNotFound):
+        shelf.get("a:eve", last.token)
+
+
+def test_every_page_is_in_the_manual() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "web.md").read_text(encoding="utf-8")
+    paths = _paths()
+    assert {"/verify", "/studio", "/console", "/console/search", "/sign-in"} <= paths
+    for path in sorted(paths):
+        assert f"`{path}`" in text, path
+
+
+def _paths() -> set[str]:
+    """Return the addresses of whole pages: what a GET without an id answers."""
+    from chopmark.web import console, signing_in, studio, verify
+
+    parts = [("", part) for part in (signing_in, studio, verify)]
+    parts += [("/console", part) for part in console.PARTS]
+    return {
+        prefix + route.path
+        for prefix, part in parts
+        for route in part.router.routes
+        if "GET" in route.methods and "{" not in route.path
+    }

@@ -25,7 +25,13 @@ _TO: Final = {"studio": "/studio", "console": "/console"}
 @router.get("/sign-in")
 async def sign_in_page(request: Request, link: str = "", to: str = "") -> Response:
     """Show the form; a link signs in by a button, since some mail programs open every link."""
-    return page(request, "sign_in.html", link=link[:100], to=to if to in _TO else "")
+    return page(
+        request,
+        "sign_in.html",
+        link=link[:100],
+        to=to if to in _TO else "",
+        provider=request.app.state.identity.sign_in is not None,
+    )
 
 
 @router.post("/sign-in")

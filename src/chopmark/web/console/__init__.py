@@ -19,8 +19,9 @@ from chopmark.web.console import (
     search,
 )
 
-__all__ = ["router"]
+__all__ = ["PARTS", "router"]
 
 router = APIRouter(include_in_schema=False)
-for part in (queue, record, appeals, search, policies, charts, log_health, exports):
+PARTS = (queue, record, appeals, search, policies, charts, log_health, exports)
+for part in PARTS:
     router.include_router(part.router, prefix="/console")
