@@ -29,9 +29,11 @@ from chopmark.ids import new_record_id
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Job", "Ledger", "now", "record_at", "record_of_leaf"]
+__all__ = ["TWICE", "Job", "Ledger", "now", "record_at", "record_of_leaf"]
 
 _CHUNK: Final = 500
+TWICE: Final = LogUnavailable("the event is on its way twice; try again")
+"""Another process sent this event in the same batch: booked again, the two are compared."""
 _STEP_NS: Final = 2_000_000_000
 
 
@@ -171,7 +173,7 @@ class Ledger:
                 results.append(self._again(transaction, job, known[event.event_id]))
             elif earlier is not None:
                 if earlier[0].remote:
-                    results.append(LogUnavailable("the event is on its way twice; try again"))
+                    results.append(TWICE)
                     continue
                 same = _same(earlier[0], job)
                 results.append(results[earlier[1]] if same else _duplicate(event))

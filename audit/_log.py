@@ -178,21 +178,24 @@ class AuditLog(Serving):
         """
         # One record for all changes of one thing, so that the last is found by its name.
         name = sha256(f"{kind}\n{what}\n{tenant}".encode()).hexdigest()[:15] + "0"
-        try:
-            earlier = self.records(name)
-        except RecordNotFound:
-            earlier = []
-        before = earlier[-1].public.get("now") if earlier else None
-        if before == value:
-            return None
-        event = Event(
-            kind=kind,
-            record_id=name,
-            event_id=f"{name}:{kind}:{len(earlier)}",
-            tenant=tenant,
-            public={"what": what, "before": before, "now": value},
-        )
-        return self.append(event)
+        while True:
+            try:
+                earlier = self.records(name)
+            except RecordNotFound:
+                earlier = []
+            before = earlier[-1].public.get("now") if earlier else None
+            if before == value:
+                return None
+            with contextlib.suppress(DuplicateRecord):  # another process changed it just now
+                return self.append(
+                    Event(
+                        kind=kind,
+                        record_id=name,
+                        event_id=f"{name}:{kind}:{len(earlier)}",
+                        tenant=tenant,
+                        public={"what": what, "before": before, "now": value},
+                    )
+                )
 
     def submit(self, event: Event) -> Future[Record]:
         """Queue an event; the future ends as :meth:`append` does.

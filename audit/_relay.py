@@ -22,7 +22,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from chopmark.audit._events import Event
-from chopmark.audit._ledger import Job, record_at
+from chopmark.audit._ledger import TWICE, Job, record_at
 from chopmark.audit._merkle import leaf_hash
 from chopmark.audit._vault import Sealed
 from chopmark.errors import ChopmarkError
@@ -73,9 +73,15 @@ class Relay:
         if self._leading is None and self._leader is None and time.monotonic() >= self._alone_until:
             self._lead_or_follow()
         if self._leader is None:
-            return self._ledger.book(jobs)
+            results = self._ledger.book(jobs)
+            twice = [place for place, result in enumerate(results) if result is TWICE]
+            if twice:
+                again = self._ledger.book([jobs[place] for place in twice])
+                for place, result in zip(twice, again, strict=True):
+                    results[place] = result
+            return results
         indexes = self._ask(jobs)
-        results: list[Record | ChopmarkError] = []
+        results = []
         rest = [job for job, index in zip(jobs, indexes, strict=True) if index == _ELSEWHERE]
         answers = iter(self._ledger.book(rest) if rest else [])
         for job, index in zip(jobs, indexes, strict=True):

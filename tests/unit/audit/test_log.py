@@ -312,3 +312,22 @@ def test_truncated_log_is_not_opened_again(
     with pytest.raises(LogCorrupt, match="signed for"):
         open_log(home)
     assert [problem.what for problem in verify_log(home).problems] == ["log_cut"]
+
+
+def test_what_is_in_force_is_booked_when_it_changes(open_log: OpenLog) -> None:
+    one, two = open_log(), open_log()
+    assert one.in_force("policy.changed", "a") is not None
+    assert two.in_force("policy.changed", "a") is None
+    threads = [
+        threading.Thread(target=log.in_force, args=("policy.changed", value))
+        for log, value in ((one, "b"), (two, "c"), (one, "d"), (two, "e"))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    chain = [record.public for record in reversed(one.find(kind="policy.changed"))]
+    assert [item["before"] for item in chain[1:]] == [item["now"] for item in chain[:-1]]
+    assert {item["now"] for item in chain} == set("abcde")
+    assert one.in_force("key.rotated", "a", what="key") is not None
+    assert one.in_force("policy.changed", "a", tenant="acme") is not None
