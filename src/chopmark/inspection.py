@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from chopmark.entries import restricted, summary
 from chopmark.errors import ImageTooSmall, RecordNotFound
 from chopmark.stages import Case, Stages, in_thread
 
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from chopmark.audit import Record
     from chopmark.provenance import Report
     from chopmark.safety import Policy, Verdict
     from chopmark.safety.categories import Stage as SafetyStage
     from chopmark.types import JsonValue
 
-__all__ = ["Inspection", "Looked", "Moderated", "restricted", "summary"]
+__all__ = ["Inspection", "Looked", "Moderated"]
 
 # Below this a picture guard has nothing to look at.
 MIN_INPUT_SIDE = 16
@@ -233,18 +235,30 @@ class Inspection(Stages):
         differs = sum(verdict.action != one.action for (_, verdict), one in pairs)
         return {"shadow": {"policy": shadow.digest(), "differs": differs, "verdicts": told}}
 
+    async def excepted(
+        self, case: Case, prompt: str, negative_prompt: str, said: Verdict, policy: Policy
+    ) -> Record | None:
+        """Return the exception that lets a stopped prompt pass; some categories know none."""
+        from chopmark.audit import PromptException
 
-def restricted(verdicts: Sequence[Verdict]) -> dict[str, JsonValue]:
-    """Mark a record that ordinary roles are not to open (docs/safety.md)."""
-    return {"restricted": True} if any(verdict.restricted for verdict in verdicts) else {}
+        reached = {
+            name
+            for name, rule in policy.categories.items()
+            if rule.action("prompt", said.scores.get(name, 0.0)) != "allow"
+        }
+        barred = PromptException.NEVER.intersection(reached.union(said.categories))
+        if barred or not self.stops(said):
+            return None
+        return await self.run(
+            case,
+            "judge_prompt",
+            lambda: self.rooms.log.excepted(
+                prompt, negative_prompt=negative_prompt, tenant=case.tenant
+            ),
+        )
 
-
-def summary(stage: str, verdict: Verdict) -> dict[str, JsonValue]:
-    """The part of a verdict that tells nothing of the person: no text, no evidence."""
-    return {
-        "stage": stage,
-        "action": verdict.action,
-        "categories": list(verdict.categories),
-        "scores": {name: round(score, 4) for name, score in sorted(verdict.scores.items())},
-        "models": list(verdict.models),
-    }
+    def stops(self, verdict: Verdict) -> bool:
+        """Tell whether what was judged stays here."""
+        return verdict.action == "block" or (
+            verdict.action == "review" and self.settings.on_review == "refuse"
+        )

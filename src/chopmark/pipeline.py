@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-from chopmark import errors, ids
-from chopmark.inspection import Inspection, restricted, summary
+from chopmark import entries, errors, ids
+from chopmark.inspection import Inspection
 from chopmark.released import Output, Refused, Released, Withheld
 from chopmark.requests import MAX_SEED, EditRequest, GenerationRequest, check_request
 from chopmark.rooms import Rooms
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from chopmark.audit import EventKind, Record
     from chopmark.generation import Draft
     from chopmark.previews import PreviewSink
     from chopmark.provenance import Signed
@@ -158,9 +157,10 @@ class Pipeline(Inspection):
                 preview=preview,
             )
             # 1. Durable in the log before any model runs. If the log cannot take it: refuse.
-            await self.book(
-                case, "received", "request.received", self._asked(case), _private(request)
+            public, personal = entries.received(
+                request, generator.info, seed=case.seed, size=case.size, format=case.format
             )
+            await self.book(case, "received", "request.received", public, personal)
             try:
                 return await self._two_to_seven(case)
             except BaseException as error:
@@ -171,8 +171,6 @@ class Pipeline(Inspection):
             self._in_flight -= 1
 
     async def _two_to_seven(self, case: _Asked) -> Released:
-        from chopmark.safety.categories import worst
-
         request, rooms = case.request, self.rooms
         model = rooms.generator.info
 
@@ -191,27 +189,15 @@ class Pipeline(Inspection):
             await self.judge_picture(case, "input", picture, policy, said) for picture in inputs
         ]
         # An overturned appeal may have let this very prompt pass; its pictures are judged as ever.
-        excepted = await self._excepted(case, said, policy)
-        await self.book(
-            case,
-            "decided",
-            "request.decided",
-            {
-                "policy": policy.digest(),
-                "exception": excepted.index if excepted else None,
-                "verdicts": [
-                    summary("prompt", said),
-                    *(summary("input", verdict) for verdict in seen),
-                ],
-                # A second policy may be judged beside the active one; only the log hears of it.
-                **await self.shadowed(
-                    case, [("prompt", said), *(("input", verdict) for verdict in seen)], said
-                ),
-            },
-            {"evidence": [verdict.to_dict()["evidence"] for verdict in (said, *seen)]},
+        excepted = await self.excepted(case, request.prompt, request.negative_prompt, said, policy)
+        # A second policy may be judged beside the active one; only the log hears of it.
+        shadow = await self.shadowed(
+            case, [("prompt", said), *(("input", verdict) for verdict in seen)], said
         )
+        public, personal = entries.decided(policy, said, seen, exception=excepted, shadow=shadow)
+        await self.book(case, "decided", "request.decided", public, personal)
         for verdict in (said, *seen):
-            if self._stops(verdict) and not (excepted and verdict is said):
+            if self.stops(verdict) and not (excepted and verdict is said):
                 raise Refused(record_id=case.record_id, stage="input", verdict=verdict)
 
         # 3. Generation. A preview is judged like an output before anybody sees it.
@@ -225,8 +211,8 @@ class Pipeline(Inspection):
             await self.judge_picture(case, "output", picture, policy, said) for picture in pictures
         ]
         judged = list(zip(range(1, len(pictures) + 1), pictures, verdicts, strict=True))
-        withheld = [Withheld(index=i, verdict=v) for i, _, v in judged if self._stops(v)]
-        kept = [item for item in judged if not self._stops(item[2])]
+        withheld = [Withheld(index=i, verdict=v) for i, _, v in judged if self.stops(v)]
+        kept = [item for item in judged if not self.stops(item[2])]
         if self.settings.review_pictures:
             await self.run(case, "judge_output", lambda: _look(case, judged, (said, *seen)))
         if not kept:
@@ -239,46 +225,13 @@ class Pipeline(Inspection):
         outputs = [await self._seal(case, *item) for item in kept]
 
         # 7. Durable, with the digests of what leaves. Only then does anything leave.
-        booked = await self.book(
-            case,
-            "completed",
-            "request.completed",
-            {
-                "model": f"{model.id}@{model.version}",
-                "model_digest": model.digest,
-                "policy": policy.digest(),
-                # What a reviewer's queue goes by: the strictest of what let this through.
-                "action": worst(
-                    *(one.action for one in (said, *seen)),
-                    *(output.verdict.action for output in outputs),
-                ),
-                "outputs": [
-                    {
-                        "output_id": output.output_id,
-                        "manifest_id": output.manifest_id,
-                        "format": output.format,
-                        "seed": output.seed,
-                        "batch": output.batch,
-                        "verdict": summary("output", output.verdict),
-                    }
-                    for output in outputs
-                ],
-                "withheld": [
-                    {"index": item.index, "verdict": summary("output", item.verdict)}
-                    for item in withheld
-                ],
-                "previews": case.previews_shown,
-                **restricted([item.verdict for item in withheld]),
-                **await self.shadowed(case, [("output", verdict) for verdict in verdicts], said),
-                "timings_ms": {name: round(ms, 1) for name, ms in case.timings_ms.items()},
-            },
-            # Digests of pictures are personal data (a public picture is linkable by them).
-            {
-                "sha256": {output.output_id: output.sha256 for output in outputs},
-                "pdq": dict(case.pdq),
-                **({"looks": dict(case.looks)} if case.looks else {}),
-            },
-        )
+        shadow = await self.shadowed(case, [("output", verdict) for verdict in verdicts], said)
+        public, personal = entries.completed(
+            model, policy, outputs, withheld,
+            before=(said, *seen), shadow=shadow, pdq=case.pdq, looks=case.looks,
+        )  # fmt: skip
+        public |= self._told(case)
+        booked = await self.book(case, "completed", "request.completed", public, personal)
         receipt = await self.run(case, "completed", lambda: rooms.log.receipt(booked.index))
         await self._remember(case)
         return Released(
@@ -289,27 +242,6 @@ class Pipeline(Inspection):
             receipt=receipt,
             timings_ms=dict(case.timings_ms),
             model=f"{model.id}@{model.version}",
-        )
-
-    async def _excepted(self, case: _Asked, said: Verdict, policy: Policy) -> Record | None:
-        """Return the exception that lets a stopped prompt pass; some categories know none."""
-        from chopmark.audit import PromptException
-
-        reached = {
-            name
-            for name, rule in policy.categories.items()
-            if rule.action("prompt", said.scores.get(name, 0.0)) != "allow"
-        }
-        barred = PromptException.NEVER.intersection(reached.union(said.categories))
-        if barred or not self._stops(said):
-            return None
-        request = case.request
-        return await self.run(
-            case,
-            "judge_prompt",
-            lambda: self.rooms.log.excepted(
-                request.prompt, negative_prompt=request.negative_prompt, tenant=request.tenant
-            ),
         )
 
     async def _remember(self, case: _Asked) -> None:
@@ -328,18 +260,6 @@ class Pipeline(Inspection):
         if self.settings.prompt_index:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(in_thread(keep), self.settings.guard_timeout_s)
-
-    def _asked(self, case: _Asked) -> dict[str, JsonValue]:
-        request, model = case.request, self.rooms.generator.info
-        return {
-            "operation": "edit" if isinstance(request, EditRequest) else "generate",
-            "model": f"{model.id}@{model.version}",
-            "n": request.n,
-            "size": list(case.size),
-            "seed": case.seed,
-            "format": case.format,
-            "steps": request.steps,
-        }
 
     def _open_inputs(self, request: GenerationRequest) -> list[Image.Image]:
         """Decode the input picture and the mask, in this order, within the limits."""
@@ -403,7 +323,7 @@ class Pipeline(Inspection):
             raise
         except Exception as error:
             raise errors.GuardFailed("a preview could not be judged") from error
-        if self._stops(verdict):
+        if self.stops(verdict):
             raise Refused(record_id=case.record_id, stage="output", verdict=verdict)
         if case.preview is not None and not case.gone.is_set():
             case.preview(make_preview(draft, verdict))
@@ -508,30 +428,17 @@ class Pipeline(Inspection):
             rooms.stamps.add(signed)  # an authority that is down never stops a picture
         return signed
 
-    def _stops(self, verdict: Verdict) -> bool:
-        return verdict.action == "block" or (
-            verdict.action == "review" and self.settings.on_review == "refuse"
-        )
+    @staticmethod
+    def _told(case: _Asked) -> dict[str, JsonValue]:
+        """What every end of a request says."""
+        return {"previews": case.previews_shown, "timings_ms": entries.rounded(case.timings_ms)}
 
     async def _book_the_end(self, case: _Asked, error: BaseException) -> None:
         """Book how a request ended that did not complete. Never hides the first error."""
-        if isinstance(error, Refused):
-            public: dict[str, JsonValue] = {
-                "stage": error.stage,
-                "action": error.verdict.action,
-                "categories": list(error.verdict.categories),
-                "verdict": summary(error.stage, error.verdict),
-                **restricted([error.verdict]),
-            }
-            kind: EventKind = "request.refused"
-        else:
-            ours = error if isinstance(error, errors.ChopmarkError) else errors.Cancelled("gone")
-            public = {"code": ours.code, "stage": case.stage}
-            kind = "request.failed"
-        public["previews"] = case.previews_shown
-        public["timings_ms"] = {name: round(ms, 1) for name, ms in case.timings_ms.items()}
+        kind, public = entries.ended(error, case.stage)
+        public |= self._told(case)
+        private: dict[str, JsonValue] = {"looks": dict(case.looks)} if case.looks else {}
         try:
-            private: dict[str, JsonValue] = {"looks": dict(case.looks)} if case.looks else {}
             await self.book(case, case.stage, kind, public, private)
         except errors.ChopmarkError:
             # The log is what failed. Its reconciler closes this request when it can write again:
@@ -549,15 +456,3 @@ def _look(
         look = look_at(picture, verdict, others)
         if look is not None:
             case.looks[ids.output_id(case.record_id, index)] = look
-
-
-def _private(request: GenerationRequest) -> dict[str, JsonValue]:
-    """What of a request is personal: encrypted in the log, and erasable."""
-    private: dict[str, JsonValue] = {"prompt": request.prompt}
-    if request.negative_prompt:
-        private["negative_prompt"] = request.negative_prompt
-    if request.client is not None:
-        private["client"] = request.client
-    if isinstance(request, EditRequest):
-        private["input_sha256"] = hashlib.sha256(request.image).hexdigest()
-    return private

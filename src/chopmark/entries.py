@@ -1,0 +1,153 @@
+"""What the log is told of a request: the part that anybody may read, and the part that is personal.
+
+The public part stands in the tree for ever, so it holds nothing that a person wrote, nothing that
+leads to one, and no digest of a picture (a public picture is linkable by it). The personal part is
+encrypted in the log and can be erased.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from chopmark.errors import Cancelled, ChopmarkError
+from chopmark.released import Refused
+from chopmark.requests import EditRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from chopmark.audit import EventKind, Record
+    from chopmark.generation import ModelInfo
+    from chopmark.released import Output, Withheld
+    from chopmark.requests import GenerationRequest
+    from chopmark.safety import Policy, Verdict
+    from chopmark.types import ImageFormat, JsonValue
+
+__all__ = ["completed", "decided", "ended", "received", "restricted", "rounded", "summary"]
+
+
+def received(
+    request: GenerationRequest,
+    model: ModelInfo,
+    *,
+    seed: int,
+    size: tuple[int, int],
+    format: ImageFormat,  # noqa: A002  the field's name
+) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
+    """Return the public and the personal part of ``request.received``."""
+    edit = request if isinstance(request, EditRequest) else None
+    personal: dict[str, JsonValue] = {"prompt": request.prompt}
+    if request.negative_prompt:
+        personal["negative_prompt"] = request.negative_prompt
+    if request.client is not None:
+        personal["client"] = request.client
+    if edit is not None:
+        personal["input_sha256"] = hashlib.sha256(edit.image).hexdigest()
+    return {
+        "operation": "edit" if edit else "generate",
+        "model": f"{model.id}@{model.version}",
+        "n": request.n,
+        "size": list(size),
+        "seed": seed,
+        "format": format,
+        "steps": request.steps,
+    }, personal
+
+
+def decided(
+    policy: Policy,
+    said: Verdict,
+    seen: Sequence[Verdict],
+    *,
+    exception: Record | None,
+    shadow: Mapping[str, JsonValue],
+) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
+    """Return both parts of ``request.decided``; evidence quotes the prompt, so it is personal."""
+    return {
+        "policy": policy.digest(),
+        "exception": exception.index if exception else None,
+        "verdicts": [summary("prompt", said), *(summary("input", verdict) for verdict in seen)],
+        **shadow,
+    }, {"evidence": [verdict.to_dict()["evidence"] for verdict in (said, *seen)]}
+
+
+def completed(
+    model: ModelInfo,
+    policy: Policy,
+    outputs: Sequence[Output],
+    withheld: Sequence[Withheld],
+    *,
+    before: Sequence[Verdict],
+    shadow: Mapping[str, JsonValue],
+    pdq: Mapping[str, str],
+    looks: Mapping[str, JsonValue],
+) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
+    """Return both parts of ``request.completed``; ``before`` are the verdicts on what came in."""
+    from chopmark.safety.categories import worst
+
+    return {
+        "model": f"{model.id}@{model.version}",
+        "model_digest": model.digest,
+        "policy": policy.digest(),
+        # What a reviewer's queue goes by: the strictest of what let this through.
+        "action": worst(
+            *(verdict.action for verdict in before),
+            *(output.verdict.action for output in outputs),
+        ),
+        "outputs": [
+            {
+                "output_id": output.output_id,
+                "manifest_id": output.manifest_id,
+                "format": output.format,
+                "seed": output.seed,
+                "batch": output.batch,
+                "verdict": summary("output", output.verdict),
+            }
+            for output in outputs
+        ],
+        "withheld": [
+            {"index": item.index, "verdict": summary("output", item.verdict)} for item in withheld
+        ],
+        **restricted([item.verdict for item in withheld]),
+        **shadow,
+    }, {
+        "sha256": {output.output_id: output.sha256 for output in outputs},
+        "pdq": dict(pdq),
+        **({"looks": dict(looks)} if looks else {}),
+    }
+
+
+def ended(error: BaseException, stage: str) -> tuple[EventKind, dict[str, JsonValue]]:
+    """Return kind and public part of the end of a request that did not complete."""
+    if isinstance(error, Refused):
+        return "request.refused", {
+            "stage": error.stage,
+            "action": error.verdict.action,
+            "categories": list(error.verdict.categories),
+            "verdict": summary(error.stage, error.verdict),
+            **restricted([error.verdict]),
+        }
+    ours = error if isinstance(error, ChopmarkError) else Cancelled("gone")
+    return "request.failed", {"code": ours.code, "stage": stage}
+
+
+def rounded(timings_ms: Mapping[str, float]) -> dict[str, JsonValue]:
+    """Return times to a tenth of a millisecond."""
+    return {name: round(ms, 1) for name, ms in timings_ms.items()}
+
+
+def restricted(verdicts: Sequence[Verdict]) -> dict[str, JsonValue]:
+    """Mark a record that ordinary roles are not to open (docs/safety.md)."""
+    return {"restricted": True} if any(verdict.restricted for verdict in verdicts) else {}
+
+
+def summary(stage: str, verdict: Verdict) -> dict[str, JsonValue]:
+    """The part of a verdict that tells nothing of the person: no text, no evidence."""
+    return {
+        "stage": stage,
+        "action": verdict.action,
+        "categories": list(verdict.categories),
+        "scores": {name: round(score, 4) for name, score in sorted(verdict.scores.items())},
+        "models": list(verdict.models),
+    }
