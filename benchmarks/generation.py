@@ -2,8 +2,9 @@
 
 ``python -m benchmarks.generation`` measures the embedded model and a transformer of FLUX.2 klein's
 layout with random weights; ``--model`` another one, also on a GPU machine. Each back end runs in a
-process of its own, which tells its peak memory. On a CPU the times are CPU time of all threads (a
-busy machine does not change them much), on a GPU wall time.
+process of its own, which tells its peak memory. With ``--keep FILE`` what was measured is kept, so
+that a run that is cut off goes on, and ``--only`` measures one part. On a CPU the times are CPU
+time of all threads (a busy machine does not change them much), on a GPU wall time.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--home", type=Path, help="a home to use; without, a fresh one")
+    parser.add_argument("--keep", type=Path, help="file that keeps what was measured")
+    parser.add_argument("--only", help="measure rows whose name holds this; the rest from FILE")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -91,14 +94,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = options.home or Path(folder)
         device = LoadOptions(device=options.device).torch_device
-        lines = back_ends(options.model, home, device, options.rounds, Path(folder))
+        kept = Kept(options.keep, options.only)
+        lines = back_ends(options.model, home, device, options.rounds, kept)
         if options.model == "embedded":
-            klein = write_klein(Path(folder) / "klein")
+            klein = home / "klein"
+            if not klein.exists():
+                write_klein(klein)
             lines += ["", "**A transformer of FLUX.2 klein's layout** (26 M parameters, random "]
             lines[-1] += "weights: errors are a proxy, not picture quality), 256 px, 4 steps:"
-            lines += back_ends(str(klein), home, device, options.rounds, Path(folder))
-        lines += crowds(options.model, home, device)
-        lines += first_preview(options.model, home, device)
+            lines += [""]
+            lines += back_ends(str(klein), home, device, options.rounds, kept)
+        lines += kept.get("crowds", lambda: crowds(options.model, home, device))
+        lines += kept.get("preview", lambda: first_preview(options.model, home, device))
     text = "\n".join(lines)
     print(text)
     if options.write:
@@ -108,16 +115,45 @@ def main() -> None:
         write_section("generation", text, command=command)
 
 
-def back_ends(model: str, home: Path, device: str, rounds: int, scratch: Path) -> list[str]:
+class Kept:
+    """What was measured so far, by name; in a file if there is one."""
+
+    def __init__(self, file: Path | None, only: str | None) -> None:
+        self._file, self._only = file, only
+        self._known: dict[str, Any] = {}
+        if file is not None and file.exists():
+            self._known = json.loads(file.read_text("utf-8"))
+
+    def get(self, name: str, measure_it: Callable[[], Any]) -> Any:
+        """Return what is kept, or measure it; nothing where neither is to be had."""
+        wanted = self._only is None or self._only in name
+        if name not in self._known and not wanted:
+            return []
+        if name not in self._known or (wanted and self._only is not None):
+            self._known[name] = measure_it()
+            if self._file is not None:
+                self._file.write_text(json.dumps(self._known), "utf-8")
+        return self._known[name]
+
+
+def back_ends(model: str, home: Path, device: str, rounds: int, kept: Kept) -> list[str]:
     rows: dict[str, dict[str, Any]] = {}
     for name, extra in (CPU if device == "cpu" else GPU).items():
         given = {"device": device, **extra}
         # A stand-in is there for its back ends alone.
         child = Child(model, str(home), given, rounds, batches=not rows and "klein" not in model)
-        picture = scratch / f"{Path(model).name}-{len(rows)}.npy"
-        rows[name] = {**child.run(picture), "picture": picture}
-        said = {key: value for key, value in rows[name].items() if key != "picture"}
-        print(f"{model}: {name}: {said}", file=sys.stderr, flush=True)
+        key = f"{Path(model).name}, {name}"
+        picture = home / f"{key}.npy"
+
+        def measured(child: Child = child, picture: Path = picture) -> dict[str, Any]:
+            return {**child.run(picture), "picture": str(picture)}
+
+        row = kept.get(key, measured)
+        if row:
+            rows[name] = row
+            print(f"{key}: {row}", file=sys.stderr, flush=True)
+    if not rows:
+        return []
     base = next(iter(rows.values()))
     kind = "CPU ms" if device == "cpu" else "ms"
     steps = base["steps"]
