@@ -24,7 +24,8 @@ from chopmark.generation.options import LoadOptions
 if TYPE_CHECKING:
     from chopmark.generation.diffusers_engine import DiffusersGenerator
     from chopmark.generation.loading import load_generator
-    from chopmark.generation.remote import RemoteGenerator, RemoteOptions
+    from chopmark.generation.remote import RemoteGenerator
+    from chopmark.generation.remote_wire import RemoteOptions
 
 __all__ = [
     "DiffusersGenerator",
@@ -42,7 +43,7 @@ __all__ = [
 _HOMES = {
     "DiffusersGenerator": "chopmark.generation.diffusers_engine",
     "RemoteGenerator": "chopmark.generation.remote",
-    "RemoteOptions": "chopmark.generation.remote",
+    "RemoteOptions": "chopmark.generation.remote_wire",
     "load_generator": "chopmark.generation.loading",
 }
 

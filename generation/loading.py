@@ -10,8 +10,9 @@ from chopmark.generation.batching import BatchingGenerator
 from chopmark.generation.diffusers_engine import DiffusersGenerator
 from chopmark.generation.embedded import materialize
 from chopmark.generation.options import LoadOptions
-from chopmark.generation.remote import PREFIX as REMOTE
-from chopmark.generation.remote import RemoteGenerator, RemoteOptions
+from chopmark.generation.remote import RemoteGenerator
+from chopmark.generation.remote_wire import PREFIX as REMOTE
+from chopmark.generation.remote_wire import RemoteOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,9 +3,6 @@
 Any server that speaks OpenAI's Images API can be the engine: vLLM-Omni, SGLang-Diffusion, LocalAI,
 or another Chopmark. What it sends back is taken for what it is, bytes of a stranger: bounded in
 size and time, decoded by type, and never a reason to open a connection to somewhere else.
-
->>> split_address("remote:https://images.example.org/v1#flux-schnell", allow_plain_http=False)
-('https://images.example.org/v1', 'flux-schnell')
 """
 
 from __future__ import annotations
@@ -13,75 +10,41 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-import ipaddress
-import json
 import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from chopmark.errors import (
-    Busy,
-    Cancelled,
-    ChopmarkError,
-    ConfigurationError,
-    GenerationFailed,
-    InvalidRequest,
-    ModelLoadError,
-    ModelNotFound,
-)
+from chopmark.errors import Cancelled, GenerationFailed, InvalidRequest, ModelNotFound
 from chopmark.generation.interface import ModelInfo
+from chopmark.generation.remote_wire import (
+    PREFIX,
+    RemoteOptions,
+    as_ours,
+    exchange,
+    json_object,
+    offered_models,
+    open_client,
+    refusal,
+    split_address,
+    word,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    import httpx
     from PIL import Image
 
     from chopmark.generation.interface import Draft, GenerationJob
 
-PREFIX: Final = "remote:"
 _FORMATS: Final = ("PNG", "JPEG", "WEBP")
-_CHUNK: Final = 65_536
 #: Answers after which the same request may succeed.
 _AGAIN: Final = frozenset({429, 502, 503, 504})
 #: How far the proportions of an answer may be off before it is refused.
 _OFF: Final = 0.05
 _POLL_S: Final = 0.05
-
-
-@dataclass(frozen=True, kw_only=True)
-class RemoteOptions:
-    """How the other server is talked to.
-
-    Attributes:
-        key: sent as a bearer token; empty for none.
-        timeout_s: seconds for one picture, retries included.
-        connect_s: seconds until a connection stands.
-        retries: how often a request is made again that the server could not take.
-        parallel: requests at once for the pictures of one job.
-        max_bytes: largest answer for one picture.
-        max_pixels: largest picture, after decoding.
-        extras: send ``seed``, ``steps``, ``guidance_scale`` and ``negative_prompt``, which are not
-            OpenAI's; off for servers that refuse them, whose pictures then cannot be made again.
-        allow_plain_http: let prompts and key cross a network unencrypted; loopback always may.
-        size: width and height that are asked for when the caller names none.
-    """
-
-    key: str = field(default="", repr=False)
-    timeout_s: float = 120.0
-    connect_s: float = 10.0
-    retries: int = 2
-    parallel: int = 4
-    max_bytes: int = 48 * 2**20
-    max_pixels: int = 64_000_000
-    extras: bool = True
-    allow_plain_http: bool = False
-    size: tuple[int, int] = (1024, 1024)
 
 
 class RemoteGenerator:
@@ -113,7 +76,7 @@ class RemoteGenerator:
         """
         options = options or RemoteOptions()
         base, model = split_address(address, allow_plain_http=options.allow_plain_http)
-        offered = _offered(base, options)
+        offered = offered_models(base, options)
         if model and offered and model not in offered:
             raise ModelNotFound(
                 f"{base} has no model {model!r}", hint=f"it has {', '.join(sorted(offered)[:10])}"
@@ -123,9 +86,9 @@ class RemoteGenerator:
         facts = offered.get(model, {})
         info = ModelInfo(
             id=f"{PREFIX}{urlsplit(base).netloc}" + (f"/{model}" if model else ""),
-            version=_word(facts.get("version")) or "remote",
+            version=word(facts.get("version")) or "remote",
             # Weights elsewhere have a digest only if their server says one.
-            digest=_word(facts.get("digest")),
+            digest=word(facts.get("digest")),
             licence="unknown",
             native_size=max(options.size),
             default_size=options.size,
@@ -186,7 +149,7 @@ class _Job:
 
     def __init__(self, base: str, model: str, job: GenerationJob, options: RemoteOptions) -> None:
         self._base, self._model, self._job, self._options = base, model, job, options
-        self._client = _client(options)
+        self._client = open_client(options)
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -233,9 +196,9 @@ class _Job:
         for attempt in range(self._options.retries + 1):
             last = attempt == self._options.retries
             wait = min(8.0, 0.5 * 2**attempt)
-            with _as_ours(self._base):
+            with as_ours(self._base):
                 try:
-                    status, headers, data = _exchange(
+                    status, headers, data = exchange(
                         self._client,
                         "POST",
                         self._base + path,
@@ -248,13 +211,13 @@ class _Job:
                         raise
                     status, headers, data = 503, {}, b""
             if status == 200:
-                return _object(data)
+                return json_object(data)
             if last or status not in _AGAIN:
-                raise _refusal(self._base, status, data)
+                raise refusal(self._base, status, data)
             asked = headers.get("retry-after", "")
             wait = min(10.0, float(asked)) if re.fullmatch(r"\d{1,4}", asked) else wait
             if time.monotonic() + wait > deadline or self._stopped.wait(wait):
-                raise _refusal(self._base, status, data)
+                raise refusal(self._base, status, data)
         raise GenerationFailed(f"{self._base} was not asked")
 
     def _picture(self, answer: dict[str, Any]) -> bytes:
@@ -283,8 +246,8 @@ class _Job:
                 f"{self._base} points to a picture on another server, which is not fetched",
                 hint="let it answer with b64_json",
             )
-        with _as_ours(self._base):
-            status, _, data = _exchange(
+        with as_ours(self._base):
+            status, _, data = exchange(
                 self._client,
                 "GET",
                 target,
@@ -292,164 +255,8 @@ class _Job:
                 max_bytes=self._options.max_bytes,
             )
         if status != 200:
-            raise _refusal(self._base, status, b"")
+            raise refusal(self._base, status, b"")
         return data
-
-
-def split_address(address: str, *, allow_plain_http: bool) -> tuple[str, str]:
-    """Return base URL and model name of ``remote:https://host/v1#model``.
-
-    Raises:
-        InvalidRequest: not such an address, or one that would send prompts in the clear.
-    """
-    text, _, model = address.removeprefix(PREFIX).partition("#")
-    try:
-        parts = urlsplit(text)
-        host, _port = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if (
-        host is None
-        or parts.scheme not in {"http", "https"}
-        or parts.username is not None
-        or parts.query
-        or any(ord(letter) <= 32 or ord(letter) == 127 for letter in address)
-    ):
-        raise InvalidRequest(
-            "the address of the remote generator is not remote:https://host[:port]/v1[#model]",
-            hint="the key goes into CHOPMARK_REMOTE_KEY, never into the address",
-        )
-    if parts.scheme == "http" and not allow_plain_http and not _is_loopback(host):
-        raise InvalidRequest(
-            f"http to {host} would send prompts and key unencrypted",
-            hint="use https, or set CHOPMARK_REMOTE_ALLOW_PLAIN_HTTP=true for a network you trust",
-        )
-    return text.rstrip("/"), model
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _client(options: RemoteOptions) -> httpx.Client:
-    import httpx
-
-    headers = {"user-agent": "chopmark", "accept": "application/json"}
-    if options.key:
-        headers["authorization"] = f"Bearer {options.key}"
-    return httpx.Client(
-        headers=headers,
-        timeout=httpx.Timeout(options.timeout_s, connect=options.connect_s),
-        # A redirect would take prompt and key to a server that nobody chose.
-        follow_redirects=False,
-        limits=httpx.Limits(max_connections=options.parallel),
-    )
-
-
-def _exchange(
-    client: httpx.Client,
-    method: str,
-    url: str,
-    *,
-    deadline: float,
-    max_bytes: int,
-    **body: Any,
-) -> tuple[int, dict[str, str], bytes]:
-    """Return status, headers (lower case) and body, which is read no further than allowed."""
-    with client.stream(method, url, **body) as answer:
-        data = bytearray()
-        for chunk in answer.iter_bytes(_CHUNK):
-            data += chunk
-            if len(data) > max_bytes:
-                raise GenerationFailed(
-                    f"the answer is over {max_bytes} bytes", hint="ask for a smaller picture"
-                )
-            if time.monotonic() > deadline:
-                raise GenerationFailed("the answer did not arrive in time")
-        return answer.status_code, dict(answer.headers), bytes(data)
-
-
-@contextmanager
-def _as_ours(base: str) -> Iterator[None]:
-    """Turn what the HTTP library raises into ours; ConnectionError means: never got there."""
-    import httpx
-
-    try:
-        yield
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.RemoteProtocolError) as error:
-        raise ConnectionError(f"{base} does not answer") from error
-    except httpx.TimeoutException as error:
-        raise GenerationFailed(f"{base} did not answer in time") from error
-    except (httpx.HTTPError, httpx.InvalidURL, RuntimeError, ValueError) as error:
-        raise GenerationFailed(f"{base}: {type(error).__name__}") from error
-
-
-def _offered(base: str, options: RemoteOptions) -> dict[str, dict[str, Any]]:
-    """Return the server's models by name; empty where it has no list."""
-    try:
-        with _client(options) as client, _as_ours(base):
-            status, _, data = _exchange(
-                client,
-                "GET",
-                base + "/models",
-                deadline=time.monotonic() + options.connect_s * 2,
-                max_bytes=4 * 2**20,
-            )
-    except (ConnectionError, GenerationFailed) as error:
-        raise ModelLoadError(
-            f"the remote generator {base} does not answer",
-            hint="is it up, and is CHOPMARK_MODEL its base address, with /v1?",
-        ) from error
-    if status in {404, 405, 501}:
-        return {}
-    if status != 200:
-        raise _refusal(base, status, data)
-    rows = _object(data).get("data")
-    if not isinstance(rows, list):
-        return {}
-    return {
-        row["id"]: row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)
-    }
-
-
-def _object(data: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise GenerationFailed("the remote generator sent no JSON") from error
-    if not isinstance(value, dict):
-        raise GenerationFailed("the remote generator sent no JSON object")
-    return value
-
-
-def _refusal(base: str, status: int, data: bytes) -> ChopmarkError:
-    """Return our error for their status. Their words stay out: they may hold the prompt."""
-    code = ""
-    try:
-        error = json.loads(data).get("error")
-        code = _word(error.get("code") or error.get("type")) if isinstance(error, dict) else ""
-    except (ValueError, AttributeError, RecursionError):
-        pass
-    said = f"{base} answered {status}" + (f" ({code})" if code else "")
-    if status in {401, 403}:
-        return ConfigurationError(said, hint="CHOPMARK_REMOTE_KEY is missing or wrong")
-    if status in {429, 503}:
-        return Busy(said, hint="the remote generator has no room; try again later")
-    if 300 <= status < 400:
-        return GenerationFailed(said, hint="redirects are not followed: give its final address")
-    if status == 404:
-        return ModelNotFound(said, hint="is CHOPMARK_MODEL its base address, with /v1?")
-    hint = "a server that knows OpenAI's fields only needs CHOPMARK_REMOTE_EXTRAS=false"
-    return GenerationFailed(said, hint=hint if status in {400, 422} else "")
-
-
-def _word(value: object) -> str:
-    """Return a short identifier as it is, and nothing of anything else."""
-    text = value if isinstance(value, str) else ""
-    return text if re.fullmatch(r"[\w.:/@-]{1,80}", text, re.ASCII) else ""
 
 
 def _files(job: GenerationJob) -> list[tuple[str, tuple[str, bytes, str]]]:

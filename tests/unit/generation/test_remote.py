@@ -24,7 +24,8 @@ from chopmark.errors import (
     ModelNotFound,
 )
 from chopmark.generation import GenerationJob, Generator
-from chopmark.generation.remote import RemoteGenerator, RemoteOptions, split_address
+from chopmark.generation.remote import RemoteGenerator
+from chopmark.generation.remote_wire import RemoteOptions, split_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
