@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -86,11 +87,15 @@ def test_a_script_in_a_hash_list_is_text(site: Site) -> None:
         "# source: <script>alert(1)</script>\nkind,value,category,reference\n"
         f"sha256,{'0' * 64},sexual,<script>alert(1)</script>\n"
     )
+    state = {"enabled": False, "version": 3, "source": "<script>alert(1)</script>"}
+    (folder / "notes<b>.json").write_text(json.dumps(state))
     try:
         with site.client("rita") as rita:
             seen = rita.get("/console/hashes").text
     finally:
         (folder / "notes<b>.csv").unlink()
+        (folder / "notes<b>.json").unlink()
+    assert "version 3" in seen
     assert "<b>.csv" not in seen
     assert "notes&lt;b&gt;" in seen
     assert not _LIVE.search(seen)

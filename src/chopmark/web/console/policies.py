@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request, Response
 
+from chopmark.safety.hashes.bank import HashBank
+from chopmark.safety.hashes.state import ListState
 from chopmark.stages import in_thread
 from chopmark.web.console.seat import AtDesk, log_of, seated
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from chopmark.audit import AuditLog
     from chopmark.rooms import Rooms
     from chopmark.safety import Policy
+    from chopmark.safety.hashes.compiled import CompiledBank
 
 __all__ = ["router"]
 
@@ -41,8 +44,7 @@ class Bank:
     """A hash list: its name, where it is from and how much is on it; never what."""
 
     name: str
-    source: str
-    enabled: bool
+    state: ListState
     entries: int
     categories: dict[str, int]
 
@@ -119,21 +121,36 @@ def _booked(log: AuditLog, tenant: str | None) -> tuple[int, int]:
 
 
 def _banks(rooms: Rooms) -> list[Bank]:
-    from chopmark.safety.hashes.bank import read_csv, test_bank
+    """Return every list, also one that is switched off."""
+    from chopmark.safety.hashes.bank import test_bank
+    from chopmark.safety.hashes.folder import list_paths, open_list
+    from chopmark.safety.hashes.state import read_state
 
     folder = rooms.settings.hash_lists
-    banks = (
-        [test_bank(), *(read_csv(path) for path in sorted(folder.glob("*.csv")))]
-        if (folder is not None and folder.is_dir())
-        else [test_bank()]
-    )
-    return [
+    built_in = test_bank()
+    banks = [
         Bank(
-            name=bank.name,
-            source=bank.source,
-            enabled=bank.enabled,
-            entries=len(bank.entries),
-            categories=dict(Counter(entry.category for entry in bank.entries)),
+            name=built_in.name,
+            state=ListState(source="built in, for tests"),
+            entries=len(built_in.entries),
+            categories=_counted(built_in),
         )
-        for bank in banks
     ]
+    for path in list_paths(folder) if folder is not None and folder.is_dir() else ():
+        found = open_list(path)
+        entries = len(found.entries) if isinstance(found, HashBank) else len(found)
+        banks.append(
+            Bank(
+                name=found.name,
+                state=read_state(path),
+                entries=entries,
+                categories=_counted(found),
+            )
+        )
+    return banks
+
+
+def _counted(bank: HashBank | CompiledBank) -> dict[str, int]:
+    if isinstance(bank, HashBank):
+        return dict(Counter(entry.category for entry in bank.entries))
+    return bank.categories
