@@ -390,6 +390,7 @@ def recovery(home: Path, credential: Credential, *, count: int) -> str:
 
 
 def fuzz(home: Path, credential: Credential, count: int, run: Run) -> str:
+    from tests.unit.provenance.provenance_attacks import Outsider
     from tests.unit.provenance.provenance_fuzz import mutants, plain_seeds
 
     anchors = load_anchors(home)
@@ -401,6 +402,8 @@ def fuzz(home: Path, credential: Credential, count: int, run: Run) -> str:
             **(vars(info()) | {"action": "edited", "parent": one})  # a frozen value, copied
         )
         seeds += [one, sign(small, fmt, edited, credential).data] * 2
+    stranger, person = Outsider(), Outsider(name="Somebody")
+    seeds.append(stranger.sign_with_identity(encode_image(scene(2, 24, 24), "jpeg"), person))
     said = run.fuzzed or {"tried": 0, "seconds": 0.0, "slowest": 0.0, "answers": {}, "leaks": []}
     run.fuzzed = said
     while said["tried"] < count:
