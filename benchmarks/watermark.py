@@ -7,13 +7,14 @@
     python -m benchmarks.watermark --render          # write the page from what was measured so far
 
 Each finished piece of work is one line in ``--results``, so a run that was stopped goes on where it
-was. Lines of another state of the method (a digest of its source) are not mixed in.
+was. Lines of another state of the method or of the attacks (a digest) are not mixed in.
 ``benchmarks/watermark_page.py`` turns the lines into the page and the plot.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import json
 import math
@@ -40,7 +41,7 @@ from chopmark.provenance.watermark._pixels import luma_of
 from chopmark.provenance.watermark.lattice._code import PAYLOAD_BITS, encode
 from chopmark.provenance.watermark.lattice._frame import Tiles, canonical, residual
 from chopmark.provenance.watermark.lattice._layout import layout_of
-from chopmark.provenance.watermark.lattice._statistic import payload_vector, score
+from chopmark.provenance.watermark.lattice._statistic import TESTS, payload_vector, score
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +72,7 @@ def main() -> None:
         "--workers", type=int, default=1, help="processes, at most; one if others want the cores"
     )
     parser.add_argument("--tuning", action="store_true", help="the tuning pictures; no page")
+    parser.add_argument("--only", default="", help="work whose name begins so: trials, averaging")
     parser.add_argument("--no-page", action="store_true", help="measure only")
     parser.add_argument("--render", action="store_true", help="measure nothing, write the page")
     parser.add_argument("--methods", nargs="*", default=list(SHARE), choices=list(SHARE))
@@ -130,7 +132,11 @@ def measure(work: dict[str, Callable[[], Any]], options: argparse.Namespace, sta
     path: Path = options.results
     path.parent.mkdir(parents=True, exist_ok=True)
     known = {row["name"] for row in _rows(path) if row["state"] == state}
-    todo = {name: piece for name, piece in work.items() if name not in known}
+    todo = {
+        name: piece
+        for name, piece in work.items()
+        if name not in known and name.startswith(options.only)
+    }
     print(f"{len(todo)} of {len(work)} pieces of work to do", file=sys.stderr)
     until = time.monotonic() + options.budget
     left = iter(list(todo.items()))
@@ -164,10 +170,15 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _state() -> str:
-    """A digest of the method's source and of the attacks: what a line's figures hold for."""
-    files = sorted(Path(lattice.__file__).parent.glob("*.py"))
-    files += [Path(__file__).with_name("attacks.py"), Path(__file__).with_name("pictures.py")]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+    """A digest of what strikes marks and attacks pictures, comments left out.
+
+    The detector is not in it: a line keeps its p-values and how many tests they count.
+    """
+    folder = Path(lattice.__file__).parent
+    files = [folder / f"_{name}.py" for name in ("binding", "code", "embed", "frame", "layout")]
+    files += [Path(__file__).with_name(name) for name in ("attacks.py", "pictures.py")]
+    trees = [ast.dump(ast.parse(file.read_text(encoding="utf-8"))) for file in files]
+    return hashlib.sha256("".join(trees).encode()).hexdigest()[:16]
 
 
 def one_picture(method: str, named: Named, largest: int) -> dict[str, Any]:
@@ -176,6 +187,7 @@ def one_picture(method: str, named: Named, largest: int) -> dict[str, Any]:
     picture = _at_most(load(named), largest)
     watermarker = get_method(method)
     row: dict[str, Any] = {"method": method, "kind": named.kind, "size": list(picture.size)}
+    row["tests"] = TESTS
     watermarker.embed(picture.crop((0, 0, 256, 256)), PAYLOAD, KEY)  # loads what it loads
     started = time.process_time()
     try:

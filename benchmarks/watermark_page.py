@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmarks.attacks import ATTACKS, EASY, HARD
 from benchmarks.pictures import HELD_OUT
 from benchmarks.report import PAGE, write_section
+from chopmark.provenance.watermark.lattice._statistic import TESTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +22,8 @@ __all__ = ["text", "write"]
 SUMMARY = PAGE.parent / "watermark.md"
 PLOT = PAGE.parent / "watermark.png"
 DETECTED = -9.0
+# The statistic at which p = 1e-9, blindly.
+NEEDED = math.sqrt(2 * (math.log(TESTS) + 64 * math.log(2) + 9 * math.log(10)))
 Row = dict[str, Any]
 # The kinds of content, for the table by slice.
 _KINDS = ("wallpaper", "painting", "texture", "screenshot", "drawn")
@@ -70,8 +73,15 @@ def _rates(rows: list[Row]) -> dict[str, float]:
 
 
 def _rate(rows: list[Row], attacks: Iterable[str]) -> float:
-    outcomes: list[float] = [row.get("log10_p", {}).get(a, 0) for row in rows for a in attacks]
-    return sum(outcome <= DETECTED for outcome in outcomes) / max(len(outcomes), 1)
+    outcomes = [_detected(row, attack) for row in rows for attack in attacks]
+    return sum(outcomes) / max(len(outcomes), 1)
+
+
+def _detected(row: Row, attack: str) -> bool:
+    log10_p: float = row.get("log10_p", {}).get(attack, 0)
+    if row["method"] == "lattice":  # as if the detector of now had made all of its tests
+        log10_p += math.log10(TESTS / row["tests"])
+    return log10_p <= DETECTED
 
 
 def _percent(rate: float) -> str:
@@ -88,6 +98,13 @@ def _sample(methods: dict[str, list[Row]]) -> str:
     sides = [math.sqrt(row["size"][0] * row["size"][1]) for row in ours]
     kinds = Counter(row["kind"] for row in ours)
     others = ", ".join(f"{name} {len(rows)}" for name, rows in methods.items() if name != "lattice")
+    older = Counter(row["tests"] for row in ours if row["tests"] != TESTS)
+    said = "".join(
+        f" {count} of the pictures were read before the detector's last change, when it counted "
+        f"{tests} tests instead of {TESTS}: their p-values are multiplied by {TESTS}/{tests} here, "
+        "and what the present one reads beyond that is not counted."
+        for tests, count in older.items()
+    )
     packages = ", ".join(f"{source.package} ({source.licence})" for source in HELD_OUT)
     return (
         f"{len(ours)} held-out pictures ({', '.join(f'{n} {kind}' for kind, n in kinds.items())}), "
@@ -96,9 +113,9 @@ def _sample(methods: dict[str, list[Row]]) -> str:
         "(drawn). A wallpaper may give two pictures: its whole and its upper left quarter. What "
         "tuning saw stands in `benchmarks/pictures.py`; no picture is in both sets. The peers ran "
         f"on fewer of the same pictures, scaled to at most 768 pixels ({others}; rivaGan at 512), "
-        "because they are slow. rivaGan's 32 bits cannot hold an id: it was told the payload and "
-        "had to confirm it. The other peers carry 64 bits and a 40-bit check, as Chopmark uses "
-        "them."
+        f"because they are slow.{said} rivaGan's 32 bits cannot hold an id: it was told the "
+        "payload and had to confirm it. The other peers carry 64 bits and a 40-bit check, as "
+        "Chopmark uses them."
     )
 
 
@@ -225,7 +242,7 @@ def _attacks(rows: list[Row], ours: list[Row]) -> Iterable[str]:
     yield (
         f"The whole detector: {hits} false positives in {len(looks)} looks (each picture unmarked, "
         "and marked but under a wrong key); the largest statistic was "
-        f"z = {max(z for _, z in looks):.1f}, and detection needs 11.6."
+        f"z = {max(z for _, z in looks):.1f}, and detection needs {NEEDED:.1f}."
     )
     trials = [row for row in rows if "passing" in row]
     if trials:

@@ -23,7 +23,7 @@ __all__ = ["strike"]
 _SYNC_SHARE = 0.2
 # What the closed loop asks for, after a JPEG of quality 30: of the whole frame, and of the better
 # two of the quarters that a crop to half the side may leave (all four would be asked in vain where
-# one is sky). A reading needs 11.6 (p <= 1e-9), and the decoder, the rest of an attack and an
+# one is sky). A reading needs 11.9 (p <= 1e-9), and the decoder, the rest of an attack and an
 # unlucky key want their share.
 _WHOLE, _QUARTER = 23.0, 18.0
 _LEAST_DB, _MOST_DB = 40.4, 47.0

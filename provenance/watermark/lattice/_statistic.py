@@ -10,10 +10,12 @@ probability, over the key, that the largest test statistic reaches t is at most
 m dimensions: the payload coefficients, weighted. It asks for the code word w that makes
 z = sum_i r_i w_i s_i / |r| largest, where s = s(c) are the secret signs and w_i = +-1.
 
-1. Which tests are made, and every r, depend on the picture and the *synchronisation* part of the
-   key only; nothing of them is ever chosen by looking at the payload signs. (An early end of the
-   search, which does look, only removes tests.) So fix the picture and the synchronisation part:
-   there is now a fixed list of at most ``TESTS`` pairs (c, r).
+1. Which tests *can* be made, and every r, depend on the picture and the *synchronisation* part of
+   the key only; no geometry is ever chosen by looking at the payload signs. Entries are, once: for
+   the geometry that needs no search, :func:`likely_entries` picks some by their payload, and so all
+   256 count as tested there. (Ending the search early, which looks too, only removes tests.) So fix
+   the picture and the synchronisation part: there is now a fixed list of at most ``TESTS`` pairs
+   (c, r).
 2. The payload signs are independent of those, uniform on {-1, +1} (here: output of SHAKE-256 under
    another label; telling it from uniform would break SHAKE-256). For one pair and one word w, the
    products w_i s_i are again independent and uniform, so z is a Rademacher sum with sum of squares
@@ -33,16 +35,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chopmark.provenance.watermark.lattice._code import CODE_BITS
+from chopmark.provenance.watermark.lattice._layout import CODEBOOK
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from chopmark.provenance.watermark.lattice._layout import Complex
+    from chopmark.provenance.watermark.lattice._layout import Complex, Layout
 
 __all__ = [
     "ALIGNED_TESTS",
+    "ENTRY_TESTS",
     "INFORMED_TESTS",
     "SEARCH_TESTS",
     "TESTS",
+    "likely_entries",
     "limited",
     "log_p_value",
     "payload_vector",
@@ -51,8 +58,9 @@ __all__ = [
 
 INFORMED_TESTS = 1
 ALIGNED_TESTS = 2
+ENTRY_TESTS = CODEBOOK
 SEARCH_TESTS = 8
-TESTS = INFORMED_TESTS + ALIGNED_TESTS + SEARCH_TESTS
+TESTS = INFORMED_TESTS + ALIGNED_TESTS + ENTRY_TESTS + SEARCH_TESTS
 """The most payload tests that the detector makes for one picture and one key, informed or not."""
 
 
@@ -83,6 +91,23 @@ def payload_vector(coefficients: Complex) -> NDArray[np.float32]:
     """
     values = limited(coefficients)
     return np.stack([values.real, values.imag], axis=1).ravel()
+
+
+def likely_entries(vector: NDArray[np.float32], layout: Layout, *, most: int) -> list[int]:
+    """Return the codebook entries under which the repetitions of the code bits agree best.
+
+    Looks at the payload signs: whoever tests one of these has tested all 256.
+
+    Args:
+        vector: From :func:`payload_vector`.
+        layout: The key's layout.
+        most: How many.
+    """
+    order = np.argsort(layout.code_bit, kind="stable")
+    starts = np.searchsorted(layout.code_bit[order], np.arange(CODE_BITS))
+    soft = np.add.reduceat((vector * layout.signs)[:, order], starts, axis=1)
+    energy = (soft * soft).sum(axis=1)
+    return [int(entry) for entry in np.argsort(-energy)[:most]]
 
 
 def score(vector: NDArray[np.float32], values: NDArray[np.int8]) -> float:

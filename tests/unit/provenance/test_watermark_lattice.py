@@ -27,7 +27,10 @@ from chopmark.provenance.watermark.lattice._code import (
 from chopmark.provenance.watermark.lattice._frame import Tiles, canonical, residual
 from chopmark.provenance.watermark.lattice._layout import CODEBOOK, layout_of
 from chopmark.provenance.watermark.lattice._statistic import (
+    ALIGNED_TESTS,
+    SEARCH_TESTS,
     TESTS,
+    likely_entries,
     log_p_value,
     payload_vector,
     score,
@@ -208,6 +211,32 @@ def test_a_mark_says_whose_content_it_was_struck_on(marked: Image.Image) -> None
         assert isinstance(agreeing, int)
         carried_over.append(agreeing)
     assert min(carried_over) <= 5
+
+
+def test_an_average_of_many_marks_does_not_erase_one() -> None:
+    learned = [drawn(256, 256, seed=seed) for seed in range(24)]
+    differences = [
+        np.asarray(embed_mark(one, bytes([seed] * 8), key=KEY), np.float32) - np.asarray(one)
+        for seed, one in enumerate(learned)
+    ]
+    common = np.mean(differences, axis=0)
+    common *= 255 * 10 ** (-39 / 20) / np.sqrt((common**2).mean())  # costs the picture 39 dB
+    survived = 0
+    for seed in range(100, 104):
+        struck = np.asarray(embed_mark(drawn(256, 256, seed=seed), PAYLOAD, key=KEY), np.float32)
+        attacked = Image.fromarray(np.clip(np.rint(struck - common), 0, 255).astype(np.uint8))
+        survived += detect_mark(attacked, keys=[KEY]).payload == PAYLOAD
+    assert survived >= 3
+
+
+def test_entries_chosen_by_the_payload_all_count() -> None:
+    assert TESTS >= CODEBOOK + ALIGNED_TESTS + SEARCH_TESTS
+    layout = layout_of(KEY.secret)
+    word = encode(np.unpackbits(np.frombuffer(PAYLOAD, np.uint8)))
+    noise = np.random.default_rng(6).normal(0, 1, layout.code_bit.size)
+    # A mark at z = 12 or so, in entry 77.
+    vector = (layout.payload_values(77, word) * 0.26 + noise).astype(np.float32)
+    assert likely_entries(vector, layout, most=1) == [77]
 
 
 def test_different_pictures_and_payloads_use_different_phases() -> None:
