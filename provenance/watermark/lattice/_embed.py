@@ -97,8 +97,17 @@ def _bearable(frame: Plane, variance: Plane) -> Plane:
 
 
 def _within_limits(gain: float, wanted: Plane, bearable: Plane) -> float:
-    level = 10 * np.log10(255**2 / np.mean(np.minimum(gain * wanted, bearable) ** 2))
-    return float(gain * 10 ** ((level - np.clip(level, _LEAST_DB, _MOST_DB)) / 20))
+    level = _level(gain, wanted, bearable)
+    gain *= 10 ** ((level - float(np.clip(level, _LEAST_DB, _MOST_DB))) / 20)
+    # Where the mark is as strong as eyes bear, a smaller gain changes nothing: once is not enough.
+    while (level := _level(gain, wanted, bearable)) < _LEAST_DB - 0.05:
+        gain *= 10 ** ((level - _LEAST_DB) / 20)
+    return gain
+
+
+def _level(gain: float, wanted: Plane, bearable: Plane) -> float:
+    """The peak signal-to-noise ratio of a mark, in dB."""
+    return float(10 * np.log10(255**2 / np.mean(np.minimum(gain * wanted, bearable) ** 2)))
 
 
 def _local_variance(frame: Plane) -> Plane:
