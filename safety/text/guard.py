@@ -199,6 +199,9 @@ class PromptGuard:
         self, plain: Normalized, language: str
     ) -> tuple[dict[str, float], dict[str, tuple[int, int]]]:
         """Return each model category's largest score over the windows, and that window."""
+        if not any(char.isalnum() for char in plain.text):
+            # Without a letter there is nothing to read: an edit without words, three dots, an emoji.
+            return dict.fromkeys(MODEL_CATEGORIES, 0.0), {}
         parts = windows(plain.text)
         if language != ENGLISH and self._others is not None:
             return self._others.scores(plain.text, parts)

@@ -19,6 +19,7 @@ from chopmark.safety.training.data import (
 )
 from chopmark.safety.training.fit import Fitted, calibrate, fit
 from chopmark.safety.training.scary import CHECK, TRAIN, scary_rows
+from chopmark.safety.training.short import short_rows
 from chopmark.safety.training.templates import authored_rows
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ TALK_KINDS = frozenset({"comment", "emoji", "hate_functional", "template"})
 TALK_RATE = 0.25
 #: Harmless prompts that look grave, written for this: :data:`chopmark.safety.training.scary.CHECK`.
 GRAVE_RATE = 0.07
+#: Prompts of a word or three (:mod:`chopmark.safety.training.short`).
+SHORT_RATE = 0.01
 #: Share of benign picture prompts that may stand at an operating point before points are raised for
 #: other kinds of text, which leaves about .005.
 RATE = 0.013
@@ -104,7 +107,11 @@ def train(
         The weights, the calibrated head, and what it reaches on ``dev``.
     """
     rows = [row for row in rows if not held_out(row)]
-    ours = [*authored_rows(seed), *(row for row in scary_rows(TRAIN) for _ in range(3))]
+    ours = [
+        *authored_rows(seed),
+        *(row for row in scary_rows(TRAIN) for _ in range(3)),
+        *short_rows(check=False),
+    ]
     if multilingual:
         pick = np.random.default_rng(seed)
         rows = [row for row in rows if row.lang != "en" or pick.random() < _ENGLISH_SHARE]
@@ -123,9 +130,9 @@ def train(
             "pieces": kept.pieces.astype(np.float32),
         }
     )
-    fixing = [row for row in dev if row.variant is None] + (
-        [] if multilingual else scary_rows(CHECK)
-    )
+    fixing = [row for row in dev if row.variant is None]
+    if not multilingual:
+        fixing += [*scary_rows(CHECK), *short_rows(check=True)]
     logits = largest(head_of(fitted), [row.text for row in fixing], store)
     target = np.array(
         [[name in row.categories for name in MODEL_CATEGORIES] for row in fixing], np.float32
@@ -144,6 +151,7 @@ def train(
     rate = MULTILINGUAL_RATE if multilingual else RATE
     own = {row.text for row in scary_rows(CHECK)}
     grave = np.array([row.text in own for row in fixing])
+    short = np.array([row.kind == "short_safe" for row in fixing])
     talk = np.array([row.benign and row.kind in TALK_KINDS and row.lang == "en" for row in fixing])
     scale, shift, _ = calibrate(
         logits,
@@ -151,13 +159,16 @@ def train(
         mask * sure[:, None],
         pictures,
         rate=rate,
-        also=() if multilingual else ((grave, GRAVE_RATE), (talk, TALK_RATE)),
+        also=(
+            () if multilingual else ((short, SHORT_RATE), (grave, GRAVE_RATE), (talk, TALK_RATE))
+        ),
     )
     above = (logits * scale + shift) >= 0
     said: dict[str, object] = {
         "examples": len(made),
         "ours": len(ours),
         "benign_pictures_above": float(above[pictures].any(axis=1).mean()),
+        "benign_short_above": float(above[short].any(axis=1).mean()) if short.any() else None,
         "benign_grave_above": float(above[grave].any(axis=1).mean()) if grave.any() else None,
         "benign_comments_above": float(above[talk].any(axis=1).mean()) if talk.any() else None,
         "recall": {

@@ -118,3 +118,23 @@ def test_any_text_gets_a_verdict_with_spans_inside_it(guard: PromptGuard, text: 
     for item in verdict.evidence:
         if item.start is not None and item.end is not None:
             assert 0 <= item.start <= item.end <= len(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "   ",
+        "...",
+        "?!",
+        "🔥",
+        "woman",
+        "girl",
+        "boss",
+        "muslim woman",
+        "gay couple",
+        "add a hat",
+    ],
+)
+def test_a_prompt_of_a_word_or_none_is_not_guessed_at(guard: PromptGuard, text: str) -> None:
+    assert guard.judge(text, POLICY).action == "allow"
