@@ -321,7 +321,13 @@ class _Expiry:
         self.places.setdefault(name, []).append(index)
 
 
-def expire(ledger: Ledger, periods: dict[RetentionClass, timedelta]) -> list[Record]:
+def expire(
+    ledger: Ledger,
+    periods: dict[RetentionClass, timedelta],
+    *,
+    tenant: str | None = None,
+    but: frozenset[str] = frozenset(),
+) -> list[Record]:
     """Take away content whose retention is over; see :meth:`AuditLog.expire`."""
     limits = {name: now(-period.total_seconds()) for name, period in periods.items()}
     latest = max(limits.values(), default="")
@@ -341,18 +347,23 @@ def expire(ledger: Ledger, periods: dict[RetentionClass, timedelta]) -> list[Rec
                 (after, latest, _EXPIRE_BATCH),
             )
             over = _Expiry()
-            for index, key_id, record_id, time, tenant in rows:
-                name = _class_of(transaction, record_id)
-                if bytes(key_id) in kept_keys or tenant == SYSTEM_TENANT:
+            for index, key_id, record_id, time, owner in rows:
+                if bytes(key_id) in kept_keys or owner == SYSTEM_TENANT:
                     continue
+                if owner in but or tenant not in {None, owner}:
+                    continue
+                name = _class_of(transaction, record_id)
                 if time < limits.get(name, ""):
                     over.add(name, int(index))
             for name, indexes in sorted(over.places.items()):
+                said: dict[str, JsonValue] = {"class": name, "before": limits[name]}
+                if tenant is not None:
+                    said["of"] = tenant
                 event = Event(
                     kind="retention.expired",
                     record_id=new_record_id(),
                     tenant=SYSTEM_TENANT,
-                    public={"class": name, "before": limits[name]},
+                    public=said,
                 )
                 booked.append(_take_away(ledger, transaction, indexes, event, keys_destroyed=False))
         if len(rows) < _EXPIRE_BATCH:

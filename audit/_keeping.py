@@ -56,7 +56,9 @@ class Keeping(Seat):
         self._may("eraser", "investigator")
         return [hold for hold in self._log.holds() if self._tenant in {None, hold.tenant}]
 
-    def expire(self, periods: dict[RetentionClass, timedelta]) -> list[Record]:
+    def expire(
+        self, periods: dict[RetentionClass, timedelta], *, but: frozenset[str] = frozenset()
+    ) -> list[Record]:
         """Take away content whose retention is over, of every tenant; see AuditLog.expire.
 
         Raises:
@@ -65,4 +67,4 @@ class Keeping(Seat):
         self._may("eraser")
         if self._tenant is not None:
             raise NotPermitted("retention ends for all tenants at once")
-        return self._log.expire(periods)
+        return self._log.expire(periods, but=but)

@@ -115,7 +115,13 @@ class Serving(Proving):
             )
         return standing
 
-    def expire(self, periods: dict[RetentionClass, timedelta]) -> list[Record]:
+    def expire(
+        self,
+        periods: dict[RetentionClass, timedelta],
+        *,
+        tenant: str | None = None,
+        but: frozenset[str] = frozenset(),
+    ) -> list[Record]:
         """Take away content that is older than its class is kept; what is held stays.
 
         A record is ``report`` or ``blocked`` when one of its events says so in
@@ -123,12 +129,14 @@ class Serving(Proving):
 
         Args:
             periods: How long each class is kept; a class that is not named is kept for ever.
+            tenant: Only what is of this tenant.
+            but: Nothing of these tenants, who keep theirs for another time.
 
         Returns:
             The ``retention.expired`` records, none when nothing was due.
         """
         try:
-            return custody.expire(self._ledger, periods)
+            return custody.expire(self._ledger, periods, tenant=tenant, but=but)
         finally:
             self._follow()
 

@@ -331,6 +331,14 @@ class Settings(BaseSettings):
         ge=0,
         description="HTTP requests of one tenant in a minute, unless it has its own; 0: no limit.",
     )
+    retention_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="Days after which a server takes content away; unset: `audit retain` alone.",
+    )
+    blocked_retention_days: int | None = Field(
+        default=None, ge=1, description="The same for what was refused; unset: as the others."
+    )
     abuse: str = Field(
         default="abuse",
         description="Rules for people who are refused again and again: `abuse`, `none` or a file.",

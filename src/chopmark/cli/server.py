@@ -33,6 +33,7 @@ def serve(
     from chopmark import Pipeline
     from chopmark.settings import load_settings
     from chopmark.stamping import stamping
+    from chopmark.tenancy.retention import retaining
     from chopmark.web import create_site
 
     settings = load_settings(host=host, port=port)
@@ -48,7 +49,7 @@ def serve(
         lost = pipeline.rooms.log.reconcile(older_than_s=settings.longest_s)
         if lost:
             typer.echo(f"closed {len(lost)} requests that an earlier run left open", err=True)
-        with stamping(pipeline.rooms), _tracing(settings):
+        with stamping(pipeline.rooms), retaining(pipeline.rooms), _tracing(settings):
             uvicorn.run(
                 create_site(pipeline),
                 host=settings.host,

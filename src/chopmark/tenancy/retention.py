@@ -1,0 +1,82 @@
+"""The end of retention, tenant by tenant: content goes, the entries that prove it stay."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from chopmark.errors import ChopmarkError
+from chopmark.tenancy.store import AccessStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chopmark.audit import AuditLog, RetentionClass
+    from chopmark.rooms import Rooms
+    from chopmark.settings import Settings
+    from chopmark.tenancy.tenants import Tenant
+
+__all__ = ["RetentionWarning", "end_retention", "retaining"]
+
+_EVERY_S: Final = 3600.0
+
+
+class RetentionWarning(UserWarning):
+    """Content whose time is over could not be taken away; it is tried again in an hour."""
+
+
+def end_retention(log: AuditLog, tenants: list[Tenant], settings: Settings) -> int:
+    """Take away what is older than its tenant keeps it; return from how many entries.
+
+    What was reported (``report``) is not touched: who must keep it decides that by hand
+    (``chopmark audit retain``). What is held stays.
+
+    Raises:
+        AuditError: The log cannot be read or written.
+    """
+    own = [tenant for tenant in tenants if tenant.retention_days is not None]
+    booked = []
+    for tenant in own:
+        periods = _periods(tenant.retention_days, tenant.blocked_retention_days)
+        booked += log.expire(periods, tenant=tenant.name)
+    periods = _periods(settings.retention_days, settings.blocked_retention_days)
+    if periods:
+        booked += log.expire(periods, but=frozenset(tenant.name for tenant in own))
+    return sum(int(str(record.public["count"])) for record in booked)
+
+
+def _periods(days: int | None, blocked: int | None) -> dict[RetentionClass, timedelta]:
+    if days is None:
+        return {} if blocked is None else {"blocked": timedelta(days=blocked)}
+    return {
+        "standard": timedelta(days=days),
+        "blocked": timedelta(days=days if blocked is None else blocked),
+    }
+
+
+@contextmanager
+def retaining(rooms: Rooms, *, every_s: float = _EVERY_S) -> Iterator[None]:
+    """End retention once an hour while a server runs."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while True:
+            try:
+                with AccessStore.open(rooms.home) as store:
+                    tenants = store.tenants()
+                end_retention(rooms.log, tenants, rooms.settings)
+            except ChopmarkError as error:
+                warnings.warn(f"retention: {error}", RetentionWarning, stacklevel=2)
+            if stop.wait(every_s):
+                return
+
+    thread = threading.Thread(target=work, name="chopmark-retention", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(5)
