@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from chopmark.api.caller import Caller, Known, Reading, Reviewing
+from chopmark.api.caller import Caller, Reading, Reviewing
 from chopmark.api.problems import RESPONSES
 from chopmark.api.service import Serving
 from chopmark.errors import InvalidRequest
@@ -206,7 +206,7 @@ async def decide(
 
 @router.get("/report")
 async def report(
-    desk: Desking, _caller: Known, since: Time = None, until: Time = None
+    desk: Desking, _caller: Reading, since: Time = None, until: Time = None
 ) -> dict[str, Any]:
     """Return the transparency report of a period, counted from public entries only."""
     said: dict[str, Any] = await in_thread(

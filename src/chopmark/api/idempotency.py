@@ -17,6 +17,7 @@ from chopmark.tenancy.replays import Answer
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from chopmark.api.caller import Caller
     from chopmark.tenancy.replays import Replays
 
 __all__ = ["Idempotency"]
@@ -43,7 +44,7 @@ class Idempotency:
         body = await _read(receive)
         if body is None:
             return  # the client went away while it was sending
-        tenant, key = caller.tenant.name, sent[0]
+        tenant, key = _whose(caller), sent[0]
         try:
             if len(sent) > 1:
                 raise InvalidRequest("more than one Idempotency-Key was sent")
@@ -63,6 +64,12 @@ class Idempotency:
             if not recorder.kept:
                 # Shielded: also a cancelled request must let go of its key.
                 await asyncio.shield(in_thread(lambda: self.replays.drop(tenant, key)))
+
+
+def _whose(caller: Caller) -> str:
+    """Return whose keys these are: another caller of the tenant may not be allowed the answer."""
+    scopes = ",".join(sorted(caller.scopes))
+    return f"{caller.tenant.name} {caller.key_id or caller.name} {scopes}"
 
 
 class _Recorder:

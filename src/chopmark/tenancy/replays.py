@@ -79,7 +79,7 @@ class Replays:
         """Claim a key; return the answer that it had before, if it had one.
 
         Args:
-            tenant: Keys of different tenants are different keys.
+            tenant: Whose key; those of different callers are different keys.
             key: 1 to 255 visible ASCII characters.
             fingerprint: Digest of the request.
 

@@ -1,0 +1,204 @@
+"""No route is reached by who may not: each route, a key of each scope, a person of each role."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from chopmark.tenancy import ROLES, SCOPES, AccessStore, People, Scope
+
+IDEMPOTENT = {"idempotency-key": "one"}
+
+# What each route asks for; a route that is new and not here fails the test.
+BY_SCOPE: dict[Scope, set[str]] = {
+    "fetch:manifests": {
+        "GET /api/v1/c2pa/manifests/{manifest_id}",
+        "GET /api/v1/c2pa/manifests/{manifest_id}/receipts",
+        "GET /api/v1/c2pa/matches/byBinding",
+        "POST /api/v1/c2pa/manifests/{manifest_id}/receipts",
+        "POST /api/v1/c2pa/matches/byBinding",
+        "POST /api/v1/c2pa/matches/byContent",
+        "POST /api/v1/c2pa/matches/byReference",
+    },
+    "generate": {
+        "POST /v1/images/edits",
+        "POST /v1/images/generations",
+        "POST /v1/images/variations",
+        "POST /v1/models/{model}:generateContent",
+        "POST /v1/models/{model}:streamGenerateContent",
+        "POST /v1beta/models/{model}:generateContent",
+        "POST /v1beta/models/{model}:streamGenerateContent",
+    },
+    "metrics": {"GET /metrics"},
+    "moderate": {"POST /api/v1/hashes/match", "POST /v1/moderations"},
+    "read": {
+        "GET /api/v1/policies/active",
+        "GET /api/v1/receipts/{record_id}",
+        "GET /api/v1/records/{record_id}",
+        "GET /api/v1/report",
+        "GET /api/v1/review/appeals",
+        "GET /api/v1/review/tasks",
+        "POST /api/v1/policies/diff",
+        "POST /api/v1/search",
+    },
+    "review": {
+        "POST /api/v1/review/appeals/lease",
+        "POST /api/v1/review/appeals/{decision_id}/decide",
+        "POST /api/v1/review/lease",
+        "POST /api/v1/review/{record_id}/decide",
+        "POST /api/v1/review/{record_id}/release",
+        "POST /api/v1/review/{record_id}/renew",
+    },
+    "store:bindings": {"POST /api/v1/c2pa/bindings", "PUT /api/v1/c2pa/bindings"},
+    "store:manifests": {
+        "DELETE /api/v1/c2pa/manifests/{manifest_id}",
+        "POST /api/v1/c2pa/manifests",
+    },
+    "verify": {"POST /api/v1/verify"},
+}
+ANY_KEY = {
+    "GET /v1/models",
+    "GET /v1/models/{model}",
+    "GET /v1beta/models",
+    "GET /v1beta/models/{model}",
+}
+# No key opens these, whatever its scopes.
+PEOPLE_ONLY = {
+    "GET /api/v1/exports": {"exporter"},
+    "GET /api/v1/exports/{export_id}/files/{name}": {"exporter"},
+    "GET /api/v1/hashes": {"operator"},
+    "POST /api/v1/exports": {"exporter"},
+    "POST /api/v1/exports/{export_id}/agree": {"exporter"},
+    "POST /api/v1/hashes/{name}": {"operator"},
+    "POST /api/v1/policies/shadow": {"investigator"},
+}
+PUBLIC = {
+    "DELETE /api/v1/session",
+    "GET /.well-known/c2pa-soft-binding-resolution",
+    "GET /api/v1/appeals/{decision_id}",
+    "GET /api/v1/c2pa/services/capabilities",
+    "GET /api/v1/c2pa/services/status",
+    "GET /api/v1/c2pa/services/supportedAlgorithms",
+    "GET /api/v1/keys",
+    "GET /api/v1/session",
+    "GET /api/v1/session/oidc",
+    "GET /api/v1/session/oidc/callback",
+    "GET /healthz",
+    "GET /log/checkpoint",
+    "GET /log/tile/{tile}",
+    "GET /readyz",
+    "POST /api/v1/appeals",
+    "POST /api/v1/session",
+}
+IDS = {
+    "{record_id}": "0123456789abcde0",
+    "{decision_id}": "0123456789abcde0",
+    "{export_id}": "0" * 32,
+    "{manifest_id}": "urn:c2pa:00000000-0000-4000-8000-000000000000",
+    "{model}": "drawing",
+    "{name}": "manifest.json",
+    "{tile}": "0/000",
+}
+BODIES: dict[str, dict[str, Any]] = {
+    "POST /api/v1/search": {"json": {}},
+    "POST /api/v1/policies/diff": {"json": {"yaml": "x"}},
+    "POST /api/v1/policies/shadow": {"json": {"yaml": "x"}, "params": {"purpose": "x"}},
+    "POST /api/v1/review/lease": {"json": {"queue": "q"}},
+    "POST /api/v1/review/{record_id}/decide": {"json": {"decision": "confirmed", "rationale": "x"}},
+    "POST /api/v1/review/appeals/{decision_id}/decide": {
+        "json": {"outcome": "upheld", "rationale": "x"}
+    },
+    "POST /api/v1/exports": {"json": {"purpose": "x"}},
+    "POST /api/v1/hashes/match": {"files": {"image": b"x"}},
+    "POST /api/v1/hashes/{name}": {"files": {"file": b"x"}},
+    "POST /api/v1/verify": {"files": {"image": b"x"}},
+    "POST /api/v1/c2pa/matches/byContent": {
+        "content": b"x",
+        "headers": {"content-type": "image/png"},
+    },
+}
+
+
+def _routes(live: Any) -> list[str]:
+    return [
+        f"{method.upper()} {path}"
+        for path, methods in live.app.openapi()["paths"].items()
+        for method in methods
+    ]
+
+
+def _ask(live: Any, client: httpx.Client, route: str) -> httpx.Response:
+    method, path = route.split(" ", 1)
+    if path == "/api/v1/hashes/{name}":
+        path = "/api/v1/hashes/mine"
+    for mark, value in IDS.items():
+        path = path.replace(mark, value)
+    return client.request(method, f"{live.url}{path}", **BODIES.get(route, {}))
+
+
+def _refused(answer: httpx.Response) -> bool:
+    """Tell whether the caller lacks a scope or a role; any other answer came from the route."""
+    if answer.status_code != 403:
+        return False
+    error = answer.json()["error"]
+    if "is not on lease" in error["message"]:
+        return False  # a reviewer is told so, of a record that they do not hold
+    reasons = [each.get("reason", "") for each in error.get("details", ())]
+    return error.get("code") in {"missing_scope", "not_permitted"} or "MISSING_SCOPE" in reasons
+
+
+def test_every_route_is_in_the_table(live: Any) -> None:
+    known = PUBLIC | ANY_KEY | set(PEOPLE_ONLY) | set().union(*BY_SCOPE.values())
+    assert set(_routes(live)) == known
+    assert set(BY_SCOPE) == set(SCOPES)
+
+
+def test_a_key_opens_the_routes_of_its_scope_and_no_other(forgiving: Any) -> None:
+    with AccessStore.open(forgiving.pipeline.rooms.home) as store:
+        texts = {scope: store.create_key("default", scopes=[scope]).text for scope in SCOPES}
+    for scope, text in texts.items():
+        head = {"authorization": f"Bearer {text}"}
+        with httpx.Client(headers=head, trust_env=False, timeout=60) as client:
+            for route in _routes(forgiving):
+                if route in PUBLIC:
+                    continue
+                opened = not _refused(_ask(forgiving, client, route))
+                assert opened == (route in BY_SCOPE[scope] | ANY_KEY), (scope, route)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_opens_what_no_key_does(forgiving: Any, role: str) -> None:
+    with People.open(forgiving.pipeline.rooms.home) as people:
+        people.add("ada", roles=[role], tenant=None)
+        begun = people.redeem(people.link("ada"))
+    head = {
+        "cookie": f"chopmark_session={begun.token}",
+        "x-csrf-token": begun.session.csrf,
+    }
+    with httpx.Client(headers=head, trust_env=False, timeout=60) as client:
+        for route, roles in PEOPLE_ONLY.items():
+            opened = not _refused(_ask(forgiving, client, route))
+            assert opened == (role in roles), route
+
+
+def test_a_replay_is_for_who_asked_first_alone(live: Any) -> None:
+    """Otherwise a key without the scope would get the kept pictures of one that has it."""
+    with AccessStore.open(live.pipeline.rooms.home) as store:
+        maker = store.create_key("default", scopes=["generate"]).text
+        reader = store.create_key("default", scopes=["read"]).text
+    answers = [
+        httpx.post(
+            f"{live.url}/v1/images/generations",
+            json={"prompt": "a red apple"},
+            headers={"authorization": f"Bearer {text}", **IDEMPOTENT},
+            trust_env=False,
+            timeout=60,
+        )
+        for text in (maker, reader, maker)
+    ]
+    made, refused, again = answers
+    assert refused.status_code == 403
+    assert made.content == again.content
+    assert len(live.generator.jobs) == 1
