@@ -259,7 +259,8 @@ class Pipeline(Inspection):
 
         if self.settings.prompt_index:
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(in_thread(keep), self.settings.guard_timeout_s)
+                async with asyncio.timeout(self.settings.guard_timeout_s):
+                    await in_thread(keep)
 
     def _open_inputs(self, request: GenerationRequest) -> list[Image.Image]:
         """Decode the input picture and the mask, in this order, within the limits."""

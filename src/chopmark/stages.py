@@ -89,7 +89,9 @@ class Stages:
         seconds = self._seconds(stage)
         try:
             with span(f"chopmark.{stage}", stage=stage, record_id=case.record_id):
-                return await asyncio.wait_for(in_thread(work), seconds)
+                # Not `wait_for`: before Python 3.12 it loses a cancellation as the work ends.
+                async with asyncio.timeout(seconds):
+                    return await in_thread(work)
         except errors.ChopmarkError:
             raise
         except TimeoutError:
