@@ -37,8 +37,8 @@ __all__ = ["PromptGuard"]
 #: point on purpose: here the doubt goes against the prompt.
 MINORS_SEXUAL: Final[float] = 0.15
 #: Per natural logarithm of the number of windows, in calibrated log odds; fixed on dev, where it
-#: takes harmless texts of 100 words from 20 % blocked to about 3 %, padded harmful ones from 100 to 98.
-WINDOW_BAR: Final[float] = 0.6
+#: takes patched-together harmless texts from 16 % blocked to about 4 %, padded harmful ones stay at 100.
+WINDOW_BAR: Final[float] = 0.8
 _EVALUATED: Final[tuple[str, ...]] = (*MODEL_CATEGORIES, "sexual/minors", "obfuscated")
 
 
@@ -211,8 +211,9 @@ class PromptGuard:
                 for a, b in parts
             ]
         )
-        # Each window is one more chance to be wrong: the more there are, the higher their bar.
-        logits[1:] -= WINDOW_BAR * np.log(len(parts)) / self._head.scale
+        # Each window is one more chance to be wrong: the more there are, the higher the bar, also for
+        # the whole of a long text, which speaks of many things.
+        logits -= WINDOW_BAR * np.log(len(parts)) / self._head.scale
         return best_of(self._head.scores(logits), parts)
 
     def _let_through(
