@@ -10,6 +10,7 @@ import hashlib
 import http.server
 import io
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -540,3 +541,33 @@ def test_a_repr_of_an_attempt_tells_no_secret() -> None:
 def test_without_a_provider_there_is_nowhere_to_go(serve: Any, home: Path) -> None:
     del home
     assert _code(serve().get("/api/v1/session/oidc")) == "invalid_request"
+
+
+def test_the_page_to_sign_in_leads_to_the_provider_and_back(home: Path, idp: Idp) -> None:
+    from starlette.testclient import TestClient
+
+    from chopmark.web import create_site
+
+    with AccessStore.open(home) as store:
+        store.set_tenant(Tenant(name="acme"))
+    settings = Settings(
+        home=home,
+        oidc_issuer=idp.issuer,
+        oidc_client_id="chopmark",
+        oidc_client_secret=SecretStr("hush"),
+        public_url="http://testserver",
+    )
+    with Pipeline.from_settings(settings) as pipeline:
+        pipeline.rooms.__dict__["generator"] = NoGenerator()
+        site = create_site(pipeline, logger=make_logger(io.StringIO()))
+        with TestClient(site, follow_redirects=False) as browser:
+            shown = browser.get("/sign-in").text
+            where = re.search(r'href="(/[^"]+oidc[^"]*)"', shown)
+            assert where is not None
+            away = browser.get(where[1])
+            back = httpx.get(away.headers["location"], trust_env=False).headers["location"]
+            landed = browser.get(back.removeprefix("http://testserver"))
+            assert (landed.status_code, landed.headers["location"]) == (303, "/studio")
+            assert browser.get("/api/v1/session").json()["name"] == "oidc:eve"
+            # The pages know the session that the API began.
+            assert "oidc:eve" in browser.get("/console").text
