@@ -85,6 +85,7 @@ TERMINAL: Final[frozenset[str]] = frozenset(
 MAX_LEAF: Final = 65535
 _MAX_PRIVATE: Final = 16 * 1024 * 1024
 _KINDS: Final = frozenset(get_args(EventKind))
+_ASKED: Final = frozenset({"moderation", "request", "verify"})
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 
 
@@ -140,6 +141,9 @@ class Event:
                 )
         if self.tenant == EVERY_TENANT:
             raise InvalidRequest("an event is of one tenant")
+        if self.tenant == SYSTEM_TENANT and self.kind.partition(".")[0] in _ASKED:
+            # Its content would never expire, and nobody of the tenant could see it.
+            raise InvalidRequest(f"{SYSTEM_TENANT!r} is the log's own name", hint="another tenant")
         if self.subject == "":
             raise InvalidRequest("an empty subject names nobody", hint="use None")
 

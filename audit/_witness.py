@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
     from chopmark.audit._note import Checkpoint
 
-__all__ = ["Cosignature", "Witness", "WitnessKey", "cosignatures", "load_witnesses", "with_lines"]
+__all__ = [
+    "Cosignature",
+    "Witness",
+    "WitnessKey",
+    "cosignatures",
+    "load_witnesses",
+    "with_lines",
+    "witnessed_by",
+]
 
 _COSIGNATURE: Final = b"\x04"
 _STAMPED: Final = 4 + 8 + 64
