@@ -126,6 +126,8 @@ def _walked(
             with walk.guarded("key file"):
                 for detail in walk.vault.check():
                     walk.wrong("key_damaged", "key file", detail)
+        if checked is not None and progress is not None:
+            progress(0, 0, "the database's own check")
         for line in checked.result() if checked is not None else ():
             walk.problems.append(Problem(what="database_damaged", where="database", detail=line))
         if any(problem.what == "key_missing" for problem in walk.problems):
