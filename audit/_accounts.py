@@ -152,14 +152,15 @@ class Accounts:
             index = missing.find(True, index + 1)
 
     def _compare_requests(self, transaction: Transaction) -> None:
-        stored = {
-            row[0]: tuple(row)
+        expected = self._requests
+        wrong = [
+            row[0]
             for row in transaction.stream("SELECT record_id, idx, time FROM open_request")
-        }
-        for record_id in stored.keys() | self._requests.keys():
-            if stored.get(record_id) != self._requests.get(record_id):
-                detail = f"the list of open requests is wrong about {record_id}"
-                self._wrong("open_request", f"record {record_id}", detail)
+            if expected.pop(row[0], None) != tuple(row)
+        ]
+        for record_id in (*wrong, *expected):
+            detail = f"the list of open requests is wrong about {record_id}"
+            self._wrong("open_request", f"record {record_id}", detail)
 
     def _compare_holds(self, transaction: Transaction) -> None:
         stored = {}
