@@ -131,6 +131,7 @@ PEOPLE: dict[str, tuple[tuple[str, ...], str | None]] = {
     "rita": (("reviewer", "reader"), "default"),
     "rolf": (("reviewer", "reader"), "default"),
     "ines": (("investigator", "operator"), "default"),
+    "ivan": (("investigator",), "default"),
     "emma": (("exporter", "reader"), "default"),
     "egon": (("exporter",), "default"),
     "auda": (("auditor",), None),

@@ -179,3 +179,28 @@ def test_a_break_is_due_after_work_without_a_pause() -> None:
     assert shifts.seen("rita").minutes == 0
     shifts.rested("rita")
     assert shifts.seen("rita").decided == 0
+
+
+def test_a_seal_is_opened_by_two_investigators(site: Site) -> None:
+    with (
+        site.client("cleo") as cleo,
+        site.client("ines") as ines,
+        site.client("ivan") as ivan,
+        site.client("zoe") as zoe,
+    ):
+        made = _make(site, cleo, "a disc behind a seal")
+        record = re.search(r"<dt>record</dt><dd>([0-9a-f]{16})", made.text)
+        assert record is not None
+        path = f"/console/records/{record[1]}"
+        mine, his = site.csrf(ines), site.csrf(ivan)
+        assert ines.post(f"{path}/seal", data={"csrf": mine, "reason": "a case"}).status_code == 303
+        opening = {"csrf": mine, "purpose": "a look"}
+        assert ines.post(f"{path}/open", data=opening).status_code == 403
+        asked = ines.post(f"{path}/unseal", data={"csrf": mine, "reason": "a <b>court</b>"})
+        assert asked.status_code == 303
+        assert ines.post(f"{path}/unseal/agree", data={"csrf": mine}).status_code == 403
+        assert zoe.post(f"{path}/unseal/agree", data={"csrf": site.csrf(zoe)}).status_code == 404
+        assert "a &lt;b&gt;court&lt;/b&gt;" in ivan.get(path).text
+        assert ivan.post(f"{path}/unseal/agree", data={"csrf": his}).status_code == 303
+        assert "behind a seal" in ines.post(f"{path}/open", data=opening).text
+        assert ivan.post(f"{path}/unseal/agree", data={"csrf": his}).status_code == 404

@@ -16,6 +16,7 @@ from chopmark.api.logs import make_logger
 from chopmark.api.problems import install_handlers
 from chopmark.audit import load_rules
 from chopmark.web import console, signing_in, studio, verify
+from chopmark.web.console.seals import Unsealings
 from chopmark.web.console.seat import Shifts
 from chopmark.web.dressing import Dressing
 from chopmark.web.guard import Guard, check_csrf
@@ -78,6 +79,7 @@ def _pages(api: FastAPI, pipeline: Pipeline, logger: Any) -> ASGIApp:
     app.state.signing = api.state.signing
     app.state.shelf = Shelf()
     app.state.shifts = Shifts()
+    app.state.unsealings = Unsealings()
     app.state.rules = load_rules(settings.review_rules)
     install_handlers(app, appeal_url=settings.appeal_url)
     for router in (verify.router, signing_in.router, studio.router, console.router):

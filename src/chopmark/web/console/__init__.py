@@ -16,12 +16,13 @@ from chopmark.web.console import (
     policies,
     queue,
     record,
+    seals,
     search,
 )
 
 __all__ = ["PARTS", "router"]
 
 router = APIRouter(include_in_schema=False)
-PARTS = (queue, record, appeals, search, policies, charts, log_health, exports)
+PARTS = (queue, record, seals, appeals, search, policies, charts, log_health, exports)
 for part in PARTS:
     router.include_router(part.router, prefix="/console")

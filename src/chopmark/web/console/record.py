@@ -14,6 +14,7 @@ from chopmark.web.console.seat import AtDesk, desk_of, log_of, seated
 
 if TYPE_CHECKING:
     from chopmark.audit import Desk, Hit, Task, View
+    from chopmark.web.console.seals import Unsealings
     from chopmark.web.viewers import Viewer
 
 __all__ = ["router"]
@@ -32,9 +33,22 @@ async def record(record_id: str, request: Request, viewer: AtDesk) -> Response:
     records = await in_thread(lambda: desk.records(record_id))
     held = await in_thread(lambda: _held(desk, viewer, records[0].record_id))
     if held is None:
-        return seated(request, viewer, "console/record.html", records=records, opened=None,
-                      task=None, like=[], history=[], shown=None, purpose="",
-                      grey=False)  # fmt: skip
+        wishes: Unsealings = request.app.state.unsealings
+        return seated(
+            request,
+            viewer,
+            "console/record.html",
+            records=records,
+            opened=None,
+            task=None,
+            like=[],
+            history=[],
+            shown=None,
+            purpose="",
+            grey=False,
+            sealed=any(entry.kind == "record.sealed" for entry in records),
+            wish=wishes.of(records[0].record_id, viewer.caller.actor()),
+        )
     return await _open(request, viewer, desk, records[0].record_id, purpose=_REVIEW)
 
 
@@ -63,19 +77,6 @@ async def unblur(
     return await _open(
         request, viewer, desk, record_id, purpose=purpose or _REVIEW, shown=(name, data_url(copy))
     )
-
-
-@router.post("/records/{record_id}/seal")
-async def seal(
-    record_id: str,
-    request: Request,
-    viewer: AtDesk,
-    reason: Annotated[str, Form(max_length=500)] = "",
-) -> Response:
-    """Close a record's content to everybody, until two investigators open it."""
-    desk = await desk_of(request, viewer, "seal")
-    await in_thread(lambda: desk.seal(record_id, reason=reason))
-    return RedirectResponse(f"/console/records/{record_id}", status_code=303)
 
 
 @router.post("/preferences")
