@@ -38,11 +38,14 @@ _QUIET = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One browser; gone before other modules' tests, since its event loop runs as long as it."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with playwright.sync_playwright() as engine:
-        yield engine.chromium.launch(executable_path=str(CHROMIUM), args=_QUIET)
+        opened = engine.chromium.launch(executable_path=str(CHROMIUM), args=_QUIET)
+        yield opened
+        opened.close()
 
 
 class Visits:
