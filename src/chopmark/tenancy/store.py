@@ -48,6 +48,11 @@ CREATE TABLE IF NOT EXISTS day_use (
     tenant TEXT NOT NULL, day TEXT NOT NULL, images INTEGER NOT NULL, PRIMARY KEY (tenant, day)
 ) STRICT;
 """
+_ADDED = {
+    "abuse": "TEXT",
+    "retention_days": "INTEGER",
+    "blocked_retention_days": "INTEGER",
+}
 _KEY_COLUMNS = "key_id, tenant, scopes, label, created_at, expires_at, revoked_at"
 _TENANT_COLUMNS = tuple(field.name for field in fields(Tenant))
 _LABEL = re.compile(r"[^\x00-\x1f\x7f]{0,100}")
@@ -69,6 +74,10 @@ class AccessStore:
         """
         store = cls(Database(home / "tenancy" / "access.db", _SCHEMA))
         with store._database.transaction(write=True) as transaction:
+            there = {row[1] for row in transaction.execute("PRAGMA table_info(tenant)")}
+            for name, kind in _ADDED.items():
+                if name not in there:  # a file of an earlier version
+                    transaction.execute(f"ALTER TABLE tenant ADD COLUMN {name} {kind}")
             transaction.execute("INSERT OR IGNORE INTO tenant (name) VALUES (?)", (_DEFAULT,))
         return store
 

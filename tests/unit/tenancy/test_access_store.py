@@ -163,3 +163,23 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "tenancy" / "access.db").write_bytes(b"not a database at all, not one bit" * 40)
     with pytest.raises(ConfigurationError):
         AccessStore.open(tmp_path)
+
+
+def test_a_file_of_the_first_version_still_opens(tmp_path: Path) -> None:
+    (tmp_path / "tenancy").mkdir()
+    with sqlite3.connect(tmp_path / "tenancy" / "access.db") as old:
+        old.execute(
+            "CREATE TABLE tenant (name TEXT PRIMARY KEY, policy TEXT, requests_per_minute INTEGER,"
+            " images_per_day INTEGER, blocks INTEGER, block_minutes INTEGER,"
+            " cool_down_minutes INTEGER) STRICT"
+        )
+        old.execute("INSERT INTO tenant (name, policy) VALUES ('acme', 'strict')")
+    old.close()
+    for _ in range(2):
+        with AccessStore.open(tmp_path) as store:
+            assert store.tenant("acme") == Tenant(name="acme", policy="strict")
+            assert store.set_tenant(Tenant(name="acme", abuse="none")).abuse == "none"
+            store.set_tenant(Tenant(name="acme"))
+        with sqlite3.connect(tmp_path / "tenancy" / "access.db") as changed:
+            changed.execute("UPDATE tenant SET abuse = NULL")
+        changed.close()
