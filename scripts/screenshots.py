@@ -26,6 +26,7 @@ from PIL import Image
 from chopmark import Pipeline, Settings
 from chopmark.api.logs import make_logger
 from chopmark.ids import new_record_id
+from chopmark.safety import load_policy
 from chopmark.tenancy import AccessStore, People
 from chopmark.web import create_site
 
@@ -55,6 +56,7 @@ class Stage:
 
     url: str
     people: People
+    pipeline: Pipeline
     browser: Browser
     folder: Path
     file: Path | None = None
@@ -69,7 +71,7 @@ class Stage:
             device_scale_factor=2,
             reduced_motion="reduce",
         )
-        context.set_default_timeout(180_000)
+        context.set_default_timeout(60_000)
         if name:
             token = self.people.begin(self.people.person(name)).token
             context.add_cookies([{"name": "chopmark_session", "value": token, "url": self.url}])
@@ -92,12 +94,12 @@ class Stage:
 
 def made_up_days(pipeline: Pipeline) -> None:
     """Book a week of requests that nobody made, for the charts alone."""
-    from chopmark.audit import Event, _sequencer
+    from chopmark.audit import Event, _ledger
 
-    log, draw, real = pipeline.rooms.log, random.Random(7), _sequencer.now  # noqa: S311
+    log, draw, real = pipeline.rooms.log, random.Random(7), _ledger.now  # noqa: S311
     try:
         for day in range(6, 0, -1):
-            _sequencer.now = lambda shift_s=0.0, back=day: real(shift_s - back * 86_400)
+            _ledger.now = lambda shift_s=0.0, back=day: real(shift_s - back * 86_400)
             for number in range(draw.randint(18, 44)):
                 one: dict[str, Any] = {"record_id": new_record_id(), "tenant": "default"}
                 log.append(Event(kind="request.received", **one))
@@ -115,7 +117,18 @@ def made_up_days(pipeline: Pipeline) -> None:
                     public = {"outputs": [], "timings_ms": timings, "model": "embedded@1"}
                     log.append(Event(kind="request.completed", public=public, **one))
     finally:
-        _sequencer.now = real
+        _ledger.now = real
+
+
+def doubting_policy(folder: Path) -> Path:
+    """Write the default policy with a lower bar for review, so that the queue has something."""
+    import yaml
+
+    said = load_policy("default").model_dump(mode="json")
+    said["categories"]["violence"]["prompt"]["review"] = 0.0
+    path = folder / "doubting.yaml"
+    path.write_text(yaml.safe_dump(said, sort_keys=False), encoding="utf-8")
+    return path
 
 
 def make(page: Page, prompt: str, n: int = 4, seed: int = 7) -> None:
@@ -171,9 +184,10 @@ def studio(stage: Stage) -> None:
 
 def console(stage: Stage) -> None:
     """The queue, a record at night, the charts and the log."""
+    rooms = stage.pipeline.rooms
+    rooms.__dict__["policy"] = load_policy(str(doubting_policy(stage.folder)))
     with stage.page("ada", WIDE, "light") as page:
-        # A script that no model of this guard reads goes to review.
-        for prompt in ("წითელი ვაშლი", "ყვითელი ვარსკვლავი", "წითელი წრე"):
+        for prompt in ("a dragon", "a knight slaying a dragon", "a zombie with a knife"):
             make(page, prompt, n=2)
     with stage.page("grace", WIDE, "light") as page:
         page.goto("/console")
@@ -185,7 +199,7 @@ def console(stage: Stage) -> None:
         page.goto("/console")
         page.click("[data-key=n]")
         page.wait_for_selector("#decide")
-        page.fill("#rationale", "An apple, asked for in Georgian.")
+        page.fill("#rationale", "A fairy tale; nobody is hurt.")
         stage.shoot(page, "console-record")
     with stage.page("alan", PHONE, "light") as page:
         page.goto("/console")
@@ -236,6 +250,7 @@ def main(names: list[str]) -> int:
             stage = Stage(
                 url=f"http://127.0.0.1:{port}",
                 people=people,
+                pipeline=pipeline,
                 browser=engine.chromium.launch(executable_path=str(CHROMIUM), args=QUIET),
                 folder=Path(folder),
             )
