@@ -37,7 +37,8 @@ def write(rows: list[Row], *, command: str) -> None:
     head, _, rest = page.partition(begin)
     tail = rest.partition(end)[2]
     SUMMARY.write_text(f"{head}{begin}\n{_summary(rows)}\n{end}{tail}", encoding="utf-8")
-    _plot({name: _rates(found) for name, found in _by_method(rows).items()})
+    methods = _by_method(rows)
+    _plot({f"{name} ({len(found)})": _rates(found) for name, found in methods.items()})
 
 
 def text(rows: list[Row]) -> str:
@@ -290,7 +291,7 @@ def _copying(row: Row) -> str:
 def _plot(rates: dict[str, dict[str, float]]) -> None:
     """Draw the table of rates as a picture: dark green is 1, white is 0."""
     font = ImageFont.load_default(14)
-    left, cell, line, top = 270, 124, 22, 40
+    left, cell, line, top = 270, 150, 22, 40
     size = left + cell * len(rates) + 10, top + line * len(ATTACKS) + 10
     picture = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(picture)
@@ -302,7 +303,7 @@ def _plot(rates: dict[str, dict[str, float]]) -> None:
             shade = tuple(round(255 + rate * (full - 255)) for full in (26, 122, 76))
             pen.rectangle((x, y, x + cell - 3, y + line - 3), shade, (220, 220, 220))
             ink = "white" if rate > 0.6 else "black"
-            pen.text((x + 40, y + 1), _percent(rate), ink, font)
+            pen.text((x + 52, y + 1), _percent(rate), ink, font)
     for row, attack in enumerate(ATTACKS):
         pen.text((10, top + line * row + 1), attack, "black", font)
     picture.quantize(128).save(PLOT, optimize=True)
