@@ -110,6 +110,8 @@ def main() -> None:
     print(text)
     if options.write:
         command = f"python -m benchmarks.generation --rounds {options.rounds} --write"
+        if options.keep:
+            command += " --keep FILE --only ROW"  # a row at a time
         if options.model != "embedded":
             command += f" --model {options.model}"
         write_section("generation", text, command=command)
