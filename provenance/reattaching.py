@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
-from chopmark.errors import ChopmarkError, ManifestUnreadable, UnsupportedImage
+from chopmark.errors import ChopmarkError, ManifestNotFound, UnsupportedImage
 from chopmark.provenance import _native
 from chopmark.provenance._bmff import avif_with_manifest, avif_without_manifest
 from chopmark.provenance._boxes import jpeg_segments, png_chunk, png_chunks, webp_chunks
@@ -46,7 +46,7 @@ def reattach(
     only if the whole then validates.
 
     Raises:
-        ManifestUnreadable: None of the store's manifests fits this very file.
+        ManifestNotFound: None of the store's manifests fits this very file.
         UnsupportedImage: A format whose manifests we do not put back (GIF, TIFF, HEIC).
         UnreadableImage: The bytes are no picture.
     """
@@ -84,7 +84,7 @@ def reattach(
             continue
         if state.manifest.state == "intact":
             return whole
-    raise ManifestUnreadable(
+    raise ManifestNotFound(
         "none of the manifests kept here fits this very file",
         hint="pixels or metadata were changed too; `verify` still shows which manifest it was",
     )

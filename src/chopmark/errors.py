@@ -430,7 +430,7 @@ class ManifestKept(ResolverError):
 
 
 class ManifestNotFound(ResolverError):
-    """No manifest, binding or receipt of this name."""
+    """No manifest, binding or receipt of this name, or none that fits a file."""
 
     code = "manifest_not_found"
     status = 404

@@ -151,7 +151,7 @@ class Inspection(Stages):
         """Return a file of ours with the manifest that it lost, byte for byte what left.
 
         Raises:
-            ManifestUnreadable: No kept manifest fits this very file.
+            ManifestNotFound: No kept manifest fits this very file.
             ChopmarkError: The bytes are no picture, or of a format that cannot take one back.
         """
         from chopmark.provenance import reattach

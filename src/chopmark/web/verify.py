@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
@@ -54,8 +55,11 @@ async def restored(
 ) -> Response:
     """Return the file with the manifest that it had lost, byte for byte as it left."""
     data = await image.read()
+    from PIL import Image
+
     whole = await attended(request, in_thread(lambda: service.pipeline.reattach(data)))
-    name = {b"\x89PNG": "png", b"RIFF": "webp"}.get(whole[:4], "jpg")
+    with Image.open(io.BytesIO(whole)) as picture:
+        name = (picture.format or "").lower()
     return Response(
         whole,
         media_type="application/octet-stream",

@@ -18,7 +18,7 @@ from chopmark.errors import (
     ChopmarkError,
     ConfigurationError,
     InvalidRequest,
-    ManifestUnreadable,
+    ManifestNotFound,
     UnsupportedImage,
 )
 from chopmark.provenance import ManifestStore, reattach, verify
@@ -170,7 +170,7 @@ def test_reattach_refuses_what_was_changed(
     maker: Maker, made: dict[str, Signed], to_bytes: Callable[..., bytes]
 ) -> None:
     for attack in (attacks.re_encoded, attacks.cropped, attacks.stripped_metadata):
-        with pytest.raises(ManifestUnreadable, match="none of the manifests"):
+        with pytest.raises(ManifestNotFound, match="none of the manifests"):
             reattach(attack(made["png"].data), maker.store, mark_keys=maker.keys.all)
     with pytest.raises(UnsupportedImage):
         reattach(to_bytes(Image.new("RGB", (64, 64)), "GIF"), maker.store)
