@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["create_site"]
 
 _PAGES: Final = frozenset({"verify", "studio", "console", "sign-in", "sign-out", "static"})
-# The way to an OIDC provider and back is the API's.
-_NOT_OURS: Final = "/sign-in/"
 # A form carries a picture, a mask and a few fields, none of them in base64.
 _BODY_OVERHEAD: Final = 1.4
 
@@ -64,7 +62,7 @@ class _Site:
         """Pass a request on; the server's own start and stop go to the API."""
         path = scope.get("path", "") if scope["type"] == "http" else None
         first = path.split("/", 2)[1] if path and path.startswith("/") else None
-        mine = path == "/" or (first in _PAGES and not (path or "").startswith(_NOT_OURS))
+        mine = path == "/" or first in _PAGES
         await (self.pages if mine else self.api)(scope, receive, send)
 
 
