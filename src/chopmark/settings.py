@@ -311,7 +311,7 @@ class Settings(BaseSettings):
         default=16, ge=0, description="Requests that may wait for the generator before 503."
     )
     max_running: int = Field(
-        default=2, ge=1, description="HTTP requests that the generator works on at once."
+        default=8, ge=1, description="HTTP requests that the generator works on at once."
     )
     shutdown_s: int = Field(
         default=30,
