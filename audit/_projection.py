@@ -149,7 +149,9 @@ def _record(
         (model, policy, _decision(kind, public, verdicts), max(scores.values(), default=0.0), item),
     )
     listed = public.get("categories")
-    if isinstance(listed, list) and PromptException.NEVER.intersection(map(str, listed)):
+    barred = isinstance(listed, list) and PromptException.NEVER.intersection(map(str, listed))
+    # `restricted` is said of a whole record also where only one of its outputs was withheld.
+    if barred or public.get("restricted") is True:
         # A restricted compartment from the start: nobody opens it alone.
         transaction.execute(
             "INSERT INTO sealed (record_id) VALUES (?) ON CONFLICT (record_id) DO NOTHING",

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from chopmark.audit import EventKind
+
     OpenLog = Callable[..., AuditLog]
 
 TEMPLATE = StatementTemplate(reference="Terms", explanation="Not allowed.")
@@ -225,6 +227,26 @@ def test_a_seal_takes_two_to_open(two: Two, tmp_path: Path) -> None:
     kinds = [record.kind for record in two.log.records(two.a)]
     assert kinds.count("record.sealed") == 2
     assert kinds.count("record.unsealed") == 1
+
+
+@pytest.mark.parametrize("kind", ["request.completed", "moderation.completed"])
+def test_what_is_restricted_is_sealed_however_it_ended(open_log: OpenLog, kind: EventKind) -> None:
+    log, record_id = open_log(), new_record_id()
+    if kind == "request.completed":
+        log.append(Event(kind="request.received", record_id=record_id, tenant="a"))
+    log.append(
+        Event(
+            kind=kind,
+            record_id=record_id,
+            tenant="a",
+            public={"restricted": True},
+            private={"texts": ["a text"]},
+        )
+    )
+    desk = log.desk(person("Ada", None), purpose="p")
+    desk.search(Query(tenant="a"))
+    with pytest.raises(NotPermitted, match="sealed"):
+        desk.view(record_id)
 
 
 def test_what_concerns_minors_is_sealed_from_the_start(open_log: OpenLog) -> None:
