@@ -63,7 +63,8 @@ def text(rows: list[Row]) -> str:
 
 def _by_method(rows: list[Row]) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
+    # Ours first, the others as they were measured.
+    for row in sorted(rows, key=lambda row: row.get("method") != "lattice"):
         if "method" in row:
             found[row["method"]].append(row)
     return {name: some for name, some in found.items() if any("psnr" in row for row in some)}
