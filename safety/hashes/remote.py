@@ -50,6 +50,8 @@ def fetch(url: str, *, headers: Mapping[str, str], timeout_s: float) -> bytes:
         with opener.open(request, timeout=timeout_s) as answer:
             data: bytes = answer.read(_MAX_PAGE + 1)
     except (OSError, http.client.HTTPException, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # an error status is an open answer too
         raise HashListError(
             f"{parts.hostname} did not answer as it should: {error}",
             hint="the address, the credentials and the network are what can be wrong",
