@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from benchmarks import generation_gpu
 from benchmarks.report import write_section
 from chopmark.generation import GenerationJob, LoadOptions, load_generator
 from chopmark.generation.batching import BatchingGenerator
@@ -87,7 +88,12 @@ def main() -> None:
     parser.add_argument("--only", help="measure rows whose name holds this; the rest from FILE")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options, further = parser.parse_known_args()
+    if options.device.startswith("cuda") or "--from" in further:
+        generation_gpu.main(sys.argv[1:])
+        return
+    if further:
+        parser.error(f"unknown: {' '.join(further)}")
     if options.child:
         print(json.dumps(measure(Child(**json.load(sys.stdin)), options.child)))
         return

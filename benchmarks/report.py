@@ -28,13 +28,14 @@ def machine() -> str:
     )
 
 
-def write_section(name: str, text: str, *, command: str) -> None:
+def write_section(name: str, text: str, *, command: str, where: str = "") -> None:
     """Put ``text`` between the markers of ``name``, with machine, date and command above it.
 
     Args:
         name: Marker name; ``<!-- name:begin -->`` and ``<!-- name:end -->`` must be on the page.
         text: Markdown.
         command: What was run.
+        where: Date and machine, where it was not here and now.
 
     Raises:
         ValueError: The page has no such markers.
@@ -46,5 +47,5 @@ def write_section(name: str, text: str, *, command: str) -> None:
     head, _, rest = page.partition(begin)
     tail = rest.partition(end)[2]
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    said = f"`{command}`, {when}, {machine()}"
+    said = f"`{command}`, {where or f'{when}, {machine()}'}"
     PAGE.write_text(f"{head}{begin}\n{said}\n\n{text.strip()}\n{end}{tail}", encoding="utf-8")

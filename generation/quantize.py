@@ -79,8 +79,7 @@ class Plan:
         elif on_cpu:
             _int8_now(modules)
         if self.runtime == "compile":
-            # In place, so that the pipeline still finds a module of its own kind.
-            modules[0].compile()
+            _compile(modules[0])
 
 
 def make_plan(
@@ -161,6 +160,15 @@ def _need(package: str, extra: str) -> None:
         raise InvalidRequest(
             f"this needs the package {package}", hint=f"pip install 'chopmark[{extra}]'"
         )
+
+
+def _compile(denoiser: Any) -> None:
+    """Compile in place, so that the pipeline still finds a module of its own kind."""
+    if getattr(denoiser, "_repeated_blocks", None):
+        # Once for each kind of block instead of for the whole network: minutes become seconds.
+        denoiser.compile_repeated_blocks()
+    else:
+        denoiser.compile()
 
 
 def _int8_now(modules: Iterable[Any]) -> None:
