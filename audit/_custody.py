@@ -32,6 +32,7 @@ __all__ = [
     "RetentionClass",
     "erase",
     "expire",
+    "held",
     "holds",
     "moment",
     "place_hold",
@@ -129,7 +130,7 @@ def _take_away(
     transaction.execute(
         "INSERT INTO cover (idx, salt, ranges) VALUES (?, ?, ?)", (record.index, salt, ranges)
     )
-    for table in ("content", "exception"):
+    for table in ("content", "exception", "attachment"):
         transaction.many(f"DELETE FROM {table} WHERE idx = ?", [(index,) for index in indexes])  # noqa: S608 - fixed names
     return record
 
@@ -165,13 +166,13 @@ def erase(
     with ledger.booking() as transaction:
         key_id = ledger.vault.stored_id(tag)
         _only_of(transaction, key_id, tenant)
-        held = _held(transaction, tag)
-        if held is not None:
+        standing = held(transaction, tag)
+        if standing is not None:
             refused = Event(
                 kind="erasure.refused",
                 record_id=new_record_id(),
                 tenant=SYSTEM_TENANT,
-                public={"hold": held},
+                public={"hold": standing},
                 private=said,
             )
             ledger.book_within(transaction, refused)
@@ -190,9 +191,9 @@ def erase(
                 "INSERT INTO erasing (idx, tag, key_id) VALUES (?, ?, ?)",
                 (started.index, tag, key_id),
             )
-    if held is not None:
+    if standing is not None:
         raise ErasureRefused(
-            f"a hold (entry {held}) stands against it", hint="release the hold first"
+            f"a hold (entry {standing}) stands against it", hint="release the hold first"
         )
     if key_id is None:
         raise RecordNotFound("nothing is stored about this subject")
@@ -237,7 +238,8 @@ def resume(ledger: Ledger) -> list[Record]:
     return finished
 
 
-def _held(transaction: Transaction, tag: bytes) -> int | None:
+def held(transaction: Transaction, tag: bytes) -> int | None:
+    """Return the entry of a hold that stands on a subject's content now, None without one."""
     rows = transaction.execute(
         "SELECT idx FROM hold WHERE tag = ? AND until > ? ORDER BY idx", (tag, now())
     )
@@ -335,11 +337,11 @@ def expire(
     after = -1
     while True:
         with ledger.booking() as transaction:
-            held = {
+            tags = {
                 bytes(row[0])
                 for row in transaction.execute("SELECT tag FROM hold WHERE until > ?", (now(),))
             }
-            kept_keys = {ledger.vault.stored_id(tag) for tag in held}
+            kept_keys = {ledger.vault.stored_id(tag) for tag in tags}
             rows = transaction.execute(
                 "SELECT content.idx, content.key_id, entry.record_id, entry.time, entry.tenant"
                 " FROM content JOIN entry ON entry.idx = content.idx"

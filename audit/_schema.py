@@ -45,6 +45,11 @@ CREATE TABLE IF NOT EXISTS exception (
   idx {integer} PRIMARY KEY, tag {blob} NOT NULL, until TEXT NOT NULL
 ){strict};;
 CREATE INDEX IF NOT EXISTS exception_tag ON exception (tag);;
+CREATE TABLE IF NOT EXISTS attachment (
+  idx {integer} NOT NULL, name TEXT NOT NULL, tenant TEXT NOT NULL, key_id {blob} NOT NULL,
+  time TEXT NOT NULL, size {integer} NOT NULL, sealed {blob} NOT NULL, PRIMARY KEY (idx, name)
+){strict};;
+CREATE INDEX IF NOT EXISTS attachment_tenant ON attachment (tenant, idx);;
 CREATE TABLE IF NOT EXISTS open_request (
   record_id TEXT PRIMARY KEY, idx {integer} NOT NULL, time TEXT NOT NULL
 ){strict};;

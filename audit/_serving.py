@@ -5,16 +5,20 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from chopmark.audit import _attachments as kept
 from chopmark.audit import _custody as custody
 from chopmark.audit import _exceptions as exceptions
 from chopmark.audit._appeals import AppealState, open_appeal
 from chopmark.audit._custody import Hold
 from chopmark.audit._events import EVERY_TENANT, Event, Record
 from chopmark.audit._proving import Proving
+from chopmark.audit._schema import record_range
 from chopmark.audit._search import SearchIndex
+from chopmark.audit._vault import KeyGone
 from chopmark.errors import InvalidRequest, RecordNotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from datetime import timedelta
 
     from chopmark.audit._custody import RetentionClass
@@ -139,6 +143,85 @@ class Serving(Proving):
             return custody.expire(self._ledger, periods, tenant=tenant, but=but)
         finally:
             self._follow()
+
+    def attach(self, index: int, files: Mapping[str, bytes], *, most_bytes: int) -> bool:
+        """Keep bytes beside an entry, under its subject's key; they go when its content goes.
+
+        They are no part of the tree. Of one tenant no more than ``most_bytes`` are kept: what was
+        attached to older entries goes first.
+
+        Args:
+            index: The entry; it must have content.
+            files: The bytes by name.
+            most_bytes: How much of the entry's tenant is kept in all.
+
+        Returns:
+            Whether they are kept; False when the content is gone, or they alone are too many.
+
+        Raises:
+            LogUnavailable: Nothing was kept.
+        """
+        try:
+            return kept.attach(self._ledger, index, files, most_bytes=most_bytes)
+        except KeyGone:
+            return False
+
+    def attachments(self, index: int, *, younger_than: timedelta) -> dict[str, bytes] | None:
+        """Return the bytes that are kept beside an entry, by name.
+
+        None where there are none (any more), where they are too old, and where the content is
+        erased or a hold stands on its subject: what must be kept as it is, is handed to nobody.
+
+        Raises:
+            RecordNotFound: No such entry.
+            LogCorrupt: They, or the content, are not what was kept.
+        """
+        content = self.content(index)
+        if content is None:
+            return None
+        try:
+            return kept.attachments(
+                self._ledger, index, subject=content.subject, younger_than=younger_than
+            )
+        except KeyGone:
+            return None
+
+    def detach(
+        self,
+        *,
+        record_id: str | None = None,
+        subject: str | None = None,
+        tenant: str | None = None,
+    ) -> int:
+        """Let go of the attachments that belong to all that is named; content and entries stay.
+
+        Returns:
+            From how many entries something went.
+
+        Raises:
+            InvalidRequest: Nothing is named, or the record id is none.
+        """
+        return kept.detach(self._ledger, record_id=record_id, subject=subject, tenant=tenant)
+
+    def detach_older(self, age: timedelta) -> int:
+        """Let go of every attachment older than ``age``; return from how many entries."""
+        return kept.detach_older(self._ledger, age)
+
+    def contentless(self, record_ids: Iterable[str]) -> list[str]:
+        """Return those of the records whose first entry has no content (any more), or is missing.
+
+        Whoever keeps something about records beside the log asks this, so that it goes as well.
+        """
+        with self._database.read() as transaction:
+            return [
+                record_id
+                for record_id in record_ids
+                if not transaction.execute(
+                    "SELECT content.idx FROM content JOIN entry ON entry.idx = content.idx"
+                    " WHERE event_id >= ? AND event_id < ? AND kind = 'request.received'",
+                    record_range(record_id),
+                )
+            ]
 
     def index(self) -> SearchIndex:
         """Return the search projection, made on first use.

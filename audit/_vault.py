@@ -320,6 +320,28 @@ class Vault:
             private=members["private"], subject=members.get("subject"), canonical=plain[_SALT:]
         )
 
+    def close_up(self, key_id: bytes, data: bytes, *, label: str) -> bytes:
+        """Encrypt bytes that no leaf commits to, under a key that exists.
+
+        Args:
+            key_id: From a content row.
+            data: What is kept.
+            label: What it is; the same is needed to open it, and no event has such an id.
+
+        Raises:
+            KeyGone: The key was destroyed.
+        """
+        return _encrypt(self._by_id(key_id), data, label, os.urandom(_NONCE))
+
+    def open_up(self, key_id: bytes, ciphertext: bytes, *, label: str) -> bytes:
+        """Decrypt what :meth:`close_up` made.
+
+        Raises:
+            KeyGone: The key was destroyed.
+            LogCorrupt: The bytes do not decrypt, or were kept as something else.
+        """
+        return _decrypt(self._by_id(key_id), ciphertext, label)
+
     def commitment_of(self, key_id: bytes, ciphertext: bytes, *, event_id: str) -> str:
         """Return what a content row commits to, in hex, without reading what it says.
 

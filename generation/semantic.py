@@ -1,9 +1,13 @@
-"""Past prompts by meaning: finds variations of a prompt, and the record of one asked before.
+"""Past prompts by meaning: finds variations of a prompt, and the records of one asked before.
 
-Opt in, one namespace a tenant, off by default. No prompt is stored, only its embedding and the
-record that it led to; but an embedding gives away much of its text (Morris et al. 2023,
+Opt in, one namespace a tenant, off by default. No prompt is stored, only its embedding, digests of
+it, and the record that it led to; but an embedding gives away much of its text (Morris et al. 2023,
 arXiv:2310.06816), so it is personal data like the prompt: it can be erased by record, by person or
 by tenant, and what is erased is overwritten on the disk.
+
+What it finds is a proposal. An embedding is the mean over the words: it does not tell "left" from
+"right" (cosine 0.998), nor who of two does what, and knows no word beyond its vocabulary. Whoever
+answers from the past must compare the words (:func:`same_wish`) and look into the record.
 
 >>> from chopmark.generation.semantic import PromptIndex
 >>> index = PromptIndex.open(Path("/tmp/chopmark-example"))  # doctest: +SKIP
@@ -15,9 +19,11 @@ by tenant, and what is erased is overwritten on the disk.
 from __future__ import annotations
 
 import hashlib
+import re
 import sqlite3
 import threading
 import time
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,8 +39,8 @@ if TYPE_CHECKING:
 
 #: Numbers of an embedding.
 WIDTH: Final = 384
-#: Cosine from which two prompts count as the same wish; see docs/benchmarks.md.
-SAME: Final = 0.97
+#: Cosine from which another wording is looked at as perhaps the same wish; docs/benchmarks.md.
+SAME: Final = 0.9
 #: Where the index lies under the home folder.
 FILE: Final = "prompts/index.sqlite"
 _LENGTH: Final = 128
@@ -49,6 +55,15 @@ CREATE TABLE IF NOT EXISTS prompts (
 CREATE INDEX IF NOT EXISTS by_tenant ON prompts (tenant);
 CREATE INDEX IF NOT EXISTS by_subject ON prompts (subject) WHERE subject IS NOT NULL;
 """
+# Columns that an earlier version's file has not: what an answer depends on beside the prompt.
+_ADDED: Final = {"wish": "BLOB", "terms": "BLOB", "seed": "INTEGER"}
+_BY_WISH: Final = (
+    "CREATE INDEX IF NOT EXISTS by_wish ON prompts (tenant, terms, wish) WHERE terms IS NOT NULL"
+)
+# They change nothing that a picture shows.
+_IDLE: Final = frozenset({"a", "an", "please", "the"})
+_WORD: Final = re.compile(r"\w+(?:['\u2019.,]\w+)*|[^\w\s,.;!]")
+_QUOTED: Final = re.compile('["“”„«»]')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +104,11 @@ class PromptIndex:
             # What is deleted is overwritten with zeros, in the write-ahead log as well.
             connection.executescript("PRAGMA secure_delete=ON; PRAGMA journal_mode=DELETE;")
             connection.executescript(_SCHEMA)
+            there = {row[1] for row in connection.execute("PRAGMA table_info(prompts)")}
+            for name, kind in _ADDED.items():
+                if name not in there:
+                    connection.execute(f"ALTER TABLE prompts ADD COLUMN {name} {kind}")
+            connection.execute(_BY_WISH)
         except (OSError, sqlite3.Error) as error:
             raise ConfigurationError(
                 f"the index of prompts {file} cannot be opened: {error}",
@@ -102,13 +122,36 @@ class PromptIndex:
             self._connection.close()
 
     def add(
-        self, prompt: str, *, record_id: str, tenant: str = "default", subject: str | None = None
+        self,
+        prompt: str,
+        *,
+        record_id: str,
+        tenant: str = "default",
+        subject: str | None = None,
+        terms: bytes | None = None,
+        seed: int | None = None,
     ) -> None:
-        """Keep the embedding of ``prompt``; the same record again replaces it."""
+        """Keep the embedding of ``prompt``; the same record again replaces it.
+
+        Args:
+            prompt: What was asked for.
+            record_id: What it led to.
+            tenant: Whose it is.
+            subject: The person, by whom it can be erased.
+            terms: Digest of what else the pictures depend on; ``None`` is never an answer.
+            seed: The seed of the first picture.
+        """
         vector = self._embed([prompt])[0].astype("<f2").tobytes()
-        row = (record_id, tenant, _person(subject), time.time(), vector)
+        row = (
+            record_id, tenant, _person(subject), time.time(), vector, _wish(prompt), terms, seed
+        )  # fmt: skip
         with self._lock:
-            self._connection.execute("INSERT OR REPLACE INTO prompts VALUES (?, ?, ?, ?, ?)", row)
+            self._connection.execute(
+                "INSERT OR REPLACE INTO prompts"
+                " (record_id, tenant, subject, at, vector, wish, terms, seed)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
 
     def similar(
         self, prompt: str, *, tenant: str = "default", count: int = 10, least: float = 0.6
@@ -130,6 +173,11 @@ class PromptIndex:
             rows = self._connection.execute(
                 "SELECT record_id, at, vector FROM prompts WHERE tenant = ?", (tenant,)
             ).fetchall()
+        return self._closest(prompt, rows, count=count, least=least)
+
+    def _closest(
+        self, prompt: str, rows: list[tuple[str, float, bytes]], *, count: int, least: float
+    ) -> list[Match]:
         if not rows:
             return []
         wanted = self._embed([prompt])[0]
@@ -142,14 +190,47 @@ class PromptIndex:
             if scores[i] >= least
         ]
 
-    def asked_before(self, prompt: str, *, tenant: str = "default") -> Match | None:
-        """Return the closest past prompt if it is the same wish, else ``None``.
+    def asked_before(
+        self,
+        prompt: str,
+        *,
+        terms: bytes,
+        tenant: str = "default",
+        seed: int | None = None,
+        reworded: bool = False,
+        count: int = 3,
+    ) -> list[Match]:
+        """Return the records that may hold the answer to a prompt, the best first.
 
-        The record that it names says whether its pictures left, under which policy and with which
-        model: whoever wants to answer from a cache must look there first.
+        The records decide: whether their prompt is the :func:`same_wish`, whether their pictures
+        left, and may leave again.
+
+        Args:
+            prompt: What is asked for.
+            terms: Digest of what else the pictures depend on; must be the same.
+            tenant: Whose prompts.
+            seed: Must be the same, unless ``None``.
+            reworded: Look at other wordings too, from a cosine of :data:`SAME`. Not for a prompt
+                that the model cannot read whole, or that asks for writing.
+            count: At most so many of each kind.
         """
-        found = self.similar(prompt, tenant=tenant, count=1, least=SAME)
-        return found[0] if found else None
+        where = "tenant = ? AND terms = ? AND seed = coalesce(?, seed)"
+        among = (tenant, terms, seed)
+        with self._lock:
+            same = self._connection.execute(
+                f"SELECT record_id, at FROM prompts WHERE {where} AND wish = ?"  # noqa: S608 - fixed
+                " ORDER BY at DESC LIMIT ?",
+                (*among, _wish(prompt), count),
+            ).fetchall()
+        found = [Match(record_id=row[0], similarity=1.0, at=row[1]) for row in same]
+        if found or not reworded or not self._reads(prompt):
+            return found
+        with self._lock:
+            rows = self._connection.execute(
+                f"SELECT record_id, at, vector FROM prompts WHERE {where}",  # noqa: S608 - fixed
+                among,
+            ).fetchall()
+        return self._closest(prompt, rows, count=count, least=SAME)
 
     def erase(
         self,
@@ -175,31 +256,81 @@ class PromptIndex:
             )
             return int(done.rowcount)
 
+    def records(self) -> list[str]:
+        """Return the records of all prompts, of every tenant, the oldest first."""
+        with self._lock:
+            rows = self._connection.execute("SELECT record_id FROM prompts ORDER BY at").fetchall()
+        return [row[0] for row in rows]
+
     def __len__(self) -> int:
         with self._lock:
             return int(self._connection.execute("SELECT count(*) FROM prompts").fetchone()[0])
+
+    def _reads(self, prompt: str) -> bool:
+        """Tell whether the model reads the prompt to its end, every word of it, and no writing."""
+        if _QUOTED.search(prompt):
+            return False  # what shall be written keeps its case, and the model has none
+        tokenizer, _ = self._opened()
+        tokens = tokenizer(prompt)["input_ids"]
+        return len(tokens) <= _LENGTH and tokenizer.unk_token_id not in tokens
+
+    def _opened(self) -> tuple[Any, Any]:
+        with self._lock:
+            if self._model is None:
+                self._model = _load()
+            model: tuple[Any, Any] = self._model
+            return model
 
     def _embed(self, prompts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors (n, 384): the mean of MiniLM's last states over the words."""
         import torch
 
-        with self._lock:
-            if self._model is None:
-                self._model = _load()
-            tokenizer, encoder = self._model
-            with torch.inference_mode():
-                tokens = tokenizer(
-                    list(prompts),
-                    padding=True,
-                    truncation=True,
-                    max_length=_LENGTH,
-                    return_tensors="pt",
-                )
-                states = encoder(**tokens).last_hidden_state
-                mask = tokens["attention_mask"][:, :, None]
-                mean = (states * mask).sum(dim=1) / mask.sum(dim=1)
-                unit: NDArray[np.float32] = torch.nn.functional.normalize(mean, dim=1).numpy()
+        tokenizer, encoder = self._opened()
+        with self._lock, torch.inference_mode():
+            tokens = tokenizer(
+                list(prompts),
+                padding=True,
+                truncation=True,
+                max_length=_LENGTH,
+                return_tensors="pt",
+            )
+            states = encoder(**tokens).last_hidden_state
+            mask = tokens["attention_mask"][:, :, None]
+            mean = (states * mask).sum(dim=1) / mask.sum(dim=1)
+            unit: NDArray[np.float32] = torch.nn.functional.normalize(mean, dim=1).numpy()
         return unit
+
+
+def same_wish(asked: str, before: str, *, reworded: bool = False) -> bool:
+    """Tell whether two prompts ask for the same picture.
+
+    White space and Unicode form may differ. With ``reworded`` also case, articles and punctuation
+    may; the words that tell must be the same, in the same order: "a cup on the left, a jug on the
+    right" is another wish with two words changed round, and no embedding sees that.
+
+    >>> same_wish("a red  apple", "a red apple"), same_wish("A red apple", "a red apple")
+    (True, False)
+    >>> same_wish("Please, a red apple.", "the red apple", reworded=True)
+    True
+    >>> same_wish("red cup, blue jug", "blue cup, red jug", reworded=True)
+    False
+    """
+    if _spelled(asked) == _spelled(before):
+        return True
+    return reworded and _telling(asked) == _telling(before)
+
+
+def _spelled(prompt: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", prompt).split())
+
+
+def _telling(prompt: str) -> list[str]:
+    words = _WORD.findall(unicodedata.normalize("NFC", prompt).casefold())
+    return [word for word in words if word not in _IDLE]
+
+
+def _wish(prompt: str) -> bytes:
+    return hashlib.sha256(_spelled(prompt).encode("utf-8", "surrogatepass")).digest()
 
 
 def _load() -> tuple[Any, Any]:

@@ -82,8 +82,13 @@ def completed(
     shadow: Mapping[str, JsonValue],
     pdq: Mapping[str, str],
     looks: Mapping[str, JsonValue],
+    repeats: str | None,
 ) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
-    """Return both parts of ``request.completed``; ``before`` are the verdicts on what came in."""
+    """Return both parts of ``request.completed``.
+
+    ``before`` are the verdicts on what came in; ``repeats`` is the record whose pictures leave
+    again, and were judged again.
+    """
     from chopmark.safety.categories import worst
 
     return {
@@ -110,6 +115,7 @@ def completed(
             {"index": item.index, "verdict": summary("output", item.verdict)} for item in withheld
         ],
         **restricted([item.verdict for item in withheld]),
+        **({} if repeats is None else {"repeats": repeats}),
         **shadow,
     }, {
         "sha256": {output.output_id: output.sha256 for output in outputs},

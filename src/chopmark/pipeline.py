@@ -16,7 +16,6 @@ it can. ``Released`` can only be built with a receipt of the log, so there is no
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import io
 import secrets
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Self
 from chopmark import entries, errors, ids
 from chopmark.inspection import Inspection
 from chopmark.released import Output, Refused, Released, Withheld
+from chopmark.repeats import Repeats
 from chopmark.requests import MAX_SEED, EditRequest, GenerationRequest, check_request
 from chopmark.rooms import Rooms
 from chopmark.stages import Case, in_thread
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from chopmark.generation import Draft
     from chopmark.previews import PreviewSink
     from chopmark.provenance import Signed
+    from chopmark.repeats import Again
     from chopmark.safety import Policy, Verdict
     from chopmark.settings import Settings
     from chopmark.types import ImageFormat, JsonValue, Progress
@@ -58,6 +59,7 @@ class _Asked(Case):
     previews_shown: int = 0
     pdq: dict[str, str] = field(default_factory=dict)
     looks: dict[str, JsonValue] = field(default_factory=dict)
+    terms: bytes | None = None
 
 
 class Pipeline(Inspection):
@@ -66,10 +68,12 @@ class Pipeline(Inspection):
     Attributes:
         settings: How this installation behaves.
         rooms: The opened parts; ``rooms.open_all()`` warms everything up.
+        repeats: Earlier answers, where the deployer opted in.
     """
 
     def __init__(self, settings: Settings, rooms: Rooms) -> None:
         super().__init__(settings, rooms)
+        self.repeats = Repeats(rooms)
         self._in_flight = 0
 
     @classmethod
@@ -86,7 +90,8 @@ class Pipeline(Inspection):
         return cls(settings, Rooms(settings, progress=progress))
 
     def close(self) -> None:
-        """Close the log and the manifest store. Idempotent."""
+        """Finish what is still to be kept; close the log and the manifest store. Idempotent."""
+        self.repeats.close()
         self.rooms.close()
 
     def __enter__(self) -> Self:
@@ -172,7 +177,6 @@ class Pipeline(Inspection):
 
     async def _two_to_seven(self, case: _Asked) -> Released:
         request, rooms = case.request, self.rooms
-        model = rooms.generator.info
 
         # 2. The prompt, and every input picture, under the policy.
         policy = await self.run(
@@ -200,6 +204,12 @@ class Pipeline(Inspection):
             if self.stops(verdict) and not (excepted and verdict is said):
                 raise Refused(record_id=case.record_id, stage="input", verdict=verdict)
 
+        # A wish that was granted before gets those pictures again, where that still stands; in any
+        # doubt new ones are made.
+        again = await self._granted_before(case, policy, said)
+        if again is not None:
+            return await self._complete(case, policy, (said,), again.outputs, repeats=again.repeats)
+
         # 3. Generation. A preview is judged like an output before anybody sees it.
         def show(draft: Draft) -> None:
             self._show(case, draft, policy, said)
@@ -224,17 +234,34 @@ class Pipeline(Inspection):
         # 5 and 6. Marked and read back; then metadata, the manifest last, validated at once.
         outputs = [await self._seal(case, *item) for item in kept]
 
+        return await self._complete(case, policy, (said, *seen), outputs, withheld)
+
+    async def _complete(
+        self,
+        case: _Asked,
+        policy: Policy,
+        before: Sequence[Verdict],
+        outputs: Sequence[Output],
+        withheld: Sequence[Withheld] = (),
+        *,
+        repeats: str | None = None,
+    ) -> Released:
+        """Step 7; ``before`` are the verdicts on what came in, the prompt's first."""
+        rooms, said = self.rooms, before[0]
+        model = rooms.generator.info
+        judged = {one.index: one.verdict for one in outputs}
+        judged |= {one.index: one.verdict for one in withheld}
+
         # 7. Durable, with the digests of what leaves. Only then does anything leave.
-        shadow = await self.shadowed(case, [("output", verdict) for verdict in verdicts], said)
+        shadow = await self.shadowed(case, [("output", judged[i]) for i in sorted(judged)], said)
         public, personal = entries.completed(
             model, policy, outputs, withheld,
-            before=(said, *seen), shadow=shadow, pdq=case.pdq, looks=case.looks,
+            before=before, shadow=shadow, pdq=case.pdq, looks=case.looks, repeats=repeats,
         )  # fmt: skip
         public |= self._told(case)
         booked = await self.book(case, "completed", "request.completed", public, personal)
         receipt = await self.run(case, "completed", lambda: rooms.log.receipt(booked.index))
-        await self._remember(case)
-        return Released(
+        released = Released(
             record_id=case.record_id,
             outputs=tuple(outputs),
             withheld=tuple(withheld),
@@ -242,25 +269,35 @@ class Pipeline(Inspection):
             receipt=receipt,
             timings_ms=dict(case.timings_ms),
             model=f"{model.id}@{model.version}",
+            repeats=repeats,
         )
+        # Kept for later, where the deployer opted in; nobody waits for it.
+        self.repeats.remember(case.request, released, seed=case.seed, terms=case.terms)
+        return released
 
-    async def _remember(self, case: _Asked) -> None:
-        """Keep the prompt's embedding where the deployer opted in; no request depends on it."""
-
-        def keep() -> None:
-            index = self.rooms.prompt_index
-            if index is not None:
-                index.add(
-                    case.request.prompt,
-                    record_id=case.record_id,
-                    tenant=case.tenant,
-                    subject=case.subject,
-                )
-
-        if self.settings.prompt_index:
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(self.settings.guard_timeout_s):
-                    await in_thread(keep)
+    async def _granted_before(self, case: _Asked, policy: Policy, said: Verdict) -> Again | None:
+        """Return the pictures that this very wish got before, judged again; any doubt is None."""
+        repeats, request = self.repeats, case.request
+        if not repeats.concern(request) or said.action != "allow":
+            return None
+        try:
+            case.terms = await self.run(
+                case, "recall", lambda: repeats.terms(request, policy, case.size, case.format)
+            )
+            past = await self.run(case, "recall", lambda: repeats.find(request, policy, case.terms))
+            if past is None:
+                return None
+            verdicts = [
+                await self.judge_picture(case, "output", one.picture, policy, said)
+                for one in past.kept
+            ]
+        except errors.ChopmarkError as error:
+            repeats.failed(error)
+            return None
+        again = repeats.again(past, verdicts)
+        if again is not None:
+            case.pdq.update(again.pdq)
+        return again
 
     def _open_inputs(self, request: GenerationRequest) -> list[Image.Image]:
         """Decode the input picture and the mask, in this order, within the limits."""

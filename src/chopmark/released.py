@@ -109,6 +109,8 @@ class Released:
         receipt: Inclusion proof and checkpoint of the ``request.completed`` record.
         timings_ms: Milliseconds a stage, in the order of the stages.
         model: ``id@version`` of the generator.
+        repeats: The earlier record whose pictures these are, judged again and booked again;
+            ``None``: they were made for this request.
     """
 
     record_id: str
@@ -118,6 +120,7 @@ class Released:
     receipt: Receipt
     timings_ms: Mapping[str, float]
     model: str
+    repeats: str | None = None
 
     def __post_init__(self) -> None:
         """Check the proof.
@@ -136,6 +139,7 @@ class Released:
             or leaf.record_id != self.record_id
             or booked != [output.output_id for output in self.outputs]
             or not self.outputs
+            or leaf.public.get("repeats") != self.repeats
         ):
             raise AuditError(f"the receipt does not cover the outputs of record {self.record_id}")
 
@@ -144,6 +148,7 @@ class Released:
         return {
             "record_id": self.record_id,
             "model": self.model,
+            "repeats": self.repeats,
             "outputs": [output.to_dict() for output in self.outputs],
             "withheld": [
                 {"index": item.index, "verdict": item.verdict.to_dict()} for item in self.withheld

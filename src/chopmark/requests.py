@@ -41,6 +41,8 @@ class GenerationRequest:
         guidance: Classifier-free guidance scale; ``None`` is the model's default.
         format: File format of the outputs; ``None`` is ``Settings.output_format``.
         quality: 1 to 100 for lossy formats; ``None`` is the encoder's default of ours.
+        fresh: Make new pictures, also where the same wish was granted before
+            (``Settings.cached_answers``).
         previews: Looks at each unfinished picture on the way, 0 to 10, evenly spread over the
             steps; fewer come where there are fewer steps, none from a generator that cannot.
         tenant: Whose log namespace applies.
@@ -58,6 +60,7 @@ class GenerationRequest:
     guidance: float | None = None
     format: ImageFormat | None = None
     quality: int | None = None
+    fresh: bool = False
     previews: int = 0
     tenant: str = "default"
     policy: Policy | None = None

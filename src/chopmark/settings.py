@@ -9,14 +9,17 @@ Every setting is documented in ``docs/settings.md``; a test fails when one is mi
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chopmark.errors import ConfigurationError
 
-__all__ = ["Settings", "load_settings"]
+__all__ = ["RECALL_S", "Settings", "load_settings"]
+
+#: Longest that looking for an earlier answer may take: it must not cost what it saves.
+RECALL_S: Final = 5.0
 
 
 class Settings(BaseSettings):
@@ -89,7 +92,20 @@ class Settings(BaseSettings):
     )
     prompt_index: bool = Field(
         default=False,
-        description="Keep embeddings of prompts, to find variations: personal data, erasable.",
+        description="Keep embeddings of prompts, to find variations and repetitions: personal "
+        "data, erasable.",
+    )
+    cached_answers: Literal["off", "exact", "reworded"] = Field(
+        default="off",
+        description="Answer a prompt that the same tenant had granted before with the same "
+        "pictures: the very prompt (`exact`), or also with other case, articles and punctuation "
+        "(`reworded`). Needs `CHOPMARK_PROMPT_INDEX`. See [generation.md](generation.md).",
+    )
+    cached_answers_mb: int = Field(
+        default=256, ge=1, description="MiB of pictures that are kept for this, of each tenant."
+    )
+    cached_answers_hours: float = Field(
+        default=168.0, gt=0, description="Hours after which such pictures are no answer any more."
     )
     warm_up: bool = Field(
         default=True, description="Whether `chopmark serve` makes a first picture as it starts."
@@ -418,11 +434,20 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address that `chopmark serve` binds to.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port of `chopmark serve`.")
 
+    @field_validator("cached_answers")
+    @classmethod
+    def _needs_the_index(cls, value: str, info: ValidationInfo) -> str:
+        if value != "off" and not info.data.get("prompt_index"):
+            raise ValueError("needs CHOPMARK_PROMPT_INDEX=true, which finds the earlier prompts")
+        return value
+
     @property
     def longest_s(self) -> float:
         """Seconds after which no request can still be on its way: every stage at its limit."""
-        per_picture = self.guard_timeout_s + 2 * self.seal_timeout_s
+        # Pictures of an earlier answer are judged, and may still give way to new ones.
+        per_picture = 2 * self.guard_timeout_s + 2 * self.seal_timeout_s
         once = 3 * self.guard_timeout_s + self.generate_timeout_s + 4 * self.log_timeout_s
+        once += 2 * RECALL_S
         return once + self.max_outputs * per_picture
 
     def open_home(self) -> Path:
@@ -455,6 +480,6 @@ def load_settings(**overrides: object) -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise ConfigurationError(
-            f"setting {name}: {first['msg']} (got {first.get('input')!r})",
+            f"setting {name}: {first['msg'].removeprefix('Value error, ')} (got {first.get('input')!r})",
             hint=f"see docs/settings.md; the variable is CHOPMARK_{name.upper()}",
         ) from error

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from chopmark import errors, ids
+from chopmark.settings import RECALL_S
 from chopmark.tracing import span
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ __all__ = ["Case", "Stage", "Stages", "in_thread"]
 
 T = TypeVar("T")
 Stage = Literal[
-    "received", "judge_prompt", "judge_input", "decided", "generate", "judge_output", "mark",
-    "sign", "completed",
+    "received", "judge_prompt", "judge_input", "decided", "recall", "generate", "judge_output",
+    "mark", "sign", "completed",
 ]  # fmt: skip
 
 # What an exception that is none of ours becomes, by the stage it came from.
@@ -38,6 +39,7 @@ _STAGE_ERROR: dict[Stage, type[errors.ChopmarkError]] = {
     "judge_prompt": errors.GuardFailed,
     "judge_input": errors.GuardFailed,
     "decided": errors.LogUnavailable,
+    "recall": errors.GenerationFailed,
     "generate": errors.GenerationFailed,
     "judge_output": errors.GuardFailed,
     "mark": errors.MarkError,
@@ -112,6 +114,8 @@ class Stages:
         match stage:
             case "judge_prompt" | "judge_input" | "judge_output":
                 return self.settings.guard_timeout_s
+            case "recall":
+                return RECALL_S
             case "generate":
                 return self.settings.generate_timeout_s
             case "mark" | "sign":

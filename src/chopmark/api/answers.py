@@ -110,6 +110,7 @@ def _provenance(released: Released) -> dict[str, JsonValue]:
     return {
         "record_id": released.record_id,
         "model": released.model,
+        "repeats": released.repeats,
         "prompt_verdict": released.prompt_verdict.to_dict(),
         "withheld": [
             {"index": item.index, "categories": list(item.verdict.categories)}

@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from chopmark.api.caching import told_of
 from chopmark.api.caller import Generating, Known
 from chopmark.api.making import Making
 from chopmark.api.openai import model_list, model_of, served_model
@@ -128,11 +129,8 @@ async def generate_content(
     model: str, body: GenerateContent, request: Request, service: Serving, caller: Generating
 ) -> Response:
     """Make pictures from texts, or change the one picture among the parts."""
-    candidates, rest, record_id = await _answer(model, body, request, service, caller)
-    return JSONResponse(
-        {"candidates": candidates, **rest} if candidates else rest,
-        headers={"x-record-id": record_id},
-    )
+    candidates, rest, headers = await _answer(model, body, request, service, caller)
+    return JSONResponse({"candidates": candidates, **rest} if candidates else rest, headers=headers)
 
 
 @router.post("/v1/models/{model}:streamGenerateContent", responses=STREAMED)
@@ -152,9 +150,8 @@ async def stream_generate_content(
     """
     if alt == "sse" and body.generation_config.thinking_config.include_thoughts:
         return await _with_previews(model, body, request, service, caller)
-    candidates, rest, record_id = await _answer(model, body, request, service, caller)
+    candidates, rest, headers = await _answer(model, body, request, service, caller)
     chunks = [{"candidates": [one], **rest} for one in candidates] or [rest]
-    headers = {"x-record-id": record_id}
     if alt == "json":
         return JSONResponse(chunks, headers=headers)
     return Response("".join(map(_chunk, chunks)), media_type="text/event-stream", headers=headers)
@@ -220,8 +217,8 @@ def _chunk(said: Mapping[str, Any]) -> str:
 
 async def _answer(
     model: str, body: GenerateContent, request: Request, service: Service, caller: Caller
-) -> tuple[list[JsonValue], dict[str, JsonValue], str]:
-    """Return the candidates, the members beside them, and the record."""
+) -> tuple[list[JsonValue], dict[str, JsonValue], dict[str, str]]:
+    """Return the candidates, the members beside them, and the headers."""
     info = served_model(model, service)
     asked = await _asked(body, info, service, caller)
     try:
@@ -229,8 +226,8 @@ async def _answer(
     except Refused as refused:
         # Google answers 200 to a refusal; what was refused is in the body.
         request.state.error = refused
-        return _refusal(refused, info)
-    return _candidates(released), _beside(released), released.record_id
+        return (*_refusal(refused, info)[:2], {"x-record-id": refused.record_id})
+    return _candidates(released), _beside(released), told_of(released)
 
 
 def _beside(released: Released) -> dict[str, JsonValue]:
@@ -240,6 +237,7 @@ def _beside(released: Released) -> dict[str, JsonValue]:
         "responseId": released.record_id,
         "provenance": {
             "record_id": released.record_id,
+            "repeats": released.repeats,
             "outputs": [output.to_dict() for output in released.outputs],
             "receipt": released.receipt.to_dict(),
         },

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 
+from chopmark.afterwards import Outcome
 from chopmark.errors import ChopmarkError, MarkNotReadable
 from chopmark.released import Refused
+from chopmark.repeats import AnswerOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from prometheus_client.metrics_core import Metric
 
     from chopmark.released import Released
+    from chopmark.repeats import Repeats
     from chopmark.rooms import Rooms
     from chopmark.safety import Verdict
     from chopmark.tenancy.abuse import AbuseRule
@@ -29,7 +35,7 @@ _SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 180, 600)
 class Metrics:
     """One registry a server: two servers in one process must not share counts."""
 
-    def __init__(self, rooms: Rooms, lines: Mapping[str, Turns]) -> None:
+    def __init__(self, rooms: Rooms, lines: Mapping[str, Turns], *, repeats: Repeats) -> None:
         self.registry = CollectorRegistry()
         self._rooms = rooms
         self._requests = Counter(
@@ -53,7 +59,7 @@ class Metrics:
         )
         self._pictures = Counter(
             "chopmark_pictures",
-            "Pictures that were made.",
+            "Pictures that were made, or handed out again.",
             ["outcome"],
             registry=self.registry,
         )
@@ -81,6 +87,7 @@ class Metrics:
             ["counts", "then"],
             registry=self.registry,
         )
+        self.registry.register(_RepeatsCollector(repeats))
         for name, what in (("running", "have their turn"), ("waiting", "wait for their turn")):
             gauge = Gauge(
                 f"chopmark_{name}", f"Requests that {what}.", ["line"], registry=self.registry
@@ -121,7 +128,8 @@ class Metrics:
         self.judged("prompt", released.prompt_verdict)
         self.judged("output", *(item.verdict for item in released.outputs))
         self.judged("output", *(item.verdict for item in released.withheld))
-        self._pictures.labels("released").inc(len(released.outputs))
+        outcome = "released" if released.repeats is None else "repeated"
+        self._pictures.labels(outcome).inc(len(released.outputs))
         self._pictures.labels("withheld").inc(len(released.withheld))
         for stage, milliseconds in released.timings_ms.items():
             self._stages.labels(stage).observe(milliseconds / 1000)
@@ -156,3 +164,33 @@ class Metrics:
             return time.time() - (self._rooms.home / "audit" / "checkpoint").stat().st_mtime
         except OSError:
             return float("nan")
+
+
+class _RepeatsCollector:
+    """Reads what the pipeline counted: it works without a server too, and knows no Prometheus."""
+
+    def __init__(self, repeats: Repeats) -> None:
+        self._repeats = repeats
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the counts as they are now."""
+        answers = CounterMetricFamily(
+            "chopmark_cached_answers",
+            "Requests that might have been answered from the past, by what came of it.",
+            labels=["outcome"],
+        )
+        for outcome in get_args(AnswerOutcome):
+            answers.add_metric([outcome], self._repeats.counts[outcome])
+        index = CounterMetricFamily(
+            "chopmark_prompt_index",
+            "Prompts that were to be kept in the index of past prompts, by what came of it.",
+            labels=["outcome"],
+        )
+        for outcome in get_args(Outcome):
+            index.add_metric([outcome], self._repeats.later.counts[outcome])
+        waiting = GaugeMetricFamily(
+            "chopmark_prompt_index_waiting",
+            "Prompts that wait to be kept.",
+            value=self._repeats.later.waiting,
+        )
+        yield from (answers, index, waiting)

@@ -15,6 +15,7 @@ from chopmark.api.bodies import (
     Moderations,
     TextPart,
 )
+from chopmark.api.caching import told_of
 from chopmark.api.caller import Generating, Known, Moderating
 from chopmark.api.forms import form_schema, read_form
 from chopmark.api.pictures import from_data_url, mask_of
@@ -206,9 +207,7 @@ async def _made(
     body: ImageOptions,
 ) -> Response:
     released = await service.make(request, caller, asked, identifier=body.subject())
-    return JSONResponse(
-        images_response(released, body), headers={"x-record-id": released.record_id}
-    )
+    return JSONResponse(images_response(released, body), headers=told_of(released))
 
 
 def _inputs(body: Moderations, settings: Settings) -> list[list[str | bytes]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
+from chopmark.api.caching import wants_fresh
 from chopmark.api.guarding import Guarding, version_of
 from chopmark.api.metrics import Metrics
 from chopmark.errors import Cancelled, ChopmarkError
@@ -54,7 +55,11 @@ class Service:
         self.making = Turns(slots=settings.max_running, places=settings.max_queue)
         # Judging is a hundred times quicker than making, so more of it may wait.
         self.judging = Turns(slots=settings.max_running, places=8 * settings.max_queue)
-        self.metrics = Metrics(pipeline.rooms, {"making": self.making, "judging": self.judging})
+        self.metrics = Metrics(
+            pipeline.rooms,
+            {"making": self.making, "judging": self.judging},
+            repeats=pipeline.repeats,
+        )
         self.working: set[asyncio.Future[Any]] = set()
         self.guarding = Guarding(pipeline, self.metrics.abused)
         self._policies: dict[tuple[str, int], Policy] = {}
@@ -92,6 +97,7 @@ class Service:
             policy=asked.policy or await in_thread(lambda: self.policy_of(caller.tenant)),
             subject=caller.subject(identifier),
             client=caller.address,
+            fresh=asked.fresh or wants_fresh(http.headers),
         )
         try:
             await self.guarding.before(caller.tenant, mine)
@@ -123,7 +129,8 @@ class Service:
                     released = await self.pipeline.generate(
                         asked, progress=progress, preview=preview
                     )
-            made = len(released.outputs)
+            # What was made before takes nothing from the day.
+            made = len(released.outputs) if released.repeats is None else 0
             return released
         finally:
             if made < asked.n:

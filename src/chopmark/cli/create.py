@@ -45,6 +45,9 @@ Model = Annotated[
 Previews = Annotated[
     int, typer.Option("--previews", help="So many previews of each picture, as files of their own.")
 ]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="New pictures, also if the same was asked before.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 
@@ -61,6 +64,7 @@ def generate(
     fmt: Fmt = None,
     model: Model = None,
     previews: Previews = 0,
+    fresh: Fresh = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -77,6 +81,7 @@ def generate(
         negative_prompt=negative,
         format=_format(fmt, output),
         previews=previews,
+        fresh=fresh,
     )
 
     def make(pipeline: Pipeline, told: Progress | None, show: PreviewSink) -> Awaitable[Released]:
@@ -185,6 +190,10 @@ def _run(
         typer.echo(f"{file}  {picture.width}x{picture.height}  id {picture.output_id}")
     for item in released.withheld:
         typer.echo(f"picture {item.index} withheld: {', '.join(item.verdict.categories)}", err=True)
+    if released.repeats is not None:
+        typer.echo(
+            f"again  the pictures of {released.repeats}, judged anew; --fresh makes new ones"
+        )
     typer.echo(f"record {released.record_id}  log entry {released.receipt.record.index}")
     typer.echo("time   " + "  ".join(f"{k} {v:.0f} ms" for k, v in released.timings_ms.items()))
     typer.echo(f"check  chopmark verify {files[0]}")

@@ -55,23 +55,14 @@ def erase(
     as_json: Json = False,
 ) -> None:
     """Forget a person: keys destroyed, content and index rows gone, every proof still valid."""
+    from chopmark.forgetting import forget_person
+    from chopmark.settings import load_settings
+
     who = actor(name, role, tenant)
     with seat(who, purpose or reason) as desk:
         record = desk.erase(subject, second=second(other, who), reason=reason)
-    _forget_prompts(subject)
+    forget_person(load_settings().open_home(), subject)
     _done(record, f"erased {record.public['count']} contents", as_json=as_json)
-
-
-def _forget_prompts(subject: str) -> None:
-    """Erase the embeddings of the person's prompts, whether or not the index is on now."""
-    from chopmark.generation.semantic import FILE, PromptIndex
-    from chopmark.settings import load_settings
-
-    home = load_settings().open_home()
-    if (home / FILE).exists():
-        index = PromptIndex.open(home)
-        index.erase(subject=subject)
-        index.close()
 
 
 def hold(
@@ -133,10 +124,12 @@ def retain(
     """
     if min(standard, blocked, report) < 0:
         raise InvalidRequest("a number of days is not negative")
+    from chopmark.forgetting import forget_with_the_log
     from chopmark.settings import load_settings
     from chopmark.tenancy import AccessStore
 
-    with AccessStore.open(load_settings().open_home()) as store:
+    home = load_settings().open_home()
+    with AccessStore.open(home) as store:
         # A server ends these by their own days.
         others = frozenset(tenant.name for tenant in store.tenants() if tenant.retention_days)
     with seat(actor(name, role, None), "end of retention") as desk:
@@ -148,6 +141,8 @@ def retain(
             },
             but=others,
         )
+    with open_log() as log:
+        forget_with_the_log(home, log)
     for record in booked:
         said = f"{record.public['class']}: {record.public['count']} contents are gone"
         _done(record, said, as_json=as_json)

@@ -50,10 +50,14 @@ def forget(
     tenant: Annotated[str | None, typer.Option("--tenant", help="A tenant's prompts.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Erase embeddings; ``chopmark audit erase`` does so too for the person that it forgets."""
-    index = _open()
-    gone = index.erase(record_id=record, subject=subject, tenant=tenant)
-    index.close()
+    """Erase embeddings and the pictures kept with them, as ``chopmark audit erase`` does too."""
+    from chopmark.cli._desk import open_log
+    from chopmark.forgetting import forget_prompts
+    from chopmark.settings import load_settings
+
+    home = load_settings().open_home()
+    with open_log() as log:
+        gone = forget_prompts(home, log, record_id=record, subject=subject, tenant=tenant)
     if as_json:
         emit({"erased": gone})
     else:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import ChopmarkError
+from chopmark.forgetting import forget_with_the_log
 from chopmark.tenancy.store import AccessStore
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _periods(days: int | None, blocked: int | None) -> dict[RetentionClass, time
 
 @contextmanager
 def retaining(rooms: Rooms, *, every_s: float = _EVERY_S) -> Iterator[None]:
-    """End retention once an hour while a server runs."""
+    """End retention once an hour while a server runs; what stands beside the log goes along."""
     stop = threading.Event()
 
     def work() -> None:
@@ -68,6 +69,8 @@ def retaining(rooms: Rooms, *, every_s: float = _EVERY_S) -> Iterator[None]:
                 with AccessStore.open(rooms.home) as store:
                     tenants = store.tenants()
                 end_retention(rooms.log, tenants, rooms.settings)
+                forget_with_the_log(rooms.home, rooms.log)
+                rooms.log.detach_older(timedelta(hours=rooms.settings.cached_answers_hours))
             except ChopmarkError as error:
                 warnings.warn(f"retention: {error}", RetentionWarning, stacklevel=2)
             if stop.wait(every_s):

@@ -23,7 +23,7 @@ __all__ = ["STEPS", "Step", "follow"]
 # What a person is shown, and the stages of the pipeline that belong to each.
 STEPS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("Judging what you asked for", frozenset({"received", "judge prompt", "judge input"})),
-    ("Making the pictures", frozenset({"decided", "generate", "generating"})),
+    ("Making the pictures", frozenset({"decided", "recall", "generate", "generating"})),
     ("Judging the pictures", frozenset({"judge output"})),
     ("Marking and signing", frozenset({"mark", "sign", "marking and signing"})),
     ("Booking", frozenset({"completed"})),

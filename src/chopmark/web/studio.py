@@ -71,6 +71,7 @@ async def make(
         "seed": _number("seed", seed),
         "format": format if format in _FORMATS else None,
         "previews": _PREVIEWS if is_part(request) else 0,
+        "fresh": True,  # whoever presses the button again wants to see something else
     }
     picture = await image.read() if image is not None else b""
     if not picture and held:
