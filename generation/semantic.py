@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 #: Numbers of an embedding.
 WIDTH: Final = 384
 #: Cosine from which another wording is looked at as perhaps the same wish; docs/benchmarks.md.
-SAME: Final = 0.9
+SAME: Final = 0.85
 #: Where the index lies under the home folder.
 FILE: Final = "prompts/index.sqlite"
 _LENGTH: Final = 128

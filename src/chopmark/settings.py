@@ -479,7 +479,8 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
+        said = first["msg"].removeprefix("Value error, ")
         raise ConfigurationError(
-            f"setting {name}: {first['msg'].removeprefix('Value error, ')} (got {first.get('input')!r})",
+            f"setting {name}: {said} (got {first.get('input')!r})",
             hint=f"see docs/settings.md; the variable is CHOPMARK_{name.upper()}",
         ) from error
