@@ -31,6 +31,8 @@ import numpy as np
 
 from benchmarks.report import write_section
 from benchmarks.stand_in import provide_text_encoder
+from chopmark.errors import InvalidRequest
+from chopmark.generation import LoadOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,6 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.source is not None:
         found = json.loads(options.source.read_text("utf-8"))
     else:
+        try:
+            LoadOptions(device=options.device).torch_device  # noqa: B018 - it raises
+        except InvalidRequest as error:
+            parser.error(str(error))
         with tempfile.TemporaryDirectory() as scratch:
             found = Run(
                 model=options.model,
@@ -127,14 +133,14 @@ class Run:
             except Exception as error:  # noqa: BLE001 - a back end that fails is a finding
                 text = " ".join(str(error).split())
                 self.note(row, {"why": f"{type(error).__name__}: {text[:160]}"})
-            self.free()
+            self.free(compiled="runtime" in given)
         self.found["took_s"] = round(time.perf_counter() - self.begun, 1)
         self.keep()
         return self.found
 
     def row(self, name: str, given: dict[str, Any], folder: Path | str, reference: Any) -> Any:
         """Measure one back end; return the picture that errors are taken against."""
-        from chopmark.generation import DiffusersGenerator, GenerationJob, LoadOptions
+        from chopmark.generation import DiffusersGenerator, GenerationJob
 
         started = time.perf_counter()
         options = LoadOptions(device=self.device, prompt_cache_mb=0, max_batch=32, **given)
@@ -233,12 +239,13 @@ class Run:
 
         return int(torch.cuda.max_memory_allocated(self.device)) // 2**20
 
-    def free(self) -> None:
+    def free(self, *, compiled: bool) -> None:
         """Forget a row's model, on the GPU too."""
         import torch
 
         gc.collect()
-        torch.compiler.reset()
+        if compiled:
+            torch.compiler.reset()
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(self.device)

@@ -157,13 +157,18 @@ class DiffusersGenerator:
         """Return the call that :meth:`run` makes, with its arguments, not yet run."""
         return Call(slots, self._info, self._variants, self._default_guidance, self._arguments)
 
+    @property
+    def first_job(self) -> GenerationJob | None:
+        """A picture in one step, if the model makes pictures from words."""
+        if "generate" not in self._info.supports:
+            return None
+        width, height = self._info.default_size
+        return GenerationJob(prompt="warm-up", seed=0, width=width, height=height, steps=1)
+
     def warm_up(self) -> None:
-        """Make a first picture in one step: what is slow only once is done then."""
-        if "generate" in self._info.supports:
-            width, height = self._info.default_size
-            self.generate(
-                GenerationJob(prompt="warm-up", seed=0, width=width, height=height, steps=1)
-            )
+        """Make a first picture: what is slow only once is done then."""
+        if self.first_job is not None:
+            self.generate(self.first_job)
 
     def check(self, job: GenerationJob) -> None:
         """Refuse a job that the model cannot do.

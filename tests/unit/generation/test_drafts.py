@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from chopmark.errors import GuardFailed, InvalidRequest
-from chopmark.generation import DiffusersGenerator, Draft, GenerationJob, LoadOptions
+from chopmark.generation import DiffusersGenerator, Draft, GenerationJob, LoadOptions, drafts
 from chopmark.generation.interface import draft_steps
 
 if TYPE_CHECKING:
@@ -64,7 +65,32 @@ def test_drafts_of_large_and_long_pictures_are_small(generator: DiffusersGenerat
     assert [d.picture.size for d in seen] == [(256, 64)]
 
 
-def test_a_transformer_that_packs_its_latents_gives_drafts_too(transformer_folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("shape", "left"),
+    [
+        ((1, 4, 16, 16), (1, 4, 16, 16)),
+        ((2, 4, 32, 32), (2, 4, 16, 16)),
+        ((1, 4, 128, 128), (1, 4, 32, 32)),
+        ((1, 4, 31, 5), (1, 4, 31, 5)),
+        ((1, 4, 8, 66), (1, 4, 2, 16)),
+        ((1, 16, 1, 64, 48), (1, 16, 1, 16, 12)),
+    ],
+)
+def test_latents_of_a_draft_are_averaged_down_to_few(
+    shape: tuple[int, ...], left: tuple[int, ...]
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.rand(shape, generator=generator)
+    few = drafts.pooled(latents)
+    assert few.shape == left
+    assert few.mean().item() == pytest.approx(latents.mean().item(), abs=0.02)
+
+
+def test_a_transformer_that_packs_its_latents_gives_drafts_too(
+    transformer_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of random weights, averaged latents foretell nothing.
+    monkeypatch.setattr(drafts, "_POOLS", ())
     engine = DiffusersGenerator.load(transformer_folder, options=LoadOptions(quantization="none"))
     seen: list[Draft] = []
     order = job(width=64, height=32, steps=4, drafts=3)
