@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -102,8 +101,6 @@ class DiffusersGenerator:
             supports=variants.supports,
             added=added,
         )
-        if plan.alone:
-            options = dataclasses.replace(options, max_batch=1)
         return cls(
             variants,
             info,

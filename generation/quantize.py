@@ -4,7 +4,7 @@
 wish         what is done                                                where
 ============ =========================================================== =====================
 ``none``     nothing                                                     everywhere
-``int8``     CPU: 8-bit weights and activations (``runtime`` says how);  CPU, CUDA
+``int8``     CPU: 8-bit weights and activations (:mod:`.int8`);          CPU, CUDA
              CUDA: torchao, 8-bit weights
 ``fp8``      torchao, 8-bit floating point weights and activations       CUDA 8.9 and later
 ``int4``     torchao, 4-bit weights in groups of 128                     CUDA 8.0 and later
@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import warnings
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -41,8 +40,6 @@ _DENOISERS: Final = ("transformer", "unet")
 _TEXT: Final = ("text_encoder", "text_encoder_2", "text_encoder_3")
 #: Share of a GPU's free memory that weights may take before `auto` quantizes them.
 _ROOM: Final = 0.8
-#: Narrower layers cost more to quantize than they save.
-_NARROW: Final = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +51,12 @@ class Plan:
         config: diffusers' own configuration for loading, or ``None``.
         replaced: parts that are loaded here and handed to the loader.
         runtime: how the denoiser runs.
-        alone: pictures must not share a call, because their values would depend on each other.
     """
 
     quantization: str
     config: Any = None
     replaced: dict[str, Any] | None = None
     runtime: Runtime = "eager"
-    alone: bool = False
 
     def finish(self, pipeline: Any) -> None:
         """Do to the loaded pipeline what is done after loading."""
@@ -74,10 +69,11 @@ class Plan:
             for part in modules[:1]:
                 run_with_openvino(part, int8=on_cpu)
             return
-        if on_cpu and self.runtime == "compile":
-            _int8_compiled(modules)
-        elif on_cpu:
-            _int8_now(modules)
+        if on_cpu:
+            from chopmark.generation.int8 import quantize_linears
+
+            for part in modules:
+                quantize_linears(part)
         if self.runtime == "compile":
             _compile(modules[0])
 
@@ -113,9 +109,7 @@ def make_plan(
             raise InvalidRequest(
                 f"int8 on a CPU starts from float32, not {dtype}", hint="leave the dtype at auto"
             )
-        if runtime == "compile":
-            _need("torchao", "quantize")
-        return Plan(quantization="int8", runtime=runtime, alone=runtime == "eager")
+        return Plan(quantization="int8", runtime=runtime)
     if not on_cuda:
         raise InvalidRequest(
             f"{wish} has no kernels for {device}",
@@ -171,49 +165,8 @@ def _compile(denoiser: Any) -> None:
         denoiser.compile()
 
 
-def _int8_now(modules: Iterable[Any]) -> None:
-    """Quantize linear layers with torch's dynamic quantization, ready at once.
-
-    Activations get one scale a call, so what is in the same call would show in the picture.
-    """
-    import torch
-
-    with warnings.catch_warnings():
-        # The successor that the deprecation names, torchao, is several times slower here unless
-        # compiled.
-        warnings.simplefilter("ignore")
-        run: Any = torch.ao.quantization.quantize_dynamic
-        for module in modules:
-            # Embedders of time and position are small, decide much, and Z-Image reads the dtype of
-            # their weights, which a quantized layer hides.
-            chosen = {
-                name: torch.ao.quantization.default_dynamic_qconfig
-                for name, part in module.named_modules()
-                if isinstance(part, torch.nn.Linear) and "embed" not in name
-            }
-            run(module, chosen, dtype=torch.qint8, inplace=True)
-
-
-def _int8_compiled(modules: Iterable[Any]) -> None:
-    """Quantize linear layers with torchao; activations get one scale a token.
-
-    Only to be compiled: without that it is slower than float32. Not through diffusers'
-    TorchAoConfig, which wants bfloat16, in which most CPUs are four times slower.
-    """
-    from torch.nn import Linear
-    from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
-
-    def wide(module: Any, _name: str) -> bool:
-        return (
-            isinstance(module, Linear) and min(module.in_features, module.out_features) >= _NARROW
-        )
-
-    for module in modules:
-        quantize_(module, Int8DynamicActivationInt8WeightConfig(), filter_fn=wide)
-
-
 def _torchao(wish: str, denoiser: str, texts: Iterable[str]) -> Any:
-    _need("torchao", "quantize")
+    _need("torchao", "gpu")
     import torch
     from diffusers import PipelineQuantizationConfig
     from diffusers import TorchAoConfig as ForDenoiser

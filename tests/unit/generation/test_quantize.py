@@ -99,7 +99,6 @@ def test_a_broken_gguf_file_is_a_coded_error(flux_folder: Path, tmp_path: Path) 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_compiled_int8_is_close_and_batches(flux_folder: Path) -> None:
-    pytest.importorskip("torchao", reason="pip install 'chopmark[quantize]'")
     if shutil.which("g++") is None:
         pytest.skip("torch.compile needs g++")
     full = DiffusersGenerator.load(flux_folder, options=LoadOptions(quantization="none"))
