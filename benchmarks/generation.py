@@ -102,6 +102,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         home = options.home or Path(folder)
+        home.mkdir(parents=True, exist_ok=True)
         kept = Kept(options.keep, options.only)
         lines = back_ends(options.model, home, options.rounds, kept)
         lines += kept.get("crowds", lambda: crowds(options.model, home))
