@@ -306,6 +306,8 @@ class Repeats:
         """Keep a prompt's embedding, and its pictures where they may be an answer again."""
         if not self._settings.prompt_index or released.repeats is not None:
             return
+        if any(item.verdict.restricted for item in released.withheld):
+            return  # nobody opens such a record alone, so nothing of it lies about here
         verdicts = (released.prompt_verdict, *(output.verdict for output in released.outputs))
         spotless = not released.withheld and all(v.action == "allow" for v in verdicts)
         answerable = terms if spotless else None

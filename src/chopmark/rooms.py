@@ -274,7 +274,7 @@ class Rooms:
         """Open every part, the slowest last."""
         for name in ("policy", "shadow", "log", "credential", "mark_keys", "anchors", "store"):
             getattr(self, name)
-        for name in ("authority", "label"):
+        for name in ("authority", "label", "prompt_index"):
             getattr(self, name)
         for name in ("prompt_guard", "image_guard", "generator"):
             getattr(self, name)

@@ -505,6 +505,41 @@ async def test_nothing_is_lost_when_the_pipeline_closes(open_pipeline: Open) -> 
         assert repeated.repeats == first.record_id
 
 
+async def test_a_search_by_picture_finds_everybody_who_got_it(pipeline: Pipeline) -> None:
+    from chopmark.audit import Query
+
+    first = await granted(pipeline, ask(subject="default:ann"))
+    again = await granted(pipeline, ask(subject="default:bob"))
+    log: Any = pipeline.rooms.log
+    private = log.private(first.receipt.record.index)
+    actor = Actor(name="Ada", roles=frozenset({"reader"}), tenant=None)
+    hits = log.desk(actor, purpose="a test").search(
+        Query(similar_to=next(iter(private["pdq"].values())))
+    )
+    assert {hit.record_id for hit in hits} == {first.record_id, again.record_id}
+
+
+async def test_of_a_restricted_record_nothing_is_kept(pipeline: Pipeline) -> None:
+    real, seen = pipeline.rooms.image_guard, []
+
+    class Finds:
+        def judge(self, picture: Any, policy: Any, **options: Any) -> Any:
+            seen.append(picture)
+            verdict = real.judge(picture, policy, **options)
+            if len(seen) > 1:
+                return verdict
+            return dataclasses.replace(verdict, action="block", categories=("sexual/minors",))
+
+    pipeline.rooms.__dict__["image_guard"] = Finds()
+    released = await granted(pipeline, ask(n=2))
+    assert len(released.withheld) == 1
+    assert released.receipt.record.public["restricted"] is True
+    assert pipeline.repeats.later.counts == {}
+    index = pipeline.rooms.prompt_index
+    assert index is not None
+    assert len(index) == 0
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     """Runs the command line in this process; returns exit code, stdout and stderr."""

@@ -128,7 +128,8 @@ def retain(
     from chopmark.settings import load_settings
     from chopmark.tenancy import AccessStore
 
-    home = load_settings().open_home()
+    settings = load_settings()
+    home = settings.open_home()
     with AccessStore.open(home) as store:
         # A server ends these by their own days.
         others = frozenset(tenant.name for tenant in store.tenants() if tenant.retention_days)
@@ -143,6 +144,7 @@ def retain(
         )
     with open_log() as log:
         forget_with_the_log(home, log)
+        log.detach_older(timedelta(hours=settings.cached_answers_hours))
     for record in booked:
         said = f"{record.public['class']}: {record.public['count']} contents are gone"
         _done(record, said, as_json=as_json)
