@@ -1,15 +1,20 @@
-"""One real pipeline for all functional tests: embedded model, real guards, keys and log."""
+"""One real pipeline for all functional tests, and the command line in this process."""
 
 from __future__ import annotations
 
+import sys
+import warnings
 from typing import TYPE_CHECKING
 
 import pytest
 
 from chopmark import Pipeline, Settings
+from chopmark.cli import main
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +37,22 @@ def pipeline(shared_pipeline: Pipeline) -> Iterator[Pipeline]:
     shared_pipeline.rooms.__dict__.clear()
     shared_pipeline.rooms.__dict__.update(rooms)
     shared_pipeline.settings = settings
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line in this process; returns exit code, stdout and stderr."""
+    # The command line puts its own in this place, for good.
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["chopmark", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as left:
+            code = int(left.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call

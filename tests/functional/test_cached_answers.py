@@ -540,26 +540,6 @@ async def test_of_a_restricted_record_nothing_is_kept(pipeline: Pipeline) -> Non
     assert len(index) == 0
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Runs the command line in this process; returns exit code, stdout and stderr."""
-    from chopmark.cli import main
-
-    monkeypatch.setattr("warnings.showwarning", lambda *_args, **_kwargs: None)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["chopmark", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = int(left.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
-
-
 @pytest.mark.filterwarnings("ignore::chopmark.provenance.DevelopmentCredentialWarning")
 def test_the_command_line_says_so_and_takes_a_refusal(
     run: Any, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

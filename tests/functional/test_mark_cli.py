@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import cv2
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chopmark.cli import main
 from chopmark.provenance import ManifestStore
 
 if TYPE_CHECKING:
@@ -24,21 +22,9 @@ PAYLOAD = "a3f09c1122334451"
 
 
 @pytest.fixture
-def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line in this process; returns exit code, stdout and stderr."""
-    assert home
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["chopmark", "mark", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = int(left.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+def run(run: Run) -> Run:
+    """Runs ``chopmark mark``."""
+    return lambda *arguments: run("mark", *arguments)
 
 
 def drawn(seed: int) -> Image.Image:
