@@ -6,15 +6,17 @@ one gathers, so a lone request starts at once and a crowd shares (Clipper's adap
 Crankshaw et al. 2017, NSDI, with an empty waiting time). Each tenant gets its turn: one that asks
 for a hundred pictures delays another by one batch, not by a hundred pictures.
 
-A batch is faster than its pictures one by one and all but equal to them: sums are added up in
-another order, so a channel of a pixel may differ by one or two of 255. Whoever must know can ask
-:func:`~chopmark.generation.interface.batch_size` of a picture.
+Where a batch is measured to be no faster than its pictures one by one, as on a CPU for some models,
+each gets a call of its own (:mod:`.pace`). A batch is all but equal to its pictures alone: sums are
+added up in another order, so a channel of a pixel may differ by one or two of 255. Whoever must
+know can ask :func:`~chopmark.generation.interface.batch_size` of a picture.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
+import time
 import weakref
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
@@ -23,10 +25,11 @@ from typing import TYPE_CHECKING, Final
 from chopmark.errors import Busy, Cancelled, ChopmarkError, GenerationFailed
 from chopmark.generation.calls import Slot, together
 from chopmark.generation.interface import Draft, set_batch_size
+from chopmark.generation.pace import Pace
 from chopmark.generation.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from PIL import Image
 
@@ -52,6 +55,7 @@ class BatchingGenerator:
         self._engine = engine
         self._max_batch = engine.max_batch if max_batch is None else max_batch
         self._max_waiting = max_waiting
+        self._pace = Pace(self._max_batch)
         self._lock = threading.Lock()
         self._tenants: OrderedDict[str, deque[_Place]] = OrderedDict()
         self._running = False
@@ -182,10 +186,11 @@ class BatchingGenerator:
         batch = [self._tenants[first].popleft()]
         self._tenants.move_to_end(first)
         # One picture a tenant, round and round, until the batch is full or nobody fits.
-        while len(batch) < self._max_batch:
+        most = self._pace.limit(_kind(batch[0].job))
+        while len(batch) < most:
             before = len(batch)
             for places in self._tenants.values():
-                if len(batch) == self._max_batch:
+                if len(batch) == most:
                     break
                 fitting = next((p for p in places if together(p.job, batch[0].job)), None)
                 if fitting is not None:
@@ -197,6 +202,7 @@ class BatchingGenerator:
 
     def _run(self, batch: Sequence[_Place]) -> None:
         alone = len(batch) == 1
+        begun = time.perf_counter()
         try:
             pictures = self._engine.run([place.slot(batch) for place in batch])
         except Cancelled:
@@ -213,6 +219,8 @@ class BatchingGenerator:
                 batch[0].ticket.news.put(failed)
                 return
         else:
+            took = time.perf_counter() - begun
+            self._pace.note(_kind(batch[0].job), pictures=len(batch), seconds=took)
             for place, picture in zip(batch, pictures, strict=True):
                 set_batch_size(picture, len(batch))
                 place.ticket.news.put(_Done(place.index, picture))
@@ -222,6 +230,11 @@ class BatchingGenerator:
         for place in batch:
             if not place.ticket.gone:
                 self._run([place])
+
+
+def _kind(job: GenerationJob) -> Hashable:
+    """Return what the time of a call depends on, beside how many pictures it makes."""
+    return job.width, job.height, job.steps, job.guidance, len(job.images), job.drafts
 
 
 def _serve(generator: weakref.ref[BatchingGenerator], wake: queue.SimpleQueue[bool]) -> None:
