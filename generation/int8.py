@@ -45,13 +45,13 @@ class Int8Linear(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """Return the layer's result, (..., ``out_features``), for (..., ``in_features``)."""
         tokens = values.reshape(-1, self.in_features)
-        scale = tokens.abs().amax(dim=1, keepdim=True).clamp(min=_TINY) / 127.0
-        whole = (tokens / scale).round().to(torch.int8)
-        product = torch._int_mm(whole, self.rows.t()).float() * scale  # noqa: SLF001 - no other
-        if self.bias is None:
-            result = product * self.scale
-        else:
-            result = torch.addcmul(self.bias, product, self.scale)
+        # In place where it can be: on a CPU the memory of a fresh result costs more than its numbers.
+        scale = tokens.abs().amax(dim=1, keepdim=True).clamp_(min=_TINY).div_(127.0)
+        whole = (tokens / scale).round_().to(torch.int8)
+        product = torch._int_mm(whole, self.rows.t())  # noqa: SLF001 - there is no other
+        result = product.float().mul_(scale).mul_(self.scale)
+        if self.bias is not None:
+            result.add_(self.bias)
         return result.reshape(*values.shape[:-1], self.out_features)
 
     def extra_repr(self) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from chopmark.generation.batching import BatchingGenerator
 from chopmark.generation.diffusers_engine import DiffusersGenerator
 from chopmark.generation.embedded import materialize
+from chopmark.generation.memory import keep_freed_memory
 from chopmark.generation.options import LoadOptions
 from chopmark.generation.remote import RemoteGenerator
 from chopmark.generation.remote_wire import PREFIX as REMOTE
@@ -46,6 +47,8 @@ def load_generator(
     options = options or LoadOptions()
     if model.startswith(REMOTE):
         return RemoteGenerator.connect(model, options=remote)
+    if options.torch_device == "cpu" and not options.memory_limit_mb:
+        keep_freed_memory()
     if options.runtime == "compile":
         # What was compiled once is found again by the next process.
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(home) / "compiled"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import threading
 import time
 from dataclasses import replace
@@ -18,6 +19,7 @@ from chopmark.generation import (
     batch_size,
 )
 from chopmark.generation.batching import BatchingGenerator
+from chopmark.generation.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -325,3 +327,29 @@ def test_a_device_that_is_not_here_is_a_clear_error(device: str) -> None:
         pytest.skip("there is a GPU here")
     with pytest.raises(InvalidRequest, match="device"):
         _ = LoadOptions(device=device).torch_device
+
+
+def test_who_chose_how_memory_is_kept_is_not_overruled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "4")
+    assert not keep_freed_memory()
+    monkeypatch.delenv("MALLOC_ARENA_MAX")
+    assert keep_freed_memory() == hasattr(ctypes.CDLL(None), "mallopt")
+
+
+def test_one_thread_makes_all_calls_and_ends_with_its_generator(
+    generator: DiffusersGenerator,
+) -> None:
+    threads: list[threading.Thread] = []
+
+    class Noting(Held):
+        def run(self, slots: Sequence[Slot]) -> list[Image.Image]:
+            threads.append(threading.current_thread())
+            return self.engine.run(slots)
+
+    batching = BatchingGenerator(Noting(generator))  # type: ignore[arg-type]
+    for _ in range(3):
+        batching.generate(job(steps=1))
+    assert len(set(threads)) == 1
+    del batching
+    threads[0].join(20)
+    assert not threads[0].is_alive()
