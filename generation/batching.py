@@ -63,7 +63,7 @@ class BatchingGenerator:
         # one pays for it again (20 of 310 ms for an embedded picture).
         self._thread: threading.Thread | None = None
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        weakref.finalize(self, self._wake.put, False)  # noqa: FBT003 - a queue's item
+        weakref.finalize(self, self._wake.put, False)
 
     @property
     def info(self) -> ModelInfo:
@@ -131,7 +131,7 @@ class BatchingGenerator:
                 name="chopmark-batches",
             )
             self._thread.start()
-        self._wake.put(True)  # noqa: FBT003 - a queue's item
+        self._wake.put(True)
 
     def _leave(self, ticket: _Ticket) -> None:
         with self._lock:

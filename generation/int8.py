@@ -45,7 +45,7 @@ class Int8Linear(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """Return the layer's result, (..., ``out_features``), for (..., ``in_features``)."""
         tokens = values.reshape(-1, self.in_features)
-        # In place where it can be: on a CPU the memory of a fresh result costs more than its numbers.
+        # In place where it can be: memory for a fresh result costs more than computing its numbers.
         scale = tokens.abs().amax(dim=1, keepdim=True).clamp_(min=_TINY).div_(127.0)
         whole = (tokens / scale).round_().to(torch.int8)
         product = torch._int_mm(whole, self.rows.t())  # noqa: SLF001 - there is no other

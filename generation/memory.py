@@ -72,7 +72,8 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether it was done; other C libraries than glibc have no such choice.
     """
-    if os.name != "posix" or any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
+    chosen = any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ)
+    if chosen or os.name != "posix":
         return False
     import ctypes
 
@@ -81,8 +82,8 @@ def keep_freed_memory() -> bool:
         return False
     # malloc.h: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, and M_ARENA_MAX, since a thread's own arena
     # holds no large blocks.
-    chosen = ((-3, 256 * _MIB), (-1, 512 * _MIB), (-8, 1))
-    return all([choose(option, value) == 1 for option, value in chosen])
+    wanted = ((-3, 256 * _MIB), (-1, 512 * _MIB), (-8, 1))
+    return [choose(option, value) for option, value in wanted] == [1, 1, 1]
 
 
 def resident_mb() -> int:
