@@ -387,7 +387,9 @@ def render(found: dict[str, Any]) -> str:
             continue
         times = " / ".join(f"{row['steps_ms'][str(n)]:.1f}" for n in STEPS)
         speed = f"{base['steps_ms'][last] / row['steps_ms'][last]:.2f}" if base else ""
-        peak, peak_batch = row.get("peak_mib") or "", row.get("peak_batch_mib") or ""
+        peak, peak_batch = row.get("peak_mib") or "", ""
+        if str(max(BATCHES)) in row.get("batches", {}):
+            peak_batch = row.get("peak_batch_mib") or ""
         lines.append(
             f"| {name} | {times} | {speed} | {100 * row['error']:.1f} % | {peak} | {peak_batch} | "
             f"{row['ready_s']:.1f} |"
