@@ -50,7 +50,10 @@ def check_after(*, device: str, limit_mb: int) -> None:
 
         total = torch.cuda.get_device_properties(device).total_memory
         # From here on torch itself raises where a call would take more.
-        torch.cuda.set_per_process_memory_fraction(min(1.0, limit_mb * _MIB / total), device)
+        # It takes no device without a number.
+        number = torch.device(device).index
+        number = torch.cuda.current_device() if number is None else number
+        torch.cuda.set_per_process_memory_fraction(min(1.0, limit_mb * _MIB / total), number)
         return
     held = resident_mb()
     if held > limit_mb:

@@ -4,10 +4,12 @@ import ctypes
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 
 from chopmark.errors import Busy, Cancelled, ChopmarkError, GenerationFailed, InvalidRequest
 from chopmark.generation import (
@@ -19,7 +21,7 @@ from chopmark.generation import (
     batch_size,
 )
 from chopmark.generation.batching import BatchingGenerator
-from chopmark.generation.memory import keep_freed_memory
+from chopmark.generation.memory import check_after, keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -353,3 +355,20 @@ def test_one_thread_makes_all_calls_and_ends_with_its_generator(
     del batching
     threads[0].join(20)
     assert not threads[0].is_alive()
+
+
+@pytest.mark.parametrize(("device", "number"), [("cuda", 3), ("cuda:1", 1)])
+def test_a_ceiling_on_a_gpu_names_the_gpu_by_its_number(
+    device: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[float, int]] = []
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda _device: SimpleNamespace(total_memory=2**33)
+    )
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
+    monkeypatch.setattr(
+        torch.cuda, "set_per_process_memory_fraction", lambda *given: told.append(given)
+    )
+    check_after(device=device, limit_mb=2048)
+    # torch refuses "cuda" here: it wants a number.
+    assert told == [(0.25, number)]
