@@ -38,7 +38,7 @@ class Variants:
 
     def _derive(self, operation: Operation, family: Any, pipeline: Any) -> None:
         try:
-            derived = family.from_pipe(pipeline)
+            derived = _derived(family, pipeline)
         except (ValueError, AttributeError, TypeError):
             # from_pipe has no one way to say that a family lacks a variant; the operation stays
             # unsupported.
@@ -71,6 +71,18 @@ class Variants:
     def class_name(self, operation: Operation) -> str:
         """Return the name of the pipeline's class."""
         return type(self._pipelines[operation]).__name__
+
+
+def _derived(family: Any, pipeline: Any) -> Any:
+    from diffusers import DiffusionPipeline
+
+    if not issubclass(family, DiffusionPipeline):
+        return family.from_pipe(pipeline)
+    # An AutoPipeline takes the parts as they are; a pipeline's own `from_pipe` would cast shared
+    # weights to float32 (diffusers 0.42), whatever they were loaded as.
+    takes = inspect.signature(family.__init__).parameters
+    values = {**pipeline.config, **pipeline.components}
+    return family(**{name: value for name, value in values.items() if name in takes})
 
 
 def _inpaints(pipeline: Any) -> bool:

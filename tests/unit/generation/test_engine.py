@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
+from diffusers import Flux2KleinInpaintPipeline
 from PIL import Image
 
 from chopmark.errors import (
@@ -19,6 +21,7 @@ from chopmark.errors import (
 from chopmark.generation import DiffusersGenerator, GenerationJob, Generator, LoadOptions
 from chopmark.generation.calls import render_size
 from chopmark.generation.folders import digest_of
+from tests.unit.generation.families import FAMILIES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -258,3 +261,14 @@ def test_the_denoiser_works_near_its_native_number_of_pixels(
     assert height % 8 == 0
     assert abs(width - rendered[0]) <= 16
     assert abs(height - rendered[1]) <= 16
+
+
+def test_a_derived_pipeline_leaves_the_weights_as_they_were_loaded(tmp_path: Path) -> None:
+    options = LoadOptions(quantization="none", dtype="bfloat16")
+    engine = DiffusersGenerator.load(FAMILIES["flux2_klein"].save(tmp_path), options=options)
+    pipeline = engine._variants.pipeline("generate")
+    engine._variants._derive("inpaint", Flux2KleinInpaintPipeline, pipeline)
+    derived = engine._variants.pipeline("inpaint")
+    assert derived.transformer is pipeline.transformer
+    assert derived.config.is_distilled
+    assert {pipeline.transformer.dtype, pipeline.vae.dtype} == {torch.bfloat16}
