@@ -1,32 +1,78 @@
-"""Train the embedded model: ``python -m chopmark.generation.training --preset cpu --out DIR``."""
+"""Train the embedded model: ``python -m chopmark.generation.training COMMAND``.
+
+``prepare`` renders the drawings and writes the training set (a CPU and the npm registry, half a
+minute); ``train`` trains on it (one GPU, twelve minutes, no network) and writes packed weights;
+``measure`` draws the grids and asks the judge. ``warm`` compiles; ``train`` starts it by itself.
+"""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import json
-import random
+import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-import torch
-from transformers import AutoTokenizer, BertModel
-
-from chopmark.generation import DiffusersGenerator
-from chopmark.generation.embedded import text_encoder_folder, write_folder
-from chopmark.generation.training import autoencoder, denoiser, evaluate
-from chopmark.generation.training.captions import sample_scene
-from chopmark.generation.training.config import PRESETS, TrainingConfig
-from chopmark.generation.training.data import Sprites
-from chopmark.generation.training.export import export
+from chopmark.generation.training import klein
+from chopmark.generation.training.trainer import Schedule, Trainer, start_warm_up, warm_up
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderTiny, UNet2DConditionModel
+    from diffusers import Flux2KleinPipeline
+
+#: What a test and a laptop can do: every line of the way, and no picture worth looking at.
+SMOKE: Final = (
+    klein.KleinConfig(
+        native_size=256,
+        double_blocks=1,
+        single_blocks=1,
+        heads=2,
+        head_width=16,
+        latent_channels=4,
+        encoder_widths=(8, 8, 8, 8),
+        decoder_widths=(8, 8, 8, 8),
+        version="smoke",
+    ),
+    Schedule(steps=2, batch=(2, 4, 4), examples=64, device="cpu", compile=False),
+)
+GPU: Final = (klein.KleinConfig(), Schedule())
+PRESETS: Final = {"gpu": GPU, "smoke": SMOKE}
 
 
-def run(config: TrainingConfig, out: Path, cache: Path) -> None:
-    """Train decoder and denoiser, export them to ``out/embedded`` and measure the result."""
+def main() -> None:
+    """Read the command line and do one of the three parts."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("command", choices=("prepare", "train", "measure", "warm"))
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="gpu")
+    parser.add_argument("--data", type=Path, default=Path("out/data"), help="the training set")
+    parser.add_argument("--out", type=Path, default=Path("out/train"), help="state, log, result")
+    parser.add_argument("--cache", type=Path, help="folder with npm tarballs (default: DATA/npm)")
+    parser.add_argument("--device", help="torch device (default: the preset's)")
+    parser.add_argument("--minutes", help="of the four stages, as 2.2,2.5,5.2,1")
+    options = parser.parse_args()
+    config, schedule = PRESETS[options.preset]
+    if options.device:
+        schedule = dataclasses.replace(schedule, device=options.device)
+    if options.minutes:
+        one, two, three, four = map(float, options.minutes.split(","))
+        schedule = dataclasses.replace(schedule, minutes=(one, two, three, four))
+    if options.command == "prepare":
+        from chopmark.generation.training.prepare import prepare
+
+        prepare(options.data, options.cache or options.data / "npm", progress=_tell)
+    elif options.command == "warm":
+        warm_up(klein.build(config, text=False), options.data, schedule)
+    elif options.command == "train":
+        train(options.data, options.out, config, schedule)
+    else:
+        from chopmark.generation.training.measure import measure
+
+        measure(options.data, options.out)
+
+
+def train(data: Path, out: Path, config: klein.KleinConfig, schedule: Schedule) -> None:
+    """Train, and write ``out/embedded``: the weights as the repository carries them."""
     out.mkdir(parents=True, exist_ok=True)
     with (out / "log.txt").open("a", encoding="utf-8") as lines:
 
@@ -35,76 +81,17 @@ def run(config: TrainingConfig, out: Path, cache: Path) -> None:
             print(line, flush=True)
             print(line, file=lines, flush=True)
 
-        log(json.dumps(dataclasses.asdict(config)))
-        sprites = Sprites(cache)
-        model = make_autoencoder(sprites, config)
-        folder = text_encoder_folder()
-        embed = denoiser.TextEmbedder(
-            AutoTokenizer.from_pretrained(folder),
-            BertModel.from_pretrained(folder, add_pooling_layer=False).eval(),
-        )
-        pool = denoiser.make_pool(sprites, model, embed, config.denoiser)
-        log(f"pool of {len(pool.latents)} scenes and {len(pool.captions)} different captions")
-        unet = denoiser.build(config.denoiser, config.autoencoder.latent_channels)
-        unet = denoiser.train(unet, pool, config.denoiser, log=log)
-        train_decoder(model, unet, pool, sprites, config, log)
-        export(unet, model, out / "embedded", version=config.version)
-        write_folder(out / "embedded", out / "plain")
-        generator = DiffusersGenerator.load(out / "plain", name="embedded")
-        evaluate.draw_grid(generator, evaluate.PROMPTS, out / "grid.png")
-        score = evaluate.concept_accuracy(
-            generator, evaluate.train_judge(sprites, log=log), sprites
-        )
-        log(json.dumps(dataclasses.asdict(score)))
+        log(json.dumps({**dataclasses.asdict(config), **dataclasses.asdict(schedule)}))
+        pipeline: Flux2KleinPipeline = klein.build(config, text=False)
+        trainer = Trainer(pipeline, data, out, schedule, log=log)
+        trainer.run(lambda: start_warm_up(sys.argv[2:]))
+        size = klein.export(pipeline.to("cpu"), out / "embedded", config)
+        log(f"packed weights: {size / 2**20:.1f} MiB")
 
 
-def make_autoencoder(sprites: Sprites, config: TrainingConfig) -> AutoencoderTiny:
-    """Return an autoencoder whose encoder is solved and whose decoder is untrained."""
-    rng = random.Random(config.denoiser.seed)
-    scenes = [sample_scene(rng) for _ in range(config.encoder_scenes)]
-    model = autoencoder.build(config.autoencoder)
-    autoencoder.solve_encoder(model, autoencoder.to_tensor([sprites.compose(s) for s in scenes]))
-    return model
-
-
-def train_decoder(
-    model: AutoencoderTiny,
-    unet: UNet2DConditionModel,
-    pool: denoiser.Pool,
-    sprites: Sprites,
-    config: TrainingConfig,
-    log: autoencoder.Log,
-) -> None:
-    """Train the decoder, half on true latents and half on the denoiser's guesses of them."""
-    guessed = denoiser.guess(unet, pool, min(config.guesses, len(pool.scenes)))
-    true = pool.latents[: len(guessed)].float()
-
-    def draw(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        chosen = torch.randint(len(guessed), (count,))
-        pictures = [sprites.compose(pool.scenes[index]) for index in chosen.tolist()]
-        mixed = torch.where(torch.rand(count, 1, 1, 1) < 0.5, guessed[chosen], true[chosen])
-        return mixed / autoencoder.LATENT_SCALE, autoencoder.to_tensor(pictures)
-
-    autoencoder.train_decoder(model, draw, config.autoencoder, log=log)
-
-
-def main() -> None:
-    """Read the command line and train."""
-    parser = argparse.ArgumentParser(description="Train Chopmark's embedded picture model.")
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
-    parser.add_argument("--out", type=Path, required=True, help="folder for model, log and grid")
-    parser.add_argument("--cache", type=Path, help="folder for npm packages (default: OUT/npm)")
-    parser.add_argument("--minutes", type=float, help="minutes for the denoiser")
-    parser.add_argument("--decoder-minutes", type=float, help="minutes for the decoder")
-    options = parser.parse_args()
-    config = PRESETS[options.preset]
-    if options.minutes is not None:
-        changed = dataclasses.replace(config.denoiser, minutes=options.minutes)
-        config = dataclasses.replace(config, denoiser=changed)
-    if options.decoder_minutes is not None:
-        decoder = dataclasses.replace(config.autoencoder, minutes=options.decoder_minutes)
-        config = dataclasses.replace(config, autoencoder=decoder)
-    run(config, options.out, options.cache or options.out / "npm")
+def _tell(done: int, total: int) -> None:
+    if done % 100 == 0 or done == total:
+        print(f"{done} of {total} sprites", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Scenes and the sentences that describe them.
 
 A scene is one thing (large, or small at a named place), two to four of the same thing, or two
-different things side by side; in one style, on one background colour. The caption says only some of
-it, as people do.
+different things side by side; in one style, on one background colour, perhaps painted. The caption
+leaves out what goes without saying: a white ground, the first style, the thing's own colours. So a
+sentence means one picture, which a few steps can draw.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from chopmark.generation.training.data import CANVAS, CELL, LARGE, SMALL
 from chopmark.generation.training.vocabulary import (
     BACKGROUNDS,
     CONCEPTS,
+    PAINTS,
     STYLE_SETS,
     STYLE_WORDS,
     Style,
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
 Layout = Literal[
     "large", "centre", "left", "right", "top", "bottom", "two", "three", "four", "pair"
 ]
+
+#: Side of a small training picture in pixels; a large one has twice as many.
+CANVAS: Final = 128
+#: A single large sprite is drawn at this size, centred.
+LARGE: Final = 112
+#: Small sprites are drawn at this size, centred in a cell of ``CELL`` pixels whose origin lies on
+#: the latent grid.
+SMALL: Final = 56
+CELL: Final = 64
 
 _MID: Final = (CANVAS - CELL) // 2
 _FAR: Final = CANVAS - CELL
@@ -52,7 +62,7 @@ _PLACES: Final[dict[Layout, tuple[str, ...]]] = {
 }
 _SMALL: Final = ("small", "tiny", "little")
 _LARGE: Final = ("big", "large")
-_IDLE: Final = ("cute", "nice", "happy", "beautiful", "simple", "cartoon", "colourful")
+_IDLE: Final = ("cute", "nice", "happy", "beautiful", "simple", "lovely", "colourful")
 _OPENINGS: Final = (
     "a picture of ",
     "a drawing of ",
@@ -60,7 +70,6 @@ _OPENINGS: Final = (
     "a photo of ",
     "an icon of ",
     "an emoji of ",
-    "an illustration of ",
     "draw ",
     "draw me ",
     "please draw ",
@@ -75,51 +84,66 @@ _GROUNDS: Final = (
 )
 _NAMES: Final = {concept.name: concept.names for concept in CONCEPTS}
 _MASS_NOUNS: Final = frozenset(
-    {"grapes", "fries", "french fries", "scissors", "corn", "bread", "cheese", "cherries"}
+    """grapes|fries|french fries|scissors|corn|bread|cheese|cherries|garlic|pancakes|bacon|popcorn|
+    salad|spaghetti|pasta|sushi|honey|milk|tea|beer|soda|earth|planet earth|saturn|fire|glasses|
+    eyeglasses|sunglasses|jeans|trousers|gloves|socks|headphones|books|scales|soap|money|bowling|
+    bowling pins|ping pong|table tennis|badminton|luggage|poop|ramen|chocolate|broccoli|
+    statue of liberty|santa claus|santa|yarn|lightning|heart eyes face""".replace("\n    ", "").split("|")
 )
 _PLURALS: Final = {
     "wolf": "wolves",
+    "sheep": "sheep",
     "mouse": "mice",
+    "goose": "geese",
     "fish": "fish",
+    "tropical fish": "tropical fish",
+    "ox": "oxen",
     "octopus": "octopuses",
     "cactus": "cacti",
-    "butterfly": "butterflies",
-    "puppy": "puppies",
-    "kitty": "kitties",
-    "doggy": "doggies",
-    "bunny": "bunnies",
-    "pony": "ponies",
-    "strawberry": "strawberries",
-    "cherry": "cherries",
+    "die": "dice",
+    "dice": "dice",
     "loaf of bread": "loaves of bread",
     "slice of pizza": "slices of pizza",
     "slice of watermelon": "slices of watermelon",
-    "cup of coffee": "cups of coffee",
-    "bunch of grapes": "bunches of grapes",
-    "ear of corn": "ears of corn",
+    "slice of cake": "slices of cake",
     "piece of cheese": "pieces of cheese",
+    "cup of coffee": "cups of coffee",
+    "cup of tea": "cups of tea",
+    "bunch of grapes": "bunches of grapes",
+    "bunch of flowers": "bunches of flowers",
+    "bowl of salad": "bowls of salad",
+    "bowl of noodles": "bowls of noodles",
+    "ear of corn": "ears of corn",
+    "glass of milk": "glasses of milk",
+    "glass of wine": "glasses of wine",
+    "mug of beer": "mugs of beer",
+    "cup with a straw": "cups with straws",
+    "stack of pancakes": "stacks of pancakes",
+    "stack of books": "stacks of books",
+    "spool of thread": "spools of thread",
+    "ball of yarn": "balls of yarn",
+    "bow and arrow": "bows and arrows",
+    "maple leaf": "maple leaves",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What one training picture shows: one concept, or two in the layout ``pair``."""
+    """What one training picture shows: one concept, or two in the layout ``pair``.
+
+    Attributes:
+        concepts: canonical nouns.
+        layout: how many, how large and where.
+        style: whose drawings.
+        background: colour of the ground.
+        paint: colour of the thing, if not its own; never in a pair.
+    """
 
     concepts: tuple[str, ...]
     layout: Layout
     style: Style
     background: str
-
-    def placed(self) -> list[tuple[str, int, int, int]]:
-        """Return ``(concept, size, left, top)`` in pixels for each sprite to draw."""
-        if self.layout == "large":
-            margin = (CANVAS - LARGE) // 2
-            return [(self.concepts[0], LARGE, margin, margin)]
-        margin = (CELL - SMALL) // 2
-        return [
-            (self.concepts[index % len(self.concepts)], SMALL, left + margin, top + margin)
-            for index, (left, top) in enumerate(CELLS[self.layout])
-        ]
+    paint: str | None = None
 
 
 def article(noun: str) -> str:
@@ -138,6 +162,8 @@ def plural(noun: str) -> str:
         return _PLURALS[noun]
     if noun.endswith(("s", "x", "ch", "sh")):
         return f"{noun}es"
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
     return f"{noun}s"
 
 
@@ -145,28 +171,29 @@ def _subject(scene: Scene, rng: random.Random) -> str:
     names = [_NAMES[c][0] if rng.random() < 0.6 else rng.choice(_NAMES[c]) for c in scene.concepts]
     if scene.layout == "pair":
         return f"{article(names[0])} and {article(names[1])}"
+    paint = f"{scene.paint} " if scene.paint else ""
     if scene.layout in {"two", "three", "four"}:
-        return f"{scene.layout} {plural(names[0])}"
+        return f"{scene.layout} {paint}{plural(names[0])}"
     if scene.layout == "large":
         # Words that change nothing must be met in training to be passed over in use.
-        word = rng.choice(_LARGE) if rng.random() < 0.12 else ""
+        word = rng.choice(_LARGE) if rng.random() < 0.1 else ""
         word = rng.choice(_IDLE) if not word and rng.random() < 0.15 else word
-        return article(f"{word} {names[0]}".strip())
+        return article(f"{word} {paint}{names[0]}".strip())
     place = rng.choice(_PLACES[scene.layout])
     # A small thing in the middle can only be told from a large one by the word.
-    small = scene.layout == "centre" or rng.random() < 0.5
-    return article(f"{rng.choice(_SMALL)} {names[0]}" if small else names[0]) + place
+    small = f"{rng.choice(_SMALL)} " if scene.layout == "centre" or rng.random() < 0.5 else ""
+    return article(f"{small}{paint}{names[0]}") + place
 
 
 def describe(scene: Scene, rng: random.Random) -> str:
-    """Return one of the sentences that fit ``scene``; white grounds and styles may go unsaid."""
+    """Return one of the sentences that fit ``scene``."""
     subject = _subject(scene, rng)
     said_background = scene.background != "white" or rng.random() < 0.3
     ground = ""
     if said_background:
         colour = scene.background
         ground = rng.choice(_GROUNDS).format(article=article(colour), colour=colour)
-    if rng.random() >= 0.25:
+    if scene.style == next(iter(STYLE_SETS)) and rng.random() < 0.65:
         opening = rng.choice(_OPENINGS) if rng.random() < 0.5 else ""
         short = not opening and rng.random() < 0.2 and scene.layout == "large"
         return opening + (subject.split(" ", 1)[-1] if short else subject) + ground
@@ -184,31 +211,40 @@ def held_out(concept: str, style: Style, background: str) -> bool:
     return hashlib.sha256(f"{concept}/{style}/{background}".encode()).digest()[0] % 20 == 0
 
 
-def sample_scene(
-    rng: random.Random, *, concept: str | None = None, style: Style | None = None
-) -> Scene:
-    """Draw a scene at random; two in three are one large thing, as most prompts ask for."""
-    first = concept or rng.choice(CONCEPTS).name
+#: How often each style is drawn.
+_STYLE_SHARES: Final = {"3d": 0.4, "flat": 0.28, "cartoon": 0.32}
+
+
+def sample_scene(rng: random.Random, *, layouts: tuple[Layout, ...] | None = None) -> Scene:
+    """Draw a scene at random, never of a combination that is held out.
+
+    Args:
+        rng: source of chance.
+        layouts: draw among these; otherwise three in five are one large thing, as most prompts ask.
+    """
+    first = rng.choice(CONCEPTS).name
     draw = rng.random()
     layout: Layout
-    if draw < 0.66:
+    if layouts is not None:
+        layout = rng.choice(layouts)
+    elif draw < 0.62:
         layout = "large"
-    elif draw < 0.78:
+    elif draw < 0.73:
         layout = rng.choice(("centre", "left", "right", "top", "bottom"))
-    elif draw < 0.89:
+    elif draw < 0.85:
         layout = rng.choice(("two", "three", "four"))
     else:
         layout = "pair"
     concepts: tuple[str, ...] = (first,)
+    paint = None
     if layout == "pair":
         concepts = (first, rng.choice([c.name for c in CONCEPTS if c.name != first]))
+    elif rng.random() < 0.2:
+        paint = rng.choice(tuple(PAINTS))
     while True:
-        drawn: Style = rng.choice(tuple(STYLE_SETS)) if style is None else style
-        scene = Scene(
-            concepts=concepts,
-            layout=layout,
-            style=drawn,
-            background="white" if rng.random() < 0.25 else rng.choice(tuple(BACKGROUNDS)),
-        )
-        if not any(held_out(name, scene.style, scene.background) for name in concepts):
-            return scene
+        (style,) = rng.choices(tuple(_STYLE_SHARES), tuple(_STYLE_SHARES.values()))
+        ground = "white" if rng.random() < 0.3 else rng.choice(tuple(BACKGROUNDS))
+        if not any(held_out(name, style, ground) for name in concepts):
+            return Scene(
+                concepts=concepts, layout=layout, style=style, background=ground, paint=paint
+            )

@@ -1,4 +1,4 @@
-"""Training pictures: pinned npm icon sets, rendered to sprites and composed into scenes.
+"""Drawings to learn from: pinned npm icon sets, rendered to one file of sprites.
 
 The icon sets are pinned by version and SHA-256, and only sets under permissive licences are used.
 Nothing is downloaded at run time of the product: this module belongs to training alone.
@@ -11,29 +11,20 @@ import io
 import json
 import subprocess
 import tarfile
+import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 from PIL import Image
 
-from chopmark.generation.training.vocabulary import BACKGROUNDS, CONCEPTS, STYLE_SETS, Style
+from chopmark.generation.training.vocabulary import CONCEPTS, STYLE_SETS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from chopmark.generation.training.captions import Scene
-
-#: Side of a training picture in pixels.
-CANVAS: Final = 128
-#: A single large sprite is drawn at this size, centred.
-LARGE: Final = 112
-#: Small sprites are drawn at this size, centred in a cell of ``CELL`` pixels whose origin lies on
-#: the latent grid.
-SMALL: Final = 56
-CELL: Final = 64
+#: Side of a sprite in pixels: a large thing on a canvas of 256.
+SPRITE: Final = 224
 
 
 @dataclass(frozen=True)
@@ -45,6 +36,7 @@ class Package:
     sha256: str
     licence: str
     source: str
+    owner: str
 
     @property
     def tarball(self) -> str:
@@ -53,12 +45,29 @@ class Package:
 
 
 PACKAGES: Final[dict[str, Package]] = {
+    "fluent-emoji-3d": Package(
+        name="@lobehub/fluent-emoji-3d",
+        version="1.1.0",
+        sha256="c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58",
+        licence="MIT",
+        source="https://github.com/microsoft/fluentui-emoji",
+        owner="Microsoft Corporation",
+    ),
     "fluent-emoji-flat": Package(
         name="@iconify-json/fluent-emoji-flat",
         version="1.2.6",
         sha256="7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175",
         licence="MIT",
         source="https://github.com/microsoft/fluentui-emoji",
+        owner="Microsoft Corporation",
+    ),
+    "noto": Package(
+        name="@iconify-json/noto",
+        version="1.2.9",
+        sha256="3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad",
+        licence="Apache-2.0",
+        source="https://github.com/googlefonts/noto-emoji",
+        owner="Google LLC",
     ),
 }
 
@@ -95,13 +104,30 @@ def fetch(package: Package, cache: Path) -> Path:
     return tarball
 
 
-def _member(tarball: Path, name: str) -> Any:
-    with tarfile.open(tarball) as archive:
-        stream = archive.extractfile(f"package/{name}")
-        if stream is None:
-            message = f"{tarball} holds no {name}"
-            raise TrainingDataError(message)
-        return json.loads(stream.read())
+def render_all(
+    cache: Path, file: Path, *, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Write every concept in every style to a zip file of WebP pictures, ``STYLE/NAME.webp``.
+
+    Args:
+        cache: folder for the npm tarballs.
+        file: where the sprites go.
+        progress: called with the sprites done and in all.
+    """
+    done, total = 0, len(STYLE_SETS) * len(CONCEPTS)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as sprites:
+        for style, set_name in STYLE_SETS.items():
+            package = PACKAGES[set_name]
+            tarball = fetch(package, cache)
+            kind = Renders if "3d" in set_name else Outlines
+            drawings = kind(tarball)
+            for concept in CONCEPTS:
+                stream = io.BytesIO()
+                drawings.draw(concept.emoji).save(stream, "WEBP", quality=95, alpha_quality=100)
+                sprites.writestr(f"{style}/{concept.name}.webp", stream.getvalue())
+                done += 1
+                if progress is not None:
+                    progress(done, total)
 
 
 def _codepoints(emoji: str) -> str:
@@ -109,21 +135,34 @@ def _codepoints(emoji: str) -> str:
     return "-".join(f"{ord(char):x}" for char in emoji if char != "\ufe0f")
 
 
-class IconSet:
-    """Drawings of one npm package, found by their Unicode sequence."""
+def _plain(code: str) -> str:
+    return "-".join(part for part in code.split("-") if part != "fe0f")
 
-    def __init__(self, package: Package, cache: Path) -> None:
-        tarball = fetch(package, cache)
-        self._icons = _member(tarball, "icons.json")
-        names: dict[str, str] = _member(tarball, "chars.json")
-        self._names = {
-            "-".join(part for part in code.split("-") if part != "fe0f"): name
-            for code, name in names.items()
-        }
 
-    def svg(self, emoji: str, size: int) -> str:
-        """Return an SVG document of ``emoji`` that renders ``size`` by ``size`` pixels."""
-        name = self._names.get(_codepoints(emoji))
+class Outlines:
+    """Drawings of an Iconify package: SVG, found by their Unicode sequence."""
+
+    def __init__(self, tarball: Path) -> None:
+        with tarfile.open(tarball) as archive:
+            self._icons = _member(archive, "icons.json")
+            names: dict[str, str] = _member(archive, "chars.json")
+        self._names = {_plain(code): name for code, name in names.items()}
+
+    def draw(self, emoji: str) -> Image.Image:
+        """Render the drawing of ``emoji``.
+
+        Returns:
+            RGBA, ``SPRITE`` pixels square.
+
+        Raises:
+            TrainingDataError: there is none, or resvg-py, which only training needs, is not there.
+        """
+        try:
+            import resvg_py
+        except ImportError as error:
+            message = "rendering the drawings needs resvg-py: pip install 'chopmark[train]'"
+            raise TrainingDataError(message) from error
+        name = self._names.get(_codepoints(emoji), "")
         icons, aliases = self._icons["icons"], self._icons.get("aliases", {})
         icon = icons.get(name) or icons.get(aliases.get(name, {}).get("parent"))
         if icon is None:
@@ -132,65 +171,48 @@ class IconSet:
         width = icon.get("width", self._icons.get("width", 16))
         height = icon.get("height", self._icons.get("height", 16))
         box = f"{icon.get('left', 0)} {icon.get('top', 0)} {width} {height}"
-        return (
+        svg = (
             '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-            f'width="{size}" height="{size}" viewBox="{box}">{icon["body"]}</svg>'
+            f'width="{SPRITE}" height="{SPRITE}" viewBox="{box}">{icon["body"]}</svg>'
         )
+        content = bytes(resvg_py.svg_to_bytes(svg_string=svg))
+        return Image.open(io.BytesIO(content)).convert("RGBA")
 
 
-def rasterize(svg: str) -> Image.Image:
-    """Render an SVG document to an RGBA picture with resvg.
+class Renders:
+    """Pictures of a package that holds one WebP file for each Unicode sequence."""
 
-    Raises:
-        TrainingDataError: resvg-py, which only training needs, is not installed.
-    """
-    try:
-        import resvg_py
-    except ImportError as error:
-        message = "rendering the training pictures needs resvg-py: pip install 'chopmark[train]'"
-        raise TrainingDataError(message) from error
-    return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg)))).convert("RGBA")
+    def __init__(self, tarball: Path) -> None:
+        with tarfile.open(tarball) as archive:
+            self._files = {
+                _plain(member.name.rpartition("/")[2].removesuffix(".webp")): _bytes(
+                    archive, member.name
+                )
+                for member in archive
+                if member.name.endswith(".webp")
+            }
 
+    def draw(self, emoji: str) -> Image.Image:
+        """Return the picture of ``emoji``: RGBA, ``SPRITE`` pixels square.
 
-class Sprites:
-    """Every concept in every style and size as premultiplied RGBA arrays of floats."""
-
-    def __init__(self, cache: Path, *, scale: int = 1) -> None:
-        """Render all sprites.
-
-        Args:
-            cache: folder for the npm tarballs.
-            scale: 1 renders for a canvas of ``CANVAS`` pixels, 2 for one of twice that side.
+        Raises:
+            TrainingDataError: there is none.
         """
-        self.scale = scale
-        self._arrays: dict[tuple[str, Style, int], NDArray[np.float32]] = {}
-        for style, set_name in STYLE_SETS.items():
-            icons = IconSet(PACKAGES[set_name], cache)
-            for concept in CONCEPTS:
-                for size in (LARGE, SMALL):
-                    array = (
-                        np.asarray(
-                            rasterize(icons.svg(concept.emoji, size * scale)), dtype=np.float32
-                        )
-                        / 255.0
-                    )
-                    array[..., :3] *= array[..., 3:]
-                    self._arrays[concept.name, style, size] = array
+        content = self._files.get(_codepoints(emoji))
+        if content is None:
+            message = f"there is no render of {emoji}"
+            raise TrainingDataError(message)
+        picture = Image.open(io.BytesIO(content)).convert("RGBA")
+        return picture.resize((SPRITE, SPRITE), Image.Resampling.LANCZOS)
 
-    def compose(self, scene: Scene) -> NDArray[np.uint8]:
-        """Draw ``scene``.
 
-        Returns:
-            array of shape (side, side, 3), values 0 to 255, where side is ``CANVAS`` times the
-            scale.
-        """
-        side = CANVAS * self.scale
-        canvas = np.empty((side, side, 3), dtype=np.float32)
-        canvas[:] = np.asarray(BACKGROUNDS[scene.background], dtype=np.float32) / 255.0
-        for name, size, left, top in scene.placed():
-            sprite = self._arrays[name, scene.style, size]
-            x, y, width = left * self.scale, top * self.scale, size * self.scale
-            window = canvas[y : y + width, x : x + width]
-            window *= 1.0 - sprite[..., 3:]
-            window += sprite[..., :3]
-        return (canvas * 255.0 + 0.5).clip(0, 255).astype(np.uint8)
+def _bytes(archive: tarfile.TarFile, name: str) -> bytes:
+    stream = archive.extractfile(name)
+    if stream is None:
+        message = f"{archive.name!r} holds no {name}"
+        raise TrainingDataError(message)
+    return stream.read()
+
+
+def _member(archive: tarfile.TarFile, name: str) -> Any:
+    return json.loads(_bytes(archive, f"package/{name}"))

@@ -1,270 +1,225 @@
-"""The denoiser: a small stock ``UNet2DConditionModel`` that predicts the clean latents.
+"""What the denoiser of the embedded model learns from, and its loss.
 
-Latents and text embeddings are computed once, before training, so that the loop does nothing but
-denoising steps. The noising is a straight line between latents and noise (rectified flow, Liu et
-al. 2022, arXiv:2209.03003), which the stock multistep solvers follow with ``use_flow_sigmas=True``;
-predicting the clean latents converged faster here than predicting the velocity.
+Noising is a straight line between latents and noise and the model predicts its direction (rectified
+flow, Liu et al. 2022, arXiv:2209.03003). At the end classifier-free guidance is baked in: the
+student learns to say at once what the teacher says guided (Meng et al. 2023, arXiv:2210.03142), so
+that a step costs one pass instead of two.
 """
 
 from __future__ import annotations
 
-import copy
+import functools
 import math
-import random
-import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
-from torch import Tensor, nn
+from torch import Tensor
 
-from chopmark.generation.training.autoencoder import (
-    LATENT_SCALE,
-    Log,
-    share_done,
-    to_tensor,
-    update_average,
-)
-from chopmark.generation.training.captions import Scene, describe, sample_scene
+from chopmark.generation.training.autoencoder import STOCK, tokens_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from diffusers import AutoencoderKLFlux2
 
-    from diffusers import AutoencoderTiny
+    from chopmark.generation.training.canvas import Canvas
+    from chopmark.generation.training.prepare import Examples, TextEncoder
 
-    from chopmark.generation.training.data import Sprites
-
-#: Word pieces per prompt, padding included; longer prompts are cut.
-PROMPT_LENGTH = 24
-
-
-@dataclass(frozen=True, kw_only=True)
-class DenoiserConfig:
-    """Shape and schedule of the denoiser."""
-
-    widths: tuple[int, int] = (160, 256)
-    text_width: int = 256
-    batch: int = 16
-    learning_rate: float = 8e-4
-    minutes: float = 60.0
-    steps: int | None = None
-    dropped_captions: float = 0.1
-    average_decay: float = 0.998
-    time_shift: float = 0.4
-    first_guess_share: float = 0.3
-    scenes: int = 12_000
-    captions_per_scene: int = 3
-    seed: int = 0
-    device: str = "cpu"
-
-
-def build(config: DenoiserConfig, latent_channels: int) -> UNet2DConditionModel:
-    """Return an untrained denoiser of 8 by 8 latent cells, text attention at the lowest level.
-
-    Text also enters everywhere else, pooled and added to the time embedding
-    (``addition_embed_type="text"``).
-    """
-    return UNet2DConditionModel(
-        sample_size=8,
-        in_channels=latent_channels,
-        out_channels=latent_channels,
-        block_out_channels=config.widths,
-        layers_per_block=1,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        mid_block_type="UNetMidBlock2DCrossAttn",
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=config.text_width,
-        attention_head_dim=4,
-        norm_num_groups=16,
-        addition_embed_type="text",
-        addition_embed_type_num_heads=4,
-        encoder_hid_dim=384,
-        encoder_hid_dim_type="text_proj",
-    )
-
-
-def scheduler() -> DPMSolverMultistepScheduler:
-    """Return the solver that the exported pipeline uses."""
-    return DPMSolverMultistepScheduler(
-        prediction_type="sample",
-        use_flow_sigmas=True,
-        flow_shift=2.0,
-        solver_order=2,
-        final_sigmas_type="zero",
-        # Without effect on these sigmas; the stock pipeline warns about any other value.
-        steps_offset=1,
-    )
-
-
-class TextEmbedder:
-    """The frozen text encoder, run exactly as the stock pipeline runs it."""
-
-    def __init__(self, tokenizer: Any, encoder: Any) -> None:
-        self._tokenizer = tokenizer
-        self._encoder = encoder
-
-    @torch.no_grad()
-    def __call__(self, prompts: Sequence[str]) -> Tensor:
-        """Return half-precision embeddings of shape (n, PROMPT_LENGTH, 384)."""
-        parts = []
-        for start in range(0, len(prompts), 128):
-            tokens = self._tokenizer(
-                list(prompts[start : start + 128]),
-                padding="max_length",
-                max_length=PROMPT_LENGTH,
-                truncation=True,
-                return_tensors="pt",
-            )
-            states = self._encoder(tokens.input_ids, attention_mask=tokens.attention_mask)[0]
-            parts.append(states.half())
-        return torch.cat(parts)
+#: Steps of training in turn by how many references the examples have, and the share of a batch
+#: that fits where references make sequences longer.
+CYCLE: Final = (0, 0, 1, 0, 0, 1, 0, 2)
+PART: Final = (1.0, 0.6, 0.4)
+#: The scheduler's: times lie denser towards the noise.
+SHIFT: Final = 2.0
+#: Where a run of four steps looks.
+_VISITED: Final = (1.0, 6 / 7, 2 / 3, 0.4)
+_SHARE_VISITED: Final = 0.4
 
 
 @dataclass
 class Pool:
-    """Everything the loop draws from: latents, and for each picture several caption embeddings."""
+    """All pictures of the training set, encoded once.
 
-    latents: Tensor
-    captions: Tensor
-    caption_index: Tensor
-    empty: Tensor
-    scenes: list[Scene] = field(default_factory=list)
-
-    def draw(self, count: int, dropped: float) -> tuple[Tensor, Tensor]:
-        """Return ``count`` latents and embeddings, some of these being the empty prompt's."""
-        picture = torch.randint(len(self.latents), (count,))
-        caption = self.caption_index[picture, torch.randint(self.caption_index.shape[1], (count,))]
-        text = self.captions[caption].float()
-        text[torch.rand(count) < dropped] = self.empty.float()
-        return self.latents[picture].float(), text
-
-
-def make_pool(
-    sprites: Sprites, autoencoder: AutoencoderTiny, embed: TextEmbedder, config: DenoiserConfig
-) -> Pool:
-    """Draw ``config.scenes`` scenes; encode each picture and embed each caption once."""
-    rng = random.Random(config.seed + 1)
-    scenes = [sample_scene(rng) for _ in range(config.scenes)]
-    pictures: dict[Scene, int] = {scene: index for index, scene in enumerate(dict.fromkeys(scenes))}
-    texts: dict[str, int] = {}
-    index = [
-        [
-            texts.setdefault(describe(scene, rng), len(texts))
-            for _ in range(config.captions_per_scene)
-        ]
-        for scene in scenes
-    ]
-    unique = list(pictures)
-    with torch.no_grad():
-        latents = torch.cat(
-            [
-                autoencoder.encode(
-                    to_tensor([sprites.compose(s) for s in unique[at : at + 32]])
-                ).latents.half()
-                for at in range(0, len(unique), 32)
-            ]
-        )
-    return Pool(
-        latents=LATENT_SCALE * latents[torch.tensor([pictures[scene] for scene in scenes])],
-        captions=embed(list(texts)),
-        caption_index=torch.tensor(index),
-        empty=embed([""])[0],
-        scenes=scenes,
-    )
-
-
-def sample_times(config: DenoiserConfig) -> Tensor:
-    """Return ``batch`` times in 0 (clean) to 1 (noise).
-
-    Logit-normal (Esser et al. 2024, arXiv:2403.03206), but a share is drawn close to pure noise:
-    there the caption alone decides the picture, and sampling in a few steps stands or falls by that
-    first guess.
+    Attributes:
+        examples: what is asked, on the training device.
+        latents: (scenes, tokens, channels).
+        text: says what a sentence is to the denoiser.
+        rows: places in ``examples`` by number of references.
     """
-    times = torch.sigmoid(torch.randn(config.batch) + config.time_shift)
-    first_guess = torch.rand(config.batch) < config.first_guess_share
-    return torch.where(first_guess, 1.0 - 0.1 * torch.rand(config.batch), times)
+
+    examples: Examples
+    latents: Tensor
+    text: TextEncoder
+    rows: tuple[Tensor, Tensor, Tensor]
+
+    @property
+    def side(self) -> int:
+        """Tokens along one side of a picture."""
+        return math.isqrt(self.latents.shape[1])
 
 
 @torch.no_grad()
-def guess(model: UNet2DConditionModel, pool: Pool, count: int) -> Tensor:
-    """Return what ``model`` makes of the first ``count`` latents of ``pool`` when they are noised.
-
-    These guesses are a little wrong in the way that the model's own pictures are; a decoder that
-    has seen them beside the true pictures puts right what it can.
-    """
-    guesses = []
-    for start in range(0, count, 32):
-        clean = pool.latents[start : min(start + 32, count)].float()
-        text = pool.captions[pool.caption_index[start : start + len(clean), 0]].float()
-        times = 0.3 + 0.65 * torch.rand(len(clean))
-        spread = times[:, None, None, None]
-        noisy = (1.0 - spread) * clean + spread * torch.randn_like(clean)
-        guesses.append(model(noisy, times * 1000.0, text).sample)
-    return torch.cat(guesses)
-
-
-def train(
-    model: UNet2DConditionModel,
-    pool: Pool,
-    config: DenoiserConfig,
-    *,
-    checkpoint: Callable[[UNet2DConditionModel, int], None] | None = None,
-    checkpoint_minutes: float = 8.0,
-    log: Log = print,
-) -> UNet2DConditionModel:
-    """Train ``model`` as long as ``config`` says and return its moving average.
+def encode_pool(
+    examples: Examples, canvas: Canvas, vae: AutoencoderKLFlux2, text: TextEncoder, *, scale: int
+) -> Pool:
+    """Draw and encode every scene.
 
     Args:
-        model: new or half-trained denoiser, changed in place.
-        pool: latents and caption embeddings.
-        config: schedule; the learning rate falls along a cosine over ``minutes``.
-        checkpoint: called with the moving average and the step count every ``checkpoint_minutes``.
-        checkpoint_minutes: wall-clock minutes between two calls of ``checkpoint``.
-        log: receives a line every 100 steps.
+        examples: the training set, on the canvas' device.
+        canvas: draws it.
+        vae: trained.
+        text: text encoder.
+        scale: 1 for pictures of 128 pixels, 2 for 256.
     """
-    torch.manual_seed(config.seed)
-    model.to(config.device)
-    average = copy.deepcopy(model).eval()
-    optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=config.learning_rate,
-        betas=(0.9, 0.99),
-        weight_decay=0.01,
-        fused=True,
+    parts = []
+    for rows in examples.scenes.split(512 // scale):
+        with _autocast(canvas.device):
+            parts.append(tokens_of(vae, canvas.compose(rows, scale=scale)).to(torch.bfloat16))
+    count = (examples.references >= 0).sum(dim=1)
+    rows_by = tuple((count == number).nonzero()[:, 0] for number in range(3))
+    return Pool(examples, torch.cat(parts), text, (rows_by[0], rows_by[1], rows_by[2]))
+
+
+@dataclass
+class Batch:
+    """Examples of one number of references.
+
+    Attributes:
+        clean: (n, tokens, channels).
+        references: as many tensors of that shape as there are references.
+        words: (n, PROMPT_LENGTH, width), and what no words are.
+        silence: (1, PROMPT_LENGTH, width).
+    """
+
+    clean: Tensor
+    references: list[Tensor]
+    words: Tensor
+    silence: Tensor
+    side: int
+
+    @classmethod
+    def draw(cls, pool: Pool, size: int, references: int, *, dropped: float) -> Batch:
+        """Draw at random; a share ``dropped`` of the captions is left out."""
+        examples = pool.examples
+        device = pool.latents.device
+        rows = pool.rows[references]
+        rows = rows[torch.randint(len(rows), (size,), device=device)]
+        sentence = torch.randint(examples.tokens.shape[1], (size,), device=device)
+        tokens = examples.tokens[rows, sentence]
+        if dropped:
+            gone = torch.rand(size, device=device) < dropped
+            tokens = torch.where(gone[:, None], examples.silence, tokens)
+        with _autocast(str(device)):
+            words = pool.text(torch.cat([tokens, examples.silence[None]])).float()
+        return cls(
+            clean=pool.latents[examples.target[rows]].float(),
+            references=[
+                pool.latents[examples.references[rows, place]].float()
+                for place in range(references)
+            ],
+            words=words[:-1],
+            silence=words[-1:],
+            side=pool.side,
+        )
+
+
+def predict(
+    model: Any, batch: Batch, noisy: Tensor, times: Tensor, *, silent: bool = False
+) -> Tensor:
+    """Call the denoiser as the stock pipeline does.
+
+    Args:
+        model: the denoiser.
+        batch: words and references.
+        noisy: (n, tokens, channels).
+        times: (n,), 0 for clean to 1 for noise.
+        silent: without words.
+    """
+    words = batch.silence.expand(len(noisy), -1, -1) if silent else batch.words
+    places, text_places = _places(
+        batch.side, len(batch.references), words.shape[1], str(noisy.device)
     )
-    model.train()
-    started, step, recent, due = time.monotonic(), 0, 0.0, checkpoint_minutes
-    while (done := share_done(started, config.minutes, step, config.steps)) < 1.0:
-        cosine = 0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * done))
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * min(1.0, (step + 1) / 100) * cosine
-        drawn = pool.draw(config.batch, config.dropped_captions)
-        clean, text = (part.to(config.device) for part in drawn)
-        time_ = sample_times(config).to(config.device)
-        spread = time_[:, None, None, None]
-        noisy = (1.0 - spread) * clean + spread * torch.randn_like(clean)
-        predicted = model(noisy, time_ * 1000.0, text).sample
-        # An error of the clean latents divided by t is one of the velocity; the clamp keeps small t
-        # from ruling.
-        loss = (
-            (predicted - clean).square().mean(dim=(1, 2, 3)) / time_.clamp(min=0.3).square()
-        ).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        if step % 4 == 0:
-            update_average(average, model, min(config.average_decay, (1 + step) / (10 + step)) ** 4)
-        recent = loss.item() if step == 1 else 0.99 * recent + 0.01 * loss.item()
-        if step % 100 == 0:
-            minutes = (time.monotonic() - started) / 60.0
-            log(
-                f"denoiser step {step} {minutes:.1f} min loss {recent:.4f} "
-                f"{step * config.batch / minutes / 60:.1f} pictures/s"
-            )
-            if checkpoint is not None and minutes >= due:
-                due += checkpoint_minutes
-                checkpoint(average, step)
-    return average.cpu()
+    with _autocast(str(noisy.device)):
+        said = model(
+            hidden_states=torch.cat([noisy, *batch.references], dim=1),
+            timestep=times,
+            guidance=None,
+            encoder_hidden_states=words,
+            txt_ids=text_places,
+            img_ids=places,
+            return_dict=False,
+        )[0]
+    predicted: Tensor = said[:, : noisy.shape[1]].float()
+    return predicted
+
+
+@functools.lru_cache
+def _places(side: int, references: int, words: int, device: str) -> tuple[Tensor, Tensor]:
+    """Return the four coordinates of each token of the pictures, and of the words."""
+    grid = torch.empty(1, 1, side, side)
+    ids = STOCK._prepare_latent_ids(grid)
+    if references:
+        ids = torch.cat([ids, STOCK._prepare_image_ids([grid] * references)], dim=1)
+    return ids.to(device), STOCK._prepare_text_ids(torch.empty(1, words, 1)).to(device)
+
+
+@torch.no_grad()
+def sample(model: Any, batch: Batch, *, steps: int = 4, guidance: float = 1.0) -> Tensor:
+    """Draw pictures as the stock scheduler does, from fixed noise.
+
+    Args:
+        model: the denoiser.
+        batch: words and references; of ``clean`` only the shape is used.
+        steps: of Euler's method.
+        guidance: scale; 1 takes one pass a step.
+
+    Returns:
+        latents, shaped like ``clean``.
+    """
+    generator = torch.Generator(batch.clean.device).manual_seed(1)
+    noisy = torch.randn(batch.clean.shape, generator=generator, device=batch.clean.device)
+    even = torch.linspace(1.0, 1 / steps, steps)
+    visited = [*(SHIFT * even / (1 + (SHIFT - 1) * even)).tolist(), 0.0]
+    for now, after in pairwise(visited):
+        times = torch.full((len(noisy),), now, device=noisy.device)
+        said = predict(model, batch, noisy, times)
+        if guidance != 1.0:
+            unsaid = predict(model, batch, noisy, times, silent=True)
+            said = unsaid + guidance * (said - unsaid)
+        noisy = noisy + (after - now) * said
+    return noisy
+
+
+def flow_loss(model: Any, batch: Batch, *, teacher: Any = None, guidance: float = 1.0) -> Tensor:
+    """Return the loss of a batch.
+
+    Args:
+        model: the denoiser.
+        batch: examples.
+        teacher: whose guided words to learn, instead of the truth.
+        guidance: scale.
+    """
+    noise = torch.randn_like(batch.clean)
+    times = _times(len(noise), noise.device)
+    spread = times[:, None, None]
+    noisy = (1 - spread) * batch.clean + spread * noise
+    wanted = noise - batch.clean
+    if teacher is not None:
+        with torch.no_grad():
+            said = predict(teacher, batch, noisy, times)
+            unsaid = predict(teacher, batch, noisy, times, silent=True)
+            wanted = unsaid + guidance * (said - unsaid)
+    return (predict(model, batch, noisy, times) - wanted).square().mean()
+
+
+def _times(size: int, device: torch.device) -> Tensor:
+    """Draw times in 0 (clean) to 1 (noise), a part of them where a run of four steps looks."""
+    times = torch.sigmoid(torch.randn(size, device=device) + 0.4)
+    visited = torch.tensor(_VISITED, device=device)
+    exact = visited[torch.randint(len(_VISITED), (size,), device=device)]
+    return torch.where(torch.rand(size, device=device) < _SHARE_VISITED, exact, times)
+
+
+def _autocast(device: str) -> torch.autocast:
+    name = device.partition(":")[0]
+    return torch.autocast(name, torch.bfloat16, enabled=name == "cuda")

@@ -1,19 +1,14 @@
-"""What the model can do: a grid of prompts to look at, and a judge that never saw its pictures.
+"""A judge of the embedded model that never saw its pictures.
 
-The judge is a small classifier of concepts, trained on real renders only, apart from the generator.
-It is asked about generated pictures of combinations of concept, style and background that the
-generator's training left out. To run both::
-
-    python -m chopmark.generation.training.evaluate --out DIR
+The judge is a small classifier of concepts and styles, trained on real renders only, apart from the
+generator. It is asked about generated pictures of combinations of concept, style and background
+that the generator's training left out, and about edits.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -23,135 +18,106 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chopmark.generation.interface import GenerationJob
-from chopmark.generation.loading import load_generator
+from chopmark.generation.training.canvas import rows_of
 from chopmark.generation.training.captions import Scene, article, held_out
-from chopmark.generation.training.data import Sprites
+from chopmark.generation.training.edits import Example, Kind, sample_example
 from chopmark.generation.training.vocabulary import (
     BACKGROUNDS,
     CONCEPTS,
+    PAINTS,
     STYLE_SETS,
     STYLE_WORDS,
     Style,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from chopmark.generation.interface import Generator
-    from chopmark.generation.training.klein_data import Draws
+    from chopmark.generation.training.canvas import Canvas
 
-#: The prompts of the grid in the model card.
-PROMPTS: Final = (
-    "a red apple",
-    "a cat",
-    "a puppy",
-    "a frog",
-    "a banana",
-    "a slice of pizza",
-    "a rose",
-    "a whale",
-    "a car",
-    "a house",
-    "a guitar",
-    "a hamburger",
-    "a lion, flat icon",
-    "a cartoon of a fox",
-    "an octopus on a blue background",
-    "a cactus on a pink background",
-    "a tiger on a green background",
-    "a carrot on a yellow background",
-    "a cup of coffee",
-    "a sailboat",
-    "two apples",
-    "three stars on a blue background",
-    "a cat and a dog",
-    "a small rocket on the left",
-)
 _SIDE: Final = 64
+_NAMES: Final = tuple(concept.name for concept in CONCEPTS)
+_STYLES: Final = tuple(STYLE_SETS)
+#: A ground is right within this distance of each channel, of 255.
+_NEAR: Final = 40
 
 
-def draw_grid(
-    generator: Generator,
-    prompts: Sequence[str],
-    file: Path,
-    *,
-    columns: int = 6,
-    side: int = 192,
-    seed: int = 1,
-) -> None:
-    """Write a picture of all ``prompts``, drawn with the model's defaults and one seed."""
-    rows = -(-len(prompts) // columns)
-    grid = Image.new("RGB", (columns * side, rows * side), "white")
-    for index, prompt in enumerate(prompts):
-        job = GenerationJob(prompt=prompt, seed=seed, width=side, height=side)
-        row, column = divmod(index, columns)
-        grid.paste(generator.generate(job)[0], (column * side, row * side))
-    grid.save(file, optimize=True)
+@dataclass(frozen=True)
+class Seen:
+    """What the judge sees: concepts from the likeliest on, and a style."""
+
+    concepts: tuple[str, ...]
+    style: Style
 
 
 class Judge(nn.Module):
-    """Classifier of concepts for pictures of shape (n, 3, 64, 64) in -1 to 1."""
+    """Classifier for pictures of shape (n, 3, 64, 64) in -1 to 1."""
 
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for before, after in ((3, 24), (24, 48), (48, 96), (96, 128)):
+        for before, after in ((3, 32), (32, 64), (64, 128), (128, 192)):
             layers += [
                 nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
                 nn.BatchNorm2d(after),
                 nn.ReLU(inplace=True),
             ]
         self.features = nn.Sequential(*layers)
-        self.head = nn.Linear(128 * 16, len(CONCEPTS))
+        self.concept = nn.Linear(192 * 16, len(CONCEPTS))
+        self.style = nn.Linear(192 * 16, len(_STYLES))
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Return one logit for each concept, in the order of the vocabulary."""
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits of concepts and of styles, in the order of the vocabulary."""
         features = self.features(pictures).flatten(1)
-        scores: Tensor = self.head(functional.dropout(features, 0.3, self.training))
-        return scores
+        features = functional.dropout(features, 0.3, self.training)
+        return self.concept(features), self.style(features)
 
-
-def _small(picture: Image.Image) -> Tensor:
-    array = np.asarray(picture.resize((_SIDE, _SIDE), Image.Resampling.BOX), dtype=np.float32)
-    return torch.from_numpy(array).permute(2, 0, 1) / 127.5 - 1.0
+    @torch.no_grad()
+    def see(self, picture: Image.Image) -> Seen:
+        """Return what is in a picture."""
+        small = picture.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BOX)
+        array = torch.from_numpy(np.asarray(small, dtype=np.float32) / 127.5 - 1.0)
+        concepts, styles = self(array.permute(2, 0, 1)[None])
+        order = concepts[0].argsort(descending=True)[:5].tolist()
+        return Seen(tuple(_NAMES[number] for number in order), _STYLES[int(styles[0].argmax())])
 
 
 def train_judge(
-    sprites: Draws, *, steps: int = 1500, seed: int = 1, log: Callable[[str], None] = print
+    canvas: Canvas, *, steps: int = 5000, seed: int = 1, log: Callable[[str], None] = print
 ) -> Judge:
-    """Train a judge on renders of single large things, shifted, blurred and tinted at random."""
+    """Train a judge on renders of single large things, painted, shifted and blurred at random."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
-    index = {concept.name: number for number, concept in enumerate(CONCEPTS)}
-    renders: list[Tensor] = []
-    labels: list[int] = []
-    for name, label in index.items():
-        for style in STYLE_SETS:
-            for background in BACKGROUNDS:
-                scene = Scene(concepts=(name,), layout="large", style=style, background=background)
-                renders.append(_small(Image.fromarray(sprites.compose(scene))))
-                labels.append(label)
-    pictures, truth = torch.stack(renders), torch.tensor(labels)
     judge = Judge()
     optimizer = torch.optim.AdamW(judge.parameters(), lr=2e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
     for step in range(1, steps + 1):
-        chosen = torch.randint(len(pictures), (48,))
-        batch = _disturb(pictures[chosen], rng)
-        loss = functional.cross_entropy(judge(batch), truth[chosen])
+        scenes = [_single(rng) for _ in range(64)]
+        pictures = functional.avg_pool2d(canvas.compose(rows_of(scenes), scale=1), 2)
+        concepts, styles = judge(_disturb(pictures, rng))
+        loss = functional.cross_entropy(
+            concepts, torch.tensor([_NAMES.index(scene.concepts[0]) for scene in scenes])
+        ) + 0.3 * functional.cross_entropy(
+            styles, torch.tensor([_STYLES.index(scene.style) for scene in scenes])
+        )
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-        if step % 250 == 0:
+        if step % 500 == 0:
             log(f"judge step {step} loss {loss.item():.3f}")
     return judge.eval()
 
 
-def see(judge: Judge, picture: Image.Image) -> int:
-    """Return which concept of the vocabulary the judge sees in a picture."""
-    with torch.no_grad():
-        return int(judge(_small(picture)[None])[0].argmax())
+def _single(rng: random.Random) -> Scene:
+    return Scene(
+        concepts=(rng.choice(_NAMES),),
+        layout="large",
+        style=rng.choice(_STYLES),
+        background=rng.choice(tuple(BACKGROUNDS)),
+        paint=rng.choice(tuple(PAINTS)) if rng.random() < 0.2 else None,
+    )
 
 
 def _disturb(batch: Tensor, rng: random.Random) -> Tensor:
@@ -166,11 +132,23 @@ def _disturb(batch: Tensor, rng: random.Random) -> Tensor:
 
 @dataclass(frozen=True)
 class Score:
-    """How often the judge sees what was asked for, in 0 to 1."""
+    """How often the judge sees what was asked for, in 0 to 1.
+
+    Attributes:
+        asked: pictures.
+        first: it sees the concept.
+        first_five: among the five likeliest.
+        style: it sees the style.
+        ground: the corners have the colour.
+        real: it sees the concept in the true renders.
+        missed: what it saw instead.
+    """
 
     asked: int
     first: float
     first_five: float
+    style: float
+    ground: float
     real: float
     missed: tuple[str, ...]
 
@@ -178,62 +156,99 @@ class Score:
 def held_out_triples() -> list[tuple[str, Style, str]]:
     """Return every combination of concept, style and background that training left out."""
     return [
-        (concept.name, style, background)
-        for concept in CONCEPTS
-        for style in STYLE_SETS
+        (name, style, background)
+        for name in _NAMES
+        for style in _STYLES
         for background in BACKGROUNDS
-        if held_out(concept.name, style, background)
+        if held_out(name, style, background)
     ]
 
 
-@torch.no_grad()
 def concept_accuracy(
-    generator: Generator, judge: Judge, sprites: Draws, *, limit: int = 200, seed: int = 11
+    generator: Generator, judge: Judge, canvas: Canvas, *, limit: int = 300, seed: int = 11
 ) -> Score:
     """Ask the judge about generated pictures of held-out combinations, and about their renders."""
     triples = held_out_triples()
     random.Random(seed).shuffle(triples)
     triples = triples[:limit]
-    names = [concept.name for concept in CONCEPTS]
     side = generator.info.native_size
-    first = five = real = 0
+    first = five = styles = grounds = real = 0
     missed = []
     for number, (name, style, background) in enumerate(triples):
-        prompt = f"{article(STYLE_WORDS[style][0])} of {article(name)} on a {background} background"
-        job = GenerationJob(prompt=prompt, seed=seed + number, width=side, height=side)
-        ranks = judge(_small(generator.generate(job)[0])[None])[0].argsort(descending=True).tolist()
-        first += ranks[0] == names.index(name)
-        five += names.index(name) in ranks[:5]
-        if ranks[0] != names.index(name):
-            missed.append(f"{name} ({style}, {background}) seen as {names[ranks[0]]}")
+        prompt = f"{article(STYLE_WORDS[style][0])} of {article(name)} on {article(background)}"
+        job = GenerationJob(
+            prompt=f"{prompt} background", seed=seed + number, width=side, height=side
+        )
+        picture = generator.generate(job)[0]
+        seen = judge.see(picture)
+        first += seen.concepts[0] == name
+        five += name in seen.concepts
+        styles += seen.style == style
+        grounds += _ground_is(picture, background)
+        if seen.concepts[0] != name:
+            missed.append(f"{name} ({style}, {background}) seen as {seen.concepts[0]}")
         scene = Scene(concepts=(name,), layout="large", style=style, background=background)
-        render = _small(Image.fromarray(sprites.compose(scene)))
-        real += int(judge(render[None])[0].argmax()) == names.index(name)
+        real += judge.see(draw(canvas, scene)).concepts[0] == name
     count = len(triples)
-    return Score(count, first / count, five / count, real / count, tuple(missed))
-
-
-def main() -> None:
-    """Draw the grid of the model card and measure the committed model."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder for grid.png and score.json"
+    return Score(
+        count,
+        first / count,
+        five / count,
+        styles / count,
+        grounds / count,
+        real / count,
+        tuple(missed),
     )
-    parser.add_argument("--home", type=Path, help="where the model is unpacked (default: OUT)")
-    parser.add_argument("--cache", type=Path, help="folder for npm packages (default: OUT/npm)")
-    parser.add_argument("--grid-only", action="store_true", help="draw, but do not measure")
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    generator = load_generator(home=options.home or options.out)
-    draw_grid(generator, PROMPTS, options.out / "grid.png")
-    if options.grid_only:
-        return
-    sprites = Sprites(options.cache or options.out / "npm")
-    score = concept_accuracy(generator, train_judge(sprites), sprites)
-    text = json.dumps(asdict(score), indent=2)
-    print(text)
-    (options.out / "score.json").write_text(text + "\n", "utf-8")
 
 
-if __name__ == "__main__":
-    main()
+def edit_accuracy(
+    generator: Generator, judge: Judge, canvas: Canvas, *, count: int = 60, seed: int = 12
+) -> dict[Kind, float]:
+    """Return how often an edit of a single large thing does what was said, by kind.
+
+    Right is: the thing that should be there (the new one after a swap) on the ground that should be
+    there; after a change of style also the style. Whether paint, added and combined things are
+    right is for a person to see.
+    """
+    rng = random.Random(seed)
+    kinds: tuple[Kind, ...] = ("ground", "style", "swap")
+    right: dict[Kind, float] = {}
+    for kind in kinds:
+        good = 0
+        for number in range(count):
+            example, target = _large(rng, kind)
+            picture = generator.generate(edit_job(canvas, example, seed=number))[0]
+            seen = judge.see(picture)
+            good += (
+                seen.concepts[0] == target.concepts[0]
+                and _ground_is(picture, target.background)
+                and (kind != "style" or seen.style == target.style)
+            )
+        right[kind] = good / count
+    return right
+
+
+def edit_job(canvas: Canvas, example: Example, *, seed: int) -> GenerationJob:
+    """Return what a caller would send for an edit."""
+    pictures = tuple(draw(canvas, scene) for scene in example.references)
+    return GenerationJob(
+        prompt=example.words[0], seed=seed, width=256, height=256, images=pictures
+    )
+
+
+def draw(canvas: Canvas, scene: Scene) -> Image.Image:
+    """Return the true render of a scene, 256 pixels square."""
+    picture = canvas.compose(rows_of([scene]))[0].add(1).mul(127.5).round().byte()
+    return Image.fromarray(picture.permute(1, 2, 0).numpy())
+
+
+def _large(rng: random.Random, kind: Kind) -> tuple[Example, Scene]:
+    while True:
+        example = sample_example(rng, kind)
+        if example.target.layout == "large":
+            return example, example.target
+
+
+def _ground_is(picture: Image.Image, background: str) -> bool:
+    corner = np.asarray(picture.convert("RGB"))[:8, :8].reshape(-1, 3).mean(axis=0)
+    return bool(np.abs(corner - BACKGROUNDS[background]).max() < _NEAR)

@@ -59,8 +59,13 @@ class KleinConfig:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def build(config: KleinConfig) -> Flux2KleinPipeline:
-    """Return the pipeline with random weights in denoiser and autoencoder."""
+def build(config: KleinConfig, *, text: bool = True) -> Flux2KleinPipeline:
+    """Return the pipeline with random weights in denoiser and autoencoder.
+
+    Args:
+        config: its shape.
+        text: with the text encoder, which a training machine need not have.
+    """
     torch.manual_seed(config.seed)
     quarter = config.head_width // 4
     transformer = Flux2Transformer2DModel(
@@ -87,17 +92,17 @@ def build(config: KleinConfig) -> Flux2KleinPipeline:
         mid_block_add_attention=False,
         sample_size=config.native_size,
     )
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=config.flow_shift)
+    if not text:
+        return Flux2KleinPipeline(
+            scheduler, autoencoder, None, None, transformer, is_distilled=True
+        )
     folder = text_encoder_folder()
     tokenizer = AutoTokenizer.from_pretrained(folder, model_max_length=PROMPT_LENGTH)
     tokenizer.chat_template = CHAT_TEMPLATE
     text_encoder = BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
     return Flux2KleinPipeline(
-        FlowMatchEulerDiscreteScheduler(shift=config.flow_shift),
-        autoencoder,
-        text_encoder,
-        tokenizer,
-        transformer,
-        is_distilled=True,
+        scheduler, autoencoder, text_encoder, tokenizer, transformer, is_distilled=True
     )
 
 
