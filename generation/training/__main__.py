@@ -49,11 +49,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/train"), help="state, log, result")
     parser.add_argument("--cache", type=Path, help="folder with npm tarballs (default: DATA/npm)")
     parser.add_argument("--device", help="torch device (default: the preset's)")
+    parser.add_argument("--compile", action="store_true", help="compile on any device")
     parser.add_argument("--minutes", help="of the four stages, as 2.2,2.5,5.2,1")
     options = parser.parse_args()
     config, schedule = PRESETS[options.preset]
     if options.device:
         schedule = dataclasses.replace(schedule, device=options.device)
+    if options.compile:
+        schedule = dataclasses.replace(schedule, compile=True)
     if options.minutes:
         one, two, three, four = map(float, options.minutes.split(","))
         schedule = dataclasses.replace(schedule, minutes=(one, two, three, four))

@@ -66,7 +66,7 @@ class Schedule:
     minutes: tuple[float, float, float, float] = (2.2, 2.5, 5.2, 1.0)
     steps: int | None = None
     batch: tuple[int, int, int] = (48, 768, 288)
-    rate: tuple[float, float] = (1.5e-3, 1.5e-3)
+    rate: tuple[float, float] = (1.5e-3, 2.5e-3)
     guidance: float = 2.0
     dropped_captions: float = 0.08
     average_decay: float = 0.998
@@ -105,6 +105,7 @@ class Trainer:
         self.finished: list[str] = []
         self._encoded: tuple[int, Pool] | None = None
         self._format = torch.contiguous_format
+        self._compiles = False
         self._compiling: subprocess.Popen[bytes] | None = None
         if self._state.exists():
             kept = torch.load(self._state, map_location=schedule.device, weights_only=True)
@@ -195,9 +196,10 @@ class Trainer:
         pool = self._pool(scale)
         teacher = copy.deepcopy(self.model).eval() if stage == "guidance" else None
         if self._compiling is not None:
-            self._log(f"the compiling process ended with {self._compiling.wait()}")
+            self._compiles = self._compiling.wait() == 0
+            self._log("compiled" if self._compiles else "compiling failed: going on without")
             self._compiling = None
-        if schedule.compile:
+        if self._compiles:
             for model in (self.model, teacher):
                 if model is not None:
                     compile_blocks(model)
