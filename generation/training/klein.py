@@ -153,16 +153,7 @@ def export(pipeline: Flux2KleinPipeline, folder: Path, config: KleinConfig) -> i
             shutil.rmtree(part)
     written = 0
     for name in ("transformer", "vae"):
-        part = getattr(pipeline, name)
-        part.save_config(folder / name)
-        content = json.loads((folder / name / "config.json").read_text("utf-8"))
-        content.pop("_name_or_path", None)
-        _write_json(folder / name / "config.json", content)
-        for number, shard in enumerate(_shards(pack(part.state_dict()))):
-            file = folder / name / f"packed-{number:02d}.safetensors"
-            save_file(shard, file)
-            file.chmod(0o644)
-            written += file.stat().st_size
+        written += export_part(getattr(pipeline, name), folder / name)
     pipeline.scheduler.save_config(folder / "scheduler")
     index = {
         "_class_name": "Flux2KleinPipeline",
@@ -176,6 +167,21 @@ def export(pipeline: Flux2KleinPipeline, folder: Path, config: KleinConfig) -> i
     }
     _write_json(folder / "model_index.json", index)
     _write_json(folder / FACTS_NAME, facts(config))
+    return written
+
+
+def export_part(part: Any, folder: Path) -> int:
+    """Write the configuration and the packed weights of one part; return the bytes of these."""
+    part.save_config(folder)
+    content = json.loads((folder / "config.json").read_text("utf-8"))
+    content.pop("_name_or_path", None)
+    _write_json(folder / "config.json", content)
+    written = 0
+    for number, shard in enumerate(_shards(pack(part.state_dict()))):
+        file = folder / f"packed-{number:02d}.safetensors"
+        save_file(shard, file)
+        file.chmod(0o644)
+        written += file.stat().st_size
     return written
 
 
