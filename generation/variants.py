@@ -31,6 +31,11 @@ class Variants:
         for operation, family in families:
             if operation not in self._pipelines:
                 self._derive(operation, family, pipeline)
+        if "inpaint" not in self._pipelines and type(pipeline).__name__ == "Flux2KleinPipeline":
+            # A family that AutoPipelineForInpainting does not list (diffusers 0.42).
+            from diffusers import Flux2KleinInpaintPipeline
+
+            self._derive("inpaint", Flux2KleinInpaintPipeline, pipeline)
         #: Whether inpainting is an edit with :class:`~chopmark.generation.masking.KeepOutside`.
         self.inpaints_by_edit = "inpaint" not in self._pipelines and self._can_blend()
         if self.inpaints_by_edit:

@@ -35,7 +35,7 @@ SMOKE: Final = (
         decoder_widths=(8, 8, 8, 8),
         version="smoke",
     ),
-    Schedule(steps=2, batch=(2, 4, 4), examples=64, device="cpu", compile=False),
+    Schedule(steps=2, batch=(2, 4, 4), examples=24, looked_at=4, device="cpu", compile=False),
 )
 GPU: Final = (klein.KleinConfig(), Schedule())
 PRESETS: Final = {"gpu": GPU, "smoke": SMOKE}

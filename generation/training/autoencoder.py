@@ -80,7 +80,7 @@ def measure_latents(vae: AutoencoderKLFlux2, pictures: Tensor) -> None:
     """
     parts = [
         STOCK._patchify_latents(vae.encode(part).latent_dist.mode().float())
-        for part in pictures.split(64)
+        for part in torch.split(pictures, 64)
     ]
     latents = torch.cat(parts)
     vae.bn.running_mean.copy_(latents.mean(dim=(0, 2, 3)))

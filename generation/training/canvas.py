@@ -157,7 +157,7 @@ def _premultiplied(content: bytes) -> np.ndarray:
 
 def _halve(sprites: Tensor) -> Tensor:
     parts = [
-        functional.avg_pool2d(part.float(), 2).round_().byte() for part in sprites.split(256)
+        functional.avg_pool2d(part.float(), 2).round_().byte() for part in torch.split(sprites, 256)
     ]
     return torch.cat(parts)
 
@@ -177,5 +177,7 @@ def _hue(colour: Tensor) -> tuple[Tensor, Tensor]:
     chroma = top - colour.min(dim=1).values
     red, green, blue = colour.unbind(1)
     safe = chroma.clamp(min=1e-6)
-    sectors = torch.stack([(green - blue) / safe, (blue - red) / safe + 2, (red - green) / safe + 4])
+    sectors = torch.stack(
+        [(green - blue) / safe, (blue - red) / safe + 2, (red - green) / safe + 4]
+    )
     return sectors.gather(0, which[None])[0] % 6.0, chroma

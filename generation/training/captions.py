@@ -65,7 +65,6 @@ _LARGE: Final = ("big", "large")
 _IDLE: Final = ("cute", "nice", "happy", "beautiful", "simple", "lovely", "colourful")
 _OPENINGS: Final = (
     "a picture of ",
-    "a drawing of ",
     "an image of ",
     "a photo of ",
     "an icon of ",
@@ -88,7 +87,9 @@ _MASS_NOUNS: Final = frozenset(
     salad|spaghetti|pasta|sushi|honey|milk|tea|beer|soda|earth|planet earth|saturn|fire|glasses|
     eyeglasses|sunglasses|jeans|trousers|gloves|socks|headphones|books|scales|soap|money|bowling|
     bowling pins|ping pong|table tennis|badminton|luggage|poop|ramen|chocolate|broccoli|
-    statue of liberty|santa claus|santa|yarn|lightning|heart eyes face""".replace("\n    ", "").split("|")
+    statue of liberty|santa claus|santa|yarn|lightning|heart eyes face""".replace(
+        "\n    ", ""
+    ).split("|")
 )
 _PLURALS: Final = {
     "wolf": "wolves",
@@ -212,7 +213,7 @@ def held_out(concept: str, style: Style, background: str) -> bool:
 
 
 #: How often each style is drawn.
-_STYLE_SHARES: Final = {"3d": 0.4, "flat": 0.28, "cartoon": 0.32}
+_STYLE_SHARES: Final[dict[Style, float]] = {"3d": 0.4, "flat": 0.28, "cartoon": 0.32}
 
 
 def sample_scene(rng: random.Random, *, layouts: tuple[Layout, ...] | None = None) -> Scene:

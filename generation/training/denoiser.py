@@ -72,7 +72,7 @@ def encode_pool(
         scale: 1 for pictures of 128 pixels, 2 for 256.
     """
     parts = []
-    for rows in examples.scenes.split(512 // scale):
+    for rows in torch.split(examples.scenes, 512 // scale):
         with _autocast(canvas.device):
             parts.append(tokens_of(vae, canvas.compose(rows, scale=scale)).to(torch.bfloat16))
     count = (examples.references >= 0).sum(dim=1)

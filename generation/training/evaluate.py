@@ -84,7 +84,7 @@ class Judge(nn.Module):
 
 
 def train_judge(
-    canvas: Canvas, *, steps: int = 5000, seed: int = 1, log: Callable[[str], None] = print
+    canvas: Canvas, *, steps: int = 3000, seed: int = 1, log: Callable[[str], None] = print
 ) -> Judge:
     """Train a judge on renders of single large things, painted, shifted and blurred at random."""
     torch.manual_seed(seed)
@@ -231,9 +231,7 @@ def edit_accuracy(
 def edit_job(canvas: Canvas, example: Example, *, seed: int) -> GenerationJob:
     """Return what a caller would send for an edit."""
     pictures = tuple(draw(canvas, scene) for scene in example.references)
-    return GenerationJob(
-        prompt=example.words[0], seed=seed, width=256, height=256, images=pictures
-    )
+    return GenerationJob(prompt=example.words[0], seed=seed, width=256, height=256, images=pictures)
 
 
 def draw(canvas: Canvas, scene: Scene) -> Image.Image:

@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 
 def measure(
-    data: Path, out: Path, *, judge_steps: int = 5000, triples: int = 300, edits: int = 60
+    data: Path,
+    out: Path,
+    *,
+    judge_steps: int = 3000,
+    triples: int = 300,
+    edits: int = 60,
+    prompts: Sequence[str] = PROMPTS,
 ) -> None:
     """Load ``out/embedded`` as anybody would; leave grids in it and ``score.json`` in ``out``.
 
@@ -36,12 +42,13 @@ def measure(
         judge_steps: how long the judge learns.
         triples: held-out combinations to ask for.
         edits: of each kind to ask for.
+        prompts: of the grid.
     """
     canvas = Canvas.load(data / SPRITES)
     shutil.rmtree(out / "plain", ignore_errors=True)
     write_folder(out / "embedded", out / "plain")
     generator = DiffusersGenerator.load(out / "plain", name="embedded")
-    draw_grid(generator, PROMPTS, out / "embedded" / "grid.png")
+    draw_grid(generator, prompts, out / "embedded" / "grid.png")
     draw_edits(generator, canvas, out / "embedded" / "edits.png")
     judge = evaluate.train_judge(canvas, steps=judge_steps)
     score = evaluate.concept_accuracy(generator, judge, canvas, limit=triples)

@@ -1,8 +1,8 @@
-"""Muon: momentum whose matrix updates are made orthogonal (Jordan et al. 2024; Liu et al. 2025,
-arXiv:2502.16982).
+"""Muon: momentum whose matrix updates are made orthogonal.
 
-torch has one too, which goes matrix by matrix; the few hundred small ones of this model then cost
-more in launches than in arithmetic. Here matrices of one shape go through together.
+Jordan et al. 2024; the scale of the updates is that of Liu et al. 2025, arXiv:2502.16982. torch has
+one too, which goes matrix by matrix; the few hundred small ones of this model then cost more in
+launches than in arithmetic. Here matrices of one shape go through together.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Muon(torch.optim.Optimizer):
         self._momenta: dict[torch.Size, Tensor] = {}
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]
         """Move every parameter that has a gradient."""
         for group in self.param_groups:
             alike = defaultdict(list)
@@ -75,4 +75,5 @@ def orthogonal(matrices: Tensor) -> Tensor:
         square = result @ result.mT
         result = a * result + (b * square + c * square @ square) @ result
     result = result.mT if across else result
-    return result.to(matrices.dtype)
+    made: Tensor = result.to(dtype=matrices.dtype)
+    return made

@@ -1,8 +1,8 @@
 """Goes on training the decoder of a packed model, on any device; latents stay as they are.
 
-The autoencoder gets few minutes of a lent GPU, and convolutions that see zeros beyond the edge leave
-a frame of one dark pixel. A CPU has time for the small decoder afterwards, and the loss here counts
-the outermost pixels more.
+The autoencoder gets few minutes of a lent GPU, and convolutions that see zeros beyond the edge
+leave a frame of one dark pixel. A CPU has time for the small decoder afterwards, and the loss here
+counts the outermost pixels more.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def polish(
     started, done, taken = time.monotonic(), 0.0, 0
     while done < 1.0:
         for group in optimizer.param_groups:
-            group["lr"] = _RATE * min(1.0, (taken + 1) / 50) * (0.5 + 0.5 * math.cos(math.pi * done))
+            group["lr"] = (
+                _RATE * min(1.0, (taken + 1) / 50) * (0.5 + 0.5 * math.cos(math.pi * done))
+            )
         real = canvas.compose(rows_of([sample_scene(rng) for _ in range(_BATCH)]))
         with torch.no_grad():
             latents = vae.encode(real).latent_dist.mode()
@@ -106,6 +108,6 @@ def _edges(pictures: Tensor) -> Tensor:
 @torch.no_grad()
 def _quality(vae: AutoencoderKLFlux2, real: Tensor) -> str:
     output = torch.cat(
-        [vae.decode(vae.encode(part).latent_dist.mode()).sample for part in real.split(8)]
+        [vae.decode(vae.encode(part).latent_dist.mode()).sample for part in torch.split(real, 8)]
     )
     return f"{psnr(output, real):.2f} dB, the edges {psnr(_edges(output), _edges(real)):.2f} dB"

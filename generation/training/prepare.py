@@ -1,4 +1,4 @@
-"""Makes the training set: sprites, scenes and sentences, and the part of the text encoder they need.
+"""Makes the training set: sprites, scenes, sentences, and as much of the text encoder as they need.
 
 Everything that chance decides is decided here, on a CPU with a network; what the training machine
 gets is three files of some 40 MB, and it needs nothing else.
@@ -66,26 +66,31 @@ _LAYERS: Final = max(TEXT_LAYERS)
 
 
 def prepare(
-    folder: Path,
-    cache: Path,
-    *,
-    examples: int = 110_000,
-    sentences: int = 3,
-    seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    folder: Path, cache: Path, *, progress: Callable[[int, int], None] | None = None
 ) -> None:
     """Write ``sprites.zip``, ``examples.npz`` and ``text.safetensors`` to ``folder``.
 
     Args:
         folder: made if need be.
         cache: folder for npm tarballs.
-        examples: how many pictures and edits.
-        sentences: how many for each of them.
-        seed: of everything drawn.
         progress: called while sprites are rendered.
     """
     folder.mkdir(parents=True, exist_ok=True)
     render_all(cache, folder / SPRITES, progress=progress)
+    write_examples(folder)
+
+
+def write_examples(
+    folder: Path, *, examples: int = 110_000, sentences: int = 3, seed: int = 0
+) -> None:
+    """Write ``examples.npz`` and the ``text.safetensors`` that belongs to it.
+
+    Args:
+        folder: must be there.
+        examples: how many pictures and edits.
+        sentences: how many for each of them.
+        seed: of everything drawn.
+    """
     rng = random.Random(seed)
     scenes: list[tuple[int, ...]] = []
     table: list[tuple[int, int, int, int]] = []
@@ -94,24 +99,19 @@ def prepare(
         for _ in range(max(4, round(examples * share))):
             example = sample_example(rng, kind, sentences=sentences)
             drawn = [example.target, *example.references]
-            table.append(
-                (
-                    KINDS.index(kind),
-                    len(scenes),
-                    len(scenes) + 1 if len(drawn) > 1 else -1,
-                    len(scenes) + 2 if len(drawn) > 2 else -1,
-                )
-            )
+            first, second = (len(scenes) + 1 if len(drawn) > 1 else -1), -1
+            if len(drawn) > 2:
+                second = first + 1
+            table.append((KINDS.index(kind), len(scenes), first, second))
             scenes += [row_of(scene) for scene in drawn]
             words += example.words
     tokens, known = tokenize([*PROMPTS, *words])
-    lengths = [len(row) for row in tokens]
     np.savez_compressed(
         folder / EXAMPLES,
         scenes=np.asarray(scenes, np.int16),
         examples=np.asarray(table, np.int32),
         tokens=np.asarray([number for row in tokens for number in row], np.uint16),
-        lengths=np.asarray(lengths, np.uint8),
+        lengths=np.asarray([len(row) for row in tokens], np.uint8),
         sentences=np.asarray(sentences),
     )
     save_file(text_part(known), folder / TEXT)
@@ -122,9 +122,7 @@ def tokenize(words: list[str]) -> tuple[list[list[int]], list[int]]:
 
     Piece 0 is the padding; the sentence of no words comes first of all.
     """
-    tokenizer = AutoTokenizer.from_pretrained(
-        text_encoder_folder(), model_max_length=PROMPT_LENGTH
-    )
+    tokenizer = AutoTokenizer.from_pretrained(text_encoder_folder(), model_max_length=PROMPT_LENGTH)
     encoded = tokenizer(["", *words], truncation=True, max_length=PROMPT_LENGTH)["input_ids"]
     known = [tokenizer.pad_token_id]
     place = {known[0]: 0}
@@ -140,14 +138,13 @@ def text_part(known: list[int]) -> dict[str, Tensor]:
     """Return the text encoder's weights as far as training needs them, in half precision."""
     weights = load_file(text_encoder_folder() / "model.safetensors")
     kept = {}
-    for name, tensor in weights.items():
-        name = name.removeprefix("bert.")
+    for full_name, tensor in weights.items():
+        name = full_name.removeprefix("bert.")
         layer = name.split(".")[2] if name.startswith("encoder.layer.") else "0"
         if name.startswith("pooler") or int(layer) >= _LAYERS or "position_ids" in name:
             continue
-        if name == "embeddings.word_embeddings.weight":
-            tensor = tensor[known]
-        kept[name] = tensor.half().contiguous()
+        rows = tensor[known] if name == "embeddings.word_embeddings.weight" else tensor
+        kept[name] = rows.half().contiguous()
     return kept
 
 
@@ -179,7 +176,7 @@ class Examples:
             return self
         rows = torch.linspace(0, len(self.kinds) - 1, count).long()
         used = torch.cat([self.target[rows, None], self.references[rows]], dim=1)
-        numbers, places = used.unique(return_inverse=True)
+        numbers, places = torch.unique(used, return_inverse=True)
         # Row -1, for no reference, comes first where there is any.
         gone = int(numbers[0] < 0)
         return Examples(

@@ -59,6 +59,7 @@ class Schedule:
         rate: learning rate of the autoencoder and of the denoiser.
         guidance: scale that is baked in.
         examples: how many of the training set to use.
+        looked_at: pictures of a kind drawn to look at between stages.
         device: torch device.
         compile: compile the denoiser's blocks, beforehand in a process beside this one.
     """
@@ -71,6 +72,7 @@ class Schedule:
     dropped_captions: float = 0.08
     average_decay: float = 0.998
     examples: int | None = None
+    looked_at: int = 24
     seed: int = 0
     device: str = "cuda"
     compile: bool = True
@@ -162,12 +164,15 @@ class Trainer:
         optimizer = torch.optim.AdamW(
             self.vae.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
         )
-        self._loop(0, self.vae, [optimizer], step, lambda done: 0.5 + 0.5 * math.cos(math.pi * done))
+        self._loop(
+            0, self.vae, [optimizer], step, lambda done: 0.5 + 0.5 * math.cos(math.pi * done)
+        )
         real = draw(min(1024, len(scenes)), 2)
         measure_latents(self.vae, real)
         with torch.no_grad():
-            seen = self.vae.decode(self.vae.encode(real[:24]).latent_dist.mode()).sample
-        self._sheet(torch.stack([real[:24], seen], dim=1).flatten(0, 1), "autoencoder.png")
+            real = real[: schedule.looked_at]
+            seen = self.vae.decode(self.vae.encode(real).latent_dist.mode()).sample
+        self._sheet(torch.stack([real, seen], dim=1).flatten(0, 1), "autoencoder.png")
 
     def _choose_format(self, step: Callable[[int], tuple[Tensor, Callable[[], str]]]) -> None:
         """Take the layout of pictures in memory with which this device is faster."""
@@ -238,15 +243,16 @@ class Trainer:
 
     def _look(self, pool: Pool, name: str) -> None:
         """Draw the prompts of the card, and one edit of each number of references."""
-        batch = Batch.draw(pool, len(self._examples.prompts), 0, dropped=0.0)
+        prompts = self._examples.prompts[: self._schedule.looked_at]
+        batch = Batch.draw(pool, len(prompts), 0, dropped=0.0)
         with self._autocast():
-            batch.words = pool.text(self._examples.prompts).float()
+            batch.words = pool.text(prompts).float()
         self.model.eval()
         # Not worth compiling for these few.
         with torch.compiler.set_stance("force_eager"):
             tokens = [sample(self.model, batch)]
             for references in (1, 2):
-                edit = Batch.draw(pool, 12, references, dropped=0.0)
+                edit = Batch.draw(pool, len(prompts) // 2, references, dropped=0.0)
                 tokens += [*edit.references, sample(self.model, edit), edit.clean]
         self.model.train()
         self._sheet(self._decode(torch.cat(tokens), pool.side), f"{name}.png")
@@ -254,7 +260,7 @@ class Trainer:
     @torch.no_grad()
     def _decode(self, tokens: Tensor, side: int) -> Tensor:
         bn = self.vae.bn
-        grid = tokens.mT.unflatten(2, (side, side))
+        grid = tokens.mT.reshape(len(tokens), -1, side, side)
         deviation = torch.sqrt(bn.running_var + self.vae.config.batch_norm_eps)
         grid = grid * deviation[:, None, None] + bn.running_mean[:, None, None]
         pictures: Tensor = self.vae.decode(STOCK._unpatchify_latents(grid)).sample
@@ -325,7 +331,7 @@ class Trainer:
 
 def compile_blocks(model: Any) -> None:
     """Compile the blocks of a denoiser, each shape for itself."""
-    torch._dynamo.config.recompile_limit = 64  # type: ignore[attr-defined]
+    torch._dynamo.config.recompile_limit = 64
     model.compile_repeated_blocks(fullgraph=True, dynamic=False)
 
 
@@ -348,7 +354,7 @@ def warm_up(pipeline: Flux2KleinPipeline, data: Path, schedule: Schedule) -> Non
                 silence=torch.randn(1, len(text), width, device=device),
                 side=side,
             )
-            flow_loss(model, batch).backward()
+            flow_loss(model, batch).backward()  # type: ignore[no-untyped-call]
             if number == 2:
                 with torch.no_grad():
                     predict(model.eval(), batch, clean, torch.ones(size, device=device))
