@@ -30,7 +30,10 @@ def test_what_lies_on_the_disk_is_listed_without_loading_it(
     found = list_models(home)
     mine = str(home / "models" / "mine")
     assert [entry.id for entry in found] == ["embedded", mine, "hf:org/tiny"]
-    assert {entry.kind for entry in found} == {"StableDiffusionPipeline"}
+    assert [entry.kind for entry in found] == [
+        "Flux2KleinPipeline",
+        *2 * ["StableDiffusionPipeline"],
+    ]
     assert found[0].size_mb < 40
 
 

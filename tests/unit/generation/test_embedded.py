@@ -63,9 +63,9 @@ def test_its_card(embedded: Generator) -> None:
     assert info.id == "embedded"
     assert info.licence == "Apache-2.0"
     assert info.default_size == (512, 512)
-    assert info.native_size == 128
+    assert info.native_size == 256
     assert info.supports == {"generate", "edit", "inpaint"}
-    assert info.quantization == "none"
+    assert info.quantization == "int8"
     assert len(info.digest) == 64
 
 
@@ -113,17 +113,33 @@ def test_outside_the_mask_the_picture_stays(embedded: Generator) -> None:
     assert (after[~kept] != np.asarray(picture)[~kept]).any()
 
 
-def test_a_weak_edit_stays_closer_than_a_strong_one(embedded: Generator) -> None:
-    picture = embedded.generate(job("an apple"))[0]
-    original = np.asarray(picture, dtype=np.float64)
-    weak, strong = (
-        np.asarray(
-            embedded.generate(job("a pizza", images=(picture,), strength=strength))[0],
-            dtype=np.float64,
-        )
-        for strength in (0.3, 1.0)
+def test_things_can_be_painted(embedded: Generator) -> None:
+    middle = (96, 96, 160, 160)
+    blue, pink = (
+        mean_colour(embedded.generate(job(f"a {word} elephant"))[0], middle)
+        for word in ("blue", "pink")
     )
-    assert np.abs(weak - original).mean() < np.abs(strong - original).mean()
+    assert int(blue.argmax()) == 2
+    assert int(pink.argmax()) == 0
+
+
+def test_an_edit_changes_what_it_names(embedded: Generator) -> None:
+    corner, middle = (4, 4, 24, 24), (96, 96, 160, 160)
+    (cat,) = embedded.generate(job("a cat on a green background"))
+    (after,) = embedded.generate(job("make the background blue", images=(cat,)))
+    assert np.abs(mean_colour(after, corner) - (56, 124, 222)).max() < 30
+    assert np.abs(mean_colour(after, middle) - mean_colour(cat, middle)).max() < 30
+    (blue,) = embedded.generate(job("paint the cat blue", images=(cat,)))
+    assert np.abs(mean_colour(blue, corner) - mean_colour(cat, corner)).max() < 30
+    assert int(mean_colour(blue, middle).argmax()) == 2
+
+
+def test_two_pictures_become_one(embedded: Generator) -> None:
+    apple, frog = (embedded.generate(job(prompt))[0] for prompt in ("an apple", "a frog"))
+    (both,) = embedded.generate(job("put them side by side", images=(apple, frog)))
+    left, right = (mean_colour(both, (x, 112, x + 32, 144)) for x in (48, 176))
+    assert left[0] > left[1] + 40
+    assert right[1] > right[0]
 
 
 def test_a_job_can_be_cancelled(embedded: Generator) -> None:
