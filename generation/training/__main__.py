@@ -2,8 +2,7 @@
 
 ``prepare`` renders the drawings and writes the training set (a CPU and the npm registry, half a
 minute); ``train`` trains on it (one GPU, twelve minutes, no network) and writes packed weights;
-``polish`` goes on with the decoder (a CPU, half an hour); ``measure`` draws the grids and asks the
-judge. ``warm`` compiles; ``train`` starts it by itself.
+``measure`` draws the grids and asks the judge. ``warm`` compiles; ``train`` starts it by itself.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ PRESETS: Final = {"gpu": GPU, "smoke": SMOKE}
 def main() -> None:
     """Read the command line and do one of the parts."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("command", choices=("prepare", "train", "polish", "measure", "warm"))
+    parser.add_argument("command", choices=("prepare", "train", "measure", "warm"))
     parser.add_argument("--preset", choices=tuple(PRESETS), default="gpu")
     parser.add_argument("--data", type=Path, default=Path("out/data"), help="the training set")
     parser.add_argument("--out", type=Path, default=Path("out/train"), help="state, log, result")
@@ -69,10 +68,6 @@ def main() -> None:
         warm_up(klein.build(config, text=False), options.data, schedule)
     elif options.command == "train":
         train(options.data, options.out, config, schedule)
-    elif options.command == "polish":
-        from chopmark.generation.training.polish import polish
-
-        polish(options.data, options.out, device=options.device or "cpu")
     else:
         from chopmark.generation.training.measure import measure
 

@@ -139,7 +139,9 @@ def test_a_replayed_stream_is_the_same_bytes(live: Any) -> None:
         got.append(answer.content)
     assert got[0] == got[1]
     assert len(live.generator.jobs) == 1
-    assert threading.active_count() < 50
+    # The server's own pool may be as large as it likes.
+    others = [one.name for one in threading.enumerate() if "AnyIO" not in one.name]
+    assert len(others) < 30, others
 
 
 def test_previews_come_first_and_say_what_they_are(client: openai.OpenAI) -> None:

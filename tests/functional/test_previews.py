@@ -40,8 +40,8 @@ async def test_previews_come_in_order_before_the_picture(pipeline: Pipeline) -> 
     seen: list[Preview] = []
     released = await pipeline.generate(_ask(n=2), preview=seen.append)
     # Both pictures are made in one call, so their previews come in turns.
-    assert [(p.index, p.step) for p in seen] == [(1, 2), (2, 2), (1, 4), (2, 4), (1, 6), (2, 6)]
-    assert {p.steps for p in seen} == {8}
+    assert [(p.index, p.step) for p in seen] == [(1, 1), (2, 1), (1, 2), (2, 2), (1, 3), (2, 3)]
+    assert {p.steps for p in seen} == {4}
     assert [output.batch for output in released.outputs] == [2, 2]
     outputs: Any = _last(pipeline).public["outputs"]
     assert [booked["batch"] for booked in outputs] == [2, 2]
@@ -99,7 +99,7 @@ async def test_a_blocked_preview_ends_the_request_as_refused(
     with pytest.raises(Refused) as caught:
         await pipeline.generate(_ask(), preview=seen.append)
     assert caught.value.stage == "output"
-    assert [p.step for p in seen] == [2]
+    assert [p.step for p in seen] == [1]
     assert judged == ["allow", "block"]
     end = _last(pipeline)
     assert (end.kind, end.public["previews"]) == ("request.refused", 1)
