@@ -57,7 +57,7 @@ class Idempotency:
         if before is not None:
             await _replay(before, send)
             return
-        recorder = _Recorder(self.replays, tenant, key, send)
+        recorder = _Recorder(self.replays, (tenant, key, mark), send)
         try:
             await self.app(scope, _again(body, receive), recorder)
         finally:
@@ -75,11 +75,10 @@ def _whose(caller: Caller) -> str:
 class _Recorder:
     """Passes an answer on, and keeps it before its last byte leaves."""
 
-    def __init__(self, replays: Replays, tenant: str, key: str, send: Send) -> None:
+    def __init__(self, replays: Replays, claimed: tuple[str, str, bytes], send: Send) -> None:
         self.kept = False
         self._replays = replays
-        self._tenant = tenant
-        self._key = key
+        self._claimed = claimed
         self._send = send
         self._start: Message = {}
         self._body = bytearray()
@@ -105,7 +104,7 @@ class _Recorder:
             ),
             body=bytes(self._body),
         )
-        await in_thread(lambda: self._replays.finish(self._tenant, self._key, answer))
+        await in_thread(lambda: self._replays.finish(*self._claimed, answer))
         self.kept = True
 
 

@@ -3,17 +3,32 @@
 A client that lost the answer asks again with the same key and gets the same bytes, and nothing is
 made or booked twice. Kept for a day, in ``home/tenancy/replays.db``: these are whole answers, with
 their pictures. When there are too many bytes of them, the oldest go first.
+
+They are sealed with a key made of the client's Idempotency-Key and of the request, neither of which
+is kept: without the client nobody opens them, so what is erased in the log is not left here.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from chopmark.errors import IdempotencyInFlight, IdempotencyMismatch, InvalidRequest
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from chopmark.errors import (
+    ConfigurationError,
+    IdempotencyInFlight,
+    IdempotencyMismatch,
+    InvalidRequest,
+)
 from chopmark.tenancy.database import Database
 
 if TYPE_CHECKING:
@@ -25,12 +40,13 @@ __all__ = ["Answer", "Replays"]
 KEPT_S: Final = 24 * 3600
 MAX_BYTES: Final = 2**30
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_NONCE: Final = 12
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS replay (
-    tenant TEXT NOT NULL, key TEXT NOT NULL, fingerprint BLOB NOT NULL, created REAL NOT NULL,
-    status INTEGER, headers TEXT, body BLOB, PRIMARY KEY (tenant, key)
+DROP TABLE IF EXISTS replay;
+CREATE TABLE IF NOT EXISTS sealed_replay (
+    name BLOB PRIMARY KEY, fingerprint BLOB NOT NULL, created REAL NOT NULL, sealed BLOB
 ) STRICT;
-CREATE INDEX IF NOT EXISTS replay_created ON replay (created);
+CREATE INDEX IF NOT EXISTS sealed_replay_created ON sealed_replay (created);
 """
 
 
@@ -68,7 +84,7 @@ class Replays:
         """
         database = Database(home / "tenancy" / "replays.db", _SCHEMA)
         with database.transaction(write=True) as transaction:
-            transaction.execute("DELETE FROM replay WHERE status IS NULL")
+            transaction.execute("DELETE FROM sealed_replay WHERE sealed IS NULL")
         return cls(database, clock=clock, max_bytes=max_bytes)
 
     def close(self) -> None:
@@ -94,55 +110,86 @@ class Replays:
                 hint="a UUID is a good one",
                 param="Idempotency-Key",
             )
-        now = self._clock()
+        now, name = self._clock(), _digest("name", tenant, key)
+        mark = _digest("fingerprint", tenant, key, fingerprint)
         with self._database.transaction(write=True) as transaction:
-            transaction.execute("DELETE FROM replay WHERE created < ?", (now - KEPT_S,))
+            transaction.execute("DELETE FROM sealed_replay WHERE created < ?", (now - KEPT_S,))
             row = transaction.execute(
-                "SELECT fingerprint, status, headers, body FROM replay"
-                " WHERE tenant = ? AND key = ?",
-                (tenant, key),
+                "SELECT fingerprint, sealed FROM sealed_replay WHERE name = ?", (name,)
             ).fetchone()
             if row is None:
                 transaction.execute(
-                    "INSERT INTO replay (tenant, key, fingerprint, created) VALUES (?, ?, ?, ?)",
-                    (tenant, key, fingerprint, now),
+                    "INSERT INTO sealed_replay (name, fingerprint, created) VALUES (?, ?, ?)",
+                    (name, mark, now),
                 )
                 return None
-        kept, status, headers, body = row
-        if bytes(kept) != fingerprint:
+        kept, sealed = row
+        if bytes(kept) != mark:
             raise IdempotencyMismatch(
                 "this Idempotency-Key was used for another request",
                 hint="use a new key for a new request",
                 param="Idempotency-Key",
             )
-        if status is None:
+        if sealed is None:
             raise IdempotencyInFlight(
                 "the first request with this Idempotency-Key still runs",
                 hint="try again in a moment",
                 param="Idempotency-Key",
             )
-        return Answer(
-            status=status,
-            headers=tuple((name, value) for name, value in json.loads(headers)),
-            body=bytes(body),
-        )
+        return _open(bytes(sealed), tenant, key, fingerprint)
 
-    def finish(self, tenant: str, key: str, answer: Answer) -> None:
-        """Keep the answer to a key that was claimed."""
+    def finish(self, tenant: str, key: str, fingerprint: bytes, answer: Answer) -> None:
+        """Keep the answer to a key that was claimed, for the request with this fingerprint."""
+        sealed = _seal(answer, tenant, key, fingerprint)
         with self._database.transaction(write=True) as transaction:
             transaction.execute(
-                "UPDATE replay SET status = ?, headers = ?, body = ? WHERE tenant = ? AND key = ?",
-                (answer.status, json.dumps(answer.headers), answer.body, tenant, key),
+                "UPDATE sealed_replay SET sealed = ? WHERE name = ?",
+                (sealed, _digest("name", tenant, key)),
             )
             transaction.execute(
                 # Newest first, until the bytes are used up; what is beyond goes.
-                "DELETE FROM replay WHERE rowid IN (SELECT rowid FROM (SELECT rowid,"
-                " sum(length(body)) OVER (ORDER BY created DESC, rowid DESC) AS total FROM replay"
-                " WHERE status IS NOT NULL) WHERE total > ?)",
+                "DELETE FROM sealed_replay WHERE rowid IN (SELECT rowid FROM (SELECT rowid,"
+                " sum(length(sealed)) OVER (ORDER BY created DESC, rowid DESC) AS total"
+                " FROM sealed_replay WHERE sealed IS NOT NULL) WHERE total > ?)",
                 (self._max_bytes,),
             )
 
     def drop(self, tenant: str, key: str) -> None:
         """Let go of a key whose request came to nothing that is worth keeping."""
         with self._database.transaction(write=True) as transaction:
-            transaction.execute("DELETE FROM replay WHERE tenant = ? AND key = ?", (tenant, key))
+            transaction.execute(
+                "DELETE FROM sealed_replay WHERE name = ?", (_digest("name", tenant, key),)
+            )
+
+
+def _digest(purpose: str, tenant: str, key: str, fingerprint: bytes = b"") -> bytes:
+    said = json.dumps([purpose, tenant, key]).encode() + b"\0" + fingerprint
+    return hashlib.sha256(said).digest()
+
+
+def _cipher(tenant: str, key: str, fingerprint: bytes) -> AESGCM:
+    kept = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"chopmark replay 1")
+    return AESGCM(kept.derive(_digest("key", tenant, key, fingerprint)))
+
+
+def _seal(answer: Answer, tenant: str, key: str, fingerprint: bytes) -> bytes:
+    head = json.dumps([answer.status, answer.headers]).encode()
+    nonce = os.urandom(_NONCE)
+    plain = len(head).to_bytes(4, "big") + head + answer.body
+    return nonce + _cipher(tenant, key, fingerprint).encrypt(nonce, plain, None)
+
+
+def _open(sealed: bytes, tenant: str, key: str, fingerprint: bytes) -> Answer:
+    try:
+        plain = _cipher(tenant, key, fingerprint).decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
+    except InvalidTag as error:
+        raise ConfigurationError(
+            "a kept answer does not open", hint="was home/tenancy/replays.db changed by hand?"
+        ) from error
+    end = 4 + int.from_bytes(plain[:4], "big")
+    status, headers = json.loads(plain[4:end])
+    return Answer(
+        status=status,
+        headers=tuple((name, value) for name, value in headers),
+        body=plain[end:],
+    )

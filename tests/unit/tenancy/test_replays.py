@@ -4,7 +4,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chopmark.errors import IdempotencyInFlight, IdempotencyMismatch, InvalidRequest
+from chopmark.errors import (
+    ConfigurationError,
+    IdempotencyInFlight,
+    IdempotencyMismatch,
+    InvalidRequest,
+)
 from chopmark.tenancy.replays import KEPT_S, Answer, Replays
 
 if TYPE_CHECKING:
@@ -28,7 +33,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def replays(tmp_path: Path, clock: Clock) -> Iterator[Replays]:
-    opened = Replays.open(tmp_path, clock=clock, max_bytes=100)
+    opened = Replays.open(tmp_path, clock=clock, max_bytes=200)
     yield opened
     opened.close()
 
@@ -39,7 +44,7 @@ def test_claim_keep_and_replay(replays: Replays) -> None:
         replays.begin("acme", "k", b"one")
     with pytest.raises(IdempotencyMismatch):
         replays.begin("acme", "k", b"two")
-    replays.finish("acme", "k", ANSWER)
+    replays.finish("acme", "k", b"one", ANSWER)
     assert replays.begin("acme", "k", b"one") == ANSWER
     with pytest.raises(IdempotencyMismatch):
         replays.begin("acme", "k", b"two")
@@ -54,7 +59,7 @@ def test_what_came_to_nothing_is_let_go(replays: Replays) -> None:
 
 def test_a_day_later_the_key_is_free(replays: Replays, clock: Clock) -> None:
     replays.begin("acme", "k", b"one")
-    replays.finish("acme", "k", ANSWER)
+    replays.finish("acme", "k", b"one", ANSWER)
     clock.now += KEPT_S - 1
     assert replays.begin("acme", "k", b"one") == ANSWER
     clock.now += 2
@@ -65,7 +70,7 @@ def test_too_many_bytes_push_out_the_oldest(replays: Replays, clock: Clock) -> N
     for number in range(4):
         clock.now += 1
         replays.begin("acme", f"k{number}", b"one")
-        replays.finish("acme", f"k{number}", Answer(status=200, headers=(), body=b"x" * 40))
+        replays.finish("acme", f"k{number}", b"one", Answer(status=200, headers=(), body=b"x" * 40))
     assert replays.begin("acme", "k3", b"one") is not None
     assert replays.begin("acme", "k2", b"one") is not None
     assert replays.begin("acme", "k1", b"one") is None
@@ -73,7 +78,7 @@ def test_too_many_bytes_push_out_the_oldest(replays: Replays, clock: Clock) -> N
 
 def test_a_new_process_keeps_answers_and_forgets_what_ran(replays: Replays, tmp_path: Path) -> None:
     replays.begin("acme", "done", b"one")
-    replays.finish("acme", "done", ANSWER)
+    replays.finish("acme", "done", b"one", ANSWER)
     replays.begin("acme", "running", b"one")
     again = Replays.open(tmp_path, clock=lambda: 1001.0)
     assert again.begin("acme", "done", b"one") == ANSWER
@@ -85,3 +90,20 @@ def test_a_new_process_keeps_answers_and_forgets_what_ran(replays: Replays, tmp_
 def test_what_is_no_key(replays: Replays, key: str) -> None:
     with pytest.raises(InvalidRequest):
         replays.begin("acme", key, b"one")
+
+
+def test_without_the_client_nobody_reads_an_answer(replays: Replays, tmp_path: Path) -> None:
+    answer = Answer(status=200, headers=(("x-record-id", "abc"),), body=b"a picture of a person")
+    replays.begin("acme", "8b1f-key-of-the-client", b"request digest")
+    replays.finish("acme", "8b1f-key-of-the-client", b"request digest", answer)
+    replays.close()
+    kept = b"".join(file.read_bytes() for file in (tmp_path / "tenancy").iterdir())
+    for part in (b"picture", b"x-record-id", b"8b1f", b"request digest", b"acme"):
+        assert part not in kept
+    again = Replays.open(tmp_path, clock=Clock())
+    assert again.begin("acme", "8b1f-key-of-the-client", b"request digest") == answer
+    with again._database.transaction(write=True) as transaction:
+        transaction.execute("UPDATE sealed_replay SET sealed = ?", (b"\0" * 60,))
+    with pytest.raises(ConfigurationError, match="does not open"):
+        again.begin("acme", "8b1f-key-of-the-client", b"request digest")
+    again.close()
