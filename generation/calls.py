@@ -121,7 +121,11 @@ class Call:
                 ImageOps.fit(image.convert("RGB"), self._size, Image.Resampling.LANCZOS)
                 for image in job.images
             ]
-            self._arguments["image"] = fitted if len(fitted) > 1 else fitted[0]
+            if job.mask is not None and "image_reference" in self._takes:
+                self._arguments["image"] = fitted[0]
+                self._arguments["image_reference"] = fitted[1] if len(fitted) > 1 else None
+            else:
+                self._arguments["image"] = fitted if len(fitted) > 1 else fitted[0]
         if job.mask is not None and not self._blends:
             self._arguments["mask_image"] = self._mask(self._size)
 

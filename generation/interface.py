@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Operation = Literal["generate", "edit", "inpaint"]
+Option = Literal["negative_prompt", "guidance", "strength"]
 Quantization = Literal["auto", "none", "int8", "fp8", "int4", "nf4", "gguf", "svdquant"]
 
 MAX_STEPS = 150
@@ -41,8 +42,9 @@ class GenerationJob:
         height: pixels, 1 to 4096.
         steps: denoising steps, 1 to 150; ``None`` is the model's default.
         guidance: how strictly the prompt is followed, 0 to 50; ``None`` is the model's default.
-        images: pictures to edit, in any mode; empty to generate from text alone.
-        mask: for an edit, white where the picture may change; it is scaled to the picture.
+        images: the picture to edit, and further ones that the result draws on, in any mode; empty
+            to generate from text alone.
+        mask: for an edit, white where the first picture may change; it is scaled to the picture.
         strength: for an edit, how far from the picture the result may go, above 0 to 1; ``None`` is
             the model's default.
         drafts: looks at each unfinished picture that the caller wants on the way, 0 to 10; fewer
@@ -161,6 +163,9 @@ class ModelInfo:
             with these and stretched.
         quantization: as loaded, see :mod:`chopmark.generation.quantize`.
         supports: the operations that :meth:`Generator.generate` takes.
+        max_images: most pictures in one edit, the one that is changed included.
+        ignores: options that make no difference with this model. ``strength`` there speaks of
+            edits without a mask.
     """
 
     id: str
@@ -174,6 +179,8 @@ class ModelInfo:
     quantization: str
     supports: frozenset[Operation]
     max_ratio: float = 8.0
+    max_images: int = 1
+    ignores: frozenset[Option] = frozenset()
 
 
 @runtime_checkable

@@ -96,6 +96,12 @@ class RemoteGenerator:
             default_steps=1,
             quantization="none",
             supports=frozenset({"generate", "edit", "inpaint"}),
+            # As many as OpenAI's route takes; a server whose model takes fewer refuses itself.
+            max_images=16,
+            # Without fields beside OpenAI's there is no way to tell it.
+            ignores=frozenset()
+            if options.extras
+            else frozenset({"negative_prompt", "guidance", "strength"}),
         )
         return cls(base, model, info, options)
 

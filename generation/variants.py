@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from chopmark.generation.interface import Operation
+    from collections.abc import Mapping
+
+    from chopmark.generation.interface import Operation, Option
+
+#: Pipelines that join several pictures, and how many their makers say are of use.
+_IMAGES: Final = {
+    # docs.bfl.ai, "Editing overview": klein up to 4, dev at most 6 recommended.
+    "Flux2KleinPipeline": 4,
+    "Flux2KleinInpaintPipeline": 2,  # `image_reference` is one picture
+    "Flux2Pipeline": 6,
+    # Model card of Qwen-Image-Edit-2509: 1 to 3.
+    "QwenImageEditPlusPipeline": 3,
+}
 
 
 class Variants:
@@ -73,9 +85,37 @@ class Variants:
         """Return the pipeline for ``operation``, which must be one of :attr:`supports`."""
         return self._pipelines[operation]
 
-    def class_name(self, operation: Operation) -> str:
-        """Return the name of the pipeline's class."""
-        return type(self._pipelines[operation]).__name__
+    def max_images(self, operation: Operation) -> int:
+        """Return how many pictures the pipeline for ``operation`` joins; 1 where it is unknown."""
+        return _IMAGES.get(type(self._pipelines.get(operation)).__name__, 1)
+
+    @property
+    def ignores(self) -> frozenset[Option]:
+        """The options that these pipelines have no use for."""
+        pipeline = self._pipelines.get("generate") or next(iter(self._pipelines.values()))
+        takes = inspect.signature(pipeline.__call__).parameters
+        qwen = type(pipeline).__name__.startswith("QwenImage")
+        # FLUX.1 heeds it only beside a `true_cfg_scale`, which is no guidance of the model's own.
+        heeds_negative = "negative_prompt" in takes and (qwen or "true_cfg_scale" not in takes)
+        found: set[Option] = set() if heeds_negative else {"negative_prompt"}
+        if not _heeds_guidance(pipeline, takes):
+            found.add("guidance")
+        edit = self._pipelines.get("edit")
+        if edit is None or "strength" not in inspect.signature(edit.__call__).parameters:
+            found.add("strength")
+        return frozenset(found)
+
+
+def _heeds_guidance(pipeline: Any, takes: Mapping[str, Any]) -> bool:
+    if "guidance_scale" not in takes and "true_cfg_scale" not in takes:
+        return False
+    if getattr(pipeline.config, "is_distilled", False):
+        return False
+    # FLUX.1 tells the denoiser the guidance, and schnell's was not made to hear it.
+    denoiser = getattr(pipeline, "transformer", None)
+    hears = getattr(getattr(denoiser, "config", None), "guidance_embeds", None)
+    name = type(pipeline).__name__
+    return hears is not False or not name.startswith("Flux") or name.startswith("Flux2")
 
 
 def _derived(family: Any, pipeline: Any) -> Any:

@@ -26,6 +26,7 @@ PDQ_ALG: Final = "org.chopmark.pdq.1"
 _SPEC: Final = "2.4.0"
 _UNLISTED: Final = "unlisted; see Chopmark docs"
 _PARENT: Final = "parent"
+_REFERENCE: Final = "reference-{}"
 _USES: Final = (
     "cawg.data_mining",
     "cawg.ai_inference",
@@ -51,6 +52,8 @@ class ManifestInfo:
         created_at: When, with a time zone.
         action: ``created`` from a prompt, or ``edited`` from ``parent``.
         parent: The input picture's file, as it came in; needed for ``edited``.
+        references: Further pictures' files, as they came in, which the model was shown beside
+            ``parent``.
         parent_mime: Its media type as the client named it; the bytes decide.
         mark_method: Watermark method, None where the picture carries none.
         mark_payload: The 8 bytes in the watermark.
@@ -74,6 +77,7 @@ class ManifestInfo:
     created_at: dt.datetime
     action: Literal["created", "edited"] = "created"
     parent: bytes | None = None
+    references: tuple[bytes, ...] = ()
     parent_mime: str | None = None
     mark_method: str | None = None
     mark_payload: bytes | None = None
@@ -124,13 +128,24 @@ def definition(info: ManifestInfo) -> dict[str, Any]:
     }
 
 
-def ingredient(info: ManifestInfo, *, says: str = "") -> dict[str, Any]:
-    """Return the input as parent ingredient; what it says of itself comes along."""
+def ingredient(info: ManifestInfo, number: int, *, says: str = "") -> dict[str, Any]:
+    """Return a picture that came in as an ingredient; what it says of itself comes along.
+
+    The one that was changed is ``parentOf`` the output, of which there is one at most. The model
+    was shown the others, which makes them ``inputTo`` it: nothing of their pixels need be in the
+    output, as ``componentOf`` would say (C2PA 2.4, ingredient relationships).
+
+    Args:
+        info: What the manifest says.
+        number: 0 for ``info.parent``, 1 and up for ``info.references``.
+        says: What is to be known of it beside its manifest.
+    """
+    label = _REFERENCE.format(number) if number else _PARENT
     entry: dict[str, Any] = {
-        "title": "Input picture",
-        "relationship": "parentOf",
-        "label": _PARENT,
-        "instance_id": f"xmp:iid:chopmark-{info.output_id}-parent",
+        "title": f"Reference picture {number}" if number else "Input picture",
+        "relationship": "inputTo" if number else "parentOf",
+        "label": label,
+        "instance_id": f"xmp:iid:chopmark-{info.output_id}-{label}",
     }
     if says:
         entry["description"] = says
@@ -148,6 +163,8 @@ def _check(info: ManifestInfo) -> None:
             "an edit needs its input picture as parent, and a creation has none",
             hint="set action and parent together",
         )
+    if info.references and info.parent is None:
+        raise SigningFailed("further pictures without a parent", hint="name the edited one")
 
 
 def _actions(info: ManifestInfo) -> list[dict[str, Any]]:
@@ -155,6 +172,7 @@ def _actions(info: ManifestInfo) -> list[dict[str, Any]]:
     model = {"name": info.model_id, "version": info.model_version}
     ours = {"name": info.generator_name, "version": info.generator_version}
     if info.action == "edited":
+        shown = [_REFERENCE.format(number) for number in range(1, len(info.references) + 1)]
         actions = [
             # No digitalSourceType here: the ingredient speaks for itself (2.4, 18.15.4.5).
             {
@@ -168,6 +186,7 @@ def _actions(info: ManifestInfo) -> list[dict[str, Any]]:
                 "when": when,
                 "softwareAgent": model,
                 "digitalSourceType": SOURCE_TYPES["edited"],
+                **({"parameters": {"ingredientIds": shown}} if shown else {}),
             },
         ]
     else:

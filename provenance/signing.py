@@ -104,7 +104,9 @@ class _Job:
         try:
             builder = c2pa.Builder(definition(self.info), context=_native.context(self.config))
             if self.info.parent is not None:
-                _add_parent(builder, self.info, self.config)
+                shown = (self.info.parent, *self.info.references)
+                for number, data in enumerate(shown):
+                    _add_input(builder, self.info, number, data, self.config)
             signer = make_signer(self.credential, failure, tsa_url)
             manifest: bytes = builder.sign(signer, self.mime, io.BytesIO(self.data), out)
         except c2pa.C2paError as error:
@@ -142,32 +144,33 @@ def make_signer(
     )
 
 
-def _add_parent(builder: c2pa.Builder, info: ManifestInfo, config: dict[str, object]) -> None:
-    parent = info.parent or b""
-    kind = sniff(parent)
+def _add_input(
+    builder: c2pa.Builder, info: ManifestInfo, number: int, data: bytes, config: dict[str, object]
+) -> None:
+    kind = sniff(data)
     if kind is None:
-        raise SigningFailed("the input picture is of no format that a manifest can name")
+        raise SigningFailed("an input picture is of no format that a manifest can name")
     mime = mime_of(kind)  # what a client called it is not looked at
     try:
-        _native.read(parent, mime, config)
+        _native.read(data, mime, config)
         says = ""
     except _native.NoManifest:
         says = "The input picture carried no C2PA manifest."
     except _native.RemoteOnly:
         says = "The input picture named a remote C2PA manifest, which was not fetched."
-        parent = _without_manifest(parent)
+        data = _without_manifest(data)
     except _native.Refused:
         # Nobody can read that history, so none is lost; the edit need not fail for it.
         says = "The input picture carried a C2PA manifest that could not be read."
-        parent = _without_manifest(parent)
-    builder.add_ingredient(ingredient(info, says=says), mime, io.BytesIO(parent))
+        data = _without_manifest(data)
+    builder.add_ingredient(ingredient(info, number, says=says), mime, io.BytesIO(data))
 
 
-def _without_manifest(parent: bytes) -> bytes:
+def _without_manifest(data: bytes) -> bytes:
     try:
-        return remove(parent)
+        return remove(data)
     except UnsupportedImage:  # the library has the last word on the other formats
-        return parent
+        return data
 
 
 def _read_back(signed: bytes, mime: str, config: dict[str, object]) -> str:

@@ -44,6 +44,10 @@ def received(
         personal["client"] = request.client
     if edit is not None:
         personal["input_sha256"] = hashlib.sha256(edit.image).hexdigest()
+        if edit.references:
+            personal["reference_sha256"] = [
+                hashlib.sha256(one).hexdigest() for one in edit.references
+            ]
     return {
         "operation": "edit" if edit else "generate",
         "model": f"{model.id}@{model.version}",
@@ -52,6 +56,9 @@ def received(
         "seed": seed,
         "format": format,
         "steps": request.steps,
+        **({} if request.guidance is None else {"guidance": request.guidance}),
+        **({"strength": edit.strength} if edit and edit.strength is not None else {}),
+        **({"references": len(edit.references)} if edit and edit.references else {}),
     }, personal
 
 

@@ -13,6 +13,7 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   ├── UnsupportedImage      unsupported_image      415
     │   ├── ImageTooSmall         image_too_small        400
     │   ├── ImageTooLarge         image_too_large        413
+    │   ├── TooManyImages         too_many_images        400
     │   └── ValueTooLong          value_too_long         414
     ├── AccessError               access_denied          403
     │   ├── AccessKeyNotFound     key_not_found          404
@@ -118,6 +119,7 @@ __all__ = [
     "SigningFailed",
     "StageTimeout",
     "TenantNotFound",
+    "TooManyImages",
     "UnknownMethod",
     "UnreadableImage",
     "UnsupportedImage",
@@ -188,6 +190,12 @@ class UnsupportedImage(InvalidRequest):
 
     code = "unsupported_image"
     status = 415
+
+
+class TooManyImages(InvalidRequest):
+    """More pictures for one edit than the model takes, or than the settings allow."""
+
+    code = "too_many_images"
 
 
 class ImageTooSmall(InvalidRequest):

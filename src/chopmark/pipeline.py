@@ -128,10 +128,12 @@ class Pipeline(Inspection):
         progress: Progress | None = None,
         preview: PreviewSink | None = None,
     ) -> Released:
-        """Change a picture by a prompt, within a mask if one is given; else as :meth:`generate`.
+        """Change a picture by a prompt, within a mask if one is given, drawing on others.
+
+        Else as :meth:`generate`. Whatever picture comes in is judged alike.
 
         Raises:
-            Refused: The policy blocked the prompt, the input or every output.
+            Refused: The policy blocked the prompt, an input or every output.
             ChopmarkError: As in :meth:`generate`.
         """
         return await self._through(request, progress, preview)
@@ -300,7 +302,7 @@ class Pipeline(Inspection):
         return again
 
     def _open_inputs(self, request: GenerationRequest) -> list[Image.Image]:
-        """Decode the input picture and the mask, in this order, within the limits."""
+        """Decode the pictures that come in, and the mask after them, within the limits."""
         if not isinstance(request, EditRequest):
             return []
         from chopmark.safety import decode_image
@@ -311,7 +313,7 @@ class Pipeline(Inspection):
                 max_bytes=self.settings.max_image_bytes,
                 max_pixels=self.settings.max_image_pixels,
             )
-            for data in (request.image, request.mask)
+            for data in (*request.pictures, request.mask)
             if data is not None
         ]
 
@@ -322,6 +324,7 @@ class Pipeline(Inspection):
 
         request = case.request
         edit = request if isinstance(request, EditRequest) else None
+        shown = len(edit.pictures) if edit else 0
         job = GenerationJob(
             prompt=request.prompt,
             negative_prompt=request.negative_prompt,
@@ -331,8 +334,8 @@ class Pipeline(Inspection):
             height=case.size[1],
             steps=request.steps,
             guidance=request.guidance,
-            images=tuple(inputs[:1]),
-            mask=inputs[1] if len(inputs) > 1 else None,
+            images=tuple(inputs[:shown]),
+            mask=inputs[shown] if len(inputs) > shown else None,
             strength=edit.strength if edit else None,
             drafts=request.previews if case.preview else 0,
             tenant=case.tenant,
@@ -437,6 +440,7 @@ class Pipeline(Inspection):
             created_at=datetime.now(UTC),
             action="edited" if edit else "created",
             parent=edit.image if edit else None,
+            references=edit.references if edit else (),
             mark_method=settings.mark_method,
             mark_payload=bytes.fromhex(output_id),
             pdq=pdq,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chopmark.errors import InvalidRequest
+from chopmark.errors import InvalidRequest, TooManyImages
 
 if TYPE_CHECKING:
     from chopmark.generation import ModelInfo
@@ -74,14 +74,22 @@ class EditRequest(GenerationRequest):
 
     Attributes:
         image: The picture to change: the bytes of a PNG, JPEG, WebP or AVIF file.
-        mask: Bytes of a picture of the same proportions. White (or, in a picture with an alpha
+        references: Further pictures that the edit draws on, likewise; at most
+            ``Settings.max_references``, and ``ModelInfo.max_images`` with the first one.
+        mask: Bytes of a picture of the proportions of ``image``. White (or, in one with an alpha
             channel, transparent) is repainted; the rest stays. ``None`` changes everything.
         strength: 0 (nothing changes) to 1 (only the prompt counts); ``None`` is the default.
     """
 
     image: bytes
+    references: tuple[bytes, ...] = ()
     mask: bytes | None = None
     strength: float | None = None
+
+    @property
+    def pictures(self) -> tuple[bytes, ...]:
+        """What the model is shown, the picture to change first."""
+        return (self.image, *self.references)
 
 
 def check_request(request: GenerationRequest, settings: Settings, model: ModelInfo) -> None:
@@ -89,6 +97,7 @@ def check_request(request: GenerationRequest, settings: Settings, model: ModelIn
 
     Raises:
         InvalidRequest: The first value that cannot be used, named, with its bounds.
+        TooManyImages: More pictures than the model takes, or than the settings allow.
     """
     _check_text("prompt", request.prompt, settings.max_prompt_chars)
     _check_text("negative_prompt", request.negative_prompt, settings.max_prompt_chars)
@@ -119,6 +128,23 @@ def check_request(request: GenerationRequest, settings: Settings, model: ModelIn
             )
         if request.mask is not None and "inpaint" not in model.supports:
             raise InvalidRequest(f"model {model.id} edits whole pictures only, without a mask")
+        _check_pictures(len(request.pictures), settings, model)
+
+
+def _check_pictures(count: int, settings: Settings, model: ModelInfo) -> None:
+    if count > model.max_images:
+        most = "one picture" if model.max_images == 1 else f"{model.max_images} pictures"
+        raise TooManyImages(
+            f"{count} pictures were given, and model {model.id} takes {most}",
+            hint="leave the others out, or choose a model that joins several with --model",
+            param="image",
+        )
+    if count > settings.max_references + 1:
+        raise TooManyImages(
+            f"{count} pictures were given, more than 1 and {settings.max_references} further ones",
+            hint="leave some out, or raise CHOPMARK_MAX_REFERENCES",
+            param="image",
+        )
 
 
 def _check_text(name: str, text: str, most: int) -> None:

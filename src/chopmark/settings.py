@@ -311,6 +311,12 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(
         default=64_000_000, ge=4096, description="Largest input picture, in pixels after decoding."
     )
+    max_references: int = Field(
+        default=3,
+        ge=0,
+        le=15,
+        description="Most further pictures of one edit, beside the one that is changed.",
+    )
     guard_timeout_s: float = Field(
         default=30.0, gt=0, description="Longest that judging one prompt or picture may take."
     )

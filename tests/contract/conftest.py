@@ -55,6 +55,8 @@ class Drawing:
             default_steps=4,
             quantization="none",
             supports=frozenset({"generate", "edit", "inpaint"}),
+            max_images=3,
+            ignores=frozenset({"negative_prompt"}),
         )
 
     def generate(

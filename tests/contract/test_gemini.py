@@ -91,6 +91,27 @@ def test_change_a_picture(live: Any, client: genai.Client, make_picture: Any) ->
     assert (job.operation, job.prompt) == ("edit", "a green apple")
 
 
+def test_several_pictures_are_joined_in_their_order(
+    live: Any, client: genai.Client, make_picture: Any
+) -> None:
+    parts = [
+        types.Part.from_bytes(data=_png(make_picture(96, 64, seed=1)), mime_type="image/png"),
+        types.Part(text="put both together"),
+        types.Part.from_bytes(data=_png(make_picture(64, 96, seed=2)), mime_type="image/png"),
+    ]
+    said = client.models.generate_content(model="drawing", contents=types.Content(parts=parts))
+    (job,) = live.generator.jobs
+    assert [one.size for one in job.images] == [(96, 64), (64, 96)]
+    report = live.pipeline.look(_pictures(said)[0])
+    assert [one.relationship for one in report.ingredients] == ["parentOf", "inputTo"]
+    with pytest.raises(errors.ClientError) as caught:
+        client.models.generate_content(
+            model="drawing", contents=types.Content(parts=[*parts, *parts])
+        )
+    assert caught.value.code == 400
+    assert len(live.generator.jobs) == 1
+
+
 def test_a_blocked_prompt_has_no_candidates(live: Any, client: genai.Client) -> None:
     said = client.models.generate_content(model="drawing", contents=BLOCKED)
     assert not said.candidates

@@ -12,6 +12,8 @@ import openai
 import pytest
 from PIL import Image, ImageDraw
 
+from chopmark.safety import draw_test_card
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -129,14 +131,73 @@ def test_edit_with_a_mask_whose_alpha_counts(
     assert report.verdict == "made_here"
 
 
-def test_a_list_of_one_picture_is_one_picture(client: openai.OpenAI, make_picture: Any) -> None:
+def test_a_list_of_one_picture_is_one_picture(
+    live: Any, client: openai.OpenAI, make_picture: Any
+) -> None:
     one = ("in.png", _png(make_picture()))
     made = client.images.edit(image=[one], prompt="a green apple")  # goes out as image[]
     assert made.data is not None
-    with pytest.raises(openai.APIStatusError) as caught:
-        client.images.edit(image=[one, one], prompt="a green apple")
-    assert caught.value.status_code == 415
-    assert caught.value.param == "image"
+    assert len(live.generator.jobs[-1].images) == 1
+
+
+def test_a_list_of_pictures_is_joined_in_its_order(
+    live: Any, client: openai.OpenAI, make_picture: Any
+) -> None:
+    wide, high = make_picture(96, 64, seed=1), make_picture(64, 96, seed=2)
+    made = client.images.edit(
+        image=[("a.png", _png(wide)), ("b.png", _png(high))], prompt="put both together"
+    )
+    assert made.data is not None
+    (job,) = live.generator.jobs
+    assert [one.size for one in job.images] == [(96, 64), (64, 96)]
+    assert (job.mask, job.operation) == (None, "edit")
+    report = live.pipeline.look(base64.b64decode(made.data[0].b64_json or ""))
+    assert report.verdict == "made_here"
+    assert [one.relationship for one in report.ingredients] == ["parentOf", "inputTo"]
+
+
+def test_the_mask_is_the_first_pictures(
+    live: Any, client: openai.OpenAI, make_picture: Any
+) -> None:
+    picture = make_picture(64, 64)
+    client.images.edit(
+        image=[("a.png", _png(picture)), ("b.png", _png(make_picture(96, 64, seed=2)))],
+        mask=("mask.png", _png(Image.new("L", (64, 64), 255))),
+        prompt="a green apple",
+    )
+    (job,) = live.generator.jobs
+    assert [one.size for one in job.images] == [(64, 64), (96, 64)]
+    assert job.mask.size == (64, 64)
+
+
+def test_more_pictures_than_the_model_joins(
+    live: Any, client: openai.OpenAI, make_picture: Any
+) -> None:
+    one = ("in.png", _png(make_picture(64, 64)))
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.images.edit(image=[one] * 4, prompt="a green apple")
+    assert (caught.value.code, caught.value.param) == ("too_many_images", "image")
+    assert "takes 3 pictures" in caught.value.message
+    assert live.generator.jobs == []
+    assert client.models.retrieve("drawing").to_dict()["maxImages"] == 3
+    assert client.models.retrieve("drawing").to_dict()["ignores"] == ["negative_prompt"]
+
+
+def test_a_blocked_second_picture_is_a_refusal(
+    live: Any, client: openai.OpenAI, make_picture: Any
+) -> None:
+    card = ("card.png", _png(draw_test_card().convert("RGB")))
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.images.edit(image=[("in.png", _png(make_picture())), card], prompt="a green apple")
+    assert caught.value.code == "moderation_blocked"
+    assert live.generator.jobs == []
+
+
+def test_variations_take_one_picture(live: Any, make_picture: Any) -> None:
+    one = ("image[]", ("in.png", _png(make_picture(64, 64)), "image/png"))
+    answer = httpx.post(f"{live.url}/v1/images/variations", files=[one, one], trust_env=False)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "too_many_images")
+    assert live.generator.jobs == []
 
 
 @pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # the client's own word

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.util
+import io
 import json
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import c2pa
 import numpy as np
 import pytest
 from PIL import Image
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from chopmark.types import ImageFormat
 
 FORMATS: tuple[ImageFormat, ...] = ("png", "jpeg", "webp", "avif")
-KINDS = ("created", "edited", "edited signed input")
+KINDS = ("created", "edited", "edited signed input", "joined")
 NODE = Path(__file__).parent / "node"
 SCRIPTS = Path(__file__).parents[1] / "unit" / "provenance"
 
@@ -84,6 +86,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
                 generator_version="0.1.0",
                 action="created" if parent is None else "edited",
                 parent=parent,
+                # One that is signed and one that is not, beside a signed parent.
+                references=(made[f"edited.{fmt}"], plain) if kind == "joined" else (),
                 mark_method="lattice",
                 mark_payload=bytes(8),
                 pdq="0f" * 32,
@@ -140,6 +144,33 @@ def test_encypher_accepts(
     )
     assert report["validation_state"] == "Trusted"
     assert report["network"]["requests"] == []
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_ours_and_c2pa_python_name_each_picture_of_an_edit(files: Files, fmt: str) -> None:
+    data = files.path(f"joined.{fmt}").read_bytes()
+    wanted = [("parentOf", "intact"), ("inputTo", "intact"), ("inputTo", "absent")]
+    said = verify(data, anchors=load_anchors(files.folder / "home")).ingredients
+    assert [(one.relationship, one.manifest) for one in said if one.depth == 1] == wanted
+    with c2pa.Reader(f"image/{fmt}", io.BytesIO(data)) as reader:
+        found = json.loads(reader.json())
+    active = found["manifests"][found["active_manifest"]]
+    listed = [
+        (one["relationship"], "intact" if one.get("active_manifest") else "absent")
+        for one in active["ingredients"]
+    ]
+    assert listed == wanted
+    # The edit says by which of them it was made, the opening which of them was changed.
+    [actions] = [one for one in active["assertions"] if one["label"] == "c2pa.actions.v2"]
+    named = {
+        one["action"]: [ref["url"].rpartition("/")[2] for ref in one["parameters"]["ingredients"]]
+        for one in actions["data"]["actions"]
+        if one.get("parameters", {}).get("ingredients")
+    }
+    assert named == {
+        "c2pa.opened": ["c2pa.ingredient.v3"],
+        "c2pa.edited": ["c2pa.ingredient.v3__1", "c2pa.ingredient.v3__2"],
+    }
 
 
 @pytest.mark.parametrize("fmt", FORMATS)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 
-from chopmark.errors import InvalidRequest, UnsupportedImage
+from chopmark.errors import InvalidRequest, TooManyImages, UnsupportedImage
 
 if TYPE_CHECKING:
     from starlette.datastructures import FormData
@@ -29,22 +29,30 @@ class Sent(Generic[T]):
 
     Attributes:
         fields: The scalars, checked.
-        image: Bytes of ``image`` or ``image[]``.
+        image: Bytes of ``image``, or of the first ``image[]``.
+        references: Of the others.
         mask: Bytes of ``mask``.
     """
 
     fields: T
     image: bytes
+    references: tuple[bytes, ...]
     mask: bytes | None
 
 
-async def read_form(request: Request, form: type[T]) -> Sent[T]:
+async def read_form(request: Request, form: type[T], *, several: bool = False) -> Sent[T]:
     """Read a multipart body.
+
+    Args:
+        request: The request.
+        form: Its scalars.
+        several: Whether more than one picture may come. How many is the model's affair.
 
     Raises:
         RequestValidationError: A scalar is wrong.
         InvalidRequest: No multipart body, too many parts, or no picture.
-        UnsupportedImage: More than one picture, or a drawn overlay (``markup``).
+        TooManyImages: More than one picture where one is taken.
+        UnsupportedImage: A drawn overlay (``markup``).
     """
     kind = request.headers.get("content-type", "")
     if not kind.startswith("multipart/form-data"):
@@ -60,8 +68,10 @@ async def read_form(request: Request, form: type[T]) -> Sent[T]:
         fields = form.model_validate(scalars)
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_url=False)) from None
-    _check(files)
-    return Sent(fields=fields, image=files["image"][0], mask=next(iter(files["mask"]), None))
+    _check(files, several=several)
+    first, *others = files["image"]
+    mask = next(iter(files["mask"]), None)
+    return Sent(fields=fields, image=first, references=tuple(others), mask=mask)
 
 
 async def _sort(parts: FormData) -> tuple[dict[str, Any], dict[str, list[bytes]]]:
@@ -79,12 +89,14 @@ async def _sort(parts: FormData) -> tuple[dict[str, Any], dict[str, list[bytes]]
     return scalars, files
 
 
-def _check(files: dict[str, list[bytes]]) -> None:
+def _check(files: dict[str, list[bytes]], *, several: bool) -> None:
     if not files["image"]:
         raise InvalidRequest("there is no picture", hint="send the field image", param="image")
-    if len(files["image"]) > 1:
-        raise UnsupportedImage(
-            f"{len(files['image'])} pictures were sent, one is changed at a time", param="image"
+    if len(files["image"]) > 1 and not several:
+        raise TooManyImages(
+            f"{len(files['image'])} pictures were sent, and this route takes one",
+            hint="/v1/images/edits joins several, where the model can",
+            param="image",
         )
     if files["markup"]:
         raise UnsupportedImage("drawn markup is not understood here", param="markup")
@@ -109,6 +121,9 @@ def form_schema(form: type[BaseModel], *, mask: bool) -> dict[str, Any]:
         "description": "The picture; clients that send a list name it `image[]`",
     }
     if mask:
+        schema["properties"]["image"]["description"] += (
+            ", of which the first is changed and the others are drawn on"
+        )
         schema["properties"]["mask"] = {**picture, "description": "Alpha 0 is repainted"}
     schema["required"] = [*schema.get("required", []), "image"]
     return {

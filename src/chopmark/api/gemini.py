@@ -22,7 +22,7 @@ from chopmark.api.pictures import from_base64
 from chopmark.api.problems import GOOGLE_RESPONSES, STREAMED, google_error
 from chopmark.api.service import Serving
 from chopmark.api.tightening import Threshold, safety_ratings, tighten
-from chopmark.errors import ChopmarkError, InvalidRequest, UnsupportedImage
+from chopmark.errors import ChopmarkError, InvalidRequest
 from chopmark.released import Refused
 from chopmark.requests import EditRequest, GenerationRequest
 from chopmark.stages import in_thread
@@ -128,7 +128,7 @@ class GenerateContent(_Gemini):
 async def generate_content(
     model: str, body: GenerateContent, request: Request, service: Serving, caller: Generating
 ) -> Response:
-    """Make pictures from texts, or change the one picture among the parts."""
+    """Make pictures from texts, or change the first picture among the parts, drawing on others."""
     candidates, rest, headers = await _answer(model, body, request, service, caller)
     return JSONResponse({"candidates": candidates, **rest} if candidates else rest, headers=headers)
 
@@ -263,10 +263,6 @@ async def _asked(
         for part in parts
         if part.inline_data is not None
     ]
-    if len(pictures) > 1:
-        raise UnsupportedImage(
-            f"{len(pictures)} pictures were sent, one is changed at a time", param="contents"
-        )
     own = await in_thread(lambda: service.policy_of(caller.tenant))
     options: dict[str, Any] = {
         "prompt": prompt,
@@ -277,7 +273,9 @@ async def _asked(
         "quality": config.image_config.output_compression_quality,
         "policy": tighten(own, [(s.category, s.threshold) for s in body.safety_settings]),
     }
-    return EditRequest(image=pictures[0], **options) if pictures else GenerationRequest(**options)
+    if not pictures:
+        return GenerationRequest(**options)
+    return EditRequest(image=pictures[0], references=tuple(pictures[1:]), **options)
 
 
 def _standard(text: str) -> str:

@@ -64,8 +64,11 @@ async def generations(
 
 @router.post("/images/edits", responses=STREAMED, openapi_extra=form_schema(ImagesEdits, mask=True))
 async def edits(request: Request, service: Serving, caller: Generating) -> Response:
-    """Change a picture by a prompt, within a mask if one is sent (alpha 0 is repainted)."""
-    sent = await read_form(request, ImagesEdits)
+    """Change a picture by a prompt, within a mask if one is sent (alpha 0 is repainted).
+
+    Of several pictures the first is changed, and the others are what the result draws on too.
+    """
+    sent = await read_form(request, ImagesEdits, several=True)
     body, settings = sent.fields, service.pipeline.settings
     info = served_model(body.model, service)
     if not body.prompt.strip():
@@ -78,6 +81,7 @@ async def edits(request: Request, service: Serving, caller: Generating) -> Respo
         prompt=body.prompt,
         negative_prompt=body.negative_prompt,
         image=sent.image,
+        references=sent.references,
         mask=None if sent.mask is None else mask_of(sent.mask, settings),
         strength=body.how_far(),
         n=body.n or 1,
@@ -178,6 +182,8 @@ def model_of(info: ModelInfo) -> dict[str, Any]:
         "name": f"models/{info.id}",
         "displayName": info.id,
         "version": info.version,
+        "maxImages": info.max_images,
+        "ignores": sorted(info.ignores),
         "supportedGenerationMethods": ["generateContent", "streamGenerateContent"],
     }
 

@@ -13,8 +13,9 @@ from chopmark.cli._say import emit, progress_bar
 from chopmark.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
+    from chopmark.generation.interface import Option
     from chopmark.pipeline import Pipeline
     from chopmark.previews import Preview, PreviewSink
     from chopmark.released import Released
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["edit", "generate"]
 
 Format = Literal["png", "jpeg", "webp", "avif"]
+_OPTIONS: dict[Option, str] = {
+    "negative_prompt": "--negative",
+    "guidance": "--guidance",
+    "strength": "--strength",
+}
 _SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".avif": "avif"}
 
 Prompt = Annotated[str, typer.Argument(help="What the picture shows.")]
@@ -87,12 +93,17 @@ def generate(
     def make(pipeline: Pipeline, told: Progress | None, show: PreviewSink) -> Awaitable[Released]:
         return pipeline.generate(request, progress=told, preview=show)
 
-    _run(make, model, output, as_json, quiet)
+    asked = {"negative_prompt": bool(negative), "guidance": guidance is not None}
+    _run(make, model, output, as_json, quiet, asked)
 
 
 def edit(
     image: Annotated[Path, typer.Argument(help="The picture to change.")],
     prompt: Prompt,
+    references: Annotated[
+        list[Path] | None,
+        typer.Option("--with", help="A further picture to draw on; again for more."),
+    ] = None,
     mask: Annotated[Path | None, typer.Option("--mask", help="White is repainted.")] = None,
     strength: Annotated[float | None, typer.Option(help="0 changes nothing, 1 everything.")] = None,
     output: Out = None,
@@ -108,12 +119,13 @@ def edit(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Change a picture by a prompt; its history goes into the new manifest."""
+    """Change a picture by a prompt, or join several; their history goes into the new manifest."""
     from chopmark import EditRequest
 
     request = EditRequest(
         prompt=prompt,
         image=read(image),
+        references=tuple(map(read, references or ())),
         mask=read(mask) if mask else None,
         strength=strength,
         n=n,
@@ -129,7 +141,10 @@ def edit(
     def make(pipeline: Pipeline, told: Progress | None, show: PreviewSink) -> Awaitable[Released]:
         return pipeline.edit(request, progress=told, preview=show)
 
-    _run(make, model, output, as_json, quiet)
+    asked = {"negative_prompt": bool(negative), "guidance": guidance is not None}
+    # Within a mask how far to go is the blending's affair, whatever the model makes of it.
+    asked["strength"] = strength is not None and mask is None
+    _run(make, model, output, as_json, quiet, asked)
 
 
 def read(path: Path) -> bytes:
@@ -150,6 +165,7 @@ def _run(
     output: Path | None,
     as_json: bool,
     quiet: bool,
+    asked: Mapping[str, bool],
 ) -> None:
     from chopmark import Pipeline
     from chopmark.settings import load_settings
@@ -175,6 +191,10 @@ def _run(
 
         released = asyncio.run(go())
         files = _save(released, output)
+        ignored = sorted(pipeline.rooms.generator.info.ignores)
+    for name in ignored:
+        if asked.get(name):
+            typer.echo(f"note: this model does not use {_OPTIONS[name]}", err=True)
     if as_json:
         emit(
             {

@@ -71,12 +71,14 @@ def info(
         "default_steps": loaded.default_steps,
         "quantization": loaded.quantization,
         "supports": [str(name) for name in sorted(loaded.supports)],
+        "max_images": loaded.max_images,
+        "ignores": [str(name) for name in sorted(loaded.ignores)],
     }
     if as_json:
         emit(said)
         return
     for name, value in said.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        shown = ", ".join(map(str, value)) or "-" if isinstance(value, list) else value
         typer.echo(f"{name:<14} {shown}")
 
 

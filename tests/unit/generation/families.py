@@ -352,11 +352,13 @@ class Family:
         build: returns the pipeline.
         supports: operations.
         quantized: what ``auto`` makes of it on a CPU.
+        ignores: options that it has no use for.
     """
 
     build: Callable[[], Any]
     supports: frozenset[str]
     quantized: str = "int8"
+    ignores: frozenset[str] = frozenset()
 
     def save(self, folder: Path) -> Path:
         torch.manual_seed(0)
@@ -366,15 +368,18 @@ class Family:
         return folder
 
 
+_STRENGTH = frozenset({"strength"})
 _ALL = frozenset({"generate", "edit", "inpaint"})
 FAMILIES = {
     "sd": Family(stable_diffusion, _ALL, "none"),
     "sdxl": Family(stable_diffusion_xl, _ALL, "none"),
     "sd3": Family(stable_diffusion_3, _ALL),
-    "flux": Family(flux, _ALL),
-    "flux2_klein": Family(flux2_klein, frozenset({"generate", "edit"})),
-    "sana": Family(sana, frozenset({"generate"})),
-    "pixart_sigma": Family(pixart_sigma, frozenset({"generate"})),
+    "flux": Family(flux, _ALL, ignores=frozenset({"negative_prompt", "guidance"})),
+    "flux2_klein": Family(
+        flux2_klein, _ALL, ignores=frozenset({"negative_prompt", "guidance", "strength"})
+    ),
+    "sana": Family(sana, frozenset({"generate"}), ignores=_STRENGTH),
+    "pixart_sigma": Family(pixart_sigma, frozenset({"generate"}), ignores=_STRENGTH),
     "z_image": Family(z_image, _ALL),
     "qwen_image": Family(qwen_image, _ALL),
 }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chopmark.errors import Cancelled, ModelLoadError
+from chopmark.errors import Cancelled, ModelLoadError, TooManyImages
 from chopmark.generation import GenerationJob, Generator, load_generator
 from chopmark.generation.embedded import embedded_digest, materialize
 
@@ -66,6 +66,8 @@ def test_its_card(embedded: Generator) -> None:
     assert info.native_size == 256
     assert info.supports == {"generate", "edit", "inpaint"}
     assert info.quantization == "int8"
+    assert info.max_images == 2
+    assert info.ignores == {"negative_prompt", "guidance", "strength"}
     assert len(info.digest) == 64
 
 
@@ -140,6 +142,25 @@ def test_two_pictures_become_one(embedded: Generator) -> None:
     left, right = (mean_colour(both, (x, 112, x + 32, 144)) for x in (48, 176))
     assert left[0] > left[1] + 40
     assert right[1] > right[0]
+
+
+def test_of_three_pictures_it_would_know_nothing(embedded: Generator) -> None:
+    picture = Image.new("RGB", (64, 64))
+    with pytest.raises(TooManyImages, match="takes 2"):
+        embedded.generate(job(images=(picture,) * 3))
+
+
+def test_within_a_mask_a_second_picture_counts_and_the_first_stays(embedded: Generator) -> None:
+    apple, frog = (embedded.generate(job(prompt))[0] for prompt in ("an apple", "a frog"))
+    mask = Image.new("L", apple.size, 0)
+    mask.paste(255, (64, 64, 192, 192))
+    alone, both = (
+        np.asarray(embedded.generate(job("a star", images=pictures, mask=mask))[0])
+        for pictures in ((apple,), (apple, frog))
+    )
+    kept = np.asarray(mask) == 0
+    assert (both[kept] == np.asarray(apple)[kept]).all()
+    assert (both[~kept] != alone[~kept]).any()
 
 
 def test_a_job_can_be_cancelled(embedded: Generator) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from chopmark.generation.interface import Option
+
 FAST = ("flux", "sana", "sdxl")
 #: Levels of 255 that a picture of a batch may differ by from the same one alone.
 TOLERANCE = 2
@@ -103,6 +105,26 @@ def test_a_family_generates_edits_cancels_and_batches(
     for one, other in zip(together, alone, strict=True):
         difference = np.asarray(one, dtype=int) - np.asarray(other, dtype=int)
         assert np.abs(difference).max() <= TOLERANCE
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_a_family_ignores_makes_no_difference_and_the_rest_does(
+    name: str, engine: DiffusersGenerator
+) -> None:
+    ignores = engine.info.ignores
+    assert ignores == FAMILIES[name].ignores
+    plain = {"guidance": 3.0}
+    source = Image.linear_gradient("L").resize((64, 64)).convert("RGB")
+    asked: dict[Option, tuple[dict[str, object], dict[str, object]]] = {
+        "negative_prompt": (plain, {**plain, "negative_prompt": "a blue car on a street"}),
+        "guidance": (plain, {"guidance": 9.0}),
+    }
+    if "edit" in engine.info.supports:
+        picture = {**plain, "images": (source,)}
+        asked["strength"] = ({**picture, "strength": 0.4}, {**picture, "strength": 1.0})
+    for option, changes in asked.items():
+        one, other = (engine.generate(job(**change))[0].tobytes() for change in changes)
+        assert (one == other) == (option in ignores), option
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -2,8 +2,8 @@
 
 Source: C2PA conformance-public, ``asset-rubrics/asset-rubric-conformance0.2-spec2.4.yml``. Each
 test is one statement of it (or a few that go together), in its order, evaluated on the library's
-crJSON as the rubric prescribes, for text-to-image, for an edit of an unsigned input and for an
-edit of a signed one.
+crJSON as the rubric prescribes, for text-to-image, for an edit of an unsigned input, of a
+signed one and of several.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ STANDARD_PARAMETERS = {
     scope="module",
     params=[
         (kind, fmt)
-        for kind in ("created", "edit of unsigned", "edit of signed")
+        for kind in ("created", "edit of unsigned", "edit of signed", "edit of several")
         for fmt in ("png", "avif")
     ],
     ids=" ".join,
@@ -72,10 +72,13 @@ def active(
         "created": None,
         "edit of unsigned": encode_image(photograph(seed=40), "jpeg"),
         "edit of signed": made["jpeg"].data,
+        "edit of several": made["jpeg"].data,
     }[kind]
+    several = (made["png"].data, encode_image(photograph(seed=42), "webp"))
     signed = session_maker.make(
         photograph(128, 128, seed=41), fmt, output_id="e3f09c1122334451", mark=False,
-        parent=parent, mark_method="lattice", mark_payload=bytes(8),
+        parent=parent, references=several if kind == "edit of several" else (),
+        mark_method="lattice", mark_payload=bytes(8),
     )  # fmt: skip
     config = _native.settings(*TrustAnchors.of(session_maker.credential).native())
     mime = f"image/{fmt}"

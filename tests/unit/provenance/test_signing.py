@@ -148,6 +148,7 @@ def test_a_signature_that_does_not_fit_never_leaves(
         ({"output_id": ""}, "output id"),
         ({"action": "edited"}, "parent"),
         ({"parent": b"x"}, "parent"),
+        ({"references": (b"x",)}, "parent"),
         ({"created_at": dt.datetime(2026, 1, 1)}, "time zone"),  # noqa: DTZ001
     ],
 )
@@ -237,6 +238,38 @@ def test_a_parent_that_is_no_picture(maker: Maker, photograph: Callable[..., Ima
     info = _info(action="edited", parent=b"hello")
     with pytest.raises(SigningFailed, match="no format"):
         sign(encode_image(photograph(64, 64), "png"), "png", info, maker.credential)
+
+
+def test_a_reference_that_is_no_picture(
+    maker: Maker, photograph: Callable[..., Image.Image]
+) -> None:
+    parent = encode_image(photograph(48, 48), "png")
+    info = _info(action="edited", parent=parent, references=(parent, b"hello"))
+    with pytest.raises(SigningFailed, match="no format"):
+        sign(encode_image(photograph(64, 64), "png"), "png", info, maker.credential)
+
+
+def test_the_same_picture_twice_is_two_ingredients(
+    maker: Maker, photograph: Callable[..., Image.Image]
+) -> None:
+    parent = encode_image(photograph(48, 48), "png")
+    info = _info(action="edited", parent=parent, references=(parent,))
+    signed = sign(encode_image(photograph(64, 64), "png"), "png", info, maker.credential)
+    said = [(one.relationship, one.title) for one in verify(signed.data).ingredients]
+    assert said == [("parentOf", "Input picture"), ("inputTo", "Reference picture 1")]
+
+
+def test_a_tampered_reference_is_said_to_be(
+    maker: Maker, photograph: Callable[..., Image.Image]
+) -> None:
+    parent = encode_image(photograph(48, 48), "png")
+    other = maker.make(photograph(seed=8), output_id="b3f09c1122334481", mark=False).data
+    middle = len(other) * 3 // 4
+    tampered = other[:middle] + bytes([other[middle] ^ 1]) + other[middle + 1 :]
+    info = _info(action="edited", parent=parent, references=(tampered,))
+    signed = sign(encode_image(photograph(64, 64), "png"), "png", info, maker.credential)
+    first, second = verify(signed.data).ingredients
+    assert (first.manifest, second.manifest) == ("absent", "broken")
 
 
 def test_a_parent_whose_manifest_is_garbage(
