@@ -47,8 +47,8 @@ def _records(pipeline: Pipeline, before: int) -> list[Record]:
 def _half(picture: Image.Image, left: float) -> np.ndarray:
     """Mean colour of the middle of one half."""
     wide, high = picture.size
-    box = [int(wide * left), int(high * 0.4), int(wide * (left + 0.15)), int(high * 0.6)]
-    mean: np.ndarray = np.asarray(picture.crop(tuple(box)), dtype=float).mean(axis=(0, 1))
+    box = (int(wide * left), int(high * 0.4), int(wide * (left + 0.15)), int(high * 0.6))
+    mean: np.ndarray = np.asarray(picture.crop(box), dtype=np.float64).mean(axis=(0, 1))
     return mean
 
 

@@ -49,6 +49,7 @@ class Painter:
         default_steps=4,
         quantization="none",
         supports=frozenset({"generate", "edit", "inpaint"}),
+        max_images=3,
     )
 
     def generate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,56 @@ def test_a_refusal_says_why_and_takes_an_appeal_from_the_same_person_only(site: 
         assert "Your appeal is booked" in mine.text
         again = cleo.post("/studio/appeals", data={"csrf": site.csrf(cleo), **fields})
         assert again.status_code == 409
+
+
+def _as_a_browser(fields: dict[str, str], files: list[tuple[str, bytes]]) -> dict[str, Any]:
+    """Return body and headers of a form; a file field without a file has an empty name."""
+    body = b""
+    for name, value in fields.items():
+        body += f'--xx\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+    for name, data in files:
+        head = f'form-data; name="{name}"; filename="{"a.png" if data else ""}"'
+        kind = "application/octet-stream"
+        body += f"--xx\r\nContent-Disposition: {head}\r\nContent-Type: {kind}\r\n\r\n".encode()
+        body += data + b"\r\n"
+    return {
+        "content": body + b"--xx--\r\n",
+        "headers": {"content-type": "multipart/form-data; boundary=xx"},
+    }
+
+
+def test_several_pictures_are_joined_and_empty_file_fields_are_none(
+    site: Site, make_picture: Callable[..., Image.Image], to_bytes: Callable[..., bytes]
+) -> None:
+    one, two, three = (to_bytes(make_picture(64, side)) for side in (64, 80, 96))
+    with site.client("cleo") as cleo:
+        assert "Up to 2 further pictures" in cleo.get("/studio").text
+        for first, others in ((one, (two, three)), (b"", (one,)), (b"", (b"",))):
+            parts = [("image", first), *(("references", data) for data in others)]
+            fields = {"csrf": site.csrf(cleo), "prompt": "put them together", "n": "1"}
+            made = cleo.post("/studio", **_as_a_browser(fields, parts))
+            assert made.status_code == 200, made.text
+    painter: Any = site.pipeline.rooms.generator
+    sizes = [[one.size for one in job.images] for job in painter.jobs[-3:]]
+    assert sizes == [[(64, 64), (64, 80), (64, 96)], [(64, 64)], []]
+
+
+def test_what_the_model_has_no_use_for_is_not_asked(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with site.client("cleo") as cleo:
+        page = cleo.get("/studio").text
+        assert 'name="negative_prompt"' in page
+        assert 'name="strength"' in page
+        painter: Any = site.pipeline.rooms.generator
+        info = replace(
+            painter.info, ignores=frozenset({"negative_prompt", "strength"}), max_images=1
+        )
+        monkeypatch.setattr(painter, "info", info, raising=False)
+        page = cleo.get("/studio").text
+        for name in ("negative_prompt", "strength", "references"):
+            assert f'name="{name}"' not in page
+        assert 'name="mask"' in page
 
 
 def test_held_pictures_are_for_their_person_only(site: Site) -> None:

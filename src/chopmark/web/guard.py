@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Guard", "check_csrf", "check_origin"]
 
+# An edit brings its pictures, at most 16, and a mask.
+_MAX_FILES: Final = 17
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -63,7 +65,7 @@ async def check_csrf(request: Request) -> None:
         return
     sent: object = request.headers.get("x-csrf-token")
     if sent is None:
-        sent = (await request.form(max_files=4, max_fields=64)).get("csrf")
+        sent = (await request.form(max_files=_MAX_FILES, max_fields=64)).get("csrf")
     session.check_csrf(sent if isinstance(sent, str) else None)
 
 

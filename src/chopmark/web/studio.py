@@ -60,6 +60,7 @@ async def make(
     strength: Annotated[str, Form()] = "",
     held: Annotated[str, Form()] = "",
     image: Annotated[UploadFile | None, File()] = None,
+    references: Annotated[list[UploadFile] | None, File()] = None,
     mask: Annotated[UploadFile | None, File()] = None,
 ) -> Response:
     """Make pictures: a stream of parts where a script asks, else the whole page at the end."""
@@ -76,10 +77,19 @@ async def make(
     picture = await image.read() if image is not None else b""
     if not picture and held:
         picture = _held_picture(request, viewer, held)
+    # A browser sends an empty part where no file was chosen.
+    pictures = [picture, *[await one.read() for one in references or ()]]
+    first, *others = [one for one in pictures if one] or [b""]
     area = await mask.read() if mask is not None else b""
     asked = (
-        EditRequest(**fields, image=picture, mask=area or None, strength=_share(strength))
-        if picture
+        EditRequest(
+            **fields,
+            image=first,
+            references=tuple(others),
+            mask=area or None,
+            strength=_share(strength),
+        )
+        if first
         else GenerationRequest(**fields)
     )
     parts = _parts(request, service, viewer, asked)
@@ -275,6 +285,7 @@ def _held_picture(request: Request, viewer: Viewer, held: str) -> bytes:
 
 
 async def _form(service: Service) -> dict[str, Any]:
+    settings = service.pipeline.settings
     info = await in_thread(lambda: service.pipeline.rooms.generator.info)
     wide, high = info.default_size
     squares = [(side, side) for side in _SIZES if side <= info.max_size]
@@ -283,7 +294,8 @@ async def _form(service: Service) -> dict[str, Any]:
         "model": info,
         "sizes": squares + [pair for pair in more if max(pair) <= info.max_size],
         "formats": _FORMATS,
-        "settings": service.pipeline.settings,
+        "settings": settings,
+        "most_references": min(info.max_images - 1, settings.max_references),
         "can_edit": "edit" in info.supports,
         "can_inpaint": "inpaint" in info.supports,
     }

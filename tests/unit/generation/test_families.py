@@ -113,7 +113,7 @@ def test_what_a_family_ignores_makes_no_difference_and_the_rest_does(
 ) -> None:
     ignores = engine.info.ignores
     assert ignores == FAMILIES[name].ignores
-    plain = {"guidance": 3.0}
+    plain: dict[str, object] = {"guidance": 3.0}
     source = Image.linear_gradient("L").resize((64, 64)).convert("RGB")
     asked: dict[Option, tuple[dict[str, object], dict[str, object]]] = {
         "negative_prompt": (plain, {**plain, "negative_prompt": "a blue car on a street"}),
