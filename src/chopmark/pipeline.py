@@ -303,19 +303,17 @@ class Pipeline(Inspection):
 
     def _open_inputs(self, request: GenerationRequest) -> list[Image.Image]:
         """Decode the pictures that come in, and the mask after them, within the limits."""
-        if not isinstance(request, EditRequest):
-            return []
         from chopmark.safety import decode_image
 
-        return [
-            decode_image(
-                data,
-                max_bytes=self.settings.max_image_bytes,
-                max_pixels=self.settings.max_image_pixels,
-            )
-            for data in (*request.pictures, request.mask)
-            if data is not None
-        ]
+        limits = self.settings.max_image_bytes, self.settings.max_image_pixels
+        opened = []
+        for name, data in request.inputs.items() if isinstance(request, EditRequest) else ():
+            try:
+                opened.append(decode_image(data, max_bytes=limits[0], max_pixels=limits[1]))
+            except errors.InvalidRequest as error:
+                error.message = f"{name}: {error.message}"  # which of several it is
+                raise
+        return opened
 
     def _generate(
         self, case: _Asked, inputs: Sequence[Image.Image], show: Callable[[Draft], None]

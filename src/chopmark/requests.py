@@ -91,6 +91,13 @@ class EditRequest(GenerationRequest):
         """What the model is shown, the picture to change first."""
         return (self.image, *self.references)
 
+    @property
+    def inputs(self) -> dict[str, bytes]:
+        """All files that come in, by what they are: the pictures in their order, the mask last."""
+        named = {"image": self.image}
+        named |= {f"reference {n}": one for n, one in enumerate(self.references, start=1)}
+        return named if self.mask is None else {**named, "mask": self.mask}
+
 
 def check_request(request: GenerationRequest, settings: Settings, model: ModelInfo) -> None:
     """Refuse what no stage could use.
