@@ -189,6 +189,8 @@ async def test_a_second_picture_that_is_none(
             )
         )
     assert caught.value.code == code
+    if code != "image_too_small":
+        assert caught.value.message.startswith("reference 1: ")
     assert watched.asked == 0
     assert [one.kind for one in _records(pipeline, before)] == [
         "request.received",

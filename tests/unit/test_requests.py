@@ -32,6 +32,8 @@ def edit(further: int = 0, **changes: object) -> EditRequest:
 def test_the_picture_to_change_comes_first() -> None:
     assert edit().pictures == (b"first",)
     assert edit(2).pictures == (b"first", b"0", b"1")
+    named = {"image": b"first", "reference 1": b"0", "mask": b"mask"}
+    assert list(edit(1, mask=b"mask").inputs.items()) == list(named.items())
 
 
 def test_a_model_joins_one_picture_unless_it_says_more(settings: Settings) -> None:
