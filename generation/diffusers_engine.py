@@ -182,10 +182,10 @@ class DiffusersGenerator:
                 f"{job.width}x{job.height} is over the model's largest side, {info.max_size} pixels"
             )
         most = min(info.max_images, self._variants.max_images(job.operation))
-        if len(job.images) > max(most, 1):
-            way = "within a mask " if job.mask is not None else ""
+        if len(job.images) > most:
+            takes = "one picture" if most == 1 else f"{most} pictures"
+            way = " within a mask" if job.mask is not None else ""
             raise TooManyImages(
-                f"the model {info.id} takes {most} for an edit {way}and {len(job.images)} pictures"
-                " were given",
+                f"the model {info.id} takes {takes} for an edit{way}, {len(job.images)} were given",
                 hint="leave the others out, or choose a model that joins several",
             )

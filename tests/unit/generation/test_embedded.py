@@ -146,7 +146,7 @@ def test_two_pictures_become_one(embedded: Generator) -> None:
 
 def test_of_three_pictures_it_would_know_nothing(embedded: Generator) -> None:
     picture = Image.new("RGB", (64, 64))
-    with pytest.raises(TooManyImages, match="takes 2"):
+    with pytest.raises(TooManyImages, match="takes 2 pictures"):
         embedded.generate(job(images=(picture,) * 3))
 
 

@@ -17,6 +17,7 @@ from chopmark.errors import (
     InvalidRequest,
     ModelLoadError,
     ModelNotFound,
+    TooManyImages,
 )
 from chopmark.generation import DiffusersGenerator, GenerationJob, Generator, LoadOptions
 from chopmark.generation.calls import render_size
@@ -150,7 +151,7 @@ def test_outside_the_mask_not_one_pixel_changes(
 def test_two_pictures_are_refused_by_a_model_that_edits_one(
     generator: DiffusersGenerator, picture: Image.Image
 ) -> None:
-    with pytest.raises(InvalidRequest, match="one picture"):
+    with pytest.raises(TooManyImages, match="one picture"):
         generator.generate(job(images=(picture, picture)))
 
 
