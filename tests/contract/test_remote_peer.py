@@ -47,6 +47,17 @@ def test_edits_and_masks_arrive_as_they_were_meant(live: Any, make_picture: Any)
     assert made.getpixel((300, 300)) == picture.getpixel((300, 300))
 
 
+def test_several_pictures_arrive_in_their_order(live: Any, make_picture: Any) -> None:
+    pictures = (make_picture(96, 64), make_picture(64, 96))
+    connect(live).generate(job(images=pictures))
+    assert [one.size for one in live.generator.jobs[-1].images] == [(96, 64), (64, 96)]
+    # How many it takes is the peer's word, said before it makes anything.
+    made = len(live.generator.jobs)
+    with pytest.raises(GenerationFailed, match="too_many_images"):
+        connect(live).generate(job(images=pictures * 2))
+    assert len(live.generator.jobs) == made
+
+
 def test_what_the_peer_refuses_is_an_error_without_its_words(live: Any) -> None:
     with pytest.raises(GenerationFailed, match="moderation_blocked") as caught:
         connect(live).generate(job(prompt=BLOCKED))

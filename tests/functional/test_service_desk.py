@@ -32,6 +32,7 @@ class NoGenerator:
         id, version, digest = "none", "1", "0" * 64
         default_size, max_size, default_steps = (64, 64), 512, 4
         supports = frozenset({"generate"})
+        max_images, ignores = 1, frozenset[str]()
 
 
 @dataclass

@@ -61,6 +61,7 @@ class _Unreached:
         id, version, digest = "unreached", "1", "0" * 64
         default_size, max_size, default_steps = (64, 64), 512, 4
         supports = frozenset({"generate", "edit", "inpaint"})
+        max_images, ignores = 4, frozenset[str]()
 
     def generate(self, *_: Any, **__: Any) -> Any:
         raise AssertionError("the generator was reached")
@@ -198,6 +199,11 @@ def test_a_bomb_does_not_go_off(client: httpx.Client, bombs: dict[str, bytes], b
             _moderate(client, _data_url(data)),
             client.post("/api/v1/verify", files={"image": ("a.png", data)}),
             client.post("/v1/images/edits", data={"prompt": "a"}, files={"image": ("a.png", data)}),
+            client.post(
+                "/v1/images/edits",
+                data={"prompt": "a"},
+                files=[("image[]", ("a.png", data))] * 3,
+            ),
         ]
     for answer in answers:
         # The 60 MB of a comment or of surplus rows are dropped; the picture beside them is fine,
