@@ -202,9 +202,14 @@ async def test_a_plain_second_picture_is_named_as_unsigned(
     pipeline: Pipeline, make_picture: Any, to_bytes: Any
 ) -> None:
     pictures = [to_bytes(make_picture(seed=seed), fmt) for seed, fmt in ((1, "PNG"), (2, "JPEG"))]
+    before = pipeline.rooms.log.size
     released = await pipeline.edit(
         EditRequest(
-            prompt="put both together", image=pictures[0], references=(pictures[1],), steps=1
+            prompt="put both together",
+            image=pictures[0],
+            references=(pictures[1],),
+            steps=1,
+            subject="ada",
         )
     )
     report = pipeline.look(released.outputs[0].data)
@@ -215,3 +220,10 @@ async def test_a_plain_second_picture_is_named_as_unsigned(
     ]
     with Image.open(io.BytesIO(released.outputs[0].data)) as picture:
         assert picture.size == (512, 512)
+
+    # Its digest is the person's, and goes with what else they wrote.
+    content = pipeline.rooms.log.content(before)
+    assert content is not None
+    assert content.private["reference_sha256"] == [hashlib.sha256(pictures[1]).hexdigest()]
+    pipeline.rooms.log.erase("ada", by=("eve", "max"), reason="asked to")
+    assert pipeline.rooms.log.content(before) is None
