@@ -8,7 +8,7 @@ that the generator's training left out, and about edits.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -19,7 +19,17 @@ from torch.nn import functional
 
 from chopmark.generation.interface import GenerationJob
 from chopmark.generation.training.canvas import rows_of
-from chopmark.generation.training.captions import Scene, article, held_out
+from chopmark.generation.training.captions import (
+    CANVAS,
+    CELL,
+    CELLS,
+    Layout,
+    Scene,
+    article,
+    describe,
+    held_out,
+    sample_scene,
+)
 from chopmark.generation.training.edits import Example, Kind, sample_example
 from chopmark.generation.training.vocabulary import (
     BACKGROUNDS,
@@ -199,6 +209,54 @@ def concept_accuracy(
         real / count,
         tuple(missed),
     )
+
+
+def scene_accuracy(
+    generator: Generator, judge: Judge, canvas: Canvas, *, count: int = 40, seed: int = 13
+) -> dict[str, float]:
+    """Return how often scenes other than one large thing are right, by sort.
+
+    The judge looks into each cell where a thing should stand, and all must be right (``pair``,
+    ``several``, ``small``); painted things must be seen, and have the mean colour of the true
+    render, within 40 of 255.
+    """
+    rng = random.Random(seed)
+    sorts: dict[str, tuple[Layout, ...]] = {
+        "pair": ("pair",),
+        "several": ("two", "three", "four"),
+        "small": ("left", "right", "top", "bottom", "centre"),
+        "painted": ("large",),
+    }
+    right: dict[str, float] = {}
+    for sort, layouts in sorts.items():
+        good = 0
+        for number in range(count):
+            scene = sample_scene(rng, layouts=layouts)
+            paint = rng.choice(tuple(PAINTS)) if sort == "painted" else None
+            scene = replace(scene, paint=paint)
+            job = GenerationJob(prompt=describe(scene, rng), seed=number, width=256, height=256)
+            picture = generator.generate(job)[0]
+            if sort == "painted":
+                true = np.asarray(draw(canvas, scene), dtype=np.float32)
+                thing = np.abs(true - true[0, 0]).max(axis=-1) > _NEAR
+                off = np.asarray(picture, dtype=np.float32)[thing].mean(0) - true[thing].mean(0)
+                good += judge.see(picture).concepts[0] == scene.concepts[0] and bool(
+                    np.abs(off).max() < _NEAR
+                )
+            else:
+                good += _cells_show(judge, picture, scene)
+        right[sort] = good / count
+    return right
+
+
+def _cells_show(judge: Judge, picture: Image.Image, scene: Scene) -> bool:
+    scale = picture.width // CANVAS
+    for place, (left, top) in enumerate(CELLS[scene.layout]):
+        x, y, side = left * scale, top * scale, CELL * scale
+        seen = judge.see(picture.crop((x, y, x + side, y + side)))
+        if seen.concepts[0] != scene.concepts[place % len(scene.concepts)]:
+            return False
+    return True
 
 
 def edit_accuracy(

@@ -9,6 +9,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from chopmark.generation.diffusers_engine import DiffusersGenerator
 from chopmark.generation.embedded import write_folder
@@ -41,7 +42,7 @@ def measure(
         out: folder of the training run.
         judge_steps: how long the judge learns.
         triples: held-out combinations to ask for.
-        edits: of each kind to ask for.
+        edits: of each kind to ask for, and scenes of each sort.
         prompts: of the grid.
     """
     canvas = Canvas.load(data / SPRITES)
@@ -50,12 +51,23 @@ def measure(
     generator = DiffusersGenerator.load(out / "plain", name="embedded")
     draw_grid(generator, prompts, out / "embedded" / "grid.png")
     draw_edits(generator, canvas, out / "embedded" / "edits.png")
-    judge = evaluate.train_judge(canvas, steps=judge_steps)
+    judge = _judge(canvas, out / "judge.safetensors", judge_steps)
     score = evaluate.concept_accuracy(generator, judge, canvas, limit=triples)
+    scenes = evaluate.scene_accuracy(generator, judge, canvas, count=edits)
     changes = evaluate.edit_accuracy(generator, judge, canvas, count=edits)
-    text = json.dumps({**dataclasses.asdict(score), "edits": changes}, indent=2)
+    found = {**dataclasses.asdict(score), "scenes": scenes, "edits": changes}
+    text = json.dumps(found, indent=2)
     print(text)
     (out / "score.json").write_text(text + "\n", "utf-8")
+
+
+def _judge(canvas: Canvas, file: Path, steps: int) -> evaluate.Judge:
+    """Return the judge of this run, trained if it is not there yet."""
+    if not file.exists():
+        save_file(evaluate.train_judge(canvas, steps=steps).state_dict(), file)
+    judge = evaluate.Judge()
+    judge.load_state_dict(load_file(file))
+    return judge.eval()
 
 
 def draw_grid(

@@ -139,6 +139,7 @@ def test_measure_writes_what_the_judge_saw(data: Path, trained: Path) -> None:
     measure(data, trained, judge_steps=2, triples=2, edits=1, prompts=("a cat", "a dog"))
     score = json.loads((trained / "score.json").read_text("utf-8"))
     assert score["edits"].keys() == {"ground", "style", "swap"}
+    assert score["scenes"].keys() == {"pair", "several", "small", "painted"}
     assert score["asked"] == 2
     for name in ("grid.png", "edits.png"):
         with Image.open(trained / "embedded" / name) as sheet:
