@@ -88,7 +88,7 @@ class Stage:
                 (round(seen.width * scale), round(seen.height * scale)), Image.Resampling.LANCZOS
             )
         path = OUT / f"{name}.png"
-        small.quantize(160, dither=Image.Dither.NONE).save(path, optimize=True)
+        small.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
         print(f"{path.relative_to(OUT.parents[1])}  {path.stat().st_size // 1024} KiB")
 
 
