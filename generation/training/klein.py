@@ -115,6 +115,8 @@ def facts(config: KleinConfig) -> dict[str, Any]:
         "default_size": 512,
         "max_size": 2048,
         "max_ratio": 2.0,
+        # Training shows it one picture to edit, or two to join.
+        "max_images": 2,
         "default_steps": config.default_steps,
         # Guidance is baked in; the stock pipeline remarks on any other value.
         "default_guidance": 1.0,
