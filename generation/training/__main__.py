@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from chopmark.generation.training import klein
-from chopmark.generation.training.trainer import Schedule, Trainer, start_warm_up, warm_up
+from chopmark.generation.training.trainer import Schedule, Trainer
+from chopmark.generation.training.warm import start_warm_up, warm_up
 
 if TYPE_CHECKING:
     from diffusers import Flux2KleinPipeline

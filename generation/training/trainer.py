@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import copy
 import math
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from PIL import Image
@@ -31,13 +29,14 @@ from chopmark.generation.training.denoiser import (
     Pool,
     encode_pool,
     flow_loss,
-    predict,
     sample,
 )
 from chopmark.generation.training.muon import Muon
 from chopmark.generation.training.prepare import SPRITES, TextEncoder, load_examples
+from chopmark.generation.training.warm import compile_blocks
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
@@ -327,45 +326,6 @@ class Trainer:
                 parameter.copy_(value)
         model.eval()
         self._log(f"{name} done after {taken} steps")
-
-
-def compile_blocks(model: Any) -> None:
-    """Compile the blocks of a denoiser, each shape for itself."""
-    torch._dynamo.config.recompile_limit = 64
-    model.compile_repeated_blocks(fullgraph=True, dynamic=False)
-
-
-def warm_up(pipeline: Flux2KleinPipeline, data: Path, schedule: Schedule) -> None:
-    """Compile what :class:`Trainer` will want, for its cache on the disk."""
-    torch.set_float32_matmul_precision("high")
-    model, device = pipeline.transformer.to(schedule.device), schedule.device
-    compile_blocks(model)
-    model.train()
-    width = model.config.joint_attention_dim
-    text = load_examples(data).silence
-    for number, side in ((1, 8), (2, 16)):
-        for references in sorted(set(CYCLE)):
-            size = max(1, round(schedule.batch[number] * PART[references]))
-            clean = torch.randn(size, side * side, model.config.in_channels, device=device)
-            batch = Batch(
-                clean=clean,
-                references=[clean] * references,
-                words=torch.randn(size, len(text), width, device=device),
-                silence=torch.randn(1, len(text), width, device=device),
-                side=side,
-            )
-            flow_loss(model, batch).backward()  # type: ignore[no-untyped-call]
-            if number == 2:
-                with torch.no_grad():
-                    predict(model.eval(), batch, clean, torch.ones(size, device=device))
-                model.train()
-
-
-def start_warm_up(arguments: list[str]) -> subprocess.Popen[bytes]:
-    """Start :func:`warm_up` in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "chopmark.generation.training", "warm", *arguments]
-    )
 
 
 def _optimizers(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
