@@ -15,6 +15,7 @@ from chopmark.errors import ChopmarkError, GenerationFailed, InvalidRequest
 from chopmark.generation import drafts
 from chopmark.generation.interface import Draft, draft_steps
 from chopmark.generation.masking import KeepOutside
+from chopmark.generation.proportions import fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -86,6 +87,7 @@ class Call:
         self._job = job = slots[0].job
         self._pipeline = pipeline = variants.pipeline(job.operation)
         self._blends = job.mask is not None and variants.inpaints_by_edit
+        self._extends = info.extends
         self._takes = frozenset(inspect.signature(pipeline.__call__).parameters)
         self._size = render_size(
             job.width, job.height, info.native_size, pipeline, max_ratio=info.max_ratio
@@ -232,7 +234,7 @@ class Call:
         ):
             slot = self._slots[row]
             size = drafts.small(slot.job.width, slot.job.height)
-            shown = picture.resize(size, Image.Resampling.BILINEAR)
+            shown = fit(picture, size, extends=self._extends, filter=Image.Resampling.BILINEAR)
             if slot.drafted is not None:
                 slot.drafted(Draft(index=slot.index, step=done, steps=steps, picture=shown))
 
@@ -240,8 +242,7 @@ class Call:
         """Return the RGB picture at the asked size; outside a mask it is the input, untouched."""
         size = (self._job.width, self._job.height)
         rendered = Image.fromarray((picture.clip(0.0, 1.0) * 255.0 + 0.5).astype(np.uint8))
-        if rendered.size != size:
-            rendered = rendered.resize(size, Image.Resampling.LANCZOS)
+        rendered = fit(rendered, size, extends=self._extends)
         if self._job.mask is None:
             return rendered
         original = ImageOps.fit(self._job.images[0].convert("RGB"), size, Image.Resampling.LANCZOS)

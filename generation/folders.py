@@ -156,6 +156,7 @@ class Folder:
             max_images=int(self.facts.get("max_images", 0)) or variants.max_images("edit"),
             ignores=variants.ignores,
             max_ratio=float(self.facts.get("max_ratio", 0.0)) or _max_ratio(pipeline, native),
+            extends=bool(self.facts.get("extends", False)),
         )
 
 

@@ -161,6 +161,7 @@ class ModelInfo:
         default_steps: denoising steps when the caller names none.
         max_ratio: proportions up to which a picture is rendered as asked; a longer one is rendered
             with these and stretched.
+        extends: beyond that the ground is drawn out on two sides, and nothing is stretched.
         quantization: as loaded, see :mod:`chopmark.generation.quantize`.
         supports: the operations that :meth:`Generator.generate` takes.
         max_images: most pictures in one edit, the one that is changed included.
@@ -179,6 +180,7 @@ class ModelInfo:
     quantization: str
     supports: frozenset[Operation]
     max_ratio: float = 8.0
+    extends: bool = False
     max_images: int = 1
     ignores: frozenset[Option] = frozenset()
 

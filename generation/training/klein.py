@@ -114,7 +114,9 @@ def facts(config: KleinConfig) -> dict[str, Any]:
         "native_size": config.native_size,
         "default_size": 512,
         "max_size": 2048,
-        "max_ratio": 2.0,
+        # It is shown squares only; a longer picture gets more of its ground.
+        "max_ratio": 1.0,
+        "extends": True,
         # Training shows it one picture to edit, or two to join.
         "max_images": 2,
         "default_steps": config.default_steps,

@@ -68,6 +68,7 @@ def info(
         "default_size": list(loaded.default_size),
         "max_size": loaded.max_size,
         "max_ratio": loaded.max_ratio,
+        "extends": loaded.extends,
         "default_steps": loaded.default_steps,
         "quantization": loaded.quantization,
         "supports": [str(name) for name in sorted(loaded.supports)],

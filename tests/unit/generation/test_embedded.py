@@ -78,6 +78,17 @@ def test_pictures_have_the_asked_size(embedded: Generator, size: tuple[int, int]
     assert picture.mode == "RGB"
 
 
+def test_a_longer_picture_gets_more_ground_and_the_thing_whole(embedded: Generator) -> None:
+    (square,) = embedded.generate(job("a star on a blue background"))
+    (wide,) = embedded.generate(job("a star on a blue background", width=640, height=256))
+    middle = np.asarray(wide, dtype=np.float64)[:, 192:448]
+    # But for the seam the middle is the square itself.
+    assert np.abs(middle - np.asarray(square))[:, 8:-8].mean() < 1.0
+    for box in ((0, 0, 150, 256), (490, 0, 640, 256)):
+        assert np.abs(mean_colour(wide, box) - (56, 124, 222)).max() < 12
+        assert np.asarray(wide.crop(box), dtype=np.float64).std(axis=(0, 1)).max() < 6
+
+
 def test_same_seed_same_bytes_other_seed_or_prompt_others(embedded: Generator) -> None:
     first = embedded.generate(job())[0].tobytes()
     assert embedded.generate(job())[0].tobytes() == first
