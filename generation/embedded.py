@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 WEIGHTS: Final = Path(__file__).parent / "weights" / "embedded"
 #: Packed weights of a part; a large one is written as several files.
-PACKED_NAME: Final = "packed.safetensors"
 _PACKED: Final = "packed*.safetensors"
 WEIGHTS_NAME: Final = "diffusion_pytorch_model.safetensors"
 #: Word pieces per prompt, padding included, where the facts do not say.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -204,8 +204,3 @@ def _shards(packed: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:
     file.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", "utf-8")
-
-
-def describe_config(config: KleinConfig) -> dict[str, Any]:
-    """Return the configuration for the log."""
-    return asdict(config)
