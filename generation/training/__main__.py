@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder with npm tarballs (default: DATA/npm)")
     parser.add_argument("--device", help="torch device (default: the preset's)")
     parser.add_argument("--compile", action="store_true", help="compile on any device")
-    parser.add_argument("--minutes", help="of the four stages, as 2.2,2.5,5.2,1")
+    parser.add_argument("--minutes", help="of the four stages, as 2.2,2.4,5,1")
     options = parser.parse_args()
     config, schedule = PRESETS[options.preset]
     if options.device:

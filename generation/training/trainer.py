@@ -63,7 +63,7 @@ class Schedule:
         compile: compile the denoiser's blocks, beforehand in a process beside this one.
     """
 
-    minutes: tuple[float, float, float, float] = (2.2, 2.5, 5.2, 1.0)
+    minutes: tuple[float, float, float, float] = (2.2, 2.4, 5.0, 1.0)
     steps: int | None = None
     batch: tuple[int, int, int] = (48, 768, 288)
     rate: tuple[float, float] = (1.5e-3, 2.5e-3)
