@@ -2,7 +2,7 @@
 
 >>> import tempfile, pathlib
 >>> from chopmark.audit import AuditLog, Event, verify_log
->>> from chopmark.ids import new_record_id
+>>> from chopmark.kit.ids import new_record_id
 >>> home = pathlib.Path(tempfile.mkdtemp())
 >>> record_id = new_record_id()
 >>> with AuditLog.open(home) as log:
@@ -20,8 +20,9 @@ True
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from chopmark.kit.door import lazy_door
 
 if TYPE_CHECKING:
     from chopmark.audit._appeals import Appeal, AppealState
@@ -97,51 +98,47 @@ __all__ = [
     "verify_log",
 ]
 
-_HOMES = {
-    "Actor": "chopmark.audit._seat",
-    "Appeal": "chopmark.audit._appeals",
-    "AppealState": "chopmark.audit._appeals",
-    "AuditLog": "chopmark.audit._log",
-    "Checkpoint": "chopmark.audit._note",
-    "Cosignature": "chopmark.audit._witness",
-    "Desk": "chopmark.audit._desk",
-    "DuplicateRecord": "chopmark.errors",
-    "Event": "chopmark.audit._events",
-    "EventKind": "chopmark.audit._events",
-    "Hit": "chopmark.audit._query",
-    "Hold": "chopmark.audit._custody",
-    "LogCorrupt": "chopmark.errors",
-    "LogReport": "chopmark.audit._report",
-    "LogUnavailable": "chopmark.errors",
-    "Problem": "chopmark.audit._report",
-    "PromptException": "chopmark.audit._exceptions",
-    "Query": "chopmark.audit._query",
-    "Receipt": "chopmark.audit._receipt",
-    "Record": "chopmark.audit._events",
-    "RecordNotFound": "chopmark.errors",
-    "RetentionClass": "chopmark.audit._custody",
-    "Role": "chopmark.audit._seat",
-    "Rule": "chopmark.audit._review",
-    "SavedQuery": "chopmark.audit._query",
-    "Stamp": "chopmark.audit._proving",
-    "StatementTemplate": "chopmark.audit._statements",
-    "Task": "chopmark.audit._review",
-    "View": "chopmark.audit._looking",
-    "Witness": "chopmark.audit._witness",
-    "WitnessKey": "chopmark.audit._witness",
-    "check_export": "chopmark.audit._export",
-    "check_statement": "chopmark.audit._statements",
-    "cosignatures": "chopmark.audit._witness",
-    "load_rules": "chopmark.audit._review",
-    "load_witnesses": "chopmark.audit._witness",
-    "statement_of_reasons": "chopmark.audit._statements",
-    "transparency_report": "chopmark.audit._transparency",
-    "verify_log": "chopmark.audit._verify",
-}
-
-
-def __getattr__(name: str) -> object:
-    # Names are resolved when used, so that importing the room costs nothing.
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'chopmark.audit' has no attribute {name!r}")
+__getattr__, __dir__ = lazy_door(
+    __name__,
+    {
+        "Actor": "_seat",
+        "Appeal": "_appeals",
+        "AppealState": "_appeals",
+        "AuditLog": "_log",
+        "Checkpoint": "_note",
+        "Cosignature": "_witness",
+        "Desk": "_desk",
+        "DuplicateRecord": "chopmark.errors",
+        "Event": "_events",
+        "EventKind": "_events",
+        "Hit": "_query",
+        "Hold": "_custody",
+        "LogCorrupt": "chopmark.errors",
+        "LogReport": "_report",
+        "LogUnavailable": "chopmark.errors",
+        "Problem": "_report",
+        "PromptException": "_exceptions",
+        "Query": "_query",
+        "Receipt": "_receipt",
+        "Record": "_events",
+        "RecordNotFound": "chopmark.errors",
+        "RetentionClass": "_custody",
+        "Role": "_seat",
+        "Rule": "_review",
+        "SavedQuery": "_query",
+        "Stamp": "_proving",
+        "StatementTemplate": "_statements",
+        "Task": "_review",
+        "View": "_looking",
+        "Witness": "_witness",
+        "WitnessKey": "_witness",
+        "check_export": "_export",
+        "check_statement": "_statements",
+        "cosignatures": "_witness",
+        "load_rules": "_review",
+        "load_witnesses": "_witness",
+        "statement_of_reasons": "_statements",
+        "transparency_report": "_transparency",
+        "verify_log": "_verify",
+    },
+)

@@ -18,8 +18,8 @@ from chopmark.errors import LogCorrupt
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chopmark.audit._database import Row, Transaction
     from chopmark.audit._vault import Vault
+    from chopmark.kit.database import Row, Transaction
 
 __all__ = ["NOTED", "Accounts"]
 

@@ -12,15 +12,15 @@ from chopmark.audit._review import LEASE
 from chopmark.audit._schema import record_range
 from chopmark.audit._seat import Seat
 from chopmark.errors import DuplicateRecord, InvalidRequest, NotPermitted, RecordNotFound
-from chopmark.ids import record_of
+from chopmark.kit.ids import record_of
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from chopmark.audit._database import Row
     from chopmark.audit._events import Event, Record
     from chopmark.audit._ledger import Ledger
-    from chopmark.types import JsonValue
+    from chopmark.kit.database import Row
+    from chopmark.kit.types import JsonValue
 
 __all__ = ["Appeal", "AppealState", "Appealing", "Outcome", "open_appeal"]
 

@@ -15,7 +15,7 @@ from chopmark.audit._events import SYSTEM_TENANT
 from chopmark.audit._ledger import now
 from chopmark.audit._schema import record_range
 from chopmark.errors import InvalidRequest
-from chopmark.ids import record_of
+from chopmark.kit.ids import record_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

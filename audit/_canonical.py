@@ -10,7 +10,7 @@ import rfc8785
 from chopmark.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from chopmark.types import JsonValue
+    from chopmark.kit.types import JsonValue
 
 __all__ = ["canonical", "without_lone_surrogates"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from chopmark.audit._schema import APPEND_ONLY, APPEND_ONLY_POSTGRES, LOG_SCHEMA
-from chopmark.audit._sqlite import SqliteDatabase
 from chopmark.audit._vault import SCHEMA as VAULT_SCHEMA
 from chopmark.errors import ConfigurationError
+from chopmark.kit.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
-    from chopmark.audit._database import Database
     from chopmark.audit._paths import Paths
+    from chopmark.kit.database import Database
 
 __all__ = ["open_keys", "open_log"]
 
@@ -60,6 +60,6 @@ def _postgres(url: str, schema: str | None) -> Database:
             "the log's database has an address that is not known",
             hint="postgresql://user@host/name, or none for SQLite",
         )
-    from chopmark.audit._postgres import PostgresDatabase
+    from chopmark.kit.postgres import PostgresDatabase
 
     return PostgresDatabase(url, schema=schema)

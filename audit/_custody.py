@@ -17,15 +17,15 @@ from chopmark.audit._events import EVERY_TENANT, SYSTEM_TENANT, Event
 from chopmark.audit._ledger import Ledger, now
 from chopmark.audit._schema import record_range
 from chopmark.errors import ErasureRefused, InvalidRequest, RecordNotFound
-from chopmark.ids import new_record_id
+from chopmark.kit.ids import new_record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import timedelta
 
-    from chopmark.audit._database import Transaction
     from chopmark.audit._events import Record
-    from chopmark.types import JsonValue
+    from chopmark.kit.database import Transaction
+    from chopmark.kit.types import JsonValue
 
 __all__ = [
     "Hold",

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from chopmark.audit._canonical import canonical, without_lone_surrogates
 from chopmark.errors import InvalidRequest, LogCorrupt
-from chopmark.ids import is_id
+from chopmark.kit.ids import is_id
 
 if TYPE_CHECKING:
-    from chopmark.types import JsonValue
+    from chopmark.kit.types import JsonValue
 
 __all__ = [
     "EVERY_TENANT",
@@ -95,7 +95,7 @@ class Event:
 
     Attributes:
         kind: What happened.
-        record_id: The record (:mod:`chopmark.ids`) that it belongs to.
+        record_id: The record (:mod:`chopmark.kit.ids`) that it belongs to.
         event_id: Unique in the log; ``record_id:kind`` when left empty, else the record id, a colon
             and a name. Appending the same event again gives the same record, so a caller that got
             no answer simply tries again.

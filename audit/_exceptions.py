@@ -13,11 +13,11 @@ from chopmark.audit._ledger import now
 from chopmark.errors import RecordNotFound
 
 if TYPE_CHECKING:
-    from chopmark.audit._database import Transaction
     from chopmark.audit._events import Event, Record
     from chopmark.audit._ledger import Ledger
     from chopmark.audit._vault import Vault
-    from chopmark.types import JsonValue
+    from chopmark.kit.database import Transaction
+    from chopmark.kit.types import JsonValue
 
 __all__ = [
     "PromptException",

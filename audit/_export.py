@@ -23,9 +23,9 @@ from chopmark.errors import ChopmarkError, ConfigurationError, InvalidRequest, L
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from chopmark.audit._database import Transaction
     from chopmark.audit._note import Checkpoint
-    from chopmark.types import JsonValue
+    from chopmark.kit.database import Transaction
+    from chopmark.kit.types import JsonValue
 
 __all__ = ["ExportFormat", "check_export", "rows_of", "write_export"]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chopmark.audit._query import Hit
     from chopmark.audit._seat import Actor
     from chopmark.audit._statements import StatementTemplate
-    from chopmark.types import JsonValue
+    from chopmark.kit.types import JsonValue
 
 __all__ = ["Handing"]
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from chopmark.audit._database import Database, NotUnique, Row, Transaction
 from chopmark.audit._events import (
     SYSTEM_TENANT,
     TERMINAL,
@@ -24,7 +23,8 @@ from chopmark.audit._schema import State, load_state, record_range, save_state
 from chopmark.audit._tiles import TILE_HEIGHT, TILE_WIDTH, tail_hashes, tile_filled
 from chopmark.audit._vault import KeyGone, Sealed, Vault
 from chopmark.errors import AuditError, ChopmarkError, DuplicateRecord, LogUnavailable
-from chopmark.ids import new_record_id
+from chopmark.kit.database import Database, NotUnique, Row, Transaction
+from chopmark.kit.ids import new_record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

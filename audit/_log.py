@@ -22,7 +22,6 @@ from chopmark.audit._relay import Relay
 from chopmark.audit._schema import State, load_state, save_state
 from chopmark.audit._sequencer import Sequencer
 from chopmark.audit._serving import Serving
-from chopmark.audit._sqlite import private_folder
 from chopmark.audit._tiles import node_reader
 from chopmark.audit._vault import Vault, secret_file
 from chopmark.errors import (
@@ -33,14 +32,15 @@ from chopmark.errors import (
     LogUnavailable,
     RecordNotFound,
 )
-from chopmark.ids import new_record_id
+from chopmark.kit.ids import new_record_id
+from chopmark.kit.sqlite import private_folder
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from chopmark.audit._database import Database
     from chopmark.audit._seat import Actor
-    from chopmark.types import JsonValue
+    from chopmark.kit.database import Database
+    from chopmark.kit.types import JsonValue
 
 __all__ = ["AuditLog"]
 

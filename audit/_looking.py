@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from chopmark.audit._events import EventKind, Record
     from chopmark.audit._query import Hit, Query, SavedQuery
     from chopmark.audit._seat import Actor
-    from chopmark.types import JsonValue
+    from chopmark.kit.types import JsonValue
 
 __all__ = ["Looking", "View"]
 

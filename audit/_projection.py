@@ -11,9 +11,9 @@ from chopmark.audit._query import pdq_bytes
 from chopmark.errors import InvalidRequest, LogCorrupt
 
 if TYPE_CHECKING:
-    from chopmark.audit._database import Transaction
     from chopmark.audit._query import Decision
     from chopmark.audit._vault import Content, Vault
+    from chopmark.kit.database import Transaction
 
 __all__ = ["SCHEMA", "TABLES", "VERSION", "apply", "take_out"]
 

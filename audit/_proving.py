@@ -32,10 +32,10 @@ from chopmark.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from chopmark.audit._database import Database, Transaction
     from chopmark.audit._ledger import Ledger
     from chopmark.audit._witness import Witness
-    from chopmark.types import JsonValue
+    from chopmark.kit.database import Database, Transaction
+    from chopmark.kit.types import JsonValue
 
 __all__ = ["Proving", "Stamp", "load_signer"]
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from chopmark.audit._database import Transaction
     from chopmark.audit._note import Checkpoint, NoteKey
+    from chopmark.kit.database import Transaction
 
 __all__ = ["publish", "tile_path"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from chopmark.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from chopmark.types import JsonValue
+    from chopmark.kit.types import JsonValue
 
 __all__ = ["PDQ_BYTES", "Decision", "Hit", "Query", "SavedQuery", "pdq_bytes", "word_match"]
 

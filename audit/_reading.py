@@ -10,14 +10,14 @@ from chopmark.audit._ledger import Ledger, record_of_leaf
 from chopmark.audit._schema import State, load_state, record_range
 from chopmark.audit._vault import KeyGone
 from chopmark.errors import RecordNotFound
-from chopmark.ids import record_of
+from chopmark.kit.ids import record_of
 
 if TYPE_CHECKING:
-    from chopmark.audit._database import Database, Transaction
     from chopmark.audit._note import Signer
     from chopmark.audit._paths import Paths
     from chopmark.audit._vault import Content
-    from chopmark.types import JsonValue
+    from chopmark.kit.database import Database, Transaction
+    from chopmark.kit.types import JsonValue
 
 __all__ = ["Reading"]
 

@@ -18,7 +18,7 @@ from chopmark.errors import ChopmarkError, InvalidRequest, LogCorrupt
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from chopmark.types import JsonValue
+    from chopmark.kit.types import JsonValue
 
 __all__ = ["Receipt"]
 

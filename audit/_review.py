@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from chopmark.audit._database import Transaction
     from chopmark.audit._events import EventKind, Record
     from chopmark.audit._query import Decision, Hit
-    from chopmark.types import JsonValue
+    from chopmark.kit.database import Transaction
+    from chopmark.kit.types import JsonValue
 
 __all__ = ["LEASE", "Reviewing", "Rule", "Task", "load_rules"]
 

@@ -10,7 +10,7 @@ from chopmark.audit._merkle import Frontier
 from chopmark.errors import LogCorrupt
 
 if TYPE_CHECKING:
-    from chopmark.audit._database import Transaction
+    from chopmark.kit.database import Transaction
 
 __all__ = [
     "APPEND_ONLY",

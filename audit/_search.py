@@ -19,16 +19,16 @@ from chopmark.audit._events import parse_leaf
 from chopmark.audit._projection import SCHEMA, TABLES, VERSION, apply, take_out
 from chopmark.audit._query import PDQ_BYTES, Hit, Query, SavedQuery, pdq_bytes, word_match
 from chopmark.audit._schema import load_state
-from chopmark.audit._sqlite import SqliteDatabase
 from chopmark.audit._vault import KeyGone
 from chopmark.errors import LogUnavailable, RecordNotFound
+from chopmark.kit.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from chopmark.audit._ledger import Ledger
     from chopmark.audit._vault import Content
-    from chopmark.types import Progress
+    from chopmark.kit.types import Progress
 
 __all__ = ["SearchIndex"]
 

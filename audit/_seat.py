@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Literal
 from chopmark.audit._events import EVERY_TENANT, SYSTEM_TENANT, Event
 from chopmark.audit._ledger import now
 from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
-from chopmark.ids import new_record_id, record_of
+from chopmark.kit.ids import new_record_id, record_of
 
 if TYPE_CHECKING:
-    from chopmark.audit._database import Transaction
     from chopmark.audit._events import EventKind, Record
     from chopmark.audit._ledger import Ledger
     from chopmark.audit._log import AuditLog
     from chopmark.audit._query import Query
     from chopmark.audit._search import SearchIndex
-    from chopmark.types import JsonValue
+    from chopmark.kit.database import Transaction
+    from chopmark.kit.types import JsonValue
 
 __all__ = ["Actor", "Role", "Seat"]
 

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from chopmark.audit._custody import RetentionClass
-    from chopmark.audit._database import Database
     from chopmark.audit._exceptions import PromptException
     from chopmark.audit._ledger import Ledger
     from chopmark.audit._note import Signer
     from chopmark.audit._paths import Paths
+    from chopmark.kit.database import Database
 
 __all__ = ["Serving"]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chopmark.audit._events import Record
-    from chopmark.types import JsonValue
+    from chopmark.kit.types import JsonValue
 
 __all__ = ["StatementTemplate", "check_statement", "statement_of_reasons"]
 

@@ -13,7 +13,7 @@ from chopmark.audit._merkle import HASH_SIZE, NodeReader, leaf_hash, node_hash
 from chopmark.errors import LogCorrupt
 
 if TYPE_CHECKING:
-    from chopmark.audit._database import Transaction
+    from chopmark.kit.database import Transaction
 
 __all__ = ["TILE_HEIGHT", "TILE_WIDTH", "fold", "node_reader", "tail_hashes", "tile_filled"]
 

@@ -13,7 +13,7 @@ from chopmark.audit._events import parse_leaf
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from chopmark.types import JsonValue
+    from chopmark.kit.types import JsonValue
 
 __all__ = ["transparency_report"]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from chopmark.audit._database import Database, Transaction
+    from chopmark.kit.database import Database, Transaction
 
 __all__ = ["SCHEMA", "Content", "DataKey", "KeyGone", "Sealed", "Vault", "secret_file"]
 

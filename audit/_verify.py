@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from concurrent.futures import Future
 
-    from chopmark.types import Progress
+    from chopmark.kit.types import Progress
 
 __all__ = ["verify_log"]
 

@@ -21,11 +21,11 @@ from chopmark.errors import AuditError, ChopmarkError, InvalidRequest, LogCorrup
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chopmark.audit._database import Row, Transaction
     from chopmark.audit._note import Checkpoint, NoteKey
     from chopmark.audit._vault import Vault
     from chopmark.audit._witness import WitnessKey
-    from chopmark.types import Progress
+    from chopmark.kit.database import Row, Transaction
+    from chopmark.kit.types import Progress
 
 __all__ = ["Walk"]
 

@@ -17,13 +17,13 @@ from typing import Any
 
 import chopmark.audit._sequencer as sequencer_module
 from chopmark.audit import AuditLog, Event
-from chopmark.audit._database import NotUnique
 from chopmark.audit._events import build_leaf, private_bytes
 from chopmark.audit._ledger import Job, now, record_at
 from chopmark.audit._relay import Relay
 from chopmark.audit._sequencer import Sequencer
-from chopmark.audit._sqlite import SqliteDatabase
-from chopmark.ids import new_record_id
+from chopmark.kit.database import NotUnique
+from chopmark.kit.ids import new_record_id
+from chopmark.kit.sqlite import SqliteDatabase
 
 __all__ = ["PROCESSES", "WAITERS", "make_event", "open_kind"]
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from chopmark.types import ImageFormat
+    from chopmark.kit.types import ImageFormat
 
 T = TypeVar("T")
 FORMATS: tuple[ImageFormat, ...] = ("png", "jpeg", "webp", "avif")

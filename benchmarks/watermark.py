@@ -35,7 +35,7 @@ from benchmarks.attacks import ATTACKS
 from benchmarks.peers import register_peers
 from benchmarks.pictures import HELD_OUT, TUNING, Named, drawn, load, pictures
 from chopmark.errors import ChopmarkError
-from chopmark.pdq import pdq_hash
+from chopmark.kit.pdq import pdq_hash
 from chopmark.provenance.watermark import MarkKey, MarkResult, get_method, lattice
 from chopmark.provenance.watermark._pixels import luma_of
 from chopmark.provenance.watermark.lattice._code import PAYLOAD_BITS, encode

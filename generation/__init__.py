@@ -15,11 +15,11 @@ Importing this package does not import torch; loading a generator does.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from chopmark.generation.interface import Draft, GenerationJob, Generator, ModelInfo, batch_size
 from chopmark.generation.options import LoadOptions
+from chopmark.kit.door import lazy_door
 
 if TYPE_CHECKING:
     from chopmark.generation.diffusers_engine import DiffusersGenerator
@@ -40,15 +40,12 @@ __all__ = [
     "load_generator",
 ]
 
-_HOMES = {
-    "DiffusersGenerator": "chopmark.generation.diffusers_engine",
-    "RemoteGenerator": "chopmark.generation.remote",
-    "RemoteOptions": "chopmark.generation.remote_wire",
-    "load_generator": "chopmark.generation.loading",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_door(
+    __name__,
+    {
+        "DiffusersGenerator": "diffusers_engine",
+        "RemoteGenerator": "remote",
+        "RemoteOptions": "remote_wire",
+        "load_generator": "loading",
+    },
+)

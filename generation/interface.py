@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from chopmark.errors import InvalidRequest
-from chopmark.ids import MAX_OUTPUTS
+from chopmark.kit.ids import MAX_OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

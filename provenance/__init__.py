@@ -28,12 +28,14 @@ that was set up to.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
+
+from chopmark.kit.door import lazy_door
 
 if TYPE_CHECKING:
+    from chopmark.kit.fingerprint import fingerprint, pixel_digest
     from chopmark.provenance._fetch import fetch_public
     from chopmark.provenance._formats import Limits
-    from chopmark.provenance._pdq import fingerprint, pixel_digest
     from chopmark.provenance.credential import (
         Credential,
         DevelopmentCredentialWarning,
@@ -124,68 +126,55 @@ __all__ = [
     "write_xmp",
 ]
 
-_WHERE: Final = {
-    "Aigc": "xmp",
-    "AnchorList": "trust",
-    "Credential": "credential",
-    "CredentialRotationWarning": "rotation",
-    "CredentialSource": "rotation",
-    "DevelopmentCredentialWarning": "credential",
-    "Limits": "_formats",
-    "ManifestInfo": "manifest",
-    "ManifestStore": "store",
-    "MarkKey": "watermark",
-    "MarkKeySource": "rotation",
-    "MarkKeys": "watermark",
-    "MarkResult": "watermark",
-    "NoTimestampWarning": "timestamping",
-    "Pkcs11Signer": "signers",
-    "QueueRun": "timestamping",
-    "RemoteSigner": "signers",
-    "Report": "report",
-    "Resolver": "resolver",
-    "Signed": "signing",
-    "Signer": "credential",
-    "TimestampAuthority": "timestamping",
-    "TimestampQueue": "timestamping",
-    "TrustAnchors": "trust",
-    "XmpFields": "xmp",
-    "LABEL_PROFILES": "label",
-    "LabelStyle": "label",
-    "detect_mark": "watermark",
-    "draw_label": "label",
-    "embed_mark": "watermark",
-    "encode_image": "encode",
-    "fetch_public": "_fetch",
-    "fingerprint": "_pdq",
-    "key_algorithm": "signers",
-    "load_anchors": "trust",
-    "load_credential": "credential",
-    "load_mark_keys": "watermark",
-    "mark_algorithm": "manifest",
-    "pixel_digest": "_pdq",
-    "read_secret": "signers",
-    "read_xmp": "xmp",
-    "reattach": "reattaching",
-    "rotate_credential": "credential",
-    "sign": "signing",
-    "signed_copy": "thumbnail",
-    "verify": "verification",
-    "write_xmp": "xmp",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Load what was asked for (PEP 562)."""
-    import importlib
-
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_WHERE[name]}")
-    value = getattr(module, name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_door(
+    __name__,
+    {
+        "Aigc": "xmp",
+        "AnchorList": "trust",
+        "Credential": "credential",
+        "CredentialRotationWarning": "rotation",
+        "CredentialSource": "rotation",
+        "DevelopmentCredentialWarning": "credential",
+        "Limits": "_formats",
+        "ManifestInfo": "manifest",
+        "ManifestStore": "store",
+        "MarkKey": "watermark",
+        "MarkKeySource": "rotation",
+        "MarkKeys": "watermark",
+        "MarkResult": "watermark",
+        "NoTimestampWarning": "timestamping",
+        "Pkcs11Signer": "signers",
+        "QueueRun": "timestamping",
+        "RemoteSigner": "signers",
+        "Report": "report",
+        "Resolver": "resolver",
+        "Signed": "signing",
+        "Signer": "credential",
+        "TimestampAuthority": "timestamping",
+        "TimestampQueue": "timestamping",
+        "TrustAnchors": "trust",
+        "XmpFields": "xmp",
+        "LABEL_PROFILES": "label",
+        "LabelStyle": "label",
+        "detect_mark": "watermark",
+        "draw_label": "label",
+        "embed_mark": "watermark",
+        "encode_image": "encode",
+        "fetch_public": "_fetch",
+        "fingerprint": "chopmark.kit.fingerprint",
+        "key_algorithm": "signers",
+        "load_anchors": "trust",
+        "load_credential": "credential",
+        "load_mark_keys": "watermark",
+        "mark_algorithm": "manifest",
+        "pixel_digest": "chopmark.kit.fingerprint",
+        "read_secret": "signers",
+        "read_xmp": "xmp",
+        "reattach": "reattaching",
+        "rotate_credential": "credential",
+        "sign": "signing",
+        "signed_copy": "thumbnail",
+        "verify": "verification",
+        "write_xmp": "xmp",
+    },
+)

@@ -12,7 +12,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from chopmark.provenance._files import read_private, write_private
+from chopmark.kit.files import read_private, write_private
 
 if TYPE_CHECKING:
     from pathlib import Path

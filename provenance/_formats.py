@@ -16,7 +16,7 @@ from chopmark.errors import ImageTooLarge, UnreadableImage, UnsupportedImage
 if TYPE_CHECKING:
     from PIL import Image
 
-    from chopmark.types import ImageFormat
+    from chopmark.kit.types import ImageFormat
 
 __all__ = ["MIME", "Limits", "check_size", "mime_of", "open_image", "sniff"]
 

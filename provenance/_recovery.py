@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.errors import ChopmarkError
-from chopmark.provenance import _native
-from chopmark.provenance._examine import Examined, examine
-from chopmark.provenance._pdq import (
+from chopmark.kit.fingerprint import (
     MATCH_DISTANCE,
     MIN_QUALITY,
     dihedral,
@@ -17,6 +15,8 @@ from chopmark.provenance._pdq import (
     fingerprint,
     pixel_digest,
 )
+from chopmark.provenance import _native
+from chopmark.provenance._examine import Examined, examine
 from chopmark.provenance._reading import read_manifest
 from chopmark.provenance.report import Recovered
 

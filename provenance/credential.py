@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from chopmark.errors import CredentialRefused
+from chopmark.kit.files import exclusive, read_private, write_private
 from chopmark.provenance._devca import KeyKind, issue_leaf, make_authority, needs_renewal
-from chopmark.provenance._files import exclusive, read_private, write_private
 from chopmark.provenance._possession import KeyInMemory, check_key
 from chopmark.provenance._profile import Algorithm, algorithm_of, check_chain, parse_chain
 

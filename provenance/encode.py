@@ -12,7 +12,7 @@ from chopmark.provenance.xmp import reserve
 if TYPE_CHECKING:
     from PIL import Image
 
-    from chopmark.types import ImageFormat
+    from chopmark.kit.types import ImageFormat
 
 __all__ = ["encode_image"]
 
@@ -61,7 +61,7 @@ def encode_image(image: Image.Image, fmt: ImageFormat, *, quality: int | None = 
 
 
 def _prepare(image: Image.Image, fmt: ImageFormat) -> Image.Image:
-    from chopmark.provenance._pdq import flat
+    from chopmark.kit.fingerprint import flat
 
     if fmt == "jpeg":
         plain = flat(image) if image.mode != "L" else image

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from chopmark.errors import SigningFailed
-from chopmark.ids import is_id
+from chopmark.kit.ids import is_id
 from chopmark.provenance.xmp import SOURCE_TYPES
 
 __all__ = ["PDQ_ALG", "RECORD_LABEL", "ManifestInfo", "definition", "mark_algorithm"]

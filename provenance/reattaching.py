@@ -11,12 +11,12 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import ChopmarkError, ManifestNotFound, UnsupportedImage
+from chopmark.kit.fingerprint import MATCH_DISTANCE, fingerprint
 from chopmark.provenance import _native
 from chopmark.provenance._bmff import avif_with_manifest, avif_without_manifest
 from chopmark.provenance._boxes import jpeg_segments, png_chunk, png_chunks, webp_chunks
 from chopmark.provenance._examine import examine
 from chopmark.provenance._formats import Limits, check_size, mime_of, open_image, sniff
-from chopmark.provenance._pdq import MATCH_DISTANCE, fingerprint
 from chopmark.provenance.trust import TrustAnchors
 
 if TYPE_CHECKING:

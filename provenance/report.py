@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
-    from chopmark.types import JsonValue
+    from chopmark.kit.types import JsonValue
 
 __all__ = [
     "NO_IDENTITY",

@@ -28,10 +28,10 @@ from chopmark.errors import (
     UnsupportedImage,
     ValueTooLong,
 )
+from chopmark.kit.fingerprint import MATCH_DISTANCE, MIN_QUALITY, dihedral, fingerprint
 from chopmark.provenance import _jumbf
 from chopmark.provenance._fetch import fetch_public
 from chopmark.provenance._formats import Limits, check_size, mime_of, open_image
-from chopmark.provenance._pdq import MATCH_DISTANCE, MIN_QUALITY, dihedral, fingerprint
 from chopmark.provenance._values import from_base64, hex_of
 from chopmark.provenance.manifest import PDQ_ALG, mark_algorithm
 

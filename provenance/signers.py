@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
 from chopmark.errors import ConfigurationError, CredentialRefused, SigningFailed
-from chopmark.provenance._files import read_private
+from chopmark.kit.files import read_private
 from chopmark.provenance._profile import algorithm_of, parse_chain
 
 if TYPE_CHECKING:

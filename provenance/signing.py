@@ -21,9 +21,9 @@ from chopmark.provenance.trust import TrustAnchors
 if TYPE_CHECKING:
     import c2pa
 
+    from chopmark.kit.types import ImageFormat
     from chopmark.provenance.credential import Credential
     from chopmark.provenance.timestamping import TimestampAuthority
-    from chopmark.types import ImageFormat
 
 __all__ = ["Signed", "make_signer", "sign"]
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from chopmark.errors import ConfigurationError, InvalidRequest
-from chopmark.provenance._files import make_private_folder, write_private
+from chopmark.kit.files import make_private_folder, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 from chopmark.errors import ChopmarkError, ConfigurationError, SigningFailed
+from chopmark.kit.files import make_private_folder, write_private
 from chopmark.provenance import _native
-from chopmark.provenance._files import make_private_folder, write_private
 from chopmark.provenance._formats import mime_of, sniff
 from chopmark.provenance.signing import make_signer
 from chopmark.provenance.trust import TrustAnchors

@@ -11,7 +11,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.errors import ChopmarkError, ImageTooLarge, ImageTooSmall
-from chopmark.ids import record_of
+from chopmark.kit.ids import record_of
 from chopmark.provenance._formats import Limits, check_size, mime_of, open_image
 from chopmark.provenance._judge import Evidence, judge
 from chopmark.provenance._reading import read_manifest, with_update

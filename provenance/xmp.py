@@ -19,8 +19,8 @@ from chopmark.errors import UnreadableImage, UnsupportedImage
 from chopmark.provenance import _boxes
 
 if TYPE_CHECKING:
+    from chopmark.kit.types import ImageFormat
     from chopmark.provenance.manifest import ManifestInfo
-    from chopmark.types import ImageFormat
 
 __all__ = ["SOURCE_TYPES", "Aigc", "XmpFields", "XmpFound", "read_xmp", "reserve", "write_xmp"]
 

@@ -18,8 +18,9 @@ The door is lazy: importing it costs nothing but this file.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from chopmark.kit.door import lazy_door
 
 if TYPE_CHECKING:
     from chopmark.safety.image.decode import decode_image
@@ -49,34 +50,22 @@ __all__ = [
     "normalize",
 ]
 
-_HOMES = {
-    "Evidence": "verdict",
-    "ImageGuard": "image.guard",
-    "ImageGuards": "together",
-    "JudgesPictures": "together",
-    "JudgesText": "together",
-    "Normalized": "text.normalize",
-    "Policy": "policy.schema",
-    "PromptGuard": "text.guard",
-    "PromptGuards": "together",
-    "Verdict": "verdict",
-    "decode_image": "image.decode",
-    "draw_test_card": "testcard",
-    "load_policy": "policy.load",
-    "normalize": "text.normalize",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import a public name on first use."""
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """List the public names."""
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_door(
+    __name__,
+    {
+        "Evidence": "verdict",
+        "ImageGuard": "image.guard",
+        "ImageGuards": "together",
+        "JudgesPictures": "together",
+        "JudgesText": "together",
+        "Normalized": "text.normalize",
+        "Policy": "policy.schema",
+        "PromptGuard": "text.guard",
+        "PromptGuards": "together",
+        "Verdict": "verdict",
+        "decode_image": "image.decode",
+        "draw_test_card": "testcard",
+        "load_policy": "policy.load",
+        "normalize": "text.normalize",
+    },
+)

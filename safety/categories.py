@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 if TYPE_CHECKING:
-    from chopmark.types import Action
+    from chopmark.kit.types import Action
 
 __all__ = [
     "CATEGORIES",

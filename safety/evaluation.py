@@ -23,10 +23,10 @@ from chopmark.safety.categories import CATEGORIES
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from chopmark.kit.types import JsonValue, Progress
     from chopmark.safety.policy.schema import Policy
     from chopmark.safety.together import JudgesPictures, JudgesText
     from chopmark.safety.verdict import Verdict
-    from chopmark.types import JsonValue, Progress
 
 __all__ = ["evaluate"]
 

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from chopmark.errors import InvalidPolicy
+from chopmark.kit.types import Action  # noqa: TC001 - pydantic reads it at run time
 from chopmark.safety.categories import STAGES, Stage, worst
 from chopmark.safety.policy.load import BUILT_IN, load_policy, policy_path, read_yaml
-from chopmark.types import Action  # noqa: TC001 - pydantic reads it at run time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from chopmark.kit.types import JsonValue
     from chopmark.safety.policy.schema import CategoryRule, Policy, Thresholds
     from chopmark.safety.together import JudgesText
     from chopmark.safety.verdict import Verdict
-    from chopmark.types import JsonValue
 
 __all__ = [
     "Change",

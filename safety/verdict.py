@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chopmark.types import Action, JsonValue
+    from chopmark.kit.types import Action, JsonValue
 
 __all__ = ["Cue", "Evidence", "EvidenceKind", "Verdict"]
 

@@ -39,7 +39,7 @@ def nearest_original(image: Image.Image, paths: Iterable[Path]) -> Path | None:
     """
     import numpy as np
 
-    from chopmark.pdq import pdq_dihedral, pdq_hash
+    from chopmark.kit.pdq import pdq_dihedral, pdq_hash
     from chopmark.provenance.watermark._pixels import luma_of, opened
     from chopmark.provenance.watermark.lattice._original import bare_residual
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from chopmark.kit.types import JsonValue
     from chopmark.provenance.watermark._keys import MarkKey
-    from chopmark.types import JsonValue
 
 __all__ = ["P_DETECT", "MarkResult", "Watermarker"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from chopmark.pdq import pdq_dihedral
+from chopmark.kit.pdq import pdq_dihedral
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

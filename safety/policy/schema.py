@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from chopmark.kit.types import Action
 from chopmark.safety.categories import CATEGORIES, Category, Stage, worst
-from chopmark.types import Action
 
 __all__ = [
     "AllowEntry",

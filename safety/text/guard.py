@@ -25,11 +25,11 @@ from chopmark.safety.verdict import Evidence, Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from chopmark.kit.types import Action
     from chopmark.safety.policy.schema import Policy
     from chopmark.safety.text.cascade import Cascade
     from chopmark.safety.text.multilingual import Multilingual
     from chopmark.safety.verdict import Cue
-    from chopmark.types import Action
 
 __all__ = ["PromptGuard"]
 

@@ -11,8 +11,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from chopmark.kit.door import lazy_door
 
 if TYPE_CHECKING:
     from chopmark.pipeline import Pipeline
@@ -23,18 +24,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["EditRequest", "GenerationRequest", "Pipeline", "Refused", "Released", "Settings"]
 
-_HOMES = {
-    "EditRequest": "chopmark.requests",
-    "GenerationRequest": "chopmark.requests",
-    "Pipeline": "chopmark.pipeline",
-    "Refused": "chopmark.released",
-    "Released": "chopmark.released",
-    "Settings": "chopmark.settings",
-}
-
-
-def __getattr__(name: str) -> object:
-    # Names are resolved when used: `import chopmark.provenance` must not pay for the pipeline.
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'chopmark' has no attribute {name!r}")
+__getattr__, __dir__ = lazy_door(
+    __name__,
+    {
+        "EditRequest": "chopmark.requests",
+        "GenerationRequest": "chopmark.requests",
+        "Pipeline": "chopmark.pipeline",
+        "Refused": "chopmark.released",
+        "Released": "chopmark.released",
+        "Settings": "chopmark.settings",
+    },
+)

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from chopmark.audit import AuditLog
     from chopmark.generation import Generator
+    from chopmark.kit.types import Progress
     from chopmark.provenance import CredentialSource, ManifestStore
     from chopmark.safety import ImageGuard, PromptGuard
     from chopmark.settings import Settings
-    from chopmark.types import Progress
 
 __all__ = [
     "all_plugins",

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from chopmark.kit.types import JsonValue, Progress
     from chopmark.settings import Settings
-    from chopmark.types import JsonValue, Progress
 
 __all__ = ["Finding", "examine"]
 

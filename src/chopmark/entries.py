@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from chopmark.audit import EventKind, Record
     from chopmark.generation import ModelInfo
+    from chopmark.kit.types import ImageFormat, JsonValue
     from chopmark.released import Output, Withheld
     from chopmark.requests import GenerationRequest
     from chopmark.safety import Policy, Verdict
-    from chopmark.types import ImageFormat, JsonValue
 
 __all__ = ["completed", "decided", "ended", "received", "restricted", "rounded", "summary"]
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from chopmark.audit import Record
+    from chopmark.kit.types import JsonValue
     from chopmark.provenance import Report
     from chopmark.safety import Policy, Verdict
     from chopmark.safety.categories import Stage as SafetyStage
-    from chopmark.types import JsonValue
 
 __all__ = ["Inspection", "Looked", "Moderated"]
 

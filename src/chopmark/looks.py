@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from chopmark.kit.types import JsonValue
     from chopmark.safety import Verdict
-    from chopmark.types import JsonValue
 
 __all__ = ["look_at"]
 

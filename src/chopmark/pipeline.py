@@ -23,8 +23,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-from chopmark import entries, errors, ids
+from chopmark import entries, errors
 from chopmark.inspection import Inspection
+from chopmark.kit import ids
 from chopmark.released import Output, Refused, Released, Withheld
 from chopmark.repeats import Repeats
 from chopmark.requests import MAX_SEED, EditRequest, GenerationRequest, check_request
@@ -37,12 +38,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from chopmark.generation import Draft
+    from chopmark.kit.types import ImageFormat, JsonValue, Progress
     from chopmark.previews import PreviewSink
     from chopmark.provenance import Signed
     from chopmark.repeats import Again
     from chopmark.safety import Policy, Verdict
     from chopmark.settings import Settings
-    from chopmark.types import ImageFormat, JsonValue, Progress
 
 __all__ = ["Pipeline"]
 

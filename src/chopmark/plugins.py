@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
     from chopmark.audit import AuditLog
     from chopmark.generation import Generator
+    from chopmark.kit.types import Progress
     from chopmark.provenance import Credential, CredentialSource, ManifestStore
     from chopmark.provenance.watermark import Watermarker
     from chopmark.safety import JudgesPictures, JudgesText
     from chopmark.settings import Settings
-    from chopmark.types import Progress
 
 __all__ = ["GROUP", "Hooks", "Plugin", "Plugins", "hookimpl", "load_plugins"]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from chopmark.generation import Draft
+    from chopmark.kit.types import JsonValue
     from chopmark.safety import Verdict
-    from chopmark.types import JsonValue
 
 __all__ = ["Preview", "PreviewSink", "make_preview"]
 

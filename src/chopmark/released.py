@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chopmark.audit import Receipt
+    from chopmark.kit.types import ImageFormat, JsonValue
     from chopmark.safety import Verdict
-    from chopmark.types import ImageFormat, JsonValue
 
 __all__ = ["Output", "Refused", "Released", "Withheld"]
 

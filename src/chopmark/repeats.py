@@ -25,8 +25,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from chopmark import errors, ids
-from chopmark.afterwards import Afterwards, AfterwardsWarning
+from chopmark import errors
+from chopmark.kit import ids
+from chopmark.kit.background import Afterwards, AfterwardsWarning
 from chopmark.released import Output
 from chopmark.requests import EditRequest
 
@@ -36,12 +37,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from chopmark.audit import Record
+    from chopmark.kit.types import ImageFormat, JsonValue
     from chopmark.released import Released
     from chopmark.requests import GenerationRequest
     from chopmark.rooms import Rooms
     from chopmark.safety import Policy, Verdict
     from chopmark.settings import Settings
-    from chopmark.types import ImageFormat, JsonValue
 
 __all__ = ["Again", "AnswerOutcome", "Kept", "Past", "Repeats"]
 

@@ -13,9 +13,9 @@ from chopmark.errors import InvalidRequest, TooManyImages
 
 if TYPE_CHECKING:
     from chopmark.generation import ModelInfo
+    from chopmark.kit.types import ImageFormat
     from chopmark.safety import Policy
     from chopmark.settings import Settings
-    from chopmark.types import ImageFormat
 
 __all__ = ["EditRequest", "GenerationRequest"]
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from chopmark.audit import AuditLog
     from chopmark.generation import Generator
     from chopmark.generation.semantic import PromptIndex
+    from chopmark.kit.types import Progress
     from chopmark.plugins import Plugins
     from chopmark.provenance import (
         Credential,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     )
     from chopmark.safety import ImageGuards, Policy, PromptGuards
     from chopmark.settings import Settings
-    from chopmark.types import Progress
 
 __all__ = ["Rooms"]
 

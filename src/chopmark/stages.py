@@ -13,17 +13,18 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
-from chopmark import errors, ids
+from chopmark import errors
+from chopmark.kit import ids
+from chopmark.kit.tracing import span
 from chopmark.settings import RECALL_S
-from chopmark.tracing import span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chopmark.audit import EventKind, Record
+    from chopmark.kit.types import JsonValue, Progress
     from chopmark.rooms import Rooms
     from chopmark.settings import Settings
-    from chopmark.types import JsonValue, Progress
 
 __all__ = ["Case", "Stage", "Stages", "in_thread"]
 

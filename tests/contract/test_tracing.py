@@ -108,7 +108,7 @@ def test_spans_reach_a_collector() -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         program = (
-            "from chopmark.tracing import export_spans, span\n"
+            "from chopmark.kit.tracing import export_spans, span\n"
             "provider = export_spans('1')\n"
             "with span('chopmark.sign', stage='sign'): pass\n"
             "provider.shutdown()\n"

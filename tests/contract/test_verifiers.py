@@ -44,7 +44,7 @@ from chopmark.provenance import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from chopmark.types import ImageFormat
+    from chopmark.kit.types import ImageFormat
 
 FORMATS: tuple[ImageFormat, ...] = ("png", "jpeg", "webp", "avif")
 KINDS = ("created", "edited", "edited signed input", "joined")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chopmark.audit import AuditLog, Event
-from chopmark.ids import new_record_id
+from chopmark.kit.ids import new_record_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable

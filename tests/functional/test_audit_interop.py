@@ -19,7 +19,7 @@ import pytest
 
 from chopmark.audit import AuditLog, Event, Receipt
 from chopmark.audit._note import open_checkpoint
-from chopmark.ids import new_record_id
+from chopmark.kit.ids import new_record_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chopmark import EditRequest, GenerationRequest, Pipeline, Refused, Released, Settings
-from chopmark.afterwards import AfterwardsWarning
 from chopmark.audit import Actor
 from chopmark.forgetting import forget_person, forget_prompts, forget_with_the_log
+from chopmark.kit.background import AfterwardsWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from chopmark import EditRequest, GenerationRequest, Pipeline, Refused
-from chopmark.ids import record_of
+from chopmark.kit.ids import record_of
 from chopmark.safety import draw_test_card
 
 if TYPE_CHECKING:

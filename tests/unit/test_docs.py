@@ -89,7 +89,7 @@ def test_a_door_holds_what_it_promises(door: str) -> None:
     [
         "chopmark",
         "chopmark.audit",
-        "chopmark.ids",
+        "chopmark.kit.ids",
         "chopmark.provenance.watermark",
         "chopmark.requests",
         "chopmark.safety",

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chopmark.api.bodies import ImageOptions
+    from chopmark.kit.types import JsonValue
     from chopmark.previews import Preview
     from chopmark.released import Output, Released
     from chopmark.safety import Verdict
-    from chopmark.types import JsonValue
 
 __all__ = ["Kind", "completed_event", "images_response", "moderation_result", "partial_event"]
 

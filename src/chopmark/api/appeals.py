@@ -20,7 +20,7 @@ from chopmark.api.desk import AnyId, Body, Desking, Time
 from chopmark.api.problems import RESPONSES
 from chopmark.api.service import Serving
 from chopmark.errors import RateLimited, RecordNotFound
-from chopmark.ids import record_of
+from chopmark.kit.ids import record_of
 from chopmark.stages import in_thread
 
 if TYPE_CHECKING:

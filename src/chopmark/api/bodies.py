@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from chopmark.errors import InvalidRequest
-from chopmark.types import ImageFormat
+from chopmark.kit.types import ImageFormat
 
 __all__ = [
     "ImageOptions",

@@ -11,7 +11,7 @@ from starlette.datastructures import MutableHeaders
 from chopmark.api.logs import line_of, route_of
 from chopmark.api.problems import problem_response
 from chopmark.errors import ChopmarkError
-from chopmark.tracing import span
+from chopmark.kit.tracing import span
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from chopmark.api.caller import Caller
     from chopmark.api.service import Service
     from chopmark.generation import ModelInfo
+    from chopmark.kit.types import ImageFormat, JsonValue
     from chopmark.previews import Preview
     from chopmark.released import Output, Released
-    from chopmark.types import ImageFormat, JsonValue
 
 __all__ = ["router"]
 

@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 
-from chopmark.afterwards import Outcome
 from chopmark.errors import ChopmarkError, MarkNotReadable
+from chopmark.kit.background import Outcome
 from chopmark.released import Refused
 from chopmark.repeats import AnswerOutcome
 

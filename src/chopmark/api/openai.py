@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from chopmark.api.caller import Caller
     from chopmark.api.service import Service
     from chopmark.generation import ModelInfo
+    from chopmark.kit.types import JsonValue
     from chopmark.safety import Verdict
     from chopmark.settings import Settings
-    from chopmark.types import JsonValue
 
 __all__ = ["model_list", "model_of", "router", "served_model"]
 

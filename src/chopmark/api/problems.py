@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from chopmark.errors import ChopmarkError
-    from chopmark.types import JsonValue
+    from chopmark.kit.types import JsonValue
 
 __all__ = [
     "GOOGLE_RESPONSES",

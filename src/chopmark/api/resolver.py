@@ -18,7 +18,7 @@ from chopmark.api.caller import Binding, Fetching, Storing
 from chopmark.api.problems import RESOLVER_RESPONSES
 from chopmark.api.service import Serving, attended
 from chopmark.errors import ChopmarkError, InvalidRequest, ManifestKept, ManifestNotFound
-from chopmark.ids import new_record_id
+from chopmark.kit.ids import new_record_id
 from chopmark.stages import in_thread
 
 if TYPE_CHECKING:

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
     from chopmark.api.caller import Caller
     from chopmark.inspection import Looked, Moderated
+    from chopmark.kit.types import Progress
     from chopmark.pipeline import Pipeline
     from chopmark.previews import PreviewSink
     from chopmark.released import Released
     from chopmark.safety import Policy
     from chopmark.tenancy import AccessStore, Tenant
-    from chopmark.types import Progress
 
 __all__ = ["Service", "Serving", "attended"]
 

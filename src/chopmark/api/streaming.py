@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from chopmark.api.bodies import ImageOptions
     from chopmark.api.caller import Caller
     from chopmark.api.service import Service
+    from chopmark.kit.types import JsonValue
     from chopmark.requests import GenerationRequest
-    from chopmark.types import JsonValue
 
 __all__ = ["stream"]
 

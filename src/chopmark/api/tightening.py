@@ -14,8 +14,8 @@ from chopmark.safety.categories import STAGES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from chopmark.kit.types import JsonValue
     from chopmark.safety import Policy, Verdict
-    from chopmark.types import JsonValue
 
 __all__ = ["HARMS", "Threshold", "safety_ratings", "tighten"]
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chopmark.errors import ChopmarkError
+    from chopmark.kit.types import JsonValue, Progress
     from chopmark.released import Refused
-    from chopmark.types import JsonValue, Progress
 
 __all__ = [
     "EXIT_NOT_AUTHENTIC",

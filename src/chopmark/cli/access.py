@@ -13,8 +13,8 @@ from chopmark.cli._say import emit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from chopmark.kit.types import JsonValue
     from chopmark.tenancy import AccessStore, Key
-    from chopmark.types import JsonValue
 
 __all__ = ["app"]
 

@@ -17,7 +17,7 @@ from chopmark.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from chopmark.audit import EventKind, Record
-    from chopmark.types import JsonValue
+    from chopmark.kit.types import JsonValue
 
 __all__ = ["app"]
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from chopmark.generation.interface import Option
+    from chopmark.kit.types import ImageFormat, Progress
     from chopmark.pipeline import Pipeline
     from chopmark.previews import Preview, PreviewSink
     from chopmark.released import Released
-    from chopmark.types import ImageFormat, Progress
 
 __all__ = ["edit", "generate"]
 

@@ -11,8 +11,8 @@ from chopmark.cli._say import emit, progress_bar
 from chopmark.cli.judge import policy_app
 
 if TYPE_CHECKING:
+    from chopmark.kit.types import JsonValue
     from chopmark.safety import ImageGuards, PromptGuards
-    from chopmark.types import JsonValue
 
 __all__ = ["evaluate"]
 

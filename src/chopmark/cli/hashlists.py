@@ -14,8 +14,8 @@ from chopmark.cli.create import read
 from chopmark.errors import ConfigurationError, HashListError, InvalidRequest
 
 if TYPE_CHECKING:
+    from chopmark.kit.types import JsonValue
     from chopmark.safety.hashes.formats import Format, Imported
-    from chopmark.types import JsonValue
 
 __all__ = ["app"]
 

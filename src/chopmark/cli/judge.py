@@ -14,8 +14,8 @@ from chopmark.cli.create import read
 from chopmark.errors import InvalidRequest
 
 if TYPE_CHECKING:
+    from chopmark.kit.types import JsonValue
     from chopmark.safety import Verdict
-    from chopmark.types import JsonValue
 
 __all__ = ["moderate", "policy_app"]
 

@@ -13,8 +13,8 @@ from chopmark.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from chopmark.kit.types import JsonValue
     from chopmark.rooms import Rooms
-    from chopmark.types import JsonValue
 
 __all__ = ["app"]
 

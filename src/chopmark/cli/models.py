@@ -10,7 +10,7 @@ from chopmark.cli._say import emit, progress_bar
 from chopmark.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from chopmark.types import JsonValue
+    from chopmark.kit.types import JsonValue
 
 __all__ = ["app"]
 

@@ -12,9 +12,9 @@ from chopmark.cli._say import emit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from chopmark.kit.types import JsonValue
     from chopmark.settings import Settings
     from chopmark.tenancy import People, Person
-    from chopmark.types import JsonValue
 
 __all__ = ["app"]
 

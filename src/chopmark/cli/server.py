@@ -68,7 +68,7 @@ def _tracing(settings: Settings) -> Iterator[None]:
         yield
         return
     from chopmark import __version__
-    from chopmark.tracing import export_spans
+    from chopmark.kit.tracing import export_spans
 
     provider = export_spans(__version__)
     try:

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from chopmark.audit import AuditLog, Event
-from chopmark.ids import new_record_id
+from chopmark.kit.ids import new_record_id
 
 
 def work(log: AuditLog) -> None:

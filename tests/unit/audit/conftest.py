@@ -13,7 +13,7 @@ import chopmark.audit._log as log_module
 import chopmark.audit._verify as verify_module
 from chopmark.audit import AuditLog, Event, LogUnavailable
 from chopmark.audit._faults import TemporaryPostgres
-from chopmark.ids import new_record_id
+from chopmark.kit.ids import new_record_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

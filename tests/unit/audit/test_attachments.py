@@ -10,7 +10,7 @@ import pytest
 
 from chopmark.audit import AuditLog, Event, verify_log
 from chopmark.errors import InvalidRequest, RecordNotFound
-from chopmark.ids import new_record_id
+from chopmark.kit.ids import new_record_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from chopmark.errors import (
     NotPermitted,
     RecordNotFound,
 )
-from chopmark.ids import new_record_id
+from chopmark.kit.ids import new_record_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,7 @@ from chopmark.audit import (
     transparency_report,
 )
 from chopmark.errors import InvalidRequest, LogUnavailable, NotPermitted
-from chopmark.ids import new_record_id
+from chopmark.kit.ids import new_record_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,9 +22,9 @@ import chopmark.audit._ledger as ledger_module
 from chopmark.audit import AuditLog, Event, LogUnavailable, verify_log
 from chopmark.audit._canonical import canonical, without_lone_surrogates
 from chopmark.audit._faults import Operation, WatchedVfs
-from chopmark.audit._sqlite import SqliteDatabase
 from chopmark.errors import AuditError, ChopmarkError, InvalidRequest
-from chopmark.ids import new_record_id
+from chopmark.kit.ids import new_record_id
+from chopmark.kit.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ def test_a_disk_error_at_every_call(
     monkeypatch.setattr(
         connect_module, "SqliteDatabase", functools.partial(SqliteDatabase, vfs="failing")
     )
-    monkeypatch.setattr("chopmark.audit._sqlite._CHECKPOINT_PAGES", 20)
+    monkeypatch.setattr("chopmark.kit.sqlite._CHECKPOINT_PAGES", 20)
     expected: list[str] = []
     failures = 0
     with AuditLog.open(tmp_path) as log:

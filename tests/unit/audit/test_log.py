@@ -25,7 +25,7 @@ from chopmark.audit import (
     verify_log,
 )
 from chopmark.errors import ChopmarkError, ConfigurationError, InvalidRequest
-from chopmark.ids import new_record_id, output_id
+from chopmark.kit.ids import new_record_id, output_id
 
 MakeEvent = Callable[..., Event]
 OpenLog = Callable[..., AuditLog]

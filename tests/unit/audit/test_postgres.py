@@ -12,7 +12,7 @@ import pytest
 from chopmark.audit import AuditLog, Event, LogUnavailable, verify_log
 from chopmark.audit._faults import TemporaryPostgres
 from chopmark.errors import ConfigurationError
-from chopmark.ids import new_record_id
+from chopmark.kit.ids import new_record_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

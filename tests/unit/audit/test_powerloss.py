@@ -18,9 +18,9 @@ import chopmark.audit._proving as proving_module
 from chopmark.audit import AuditLog, Event, Record, verify_log
 from chopmark.audit._faults import Operation, PowerLoss, WatchedVfs, lay_out
 from chopmark.audit._paths import Paths, replace_file
-from chopmark.audit._sqlite import SqliteDatabase
 from chopmark.errors import ChopmarkError
-from chopmark.ids import new_record_id
+from chopmark.kit.ids import new_record_id
+from chopmark.kit.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ def record(
 
     for module in (log_module, proving_module):
         monkeypatch.setattr(module, "replace_file", replaced)
-    monkeypatch.setattr("chopmark.audit._sqlite._CHECKPOINT_PAGES", 30)
+    monkeypatch.setattr("chopmark.kit.sqlite._CHECKPOINT_PAGES", 30)
     acknowledged: list[str] = []
     with AuditLog.open(home) as log:
         for number in range(ROUNDS):

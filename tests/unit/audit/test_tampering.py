@@ -14,7 +14,7 @@ from chopmark.audit import AuditLog, Event, Receipt, verify_log
 from chopmark.audit._merkle import Frontier, leaf_hash
 from chopmark.audit._paths import Paths
 from chopmark.errors import ChopmarkError, InvalidRequest, LogCorrupt
-from chopmark.ids import new_record_id
+from chopmark.kit.ids import new_record_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable

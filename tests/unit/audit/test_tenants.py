@@ -8,7 +8,7 @@ import pytest
 
 from chopmark.audit import Actor, AuditLog, Event, Query, Role, Rule, StatementTemplate, verify_log
 from chopmark.errors import ErasureRefused, InvalidRequest, NotPermitted, RecordNotFound
-from chopmark.ids import new_record_id
+from chopmark.kit.ids import new_record_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from chopmark.ids import record_of
+from chopmark.kit.ids import record_of
 from chopmark.provenance import (
     Credential,
     DevelopmentCredentialWarning,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from chopmark.types import ImageFormat
+    from chopmark.kit.types import ImageFormat
     from tests.unit.provenance.provenance_attacks import Outsider
 
 OUTPUT = "a3f09c1122334451"

@@ -21,8 +21,8 @@ from chopmark.errors import (
     ManifestNotFound,
     UnsupportedImage,
 )
+from chopmark.kit.fingerprint import distance
 from chopmark.provenance import ManifestStore, reattach, verify
-from chopmark.provenance._pdq import distance
 from chopmark.provenance.reattaching import insert, remove
 
 if TYPE_CHECKING:

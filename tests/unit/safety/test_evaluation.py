@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from chopmark.errors import InvalidRequest
+from chopmark.kit.types import JsonValue
 from chopmark.safety import ImageGuard, PromptGuard, draw_test_card, load_policy
 from chopmark.safety.evaluation import _area, evaluate
-from chopmark.types import JsonValue
 
 POLICY = load_policy("default")
 

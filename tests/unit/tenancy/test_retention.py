@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chopmark.audit import AuditLog, Event, verify_log
-from chopmark.ids import new_record_id
+from chopmark.kit.ids import new_record_id
 from chopmark.rooms import Rooms
 from chopmark.settings import Settings
 from chopmark.tenancy import AccessStore, Tenant

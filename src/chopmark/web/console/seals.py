@@ -11,7 +11,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from chopmark.errors import InvalidRequest, RecordNotFound
-from chopmark.ids import record_of
+from chopmark.kit.ids import record_of
 from chopmark.stages import in_thread
 from chopmark.web.console.seat import AtDesk, desk_of
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chopmark import ids
 from chopmark.errors import InvalidRequest
+from chopmark.kit import ids
 
 
 def test_a_record_id_leads_to_outputs_and_back() -> None:

@@ -9,8 +9,8 @@ from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from chopmark.audit._database import NotUnique, Row, Transaction
 from chopmark.errors import AuditError, ConfigurationError, LogCorrupt, LogUnavailable
+from chopmark.kit.database import NotUnique, Row, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -127,6 +127,7 @@ class PostgresDatabase:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Transaction]:
+        """Open a snapshot; see :class:`chopmark.kit.database.Database`."""
         with self._read_guard:
             try:
                 with _mapped(self._psycopg):
@@ -143,6 +144,7 @@ class PostgresDatabase:
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Transaction]:
+        """Open a writing transaction; see :class:`chopmark.kit.database.Database`."""
         if not self._writable:
             raise LogUnavailable("the log is open for reading only")
         with self._write_guard:
@@ -203,6 +205,7 @@ class PostgresDatabase:
                 connection.close()
 
     def close(self) -> None:
+        """Let go of connections and files."""
         with self._read_guard, self._write_guard:
             self._drop_reader()
             self._drop_writer()

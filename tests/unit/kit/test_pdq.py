@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chopmark.pdq import DIHEDRAL, pdq_dihedral, pdq_hash
+from chopmark.kit.pdq import DIHEDRAL, pdq_dihedral, pdq_hash
 
 REFERENCE = "0fec7e10f0f587ef3f803c1361fcc7e00f068c7cb8d073c2b58fe93c0a70eb80"
 DIHEDRAL_REFERENCE = {

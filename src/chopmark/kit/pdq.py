@@ -2,7 +2,7 @@
 
 Source: "The TMK+PDQF Video-Hashing Algorithm and the PDQ Image-Hashing Algorithm", Meta, 2019. The
 reference implementation has no wheel on the index, so that installing it would need a compiler;
-``tests/unit/test_pdq.py`` holds hashes that the reference gave.
+``tests/unit/kit/test_pdq.py`` holds hashes that the reference gave.
 
 >>> import numpy as np
 >>> picture = np.random.default_rng(1).integers(0, 256, (96, 128, 3)).astype(np.uint8)

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from chopmark.afterwards import Afterwards, AfterwardsWarning
+from chopmark.kit.background import Afterwards, AfterwardsWarning
 
 
 def test_work_is_done_in_order_and_counted() -> None:

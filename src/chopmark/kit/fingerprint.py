@@ -1,6 +1,6 @@
 """The perceptual fingerprint: PDQ, 256 bits that stay nearly the same when a picture is re-encoded.
 
-Source: "PDQ & TMK + PDQF", Meta, 2019; the hash itself is `chopmark.pdq`. Two random pictures
+Source: "PDQ & TMK + PDQF", Meta, 2019; the hash itself is `chopmark.kit.pdq`. Two random pictures
 differ in about 128 bits; Meta's advice is to call 31 or fewer "the same picture".
 """
 
@@ -38,7 +38,7 @@ def fingerprint(image: Image.Image) -> tuple[str, int]:
     """
     import numpy as np
 
-    from chopmark.pdq import pdq_hash
+    from chopmark.kit.pdq import pdq_hash
 
     plain = flat(image)
     if min(plain.size) < 1:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import apsw
 
-from chopmark.audit._database import NotUnique, Row, Transaction
 from chopmark.errors import AuditError, LogCorrupt, LogUnavailable
+from chopmark.kit.database import NotUnique, Row, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -176,6 +176,7 @@ class SqliteDatabase:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Transaction]:
+        """Open a snapshot; see :class:`chopmark.kit.database.Database`."""
         with self._read_guard:
             with _mapped(self._path.name):
                 if self._reader is None:
@@ -190,6 +191,7 @@ class SqliteDatabase:
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Transaction]:
+        """Open a writing transaction; see :class:`chopmark.kit.database.Database`."""
         if self._lock is None:
             raise LogUnavailable(f"{self._path.name} is open for reading only")
         with self._guard, self._flocked(self._lock):
@@ -283,6 +285,7 @@ class SqliteDatabase:
             self._grow_wal()
 
     def close(self) -> None:
+        """Let go of connections and files."""
         with contextlib.suppress(apsw.Error):
             for connection in (self._reader, self._writer):
                 if connection is not None:
