@@ -25,35 +25,35 @@ from typing import TYPE_CHECKING
 from chopmark.kit.door import lazy_door
 
 if TYPE_CHECKING:
-    from chopmark.audit._appeals import Appeal, AppealState
-    from chopmark.audit._custody import Hold, RetentionClass
-    from chopmark.audit._desk import Desk
-    from chopmark.audit._events import Event, EventKind, Record
-    from chopmark.audit._exceptions import PromptException
-    from chopmark.audit._export import check_export
-    from chopmark.audit._log import AuditLog
-    from chopmark.audit._looking import View
-    from chopmark.audit._note import Checkpoint
-    from chopmark.audit._proving import Stamp
-    from chopmark.audit._query import Hit, Query, SavedQuery
-    from chopmark.audit._receipt import Receipt
-    from chopmark.audit._report import LogReport, Problem
-    from chopmark.audit._review import Rule, Task, load_rules
-    from chopmark.audit._seat import Actor, Role
-    from chopmark.audit._statements import (
+    from chopmark.audit.custody.erasure import Hold, RetentionClass
+    from chopmark.audit.desk.actor import Actor, Role
+    from chopmark.audit.desk.appeals import Appeal, AppealState
+    from chopmark.audit.desk.desk import Desk
+    from chopmark.audit.desk.dsa_statements import (
         StatementTemplate,
         check_statement,
         statement_of_reasons,
     )
-    from chopmark.audit._transparency import transparency_report
-    from chopmark.audit._verify import verify_log
-    from chopmark.audit._witness import (
+    from chopmark.audit.desk.export_files import check_export
+    from chopmark.audit.desk.prompt_exceptions import PromptException
+    from chopmark.audit.desk.review import Rule, Task, load_rules
+    from chopmark.audit.desk.transparency import transparency_report
+    from chopmark.audit.desk.view import View
+    from chopmark.audit.log.events import Event, EventKind, Record
+    from chopmark.audit.log.log import AuditLog
+    from chopmark.audit.proof.note import Checkpoint
+    from chopmark.audit.proof.prover import Stamp
+    from chopmark.audit.proof.receipt import Receipt
+    from chopmark.audit.proof.report import LogReport, Problem
+    from chopmark.audit.proof.verify import verify_log
+    from chopmark.audit.proof.witness import (
         Cosignature,
         Witness,
         WitnessKey,
         cosignatures,
         load_witnesses,
     )
+    from chopmark.audit.search.query import Hit, Query, SavedQuery
     from chopmark.errors import DuplicateRecord, LogCorrupt, LogUnavailable, RecordNotFound
 
 __all__ = [
@@ -101,44 +101,44 @@ __all__ = [
 __getattr__, __dir__ = lazy_door(
     __name__,
     {
-        "Actor": "_seat",
-        "Appeal": "_appeals",
-        "AppealState": "_appeals",
-        "AuditLog": "_log",
-        "Checkpoint": "_note",
-        "Cosignature": "_witness",
-        "Desk": "_desk",
+        "Actor": "desk.actor",
+        "Appeal": "desk.appeals",
+        "AppealState": "desk.appeals",
+        "AuditLog": "log.log",
+        "Checkpoint": "proof.note",
+        "Cosignature": "proof.witness",
+        "Desk": "desk.desk",
         "DuplicateRecord": "chopmark.errors",
-        "Event": "_events",
-        "EventKind": "_events",
-        "Hit": "_query",
-        "Hold": "_custody",
+        "Event": "log.events",
+        "EventKind": "log.events",
+        "Hit": "search.query",
+        "Hold": "custody.erasure",
         "LogCorrupt": "chopmark.errors",
-        "LogReport": "_report",
+        "LogReport": "proof.report",
         "LogUnavailable": "chopmark.errors",
-        "Problem": "_report",
-        "PromptException": "_exceptions",
-        "Query": "_query",
-        "Receipt": "_receipt",
-        "Record": "_events",
+        "Problem": "proof.report",
+        "PromptException": "desk.prompt_exceptions",
+        "Query": "search.query",
+        "Receipt": "proof.receipt",
+        "Record": "log.events",
         "RecordNotFound": "chopmark.errors",
-        "RetentionClass": "_custody",
-        "Role": "_seat",
-        "Rule": "_review",
-        "SavedQuery": "_query",
-        "Stamp": "_proving",
-        "StatementTemplate": "_statements",
-        "Task": "_review",
-        "View": "_looking",
-        "Witness": "_witness",
-        "WitnessKey": "_witness",
-        "check_export": "_export",
-        "check_statement": "_statements",
-        "cosignatures": "_witness",
-        "load_rules": "_review",
-        "load_witnesses": "_witness",
-        "statement_of_reasons": "_statements",
-        "transparency_report": "_transparency",
-        "verify_log": "_verify",
+        "RetentionClass": "custody.erasure",
+        "Role": "desk.actor",
+        "Rule": "desk.review",
+        "SavedQuery": "search.query",
+        "Stamp": "proof.prover",
+        "StatementTemplate": "desk.dsa_statements",
+        "Task": "desk.review",
+        "View": "desk.view",
+        "Witness": "proof.witness",
+        "WitnessKey": "proof.witness",
+        "check_export": "desk.export_files",
+        "check_statement": "desk.dsa_statements",
+        "cosignatures": "proof.witness",
+        "load_rules": "desk.review",
+        "load_witnesses": "proof.witness",
+        "statement_of_reasons": "desk.dsa_statements",
+        "transparency_report": "desk.transparency",
+        "verify_log": "proof.verify",
     },
 )

@@ -32,9 +32,9 @@ import pytest
 from benchmarks.audit_stores import PROCESSES, WAITERS, make_event, open_kind
 from benchmarks.report import write_section
 from chopmark.audit import AuditLog, LogUnavailable, verify_log
-from chopmark.audit._events import build_leaf
-from chopmark.audit._faults import PowerLoss, TemporaryPostgres
-from chopmark.audit._ledger import now
+from chopmark.audit.log.events import build_leaf
+from chopmark.audit.log.ledger import now
+from tests.support.disk_faults import PowerLoss, TemporaryPostgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable

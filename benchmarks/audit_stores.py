@@ -15,12 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import chopmark.audit._sequencer as sequencer_module
+import chopmark.audit.log.sequencer as sequencer_module
 from chopmark.audit import AuditLog, Event
-from chopmark.audit._events import build_leaf, private_bytes
-from chopmark.audit._ledger import Job, now, record_at
-from chopmark.audit._relay import Relay
-from chopmark.audit._sequencer import Sequencer
+from chopmark.audit.log.events import build_leaf, private_bytes
+from chopmark.audit.log.ledger import Job, now, record_at
+from chopmark.audit.log.relay import Relay
+from chopmark.audit.log.sequencer import Sequencer
 from chopmark.kit.database import NotUnique
 from chopmark.kit.ids import new_record_id
 from chopmark.kit.sqlite import SqliteDatabase

@@ -94,12 +94,13 @@ class Stage:
 
 def made_up_days(pipeline: Pipeline) -> None:
     """Book a week of requests that nobody made, for the charts alone."""
-    from chopmark.audit import Event, _ledger
+    from chopmark.audit import Event
+    from chopmark.audit.log import ledger
 
-    log, draw, real = pipeline.rooms.log, random.Random(7), _ledger.now  # noqa: S311
+    log, draw, real = pipeline.rooms.log, random.Random(7), ledger.now  # noqa: S311
     try:
         for day in range(6, 0, -1):
-            _ledger.now = lambda shift_s=0.0, back=day: real(shift_s - back * 86_400)
+            ledger.now = lambda shift_s=0.0, back=day: real(shift_s - back * 86_400)
             for number in range(draw.randint(18, 44)):
                 one: dict[str, Any] = {"record_id": new_record_id(), "tenant": "default"}
                 log.append(Event(kind="request.received", **one))
@@ -117,7 +118,7 @@ def made_up_days(pipeline: Pipeline) -> None:
                     public = {"outputs": [], "timings_ms": timings, "model": "embedded@1"}
                     log.append(Event(kind="request.completed", public=public, **one))
     finally:
-        _ledger.now = real
+        ledger.now = real
 
 
 def doubting_policy(folder: Path) -> Path:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chopmark.audit import AuditLog, Event, Receipt
-from chopmark.audit._note import open_checkpoint
+from chopmark.audit.proof.note import open_checkpoint
 from chopmark.kit.ids import new_record_id
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from chopmark import Pipeline, Settings
 from chopmark.api import create_app
 from chopmark.api.logs import make_logger
 from chopmark.audit import Actor, Rule, check_export
-from chopmark.audit._merkle import leaf_hash
+from chopmark.audit.proof.merkle import leaf_hash
 from chopmark.provenance import DevelopmentCredentialWarning
 from chopmark.tenancy import AccessStore, People, Tenant
 

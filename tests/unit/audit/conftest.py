@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import chopmark.audit._connect as connect
-import chopmark.audit._log as log_module
-import chopmark.audit._verify as verify_module
+import chopmark.audit.log.log as log_module
+import chopmark.audit.proof.verify as verify_module
 from chopmark.audit import AuditLog, Event, LogUnavailable
-from chopmark.audit._faults import TemporaryPostgres
+from chopmark.audit.log import connect
 from chopmark.kit.ids import new_record_id
+from tests.support.disk_faults import TemporaryPostgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from chopmark.audit._paths import Paths
+    from chopmark.audit.log.paths import Paths
 
 
 @pytest.fixture

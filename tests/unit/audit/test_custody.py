@@ -11,7 +11,7 @@ import apsw
 import pytest
 
 from chopmark.audit import AuditLog, Event, verify_log
-from chopmark.audit._paths import Paths
+from chopmark.audit.log.paths import Paths
 from chopmark.errors import DuplicateRecord, ErasureRefused, InvalidRequest, RecordNotFound
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import apsw
 import pytest
 
 from chopmark.audit import Actor, AuditLog, Event, verify_log
-from chopmark.audit._paths import Paths
+from chopmark.audit.log.paths import Paths
 from chopmark.errors import InvalidRequest, RecordNotFound
 
 if TYPE_CHECKING:

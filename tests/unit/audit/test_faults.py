@@ -17,14 +17,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import chopmark.audit._connect as connect_module
-import chopmark.audit._ledger as ledger_module
+import chopmark.audit.log.connect as connect_module
+import chopmark.audit.log.ledger as ledger_module
 from chopmark.audit import AuditLog, Event, LogUnavailable, verify_log
-from chopmark.audit._canonical import canonical, without_lone_surrogates
-from chopmark.audit._faults import Operation, WatchedVfs
+from chopmark.audit.log.canonical import canonical, without_lone_surrogates
 from chopmark.errors import AuditError, ChopmarkError, InvalidRequest
 from chopmark.kit.ids import new_record_id
 from chopmark.kit.sqlite import SqliteDatabase
+from tests.support.disk_faults import Operation, WatchedVfs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chopmark.audit._note import NoteKey, Signer, open_checkpoint
+from chopmark.audit.proof.note import NoteKey, Signer, open_checkpoint
 from chopmark.errors import ChopmarkError, InvalidRequest
 
 SIGNER = Signer("example.org/log", Ed25519PrivateKey.from_private_bytes(bytes(range(32))))

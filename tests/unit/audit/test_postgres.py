@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chopmark.audit import AuditLog, Event, LogUnavailable, verify_log
-from chopmark.audit._faults import TemporaryPostgres
 from chopmark.errors import ConfigurationError
 from chopmark.kit.ids import new_record_id
+from tests.support.disk_faults import TemporaryPostgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

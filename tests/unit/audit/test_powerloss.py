@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import chopmark.audit._connect as connect_module
-import chopmark.audit._log as log_module
-import chopmark.audit._proving as proving_module
+import chopmark.audit.log.connect as connect_module
+import chopmark.audit.log.log as log_module
+import chopmark.audit.proof.prover as proving_module
 from chopmark.audit import AuditLog, Event, Record, verify_log
-from chopmark.audit._faults import Operation, PowerLoss, WatchedVfs, lay_out
-from chopmark.audit._paths import Paths, replace_file
+from chopmark.audit.log.paths import Paths, replace_file
 from chopmark.errors import ChopmarkError
 from chopmark.kit.ids import new_record_id
 from chopmark.kit.sqlite import SqliteDatabase
+from tests.support.disk_faults import Operation, PowerLoss, WatchedVfs, lay_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chopmark.audit import AuditLog, Event, LogCorrupt
-from chopmark.audit._publish import tile_path
+from chopmark.audit.proof.publish import tile_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable

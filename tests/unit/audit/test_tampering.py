@@ -11,8 +11,8 @@ import apsw
 import pytest
 
 from chopmark.audit import AuditLog, Event, Receipt, verify_log
-from chopmark.audit._merkle import Frontier, leaf_hash
-from chopmark.audit._paths import Paths
+from chopmark.audit.log.paths import Paths
+from chopmark.audit.proof.merkle import Frontier, leaf_hash
 from chopmark.errors import ChopmarkError, InvalidRequest, LogCorrupt
 from chopmark.kit.ids import new_record_id
 

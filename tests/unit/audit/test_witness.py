@@ -23,9 +23,9 @@ from chopmark.audit import (
     load_witnesses,
     verify_log,
 )
-from chopmark.audit._merkle import verify_consistency
-from chopmark.audit._note import NoteKey, note_parts, open_checkpoint
-from chopmark.audit._witness import with_lines
+from chopmark.audit.proof.merkle import verify_consistency
+from chopmark.audit.proof.note import NoteKey, note_parts, open_checkpoint
+from chopmark.audit.proof.witness import with_lines
 from chopmark.errors import ConfigurationError, InvalidRequest, LogUnavailable
 
 if TYPE_CHECKING:

@@ -34,8 +34,8 @@ def _book(log: AuditLog, tenant: str, *, refused: bool = False, subject: str = "
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Returns a function after which it is so many days later for the end of retention."""
-    from chopmark.audit import _custody as custody
-    from chopmark.audit._ledger import now as real
+    from chopmark.audit.custody import erasure as custody
+    from chopmark.audit.log.ledger import now as real
 
     def go(days: int) -> None:
         monkeypatch.setattr(custody, "now", lambda plus=0.0: real(plus + 86_400 * days))

@@ -1,0 +1,1 @@
+"""Keys and content: sealing, holding, erasing; an entry stays when its content goes."""

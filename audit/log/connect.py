@@ -1,0 +1,65 @@
+"""Opens the two databases of a log: its own, and the one with the data keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from chopmark.audit.custody.vault import SCHEMA as VAULT_SCHEMA
+from chopmark.audit.log.schema import APPEND_ONLY, APPEND_ONLY_POSTGRES, LOG_SCHEMA
+from chopmark.errors import ConfigurationError
+from chopmark.kit.sqlite import SqliteDatabase
+
+if TYPE_CHECKING:
+    from chopmark.audit.log.paths import Paths
+    from chopmark.kit.database import Database
+
+__all__ = ["open_keys", "open_log"]
+
+_SQLITE: Final = {"integer": "INTEGER", "blob": "BLOB", "strict": " STRICT", "key": "TEXT"}
+# Text is compared byte by byte, as SQLite does it; ranges of event ids depend on it.
+_POSTGRES: Final = {
+    "integer": "BIGINT",
+    "blob": "BYTEA",
+    "strict": "",
+    "key": 'TEXT COLLATE "C"',
+}
+
+
+def open_log(paths: Paths, url: str | None, *, write: bool) -> Database:
+    """Open the log's tables, and make them when ``write`` is true.
+
+    Args:
+        paths: Where the log lives.
+        url: ``postgresql://...``; None is the SQLite file.
+        write: False opens what is there, for reading only.
+
+    Raises:
+        LogUnavailable: They cannot be opened.
+        LogCorrupt: They are damaged.
+        ConfigurationError: Not an address of a database that we know.
+    """
+    if url is not None:
+        schema = LOG_SCHEMA.format(**_POSTGRES) + APPEND_ONLY_POSTGRES
+        return _postgres(url, schema if write else None)
+    schema = LOG_SCHEMA.format(**_SQLITE) + APPEND_ONLY
+    return SqliteDatabase(paths.log, schema=schema if write else None, lock=paths.lock)
+
+
+def open_keys(paths: Paths, url: str | None, *, write: bool) -> Database:
+    """Open the table of data keys; see :func:`open_log`."""
+    if url is not None:
+        return _postgres(url, VAULT_SCHEMA.format(**_POSTGRES) if write else None)
+    schema = VAULT_SCHEMA.format(**_SQLITE)
+    lock = paths.keys.with_name("keys.lock")
+    return SqliteDatabase(paths.keys, schema=schema if write else None, lock=lock)
+
+
+def _postgres(url: str, schema: str | None) -> Database:
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise ConfigurationError(
+            "the log's database has an address that is not known",
+            hint="postgresql://user@host/name, or none for SQLite",
+        )
+    from chopmark.kit.postgres import PostgresDatabase
+
+    return PostgresDatabase(url, schema=schema)

@@ -1,0 +1,1 @@
+"""Proof: tree, checkpoints, receipts, witnesses, public tiles, and the walk over it."""

@@ -1,0 +1,1 @@
+"""Finding records: queries, and the projection that answers them."""

@@ -1,0 +1,294 @@
+"""The projection: what each entry of the log changes in the tables that searches and queues use."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from chopmark.audit.desk.prompt_exceptions import PromptException
+from chopmark.audit.search.query import pdq_bytes
+from chopmark.errors import InvalidRequest, LogCorrupt
+
+if TYPE_CHECKING:
+    from chopmark.audit.custody.vault import Content, Vault
+    from chopmark.audit.search.query import Decision
+    from chopmark.kit.database import Transaction
+
+__all__ = ["SCHEMA", "TABLES", "VERSION", "apply", "take_out"]
+
+VERSION: Final = 2
+"""Counted up with every change of the tables; a file of another version is made anew."""
+
+SCHEMA: Final = f"""
+CREATE TABLE IF NOT EXISTS item (
+  idx INTEGER PRIMARY KEY, record_id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL,
+  time TEXT NOT NULL, tag BLOB, model TEXT, policy TEXT, decision TEXT NOT NULL,
+  score REAL NOT NULL DEFAULT 0
+);;
+CREATE INDEX IF NOT EXISTS item_tag ON item (tag);;
+CREATE TABLE IF NOT EXISTS category (
+  idx INTEGER NOT NULL, name TEXT NOT NULL, score REAL NOT NULL, PRIMARY KEY (name, idx)
+) WITHOUT ROWID;;
+CREATE INDEX IF NOT EXISTS category_idx ON category (idx);;
+CREATE TABLE IF NOT EXISTS picture (
+  id INTEGER PRIMARY KEY, idx INTEGER NOT NULL, at INTEGER NOT NULL, output_id TEXT NOT NULL,
+  pdq BLOB NOT NULL
+);;
+CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(
+  text, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2'
+);;
+CREATE TABLE IF NOT EXISTS review (
+  record_id TEXT PRIMARY KEY, queue TEXT NOT NULL, priority INTEGER NOT NULL,
+  queued INTEGER NOT NULL, since TEXT NOT NULL, holder TEXT, scope TEXT, until TEXT,
+  decision TEXT, reviewer TEXT
+);;
+CREATE TABLE IF NOT EXISTS appeal (
+  record_id TEXT PRIMARY KEY, opened INTEGER NOT NULL, time TEXT NOT NULL, outcome TEXT,
+  decided TEXT, holder TEXT, scope TEXT, until TEXT
+);;
+CREATE TABLE IF NOT EXISTS sealed (record_id TEXT PRIMARY KEY, opened TEXT);;
+CREATE TABLE IF NOT EXISTS followed (id INTEGER PRIMARY KEY, upto INTEGER NOT NULL);;
+CREATE TABLE IF NOT EXISTS saved_query (
+  tenant TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, query TEXT NOT NULL,
+  PRIMARY KEY (tenant, name, version)
+);;
+PRAGMA user_version = {VERSION}
+"""
+TABLES: Final = (
+    "item",
+    "category",
+    "picture",
+    "words",
+    "review",
+    "appeal",
+    "sealed",
+    "saved_query",
+    "followed",
+)
+
+
+def apply(
+    transaction: Transaction,
+    vault: Vault,
+    index: int,
+    leaf: dict[str, Any],
+    content: Content | None,
+) -> None:
+    """Follow one entry.
+
+    Args:
+        transaction: Of the projection's own database.
+        vault: Makes the keyed hashes by which subjects are found.
+        index: The entry's place in the log.
+        leaf: Its members.
+        content: Its erasable part; None when there is none (any more).
+
+    Raises:
+        LogCorrupt: An entry of a review is of a kind that is not known.
+    """
+    kind, public, record_id = str(leaf["kind"]), leaf["public"], leaf["record_id"]
+    private = content.private if content is not None else {}
+    match kind.partition(".")[0]:
+        case "request" | "moderation" | "verify":
+            _record(transaction, vault, index, leaf, content)
+        case "review":
+            _review(transaction, index, leaf, private)
+        case "appeal":
+            _appeal(transaction, index, leaf)
+        case "record":
+            transaction.execute(
+                "INSERT INTO sealed (record_id, opened) VALUES (?, ?)"
+                " ON CONFLICT (record_id) DO UPDATE SET opened = excluded.opened",
+                (record_id, public.get("until") if kind == "record.unsealed" else None),
+            )
+        case "query" if "name" in private:
+            _saved_query(transaction, private)
+        case _:
+            pass
+
+
+def take_out(transaction: Transaction, ranges: list[list[int]]) -> None:
+    """Forget the content of the entries in these closed ranges."""
+    for low, high in ranges:
+        transaction.execute("DELETE FROM words WHERE rowid BETWEEN ? AND ?", (low, high))
+        transaction.execute("UPDATE item SET tag = NULL WHERE idx BETWEEN ? AND ?", (low, high))
+        transaction.execute("DELETE FROM picture WHERE at BETWEEN ? AND ?", (low, high))
+
+
+def _record(
+    transaction: Transaction,
+    vault: Vault,
+    index: int,
+    leaf: dict[str, Any],
+    content: Content | None,
+) -> None:
+    public, record_id, kind = leaf["public"], leaf["record_id"], str(leaf["kind"])
+    transaction.execute(
+        "INSERT INTO item (idx, record_id, tenant, time, decision) VALUES (?, ?, ?, ?, 'open')"
+        " ON CONFLICT (record_id) DO NOTHING",
+        (index, record_id, leaf["tenant"], leaf["time"]),
+    )
+    item = transaction.execute("SELECT idx FROM item WHERE record_id = ?", (record_id,))[0][0]
+    verdicts = _verdicts(public)
+    scores: dict[str, float] = {}
+    for verdict in verdicts:
+        for name, score in _scores(verdict).items():
+            scores[name] = max(score, scores.get(name, 0.0))
+    if scores:
+        transaction.many(
+            "INSERT INTO category (idx, name, score) VALUES (?, ?, ?) ON CONFLICT (name, idx)"
+            " DO UPDATE SET score = max(score, excluded.score)",
+            [(item, name, score) for name, score in scores.items()],
+        )
+    said = [public.get(name) for name in ("model", "policy")]
+    model, policy = (text if isinstance(text, str) else None for text in said)
+    transaction.execute(
+        "UPDATE item SET model = coalesce(?, model), policy = coalesce(?, policy),"
+        " decision = coalesce(?, decision), score = max(score, ?) WHERE idx = ?",
+        (model, policy, _decision(kind, public, verdicts), max(scores.values(), default=0.0), item),
+    )
+    listed = public.get("categories")
+    barred = isinstance(listed, list) and PromptException.NEVER.intersection(map(str, listed))
+    # `restricted` is said of a whole record also where only one of its outputs was withheld.
+    if barred or public.get("restricted") is True:
+        # A restricted compartment from the start: nobody opens it alone.
+        transaction.execute(
+            "INSERT INTO sealed (record_id) VALUES (?) ON CONFLICT (record_id) DO NOTHING",
+            (record_id,),
+        )
+    if content is not None:
+        _content(transaction, vault, index, item, leaf, content)
+
+
+def _content(
+    transaction: Transaction,
+    vault: Vault,
+    index: int,
+    item: int,
+    leaf: dict[str, Any],
+    content: Content,
+) -> None:
+    private = content.private
+    texts = [private.get("prompt"), private.get("negative_prompt")]
+    listed = private.get("texts")
+    texts += listed if isinstance(listed, list) else []
+    words = "\n".join(text for text in texts if isinstance(text, str))
+    if words:
+        # At the place of the entry that holds the text, because that is what a cover names.
+        transaction.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (index, words))
+    if content.subject is not None and index == item:
+        tag = vault.tag(content.subject, leaf["tenant"])
+        transaction.execute("UPDATE item SET tag = ? WHERE idx = ?", (tag, item))
+    hashes = private.get("pdq")
+    for output_id, pdq in (hashes if isinstance(hashes, dict) else {}).items():
+        with contextlib.suppress(InvalidRequest):  # one odd hash must not stop the projection
+            transaction.execute(
+                "INSERT INTO picture (idx, at, output_id, pdq) VALUES (?, ?, ?, ?)",
+                (item, index, output_id, pdq_bytes(pdq)),
+            )
+
+
+def _verdicts(public: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the verdicts that an event of the pipeline tells of."""
+    found = [public.get("verdict")]
+    for name in ("verdicts", "outputs", "withheld"):
+        listed = public.get(name)
+        found += [
+            item.get("verdict", item)
+            for item in (listed if isinstance(listed, list) else [])
+            if isinstance(item, dict)
+        ]
+    return [item for item in found if isinstance(item, dict)]
+
+
+def _scores(verdict: dict[str, Any]) -> dict[str, float]:
+    scores = verdict.get("scores")
+    return {
+        str(name): float(score)
+        for name, score in (scores if isinstance(scores, dict) else {}).items()
+        if isinstance(score, int | float)
+    }
+
+
+def _decision(kind: str, public: dict[str, Any], verdicts: list[dict[str, Any]]) -> Decision | None:
+    match kind:
+        case "request.refused":
+            return "block"
+        case "request.failed":
+            return "failed"
+        case "request.completed" | "moderation.completed" | "verify.completed":
+            actions = {verdict.get("action") for verdict in verdicts}
+            counted = public.get("actions")
+            actions |= set(counted) if isinstance(counted, dict) else set()
+            actions.add(public.get("action"))
+            for decision in ("block", "review"):
+                if decision in actions and kind != "request.completed":
+                    return decision
+            return "review" if "review" in actions else "allow"
+        case _:
+            return None
+
+
+def _review(
+    transaction: Transaction, index: int, leaf: dict[str, Any], private: dict[str, Any]
+) -> None:
+    record_id, public = leaf["record_id"], leaf["public"]
+    table = "appeal" if public.get("appeal") else "review"
+    match leaf["kind"]:
+        case "review.queued":
+            transaction.execute(
+                "INSERT INTO review (record_id, queue, priority, queued, since)"
+                " VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (record_id) DO UPDATE SET queue = excluded.queue,"
+                " priority = excluded.priority, holder = NULL, until = NULL, decision = NULL",
+                (record_id, public["queue"], public["priority"], index, leaf["time"]),
+            )
+        case "review.leased":
+            transaction.execute(
+                f"UPDATE {table} SET holder = ?, scope = ?, until = ? WHERE record_id = ?",  # noqa: S608 - fixed names
+                (private.get("by"), private.get("of"), public["until"], record_id),
+            )
+        case "review.released":
+            transaction.execute(
+                f"UPDATE {table} SET holder = NULL, until = NULL WHERE record_id = ?",  # noqa: S608 - fixed names
+                (record_id,),
+            )
+        case "review.decided":
+            transaction.execute(
+                "UPDATE review SET holder = NULL, until = NULL, decision = ?, reviewer = ?"
+                " WHERE record_id = ?",
+                (public["decision"], private.get("by"), record_id),
+            )
+        case other:
+            raise LogCorrupt(f"{other} is not known to the search index")
+
+
+def _appeal(transaction: Transaction, index: int, leaf: dict[str, Any]) -> None:
+    if leaf["kind"] == "appeal.opened":
+        transaction.execute(
+            "INSERT INTO appeal (record_id, opened, time) VALUES (?, ?, ?)"
+            " ON CONFLICT (record_id) DO NOTHING",
+            (leaf["record_id"], index, leaf["time"]),
+        )
+    else:
+        transaction.execute(
+            "UPDATE appeal SET outcome = ?, decided = ?, holder = NULL, until = NULL"
+            " WHERE record_id = ?",
+            (leaf["public"].get("outcome"), leaf["time"], leaf["record_id"]),
+        )
+
+
+def _saved_query(transaction: Transaction, private: dict[str, Any]) -> None:
+    transaction.execute(
+        "INSERT INTO saved_query (tenant, name, version, query) VALUES (?, ?,"
+        " (SELECT coalesce(max(version), 0) + 1 FROM saved_query WHERE tenant = ? AND name = ?),"
+        " ?)",
+        (
+            private["of"],
+            private["name"],
+            private["of"],
+            private["name"],
+            json.dumps(private["query"], sort_keys=True),
+        ),
+    )

@@ -1,0 +1,1 @@
+"""What several tests share; ``from tests.support import ...`` works from the repository's root."""
