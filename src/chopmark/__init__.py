@@ -17,8 +17,8 @@ from chopmark.kit.door import lazy_door
 
 if TYPE_CHECKING:
     from chopmark.pipeline import Pipeline
-    from chopmark.released import Refused, Released
-    from chopmark.requests import EditRequest, GenerationRequest
+    from chopmark.pipeline.released import Refused, Released
+    from chopmark.pipeline.request import EditRequest, GenerationRequest
     from chopmark.settings import Settings
 
 __version__ = "0.1.0"
@@ -27,11 +27,11 @@ __all__ = ["EditRequest", "GenerationRequest", "Pipeline", "Refused", "Released"
 __getattr__, __dir__ = lazy_door(
     __name__,
     {
-        "EditRequest": "chopmark.requests",
-        "GenerationRequest": "chopmark.requests",
-        "Pipeline": "chopmark.pipeline",
-        "Refused": "chopmark.released",
-        "Released": "chopmark.released",
-        "Settings": "chopmark.settings",
+        "EditRequest": "pipeline",
+        "GenerationRequest": "pipeline",
+        "Pipeline": "pipeline",
+        "Refused": "pipeline",
+        "Released": "pipeline",
+        "Settings": "settings",
     },
 )

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from chopmark.errors import ChopmarkError
-from chopmark.rooms import Rooms
+from chopmark.pipeline.parts import Rooms
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ from chopmark.errors import ChopmarkError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from chopmark.pipeline.parts import Rooms
     from chopmark.provenance import QueueRun
-    from chopmark.rooms import Rooms
 
 __all__ = ["StampingWarning", "stamp", "stamping"]
 

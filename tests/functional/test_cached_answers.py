@@ -13,8 +13,8 @@ import pytest
 
 from chopmark import EditRequest, GenerationRequest, Pipeline, Refused, Released, Settings
 from chopmark.audit import Actor
-from chopmark.forgetting import forget_person, forget_prompts, forget_with_the_log
 from chopmark.kit.background import AfterwardsWarning
+from chopmark.pipeline.erase_prompts import forget_person, forget_prompts, forget_with_the_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -445,7 +445,7 @@ class Hanging:
 async def test_an_index_that_hangs_delays_one_request_and_no_other(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chopmark.stages.RECALL_S", 0.3)
+    monkeypatch.setattr("chopmark.pipeline.steps.RECALL_S", 0.3)
     index = Hanging()
     pipeline.rooms.__dict__["prompt_index"] = index
     with pytest.warns(AfterwardsWarning, match="recall took longer"):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from chopmark import EditRequest, GenerationRequest, Pipeline, Refused
 from chopmark.errors import ChopmarkError, InvalidRequest
-from chopmark.previews import Preview
+from chopmark.pipeline.preview import Preview
 
 
 class Guard:

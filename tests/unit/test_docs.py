@@ -91,7 +91,7 @@ def test_a_door_holds_what_it_promises(door: str) -> None:
         "chopmark.audit",
         "chopmark.kit.ids",
         "chopmark.provenance.watermark",
-        "chopmark.requests",
+        "chopmark.pipeline.request",
         "chopmark.safety",
         "chopmark.settings",
     ],

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chopmark import builtin, plugins
 from chopmark.errors import ConfigurationError, ModelNotFound
-from chopmark.plugins import Hooks, hookimpl, load_plugins
-from chopmark.rooms import Rooms
+from chopmark.pipeline.parts import Rooms
+from chopmark.plugins import Hooks, builtin, hookimpl, hooks, load_plugins
 from chopmark.safety import PromptGuards, Verdict, load_policy
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def _offer(monkeypatch: pytest.MonkeyPatch, module: object) -> None:
             return module
 
     points = [Point(name="acme", value="acme_chopmark", group=plugins.GROUP)]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+    monkeypatch.setattr(hooks, "entry_points", lambda group: points)
 
 
 def test_a_plugin_that_does_not_load_stops_everything(monkeypatch: pytest.MonkeyPatch) -> None:

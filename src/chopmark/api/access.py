@@ -17,7 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from chopmark.api.caller import Caller, anybody, anybody_here, of_key, of_person
 from chopmark.api.problems import problem_response
 from chopmark.errors import AccessError, ChopmarkError, InvalidKey, RateLimited
-from chopmark.stages import in_thread
+from chopmark.pipeline.steps import in_thread
 from chopmark.tenancy.rates import WINDOW_S, Rate, Rates
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from chopmark.api.bodies import ImageOptions
     from chopmark.kit.types import JsonValue
-    from chopmark.previews import Preview
-    from chopmark.released import Output, Released
+    from chopmark.pipeline.preview import Preview
+    from chopmark.pipeline.released import Output, Released
     from chopmark.safety import Verdict
 
 __all__ = ["Kind", "completed_event", "images_response", "moderation_result", "partial_event"]

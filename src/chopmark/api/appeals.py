@@ -21,7 +21,7 @@ from chopmark.api.problems import RESPONSES
 from chopmark.api.service import Serving
 from chopmark.errors import RateLimited, RecordNotFound
 from chopmark.kit.ids import record_of
-from chopmark.stages import in_thread
+from chopmark.pipeline.steps import in_thread
 
 if TYPE_CHECKING:
     from chopmark.tenancy.rates import Rates

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
 
-    from chopmark.released import Released
+    from chopmark.pipeline.released import Released
 
 __all__ = ["told_of", "wants_fresh"]
 

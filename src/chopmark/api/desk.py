@@ -16,7 +16,7 @@ from chopmark.api.caller import Caller, Reading, Reviewing
 from chopmark.api.problems import RESPONSES
 from chopmark.api.service import Serving
 from chopmark.errors import InvalidRequest
-from chopmark.stages import in_thread
+from chopmark.pipeline.steps import in_thread
 
 if TYPE_CHECKING:
     from chopmark.api.service import Service

@@ -19,7 +19,7 @@ from chopmark.api.desk import Asked, Body, Whole
 from chopmark.api.problems import RESPONSES
 from chopmark.api.service import Serving
 from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
-from chopmark.stages import in_thread
+from chopmark.pipeline.steps import in_thread
 
 if TYPE_CHECKING:
     from chopmark.api.service import Service

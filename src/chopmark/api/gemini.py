@@ -23,9 +23,9 @@ from chopmark.api.problems import GOOGLE_RESPONSES, STREAMED, google_error
 from chopmark.api.service import Serving
 from chopmark.api.tightening import Threshold, safety_ratings, tighten
 from chopmark.errors import ChopmarkError, InvalidRequest
-from chopmark.released import Refused
-from chopmark.requests import EditRequest, GenerationRequest
-from chopmark.stages import in_thread
+from chopmark.pipeline.released import Refused
+from chopmark.pipeline.request import EditRequest, GenerationRequest
+from chopmark.pipeline.steps import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from chopmark.api.service import Service
     from chopmark.generation import ModelInfo
     from chopmark.kit.types import ImageFormat, JsonValue
-    from chopmark.previews import Preview
-    from chopmark.released import Output, Released
+    from chopmark.pipeline.preview import Preview
+    from chopmark.pipeline.released import Output, Released
 
 __all__ = ["router"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from chopmark.audit import Actor, Rule
-from chopmark.stages import in_thread
+from chopmark.pipeline.steps import in_thread
 from chopmark.tenancy.abuse import AbuseRule, AbuseRules, load_abuse
 from chopmark.tenancy.watching import Watch
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from chopmark.audit import Hit
     from chopmark.pipeline import Pipeline
-    from chopmark.released import Refused
-    from chopmark.requests import GenerationRequest
+    from chopmark.pipeline.released import Refused
+    from chopmark.pipeline.request import GenerationRequest
     from chopmark.safety.text.encoder import SentenceEncoder
     from chopmark.tenancy import Tenant
 

@@ -17,7 +17,7 @@ from chopmark.errors import ChopmarkError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chopmark.rooms import Rooms
+    from chopmark.pipeline.parts import Rooms
 
 __all__ = ["router"]
 

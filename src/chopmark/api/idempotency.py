@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 
 from chopmark.api.problems import problem_response
 from chopmark.errors import ChopmarkError, InvalidRequest
-from chopmark.stages import in_thread
+from chopmark.pipeline.steps import in_thread
 from chopmark.tenancy.replays import Answer
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from chopmark.api.caller import Known, Moderating
 from chopmark.api.problems import RESPONSES
 from chopmark.api.service import Serving
 from chopmark.errors import InvalidRequest
-from chopmark.stages import in_thread
+from chopmark.pipeline.steps import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

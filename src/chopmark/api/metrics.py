@@ -12,17 +12,17 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from chopmark.errors import ChopmarkError, MarkNotReadable
 from chopmark.kit.background import Outcome
-from chopmark.released import Refused
-from chopmark.repeats import AnswerOutcome
+from chopmark.pipeline.answer_cache import AnswerOutcome
+from chopmark.pipeline.released import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from prometheus_client.metrics_core import Metric
 
-    from chopmark.released import Released
-    from chopmark.repeats import Repeats
-    from chopmark.rooms import Rooms
+    from chopmark.pipeline.answer_cache import Repeats
+    from chopmark.pipeline.parts import Rooms
+    from chopmark.pipeline.released import Released
     from chopmark.safety import Verdict
     from chopmark.tenancy.abuse import AbuseRule
     from chopmark.tenancy.turns import Turns

@@ -23,7 +23,7 @@ from chopmark.api.problems import RESPONSES, STREAMED
 from chopmark.api.service import Serving, attended
 from chopmark.api.streaming import stream
 from chopmark.errors import InvalidRequest, ModelNotFound
-from chopmark.requests import EditRequest, GenerationRequest
+from chopmark.pipeline.request import EditRequest, GenerationRequest
 
 if TYPE_CHECKING:
     from chopmark.api.answers import InputType

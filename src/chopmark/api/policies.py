@@ -12,7 +12,7 @@ from chopmark.api.desk import Body, Purpose, Whole, desk_of
 from chopmark.api.problems import RESPONSES
 from chopmark.api.service import Serving
 from chopmark.errors import InvalidRequest
-from chopmark.stages import in_thread
+from chopmark.pipeline.steps import in_thread
 
 if TYPE_CHECKING:
     from chopmark.api.service import Service

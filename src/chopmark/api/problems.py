@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from chopmark import errors
-from chopmark.released import Refused
+from chopmark.pipeline.released import Refused
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request

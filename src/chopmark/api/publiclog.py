@@ -18,12 +18,12 @@ from fastapi import APIRouter, Path, Request, Response
 from chopmark.api.problems import RESPONSES
 from chopmark.api.service import Serving
 from chopmark.errors import RecordNotFound
-from chopmark.stages import in_thread
+from chopmark.pipeline.steps import in_thread
 
 if TYPE_CHECKING:
     from chopmark.api.access import Access
     from chopmark.audit import AuditLog
-    from chopmark.rooms import Rooms
+    from chopmark.pipeline.parts import Rooms
 
 __all__ = ["PublicLog", "router"]
 

@@ -19,7 +19,7 @@ from chopmark.api.problems import RESOLVER_RESPONSES
 from chopmark.api.service import Serving, attended
 from chopmark.errors import ChopmarkError, InvalidRequest, ManifestKept, ManifestNotFound
 from chopmark.kit.ids import new_record_id
-from chopmark.stages import in_thread
+from chopmark.pipeline.steps import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from chopmark.api.caller import Caller
     from chopmark.api.service import Service
     from chopmark.audit import EventKind, Receipt, Record
+    from chopmark.pipeline.parts import Rooms
     from chopmark.provenance.store import Entry
-    from chopmark.rooms import Rooms
 
 __all__ = ["PREFIX", "router"]
 

@@ -13,20 +13,20 @@ from chopmark.api.caching import wants_fresh
 from chopmark.api.guarding import Guarding, version_of
 from chopmark.api.metrics import Metrics
 from chopmark.errors import Cancelled, ChopmarkError
-from chopmark.released import Refused
-from chopmark.requests import EditRequest, GenerationRequest
-from chopmark.stages import in_thread
+from chopmark.pipeline.released import Refused
+from chopmark.pipeline.request import EditRequest, GenerationRequest
+from chopmark.pipeline.steps import in_thread
 from chopmark.tenancy.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from chopmark.api.caller import Caller
-    from chopmark.inspection import Looked, Moderated
     from chopmark.kit.types import Progress
     from chopmark.pipeline import Pipeline
-    from chopmark.previews import PreviewSink
-    from chopmark.released import Released
+    from chopmark.pipeline.inspect import Looked, Moderated
+    from chopmark.pipeline.preview import PreviewSink
+    from chopmark.pipeline.released import Released
     from chopmark.safety import Policy
     from chopmark.tenancy import AccessStore, Tenant
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chopmark.api.identity import let_in, let_out, session_of
 from chopmark.api.problems import RESPONSES
 from chopmark.errors import ConfigurationError, InvalidRequest, NotSignedIn, SignInFailed
-from chopmark.stages import in_thread
+from chopmark.pipeline.steps import in_thread
 from chopmark.tenancy.signin import Attempt
 
 if TYPE_CHECKING:

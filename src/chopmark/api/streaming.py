@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from chopmark.api.caller import Caller
     from chopmark.api.service import Service
     from chopmark.kit.types import JsonValue
-    from chopmark.requests import GenerationRequest
+    from chopmark.pipeline.request import GenerationRequest
 
 __all__ = ["stream"]
 

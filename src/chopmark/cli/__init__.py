@@ -85,7 +85,7 @@ def main() -> None:
     try:
         app()
     except ChopmarkError as error:
-        from chopmark.released import Refused
+        from chopmark.pipeline.released import Refused
 
         if isinstance(error, Refused):
             refuse(error, as_json=as_json)

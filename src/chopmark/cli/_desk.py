@@ -48,7 +48,7 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 @contextmanager
 def open_log() -> Iterator[AuditLog]:
     """Open the log of the settings' home."""
-    from chopmark.rooms import Rooms
+    from chopmark.pipeline.parts import Rooms
     from chopmark.settings import load_settings
 
     rooms = Rooms(load_settings())

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from chopmark.errors import ChopmarkError
     from chopmark.kit.types import JsonValue, Progress
-    from chopmark.released import Refused
+    from chopmark.pipeline.released import Refused
 
 __all__ = [
     "EXIT_NOT_AUTHENTIC",

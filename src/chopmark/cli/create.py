@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from chopmark.generation.interface import Option
     from chopmark.kit.types import ImageFormat, Progress
     from chopmark.pipeline import Pipeline
-    from chopmark.previews import Preview, PreviewSink
-    from chopmark.released import Released
+    from chopmark.pipeline.preview import Preview, PreviewSink
+    from chopmark.pipeline.released import Released
 
 __all__ = ["edit", "generate"]
 

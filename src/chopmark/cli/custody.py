@@ -55,7 +55,7 @@ def erase(
     as_json: Json = False,
 ) -> None:
     """Forget a person: keys destroyed, content and index rows gone, every proof still valid."""
-    from chopmark.forgetting import forget_person
+    from chopmark.pipeline.erase_prompts import forget_person
     from chopmark.settings import load_settings
 
     who = actor(name, role, tenant)
@@ -124,7 +124,7 @@ def retain(
     """
     if min(standard, blocked, report) < 0:
         raise InvalidRequest("a number of days is not negative")
-    from chopmark.forgetting import forget_with_the_log
+    from chopmark.pipeline.erase_prompts import forget_with_the_log
     from chopmark.settings import load_settings
     from chopmark.tenancy import AccessStore
 

@@ -101,7 +101,7 @@ def evaluate(
 
 def _asked(hook: str) -> list[Any]:
     """Return what the pipeline would ask, ours first, without a home folder."""
-    from chopmark.builtin import all_plugins
+    from chopmark.plugins.builtin import all_plugins
     from chopmark.settings import load_settings
 
     settings = load_settings()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chopmark.kit.types import JsonValue
-    from chopmark.rooms import Rooms
+    from chopmark.pipeline.parts import Rooms
 
 __all__ = ["app"]
 
@@ -24,7 +24,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")
 
 @contextmanager
 def _rooms() -> Iterator[Rooms]:
-    from chopmark.rooms import Rooms
+    from chopmark.pipeline.parts import Rooms
     from chopmark.settings import load_settings
 
     rooms = Rooms(load_settings())

@@ -16,8 +16,8 @@ from chopmark.errors import InvalidRequest
 if TYPE_CHECKING:
     from PIL import Image
 
+    from chopmark.pipeline.parts import Rooms
     from chopmark.provenance import MarkResult
-    from chopmark.rooms import Rooms
 
 __all__ = ["app"]
 
@@ -145,7 +145,7 @@ def _opened(path: Path, data: bytes) -> Image.Image:
 
 def _rooms() -> Rooms:
     """The rooms of this deployment, after plugins had their chance to bring methods."""
-    from chopmark.rooms import Rooms
+    from chopmark.pipeline.parts import Rooms
     from chopmark.settings import load_settings
 
     rooms = Rooms(load_settings())

@@ -54,7 +54,7 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Load a generator and say what it can do; without a name, the one that is set."""
-    from chopmark.rooms import Rooms
+    from chopmark.pipeline.parts import Rooms
     from chopmark.settings import load_settings
 
     with progress_bar(quiet=as_json) as told:

@@ -52,7 +52,7 @@ def forget(
 ) -> None:
     """Erase embeddings and the pictures kept with them, as ``chopmark audit erase`` does too."""
     from chopmark.cli._desk import open_log
-    from chopmark.forgetting import forget_prompts
+    from chopmark.pipeline.erase_prompts import forget_prompts
     from chopmark.settings import load_settings
 
     home = load_settings().open_home()

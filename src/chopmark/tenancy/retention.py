@@ -9,14 +9,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import ChopmarkError
-from chopmark.forgetting import forget_with_the_log
+from chopmark.pipeline.erase_prompts import forget_with_the_log
 from chopmark.tenancy.store import AccessStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chopmark.audit import AuditLog, RetentionClass
-    from chopmark.rooms import Rooms
+    from chopmark.pipeline.parts import Rooms
     from chopmark.settings import Settings
     from chopmark.tenancy.tenants import Tenant
 

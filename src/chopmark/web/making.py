@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from chopmark.api.access import Caller
     from chopmark.api.service import Service
-    from chopmark.previews import Preview
-    from chopmark.released import Released
-    from chopmark.requests import GenerationRequest
+    from chopmark.pipeline.preview import Preview
+    from chopmark.pipeline.released import Released
+    from chopmark.pipeline.request import GenerationRequest
 
 __all__ = ["STEPS", "Step", "follow"]
 

@@ -17,7 +17,7 @@ from chopmark.errors import RecordNotFound
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chopmark.released import Output, Released
+    from chopmark.pipeline.released import Output, Released
     from chopmark.web.viewers import Viewer
 
 __all__ = ["Held", "Shelf", "owner"]

@@ -13,9 +13,9 @@ from fastapi.responses import StreamingResponse
 
 from chopmark.api.service import Serving
 from chopmark.errors import ChopmarkError, InvalidRequest, RecordNotFound
-from chopmark.released import Refused
-from chopmark.requests import EditRequest, GenerationRequest
-from chopmark.stages import in_thread
+from chopmark.pipeline.released import Refused
+from chopmark.pipeline.request import EditRequest, GenerationRequest
+from chopmark.pipeline.steps import in_thread
 from chopmark.web.making import follow
 from chopmark.web.rendering import is_part, page, render
 from chopmark.web.shelf import owner

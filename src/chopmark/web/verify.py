@@ -9,7 +9,7 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 
 from chopmark.api.service import Serving, attended
 from chopmark.errors import InvalidRequest
-from chopmark.stages import in_thread
+from chopmark.pipeline.steps import in_thread
 from chopmark.web.reading import read
 from chopmark.web.rendering import is_part, page
 from chopmark.web.thumbs import inline_copy

@@ -33,7 +33,7 @@ def test_serve_refuses_other_addresses_without_a_key(
 ) -> None:
     served: list[str] = []
     monkeypatch.setattr("uvicorn.run", lambda *_, host, **__: served.append(host))
-    monkeypatch.setattr("chopmark.rooms.Rooms.open_all", lambda _: None)
+    monkeypatch.setattr("chopmark.pipeline.parts.Rooms.open_all", lambda _: None)
     said = run("serve", "--host", "0.0.0.0")  # noqa: S104
     assert isinstance(said.exception, ConfigurationError)
     assert "no API keys" in str(said.exception)

@@ -165,7 +165,7 @@ def test_an_address_of_something_else(tmp_path: Path) -> None:
 def test_the_settings_lead_to_postgresql(
     schema: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_event: Callable[..., Event]
 ) -> None:
-    from chopmark.rooms import Rooms
+    from chopmark.pipeline.parts import Rooms
     from chopmark.settings import load_settings
 
     monkeypatch.setenv("CHOPMARK_HOME", str(tmp_path / "home"))

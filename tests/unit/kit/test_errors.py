@@ -5,7 +5,7 @@ from pathlib import Path
 
 from chopmark import errors
 from chopmark.errors import ChopmarkError
-from chopmark.released import Refused
+from chopmark.pipeline.released import Refused
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -15,17 +15,18 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from PIL import Image
 
-from chopmark import GenerationRequest, Pipeline, Settings, sealing
+from chopmark import GenerationRequest, Pipeline, Settings
 from chopmark.cli import app
 from chopmark.errors import ConfigurationError, CredentialRefused
 from chopmark.generation import ModelInfo
+from chopmark.pipeline.parts import Rooms
+from chopmark.plugins import signing_settings
 from chopmark.provenance import (
     CredentialRotationWarning,
     DevelopmentCredentialWarning,
     NoTimestampWarning,
     read_xmp,
 )
-from chopmark.rooms import Rooms
 from chopmark.stamping import stamping
 
 if TYPE_CHECKING:
@@ -174,16 +175,16 @@ def _difference(one: Image.Image, other: Image.Image) -> float:
 
 
 def test_a_label_that_cannot_be_drawn_is_refused_at_start(home: Path) -> None:
-    style = sealing.label(
+    style = signing_settings.label(
         Settings(home=home, label="default", label_text="Made by a machine", label_size=0.1)
     )
     assert style is not None
     assert (style.text, style.size) == ("Made by a machine", 0.1)
-    assert sealing.label(Settings(home=home)) is None
+    assert signing_settings.label(Settings(home=home)) is None
     with pytest.raises(ConfigurationError, match="no glyph"):
-        sealing.label(Settings(home=home, label="india", label_text="एआई"))
+        signing_settings.label(Settings(home=home, label="india", label_text="एआई"))
     with pytest.raises(ConfigurationError, match="font"):
-        sealing.label(Settings(home=home, label="default", label_font=home / "none.ttf"))
+        signing_settings.label(Settings(home=home, label="default", label_font=home / "none.ttf"))
 
 
 def test_a_certificate_of_our_own(

@@ -9,7 +9,7 @@ import pytest
 
 from chopmark.audit import AuditLog, Event, verify_log
 from chopmark.kit.ids import new_record_id
-from chopmark.rooms import Rooms
+from chopmark.pipeline.parts import Rooms
 from chopmark.settings import Settings
 from chopmark.tenancy import AccessStore, Tenant
 from chopmark.tenancy.retention import end_retention, retaining

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from chopmark.errors import InvalidRequest
-from chopmark.stages import in_thread
+from chopmark.pipeline.steps import in_thread
 from chopmark.web.console.content import opened_of
 from chopmark.web.console.seat import AtDesk, desk_of, seated
 

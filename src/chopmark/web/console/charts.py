@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from chopmark.stages import Stage, in_thread
+from chopmark.pipeline.steps import Stage, in_thread
 from chopmark.web.console.seat import AtDesk, log_of, seated
 from chopmark.web.words import category, stage
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 
-from chopmark.stages import in_thread
+from chopmark.pipeline.steps import in_thread
 from chopmark.web.console.seat import log_of, seated
 from chopmark.web.rendering import is_part, render
 from chopmark.web.viewers import needs

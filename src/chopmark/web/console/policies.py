@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request, Response
 
+from chopmark.pipeline.steps import in_thread
 from chopmark.safety.hashes.bank import HashBank
 from chopmark.safety.hashes.state import ListState
-from chopmark.stages import in_thread
 from chopmark.web.console.seat import AtDesk, log_of, seated
 
 if TYPE_CHECKING:
     from chopmark.audit import AuditLog
-    from chopmark.rooms import Rooms
+    from chopmark.pipeline.parts import Rooms
     from chopmark.safety import Policy
     from chopmark.safety.hashes.compiled import CompiledBank
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from chopmark.errors import NotPermitted
-from chopmark.stages import in_thread
+from chopmark.pipeline.steps import in_thread
 from chopmark.web.console.content import copy_of, data_url, opened_of
 from chopmark.web.console.seat import AtDesk, desk_of, log_of, seated
 

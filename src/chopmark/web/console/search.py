@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from chopmark.errors import InvalidRequest
+from chopmark.pipeline.steps import in_thread
 from chopmark.safety.categories import CATEGORIES
-from chopmark.stages import in_thread
 from chopmark.web.console.seat import AtDesk, desk_of, seated
 
 if TYPE_CHECKING:

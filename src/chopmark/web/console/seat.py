@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import Depends, Request
 
-from chopmark.stages import in_thread
+from chopmark.pipeline.steps import in_thread
 from chopmark.web.rendering import page
 from chopmark.web.viewers import needs
 

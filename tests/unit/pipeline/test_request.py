@@ -7,7 +7,7 @@ import pytest
 from chopmark import EditRequest, Settings
 from chopmark.errors import InvalidRequest, TooManyImages
 from chopmark.generation import ModelInfo
-from chopmark.requests import check_request
+from chopmark.pipeline.request import check_request
 
 MODEL = ModelInfo(
     id="tiny",

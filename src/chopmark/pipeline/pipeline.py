@@ -23,14 +23,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-from chopmark import entries, errors
-from chopmark.inspection import Inspection
+from chopmark import errors
 from chopmark.kit import ids
-from chopmark.released import Output, Refused, Released, Withheld
-from chopmark.repeats import Repeats
-from chopmark.requests import MAX_SEED, EditRequest, GenerationRequest, check_request
-from chopmark.rooms import Rooms
-from chopmark.stages import Case, in_thread
+from chopmark.pipeline import events
+from chopmark.pipeline.answer_cache import Repeats
+from chopmark.pipeline.inspect import Inspection
+from chopmark.pipeline.parts import Rooms
+from chopmark.pipeline.released import Output, Refused, Released, Withheld
+from chopmark.pipeline.request import MAX_SEED, EditRequest, GenerationRequest, check_request
+from chopmark.pipeline.steps import Case, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
 
     from chopmark.generation import Draft
     from chopmark.kit.types import ImageFormat, JsonValue, Progress
-    from chopmark.previews import PreviewSink
+    from chopmark.pipeline.answer_cache import Again
+    from chopmark.pipeline.preview import PreviewSink
     from chopmark.provenance import Signed
-    from chopmark.repeats import Again
     from chopmark.safety import Policy, Verdict
     from chopmark.settings import Settings
 
@@ -165,7 +166,7 @@ class Pipeline(Inspection):
                 preview=preview,
             )
             # 1. Durable in the log before any model runs. If the log cannot take it: refuse.
-            public, personal = entries.received(
+            public, personal = events.received(
                 request, generator.info, seed=case.seed, size=case.size, format=case.format
             )
             await self.book(case, "received", "request.received", public, personal)
@@ -201,7 +202,7 @@ class Pipeline(Inspection):
         shadow = await self.shadowed(
             case, [("prompt", said), *(("input", verdict) for verdict in seen)], said
         )
-        public, personal = entries.decided(policy, said, seen, exception=excepted, shadow=shadow)
+        public, personal = events.decided(policy, said, seen, exception=excepted, shadow=shadow)
         await self.book(case, "decided", "request.decided", public, personal)
         for verdict in (said, *seen):
             if self.stops(verdict) and not (excepted and verdict is said):
@@ -257,7 +258,7 @@ class Pipeline(Inspection):
 
         # 7. Durable, with the digests of what leaves. Only then does anything leave.
         shadow = await self.shadowed(case, [("output", judged[i]) for i in sorted(judged)], said)
-        public, personal = entries.completed(
+        public, personal = events.completed(
             model, policy, outputs, withheld,
             before=before, shadow=shadow, pdq=case.pdq, looks=case.looks, repeats=repeats,
         )  # fmt: skip
@@ -353,7 +354,7 @@ class Pipeline(Inspection):
 
     def _show(self, case: _Asked, draft: Draft, policy: Policy, said: Verdict) -> None:
         """Hand a preview out if the guards let it; what is raised here ends the generation."""
-        from chopmark.previews import make_preview
+        from chopmark.pipeline.preview import make_preview
 
         try:
             verdict = self.rooms.image_guard.judge(
@@ -472,11 +473,11 @@ class Pipeline(Inspection):
     @staticmethod
     def _told(case: _Asked) -> dict[str, JsonValue]:
         """What every end of a request says."""
-        return {"previews": case.previews_shown, "timings_ms": entries.rounded(case.timings_ms)}
+        return {"previews": case.previews_shown, "timings_ms": events.rounded(case.timings_ms)}
 
     async def _book_the_end(self, case: _Asked, error: BaseException) -> None:
         """Book how a request ended that did not complete. Never hides the first error."""
-        kind, public = entries.ended(error, case.stage)
+        kind, public = events.ended(error, case.stage)
         public |= self._told(case)
         private: dict[str, JsonValue] = {"looks": dict(case.looks)} if case.looks else {}
         try:
@@ -491,7 +492,7 @@ def _look(
     case: _Asked, judged: Sequence[tuple[int, Image.Image, Verdict]], others: Sequence[Verdict]
 ) -> None:
     """Keep small copies of what a guard flagged, for the log's private part."""
-    from chopmark.looks import look_at
+    from chopmark.pipeline.review_copy import look_at
 
     for index, picture, verdict in judged:
         look = look_at(picture, verdict, others)

@@ -6,9 +6,9 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from chopmark.entries import restricted, summary
 from chopmark.errors import ImageTooSmall, RecordNotFound
-from chopmark.stages import Case, Stages, in_thread
+from chopmark.pipeline.events import restricted, summary
+from chopmark.pipeline.steps import Case, Stages, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, overload
 
-from chopmark import sealing
 from chopmark.errors import ConfigurationError, InvalidPolicy
+from chopmark.plugins import signing_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,7 +151,7 @@ class Rooms:
         Raises:
             ConfigurationError: A plugin is broken, or nobody offers the chosen watermark.
         """
-        from chopmark.builtin import all_plugins
+        from chopmark.plugins.builtin import all_plugins
         from chopmark.provenance.watermark import method_names
 
         plugins, chosen = all_plugins(others=self.settings.plugins), self.settings.mark_method
@@ -222,7 +222,7 @@ class Rooms:
     @_Once
     def authority(self) -> TimestampAuthority | None:
         """Stamps the time of signatures, if one is set."""
-        return sealing.authority(self.settings)
+        return signing_settings.authority(self.settings)
 
     @_Once
     def stamps(self) -> TimestampQueue:
@@ -234,7 +234,7 @@ class Rooms:
     @_Once
     def label(self) -> LabelStyle | None:
         """The visible label, if one is set."""
-        return sealing.label(self.settings)
+        return signing_settings.label(self.settings)
 
     @_Once
     def anchors(self) -> TrustAnchors:

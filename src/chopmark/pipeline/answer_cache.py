@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from chopmark import errors
 from chopmark.kit import ids
 from chopmark.kit.background import Afterwards, AfterwardsWarning
-from chopmark.released import Output
-from chopmark.requests import EditRequest
+from chopmark.pipeline.released import Output
+from chopmark.pipeline.request import EditRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
     from chopmark.audit import Record
     from chopmark.kit.types import ImageFormat, JsonValue
-    from chopmark.released import Released
-    from chopmark.requests import GenerationRequest
-    from chopmark.rooms import Rooms
+    from chopmark.pipeline.parts import Rooms
+    from chopmark.pipeline.released import Released
+    from chopmark.pipeline.request import GenerationRequest
     from chopmark.safety import Policy, Verdict
     from chopmark.settings import Settings
 

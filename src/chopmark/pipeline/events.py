@@ -11,8 +11,8 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from chopmark.errors import Cancelled, ChopmarkError
-from chopmark.released import Refused
-from chopmark.requests import EditRequest
+from chopmark.pipeline.released import Refused
+from chopmark.pipeline.request import EditRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from chopmark.audit import EventKind, Record
     from chopmark.generation import ModelInfo
     from chopmark.kit.types import ImageFormat, JsonValue
-    from chopmark.released import Output, Withheld
-    from chopmark.requests import GenerationRequest
+    from chopmark.pipeline.released import Output, Withheld
+    from chopmark.pipeline.request import GenerationRequest
     from chopmark.safety import Policy, Verdict
 
 __all__ = ["completed", "decided", "ended", "received", "restricted", "rounded", "summary"]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit import EventKind, Record
     from chopmark.kit.types import JsonValue, Progress
-    from chopmark.rooms import Rooms
+    from chopmark.pipeline.parts import Rooms
     from chopmark.settings import Settings
 
 __all__ = ["Case", "Stage", "Stages", "in_thread"]

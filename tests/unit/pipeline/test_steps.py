@@ -7,9 +7,9 @@ import time
 import pytest
 
 from chopmark.errors import StageTimeout
-from chopmark.rooms import Rooms
+from chopmark.pipeline.parts import Rooms
+from chopmark.pipeline.steps import Case, Stages
 from chopmark.settings import Settings
-from chopmark.stages import Case, Stages
 
 
 def stages(settings: Settings) -> Stages:

@@ -9,8 +9,7 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
-from chopmark import sealing
-from chopmark.plugins import Plugins, hookimpl, load_plugins
+from chopmark.plugins import Plugins, hookimpl, load_plugins, signing_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,7 +135,7 @@ def chopmark_image_guard(settings: Settings) -> ImageGuard:
 @hookimpl
 def chopmark_credential(settings: Settings) -> CredentialSource:
     """Sign with the key that the settings name, in a file, a token or a service."""
-    return sealing.credentials(settings)
+    return signing_settings.credentials(settings)
 
 
 @hookimpl
