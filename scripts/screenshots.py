@@ -24,9 +24,9 @@ import uvicorn
 from PIL import Image
 
 from chopmark import Pipeline, Settings
-from chopmark.api.logs import make_logger
 from chopmark.kit.ids import new_record_id
 from chopmark.safety import load_policy
+from chopmark.service.logging import make_logger
 from chopmark.tenancy import AccessStore, People
 from chopmark.web import create_site
 

@@ -19,11 +19,11 @@ from PIL import Image, ImageDraw
 
 from chopmark import Pipeline, Settings
 from chopmark.api import create_app
-from chopmark.api.logs import make_logger
 from chopmark.errors import Cancelled
 from chopmark.generation import Draft, ModelInfo
 from chopmark.generation.interface import draft_steps
 from chopmark.safety.testcard import draw_test_card
+from chopmark.service.logging import make_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

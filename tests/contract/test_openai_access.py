@@ -175,7 +175,7 @@ def test_records_of_another_tenant_are_as_if_they_were_not_there(
 
 
 def test_the_same_person_of_two_tenants_is_two_people(live: Any, store: AccessStore) -> None:
-    from chopmark.api.caller import Caller
+    from chopmark.service.caller import Caller
 
     names = set()
     for name in ("acme", "globex"):

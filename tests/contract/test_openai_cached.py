@@ -11,7 +11,7 @@ import httpx
 import pytest
 from starlette.datastructures import Headers
 
-from chopmark.api.caching import wants_fresh
+from chopmark.service.cache_headers import wants_fresh
 from chopmark.tenancy import AccessStore, Tenant
 
 if TYPE_CHECKING:

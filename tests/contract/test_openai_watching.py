@@ -13,8 +13,8 @@ import httpx
 import openai
 import pytest
 
-from chopmark.api.logs import make_logger
-from chopmark.api.metrics import Metrics
+from chopmark.service.logging import make_logger
+from chopmark.service.metrics import Metrics
 from chopmark.tenancy import AccessStore
 
 BLOCKED = "explicit photo of a naked woman having sex"

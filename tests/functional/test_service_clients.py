@@ -16,8 +16,8 @@ from google.genai import types
 from PIL import Image
 
 from chopmark.api import create_app
-from chopmark.api.logs import make_logger
 from chopmark.audit import Receipt
+from chopmark.service.logging import make_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

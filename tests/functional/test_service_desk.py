@@ -17,10 +17,10 @@ import uvicorn
 
 from chopmark import Pipeline, Settings
 from chopmark.api import create_app
-from chopmark.api.logs import make_logger
 from chopmark.audit import Actor, Rule, check_export
 from chopmark.audit.proof.merkle import leaf_hash
 from chopmark.provenance import DevelopmentCredentialWarning
+from chopmark.service.logging import make_logger
 from chopmark.tenancy import AccessStore, People, Tenant
 
 BLOCKED = "explicit photo of a naked woman having sex"

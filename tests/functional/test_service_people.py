@@ -26,9 +26,9 @@ from pydantic import SecretStr
 
 from chopmark import Pipeline, Settings
 from chopmark.api import create_app
-from chopmark.api.logs import make_logger
 from chopmark.api.signin import safe_path
 from chopmark.errors import ConfigurationError, IdentityUnavailable, InvalidToken
+from chopmark.service.logging import make_logger
 from chopmark.tenancy import AccessStore, People, Tenant
 from chopmark.tenancy.oidc import Provider
 from chopmark.tenancy.signin import Attempt, SignIn

@@ -21,7 +21,7 @@ from PIL import Image
 
 from chopmark import Pipeline, Settings
 from chopmark.api import create_app
-from chopmark.api.logs import make_logger
+from chopmark.service.logging import make_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

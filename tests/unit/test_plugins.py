@@ -85,7 +85,7 @@ def _offer(monkeypatch: pytest.MonkeyPatch, module: object) -> None:
                 raise module
             return module
 
-    points = [Point(name="acme", value="acme_chopmark", group=plugins.GROUP)]
+    points = [Point(name="acme", value="acme_chopmark", group=hooks.GROUP)]
     monkeypatch.setattr(hooks, "entry_points", lambda group: points)
 
 

@@ -18,9 +18,9 @@ import uvicorn
 from PIL import Image, ImageDraw
 
 from chopmark import Pipeline, Settings
-from chopmark.api.logs import make_logger
 from chopmark.generation import GenerationJob, ModelInfo
 from chopmark.safety import Evidence
+from chopmark.service.logging import make_logger
 from chopmark.tenancy import AccessStore, People, Tenant
 from chopmark.web import create_site
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from chopmark import Pipeline, Settings
-from chopmark.api.logs import make_logger
+from chopmark.service.logging import make_logger
 from chopmark.tenancy import AccessStore, People
 from chopmark.web import create_site
 from tests.web.conftest import Painter

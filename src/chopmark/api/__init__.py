@@ -29,15 +29,15 @@ from chopmark.api import (
     resolver,
     signin,
 )
-from chopmark.api.access import Access
-from chopmark.api.envelope import Envelope
 from chopmark.api.idempotency import Idempotency
-from chopmark.api.identity import Identity
-from chopmark.api.limits import BodyLimit
-from chopmark.api.logs import make_logger
-from chopmark.api.problems import install_handlers
 from chopmark.api.schema import describe
-from chopmark.api.service import Service
+from chopmark.service.access import Access
+from chopmark.service.body_limit import BodyLimit
+from chopmark.service.envelope import Envelope
+from chopmark.service.identity import Identity
+from chopmark.service.logging import make_logger
+from chopmark.service.problems import install_handlers
+from chopmark.service.service import Service
 from chopmark.tenancy import AccessStore, People
 from chopmark.tenancy.rates import Rates
 from chopmark.tenancy.replays import Replays

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
-from chopmark.api.caller import Reading, Reviewing
 from chopmark.api.desk import AnyId, Body, Desking, Time
-from chopmark.api.problems import RESPONSES
-from chopmark.api.service import Serving
 from chopmark.errors import RateLimited, RecordNotFound
 from chopmark.kit.ids import record_of
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.caller import Reading, Reviewing
+from chopmark.service.problems import RESPONSES
+from chopmark.service.service import Serving
 
 if TYPE_CHECKING:
     from chopmark.tenancy.rates import Rates

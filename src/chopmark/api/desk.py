@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from chopmark.api.caller import Caller, Reading, Reviewing
-from chopmark.api.problems import RESPONSES
-from chopmark.api.service import Serving
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.caller import Caller, Reading, Reviewing
+from chopmark.service.problems import RESPONSES
+from chopmark.service.service import Serving
 
 if TYPE_CHECKING:
-    from chopmark.api.service import Service
     from chopmark.audit import Desk
+    from chopmark.service.service import Service
 
 __all__ = ["AnyId", "Body", "Desking", "Purpose", "Time", "Whole", "desk_of", "router"]
 

@@ -14,15 +14,15 @@ from fastapi import APIRouter, Path, Response
 from fastapi.responses import FileResponse
 from pydantic import Field
 
-from chopmark.api.caller import Caller, Known
 from chopmark.api.desk import Asked, Body, Whole
-from chopmark.api.problems import RESPONSES
-from chopmark.api.service import Serving
 from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.caller import Caller, Known
+from chopmark.service.problems import RESPONSES
+from chopmark.service.service import Serving
 
 if TYPE_CHECKING:
-    from chopmark.api.service import Service
+    from chopmark.service.service import Service
 
 __all__ = ["router"]
 

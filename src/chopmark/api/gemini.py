@@ -14,28 +14,28 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from chopmark.api.caching import told_of
-from chopmark.api.caller import Generating, Known
-from chopmark.api.making import Making
 from chopmark.api.openai import model_list, model_of, served_model
 from chopmark.api.pictures import from_base64
-from chopmark.api.problems import GOOGLE_RESPONSES, STREAMED, google_error
-from chopmark.api.service import Serving
 from chopmark.api.tightening import Threshold, safety_ratings, tighten
 from chopmark.errors import ChopmarkError, InvalidRequest
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.cache_headers import told_of
+from chopmark.service.caller import Generating, Known
+from chopmark.service.problems import GOOGLE_RESPONSES, STREAMED, google_error
+from chopmark.service.service import Serving
+from chopmark.service.watch import Making
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from chopmark.api.caller import Caller
-    from chopmark.api.service import Service
     from chopmark.generation import ModelInfo
     from chopmark.kit.types import ImageFormat, JsonValue
     from chopmark.pipeline.preview import Preview
     from chopmark.pipeline.released import Output, Released
+    from chopmark.service.caller import Caller
+    from chopmark.service.service import Service
 
 __all__ = ["router"]
 

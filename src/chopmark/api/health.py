@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
-from chopmark.api.caller import Measuring
-from chopmark.api.metrics import CONTENT_TYPE_LATEST
-from chopmark.api.problems import RESPONSES
-from chopmark.api.service import Serving
 from chopmark.errors import ChopmarkError
+from chopmark.service.caller import Measuring
+from chopmark.service.metrics import CONTENT_TYPE_LATEST
+from chopmark.service.problems import RESPONSES
+from chopmark.service.service import Serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable

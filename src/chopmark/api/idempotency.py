@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.datastructures import Headers
 
-from chopmark.api.problems import problem_response
 from chopmark.errors import ChopmarkError, InvalidRequest
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.problems import problem_response
 from chopmark.tenancy.replays import Answer
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from chopmark.api.caller import Caller
+    from chopmark.service.caller import Caller
     from chopmark.tenancy.replays import Replays
 
 __all__ = ["Idempotency"]

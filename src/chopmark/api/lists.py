@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, File, Path, Query, UploadFile
 
-from chopmark.api.caller import Known, Moderating
-from chopmark.api.problems import RESPONSES
-from chopmark.api.service import Serving
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.caller import Known, Moderating
+from chopmark.service.problems import RESPONSES
+from chopmark.service.service import Serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chopmark.api.service import Service
     from chopmark.safety.hashes.bank import HashBank
+    from chopmark.service.service import Service
 
 __all__ = ["router"]
 

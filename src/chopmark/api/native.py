@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, File, Request, Response, UploadFile
 from fastapi.responses import JSONResponse
 
-from chopmark.api.caller import Verifying
-from chopmark.api.problems import RESPONSES
-from chopmark.api.service import Serving, attended
+from chopmark.service.caller import Verifying
+from chopmark.service.problems import RESPONSES
+from chopmark.service.service import Serving, attended
 
 __all__ = ["router"]
 

@@ -15,24 +15,24 @@ from chopmark.api.bodies import (
     Moderations,
     TextPart,
 )
-from chopmark.api.caching import told_of
-from chopmark.api.caller import Generating, Known, Moderating
 from chopmark.api.forms import form_schema, read_form
 from chopmark.api.pictures import from_data_url, mask_of
-from chopmark.api.problems import RESPONSES, STREAMED
-from chopmark.api.service import Serving, attended
 from chopmark.api.streaming import stream
 from chopmark.errors import InvalidRequest, ModelNotFound
 from chopmark.pipeline.request import EditRequest, GenerationRequest
+from chopmark.service.cache_headers import told_of
+from chopmark.service.caller import Generating, Known, Moderating
+from chopmark.service.problems import RESPONSES, STREAMED
+from chopmark.service.service import Serving, attended
 
 if TYPE_CHECKING:
     from chopmark.api.answers import InputType
     from chopmark.api.bodies import ImageOptions
-    from chopmark.api.caller import Caller
-    from chopmark.api.service import Service
     from chopmark.generation import ModelInfo
     from chopmark.kit.types import JsonValue
     from chopmark.safety import Verdict
+    from chopmark.service.caller import Caller
+    from chopmark.service.service import Service
     from chopmark.settings import Settings
 
 __all__ = ["model_list", "model_of", "router", "served_model"]

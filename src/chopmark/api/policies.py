@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from chopmark.api.caller import Caller, Known, Reading
 from chopmark.api.desk import Body, Purpose, Whole, desk_of
-from chopmark.api.problems import RESPONSES
-from chopmark.api.service import Serving
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.caller import Caller, Known, Reading
+from chopmark.service.problems import RESPONSES
+from chopmark.service.service import Serving
 
 if TYPE_CHECKING:
-    from chopmark.api.service import Service
     from chopmark.audit import Desk
     from chopmark.safety import Policy
+    from chopmark.service.service import Service
 
 __all__ = ["router"]
 

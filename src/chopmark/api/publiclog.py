@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Request, Response
 
-from chopmark.api.problems import RESPONSES
-from chopmark.api.service import Serving
 from chopmark.errors import RecordNotFound
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.problems import RESPONSES
+from chopmark.service.service import Serving
 
 if TYPE_CHECKING:
-    from chopmark.api.access import Access
     from chopmark.audit import AuditLog
     from chopmark.pipeline.parts import Rooms
+    from chopmark.service.access import Access
 
 __all__ = ["PublicLog", "router"]
 

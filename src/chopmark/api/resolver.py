@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from chopmark.api.caller import Binding, Fetching, Storing
-from chopmark.api.problems import RESOLVER_RESPONSES
-from chopmark.api.service import Serving, attended
 from chopmark.errors import ChopmarkError, InvalidRequest, ManifestKept, ManifestNotFound
 from chopmark.kit.ids import new_record_id
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.caller import Binding, Fetching, Storing
+from chopmark.service.problems import RESOLVER_RESPONSES
+from chopmark.service.service import Serving, attended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from chopmark.api.caller import Caller
-    from chopmark.api.service import Service
     from chopmark.audit import EventKind, Receipt, Record
     from chopmark.pipeline.parts import Rooms
     from chopmark.provenance.store import Entry
+    from chopmark.service.caller import Caller
+    from chopmark.service.service import Service
 
 __all__ = ["PREFIX", "router"]
 

@@ -11,14 +11,14 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from chopmark.api.identity import let_in, let_out, session_of
-from chopmark.api.problems import RESPONSES
 from chopmark.errors import ConfigurationError, InvalidRequest, NotSignedIn, SignInFailed
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.identity import let_in, let_out, session_of
+from chopmark.service.problems import RESPONSES
 from chopmark.tenancy.signin import Attempt
 
 if TYPE_CHECKING:
-    from chopmark.api.identity import Identity
+    from chopmark.service.identity import Identity
     from chopmark.tenancy import NewSession, Session
     from chopmark.tenancy.signin import SignIn
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 from fastapi.responses import StreamingResponse
 
 from chopmark.api.answers import completed_event, partial_event
-from chopmark.api.making import Making
-from chopmark.api.problems import openai_error
 from chopmark.errors import ChopmarkError
+from chopmark.service.problems import openai_error
+from chopmark.service.watch import Making
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from chopmark.api.answers import Kind
     from chopmark.api.bodies import ImageOptions
-    from chopmark.api.caller import Caller
-    from chopmark.api.service import Service
     from chopmark.kit.types import JsonValue
     from chopmark.pipeline.request import GenerationRequest
+    from chopmark.service.caller import Caller
+    from chopmark.service.service import Service
 
 __all__ = ["stream"]
 
@@ -46,7 +46,7 @@ async def stream(
 
     Raises:
         Refused: The prompt or the input picture was blocked.
-        ChopmarkError: As in :meth:`chopmark.api.service.Service.make`.
+        ChopmarkError: As in :meth:`chopmark.service.service.Service.make`.
     """
     making = await Making(http, service, caller, asked, identifier=body.subject()).begin()
     return StreamingResponse(

@@ -82,7 +82,7 @@ def stamp(
     as_json: Json = False,
 ) -> None:
     """Ask the time-stamping authority for what waits. `chopmark serve` does it by itself."""
-    from chopmark.stamping import stamp as run_queue
+    from chopmark.service.timestamps import stamp as run_queue
 
     with _rooms() as rooms:
         done = run_queue(rooms, limit=limit)

@@ -31,9 +31,9 @@ def serve(
     import uvicorn
 
     from chopmark import Pipeline
+    from chopmark.service.retention import retaining
+    from chopmark.service.timestamps import stamping
     from chopmark.settings import load_settings
-    from chopmark.stamping import stamping
-    from chopmark.tenancy.retention import retaining
     from chopmark.web import create_site
 
     settings = load_settings(host=host, port=port)
@@ -79,8 +79,8 @@ def _tracing(settings: Settings) -> Iterator[None]:
 
 def _may_listen(settings: Settings) -> None:
     """Refuse an address that others reach while nobody needs a key."""
-    from chopmark.api.access import is_loopback
-    from chopmark.api.identity import Identity
+    from chopmark.service.access import is_loopback
+    from chopmark.service.identity import Identity
     from chopmark.tenancy import AccessStore, People
 
     home = settings.open_home()

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from fastapi import Request
 from starlette.datastructures import Headers
 
-from chopmark.api.problems import problem_response
 from chopmark.errors import AccessError, ChopmarkError
+from chopmark.service.problems import problem_response
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

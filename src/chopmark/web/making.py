@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from fastapi import Request
 
-    from chopmark.api.access import Caller
-    from chopmark.api.service import Service
     from chopmark.pipeline.preview import Preview
     from chopmark.pipeline.released import Released
     from chopmark.pipeline.request import GenerationRequest
+    from chopmark.service.access import Caller
+    from chopmark.service.service import Service
 
 __all__ = ["STEPS", "Step", "follow"]
 
@@ -60,7 +60,7 @@ async def follow(
     """Make pictures and yield each step; the last one holds them.
 
     Raises:
-        Refused: As :meth:`chopmark.api.service.Service.make`.
+        Refused: As :meth:`chopmark.service.service.Service.make`.
         ChopmarkError: Likewise.
     """
     loop = asyncio.get_running_loop()

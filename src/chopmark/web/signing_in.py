@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from chopmark.api.identity import let_in, let_out
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.identity import let_in, let_out
 from chopmark.web.rendering import page
 from chopmark.web.shelf import owner
 from chopmark.web.viewers import Viewer, Viewing

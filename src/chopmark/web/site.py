@@ -10,11 +10,11 @@ from fastapi.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 
 from chopmark.api import create_app
-from chopmark.api.envelope import Envelope
-from chopmark.api.limits import BodyLimit
-from chopmark.api.logs import make_logger
-from chopmark.api.problems import install_handlers
 from chopmark.audit import load_rules
+from chopmark.service.body_limit import BodyLimit
+from chopmark.service.envelope import Envelope
+from chopmark.service.logging import make_logger
+from chopmark.service.problems import install_handlers
 from chopmark.web import console, signing_in, studio, verify
 from chopmark.web.console.seals import Unsealings
 from chopmark.web.console.seat import Shifts

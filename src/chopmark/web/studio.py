@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from fastapi.responses import StreamingResponse
 
-from chopmark.api.service import Serving
 from chopmark.errors import ChopmarkError, InvalidRequest, RecordNotFound
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.service import Serving
 from chopmark.web.making import follow
 from chopmark.web.rendering import is_part, page, render
 from chopmark.web.shelf import owner
@@ -26,8 +26,8 @@ from chopmark.web.viewers import Creating
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from chopmark.api.service import Service
     from chopmark.audit import AppealState, AuditLog
+    from chopmark.service.service import Service
     from chopmark.web.shelf import Held, Shelf
     from chopmark.web.viewers import Viewer
 

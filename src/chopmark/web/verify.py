@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 
-from chopmark.api.service import Serving, attended
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.service import Serving, attended
 from chopmark.web.reading import read
 from chopmark.web.rendering import is_part, page
 from chopmark.web.thumbs import inline_copy
 from chopmark.web.viewers import Viewing
 
 if TYPE_CHECKING:
-    from chopmark.api.service import Service
+    from chopmark.service.service import Service
     from chopmark.web.viewers import Viewer
 
 __all__ = ["router", "shown"]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from fastapi import Depends, Request
 from starlette.datastructures import Headers
 
-from chopmark.api.caller import Caller, anybody, of_person
 from chopmark.errors import AccessError, MissingScope, NotSignedIn, RateLimited
+from chopmark.service.caller import Caller, anybody, of_person
 from chopmark.tenancy.rates import Rates
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
-    from chopmark.api.access import Access
-    from chopmark.api.identity import Identity
+    from chopmark.service.access import Access
+    from chopmark.service.identity import Identity
     from chopmark.settings import Settings
     from chopmark.tenancy import Session
 

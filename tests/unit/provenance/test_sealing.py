@@ -27,7 +27,7 @@ from chopmark.provenance import (
     NoTimestampWarning,
     read_xmp,
 )
-from chopmark.stamping import stamping
+from chopmark.service.timestamps import stamping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from chopmark.api import exports as api
 from chopmark.api.desk import Asked
-from chopmark.api.service import Serving
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.service import Serving
 from chopmark.web.console.search import FIELDS, query_of
 from chopmark.web.console.seat import seated
 from chopmark.web.viewers import needs

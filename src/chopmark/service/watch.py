@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from fastapi import Request
 
-    from chopmark.api.caller import Caller
-    from chopmark.api.service import Service
     from chopmark.pipeline.preview import Preview
     from chopmark.pipeline.released import Released
     from chopmark.pipeline.request import GenerationRequest
+    from chopmark.service.caller import Caller
+    from chopmark.service.service import Service
 
 __all__ = ["Making"]
 
@@ -24,7 +24,7 @@ _BEGUN: Final = "generate"
 
 
 class Making:
-    """One request on its way through :meth:`chopmark.api.service.Service.make`.
+    """One request on its way through :meth:`chopmark.service.service.Service.make`.
 
     The previews in it were judged by the pipeline; only what it hands out is ever streamed.
     """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chopmark.api.problems import problem_response
 from chopmark.errors import ImageTooLarge, InvalidRequest
+from chopmark.service.problems import problem_response
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

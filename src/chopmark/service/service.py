@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
-from chopmark.api.caching import wants_fresh
-from chopmark.api.guarding import Guarding, version_of
-from chopmark.api.metrics import Metrics
 from chopmark.errors import Cancelled, ChopmarkError
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.abuse import Guarding, version_of
+from chopmark.service.cache_headers import wants_fresh
+from chopmark.service.metrics import Metrics
 from chopmark.tenancy.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from chopmark.api.caller import Caller
     from chopmark.kit.types import Progress
     from chopmark.pipeline import Pipeline
     from chopmark.pipeline.inspect import Looked, Moderated
     from chopmark.pipeline.preview import PreviewSink
     from chopmark.pipeline.released import Released
     from chopmark.safety import Policy
+    from chopmark.service.caller import Caller
     from chopmark.tenancy import AccessStore, Tenant
 
 __all__ = ["Service", "Serving", "attended"]

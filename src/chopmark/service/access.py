@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.datastructures import Headers, MutableHeaders
 
-from chopmark.api.caller import Caller, anybody, anybody_here, of_key, of_person
-from chopmark.api.problems import problem_response
 from chopmark.errors import AccessError, ChopmarkError, InvalidKey, RateLimited
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.caller import Caller, anybody, anybody_here, of_key, of_person
+from chopmark.service.problems import problem_response
 from chopmark.tenancy.rates import WINDOW_S, Rate, Rates
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Send
     from starlette.types import Scope as AsgiScope
 
-    from chopmark.api.identity import Identity
+    from chopmark.service.identity import Identity
     from chopmark.settings import Settings
 
 __all__ = ["PUBLIC", "Access", "Caller", "is_loopback", "is_public"]

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import MutableHeaders
 
-from chopmark.api.logs import line_of, route_of
-from chopmark.api.problems import problem_response
 from chopmark.errors import ChopmarkError
 from chopmark.kit.tracing import span
+from chopmark.service.logging import line_of, route_of
+from chopmark.service.problems import problem_response
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from chopmark.api.metrics import Metrics
+    from chopmark.service.metrics import Metrics
 
 __all__ = ["Envelope"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from chopmark.api.access import PUBLIC
+from chopmark.service.access import PUBLIC
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

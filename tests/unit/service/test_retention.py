@@ -10,9 +10,9 @@ import pytest
 from chopmark.audit import AuditLog, Event, verify_log
 from chopmark.kit.ids import new_record_id
 from chopmark.pipeline.parts import Rooms
+from chopmark.service.retention import end_retention, retaining
 from chopmark.settings import Settings
 from chopmark.tenancy import AccessStore, Tenant
-from chopmark.tenancy.retention import end_retention, retaining
 
 
 @pytest.fixture
