@@ -95,7 +95,7 @@ def test_only_official_names_are_on_the_wire(live: Any) -> None:
 
 
 def test_a_long_wait_has_heartbeats(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chopmark.api.streaming._HEARTBEAT_S", 0.1)
+    monkeypatch.setattr("chopmark.api.openai.stream._HEARTBEAT_S", 0.1)
     live.generator.step_s = 0.2
     with httpx.stream(
         "POST",

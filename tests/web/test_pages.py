@@ -13,7 +13,7 @@ from PIL import Image
 
 from chopmark.errors import RecordNotFound
 from chopmark.provenance.reattaching import remove
-from chopmark.web.shelf import Shelf
+from chopmark.web.held_pictures import Shelf
 from tests.web.conftest import BLOCKED
 
 if TYPE_CHECKING:
@@ -250,9 +250,9 @@ def test_every_page_is_in_the_manual() -> None:
 
 def _paths() -> set[str]:
     """Return the addresses of whole pages: what a GET without an id answers."""
-    from chopmark.web import console, signing_in, studio, verify
+    from chopmark.web import console, sign_in, studio, verify
 
-    parts = [("", part) for part in (signing_in, studio, verify)]
+    parts = [("", part) for part in (sign_in, studio, verify)]
     parts += [("/console", part) for part in console.PARTS]
     return {
         prefix + route.path

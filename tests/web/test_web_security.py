@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chopmark.web.dressing import CSP
+from chopmark.web.headers import CSP
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,21 +15,11 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 from chopmark import __version__
-from chopmark.api import (
-    appeals,
-    desk,
-    exports,
-    gemini,
-    health,
-    lists,
-    native,
-    openai,
-    policies,
-    publiclog,
-    resolver,
-    signin,
-)
+from chopmark.api import c2pa, health, native, publiclog, signin
+from chopmark.api.desk import appeals, exports, hash_lists, policies, records
+from chopmark.api.gemini import routes as gemini
 from chopmark.api.idempotency import Idempotency
+from chopmark.api.openai import routes as openai
 from chopmark.api.schema import describe
 from chopmark.service.access import Access
 from chopmark.service.body_limit import BodyLimit
@@ -91,9 +81,9 @@ def create_app(pipeline: Pipeline, *, logger: Any = None) -> FastAPI:
     app.state.signing = Turns(slots=1, places=_MOST_SIGNING_IN)
     install_handlers(app, appeal_url=settings.appeal_url)
     # Gemini's first: its paths end in a verb that OpenAI's GET /v1/models/{model} would take too.
-    for part in (gemini, openai, native, signin, desk, appeals, lists, policies, exports):
+    for part in (gemini, openai, native, signin, records, appeals, hash_lists, policies, exports):
         app.include_router(part.router)
-    for part in (publiclog, resolver, health):
+    for part in (publiclog, c2pa, health):
         app.include_router(part.router)
     describe(app)
     # The last one added is the outermost.

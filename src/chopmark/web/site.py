@@ -15,12 +15,12 @@ from chopmark.service.body_limit import BodyLimit
 from chopmark.service.envelope import Envelope
 from chopmark.service.logging import make_logger
 from chopmark.service.problems import install_handlers
-from chopmark.web import console, signing_in, studio, verify
+from chopmark.web import console, sign_in, studio, verify
 from chopmark.web.console.seals import Unsealings
-from chopmark.web.console.seat import Shifts
-from chopmark.web.dressing import Dressing
-from chopmark.web.guard import Guard, check_csrf
-from chopmark.web.shelf import Shelf
+from chopmark.web.console.shift import Shifts
+from chopmark.web.csrf import Guard, check_csrf
+from chopmark.web.headers import Dressing
+from chopmark.web.held_pictures import Shelf
 from chopmark.web.viewers import Viewers
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _pages(api: FastAPI, pipeline: Pipeline, logger: Any) -> ASGIApp:
     app.state.unsealings = Unsealings()
     app.state.rules = load_rules(settings.review_rules)
     install_handlers(app, appeal_url=settings.appeal_url)
-    for router in (verify.router, signing_in.router, studio.router, console.router):
+    for router in (verify.router, sign_in.router, studio.router, console.router):
         app.include_router(router)
 
     @app.get("/")

@@ -16,10 +16,10 @@ from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.service import Serving
+from chopmark.web.held_pictures import owner
 from chopmark.web.making import follow
-from chopmark.web.rendering import is_part, page, render
-from chopmark.web.shelf import owner
-from chopmark.web.spans import pieces
+from chopmark.web.render import is_part, page, render
+from chopmark.web.text_pieces import pieces
 from chopmark.web.verify import shown
 from chopmark.web.viewers import Creating
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit import AppealState, AuditLog
     from chopmark.service.service import Service
-    from chopmark.web.shelf import Held, Shelf
+    from chopmark.web.held_pictures import Held, Shelf
     from chopmark.web.viewers import Viewer
 
 __all__ = ["router"]

@@ -10,8 +10,8 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.service import Serving, attended
-from chopmark.web.reading import read
-from chopmark.web.rendering import is_part, page
+from chopmark.web.render import is_part, page
+from chopmark.web.report_in_words import read
 from chopmark.web.thumbs import inline_copy
 from chopmark.web.viewers import Viewing
 

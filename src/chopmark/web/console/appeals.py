@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
 from chopmark.web.console.content import opened_of
-from chopmark.web.console.seat import AtDesk, desk_of, seated
+from chopmark.web.console.shift import AtDesk, desk_of, seated
 
 __all__ = ["router"]
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from chopmark.pipeline.steps import Stage, in_thread
-from chopmark.web.console.seat import AtDesk, log_of, seated
+from chopmark.web.console.shift import AtDesk, log_of, seated
 from chopmark.web.words import category, stage
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from PIL import Image, ImageFilter, ImageOps
 
 from chopmark.errors import RecordNotFound
-from chopmark.web.spans import Piece, pieces
+from chopmark.web.text_pieces import Piece, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,13 +13,13 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
-from chopmark.api import exports as api
-from chopmark.api.desk import Asked
+from chopmark.api.desk import exports as api
+from chopmark.api.desk.records import Asked
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.service import Serving
 from chopmark.web.console.search import FIELDS, query_of
-from chopmark.web.console.seat import seated
+from chopmark.web.console.shift import seated
 from chopmark.web.viewers import needs
 
 if TYPE_CHECKING:

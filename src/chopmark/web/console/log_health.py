@@ -11,8 +11,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 
 from chopmark.pipeline.steps import in_thread
-from chopmark.web.console.seat import log_of, seated
-from chopmark.web.rendering import is_part, render
+from chopmark.web.console.shift import log_of, seated
+from chopmark.web.render import is_part, render
 from chopmark.web.viewers import needs
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from chopmark.pipeline.steps import in_thread
 from chopmark.safety.hashes.bank import HashBank
 from chopmark.safety.hashes.state import ListState
-from chopmark.web.console.seat import AtDesk, log_of, seated
+from chopmark.web.console.shift import AtDesk, log_of, seated
 
 if TYPE_CHECKING:
     from chopmark.audit import AuditLog

@@ -9,10 +9,10 @@ from fastapi.responses import RedirectResponse
 
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
-from chopmark.web.console.seat import AtDesk, desk_of, seated
+from chopmark.web.console.shift import AtDesk, desk_of, seated
 
 if TYPE_CHECKING:
-    from chopmark.web.console.seat import Shifts
+    from chopmark.web.console.shift import Shifts
 
 __all__ = ["router"]
 

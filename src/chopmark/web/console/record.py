@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 from chopmark.errors import NotPermitted
 from chopmark.pipeline.steps import in_thread
 from chopmark.web.console.content import copy_of, data_url, opened_of
-from chopmark.web.console.seat import AtDesk, desk_of, log_of, seated
+from chopmark.web.console.shift import AtDesk, desk_of, log_of, seated
 
 if TYPE_CHECKING:
     from chopmark.audit import Desk, Hit, Task, View

@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse
 from chopmark.errors import InvalidRequest, RecordNotFound
 from chopmark.kit.ids import record_of
 from chopmark.pipeline.steps import in_thread
-from chopmark.web.console.seat import AtDesk, desk_of
+from chopmark.web.console.shift import AtDesk, desk_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

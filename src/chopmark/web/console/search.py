@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
 from chopmark.safety.categories import CATEGORIES
-from chopmark.web.console.seat import AtDesk, desk_of, seated
+from chopmark.web.console.shift import AtDesk, desk_of, seated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

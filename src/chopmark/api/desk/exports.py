@@ -14,7 +14,7 @@ from fastapi import APIRouter, Path, Response
 from fastapi.responses import FileResponse
 from pydantic import Field
 
-from chopmark.api.desk import Asked, Body, Whole
+from chopmark.api.desk.records import Asked, Body, Whole
 from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import Caller, Known

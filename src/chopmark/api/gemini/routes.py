@@ -14,9 +14,9 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from chopmark.api.openai import model_list, model_of, served_model
+from chopmark.api.gemini.safety_settings import Threshold, safety_ratings, tighten
+from chopmark.api.openai.routes import model_list, model_of, served_model
 from chopmark.api.pictures import from_base64
-from chopmark.api.tightening import Threshold, safety_ratings, tighten
 from chopmark.errors import ChopmarkError, InvalidRequest
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest

@@ -9,8 +9,8 @@ from fastapi.responses import RedirectResponse
 
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.identity import let_in, let_out
-from chopmark.web.rendering import page
-from chopmark.web.shelf import owner
+from chopmark.web.held_pictures import owner
+from chopmark.web.render import page
 from chopmark.web.viewers import Viewer, Viewing
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from fastapi.responses import StreamingResponse
 
-from chopmark.api.answers import completed_event, partial_event
+from chopmark.api.openai.answers import completed_event, partial_event
 from chopmark.errors import ChopmarkError
 from chopmark.service.problems import openai_error
 from chopmark.service.watch import Making
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from fastapi import Request, Response
 
-    from chopmark.api.answers import Kind
-    from chopmark.api.bodies import ImageOptions
+    from chopmark.api.openai.answers import Kind
+    from chopmark.api.openai.schemas import ImageOptions
     from chopmark.kit.types import JsonValue
     from chopmark.pipeline.request import GenerationRequest
     from chopmark.service.caller import Caller

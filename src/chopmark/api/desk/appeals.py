@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
-from chopmark.api.desk import AnyId, Body, Desking, Time
+from chopmark.api.desk.records import AnyId, Body, Desking, Time
 from chopmark.errors import RateLimited, RecordNotFound
 from chopmark.kit.ids import record_of
 from chopmark.pipeline.steps import in_thread

@@ -11,7 +11,7 @@ from chopmark.safety.categories import OPENAI_CATEGORIES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chopmark.api.bodies import ImageOptions
+    from chopmark.api.openai.schemas import ImageOptions
     from chopmark.kit.types import JsonValue
     from chopmark.pipeline.preview import Preview
     from chopmark.pipeline.released import Output, Released

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from fastapi import Depends, Request
 
 from chopmark.pipeline.steps import in_thread
-from chopmark.web.rendering import page
+from chopmark.web.render import page
 from chopmark.web.viewers import needs
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chopmark.api.tightening import HARMS, Threshold, safety_ratings, tighten
+from chopmark.api.gemini.safety_settings import HARMS, Threshold, safety_ratings, tighten
 from chopmark.safety import Verdict, load_policy
 from chopmark.safety.categories import CATEGORIES, STAGES
 

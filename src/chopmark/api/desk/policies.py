@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from chopmark.api.desk import Body, Purpose, Whole, desk_of
+from chopmark.api.desk.records import Body, Purpose, Whole, desk_of
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import Caller, Known, Reading

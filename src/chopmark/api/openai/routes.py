@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from chopmark.api.answers import images_response, moderation_result
-from chopmark.api.bodies import (
+from chopmark.api.openai.answers import images_response, moderation_result
+from chopmark.api.openai.forms import form_schema, read_form
+from chopmark.api.openai.schemas import (
     ImagesEdits,
     ImagesGenerations,
     ImagesVariations,
     Moderations,
     TextPart,
 )
-from chopmark.api.forms import form_schema, read_form
+from chopmark.api.openai.stream import stream
 from chopmark.api.pictures import from_data_url, mask_of
-from chopmark.api.streaming import stream
 from chopmark.errors import InvalidRequest, ModelNotFound
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.service.cache_headers import told_of
@@ -26,8 +26,8 @@ from chopmark.service.problems import RESPONSES, STREAMED
 from chopmark.service.service import Serving, attended
 
 if TYPE_CHECKING:
-    from chopmark.api.answers import InputType
-    from chopmark.api.bodies import ImageOptions
+    from chopmark.api.openai.answers import InputType
+    from chopmark.api.openai.schemas import ImageOptions
     from chopmark.generation import ModelInfo
     from chopmark.kit.types import JsonValue
     from chopmark.safety import Verdict

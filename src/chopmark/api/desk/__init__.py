@@ -1,0 +1,1 @@
+"""The desk over HTTP: records, appeals, exports, hash lists, policies."""

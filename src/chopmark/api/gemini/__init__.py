@@ -1,0 +1,1 @@
+"""Gemini's ``generateContent``, translated to the service and back."""

@@ -1,0 +1,1 @@
+"""OpenAI's Images and Moderations routes, translated to the service and back."""
