@@ -30,7 +30,7 @@ from benchmarks import generation_gpu
 from benchmarks.generation_gpu import crowd_once, parameters, slots
 from benchmarks.report import write_section
 from chopmark.generation import GenerationJob, LoadOptions, load_generator
-from chopmark.generation.batching import BatchingGenerator
+from chopmark.generation.batches import BatchingGenerator
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -202,7 +202,7 @@ class Run:
 
     def crowds(self, engine: DiffusersGenerator, job: Callable[..., GenerationJob]) -> None:
         """Measure pictures a second for callers who each ask again when they are served."""
-        from chopmark.generation.batching import BatchingGenerator
+        from chopmark.generation.batches import BatchingGenerator
 
         for crowd in CROWDS:
             found = {}

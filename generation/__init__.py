@@ -23,7 +23,7 @@ from chopmark.kit.door import lazy_door
 
 if TYPE_CHECKING:
     from chopmark.generation.diffusers_engine import DiffusersGenerator
-    from chopmark.generation.loading import load_generator
+    from chopmark.generation.loader import load_generator
     from chopmark.generation.remote import RemoteGenerator
     from chopmark.generation.remote_wire import RemoteOptions
 
@@ -46,6 +46,6 @@ __getattr__, __dir__ = lazy_door(
         "DiffusersGenerator": "diffusers_engine",
         "RemoteGenerator": "remote",
         "RemoteOptions": "remote_wire",
-        "load_generator": "loading",
+        "load_generator": "loader",
     },
 )

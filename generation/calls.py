@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from chopmark.errors import ChopmarkError, GenerationFailed, InvalidRequest
 from chopmark.generation import drafts
 from chopmark.generation.interface import Draft, draft_steps
-from chopmark.generation.masking import KeepOutside
+from chopmark.generation.mask import KeepOutside
 from chopmark.generation.proportions import fit
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from chopmark.generation.lora import add_loras, parse_lora
 from chopmark.generation.options import LoadOptions
 from chopmark.generation.prompt_cache import PromptCache
 from chopmark.generation.quantize import make_plan
+from chopmark.generation.step_counter import Watch
 from chopmark.generation.variants import Variants
-from chopmark.generation.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ class DiffusersGenerator:
     """A diffusers pipeline that answers :class:`~chopmark.generation.GenerationJob`.
 
     Each picture of a job is made alone with its own seed, so that it can be made again alone, bit
-    for bit. :class:`~chopmark.generation.batching.BatchingGenerator` joins pictures to batches.
+    for bit. :class:`~chopmark.generation.batches.BatchingGenerator` joins pictures to batches.
 
     Made by :meth:`load`; safe to call from several threads, one picture at a time.
     """

@@ -127,7 +127,7 @@ def write_folder(
     """Write the packed model at ``source`` as a plain diffusers folder, which must be new."""
     from safetensors.torch import load_file, save_file
 
-    from chopmark.generation.packing import unpack
+    from chopmark.generation.packed_weights import unpack
 
     parts = _packed_parts(source)
     total = len(parts) + 2

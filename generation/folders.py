@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.errors import ModelLoadError, ModelNotFound
 from chopmark.generation.interface import ModelInfo
-from chopmark.generation.known import Defaults, known_defaults
+from chopmark.generation.known_models import Defaults, known_defaults
 from chopmark.generation.memory import numbers_in
 
 if TYPE_CHECKING:

@@ -48,7 +48,7 @@ class Variants:
             from diffusers import Flux2KleinInpaintPipeline
 
             self._derive("inpaint", Flux2KleinInpaintPipeline, pipeline)
-        #: Whether inpainting is an edit with :class:`~chopmark.generation.masking.KeepOutside`.
+        #: Whether inpainting is an edit with :class:`~chopmark.generation.mask.KeepOutside`.
         self.inpaints_by_edit = "inpaint" not in self._pipelines and self._can_blend()
         if self.inpaints_by_edit:
             self._pipelines["inpaint"] = self._pipelines["edit"]

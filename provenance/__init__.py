@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from chopmark.provenance.encode import encode_image
     from chopmark.provenance.label import LABEL_PROFILES, LabelStyle, draw_label
     from chopmark.provenance.manifest import ManifestInfo, mark_algorithm
-    from chopmark.provenance.reattaching import reattach
+    from chopmark.provenance.reattachment import reattach
     from chopmark.provenance.report import Report
     from chopmark.provenance.resolver import Resolver
     from chopmark.provenance.rotation import (
@@ -54,11 +54,11 @@ if TYPE_CHECKING:
         CredentialSource,
         MarkKeySource,
     )
+    from chopmark.provenance.signed import Signed, sign
     from chopmark.provenance.signers import Pkcs11Signer, RemoteSigner, key_algorithm, read_secret
-    from chopmark.provenance.signing import Signed, sign
     from chopmark.provenance.store import ManifestStore
     from chopmark.provenance.thumbnail import signed_copy
-    from chopmark.provenance.timestamping import (
+    from chopmark.provenance.timestamps import (
         NoTimestampWarning,
         QueueRun,
         TimestampAuthority,
@@ -142,16 +142,16 @@ __getattr__, __dir__ = lazy_door(
         "MarkKeySource": "rotation",
         "MarkKeys": "watermark",
         "MarkResult": "watermark",
-        "NoTimestampWarning": "timestamping",
+        "NoTimestampWarning": "timestamps",
         "Pkcs11Signer": "signers",
-        "QueueRun": "timestamping",
+        "QueueRun": "timestamps",
         "RemoteSigner": "signers",
         "Report": "report",
         "Resolver": "resolver",
-        "Signed": "signing",
+        "Signed": "signed",
         "Signer": "credential",
-        "TimestampAuthority": "timestamping",
-        "TimestampQueue": "timestamping",
+        "TimestampAuthority": "timestamps",
+        "TimestampQueue": "timestamps",
         "TrustAnchors": "trust",
         "XmpFields": "xmp",
         "LABEL_PROFILES": "label",
@@ -170,9 +170,9 @@ __getattr__, __dir__ = lazy_door(
         "pixel_digest": "chopmark.kit.fingerprint",
         "read_secret": "signers",
         "read_xmp": "xmp",
-        "reattach": "reattaching",
+        "reattach": "reattachment",
         "rotate_credential": "credential",
-        "sign": "signing",
+        "sign": "signed",
         "signed_copy": "thumbnail",
         "verify": "verification",
         "write_xmp": "xmp",

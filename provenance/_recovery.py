@@ -16,8 +16,8 @@ from chopmark.kit.fingerprint import (
     pixel_digest,
 )
 from chopmark.provenance import _native
+from chopmark.provenance._carriers import read_manifest
 from chopmark.provenance._examine import Examined, examine
-from chopmark.provenance._reading import read_manifest
 from chopmark.provenance.report import Recovered
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _exact(look: Look, entry: Entry, store: ManifestStore) -> Any:
 
 
 def _fits(look: Look, manifest: bytes) -> bool:
-    from chopmark.provenance.reattaching import insert
+    from chopmark.provenance.reattachment import insert
 
     try:
         whole = insert(look.data, manifest)

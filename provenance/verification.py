@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.errors import ChopmarkError, ImageTooLarge, ImageTooSmall
 from chopmark.kit.ids import record_of
+from chopmark.provenance._carriers import read_manifest, with_update
 from chopmark.provenance._formats import Limits, check_size, mime_of, open_image
 from chopmark.provenance._judge import Evidence, judge
-from chopmark.provenance._reading import read_manifest, with_update
 from chopmark.provenance._recovery import Look, recover
 from chopmark.provenance.report import Recovered, Report, WatermarkFinding
 from chopmark.provenance.trust import TrustAnchors

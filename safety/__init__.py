@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from chopmark.kit.door import lazy_door
 
 if TYPE_CHECKING:
+    from chopmark.safety.guards import ImageGuards, JudgesPictures, JudgesText, PromptGuards
     from chopmark.safety.image.decode import decode_image
     from chopmark.safety.image.guard import ImageGuard
     from chopmark.safety.policy.load import load_policy
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from chopmark.safety.testcard import draw_test_card
     from chopmark.safety.text.guard import PromptGuard
     from chopmark.safety.text.normalize import Normalized, normalize
-    from chopmark.safety.together import ImageGuards, JudgesPictures, JudgesText, PromptGuards
     from chopmark.safety.verdict import Evidence, Verdict
 
 __all__ = [
@@ -55,13 +55,13 @@ __getattr__, __dir__ = lazy_door(
     {
         "Evidence": "verdict",
         "ImageGuard": "image.guard",
-        "ImageGuards": "together",
-        "JudgesPictures": "together",
-        "JudgesText": "together",
+        "ImageGuards": "guards",
+        "JudgesPictures": "guards",
+        "JudgesText": "guards",
         "Normalized": "text.normalize",
         "Policy": "policy.schema",
         "PromptGuard": "text.guard",
-        "PromptGuards": "together",
+        "PromptGuards": "guards",
         "Verdict": "verdict",
         "decode_image": "image.decode",
         "draw_test_card": "testcard",

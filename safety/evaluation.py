@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chopmark.kit.types import JsonValue, Progress
+    from chopmark.safety.guards import JudgesPictures, JudgesText
     from chopmark.safety.policy.schema import Policy
-    from chopmark.safety.together import JudgesPictures, JudgesText
     from chopmark.safety.verdict import Verdict
 
 __all__ = ["evaluate"]

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from chopmark.kit.types import JsonValue
+    from chopmark.safety.guards import JudgesText
     from chopmark.safety.policy.schema import CategoryRule, Policy, Thresholds
-    from chopmark.safety.together import JudgesText
     from chopmark.safety.verdict import Verdict
 
 __all__ = [

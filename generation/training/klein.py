@@ -25,7 +25,7 @@ from transformers import AutoTokenizer, BertModel
 
 from chopmark.generation.embedded import text_encoder_folder
 from chopmark.generation.folders import FACTS_NAME
-from chopmark.generation.packing import pack
+from chopmark.generation.packed_weights import pack
 
 if TYPE_CHECKING:
     from pathlib import Path

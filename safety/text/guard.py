@@ -18,7 +18,7 @@ from chopmark.safety.text.language import ENGLISH, UNREAD, language_of
 from chopmark.safety.text.lexicon import fold, lexicon
 from chopmark.safety.text.normalize import Normalized, normalize
 from chopmark.safety.text.rules import Finding, apply_rules, sexual_terms
-from chopmark.safety.text.writing import asks_for_text
+from chopmark.safety.text.text_request import asks_for_text
 from chopmark.safety.text.youth import youth_cues
 from chopmark.safety.verdict import Evidence, Verdict
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from chopmark.errors import RecordNotFound
-from chopmark.provenance.reattaching import remove
+from chopmark.provenance.reattachment import remove
 from chopmark.web.held_pictures import Shelf
 from tests.web.conftest import BLOCKED
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chopmark.provenance.watermark.lattice._binding import agreement
 from chopmark.provenance.watermark.lattice._code import (
     CODE_BITS,
     PAYLOAD_BITS,
@@ -21,6 +20,7 @@ from chopmark.provenance.watermark.lattice._frame import LEVELS, Affine, Tiles, 
 from chopmark.provenance.watermark.lattice._layout import PERIOD, Layout, layout_of
 from chopmark.provenance.watermark.lattice._original import bare_residual
 from chopmark.provenance.watermark.lattice._search import Guess, guesses
+from chopmark.provenance.watermark.lattice._soft_binding import agreement
 from chopmark.provenance.watermark.lattice._statistic import (
     ALIGNED_TESTS,
     SEARCH_TESTS,

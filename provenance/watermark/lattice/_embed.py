@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from chopmark.provenance.watermark.lattice._binding import entry_for
 from chopmark.provenance.watermark.lattice._code import Bits, encode
 from chopmark.provenance.watermark.lattice._frame import Tiles, canonical, level_for, residual
 from chopmark.provenance.watermark.lattice._layout import PERIOD, Complex, Layout, layout_of
+from chopmark.provenance.watermark.lattice._soft_binding import entry_for
 from chopmark.provenance.watermark.lattice._statistic import payload_vector, score
 
 if TYPE_CHECKING:

@@ -83,7 +83,7 @@ def create(
 
         load_policy(policy)  # a policy that cannot be used is an error now, not at a request
     if abuse is not None:
-        from chopmark.tenancy.abuse import load_abuse
+        from chopmark.tenancy.abuse_rules import load_abuse
 
         load_abuse(abuse)
     with _store() as store:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from chopmark.audit import Actor, Rule
 from chopmark.pipeline.steps import in_thread
-from chopmark.tenancy.abuse import AbuseRule, AbuseRules, load_abuse
-from chopmark.tenancy.watching import Watch
+from chopmark.tenancy.abuse_counts import Watch
+from chopmark.tenancy.abuse_rules import AbuseRule, AbuseRules, load_abuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from chopmark.pipeline.parts import Rooms
     from chopmark.pipeline.released import Released
     from chopmark.safety import Verdict
-    from chopmark.tenancy.abuse import AbuseRule
+    from chopmark.tenancy.abuse_rules import AbuseRule
     from chopmark.tenancy.turns import Turns
 
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]

@@ -15,7 +15,7 @@ from torch import nn
 
 from chopmark.errors import Cancelled
 from chopmark.generation import DiffusersGenerator, Draft, GenerationJob, LoadOptions, drafts
-from chopmark.generation.batching import BatchingGenerator
+from chopmark.generation.batches import BatchingGenerator
 from chopmark.generation.int8 import Int8Linear
 from tests.unit.generation.families import FAMILIES
 

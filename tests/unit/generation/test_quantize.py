@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from chopmark.errors import ChopmarkError, InvalidRequest, ModelLoadError, ModelNotFound
 from chopmark.generation import DiffusersGenerator, GenerationJob, LoadOptions
-from chopmark.generation.known import known_defaults
+from chopmark.generation.known_models import known_defaults
 from chopmark.generation.lora import parse_lora
 from tests.unit.generation.families import FAMILIES
 

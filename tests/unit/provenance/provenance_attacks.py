@@ -25,7 +25,7 @@ from PIL import Image
 from chopmark.provenance._boxes import jpeg_segments, png_chunk, png_chunks, webp_chunks
 from chopmark.provenance._formats import mime_of, sniff
 from chopmark.provenance._native import EKU_LIST
-from chopmark.provenance.reattaching import insert, remove
+from chopmark.provenance.reattachment import insert, remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,7 +23,7 @@ from chopmark.errors import (
 )
 from chopmark.kit.fingerprint import distance
 from chopmark.provenance import ManifestStore, reattach, verify
-from chopmark.provenance.reattaching import insert, remove
+from chopmark.provenance.reattachment import insert, remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from chopmark.errors import GuardFailed
 from chopmark.safety import ImageGuard, PromptGuard, Verdict, draw_test_card, load_policy
 from chopmark.safety.image.nsfwjs import NsfwJs, resized
 from chopmark.safety.text.language import language_of
-from chopmark.safety.text.writing import asks_for_text
+from chopmark.safety.text.text_request import asks_for_text
 
 POLICY = load_policy("default")
 PICTURE = draw_test_card(128)

@@ -4,7 +4,7 @@ import pytest
 
 from chopmark.errors import GuardFailed
 from chopmark.safety import Evidence, PromptGuards, Verdict, load_policy
-from chopmark.safety.together import join_verdicts
+from chopmark.safety.guards import join_verdicts
 
 
 def _said(action: str, category: str, score: float, **more: object) -> Verdict:

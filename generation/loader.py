@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chopmark.generation.batching import BatchingGenerator
+from chopmark.generation.batches import BatchingGenerator
 from chopmark.generation.diffusers_engine import DiffusersGenerator
 from chopmark.generation.embedded import materialize
 from chopmark.generation.memory import keep_freed_memory

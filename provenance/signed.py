@@ -15,7 +15,7 @@ from chopmark.errors import (
 from chopmark.provenance import _native
 from chopmark.provenance._formats import MIME, mime_of, sniff
 from chopmark.provenance.manifest import ManifestInfo, definition, ingredient
-from chopmark.provenance.reattaching import remove
+from chopmark.provenance.reattachment import remove
 from chopmark.provenance.trust import TrustAnchors
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from chopmark.kit.types import ImageFormat
     from chopmark.provenance.credential import Credential
-    from chopmark.provenance.timestamping import TimestampAuthority
+    from chopmark.provenance.timestamps import TimestampAuthority
 
 __all__ = ["Signed", "make_signer", "sign"]
 

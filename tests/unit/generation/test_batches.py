@@ -20,7 +20,7 @@ from chopmark.generation import (
     LoadOptions,
     batch_size,
 )
-from chopmark.generation.batching import BatchingGenerator
+from chopmark.generation.batches import BatchingGenerator
 from chopmark.generation.memory import check_after, keep_freed_memory
 
 if TYPE_CHECKING:

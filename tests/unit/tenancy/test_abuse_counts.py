@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from chopmark.errors import CoolingDown, InvalidPolicy
-from chopmark.tenancy.abuse import AbuseRules, load_abuse
-from chopmark.tenancy.watching import Watch
+from chopmark.tenancy.abuse_counts import Watch
+from chopmark.tenancy.abuse_rules import AbuseRules, load_abuse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -120,7 +120,7 @@ def test_waits_lead_to_review(clock: Clock) -> None:
 def test_the_number_of_people_and_prompts_is_bounded(
     monkeypatch: pytest.MonkeyPatch, watch: Watch
 ) -> None:
-    monkeypatch.setattr("chopmark.tenancy.watching._MOST_PEOPLE", 10)
+    monkeypatch.setattr("chopmark.tenancy.abuse_counts._MOST_PEOPLE", 10)
     rules = _rules({"counts": "probes", "at_least": 10_000})
     for number in range(100):
         watch.refused(str(number), rules, "0", [])

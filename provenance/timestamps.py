@@ -23,7 +23,7 @@ from chopmark.errors import ChopmarkError, ConfigurationError, SigningFailed
 from chopmark.kit.files import make_private_folder, write_private
 from chopmark.provenance import _native
 from chopmark.provenance._formats import mime_of, sniff
-from chopmark.provenance.signing import make_signer
+from chopmark.provenance.signed import make_signer
 from chopmark.provenance.trust import TrustAnchors
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chopmark.provenance.credential import Credential
-    from chopmark.provenance.signing import Signed
+    from chopmark.provenance.signed import Signed
     from chopmark.provenance.store import ManifestStore
 
 __all__ = ["NoTimestampWarning", "QueueRun", "TimestampAuthority", "TimestampQueue"]

@@ -275,7 +275,7 @@ def test_a_tampered_reference_is_said_to_be(
 def test_a_parent_whose_manifest_is_garbage(
     maker: Maker, photograph: Callable[..., Image.Image]
 ) -> None:
-    from chopmark.provenance.reattaching import insert
+    from chopmark.provenance.reattachment import insert
 
     parent = insert(encode_image(photograph(64, 64), "png"), b"\0\0\0\x10jumb" + b"\xff" * 40)
     signed = sign(

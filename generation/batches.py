@@ -26,7 +26,7 @@ from chopmark.errors import Busy, Cancelled, ChopmarkError, GenerationFailed
 from chopmark.generation.calls import Slot, together
 from chopmark.generation.interface import Draft, set_batch_size
 from chopmark.generation.pace import Pace
-from chopmark.generation.watch import Watch
+from chopmark.generation.step_counter import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence

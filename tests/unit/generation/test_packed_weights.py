@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from chopmark.generation.packing import pack, unpack
+from chopmark.generation.packed_weights import pack, unpack
 
 
 def test_large_tensors_come_back_within_half_a_step() -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from chopmark.tenancy.abuse import AbuseRule, AbuseRules, Counts
+    from chopmark.tenancy.abuse_rules import AbuseRule, AbuseRules, Counts
 
 __all__ = ["Watch"]
 
