@@ -279,7 +279,7 @@ def find_model(model: str, scratch: Path) -> tuple[Path | str, str]:
     from chopmark.generation.embedded import WEIGHTS, materialize, write_folder
 
     if model == "klein":
-        from chopmark.generation.training.klein import KleinConfig, build, save
+        from training.generation.klein import KleinConfig, build, save
 
         save(build(KleinConfig()), scratch / "klein")
         return scratch / "klein", model

@@ -26,8 +26,8 @@ import numpy as np
 from benchmarks.report import write_section
 from chopmark import GenerationRequest, Pipeline, Settings
 from chopmark.generation.semantic import SAME, WIDTH, PromptIndex, same_wish
-from chopmark.generation.training.captions import Scene, describe, sample_scene
-from chopmark.generation.training.vocabulary import BACKGROUNDS, CONCEPTS
+from training.generation.captions import Scene, describe, sample_scene
+from training.generation.vocabulary import BACKGROUNDS, CONCEPTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -29,9 +29,9 @@ from chopmark.safety.categories import MODEL_CATEGORIES
 from chopmark.safety.text.encoder import SentenceEncoder
 from chopmark.safety.text.head import PromptHead
 from chopmark.safety.text.multilingual import Multilingual, multilingual_installed
-from chopmark.safety.training.data import Row, held_out, read_rows
-from chopmark.safety.training.embed import VectorStore
-from chopmark.safety.training.run import PICTURE_KINDS, largest, train
+from training.safety.data import Row, held_out, read_rows
+from training.safety.embed import VectorStore
+from training.safety.run import PICTURE_KINDS, largest, train
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

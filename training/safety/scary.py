@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from chopmark.safety.training.data import Row
+from training.safety.data import Row
 
 __all__ = ["CHECK", "TRAIN", "scary_rows"]
 

@@ -1,4 +1,4 @@
-"""Train the embedded model: ``python -m chopmark.generation.training COMMAND``.
+"""Train the embedded model: ``python -m training.generation COMMAND``.
 
 ``prepare`` renders the drawings and writes the training set (a CPU and the npm registry, half a
 minute); ``train`` trains on it (one GPU, twelve minutes, no network) and writes packed weights;
@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from chopmark.generation.training import klein
-from chopmark.generation.training.trainer import Schedule, Trainer
-from chopmark.generation.training.warm import start_warm_up, warm_up
+from training.generation import klein
+from training.generation.trainer import Schedule, Trainer
+from training.generation.warm import start_warm_up, warm_up
 
 if TYPE_CHECKING:
     from diffusers import Flux2KleinPipeline
@@ -62,7 +62,7 @@ def main() -> None:
         one, two, three, four = map(float, options.minutes.split(","))
         schedule = dataclasses.replace(schedule, minutes=(one, two, three, four))
     if options.command == "prepare":
-        from chopmark.generation.training.prepare import prepare
+        from training.generation.prepare import prepare
 
         prepare(options.data, options.cache or options.data / "npm", progress=_tell)
     elif options.command == "warm":
@@ -70,7 +70,7 @@ def main() -> None:
     elif options.command == "train":
         train(options.data, options.out, config, schedule)
     else:
-        from chopmark.generation.training.measure import measure
+        from training.generation.measure import measure
 
         measure(options.data, options.out)
 

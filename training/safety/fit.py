@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from chopmark.safety.training.data import Example
+    from training.safety.data import Example
 
 __all__ = ["Fitted", "calibrate", "fit"]
 

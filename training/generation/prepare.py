@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoTokenizer, BertModel
 
 from chopmark.generation.embedded import text_encoder_folder
-from chopmark.generation.training.canvas import row_of
-from chopmark.generation.training.data import render_all
-from chopmark.generation.training.edits import KINDS, Kind, sample_example
-from chopmark.generation.training.klein import PROMPT_LENGTH, TEXT_LAYERS
+from training.generation.canvas import row_of
+from training.generation.data import render_all
+from training.generation.edits import KINDS, Kind, sample_example
+from training.generation.klein import PROMPT_LENGTH, TEXT_LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chopmark.generation.interface import GenerationJob
-from chopmark.generation.training.canvas import rows_of
-from chopmark.generation.training.captions import (
+from training.generation.canvas import rows_of
+from training.generation.captions import (
     CANVAS,
     CELL,
     CELLS,
@@ -30,8 +30,8 @@ from chopmark.generation.training.captions import (
     held_out,
     sample_scene,
 )
-from chopmark.generation.training.edits import Example, Kind, sample_example
-from chopmark.generation.training.vocabulary import (
+from training.generation.edits import Example, Kind, sample_example
+from training.generation.vocabulary import (
     BACKGROUNDS,
     CONCEPTS,
     PAINTS,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chopmark.generation.interface import Generator
-    from chopmark.generation.training.canvas import Canvas
+    from training.generation.canvas import Canvas
 
 _SIDE: Final = 64
 _NAMES: Final = tuple(concept.name for concept in CONCEPTS)

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch import Tensor
 
-from chopmark.generation.training.autoencoder import STOCK, tokens_of
+from training.generation.autoencoder import STOCK, tokens_of
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLFlux2
 
-    from chopmark.generation.training.canvas import Canvas
-    from chopmark.generation.training.prepare import Examples, TextEncoder
+    from training.generation.canvas import Canvas
+    from training.generation.prepare import Examples, TextEncoder
 
 #: Steps of training in turn by how many references the examples have, and the share of a batch
 #: that fits where references make sequences longer.

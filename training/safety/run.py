@@ -10,24 +10,18 @@ from chopmark.safety.categories import MODEL_CATEGORIES
 from chopmark.safety.text.features import windows
 from chopmark.safety.text.head import PromptHead
 from chopmark.safety.text.normalize import normalize
-from chopmark.safety.training.data import (
-    PICTURE_KINDS,
-    PICTURES_ONLY,
-    Row,
-    examples,
-    held_out,
-)
-from chopmark.safety.training.fit import Fitted, calibrate, fit
-from chopmark.safety.training.scary import CHECK, TRAIN, scary_rows
-from chopmark.safety.training.short import short_rows
-from chopmark.safety.training.templates import authored_rows
+from training.safety.data import PICTURE_KINDS, PICTURES_ONLY, Row, examples, held_out
+from training.safety.fit import Fitted, calibrate, fit
+from training.safety.scary import CHECK, TRAIN, scary_rows
+from training.safety.short import short_rows
+from training.safety.templates import authored_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from chopmark.safety.training.embed import VectorStore
+    from training.safety.embed import VectorStore
 
 __all__ = ["PICTURE_KINDS", "head_of", "largest", "train"]
 
@@ -37,9 +31,9 @@ MULTILINGUAL_RATE = 0.02
 #: of picture prompts. The rate was chosen on the development set: below it harmful comments go too.
 TALK_KINDS = frozenset({"comment", "emoji", "hate_functional", "template"})
 TALK_RATE = 0.25
-#: Harmless prompts that look grave, written for this: :data:`chopmark.safety.training.scary.CHECK`.
+#: Harmless prompts that look grave, written for this: :data:`training.safety.scary.CHECK`.
 GRAVE_RATE = 0.07
-#: Prompts of a word or three (:mod:`chopmark.safety.training.short`).
+#: Prompts of a word or three (:mod:`training.safety.short`).
 SHORT_RATE = 0.01
 #: Share of benign picture prompts that may stand at an operating point before points are raised for
 #: other kinds of text, which leaves about .005.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw
 
-from chopmark.generation.training.data import SPRITE
-from chopmark.generation.training.prepare import SPRITES, write_examples
-from chopmark.generation.training.vocabulary import CONCEPTS, STYLE_SETS
+from training.generation.data import SPRITE
+from training.generation.prepare import SPRITES, write_examples
+from training.generation.vocabulary import CONCEPTS, STYLE_SETS
 
 if TYPE_CHECKING:
     from pathlib import Path

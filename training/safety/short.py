@@ -13,7 +13,7 @@ from typing import Final
 
 from chopmark.safety.text.lexicon import lexicon
 from chopmark.safety.text.words import all_words
-from chopmark.safety.training.data import Row
+from training.safety.data import Row
 
 __all__ = ["short_rows"]
 

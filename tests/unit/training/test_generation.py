@@ -11,10 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from chopmark.generation.training import klein
-from chopmark.generation.training.autoencoder import STOCK
-from chopmark.generation.training.canvas import Canvas, rows_of
-from chopmark.generation.training.captions import (
+from tests.support.training_set import COLOURS, disc, write_set
+from training.generation import klein
+from training.generation.autoencoder import STOCK
+from training.generation.canvas import Canvas, rows_of
+from training.generation.captions import (
     CANVAS,
     CELL,
     CELLS,
@@ -25,19 +26,11 @@ from chopmark.generation.training.captions import (
     plural,
     sample_scene,
 )
-from chopmark.generation.training.data import (
-    PACKAGES,
-    SPRITE,
-    Outlines,
-    Renders,
-    TrainingDataError,
-    fetch,
-)
-from chopmark.generation.training.edits import KINDS, sample_example
-from chopmark.generation.training.muon import Muon, orthogonal
-from chopmark.generation.training.prepare import PROMPTS, SPRITES, TextEncoder, load_examples
-from chopmark.generation.training.vocabulary import BACKGROUNDS, CONCEPTS, PAINTS, STYLE_SETS
-from tests.unit.generation.training_set import COLOURS, disc, write_set
+from training.generation.data import PACKAGES, SPRITE, Outlines, Renders, TrainingDataError, fetch
+from training.generation.edits import KINDS, sample_example
+from training.generation.muon import Muon, orthogonal
+from training.generation.prepare import PROMPTS, SPRITES, TextEncoder, load_examples
+from training.generation.vocabulary import BACKGROUNDS, CONCEPTS, PAINTS, STYLE_SETS
 
 if TYPE_CHECKING:
     from pathlib import Path

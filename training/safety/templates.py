@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from chopmark.safety.training.data import Row
+from training.safety.data import Row
 
 if TYPE_CHECKING:
     from numpy.random import Generator

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
 
-from chopmark.generation.training.vocabulary import CONCEPTS, STYLE_SETS
+from training.generation.vocabulary import CONCEPTS, STYLE_SETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

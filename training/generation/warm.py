@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from chopmark.generation.training.denoiser import CYCLE, PART, Batch, flow_loss, predict
-from chopmark.generation.training.prepare import load_examples
+from training.generation.denoiser import CYCLE, PART, Batch, flow_loss, predict
+from training.generation.prepare import load_examples
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from diffusers import Flux2KleinPipeline
 
-    from chopmark.generation.training.trainer import Schedule
+    from training.generation.trainer import Schedule
 
 
 def compile_blocks(model: Any) -> None:
@@ -58,6 +58,4 @@ def warm_up(pipeline: Flux2KleinPipeline, data: Path, schedule: Schedule) -> Non
 
 def start_warm_up(arguments: list[str]) -> subprocess.Popen[bytes]:
     """Start :func:`warm_up` in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "chopmark.generation.training", "warm", *arguments]
-    )
+    return subprocess.Popen([sys.executable, "-m", "training.generation", "warm", *arguments])

@@ -1,4 +1,4 @@
-"""``python -m chopmark.safety.training --data DIR --out DIR [--cache FILE] [--seed N]``.
+"""``python -m training.safety --data DIR --out DIR [--cache FILE] [--seed N]``.
 
 ``--multilingual`` fits the head that stands on multilingual-e5-small instead.
 
@@ -21,14 +21,14 @@ from chopmark.safety.categories import MODEL_CATEGORIES
 from chopmark.safety.text.encoder import SentenceEncoder
 from chopmark.safety.text.head import PromptHead
 from chopmark.safety.text.multilingual import E5Encoder
-from chopmark.safety.training.data import file_sha256, read_rows
-from chopmark.safety.training.embed import VectorStore
-from chopmark.safety.training.run import train
+from training.safety.data import file_sha256, read_rows
+from training.safety.embed import VectorStore
+from training.safety.run import train
 
 
 def main() -> None:
     """Train, calibrate, write."""
-    parser = argparse.ArgumentParser(prog="python -m chopmark.safety.training")
+    parser = argparse.ArgumentParser(prog="python -m training.safety")
     parser.add_argument("--data", type=Path, required=True, help="train.jsonl and dev.jsonl")
     parser.add_argument("--out", type=Path, required=True, help="where the head is written")
     parser.add_argument("--cache", type=Path, help="a file that keeps sentence vectors")

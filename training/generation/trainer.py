@@ -16,24 +16,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from chopmark.generation.training.autoencoder import (
-    STOCK,
-    autoencoder_step,
-    measure_latents,
-)
-from chopmark.generation.training.canvas import Canvas
-from chopmark.generation.training.denoiser import (
-    CYCLE,
-    PART,
-    Batch,
-    Pool,
-    encode_pool,
-    flow_loss,
-    sample,
-)
-from chopmark.generation.training.muon import Muon
-from chopmark.generation.training.prepare import SPRITES, TextEncoder, load_examples
-from chopmark.generation.training.warm import compile_blocks
+from training.generation.autoencoder import STOCK, autoencoder_step, measure_latents
+from training.generation.canvas import Canvas
+from training.generation.denoiser import CYCLE, PART, Batch, Pool, encode_pool, flow_loss, sample
+from training.generation.muon import Muon
+from training.generation.prepare import SPRITES, TextEncoder, load_examples
+from training.generation.warm import compile_blocks
 
 if TYPE_CHECKING:
     import subprocess
@@ -42,7 +30,7 @@ if TYPE_CHECKING:
 
     from diffusers import Flux2KleinPipeline
 
-    from chopmark.generation.training.autoencoder import Log
+    from training.generation.autoencoder import Log
 
 STAGES: Final = ("autoencoder", "small", "large", "guidance")
 

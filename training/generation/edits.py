@@ -10,21 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from chopmark.generation.training.captions import (
-    Layout,
-    Scene,
-    article,
-    describe,
-    held_out,
-    sample_scene,
-)
-from chopmark.generation.training.vocabulary import (
-    BACKGROUNDS,
-    CONCEPTS,
-    PAINTS,
-    STYLE_SETS,
-    STYLE_WORDS,
-)
+from training.generation.captions import Layout, Scene, article, describe, held_out, sample_scene
+from training.generation.vocabulary import BACKGROUNDS, CONCEPTS, PAINTS, STYLE_SETS, STYLE_WORDS
 
 if TYPE_CHECKING:
     import random

@@ -17,9 +17,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from chopmark.generation.training.captions import CANVAS, CELL, CELLS, LARGE, SMALL, Layout, Scene
-from chopmark.generation.training.data import SPRITE
-from chopmark.generation.training.vocabulary import BACKGROUNDS, CONCEPTS, PAINTS, STYLE_SETS
+from training.generation.captions import CANVAS, CELL, CELLS, LARGE, SMALL, Layout, Scene
+from training.generation.data import SPRITE
+from training.generation.vocabulary import BACKGROUNDS, CONCEPTS, PAINTS, STYLE_SETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,10 +14,10 @@ from safetensors.torch import load_file, save_file
 from chopmark.generation.diffusers_engine import DiffusersGenerator
 from chopmark.generation.embedded import write_folder
 from chopmark.generation.interface import GenerationJob
-from chopmark.generation.training import evaluate
-from chopmark.generation.training.canvas import Canvas
-from chopmark.generation.training.edits import KINDS, sample_example
-from chopmark.generation.training.prepare import PROMPTS, SPRITES
+from training.generation import evaluate
+from training.generation.canvas import Canvas
+from training.generation.edits import KINDS, sample_example
+from training.generation.prepare import PROMPTS, SPRITES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

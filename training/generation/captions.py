@@ -12,7 +12,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from chopmark.generation.training.vocabulary import (
+from training.generation.vocabulary import (
     BACKGROUNDS,
     CONCEPTS,
     PAINTS,

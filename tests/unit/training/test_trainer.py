@@ -13,13 +13,13 @@ from PIL import Image
 
 from chopmark.generation import DiffusersGenerator, GenerationJob, LoadOptions
 from chopmark.generation.embedded import write_folder
-from chopmark.generation.training import klein
-from chopmark.generation.training.__main__ import SMOKE, train
-from chopmark.generation.training.autoencoder import STOCK, tokens_of
-from chopmark.generation.training.denoiser import Batch, sample
-from chopmark.generation.training.measure import measure
-from chopmark.generation.training.trainer import Trainer
-from tests.unit.generation.training_set import write_set
+from tests.support.training_set import write_set
+from training.generation import klein
+from training.generation.__main__ import SMOKE, train
+from training.generation.autoencoder import STOCK, tokens_of
+from training.generation.denoiser import Batch, sample
+from training.generation.measure import measure
+from training.generation.trainer import Trainer
 
 if TYPE_CHECKING:
     from pathlib import Path
