@@ -380,7 +380,7 @@ def first_preview(model: str, home: Path) -> list[str]:
     async def judged() -> None:
         settings = Settings(home=home, model=model, device="cpu")
         with Pipeline.from_settings(settings) as pipeline:
-            pipeline.rooms.open_all()
+            pipeline.parts.open_all()
             for number in range(13):
                 seen: list[float] = []
                 begun = time.perf_counter()

@@ -59,7 +59,7 @@ def _stages(home: Path, rounds: int) -> tuple[dict[str, float], Path]:
     picture = home.parent / "picture.png"
     with warnings.catch_warnings(), Pipeline.from_settings(Settings(home=home)) as pipeline:
         warnings.simplefilter("ignore")
-        pipeline.rooms.open_all()
+        pipeline.parts.open_all()
         for seed in range(rounds + 1):
             request = GenerationRequest(prompt="a red apple on a blue background", seed=seed)
             released = asyncio.run(pipeline.generate(request))

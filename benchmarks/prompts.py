@@ -282,8 +282,8 @@ def latency(home: Path, count: int) -> list[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Pipeline.from_settings(settings) as pipeline:
-            pipeline.rooms.open_all()
-            info = pipeline.rooms.generator.info
+            pipeline.parts.open_all()
+            info = pipeline.parts.generator.info
             asyncio.run(run(pipeline))
     lines = [
         "",

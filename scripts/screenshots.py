@@ -97,7 +97,7 @@ def made_up_days(pipeline: Pipeline) -> None:
     from chopmark.audit import Event
     from chopmark.audit.log import ledger
 
-    log, draw, real = pipeline.rooms.log, random.Random(7), ledger.now  # noqa: S311
+    log, draw, real = pipeline.parts.log, random.Random(7), ledger.now  # noqa: S311
     try:
         for day in range(6, 0, -1):
             ledger.now = lambda shift_s=0.0, back=day: real(shift_s - back * 86_400)
@@ -185,8 +185,8 @@ def studio(stage: Stage) -> None:
 
 def console(stage: Stage) -> None:
     """The queue, a record at night, the charts and the log."""
-    rooms = stage.pipeline.rooms
-    rooms.__dict__["policy"] = load_policy(str(doubting_policy(stage.folder)))
+    parts = stage.pipeline.parts
+    parts.use(policy=load_policy(str(doubting_policy(stage.folder))))
     with stage.page("ada", WIDE, "light") as page:
         for prompt in ("a dragon", "a knight slaying a dragon", "a zombie with a knife"):
             make(page, prompt, n=2)
@@ -236,7 +236,7 @@ def main(names: list[str]) -> int:
             sync_playwright() as engine,
         ):
             print("opening model, log and keys", file=sys.stderr)
-            pipeline.rooms.open_all()
+            pipeline.parts.open_all()
             for name, role in PEOPLE.items():
                 people.add(name, roles=[role, "reader"], tenant="default")
             made_up_days(pipeline)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from chopmark.errors import ChopmarkError
-from chopmark.pipeline.parts import Rooms
+from chopmark.pipeline.parts import Parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,8 +41,8 @@ class Finding:
 def examine(settings: Settings, *, progress: Progress | None = None) -> list[Finding]:
     """Open each part and use it once; a part that fails is a finding, never an exception."""
     findings: list[Finding] = []
-    rooms = Rooms(settings, progress=progress)
-    checks: tuple[tuple[str, Callable[[Rooms], str]], ...] = (
+    parts = Parts(settings, progress=progress)
+    checks: tuple[tuple[str, Callable[[Parts], str]], ...] = (
         ("plugins", _plugins),
         ("policy", _policy),
         ("prompt guard", _prompt_guard),
@@ -57,7 +57,7 @@ def examine(settings: Settings, *, progress: Progress | None = None) -> list[Fin
             if progress is not None:
                 progress(done, len(checks), part)
             try:
-                findings.append(Finding(part=part, ok=True, detail=check(rooms)))
+                findings.append(Finding(part=part, ok=True, detail=check(parts)))
             except ChopmarkError as error:
                 findings.append(
                     Finding(part=part, ok=False, detail=f"{error.code}: {error}", hint=error.hint)
@@ -67,47 +67,47 @@ def examine(settings: Settings, *, progress: Progress | None = None) -> list[Fin
                     Finding(part=part, ok=False, detail=f"{type(error).__name__}: {error}")
                 )
     finally:
-        rooms.close()
+        parts.close()
     return findings
 
 
-def _plugins(rooms: Rooms) -> str:
-    loaded = rooms.plugins.loaded
+def _plugins(parts: Parts) -> str:
+    loaded = parts.plugins.loaded
     return (
         ", ".join(f"{one.name} ({one.distribution}): {' '.join(one.hooks)}" for one in loaded)
         or "none installed"
     )
 
 
-def _policy(rooms: Rooms) -> str:
-    return f"{rooms.policy.name} {rooms.policy.version}, digest {rooms.policy.digest()[:12]}"
+def _policy(parts: Parts) -> str:
+    return f"{parts.policy.name} {parts.policy.version}, digest {parts.policy.digest()[:12]}"
 
 
-def _prompt_guard(rooms: Rooms) -> str:
-    verdict = rooms.prompt_guard.judge("a red apple on a table", rooms.policy)
+def _prompt_guard(parts: Parts) -> str:
+    verdict = parts.prompt_guard.judge("a red apple on a table", parts.policy)
     if verdict.action != "allow":
         raise ChopmarkError(f"a harmless prompt was judged {verdict.action}")
     return f"{', '.join(verdict.models)}; not evaluated: {', '.join(verdict.not_evaluated) or '-'}"
 
 
-def _image_guard(rooms: Rooms) -> str:
+def _image_guard(parts: Parts) -> str:
     from chopmark.safety import draw_test_card
 
-    verdict = rooms.image_guard.judge(draw_test_card(), rooms.policy)
+    verdict = parts.image_guard.judge(draw_test_card(), parts.policy)
     if verdict.action != "block":
         raise ChopmarkError(f"the built-in test card was judged {verdict.action}, not block")
     return f"{', '.join(verdict.models)}; not evaluated: {', '.join(verdict.not_evaluated) or '-'}"
 
 
-def _log(rooms: Rooms) -> str:
-    rooms.log.writable()
-    return f"{rooms.log.size} entries, root {rooms.log.root()[:16]}"
+def _log(parts: Parts) -> str:
+    parts.log.writable()
+    return f"{parts.log.size} entries, root {parts.log.root()[:16]}"
 
 
-def _watermark(rooms: Rooms) -> str:
+def _watermark(parts: Parts) -> str:
     from chopmark.provenance import detect_mark, embed_mark
 
-    method, key = rooms.settings.mark_method, rooms.mark_keys.active
+    method, key = parts.settings.mark_method, parts.mark_keys.active
     payload = bytes.fromhex("0123456789abcdef")
     marked = embed_mark(_picture(), payload, key=key, method=method)
     found = detect_mark(marked, keys=[key], methods=[method])
@@ -116,16 +116,16 @@ def _watermark(rooms: Rooms) -> str:
     return f"{method}, key {key.key_id}, p = {found.p_value:.1e}"
 
 
-def _signing(rooms: Rooms) -> str:
-    rooms.credential.check()
-    kind = "development certificate" if rooms.credential.is_development else "certificate"
-    until = rooms.credential.leaf.not_valid_after_utc.date()
-    stamps = f"time stamps by {rooms.authority.host}" if rooms.authority else "no time stamps"
-    return f"{kind} {rooms.credential.fingerprint[:16]}, valid until {until}; {stamps}"
+def _signing(parts: Parts) -> str:
+    parts.credential.check()
+    kind = "development certificate" if parts.credential.is_development else "certificate"
+    until = parts.credential.leaf.not_valid_after_utc.date()
+    stamps = f"time stamps by {parts.authority.host}" if parts.authority else "no time stamps"
+    return f"{kind} {parts.credential.fingerprint[:16]}, valid until {until}; {stamps}"
 
 
-def _generator(rooms: Rooms) -> str:
-    info = rooms.generator.info
+def _generator(parts: Parts) -> str:
+    info = parts.generator.info
     return f"{info.id}@{info.version}, {info.quantization}, native {info.native_size} px"
 
 

@@ -137,11 +137,11 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 
     home = tmp_path_factory.mktemp("contract") / "home"
     with Pipeline.from_settings(Settings(home=home)) as pipeline:
-        pipeline.rooms.__dict__["generator"] = Drawing()
+        pipeline.parts.use(generator=Drawing())
         with pytest.warns(DevelopmentCredentialWarning):
-            _ = pipeline.rooms.credential
-        pipeline.rooms.open_all()
-        _ = pipeline.rooms.anchors
+            _ = pipeline.parts.credential
+        pipeline.parts.open_all()
+        _ = pipeline.parts.anchors
         yield pipeline
 
 
@@ -151,8 +151,8 @@ def open_live(opened: Pipeline, home: Path, **settings: Any) -> Iterator[Live]:
     with Pipeline.from_settings(Settings(home=home, **settings)) as pipeline:
         generator = Drawing()
         for name in _SHARED:
-            pipeline.rooms.__dict__[name] = getattr(opened.rooms, name)
-        pipeline.rooms.__dict__["generator"] = generator
+            pipeline.parts.opened[name] = getattr(opened.parts, name)
+        pipeline.parts.use(generator=generator)
         with serve(pipeline) as (url, app, server):
             yield Live(url=url, pipeline=pipeline, generator=generator, app=app, server=server)
 

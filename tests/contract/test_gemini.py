@@ -73,7 +73,7 @@ def test_generate(live: Any, make_client: Any, version: str | None) -> None:
     assert live.pipeline.look(pictures[0]).verdict == "made_here"
     assert live.generator.jobs[-1].seed == 7
     assert said.response_id is not None
-    record = live.pipeline.rooms.log.records(said.response_id)
+    record = live.pipeline.parts.log.records(said.response_id)
     assert record[-1].kind == "request.completed"
     assert said.model_version == "drawing@1"
     ratings = said.candidates[0].safety_ratings or []
@@ -121,7 +121,7 @@ def test_a_blocked_prompt_has_no_candidates(live: Any, client: genai.Client) -> 
     blocked = [r.category for r in feedback.safety_ratings or [] if r.blocked]
     assert blocked == [types.HarmCategory.HARM_CATEGORY_SEXUALLY_EXPLICIT]
     assert live.generator.jobs == []
-    assert live.pipeline.rooms.log.records(said.response_id)[-1].kind == "request.refused"
+    assert live.pipeline.parts.log.records(said.response_id)[-1].kind == "request.refused"
 
 
 def test_a_blocked_output_has_no_content(live: Any, client: genai.Client) -> None:
@@ -181,9 +181,9 @@ def test_settings_tighten_the_policy_and_never_loosen_it(live: Any, client: gena
         )
 
     def policy(said: Any) -> str:
-        return str(live.pipeline.rooms.log.records(said.response_id)[1].public["policy"])
+        return str(live.pipeline.parts.log.records(said.response_id)[1].public["policy"])
 
-    ours = live.pipeline.rooms.policy.digest()
+    ours = live.pipeline.parts.policy.digest()
     for loose in ("BLOCK_NONE", "OFF", "HARM_BLOCK_THRESHOLD_UNSPECIFIED"):
         said = ask(loose)
         assert said.prompt_feedback.block_reason == types.BlockedReason.SAFETY
@@ -219,7 +219,7 @@ def test_errors_are_googles(
 
 
 def test_keys_scopes_and_rates(live: Any, make_client: Any) -> None:
-    with AccessStore.open(live.pipeline.rooms.home) as store:
+    with AccessStore.open(live.pipeline.parts.home) as store:
         store.set_tenant(Tenant(name="acme", requests_per_minute=2))
         good = store.create_key("acme", scopes=("generate",)).text
         poor = store.create_key("default", scopes=("read",)).text
@@ -309,7 +309,7 @@ def test_what_is_blocked_after_previews_has_no_picture(
 
 
 def test_what_fails_after_previews_is_an_error(live: Any, client: genai.Client) -> None:
-    live.pipeline.rooms.__dict__["credentials"] = None
+    live.pipeline.parts.use(credentials=None)
     with pytest.raises(errors.ServerError) as caught:
         _stream(client, "a red apple")
     assert caught.value.code == 500

@@ -71,9 +71,9 @@ def test_generate_four(live: Any, client: openai.OpenAI) -> None:
     (job,) = live.generator.jobs
     assert (job.seed, job.steps, job.n) == (11, 2, 4)
     record = _extra(made, "provenance")["record_id"]
-    kinds = [r.kind for r in live.pipeline.rooms.log.records(record)]
+    kinds = [r.kind for r in live.pipeline.parts.log.records(record)]
     assert kinds == ["request.received", "request.decided", "request.completed"]
-    private = live.pipeline.rooms.log.private(live.pipeline.rooms.log.records(record)[0].index)
+    private = live.pipeline.parts.log.private(live.pipeline.parts.log.records(record)[0].index)
     assert private["client"] == "127.0.0.1"
 
 
@@ -237,7 +237,7 @@ def test_a_blocked_output(live: Any, client: openai.OpenAI) -> None:
     body: Any = caught.value.body
     assert caught.value.code == "moderation_blocked"
     assert body["moderation_details"]["moderation_stage"] == "output"
-    records = live.pipeline.rooms.log.records(body["decision_id"])
+    records = live.pipeline.parts.log.records(body["decision_id"])
     assert records[-1].kind == "request.refused"
 
 
@@ -266,7 +266,7 @@ def test_moderations_of_parts_are_one_input(live: Any, client: openai.OpenAI) ->
     records = _extra(said, "provenance")["record_ids"]
     assert len(records) == 2
     for record in records:
-        (one,) = live.pipeline.rooms.log.records(record)
+        (one,) = live.pipeline.parts.log.records(record)
         assert one.kind == "moderation.completed"
 
 

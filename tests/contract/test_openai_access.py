@@ -43,7 +43,7 @@ PUBLIC_ROUTES = {
 @pytest.fixture
 def store(live: Any) -> Iterator[AccessStore]:
     """The operator's own view of the running server's keys."""
-    with AccessStore.open(live.pipeline.rooms.home) as store:
+    with AccessStore.open(live.pipeline.parts.home) as store:
         yield store
 
 
@@ -146,7 +146,7 @@ def test_records_of_another_tenant_are_as_if_they_were_not_there(
     made = make_client(acme).images.generate(prompt="a red apple", user="42")
     record = (made.model_extra or {})["provenance"]["record_id"]
     output = (made.data[0].model_extra or {})["provenance"]["output_id"]
-    (first, *_) = live.pipeline.rooms.log.records(record)
+    (first, *_) = live.pipeline.parts.log.records(record)
     assert first.tenant == "acme"
 
     def get(path: str, key: NewKey) -> httpx.Response:
@@ -199,12 +199,12 @@ def test_a_tenant_is_judged_by_its_own_policy(
     made = make_client(store.create_key("careful")).images.generate(prompt="a red apple")
     ours = make_client(store.create_key("default")).images.generate(prompt="a red apple")
     digests = [
-        live.pipeline.rooms.log.records((m.model_extra or {})["provenance"]["record_id"])[1].public[
+        live.pipeline.parts.log.records((m.model_extra or {})["provenance"]["record_id"])[1].public[
             "policy"
         ]
         for m in (made, ours)
     ]
-    assert digests[0] != digests[1] == live.pipeline.rooms.policy.digest()
+    assert digests[0] != digests[1] == live.pipeline.parts.policy.digest()
 
 
 def test_a_tenant_whose_policy_is_broken_gets_nothing(

@@ -124,7 +124,7 @@ def test_a_tightened_policy_is_another_policy(live: Any) -> None:
 
 def test_tenants_never_get_each_others_and_what_was_made_before_takes_no_quota(live: Any) -> None:
     keys = {}
-    with AccessStore.open(live.pipeline.rooms.home) as store:
+    with AccessStore.open(live.pipeline.parts.home) as store:
         for name in ("one", "two"):
             store.set_tenant(Tenant(name=name, images_per_day=4))
             keys[name] = f"Bearer {store.create_key(name, scopes=['generate']).text}"

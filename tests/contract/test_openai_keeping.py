@@ -27,7 +27,7 @@ def _client(live: Any, **options: Any) -> openai.OpenAI:
 
 
 def _records(live: Any, since: int = 0) -> list[Record]:
-    log = live.pipeline.rooms.log
+    log = live.pipeline.parts.log
     return [log.get(index) for index in range(since, log.size)]
 
 
@@ -43,14 +43,14 @@ def test_a_replay_is_the_same_bytes_and_no_new_record(live: Any) -> None:
     with _client(live, max_retries=0) as client:
         raw = client.images.with_raw_response
         first = raw.generate(prompt="a red apple", n=2, extra_headers=headers)
-        size = live.pipeline.rooms.log.size
+        size = live.pipeline.parts.log.size
         again = raw.generate(prompt="a red apple", n=2, extra_headers=headers)
     assert again.content == first.content
     assert again.headers["x-record-id"] == first.headers["x-record-id"]
     assert again.headers["idempotent-replayed"] == "true"
     assert "idempotent-replayed" not in first.headers
     assert again.headers["x-request-id"] != first.headers["x-request-id"]
-    assert live.pipeline.rooms.log.size == size
+    assert live.pipeline.parts.log.size == size
     assert len(live.generator.jobs) == 1
 
 
@@ -156,7 +156,7 @@ def test_a_full_queue_is_503_and_every_answer_is_accounted_for(live_server: Any)
 def test_a_busy_tenant_does_not_shut_out_another(live_server: Any) -> None:
     with live_server(max_running=1, max_queue=4) as live:
         live.generator.step_s = 0.1
-        with AccessStore.open(live.pipeline.rooms.home) as store:
+        with AccessStore.open(live.pipeline.parts.home) as store:
             for name in ("greedy", "modest"):
                 store.set_tenant(Tenant(name=name))
             greedy, modest = (store.create_key(name).text for name in ("greedy", "modest"))

@@ -45,7 +45,7 @@ def test_final_pictures_come_as_completed_events(live: Any, client: openai.OpenA
     assert report.verdict == "made_here"
     provenance = first.model_extra["provenance"]
     assert provenance["output"]["index"] == 1
-    last = live.pipeline.rooms.log.records(provenance["record_id"])[-1]
+    last = live.pipeline.parts.log.records(provenance["record_id"])[-1]
     assert last.kind == "request.completed"
 
 
@@ -74,7 +74,7 @@ def test_what_is_refused_after_it_is_an_error_event(live: Any, client: openai.Op
     assert caught.value.code == "moderation_blocked"
     body: Any = caught.value.body
     assert body["moderation_details"]["moderation_stage"] == "output"
-    assert live.pipeline.rooms.log.records(body["decision_id"])[-1].kind == "request.refused"
+    assert live.pipeline.parts.log.records(body["decision_id"])[-1].kind == "request.refused"
 
 
 def test_only_official_names_are_on_the_wire(live: Any) -> None:
@@ -191,7 +191,7 @@ def test_a_preview_that_is_blocked_ends_the_stream(live: Any, client: openai.Ope
     assert got == []
     body: Any = caught.value.body
     assert body["code"] == "moderation_blocked"
-    assert live.pipeline.rooms.log.records(body["decision_id"])[-1].kind == "request.refused"
+    assert live.pipeline.parts.log.records(body["decision_id"])[-1].kind == "request.refused"
 
 
 def test_a_picture_that_is_blocked_after_its_previews_is_the_error_event(

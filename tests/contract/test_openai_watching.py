@@ -47,7 +47,7 @@ def _numbers(text: str) -> dict[str, float]:
 
 
 def test_a_request_is_one_line_without_prompt_key_or_address(live: Any, lines: Any) -> None:
-    with AccessStore.open(live.pipeline.rooms.home) as store:
+    with AccessStore.open(live.pipeline.parts.home) as store:
         made = store.create_key("default")
     with openai.OpenAI(base_url=f"{live.url}/v1", api_key=made.text) as client:
         raw = client.images.with_raw_response.generate(prompt="a red apple", user="alice")
@@ -132,7 +132,7 @@ def test_metrics_count_what_happens(live: Any) -> None:
     assert now['chopmark_stage_seconds_count{stage="sign"}'] == 1
     assert now["chopmark_mark_readback_failures_total"] == 0
     assert now['chopmark_running{line="making"}'] == 0
-    assert now["chopmark_log_entries"] == live.pipeline.rooms.log.size
+    assert now["chopmark_log_entries"] == live.pipeline.parts.log.size
     assert 0 <= now["chopmark_checkpoint_age_seconds"] < 600
 
 
@@ -157,7 +157,7 @@ def test_every_metric_is_in_the_manual(opened: Any) -> None:
     told = set(re.findall(r"`(chopmark_\w+)`", text))
     names = {
         f"{metric.name}_total" if metric.type == "counter" else metric.name
-        for metric in Metrics(opened.rooms, {}, repeats=opened.repeats).registry.collect()
+        for metric in Metrics(opened.parts, {}, repeats=opened.repeats).registry.collect()
     }
     assert told == names
 
@@ -205,14 +205,14 @@ def test_small_changes_of_a_refused_prompt_end_in_a_wait(strict_house: Any) -> N
         with pytest.raises(openai.BadRequestError):
             client.images.generate(prompt=BLOCKED, user="mallory")
         # The judge is set to let everything pass: a probe counts also when it gets through.
-        guard = strict_house.pipeline.rooms.prompt_guard
-        allow = guard.judge("a red apple", strict_house.pipeline.rooms.policy)
+        guard = strict_house.pipeline.parts.prompt_guard
+        allow = guard.judge("a red apple", strict_house.pipeline.parts.policy)
 
         class Lenient:
             def judge(self, *_: Any, **__: Any) -> Any:
                 return allow
 
-        strict_house.pipeline.rooms.__dict__["prompt_guard"] = Lenient()
+        strict_house.pipeline.parts.use(prompt_guard=Lenient())
         changed = "explicit photograph of a nude woman having sex"
         assert client.images.generate(prompt=changed, user="mallory").data
         assert client.images.generate(prompt="a sailing boat", user="mallory").data
@@ -226,7 +226,7 @@ def test_small_changes_of_a_refused_prompt_end_in_a_wait(strict_house: Any) -> N
 
 
 def test_after_a_wait_every_request_goes_to_review(strict_house: Any) -> None:
-    log = strict_house.pipeline.rooms.log
+    log = strict_house.pipeline.parts.log
     with openai.OpenAI(base_url=f"{strict_house.url}/v1", api_key="unused") as client:
         for _ in range(2):
             with pytest.raises(openai.BadRequestError):
@@ -244,5 +244,5 @@ def test_after_a_wait_every_request_goes_to_review(strict_house: Any) -> None:
 def test_the_rules_in_force_are_booked(strict_house: Any) -> None:
     with openai.OpenAI(base_url=f"{strict_house.url}/v1", api_key="unused") as client:
         client.images.generate(prompt="a red apple", user="alice")
-    booked = strict_house.pipeline.rooms.log.find(kind="policy.changed")
+    booked = strict_house.pipeline.parts.log.find(kind="policy.changed")
     assert [record.public["what"] for record in booked] == ["abuse"]

@@ -67,9 +67,9 @@ def test_what_the_peer_refuses_is_an_error_without_its_words(live: Any) -> None:
 async def test_the_pipeline_judges_marks_signs_and_books_what_a_peer_made(
     live: Any, opened: Any, to_bytes: Any, make_picture: Any
 ) -> None:
-    rooms, kept = opened.rooms, dict(opened.rooms.__dict__)
+    parts, kept = opened.parts, dict(opened.parts.opened)
     try:
-        rooms.__dict__["generator"] = connect(live)
+        parts.use(generator=connect(live))
         released = await opened.generate(GenerationRequest(prompt="a red apple", seed=5))
         assert released.model.startswith("remote:127.0.0.1")
         assert opened.look(released.outputs[0].data).verdict == "made_here"
@@ -82,5 +82,5 @@ async def test_the_pipeline_judges_marks_signs_and_books_what_a_peer_made(
             await opened.generate(GenerationRequest(prompt=BLOCKED))
         assert len(live.generator.jobs) == before
     finally:
-        rooms.__dict__.clear()
-        rooms.__dict__.update(kept)
+        parts.opened.clear()
+        parts.opened.update(kept)

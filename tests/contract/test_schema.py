@@ -37,20 +37,20 @@ def _explore(url: str, *options: str, cwd: Path) -> str:
 
 
 def test_nothing_comes_back_that_is_not_described(forgiving: Any, tmp_path: Path) -> None:
-    before = forgiving.pipeline.rooms.log.size
+    before = forgiving.pipeline.parts.log.size
     # The desk's routes are explored below, by somebody whom they do not answer 403.
     desk = [f"--exclude-tag={tag}" for tag in ("desk", "hashes", "policies", "exports")]
     told = _explore(forgiving.url, "--max-examples=6", *desk, cwd=tmp_path)
     assert " passed" in told
     # It did reach the pipeline: pictures were made, and nothing is left open.
     assert forgiving.generator.jobs
-    assert forgiving.pipeline.rooms.log.size > before + 10
-    assert forgiving.pipeline.rooms.log.reconcile(older_than_s=0) == []
+    assert forgiving.pipeline.parts.log.size > before + 10
+    assert forgiving.pipeline.parts.log.reconcile(older_than_s=0) == []
 
 
 def test_the_same_of_somebody_who_may_do_everything(forgiving: Any, tmp_path: Path) -> None:
     """Without a sign-in the desk answers 403 and nothing behind that is looked at."""
-    with People.open(forgiving.pipeline.rooms.home) as people:
+    with People.open(forgiving.pipeline.parts.home) as people:
         people.add("root", roles=ROLES, tenant=None)
         begun = people.redeem(people.link("root"))
     told = _explore(
@@ -66,7 +66,7 @@ def test_the_same_of_somebody_who_may_do_everything(forgiving: Any, tmp_path: Pa
         cwd=tmp_path,
     )
     assert " passed" in told
-    booked = forgiving.pipeline.rooms.log.find(kind="access.searched")
+    booked = forgiving.pipeline.parts.log.find(kind="access.searched")
     assert booked
 
 

@@ -156,7 +156,7 @@ def test_every_route_is_in_the_table(live: Any) -> None:
 
 
 def test_a_key_opens_the_routes_of_its_scope_and_no_other(forgiving: Any) -> None:
-    with AccessStore.open(forgiving.pipeline.rooms.home) as store:
+    with AccessStore.open(forgiving.pipeline.parts.home) as store:
         texts = {scope: store.create_key("default", scopes=[scope]).text for scope in SCOPES}
     for scope, text in texts.items():
         head = {"authorization": f"Bearer {text}"}
@@ -170,7 +170,7 @@ def test_a_key_opens_the_routes_of_its_scope_and_no_other(forgiving: Any) -> Non
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_opens_what_no_key_does(forgiving: Any, role: str) -> None:
-    with People.open(forgiving.pipeline.rooms.home) as people:
+    with People.open(forgiving.pipeline.parts.home) as people:
         people.add("ada", roles=[role], tenant=None)
         begun = people.redeem(people.link("ada"))
     head = {
@@ -185,7 +185,7 @@ def test_a_role_opens_what_no_key_does(forgiving: Any, role: str) -> None:
 
 def test_a_replay_is_for_who_asked_first_alone(live: Any) -> None:
     """Otherwise a key without the scope would get the kept pictures of one that has it."""
-    with AccessStore.open(live.pipeline.rooms.home) as store:
+    with AccessStore.open(live.pipeline.parts.home) as store:
         maker = store.create_key("default", scopes=["generate"]).text
         reader = store.create_key("default", scopes=["read"]).text
     answers = [

@@ -230,7 +230,7 @@ def test_each_scope_opens_its_own_routes(live_server: Callable[..., Any]) -> Non
     from chopmark.tenancy import AccessStore
 
     with live_server(resolver_writes=True) as server:
-        with AccessStore.open(server.pipeline.rooms.home) as store:
+        with AccessStore.open(server.pipeline.parts.home) as store:
             keys = {
                 scope: store.create_key("default", scopes=(scope,)).text
                 for scope in ("fetch:manifests", "store:manifests", "store:bindings", "generate")
@@ -260,7 +260,7 @@ def test_each_scope_opens_its_own_routes(live_server: Callable[..., Any]) -> Non
         theirs = ask("other", "DELETE", f"{API}/manifests/{name}")
         assert theirs.json()["error"]["code"] == "manifest_kept"
         assert ask("store:manifests", "DELETE", f"{API}/manifests/{name}").status_code == 204
-        kinds = [record.kind for record in server.pipeline.rooms.log.find()]
+        kinds = [record.kind for record in server.pipeline.parts.log.find()]
         assert sorted(kinds) == ["manifest.removed", "manifest.stored"]
 
 
@@ -270,17 +270,17 @@ def test_a_public_detector_asks_for_no_key_and_keeps_nothing(
     from chopmark.tenancy import AccessStore
 
     with live_server(public_verify=True, requests_per_minute=2) as server:
-        with AccessStore.open(server.pipeline.rooms.home) as store:
+        with AccessStore.open(server.pipeline.parts.home) as store:
             store.create_key("default", scopes=("generate",))
         out = io.BytesIO()
         Image.new("RGB", (64, 64), "teal").save(out, "PNG")
-        before = {p: p.stat().st_size for p in server.pipeline.rooms.home.rglob("*.c2pa")}
+        before = {p: p.stat().st_size for p in server.pipeline.parts.home.rglob("*.c2pa")}
         answer = httpx.post(
             f"{server.url}/api/v1/verify", files={"image": ("a.png", out.getvalue())}
         )
         assert answer.json()["verdict"] == "no_signal"
-        assert {p: p.stat().st_size for p in server.pipeline.rooms.home.rglob("*.c2pa")} == before
-        [record] = server.pipeline.rooms.log.find(kind="verify.completed")
+        assert {p: p.stat().st_size for p in server.pipeline.parts.home.rglob("*.c2pa")} == before
+        [record] = server.pipeline.parts.log.find(kind="verify.completed")
         assert record.tenant == "anybody"
         assert record.public == {"verdict": "no_signal"}
         for path in ("/v1/models", f"/api/v1/records/{record.record_id}"):

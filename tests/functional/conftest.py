@@ -24,18 +24,18 @@ def shared_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeli
     home = tmp_path_factory.mktemp("shared") / "home"
     with Pipeline.from_settings(Settings(home=home)) as pipeline:
         with pytest.warns(DevelopmentCredentialWarning):
-            _ = pipeline.rooms.credential
-        pipeline.rooms.open_all()
+            _ = pipeline.parts.credential
+        pipeline.parts.open_all()
         yield pipeline
 
 
 @pytest.fixture
 def pipeline(shared_pipeline: Pipeline) -> Iterator[Pipeline]:
     """The shared pipeline; whatever a test puts in place of a part is taken out again."""
-    rooms, settings = dict(shared_pipeline.rooms.__dict__), shared_pipeline.settings
+    parts, settings = dict(shared_pipeline.parts.opened), shared_pipeline.settings
     yield shared_pipeline
-    shared_pipeline.rooms.__dict__.clear()
-    shared_pipeline.rooms.__dict__.update(rooms)
+    shared_pipeline.parts.opened.clear()
+    shared_pipeline.parts.opened.update(parts)
     shared_pipeline.settings = settings
 
 

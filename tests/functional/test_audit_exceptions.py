@@ -25,7 +25,7 @@ async def overturned(pipeline: Pipeline, request: GenerationRequest) -> int:
     """Have a prompt refused, appeal, and overturn; return the exception's entry."""
     with pytest.raises(Refused) as caught:
         await pipeline.generate(request)
-    log = pipeline.rooms.log
+    log = pipeline.parts.log
     log.appeal(caught.value.record_id, statement="it is a poster of a classic film")
     with pytest.raises(Refused):
         await pipeline.generate(request)
@@ -41,13 +41,13 @@ async def test_an_excepted_prompt_passes_and_its_picture_is_judged(pipeline: Pip
     released = await pipeline.generate(asked(PROMPT.upper()))
     assert released.prompt_verdict.action == "block"
     assert all(output.verdict.action != "block" for output in released.outputs)
-    records = pipeline.rooms.log.records(released.record_id)
+    records = pipeline.parts.log.records(released.record_id)
     decided = next(record for record in records if record.kind == "request.decided")
     assert decided.public["exception"] == index
     for other in (asked(f"{PROMPT}, more"), asked(negative_prompt="sky"), asked(tenant="b")):
         with pytest.raises(Refused):
             await pipeline.generate(other)
-    desk = pipeline.rooms.log.desk(
+    desk = pipeline.parts.log.desk(
         Actor(name="Max", roles=frozenset({"reviewer"}), tenant=None), purpose="p"
     )
     desk.revoke_exception(index, reason="the poster is another one")
@@ -67,22 +67,22 @@ async def test_minors_are_never_excepted(pipeline: Pipeline, scores: dict[str, f
         def judge(self, *_: Any, **__: Any) -> Verdict:
             return Verdict(action="block", scores=scores, categories=(max(scores, key=scores.get),))  # type: ignore[arg-type]
 
-    pipeline.rooms.__dict__["prompt_guard"] = Guard()
+    pipeline.parts.use(prompt_guard=Guard())
     with pytest.raises(Refused) as caught:
         await pipeline.generate(asked(prompt))
-    records = pipeline.rooms.log.records(caught.value.record_id)
+    records = pipeline.parts.log.records(caught.value.record_id)
     assert next(r for r in records if r.kind == "request.decided").public["exception"] is None
 
 
 async def test_policy_and_keys_in_force_are_booked_when_they_change(pipeline: Pipeline) -> None:
     await pipeline.generate(asked("a red apple"))
-    log = pipeline.rooms.log
+    log = pipeline.parts.log
     assert [record.public["before"] for record in log.find(kind="policy.changed")] == [None]
     booked = {record.public["what"]: record.public for record in log.find(kind="key.rotated")}
-    assert booked["watermark key"]["now"] == pipeline.rooms.mark_keys.active.key_id
+    assert booked["watermark key"]["now"] == pipeline.parts.mark_keys.active.key_id
     assert booked["signing certificate"]["before"] is None
-    assert log.in_force("policy.changed", pipeline.rooms.policy.digest()) is None
+    assert log.in_force("policy.changed", pipeline.parts.policy.digest()) is None
     changed = log.in_force("policy.changed", "ab" * 32)
     assert changed is not None
-    assert changed.public["before"] == pipeline.rooms.policy.digest()
-    assert log.in_force("policy.changed", pipeline.rooms.policy.digest()) is not None
+    assert changed.public["before"] == pipeline.parts.policy.digest()
+    assert log.in_force("policy.changed", pipeline.parts.policy.digest()) is not None

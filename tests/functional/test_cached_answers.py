@@ -48,8 +48,8 @@ def open_pipeline(shared_pipeline: Pipeline, home: Path) -> Iterator[Open]:
         given = {"prompt_index": True, "cached_answers": "exact", **settings}
         pipeline = Pipeline.from_settings(Settings(home=home, **given))
         for name in _SHARED:
-            pipeline.rooms.__dict__[name] = getattr(shared_pipeline.rooms, name)
-        pipeline.rooms.__dict__["generator"] = Counting(shared_pipeline.rooms.generator)
+            pipeline.parts.opened[name] = getattr(shared_pipeline.parts, name)
+        pipeline.parts.use(generator=Counting(shared_pipeline.parts.generator))
         opened.append(pipeline)
         return pipeline
 
@@ -75,7 +75,7 @@ async def granted(pipeline: Pipeline, request: GenerationRequest) -> Released:
 
 
 def jobs(pipeline: Pipeline) -> int:
-    generator: Any = pipeline.rooms.generator
+    generator: Any = pipeline.parts.generator
     return int(generator.jobs)
 
 
@@ -89,7 +89,7 @@ async def test_a_repeated_prompt_gets_the_same_pictures_and_a_record_of_its_own(
     assert [o.output_id for o in again.outputs] == [o.output_id for o in first.outputs]
     assert again.repeats == first.record_id != again.record_id
     assert first.repeats is None
-    log = pipeline.rooms.log
+    log = pipeline.parts.log
     records = log.records(again.record_id)
     kinds = [record.kind for record in records]
     assert kinds == ["request.received", "request.decided", "request.completed"]
@@ -161,7 +161,7 @@ async def test_nothing_is_kept_or_answered_unless_somebody_opted_in(
     assert (await granted(pipeline, ask())).repeats is None
     assert jobs(pipeline) == 2
     assert (
-        pipeline.rooms.log.attachments(first.receipt.record.index, younger_than=timedelta(days=1))
+        pipeline.parts.log.attachments(first.receipt.record.index, younger_than=timedelta(days=1))
         is None
     )
     off = open_pipeline(cached_answers="off", prompt_index=False)
@@ -195,7 +195,7 @@ async def test_what_the_model_cannot_read_must_be_the_very_prompt(open_pipeline:
 
 async def test_a_prompt_is_judged_before_any_answer(pipeline: Pipeline) -> None:
     await granted(pipeline, ask())
-    real, seen = pipeline.rooms.prompt_guard, []
+    real, seen = pipeline.parts.prompt_guard, []
 
     class Stricter:
         def judge(self, text: str, policy: Any, **options: Any) -> Any:
@@ -204,7 +204,7 @@ async def test_a_prompt_is_judged_before_any_answer(pipeline: Pipeline) -> None:
                 real.judge(text, policy, **options), action="block", categories=("violence",)
             )
 
-    pipeline.rooms.__dict__["prompt_guard"] = Stricter()
+    pipeline.parts.use(prompt_guard=Stricter())
     with pytest.raises(Refused):
         await pipeline.generate(ask())
     assert seen == [PROMPT]
@@ -214,7 +214,7 @@ async def test_a_picture_that_todays_guards_doubt_is_not_handed_out_again(
     pipeline: Pipeline,
 ) -> None:
     first = await granted(pipeline, ask())
-    real, seen = pipeline.rooms.image_guard, []
+    real, seen = pipeline.parts.image_guard, []
 
     class Stricter:
         def judge(self, picture: Any, policy: Any, **options: Any) -> Any:
@@ -222,7 +222,7 @@ async def test_a_picture_that_todays_guards_doubt_is_not_handed_out_again(
             verdict = real.judge(picture, policy, **options)
             return dataclasses.replace(verdict, action="review") if len(seen) == 1 else verdict
 
-    pipeline.rooms.__dict__["image_guard"] = Stricter()
+    pipeline.parts.use(image_guard=Stricter())
     other = await granted(pipeline, ask())
     assert other.repeats is None
     assert other.outputs[0].output_id != first.outputs[0].output_id
@@ -231,16 +231,16 @@ async def test_a_picture_that_todays_guards_doubt_is_not_handed_out_again(
 
 
 async def test_what_was_allowed_with_reserve_is_never_an_answer(pipeline: Pipeline) -> None:
-    real = pipeline.rooms.image_guard
+    real = pipeline.parts.image_guard
 
     class Doubtful:
         def judge(self, picture: Any, policy: Any, **options: Any) -> Any:
             return dataclasses.replace(real.judge(picture, policy, **options), action="review")
 
-    pipeline.rooms.__dict__["image_guard"] = Doubtful()
+    pipeline.parts.use(image_guard=Doubtful())
     first = await granted(pipeline, ask())
     assert first.receipt.record.public["action"] == "review"
-    pipeline.rooms.__dict__["image_guard"] = real
+    pipeline.parts.use(image_guard=real)
     assert (await granted(pipeline, ask())).repeats is None
 
 
@@ -255,7 +255,7 @@ async def test_another_policy_asks_anew(pipeline: Pipeline) -> None:
 
 async def test_another_model_or_key_asks_anew(pipeline: Pipeline) -> None:
     first = await granted(pipeline, ask())
-    generator: Any = pipeline.rooms.generator
+    generator: Any = pipeline.parts.generator
     before = generator.info
     generator.info = dataclasses.replace(before, digest="1" * 64)
     assert (await granted(pipeline, ask())).repeats is None
@@ -265,9 +265,9 @@ async def test_another_model_or_key_asks_anew(pipeline: Pipeline) -> None:
     assert (await granted(pipeline, ask())).repeats is None
     generator.info = before
     assert (await granted(pipeline, ask())).repeats == first.record_id
-    keys = pipeline.rooms.mark_keys
+    keys = pipeline.parts.mark_keys
     other = dataclasses.replace(keys.active, key_id="another")
-    pipeline.rooms.__dict__["mark_keys"] = dataclasses.replace(keys, all=(other, *keys.all))
+    pipeline.parts.use(mark_keys=dataclasses.replace(keys, all=(other, *keys.all)))
     assert (await granted(pipeline, ask())).repeats is None
 
 
@@ -275,53 +275,53 @@ def _review(pipeline: Pipeline, record_id: str) -> None:
     from chopmark.audit import Rule
 
     actor = Actor(name="Ada", roles=frozenset({"writer"}), tenant=None)
-    desk = pipeline.rooms.log.desk(actor, purpose="a test")
+    desk = pipeline.parts.log.desk(actor, purpose="a test")
     desk.route([Rule(queue="q", tenant="default")])
-    assert pipeline.rooms.log.records(record_id)[-1].kind == "review.queued"
+    assert pipeline.parts.log.records(record_id)[-1].kind == "review.queued"
 
 
 def _seal(pipeline: Pipeline, record_id: str) -> None:
     actor = Actor(name="Ada", roles=frozenset({"investigator"}), tenant=None)
-    pipeline.rooms.log.desk(actor, purpose="a test").seal(record_id, reason="a test")
+    pipeline.parts.log.desk(actor, purpose="a test").seal(record_id, reason="a test")
 
 
 def _hold(pipeline: Pipeline, _record_id: str) -> None:
-    pipeline.rooms.log.place_hold("default:ann", basis="a court order", by="Ada")
+    pipeline.parts.log.place_hold("default:ann", basis="a court order", by="Ada")
 
 
 def _erase(pipeline: Pipeline, _record_id: str) -> None:
-    pipeline.rooms.log.erase("default:ann", by=TWO, reason="she asked")
+    pipeline.parts.log.erase("default:ann", by=TWO, reason="she asked")
 
 
 def _expire(pipeline: Pipeline, _record_id: str) -> None:
-    assert pipeline.rooms.log.expire({"standard": timedelta()})
+    assert pipeline.parts.log.expire({"standard": timedelta()})
 
 
 def _take_back(pipeline: Pipeline, record_id: str) -> None:
     output_id = f"{record_id[:-1]}1"
-    entry = pipeline.rooms.store.by_output(output_id)
+    entry = pipeline.parts.store.by_output(output_id)
     assert entry is not None
-    pipeline.rooms.store.delete(entry.manifest_id)
+    pipeline.parts.store.delete(entry.manifest_id)
 
 
 def _forget_record(pipeline: Pipeline, record_id: str) -> None:
-    assert forget_prompts(pipeline.rooms.home, pipeline.rooms.log, record_id=record_id) == 1
+    assert forget_prompts(pipeline.parts.home, pipeline.parts.log, record_id=record_id) == 1
 
 
 def _forget_tenant(pipeline: Pipeline, _record_id: str) -> None:
-    assert forget_prompts(pipeline.rooms.home, pipeline.rooms.log, tenant="default") == 1
+    assert forget_prompts(pipeline.parts.home, pipeline.parts.log, tenant="default") == 1
 
 
 def _detach(pipeline: Pipeline, record_id: str) -> None:
-    assert pipeline.rooms.log.detach(record_id=record_id) == 1
+    assert pipeline.parts.log.detach(record_id=record_id) == 1
 
 
 def _age(pipeline: Pipeline, _record_id: str) -> None:
-    pipeline.rooms.settings = pipeline.settings.model_copy(update={"cached_answers_hours": 1e-6})
+    pipeline.parts.settings = pipeline.settings.model_copy(update={"cached_answers_hours": 1e-6})
 
 
 def _tamper(pipeline: Pipeline, _record_id: str) -> None:
-    log: Any = pipeline.rooms.log
+    log: Any = pipeline.parts.log
     with log._database.write() as transaction:
         (sealed,) = transaction.execute("SELECT sealed FROM attachment")[0]
         changed = bytes(sealed)[:-1] + bytes([bytes(sealed)[-1] ^ 1])
@@ -360,7 +360,7 @@ async def test_bytes_that_were_changed_are_no_answer_and_somebody_hears_of_it(
 def test_erasure_takes_embedding_and_pictures_and_leaves_no_residue(
     pipeline: Pipeline, home: Path
 ) -> None:
-    log: Any = pipeline.rooms.log
+    log: Any = pipeline.parts.log
     asyncio.run(granted(pipeline, ask(subject="default:ann")))
     with log._database.read() as transaction:
         (sealed,) = transaction.execute("SELECT sealed FROM attachment")[0]
@@ -372,7 +372,7 @@ def test_erasure_takes_embedding_and_pictures_and_leaves_no_residue(
     assert lies_somewhere()
     log.erase("default:ann", by=TWO, reason="she asked")
     forget_person(home, "default:ann")
-    index = pipeline.rooms.prompt_index
+    index = pipeline.parts.prompt_index
     assert index is not None
     assert len(index) == 0
     assert not lies_somewhere()
@@ -381,13 +381,13 @@ def test_erasure_takes_embedding_and_pictures_and_leaves_no_residue(
 async def test_what_is_erased_while_it_is_being_kept_does_not_come_back(
     pipeline: Pipeline,
 ) -> None:
-    index = pipeline.rooms.prompt_index
+    index = pipeline.parts.prompt_index
     assert index is not None
-    real, log = index.add, pipeline.rooms.log
+    real, log = index.add, pipeline.parts.log
 
     def late(*args: Any, **options: Any) -> None:
         log.erase("default:ann", by=TWO, reason="she asked")
-        forget_person(pipeline.rooms.home, "default:ann")
+        forget_person(pipeline.parts.home, "default:ann")
         real(*args, **options)
 
     index.add = late  # type: ignore[method-assign]
@@ -397,7 +397,7 @@ async def test_what_is_erased_while_it_is_being_kept_does_not_come_back(
 
 async def test_the_end_of_retention_reaches_the_index(pipeline: Pipeline) -> None:
     await granted(pipeline, ask())
-    home, log = pipeline.rooms.home, pipeline.rooms.log
+    home, log = pipeline.parts.home, pipeline.parts.log
     assert forget_with_the_log(home, log) == 0
     log.expire({"standard": timedelta()})
     assert forget_with_the_log(home, log) == 1
@@ -447,7 +447,7 @@ async def test_an_index_that_hangs_delays_one_request_and_no_other(
 ) -> None:
     monkeypatch.setattr("chopmark.pipeline.steps.RECALL_S", 0.3)
     index = Hanging()
-    pipeline.rooms.__dict__["prompt_index"] = index
+    pipeline.parts.use(prompt_index=index)
     with pytest.warns(AfterwardsWarning, match="recall took longer"):
         await pipeline.generate(ask())
     for _ in range(2):
@@ -471,7 +471,7 @@ async def test_an_index_that_breaks_is_counted_said_once_and_harms_nothing(
         def close(self) -> None:
             pass
 
-    pipeline.rooms.__dict__["prompt_index"] = Broken()
+    pipeline.parts.use(prompt_index=Broken())
     with pytest.warns(AfterwardsWarning) as said:
         released = [await granted(pipeline, ask()) for _ in range(3)]
     assert len({one.outputs[0].output_id for one in released}) == 3
@@ -486,7 +486,7 @@ async def test_an_index_that_breaks_is_counted_said_once_and_harms_nothing(
 
 async def test_nothing_is_lost_when_the_pipeline_closes(open_pipeline: Open) -> None:
     pipeline = open_pipeline()
-    index = pipeline.rooms.prompt_index
+    index = pipeline.parts.prompt_index
     assert index is not None
     real, go = index.add, threading.Event()
 
@@ -510,7 +510,7 @@ async def test_a_search_by_picture_finds_everybody_who_got_it(pipeline: Pipeline
 
     first = await granted(pipeline, ask(subject="default:ann"))
     again = await granted(pipeline, ask(subject="default:bob"))
-    log: Any = pipeline.rooms.log
+    log: Any = pipeline.parts.log
     private = log.private(first.receipt.record.index)
     actor = Actor(name="Ada", roles=frozenset({"reader"}), tenant=None)
     hits = log.desk(actor, purpose="a test").search(
@@ -520,7 +520,7 @@ async def test_a_search_by_picture_finds_everybody_who_got_it(pipeline: Pipeline
 
 
 async def test_of_a_restricted_record_nothing_is_kept(pipeline: Pipeline) -> None:
-    real, seen = pipeline.rooms.image_guard, []
+    real, seen = pipeline.parts.image_guard, []
 
     class Finds:
         def judge(self, picture: Any, policy: Any, **options: Any) -> Any:
@@ -530,12 +530,12 @@ async def test_of_a_restricted_record_nothing_is_kept(pipeline: Pipeline) -> Non
                 return verdict
             return dataclasses.replace(verdict, action="block", categories=("sexual/minors",))
 
-    pipeline.rooms.__dict__["image_guard"] = Finds()
+    pipeline.parts.use(image_guard=Finds())
     released = await granted(pipeline, ask(n=2))
     assert len(released.withheld) == 1
     assert released.receipt.record.public["restricted"] is True
     assert pipeline.repeats.later.counts == {}
-    index = pipeline.rooms.prompt_index
+    index = pipeline.parts.prompt_index
     assert index is not None
     assert len(index) == 0
 

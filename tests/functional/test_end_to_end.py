@@ -100,12 +100,12 @@ async def test_an_edit_keeps_the_history_of_its_input(pipeline: Pipeline) -> Non
 
 
 async def test_a_blocked_prompt_makes_nothing_and_is_booked(pipeline: Pipeline) -> None:
-    before = pipeline.rooms.log.size
+    before = pipeline.parts.log.size
     with pytest.raises(Refused) as caught:
         await pipeline.generate(GenerationRequest(prompt=BLOCKED))
     assert caught.value.stage == "input"
     assert "sexual" in caught.value.verdict.categories
-    kinds = [pipeline.rooms.log.get(i).kind for i in range(before, pipeline.rooms.log.size)]
+    kinds = [pipeline.parts.log.get(i).kind for i in range(before, pipeline.parts.log.size)]
     assert kinds == ["request.received", "request.decided", "request.refused"]
 
 
@@ -115,7 +115,7 @@ async def test_the_test_card_as_input_is_blocked_and_booked(
     with pytest.raises(Refused) as caught:
         await pipeline.edit(EditRequest(prompt="a red apple", image=to_bytes(draw_test_card())))
     assert caught.value.stage == "input"
-    assert pipeline.rooms.log.records(caught.value.record_id)[-1].kind == "request.refused"
+    assert pipeline.parts.log.records(caught.value.record_id)[-1].kind == "request.refused"
 
 
 async def test_a_generator_that_makes_the_test_card_is_blocked_neither_marked_nor_signed(
@@ -128,7 +128,7 @@ async def test_a_generator_that_makes_the_test_card_is_blocked_neither_marked_no
         monkeypatch.setattr(
             chopmark.provenance, name, lambda *_, _name=name, **__: touched.append(_name)
         )
-    real = pipeline.rooms.generator
+    real = pipeline.parts.generator
 
     class MakesTheCard:
         info = real.info
@@ -136,7 +136,7 @@ async def test_a_generator_that_makes_the_test_card_is_blocked_neither_marked_no
         def generate(self, *_: object, **__: object) -> list[Image.Image]:
             return [draw_test_card()]
 
-    pipeline.rooms.__dict__["generator"] = MakesTheCard()
+    pipeline.parts.use(generator=MakesTheCard())
     with pytest.raises(Refused) as caught:
         await pipeline.generate(GenerationRequest(prompt="a red apple"))
     assert caught.value.stage == "output"
@@ -146,7 +146,7 @@ async def test_a_generator_that_makes_the_test_card_is_blocked_neither_marked_no
 async def test_the_log_holds_no_prompt_in_the_clear(pipeline: Pipeline) -> None:
     word = "pomegranate-4711"
     await pipeline.generate(GenerationRequest(prompt=f"a red apple {word}", steps=2))
-    for file in (pipeline.rooms.home / "audit").rglob("*"):
+    for file in (pipeline.parts.home / "audit").rglob("*"):
         if file.is_file():
             assert word.encode() not in file.read_bytes(), file
 

@@ -57,8 +57,8 @@ class Broken:
 
 def _part(room: str, method: str, when: Any = None) -> Any:
     def install(pipeline: Pipeline, _patch: pytest.MonkeyPatch, fault: Any) -> None:
-        real = getattr(pipeline.rooms, room)
-        pipeline.rooms.__dict__[room] = Broken(real, method, fault, when)
+        real = getattr(pipeline.parts, room)
+        pipeline.parts.opened[room] = Broken(real, method, fault, when)
 
     return install
 
@@ -129,7 +129,7 @@ STEPS: dict[str, tuple[Any, str, str]] = {
 
 
 def _records(pipeline: Pipeline, before: int) -> list[Record]:
-    log = pipeline.rooms.__dict__["log"]
+    log: Any = pipeline.parts.opened["log"]
     return [log.get(index) for index in range(before, log.size)]
 
 
@@ -144,7 +144,7 @@ async def test_a_broken_step_lets_nothing_out(
     fault: str,
 ) -> None:
     install, bound, code = STEPS[step]
-    before = pipeline.rooms.log.size
+    before = pipeline.parts.log.size
     install(pipeline, monkeypatch, FAULTS[fault])
     if fault == "time_out":
         # Long enough for the healthy uses of the same bound on a busy machine.
@@ -199,17 +199,17 @@ async def test_a_mark_that_cannot_be_read_back_is_a_failure(
 
 
 async def test_a_dead_log_is_closed_by_the_reconciler(pipeline: Pipeline) -> None:
-    log = pipeline.rooms.log
+    log = pipeline.parts.log
     before = log.size
-    pipeline.rooms.__dict__["log"] = Broken(
-        log, "append", _disk_full, lambda event: event.kind != "request.received"
+    pipeline.parts.use(
+        log=Broken(log, "append", _disk_full, lambda event: event.kind != "request.received")
     )
     with pytest.raises(ChopmarkError) as caught:
         await pipeline.generate(GenerationRequest(prompt="a red apple", steps=2))
     assert caught.value.code == "log_unavailable"
     assert [record.kind for record in _records(pipeline, before)[-1:]] == ["request.received"]
 
-    pipeline.rooms.__dict__["log"] = log  # the disk has room again
+    pipeline.parts.use(log=log)  # the disk has room again
     closed = log.reconcile(older_than_s=0)
     assert closed
     recovered, last = _records(pipeline, before)[:-3:-1]
@@ -218,11 +218,11 @@ async def test_a_dead_log_is_closed_by_the_reconciler(pipeline: Pipeline) -> Non
 
 
 async def test_a_caller_who_goes_away_is_booked(pipeline: Pipeline) -> None:
-    before = pipeline.rooms.log.size
+    before = pipeline.parts.log.size
     task = asyncio.create_task(
         pipeline.generate(GenerationRequest(prompt="a red apple", n=4, steps=50))
     )
-    while pipeline.rooms.log.size < before + 2:  # noqa: ASYNC110  the log tells no one
+    while pipeline.parts.log.size < before + 2:  # noqa: ASYNC110  the log tells no one
         await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -242,7 +242,7 @@ async def test_released_cannot_be_made_without_the_proof(pipeline: Pipeline) -> 
 
 async def test_a_full_queue_refuses_before_anything_is_booked(pipeline: Pipeline) -> None:
     pipeline.settings = pipeline.settings.model_copy(update={"max_queue": 0})
-    before = pipeline.rooms.log.size
+    before = pipeline.parts.log.size
     first = asyncio.create_task(pipeline.generate(GenerationRequest(prompt="a red apple", steps=2)))
     await asyncio.sleep(0)
     with pytest.raises(ChopmarkError) as caught:

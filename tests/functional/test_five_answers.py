@@ -84,7 +84,7 @@ async def test_five_files_and_the_page_that_shows_them(
         ),
         "photograph.jpg": (plain, "no_signal", 4),
     }
-    monkeypatch.setenv("CHOPMARK_HOME", str(pipeline.rooms.home))
+    monkeypatch.setenv("CHOPMARK_HOME", str(pipeline.parts.home))
     page = (ROOT / "docs" / "provenance.md").read_text(encoding="utf-8")
     shown = {}
     for name, (data, verdict, code) in files.items():

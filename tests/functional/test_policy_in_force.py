@@ -19,14 +19,14 @@ NIKE = "official Nike logo on a t-shirt"
 
 
 def _public(pipeline: Pipeline, record_id: str, kind: str) -> Any:
-    return next(r.public for r in pipeline.rooms.log.records(record_id) if r.kind == kind)
+    return next(r.public for r in pipeline.parts.log.records(record_id) if r.kind == kind)
 
 
 def _with(pipeline: Pipeline, **changes: object) -> None:
     """Change settings for this test; the fixture puts the old ones back."""
     pipeline.settings = pipeline.settings.model_copy(update=changes)
-    pipeline.rooms.settings = pipeline.settings
-    pipeline.rooms.__dict__.pop("shadow", None)
+    pipeline.parts.settings = pipeline.settings
+    pipeline.parts.opened.pop("shadow", None)
 
 
 async def test_a_tenant_is_judged_by_its_override_and_others_are_not(
@@ -75,7 +75,7 @@ async def test_a_name_of_a_tenant_leads_to_no_other_file(
     (tmp_path / "other.yaml").write_text("not: a policy\n")
     (tmp_path / "folder").mkdir()
     _with(pipeline, tenant_policies=tmp_path / "folder")
-    assert pipeline.rooms.policy_for(tenant) is pipeline.rooms.policy
+    assert pipeline.parts.policy_for(tenant) is pipeline.parts.policy
 
 
 @pytest.mark.parametrize(("days", "action"), [(1, "allow"), (-1, "block")])
@@ -120,7 +120,7 @@ async def test_youth_and_a_sexual_signal_across_prompt_and_picture_is_refused_an
         def score(self, image: Image.Image) -> float:
             return 0.2  # far below every threshold of its own
 
-    pipeline.rooms.__dict__["image_guard"] = ImageGuard(model=Stub(), banks=())  # type: ignore[arg-type]
+    pipeline.parts.use(image_guard=ImageGuard(model=Stub(), banks=()))  # type: ignore[arg-type]
     released = await pipeline.generate(GenerationRequest(prompt="a red apple", steps=2))
     assert released.outputs
     with pytest.raises(Refused) as caught:
@@ -142,7 +142,7 @@ async def test_an_upload_on_a_list_of_abuse_is_refused_restricted_and_closed(
     picture = make_picture(320, 256, seed=5)
     digest = hash_picture(picture).sha256
     (tmp_path / "ncmec.csv").write_text(f"sha256,{digest},sexual/minors,case 1\n")
-    pipeline.rooms.__dict__["image_guard"] = ImageGuard.load(hash_lists=tmp_path)
+    pipeline.parts.use(image_guard=ImageGuard.load(hash_lists=tmp_path))
     with pytest.raises(Refused) as caught:
         await pipeline.edit(EditRequest(prompt="a red apple", image=to_bytes(picture)))
     assert caught.value.verdict.restricted

@@ -32,7 +32,7 @@ def _ask(**changes: Any) -> GenerationRequest:
 
 
 def _last(pipeline: Pipeline) -> Any:
-    log = pipeline.rooms.log
+    log = pipeline.parts.log
     return log.get(log.size - 1)
 
 
@@ -82,7 +82,7 @@ async def test_a_blocked_preview_ends_the_request_as_refused(
 ) -> None:
     from chopmark.safety.testcard import draw_test_card
 
-    real = pipeline.rooms.image_guard
+    real = pipeline.parts.image_guard
     card = draw_test_card()
     judged: list[str] = []
 
@@ -94,7 +94,7 @@ async def test_a_blocked_preview_ends_the_request_as_refused(
             judged.append(verdict.action)
             return verdict
 
-    pipeline.rooms.__dict__["image_guard"] = Blocks()
+    pipeline.parts.use(image_guard=Blocks())
     seen: list[Preview] = []
     with pytest.raises(Refused) as caught:
         await pipeline.generate(_ask(), preview=seen.append)
@@ -110,8 +110,8 @@ async def test_a_guard_that_breaks_on_a_preview_lets_nothing_out(pipeline: Pipel
         if count == 1:
             raise RuntimeError("boom")
 
-    guard = Guard(pipeline.rooms.image_guard, broken)
-    pipeline.rooms.__dict__["image_guard"] = guard
+    guard = Guard(pipeline.parts.image_guard, broken)
+    pipeline.parts.use(image_guard=guard)
     seen: list[Preview] = []
     with pytest.raises(ChopmarkError) as caught:
         await pipeline.generate(_ask(), preview=seen.append)
@@ -130,14 +130,14 @@ async def test_a_long_picture_has_a_preview_whose_label_fits(pipeline: Pipeline)
 async def test_prompts_are_remembered_only_where_somebody_opted_in(pipeline: Pipeline) -> None:
     import dataclasses
 
-    folder = pipeline.rooms.home / "prompts"
+    folder = pipeline.parts.home / "prompts"
     await pipeline.generate(_ask(previews=0))
     assert not folder.exists()
     pipeline.settings = pipeline.settings.model_copy(update={"prompt_index": True})
-    pipeline.rooms.settings = pipeline.settings
-    pipeline.rooms.__dict__.pop("prompt_index", None)
+    pipeline.parts.settings = pipeline.settings
+    pipeline.parts.opened.pop("prompt_index", None)
     released = await pipeline.generate(dataclasses.replace(_ask(previews=0), subject="one:ann"))
-    index = pipeline.rooms.prompt_index
+    index = pipeline.parts.prompt_index
     assert index is not None
     assert pipeline.repeats.later.drain(20)
     assert index.records() == [released.record_id]

@@ -35,13 +35,13 @@ class Watched:
 
 @pytest.fixture
 def watched(pipeline: Pipeline) -> Watched:
-    watched = Watched(pipeline.rooms.generator)
-    pipeline.rooms.__dict__["generator"] = watched
+    watched = Watched(pipeline.parts.generator)
+    pipeline.parts.use(generator=watched)
     return watched
 
 
 def _records(pipeline: Pipeline, before: int) -> list[Record]:
-    return [pipeline.rooms.log.get(index) for index in range(before, pipeline.rooms.log.size)]
+    return [pipeline.parts.log.get(index) for index in range(before, pipeline.parts.log.size)]
 
 
 def _half(picture: Image.Image, left: float) -> np.ndarray:
@@ -97,7 +97,7 @@ def test_two_pictures_become_one_at_the_command_line(
 async def test_the_test_card_beside_a_harmless_picture_makes_nothing_and_is_booked(
     pipeline: Pipeline, watched: Watched, make_picture: Any, to_bytes: Any, place: int
 ) -> None:
-    before = pipeline.rooms.log.size
+    before = pipeline.parts.log.size
     pictures = [to_bytes(make_picture(seed=seed)) for seed in (1, 2)]
     pictures[place - 1] = to_bytes(draw_test_card())
     with pytest.raises(Refused) as caught:
@@ -125,7 +125,7 @@ async def test_a_second_picture_on_a_hash_list_is_refused(
     listed = make_picture(320, 256, seed=5)
     digest = hash_picture(listed).sha256
     (tmp_path / "ncmec.csv").write_text(f"sha256,{digest},sexual/minors,case 1\n")
-    pipeline.rooms.__dict__["image_guard"] = ImageGuard.load(hash_lists=tmp_path)
+    pipeline.parts.use(image_guard=ImageGuard.load(hash_lists=tmp_path))
     with pytest.raises(Refused) as caught:
         await pipeline.edit(
             EditRequest(
@@ -142,7 +142,7 @@ async def test_a_second_picture_on_a_hash_list_is_refused(
 async def test_a_guard_that_fails_on_the_second_picture_fails_the_request(
     pipeline: Pipeline, watched: Watched, make_picture: Any, to_bytes: Any
 ) -> None:
-    real, seen = pipeline.rooms.image_guard, []
+    real, seen = pipeline.parts.image_guard, []
 
     class Breaks:
         def judge(self, picture: Image.Image, *args: Any, **kwargs: Any) -> Any:
@@ -151,8 +151,8 @@ async def test_a_guard_that_fails_on_the_second_picture_fails_the_request(
                 raise RuntimeError("boom")
             return real.judge(picture, *args, **kwargs)
 
-    pipeline.rooms.__dict__["image_guard"] = Breaks()
-    before = pipeline.rooms.log.size
+    pipeline.parts.use(image_guard=Breaks())
+    before = pipeline.parts.log.size
     pictures = [to_bytes(make_picture(seed=seed)) for seed in (1, 2)]
     with pytest.raises(ChopmarkError) as caught:
         await pipeline.edit(
@@ -178,7 +178,7 @@ async def test_a_second_picture_that_is_none(
     data: bytes | str,
     code: str,
 ) -> None:
-    before = pipeline.rooms.log.size
+    before = pipeline.parts.log.size
     second = to_bytes(make_picture(8, 8)) if isinstance(data, str) else data
     with pytest.raises(ChopmarkError) as caught:
         await pipeline.edit(
@@ -202,7 +202,7 @@ async def test_a_plain_second_picture_is_named_as_unsigned(
     pipeline: Pipeline, make_picture: Any, to_bytes: Any
 ) -> None:
     pictures = [to_bytes(make_picture(seed=seed), fmt) for seed, fmt in ((1, "PNG"), (2, "JPEG"))]
-    before = pipeline.rooms.log.size
+    before = pipeline.parts.log.size
     released = await pipeline.edit(
         EditRequest(
             prompt="put both together",
@@ -222,8 +222,8 @@ async def test_a_plain_second_picture_is_named_as_unsigned(
         assert picture.size == (512, 512)
 
     # Its digest is the person's, and goes with what else they wrote.
-    content = pipeline.rooms.log.content(before)
+    content = pipeline.parts.log.content(before)
     assert content is not None
     assert content.private["reference_sha256"] == [hashlib.sha256(pictures[1]).hexdigest()]
-    pipeline.rooms.log.erase("ada", by=("eve", "max"), reason="asked to")
-    assert pipeline.rooms.log.content(before) is None
+    pipeline.parts.log.erase("ada", by=("eve", "max"), reason="asked to")
+    assert pipeline.parts.log.content(before) is None

@@ -62,7 +62,7 @@ def test_openai_from_prompt_to_receipt(client: openai.OpenAI, shared_pipeline: P
     pairs = zip(second.tobytes(), alone.tobytes(), strict=True)
     assert max(abs(a - b) for a, b in pairs) < 40
     receipt = Receipt.from_json(_json((made.model_extra or {})["provenance"]["receipt"]))
-    assert receipt.verify(shared_pipeline.rooms.log.public_key) == ()
+    assert receipt.verify(shared_pipeline.parts.log.public_key) == ()
 
 
 def _json(value: Any) -> str:

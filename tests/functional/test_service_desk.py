@@ -58,7 +58,7 @@ class House:
         return client
 
     def refuse(self, tenant: str, prompt: str = BLOCKED) -> str:
-        with AccessStore.open(self.pipeline.rooms.home) as store:
+        with AccessStore.open(self.pipeline.parts.home) as store:
             key = store.create_key(tenant).text
         answer = httpx.post(
             f"{self.url}/v1/images/generations",
@@ -71,7 +71,7 @@ class House:
 
     def queue(self, tenant: str, name: str = "blocks") -> None:
         actor = Actor(name="router", roles=frozenset({"writer"}), tenant=tenant)
-        self.pipeline.rooms.log.desk(actor, purpose="test").route(
+        self.pipeline.parts.log.desk(actor, purpose="test").route(
             [Rule(queue=name, decision="block")]
         )
 
@@ -80,7 +80,7 @@ class House:
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     with Pipeline.from_settings(Settings(home=tmp_path_factory.mktemp("desk"))) as pipeline:
         with pytest.warns(DevelopmentCredentialWarning):
-            _ = pipeline.rooms.credential
+            _ = pipeline.parts.credential
         yield pipeline
 
 
@@ -89,9 +89,9 @@ def house(home: Path, tmp_path: Path, parts: Pipeline) -> Iterator[House]:
     lists = tmp_path / "lists"
     settings = Settings(home=home, hash_lists=lists, requests_per_minute=0)
     with Pipeline.from_settings(settings) as pipeline, People.open(home) as people:
-        pipeline.rooms.__dict__["generator"] = NoGenerator()
+        pipeline.parts.use(generator=NoGenerator())
         for name in ("prompt_guard", "credentials"):
-            pipeline.rooms.__dict__[name] = getattr(parts.rooms, name)
+            pipeline.parts.opened[name] = getattr(parts.parts, name)
         app = create_app(pipeline, logger=make_logger(io.StringIO()))
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
         thread = threading.Thread(target=server.run, daemon=True)
@@ -128,8 +128,8 @@ def test_a_reader_finds_records_and_sees_no_content(house: House) -> None:
     url = f"/api/v1/records/{house.refused['acme']}?evidence=true"
     assert _code(ada.get(url)) == "invalid_request"  # no purpose
     assert _code(ada.get(f"{url}&purpose=curious")) == "not_permitted"
-    searched = house.pipeline.rooms.log.find(kind="access.searched")
-    assert (house.pipeline.rooms.log.private(searched[0].index) or {})["by"] == "ada"
+    searched = house.pipeline.parts.log.find(kind="access.searched")
+    assert (house.pipeline.parts.log.private(searched[0].index) or {})["by"] == "ada"
 
 
 def test_an_investigator_sees_the_evidence_and_it_is_booked(house: House) -> None:
@@ -141,9 +141,9 @@ def test_an_investigator_sees_the_evidence_and_it_is_booked(house: House) -> Non
     events = answer.json()["events"]
     assert events[0]["private"]["prompt"] == BLOCKED
     assert any(event["private"] and "evidence" in event["private"] for event in events)
-    looked = house.pipeline.rooms.log.find(kind="access.viewed")[0]
+    looked = house.pipeline.parts.log.find(kind="access.viewed")[0]
     assert looked.public["of"] == house.refused["acme"]
-    private = house.pipeline.rooms.log.private(looked.index) or {}
+    private = house.pipeline.parts.log.private(looked.index) or {}
     assert (private["by"], private["purpose"]) == ("ida", "case 7")
 
 
@@ -183,12 +183,12 @@ def test_a_reviewer_leases_sees_and_decides(house: House) -> None:
     assert rex.post(f"/api/v1/review/{mine}/release").status_code == 200
     assert sue.post("/api/v1/review/lease", json={"queue": "blocks"}).json()["task"]
     assert sue.post(f"/api/v1/review/{mine}/decide", json=said).status_code == 200
-    assert house.pipeline.rooms.log.records(mine)[-1].public["decision"] == "confirmed"
+    assert house.pipeline.parts.log.records(mine)[-1].public["decision"] == "confirmed"
 
 
 def test_a_program_reviews_with_the_scope(house: House) -> None:
     house.queue("acme")
-    with AccessStore.open(house.pipeline.rooms.home) as store:
+    with AccessStore.open(house.pipeline.parts.home) as store:
         texts = [store.create_key("acme", scopes=s).text for s in (["read"], ["read", "review"])]
     heads = [{"authorization": f"Bearer {text}"} for text in texts]
     client = house.client()
@@ -299,7 +299,7 @@ def test_policies_are_shown_compared_and_tried(house: House) -> None:
     strict = policy_path("strict").read_text(encoding="utf-8")
     ada = house.sign_in("ada", "acme", "reader")
     active = ada.get("/api/v1/policies/active").json()
-    assert active["digest"] == house.pipeline.rooms.policy.digest()
+    assert active["digest"] == house.pipeline.parts.policy.digest()
     changes = ada.post("/api/v1/policies/diff", json={"yaml": strict}).json()["changes"]
     assert {change["effect"] for change in changes} >= {"stricter"}
     assert _code(ada.post("/api/v1/policies/diff", json={"yaml": "name: ["})) == "invalid_policy"
@@ -342,7 +342,7 @@ def test_an_export_takes_two_exporters(house: House, tmp_path: Path) -> None:
     folder.mkdir()
     for name in done["files"]:
         (folder / name).write_bytes(one.get(f"{url}/files/{name}").content)
-    assert check_export(folder, house.pipeline.rooms.log.public_key) == ()
+    assert check_export(folder, house.pipeline.parts.log.public_key) == ()
     text = (folder / "entries.jsonl").read_text()
     assert house.refused["acme"] in text
     assert house.refused["globex"] not in text
@@ -358,9 +358,9 @@ def test_anybody_checks_the_log_from_its_public_files(house: House) -> None:
     said = anybody.get("/api/v1/keys")
     assert said.status_code == 200, said.text
     keys = said.json()
-    assert keys["log"]["verifier_key"] == house.pipeline.rooms.log.public_key
+    assert keys["log"]["verifier_key"] == house.pipeline.parts.log.public_key
     assert keys["signing"]["chain_pem"].startswith("-----BEGIN CERTIFICATE")
-    assert house.pipeline.rooms.mark_keys.active.key_id in keys["watermark"]["key_ids"]
+    assert house.pipeline.parts.mark_keys.active.key_id in keys["watermark"]["key_ids"]
     assert "PRIVATE" not in json.dumps(keys)
     answer = anybody.get("/log/checkpoint")
     assert answer.headers["content-type"].startswith("text/plain")
@@ -437,7 +437,7 @@ def test_a_record_of_another_tenant_is_as_if_there_were_none(
     house: House, all_roles: httpx.Client, method: str, path: str, more: dict[str, Any]
 ) -> None:
     house.queue("globex")
-    house.pipeline.rooms.log.appeal(house.refused["globex"], statement="why")
+    house.pipeline.parts.log.appeal(house.refused["globex"], statement="why")
     answers = [
         all_roles.request(method, path.replace("{id}", each), **more)
         for each in (house.refused["globex"], MISSING)
@@ -447,7 +447,7 @@ def test_a_record_of_another_tenant_is_as_if_there_were_none(
     )
     assert hidden == missing
     assert hidden[0] in {403, 404}
-    last = house.pipeline.rooms.log.records(house.refused["globex"])[-1]
+    last = house.pipeline.parts.log.records(house.refused["globex"])[-1]
     assert last.kind == "appeal.opened"  # nothing was done to it
 
 
@@ -470,7 +470,7 @@ def test_no_list_holds_anything_of_another_tenant(
     house: House, all_roles: httpx.Client, method: str, path: str, more: dict[str, Any]
 ) -> None:
     house.queue("globex", "theirs")
-    house.pipeline.rooms.log.appeal(house.refused["globex"], statement="why")
+    house.pipeline.parts.log.appeal(house.refused["globex"], statement="why")
     other = house.sign_in("other", "globex", "exporter")
     other.post("/api/v1/exports", json={"purpose": "x"})
     answer = all_roles.request(method, path, **more)

@@ -150,7 +150,7 @@ def serve(home: Path) -> Iterator[Any]:
 
     def start(**settings: Any) -> httpx.Client:
         pipeline = Pipeline.from_settings(Settings(home=home, **settings))
-        pipeline.rooms.__dict__["generator"] = NoGenerator()
+        pipeline.parts.use(generator=NoGenerator())
         app = create_app(pipeline, logger=make_logger(io.StringIO()))
         config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical")
         server = uvicorn.Server(config)
@@ -559,7 +559,7 @@ def test_the_page_to_sign_in_leads_to_the_provider_and_back(home: Path, idp: Idp
         public_url="http://testserver",
     )
     with Pipeline.from_settings(settings) as pipeline:
-        pipeline.rooms.__dict__["generator"] = NoGenerator()
+        pipeline.parts.use(generator=NoGenerator())
         site = create_site(pipeline, logger=make_logger(io.StringIO()))
         with TestClient(site, follow_redirects=False) as browser:
             shown = browser.get("/sign-in").text

@@ -52,7 +52,7 @@ def shared_parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]
     """Everything real but the generator, which nothing here may reach."""
     home = tmp_path_factory.mktemp("security") / "home"
     with Pipeline.from_settings(Settings(home=home, max_image_pixels=4_000_000)) as pipeline:
-        pipeline.rooms.__dict__["generator"] = _Unreached()
+        pipeline.parts.use(generator=_Unreached())
         yield pipeline
 
 
@@ -355,7 +355,7 @@ def test_a_slow_sender_does_not_stop_the_others(base_url: str, client: httpx.Cli
 
 def test_files_of_keys_are_private(shared_parts: Pipeline, base_url: str) -> None:
     del base_url  # the server made them
-    folder: Path = shared_parts.rooms.home / "tenancy"
+    folder: Path = shared_parts.parts.home / "tenancy"
     assert folder.stat().st_mode & 0o077 == 0
     for path in folder.iterdir():
         assert path.stat().st_mode & 0o077 == 0, path.name

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chopmark.errors import ConfigurationError, ModelNotFound
-from chopmark.pipeline.parts import Rooms
+from chopmark.pipeline.parts import Parts
 from chopmark.plugins import Hooks, builtin, hookimpl, hooks, load_plugins
 from chopmark.safety import PromptGuards, Verdict, load_policy
 
@@ -162,6 +162,6 @@ def test_no_answer_switches_a_guard_off(
 def test_a_watermark_that_nobody_offers_is_refused_before_anything_is_made(
     settings: Settings,
 ) -> None:
-    rooms = Rooms(settings.model_copy(update={"mark_method": "invisible-ink"}))
+    parts = Parts(settings.model_copy(update={"mark_method": "invisible-ink"}))
     with pytest.raises(ConfigurationError, match="invisible-ink"):
-        _ = rooms.generator
+        _ = parts.generator

@@ -154,12 +154,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         AccessStore.open(settings.open_home()) as store,
         People.open(settings.open_home()) as people,
     ):
-        pipeline.rooms.__dict__["generator"] = Painter()
+        pipeline.parts.use(generator=Painter())
         with pytest.warns(DevelopmentCredentialWarning):
-            _ = pipeline.rooms.credential
-        pipeline.rooms.open_all()
-        rooms = pipeline.rooms.__dict__
-        rooms["prompt_guard"] = Doubting(rooms["prompt_guard"])
+            _ = pipeline.parts.credential
+        pipeline.parts.open_all()
+        parts = pipeline.parts.opened
+        parts["prompt_guard"] = Doubting(parts["prompt_guard"])
         store.set_tenant(Tenant(name="zeta"))
         for name, (roles, tenant) in PEOPLE.items():
             people.add(name, roles=roles, tenant=tenant)

@@ -147,7 +147,8 @@ def test_verify_this_and_change_this_with_a_painted_mask(visit: Visits, site: Si
         if page.evaluate("document.getElementById('mask').files.length") == 1:
             break
         page.wait_for_timeout(100)
-    jobs = site.pipeline.rooms.__dict__["generator"].jobs
+    painter: Any = site.pipeline.parts.opened["generator"]
+    jobs = painter.jobs
     before = len(jobs)
     page.fill("#prompt", "another colour")
     page.click("#make")
@@ -215,7 +216,7 @@ def test_a_picture_is_shown_unblurred_only_when_asked_for(visit: Visits, site: S
     creator.click("#make")
     creator.wait_for_selector(".made")
     page = visit("rita")
-    before = len(site.pipeline.rooms.log.find(kind="access.unblurred", limit=1000))
+    before = len(site.pipeline.parts.log.find(kind="access.unblurred", limit=1000))
     page.goto("/console")
     page.click("[data-key=n]")
     page.wait_for_selector("#decide")
@@ -231,10 +232,10 @@ def test_a_picture_is_shown_unblurred_only_when_asked_for(visit: Visits, site: S
         return most; }"""
     )
     assert grey <= 4
-    assert len(site.pipeline.rooms.log.find(kind="access.unblurred", limit=1000)) == before
+    assert len(site.pipeline.parts.log.find(kind="access.unblurred", limit=1000)) == before
     page.click("[data-key=u]")
     page.wait_for_selector("[data-shown]")
-    assert len(site.pipeline.rooms.log.find(kind="access.unblurred", limit=1000)) == before + 1
+    assert len(site.pipeline.parts.log.find(kind="access.unblurred", limit=1000)) == before + 1
 
     # The rest by keyboard: turn single keys on, choose, write, decide.
     page.click(".keys summary")

@@ -64,7 +64,7 @@ def test_a_reviewer_takes_looks_and_decides(site: Site) -> None:
 
         unblur["csrf"] = site.csrf(rita)
         assert "data-shown" in rita.post(f"{path}/unblur", data=unblur).text
-        log = site.pipeline.rooms.log
+        log = site.pipeline.parts.log
         booked = log.find(kind="access.unblurred", limit=1)[0]
         assert booked.public["of"] == record_id
         assert (log.private(booked.index) or {})["by"] == "rita"
@@ -106,7 +106,7 @@ def test_an_investigator_says_why_before_content_is_shown(site: Site) -> None:
         assert ines.post(f"{path}/open", data={"csrf": token, "purpose": " "}).status_code == 400
         seen = ines.post(f"{path}/open", data={"csrf": token, "purpose": "case 12"})
         assert "under a tree" in seen.text
-    log = site.pipeline.rooms.log
+    log = site.pipeline.parts.log
     looks = [log.private(entry.index) for entry in log.find(kind="access.viewed", limit=5)]
     assert any(look and look["purpose"] == "case 12" for look in looks)
 

@@ -110,7 +110,7 @@ def test_several_pictures_are_joined_and_empty_file_fields_are_none(
             fields = {"csrf": site.csrf(cleo), "prompt": "put them together", "n": "1"}
             made = cleo.post("/studio", **_as_a_browser(fields, parts))
             assert made.status_code == 200, made.text
-    painter: Any = site.pipeline.rooms.generator
+    painter: Any = site.pipeline.parts.generator
     sizes = [[one.size for one in job.images] for job in painter.jobs[-3:]]
     assert sizes == [[(64, 64), (64, 80), (64, 96)], [(64, 64)], []]
 
@@ -122,7 +122,7 @@ def test_what_the_model_has_no_use_for_is_not_asked(
         page = cleo.get("/studio").text
         assert 'name="negative_prompt"' in page
         assert 'name="strength"' in page
-        painter: Any = site.pipeline.rooms.generator
+        painter: Any = site.pipeline.parts.generator
         info = replace(
             painter.info, ignores=frozenset({"negative_prompt", "strength"}), max_images=1
         )

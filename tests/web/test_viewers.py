@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 async def fresh(settings: Settings) -> AsyncIterator[Any]:
     """Returns a function that asks a site without keys and people."""
     with Pipeline.from_settings(settings) as pipeline:
-        pipeline.rooms.__dict__["generator"] = Painter()
+        pipeline.parts.use(generator=Painter())
         app = create_site(pipeline, logger=make_logger(io.StringIO()))
 
         async def ask(

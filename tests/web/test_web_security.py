@@ -73,7 +73,7 @@ def test_a_script_in_a_file_name_or_manifest_is_text(
         created_at=dt.datetime.now(dt.UTC),
         generator_version="0.1.0",
     )
-    signed = sign(write_xmp(data, "png", info), "png", info, site.pipeline.rooms.credential)
+    signed = sign(write_xmp(data, "png", info), "png", info, site.pipeline.parts.credential)
     with site.client() as anybody:
         said = anybody.post("/verify", files={"image": (f"{SCRIPT}.png", signed.data)})
     assert said.status_code == 200

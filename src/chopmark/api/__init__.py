@@ -55,9 +55,9 @@ def create_app(pipeline: Pipeline, *, logger: Any = None) -> FastAPI:
     Raises:
         ConfigurationError: The files of keys and people, or a setting, cannot be used.
     """
-    settings, store = pipeline.settings, AccessStore.open(pipeline.rooms.home)
+    settings, store = pipeline.settings, AccessStore.open(pipeline.parts.home)
     people = People.open(
-        pipeline.rooms.home,
+        pipeline.parts.home,
         idle_s=60 * settings.session_idle_minutes,
         longest_s=3600 * settings.session_hours,
     )
@@ -70,13 +70,13 @@ def create_app(pipeline: Pipeline, *, logger: Any = None) -> FastAPI:
         redoc_url=None,
         lifespan=_lifespan,
     )
-    replays = Replays.open(pipeline.rooms.home)
+    replays = Replays.open(pipeline.parts.home)
     service = Service(pipeline, store)
     app.state.service = service
     app.state.replays = replays
     app.state.identity = identity
     app.state.access = Access(app, identity=identity, settings=settings)
-    app.state.public_log = publiclog.PublicLog(pipeline.rooms.home)
+    app.state.public_log = publiclog.PublicLog(pipeline.parts.home)
     app.state.appealing = Rates()
     app.state.signing = Turns(slots=1, places=_MOST_SIGNING_IN)
     install_handlers(app, appeal_url=settings.appeal_url)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from chopmark.audit import EventKind, Receipt, Record
-    from chopmark.pipeline.parts import Rooms
+    from chopmark.pipeline.parts import Parts
     from chopmark.provenance.store import Entry
     from chopmark.service.caller import Caller
     from chopmark.service.service import Service
@@ -94,10 +94,10 @@ def _the_resolver(service: Serving) -> Any:
     """Return the resolver over the rooms as they are now: a rotated mark key counts at once."""
     from chopmark.provenance import Limits, Resolver
 
-    rooms, settings = service.pipeline.rooms, service.pipeline.settings
+    parts, settings = service.pipeline.parts, service.pipeline.settings
     return Resolver(
-        rooms.store,
-        mark_keys=rooms.mark_keys.all,
+        parts.store,
+        mark_keys=parts.mark_keys.all,
         mark_methods=(settings.mark_method,),
         limits=Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels),
         prefix=PREFIX,
@@ -220,16 +220,16 @@ async def add_manifest(
     return_receipt: Annotated[bool, Query(alias="returnReceipt")] = False,
 ) -> dict[str, Any]:
     """Keep a manifest store; the upload is booked in the log."""
-    data, rooms, record_id = await request.body(), service.pipeline.rooms, new_record_id()
+    data, parts, record_id = await request.body(), service.pipeline.parts, new_record_id()
 
     def work() -> dict[str, Any]:
         name = resolver.add_manifest(
             data,
             record_id=record_id,
-            book=lambda name: _book(rooms, caller, "manifest.stored", record_id, name),
+            book=lambda name: _book(parts, caller, "manifest.stored", record_id, name),
         )
         body: dict[str, Any] = {"manifestId": name}
-        receipt = _receipt(rooms, name) if return_receipt else None
+        receipt = _receipt(parts, name) if return_receipt else None
         return body if receipt is None else {**body, "receipt": _shown(request, name, receipt)}
 
     return await in_thread(work)
@@ -240,13 +240,13 @@ async def remove_manifest(
     manifest_id: ManifestId, resolver: Resolving, service: Serving, caller: Storing
 ) -> None:
     """Forget a manifest that the same tenant uploaded, and its bindings."""
-    rooms = service.pipeline.rooms
+    parts = service.pipeline.parts
 
     def book(entry: Entry) -> None:
-        records = rooms.log.records(entry.record_id) if entry.record_id else []
+        records = parts.log.records(entry.record_id) if entry.record_id else []
         if any(record.tenant != caller.tenant.name for record in records):
             raise ManifestKept("this manifest was stored by somebody else")
-        _book(rooms, caller, "manifest.removed", new_record_id(), manifest_id)
+        _book(parts, caller, "manifest.removed", new_record_id(), manifest_id)
 
     await in_thread(lambda: resolver.remove_manifest(manifest_id, book=book))
 
@@ -275,7 +275,7 @@ async def receipt(
 
     def work() -> dict[str, Any]:
         resolver.manifest(manifest_id)
-        found = _receipt(service.pipeline.rooms, manifest_id)
+        found = _receipt(service.pipeline.parts, manifest_id)
         if found is None:
             raise ManifestNotFound("there is no receipt for this manifest")
         return _shown(request, manifest_id, found)
@@ -296,7 +296,7 @@ async def check_receipt(
     def work() -> dict[str, Any]:
         resolver.manifest(manifest_id)
         try:
-            _check(service.pipeline.rooms, manifest_id, _parsed(body))
+            _check(service.pipeline.parts, manifest_id, _parsed(body))
         except ChopmarkError as error:
             return {**body, "verified": False, "error": error.message}
         return {**body, "verified": True}
@@ -341,10 +341,10 @@ async def _looked(
     return await attended(request, waiting)
 
 
-def _book(rooms: Rooms, caller: Caller, kind: EventKind, record_id: str, manifest_id: str) -> None:
+def _book(parts: Parts, caller: Caller, kind: EventKind, record_id: str, manifest_id: str) -> None:
     from chopmark.audit import Event
 
-    rooms.log.append(
+    parts.log.append(
         Event(
             kind=kind,
             record_id=record_id,
@@ -354,13 +354,13 @@ def _book(rooms: Rooms, caller: Caller, kind: EventKind, record_id: str, manifes
     )
 
 
-def _receipt(rooms: Rooms, manifest_id: str) -> Receipt | None:
+def _receipt(parts: Parts, manifest_id: str) -> Receipt | None:
     """Return the log's receipt for what booked this manifest, if it was booked."""
-    entry = rooms.store.entry(manifest_id)
+    entry = parts.store.entry(manifest_id)
     if entry is None or not entry.record_id:
         return None
     try:
-        found = rooms.log.receipt(entry.record_id)
+        found = parts.log.receipt(entry.record_id)
     except ChopmarkError:
         return None
     return found if _covers(found.record, manifest_id) else None
@@ -402,13 +402,13 @@ def _parsed(body: dict[str, Any]) -> Receipt:
     return Receipt.from_json(text)
 
 
-def _check(rooms: Rooms, manifest_id: str, shown: Receipt) -> None:
+def _check(parts: Parts, manifest_id: str, shown: Receipt) -> None:
     """Check a receipt against our own key and this manifest.
 
     Raises:
         InvalidRequest: What is wrong with it.
     """
-    problems = shown.verify(rooms.log.public_key)
+    problems = shown.verify(parts.log.public_key)
     if problems:
         raise InvalidRequest(f"the receipt does not hold: {problems[0].detail}")
     if not _covers(shown.record, manifest_id):

@@ -17,7 +17,7 @@ from chopmark.service.service import Serving
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chopmark.pipeline.parts import Rooms
+    from chopmark.pipeline.parts import Parts
 
 __all__ = ["router"]
 
@@ -33,12 +33,12 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz", responses={503: {"description": "A part is not ready"}})
 async def readyz(service: Serving) -> Response:
     """Say whether the model is loaded, the signer able and the log writable."""
-    rooms: Rooms = service.pipeline.rooms
+    parts: Parts = service.pipeline.parts
     checks: dict[str, Callable[[], object]] = {
-        "model": lambda: rooms.generator.info,
-        "guards": lambda: (rooms.prompt_guard, rooms.image_guard, rooms.policy),
-        "signer": lambda: rooms.credential.check(),  # noqa: PLW0108  opened inside the try
-        "log": lambda: rooms.log.writable(),  # noqa: PLW0108  opened inside the try
+        "model": lambda: parts.generator.info,
+        "guards": lambda: (parts.prompt_guard, parts.image_guard, parts.policy),
+        "signer": lambda: parts.credential.check(),  # noqa: PLW0108  opened inside the try
+        "log": lambda: parts.log.writable(),  # noqa: PLW0108  opened inside the try
     }
     said: dict[str, str] = {}
     for name, check in checks.items():

@@ -22,7 +22,7 @@ from chopmark.service.service import Serving
 
 if TYPE_CHECKING:
     from chopmark.audit import AuditLog
-    from chopmark.pipeline.parts import Rooms
+    from chopmark.pipeline.parts import Parts
     from chopmark.service.access import Access
 
 __all__ = ["PublicLog", "router"]
@@ -83,8 +83,8 @@ class PublicLog:
 async def checkpoint(request: Request, service: Serving) -> Response:
     """Return the log's signed checkpoint (https://c2sp.org/tlog-checkpoint)."""
     public: PublicLog = request.app.state.public_log
-    rooms = service.pipeline.rooms
-    note = await in_thread(lambda: public.checkpoint(rooms.log))
+    parts = service.pipeline.parts
+    note = await in_thread(lambda: public.checkpoint(parts.log))
     return Response(note, media_type="text/plain", headers={"cache-control": "max-age=5"})
 
 
@@ -111,15 +111,15 @@ async def tile(
 @router.get("/api/v1/keys")
 async def keys(service: Serving) -> dict[str, Any]:
     """Return the public keys that our receipts, pictures and watermarks are checked with."""
-    return await in_thread(lambda: _keys(service.pipeline.rooms))
+    return await in_thread(lambda: _keys(service.pipeline.parts))
 
 
-def _keys(rooms: Rooms) -> dict[str, Any]:
-    credential, marks = rooms.credential, rooms.mark_keys
+def _keys(parts: Parts) -> dict[str, Any]:
+    credential, marks = parts.credential, parts.mark_keys
     return {
         "log": {
-            "origin": rooms.settings.log_origin,
-            "verifier_key": rooms.log.public_key,
+            "origin": parts.settings.log_origin,
+            "verifier_key": parts.log.public_key,
             "checkpoint": "/log/checkpoint",
         },
         "signing": {
@@ -129,7 +129,7 @@ def _keys(rooms: Rooms) -> dict[str, Any]:
         },
         # The keys themselves are secret: who has one can take the mark out.
         "watermark": {
-            "method": rooms.settings.mark_method,
+            "method": parts.settings.mark_method,
             "active": marks.active.key_id,
             "key_ids": [key.key_id for key in marks.all],
         },

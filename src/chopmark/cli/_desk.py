@@ -48,14 +48,14 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 @contextmanager
 def open_log() -> Iterator[AuditLog]:
     """Open the log of the settings' home."""
-    from chopmark.pipeline.parts import Rooms
+    from chopmark.pipeline.parts import Parts
     from chopmark.settings import load_settings
 
-    rooms = Rooms(load_settings())
+    parts = Parts(load_settings())
     try:
-        yield rooms.log
+        yield parts.log
     finally:
-        rooms.close()
+        parts.close()
 
 
 def _roles(given: Sequence[str] | None) -> frozenset[Role]:

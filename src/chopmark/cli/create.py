@@ -191,7 +191,7 @@ def _run(
 
         released = asyncio.run(go())
         files = _save(released, output)
-        ignored = sorted(pipeline.rooms.generator.info.ignores)
+        ignored = sorted(pipeline.parts.generator.info.ignores)
     for name in ignored:
         if asked.get(name):
             typer.echo(f"note: this model does not use {_OPTIONS[name]}", err=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chopmark.kit.types import JsonValue
-    from chopmark.pipeline.parts import Rooms
+    from chopmark.pipeline.parts import Parts
 
 __all__ = ["app"]
 
@@ -23,34 +23,34 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")
 
 
 @contextmanager
-def _rooms() -> Iterator[Rooms]:
-    from chopmark.pipeline.parts import Rooms
+def _parts() -> Iterator[Parts]:
+    from chopmark.pipeline.parts import Parts
     from chopmark.settings import load_settings
 
-    rooms = Rooms(load_settings())
+    parts = Parts(load_settings())
     try:
-        yield rooms
+        yield parts
     finally:
-        rooms.close()
+        parts.close()
 
 
 @app.command()
 def init(as_json: Json = False) -> None:
     """Make what is missing: signing credential, watermark key, log key. Changes nothing else."""
-    with _rooms() as rooms:
-        rooms.credential.check()
-        _tell(_described(rooms), as_json=as_json)
+    with _parts() as parts:
+        parts.credential.check()
+        _tell(_described(parts), as_json=as_json)
 
 
 @app.command()
 def show(as_json: Json = False) -> None:
     """Show which keys are in use and how many pictures wait for a time stamp; no secret."""
-    with _rooms() as rooms:
-        if not (rooms.exists("log") and rooms.exists("mark_keys")):
+    with _parts() as parts:
+        if not (parts.exists("log") and parts.exists("mark_keys")):
             raise ConfigurationError(
-                f"there are no keys in {rooms.home} yet", hint="`chopmark keys init` makes them"
+                f"there are no keys in {parts.home} yet", hint="`chopmark keys init` makes them"
             )
-        _tell(_described(rooms), as_json=as_json)
+        _tell(_described(parts), as_json=as_json)
 
 
 @app.command()
@@ -65,14 +65,14 @@ def rotate(
     What the old ones signed and marked stays known as ours. A certificate of your own is rotated
     by putting new files in the place of the old ones; `rotate signing` then checks and books them.
     """
-    with _rooms() as rooms:
+    with _parts() as parts:
         said: dict[str, JsonValue] = {}
-        rooms.announce_keys()
+        parts.announce_keys()
         if what in {"signing", "all"}:
-            said["signing"] = _rotate_signing(rooms)
+            said["signing"] = _rotate_signing(parts)
         if what in {"watermark", "all"}:
-            said["watermark"] = rooms.mark_keys.rotate(rooms.home).active.key_id
-        rooms.announce_keys()
+            said["watermark"] = parts.mark_keys.rotate(parts.home).active.key_id
+        parts.announce_keys()
         _tell(said, as_json=as_json)
 
 
@@ -84,8 +84,8 @@ def stamp(
     """Ask the time-stamping authority for what waits. `chopmark serve` does it by itself."""
     from chopmark.service.timestamps import stamp as run_queue
 
-    with _rooms() as rooms:
-        done = run_queue(rooms, limit=limit)
+    with _parts() as parts:
+        done = run_queue(parts, limit=limit)
     if done is None:
         raise ConfigurationError(
             "no time-stamping authority is set", hint="set CHOPMARK_TSA_URL to its address"
@@ -101,26 +101,26 @@ def stamp(
         raise typer.Exit(1)
 
 
-def _rotate_signing(rooms: Rooms) -> dict[str, JsonValue]:
+def _rotate_signing(parts: Parts) -> dict[str, JsonValue]:
     from chopmark.provenance import rotate_credential
 
-    if rooms.credential.is_development:
-        rotate_credential(rooms.home, kind=rooms.settings.development_key)
-    new = rooms.credential
+    if parts.credential.is_development:
+        rotate_credential(parts.home, kind=parts.settings.development_key)
+    new = parts.credential
     new.check()
     return {**new.describe()}
 
 
-def _described(rooms: Rooms) -> dict[str, JsonValue]:
-    keys = rooms.mark_keys
+def _described(parts: Parts) -> dict[str, JsonValue]:
+    keys = parts.mark_keys
     return {
-        "signing": {**rooms.credential.describe(), "signer": rooms.settings.signer},
+        "signing": {**parts.credential.describe(), "signer": parts.settings.signer},
         "watermark": keys.active.key_id,
         "watermark_before": [key.key_id for key in keys.all[1:]],
-        "log": rooms.log.public_key,
+        "log": parts.log.public_key,
         "time_stamps": {
-            "authority": rooms.authority.url if rooms.authority is not None else None,
-            "waiting": rooms.stamps.waiting(),
+            "authority": parts.authority.url if parts.authority is not None else None,
+            "waiting": parts.stamps.waiting(),
         },
     }
 

@@ -16,7 +16,7 @@ from chopmark.errors import InvalidRequest
 if TYPE_CHECKING:
     from PIL import Image
 
-    from chopmark.pipeline.parts import Rooms
+    from chopmark.pipeline.parts import Parts
     from chopmark.provenance import MarkResult
 
 __all__ = ["app"]
@@ -45,15 +45,15 @@ def embed(
     from chopmark.provenance import detect_mark, embed_mark, encode_image
     from chopmark.safety import decode_image
 
-    rooms = _rooms()
-    settings = rooms.settings
+    parts = _parts()
+    settings = parts.settings
     method = method or settings.mark_method
     fmt = _format(None, output)
     assert fmt is not None  # noqa: S101  _format refuses a name without a known suffix
     picture = decode_image(
         read(image), max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels
     )
-    key = rooms.mark_keys.active
+    key = parts.mark_keys.active
     word = bytes.fromhex(payload)
     encoded = encode_image(embed_mark(picture, word, key=key, method=method), fmt)
     # A lossy file may have lost what embed_mark had read in the pixels.
@@ -99,14 +99,14 @@ def detect(
 
     if known and candidates is not None:
         raise InvalidRequest("--known and --candidates exclude one another")
-    rooms = _rooms()
+    parts = _parts()
     with _opened(image, read(image)) as picture:
         chosen = None if original is None else _original(picture, original)
         found = detect_mark(
             picture,
-            keys=rooms.mark_keys.all,
-            methods=(method or rooms.settings.mark_method,),
-            candidates=_known_ids(rooms) if known else _listed(candidates),
+            keys=parts.mark_keys.all,
+            methods=(method or parts.settings.mark_method,),
+            candidates=_known_ids(parts) if known else _listed(candidates),
             original=None if chosen is None else _opened(chosen, read(chosen)),
         )
     _tell(image, found, chosen, as_json=as_json)
@@ -143,18 +143,18 @@ def _opened(path: Path, data: bytes) -> Image.Image:
         raise InvalidRequest(f"{path} is not a picture that can be read") from error
 
 
-def _rooms() -> Rooms:
+def _parts() -> Parts:
     """The rooms of this deployment, after plugins had their chance to bring methods."""
-    from chopmark.pipeline.parts import Rooms
+    from chopmark.pipeline.parts import Parts
     from chopmark.settings import load_settings
 
-    rooms = Rooms(load_settings())
-    _ = rooms.plugins
-    return rooms
+    parts = Parts(load_settings())
+    _ = parts.plugins
+    return parts
 
 
-def _known_ids(rooms: Rooms) -> list[bytes]:
-    ids = rooms.store.output_ids()
+def _known_ids(parts: Parts) -> list[bytes]:
+    ids = parts.store.output_ids()
     if not ids:
         raise InvalidRequest(
             "--known: the manifest store names no output yet",

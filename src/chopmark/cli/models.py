@@ -54,11 +54,11 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Load a generator and say what it can do; without a name, the one that is set."""
-    from chopmark.pipeline.parts import Rooms
+    from chopmark.pipeline.parts import Parts
     from chopmark.settings import load_settings
 
     with progress_bar(quiet=as_json) as told:
-        loaded = Rooms(load_settings(model=model), progress=told).generator.info
+        loaded = Parts(load_settings(model=model), progress=told).generator.info
     said: dict[str, JsonValue] = {
         "id": loaded.id,
         "version": loaded.version,

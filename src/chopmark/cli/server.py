@@ -44,12 +44,12 @@ def serve(
     ):
         if told is not None:
             told(0, 0, "opening model, log and keys")
-        pipeline.rooms.open_all()
+        pipeline.parts.open_all()
         # Younger ones may still be on their way in another process that shares this home.
-        lost = pipeline.rooms.log.reconcile(older_than_s=settings.longest_s)
+        lost = pipeline.parts.log.reconcile(older_than_s=settings.longest_s)
         if lost:
             typer.echo(f"closed {len(lost)} requests that an earlier run left open", err=True)
-        with stamping(pipeline.rooms), retaining(pipeline.rooms), _tracing(settings):
+        with stamping(pipeline.parts), retaining(pipeline.parts), _tracing(settings):
             uvicorn.run(
                 create_site(pipeline),
                 host=settings.host,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from chopmark.kit.door import lazy_door
 
 if TYPE_CHECKING:
-    from chopmark.pipeline.parts import Rooms
+    from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.pipeline import Pipeline
     from chopmark.pipeline.released import Output, Refused, Released, Withheld
     from chopmark.pipeline.request import EditRequest, GenerationRequest
@@ -21,10 +21,10 @@ __all__ = [
     "EditRequest",
     "GenerationRequest",
     "Output",
+    "Parts",
     "Pipeline",
     "Refused",
     "Released",
-    "Rooms",
     "Withheld",
 ]
 
@@ -37,7 +37,7 @@ __getattr__, __dir__ = lazy_door(
         "Pipeline": "pipeline",
         "Refused": "released",
         "Released": "released",
-        "Rooms": "parts",
+        "Parts": "parts",
         "Withheld": "released",
     },
 )

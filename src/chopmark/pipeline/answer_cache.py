@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit import Record
     from chopmark.kit.types import ImageFormat, JsonValue
-    from chopmark.pipeline.parts import Rooms
+    from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.released import Released
     from chopmark.pipeline.request import GenerationRequest
     from chopmark.safety import Policy, Verdict
@@ -102,8 +102,8 @@ class Repeats:
         counts: How often a request was answered from the past, or why not.
     """
 
-    def __init__(self, rooms: Rooms) -> None:
-        self._rooms = rooms
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self.later = Afterwards("the index of past prompts")
         self.counts: Counter[AnswerOutcome] = Counter()
         self._lock = threading.Lock()
@@ -113,7 +113,7 @@ class Repeats:
 
     @property
     def _settings(self) -> Settings:
-        return self._rooms.settings
+        return self._parts.settings
 
     def concern(self, request: GenerationRequest) -> bool:
         """Tell whether a request is of the kind that may be answered from the past."""
@@ -132,7 +132,7 @@ class Repeats:
         ``None`` where the model does not say which weights it runs: then nothing tells whether it
         is still the same.
         """
-        rooms, model = self._rooms, self._rooms.generator.info
+        parts, model = self._parts, self._parts.generator.info
         if not model.digest:
             return None
         told: dict[str, JsonValue] = {
@@ -145,8 +145,8 @@ class Repeats:
             "format": format,
             "quality": request.quality,
             "policy": policy.digest(),
-            "mark_key": rooms.mark_keys.active.key_id,
-            "certificate": rooms.credential.fingerprint,
+            "mark_key": parts.mark_keys.active.key_id,
+            "certificate": parts.credential.fingerprint,
             "settings": {name: str(getattr(self._settings, name)) for name in _SHAPING},
         }
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).digest()
@@ -158,7 +158,7 @@ class Repeats:
         if request.fresh:
             self._count("bypassed")
             return None
-        index = self._rooms.prompt_index
+        index = self._parts.prompt_index
         with self._lock:
             if index is None or self._stuck:
                 return None  # an index that hangs delays one request, not every one
@@ -184,7 +184,7 @@ class Repeats:
 
     def _standing(self, record_id: str, request: GenerationRequest, policy: Policy) -> Past | None:
         """Return what an earlier request led to, if it may leave again."""
-        log, model = self._rooms.log, self._rooms.generator.info
+        log, model = self._parts.log, self._parts.generator.info
         try:
             records = log.records(record_id)
         except errors.RecordNotFound:
@@ -213,7 +213,7 @@ class Repeats:
         """Tell whether the prompt that the log holds is the same wish; erased ones are not."""
         from chopmark.generation.semantic import same_wish
 
-        private = self._rooms.log.private(received.index)
+        private = self._parts.log.private(received.index)
         if private is None:
             return False
         reworded = self._settings.cached_answers == "reworded"
@@ -226,7 +226,7 @@ class Repeats:
         """Return the pictures, byte for byte what left."""
         from chopmark.safety import decode_image
 
-        log, settings = self._rooms.log, self._settings
+        log, settings = self._parts.log, self._settings
         private: Any = log.private(completed.index) or {}
         files = log.attachments(
             completed.index, younger_than=timedelta(hours=settings.cached_answers_hours)
@@ -237,7 +237,7 @@ class Repeats:
         kept = []
         for number, one in enumerate(booked):
             name, data = one["output_id"], files.get(one["output_id"], b"")
-            entry = self._rooms.store.entry(one["manifest_id"])
+            entry = self._parts.store.entry(one["manifest_id"])
             stands = (
                 hashlib.sha256(data).hexdigest() == private.get("sha256", {}).get(name)
                 and ids.record_of(name) == completed.record_id
@@ -317,7 +317,7 @@ class Repeats:
     def _keep(
         self, request: GenerationRequest, released: Released, seed: int, terms: bytes | None
     ) -> None:
-        index, log = self._rooms.prompt_index, self._rooms.log
+        index, log = self._parts.prompt_index, self._parts.log
         if index is None or not request.prompt.strip():
             return
         if terms is not None and not log.attach(

@@ -61,12 +61,12 @@ class Inspection(Stages):
         """
         case = Case(tenant=tenant, subject=subject)
         rules = await self.run(
-            case, "judge_prompt", lambda: policy or self.rooms.policy_for(tenant)
+            case, "judge_prompt", lambda: policy or self.parts.policy_for(tenant)
         )
         verdicts = await self.run(
             case,
             "judge_prompt",
-            lambda: self.rooms.prompt_guard.judge_many(texts, rules, tenant=tenant),
+            lambda: self.parts.prompt_guard.judge_many(texts, rules, tenant=tenant),
         )
         actions = [verdict.action for verdict in verdicts]
         record = await self.book(
@@ -95,7 +95,7 @@ class Inspection(Stages):
         from chopmark.safety import decode_image
 
         case = Case(tenant=tenant)
-        rules = await self.run(case, "judge_input", lambda: policy or self.rooms.policy_for(tenant))
+        rules = await self.run(case, "judge_input", lambda: policy or self.parts.policy_for(tenant))
         picture = await self.run(
             case,
             "judge_input",
@@ -131,15 +131,15 @@ class Inspection(Stages):
         """
         from chopmark.provenance import Limits, verify
 
-        rooms = self.rooms
+        parts = self.parts
         # Somebody who only looks at a picture must not come to own keys and a log by it.
         return verify(
             data,
-            anchors=rooms.anchors,
-            mark_keys=rooms.mark_keys.all if rooms.exists("mark_keys") else (),
+            anchors=parts.anchors,
+            mark_keys=parts.mark_keys.all if parts.exists("mark_keys") else (),
             mark_methods=(self.settings.mark_method,),
-            store=rooms.store if rooms.exists("store") else None,
-            find_record=self.find_record if rooms.exists("log") else None,
+            store=parts.store if parts.exists("store") else None,
+            find_record=self.find_record if parts.exists("log") else None,
             public=public,
             limits=Limits(
                 max_bytes=self.settings.max_image_bytes,
@@ -156,7 +156,7 @@ class Inspection(Stages):
         """
         from chopmark.provenance import reattach
 
-        return reattach(data, self.rooms.store, mark_keys=self.rooms.mark_keys.all)
+        return reattach(data, self.parts.store, mark_keys=self.parts.mark_keys.all)
 
     async def verify(self, data: bytes, *, tenant: str = "default") -> Looked:
         """:meth:`look`, with a record that a look was taken and what the verdict was.
@@ -175,7 +175,7 @@ class Inspection(Stages):
         A request that never completed has no record here: its pictures never left.
         """
         with contextlib.suppress(RecordNotFound):
-            for record in self.rooms.log.records(record_id):
+            for record in self.parts.log.records(record_id):
                 if record.kind == "request.completed":
                     return {
                         "record_id": record.record_id,
@@ -203,7 +203,7 @@ class Inspection(Stages):
         return await self.run(
             case,
             "judge_input" if where == "input" else "judge_output",
-            lambda: self.rooms.image_guard.judge(picture, policy, stage=where, prompt_verdict=said),
+            lambda: self.parts.image_guard.judge(picture, policy, stage=where, prompt_verdict=said),
         )
 
     async def shadowed(
@@ -218,7 +218,7 @@ class Inspection(Stages):
         """
         from chopmark.safety.policy_tools import rejudge
 
-        shadow = await self.run(case, case.stage, lambda: self.rooms.shadow)
+        shadow = await self.run(case, case.stage, lambda: self.parts.shadow)
         if shadow is None:
             return {}
         again = [
@@ -252,7 +252,7 @@ class Inspection(Stages):
         return await self.run(
             case,
             "judge_prompt",
-            lambda: self.rooms.log.excepted(
+            lambda: self.parts.log.excepted(
                 prompt, negative_prompt=negative_prompt, tenant=case.tenant
             ),
         )

@@ -1,7 +1,7 @@
 """What the pipeline needs from the four rooms, opened once, when first used.
 
 Opening is lazy because the faces need different things: ``chopmark verify`` must not load a
-generator, ``chopmark moderate`` needs no key. ``Rooms.open_all`` opens everything: ``chopmark
+generator, ``chopmark moderate`` needs no key. ``Parts.open_all`` opens everything: ``chopmark
 serve`` wants no surprise at the first request.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar, cast, overload
 
 from chopmark.errors import ConfigurationError, InvalidPolicy
 from chopmark.plugins import signing_settings
@@ -36,70 +36,93 @@ if TYPE_CHECKING:
     from chopmark.safety import ImageGuards, Policy, PromptGuards
     from chopmark.settings import Settings
 
-__all__ = ["Rooms"]
+__all__ = ["Parts"]
 
 T = TypeVar("T")
 _FOLDERS = {"log": "audit", "mark_keys": "keys/watermark", "store": "manifests"}
 
 
-class _Once(Generic[T]):
-    """A property computed once, also when two threads ask at the same time.
+class _Part(Generic[T]):
+    """A part of the system, opened when it is first asked for; what ``Parts.use`` put in wins."""
+
+    def __init__(self, make: Callable[[Parts], T]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    def __set_name__(self, owner: type[Parts], name: str) -> None:
+        self._name = name
+        owner.names.append(name)
+
+    @overload
+    def __get__(self, parts: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, parts: Parts, owner: type) -> T: ...
+    def __get__(self, parts: Parts | None, owner: type) -> T | Self:
+        return self if parts is None else self._of(parts)
+
+    def _of(self, parts: Parts) -> T:
+        raise NotImplementedError
+
+
+class _Once(_Part[T]):
+    """Opened once, also when two threads ask at the same time.
 
     ``functools.cached_property`` gives no such promise since Python 3.12, and a second generator
     would cost its memory twice.
     """
 
-    def __init__(self, make: Callable[[Rooms], T]) -> None:
-        self._make = make
-        self.__doc__ = make.__doc__
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    @overload
-    def __get__(self, rooms: None, owner: type) -> _Once[T]: ...
-    @overload
-    def __get__(self, rooms: Rooms, owner: type) -> T: ...
-    def __get__(self, rooms: Rooms | None, owner: type) -> T | _Once[T]:
-        if rooms is None:
-            return self
-        with rooms.lock:
-            # A non-data descriptor: what is stored in __dict__ wins from now on. Tests put their
-            # own (broken) parts there through the constructor of the pipeline's fixture.
-            if self._name not in rooms.__dict__:
-                rooms.__dict__[self._name] = self._make(rooms)
-            value: T = rooms.__dict__[self._name]
-            return value
+    def _of(self, parts: Parts) -> T:
+        with parts.lock:
+            if self._name not in parts.opened:
+                parts.opened[self._name] = self._make(parts)
+            return cast("T", parts.opened[self._name])
 
 
-class _Current(Generic[T]):
-    """A property asked for anew at each look: what it stands for may change while we run.
+class _Current(_Part[T]):
+    """Asked for anew at each look: what it stands for may change while we run."""
 
-    What is stored in ``__dict__`` wins here too, for the same tests.
+    def _of(self, parts: Parts) -> T:
+        if self._name in parts.opened:
+            return cast("T", parts.opened[self._name])
+        return self._make(parts)
+
+
+class Parts:
+    """The opened parts of the four rooms for one home folder.
+
+    Attributes:
+        names: What the parts are called.
+        settings: What they are opened by.
+        progress: Told about first-use set-up.
+        home: The home folder.
+        opened: The parts that are open, by name.
     """
 
-    def __init__(self, ask: Callable[[Rooms], T]) -> None:
-        self._ask = ask
-        self.__doc__ = ask.__doc__
-
-    @overload
-    def __get__(self, rooms: None, owner: type) -> _Current[T]: ...
-    @overload
-    def __get__(self, rooms: Rooms, owner: type) -> T: ...
-    def __get__(self, rooms: Rooms | None, owner: type) -> T | _Current[T]:
-        return self if rooms is None else self._ask(rooms)
-
-
-class Rooms:
-    """The opened parts of the four rooms for one home folder."""
+    names: ClassVar[list[str]] = []
 
     def __init__(self, settings: Settings, *, progress: Progress | None = None) -> None:
         self.settings = settings
         self.progress = progress
         self.lock = threading.RLock()
         self.home: Path = settings.open_home()
+        self.opened: dict[str, object] = {}
         self._announced: tuple[str, str] | None = None
         self._overrides: dict[str, tuple[int, Policy]] = {}
+
+    def use(self, **parts: object) -> Self:
+        """Use these parts instead of those that the settings describe; return this object.
+
+        For programs that have opened a part already, and for tests.
+
+        Raises:
+            TypeError: There is no part of such a name.
+        """
+        unknown = sorted(set(parts).difference(self.names))
+        if unknown:
+            raise TypeError(f"there is no part {unknown[0]!r}; parts are {', '.join(self.names)}")
+        with self.lock:
+            self.opened.update(parts)
+        return self
 
     @_Once
     def policy(self) -> Policy:
@@ -268,7 +291,7 @@ class Rooms:
 
     def exists(self, part: Literal["log", "mark_keys", "store"]) -> bool:
         """Whether this home ever had this part; asking does not make it."""
-        return part in self.__dict__ or (self.home / _FOLDERS[part]).is_dir()
+        return part in self.opened or (self.home / _FOLDERS[part]).is_dir()
 
     def open_all(self) -> None:
         """Open every part, the slowest last."""
@@ -286,6 +309,6 @@ class Rooms:
     def close(self) -> None:
         """Close what was opened and holds files."""
         for name in ("log", "store", "prompt_index"):
-            part = self.__dict__.pop(name, None)
+            part: Any = self.opened.pop(name, None)
             if part is not None:
                 part.close()

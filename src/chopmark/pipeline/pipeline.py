@@ -28,7 +28,7 @@ from chopmark.kit import ids
 from chopmark.pipeline import events
 from chopmark.pipeline.answer_cache import Repeats
 from chopmark.pipeline.inspect import Inspection
-from chopmark.pipeline.parts import Rooms
+from chopmark.pipeline.parts import Parts
 from chopmark.pipeline.released import Output, Refused, Released, Withheld
 from chopmark.pipeline.request import MAX_SEED, EditRequest, GenerationRequest, check_request
 from chopmark.pipeline.steps import Case, in_thread
@@ -69,13 +69,13 @@ class Pipeline(Inspection):
 
     Attributes:
         settings: How this installation behaves.
-        rooms: The opened parts; ``rooms.open_all()`` warms everything up.
+        parts: The opened parts; ``parts.open_all()`` warms everything up.
         repeats: Earlier answers, where the deployer opted in.
     """
 
-    def __init__(self, settings: Settings, rooms: Rooms) -> None:
-        super().__init__(settings, rooms)
-        self.repeats = Repeats(rooms)
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        super().__init__(settings, parts)
+        self.repeats = Repeats(parts)
         self._in_flight = 0
 
     @classmethod
@@ -89,12 +89,12 @@ class Pipeline(Inspection):
         Raises:
             ConfigurationError: The home folder cannot be used.
         """
-        return cls(settings, Rooms(settings, progress=progress))
+        return cls(settings, Parts(settings, progress=progress))
 
     def close(self) -> None:
         """Finish what is still to be kept; close the log and the manifest store. Idempotent."""
         self.repeats.close()
-        self.rooms.close()
+        self.parts.close()
 
     def __enter__(self) -> Self:
         return self
@@ -152,7 +152,7 @@ class Pipeline(Inspection):
             )
         self._in_flight += 1
         try:
-            generator = await in_thread(lambda: self.rooms.generator)
+            generator = await in_thread(lambda: self.parts.generator)
             check_request(request, self.settings, generator.info)
             case = _Asked(
                 request=request,
@@ -180,17 +180,17 @@ class Pipeline(Inspection):
             self._in_flight -= 1
 
     async def _two_to_seven(self, case: _Asked) -> Released:
-        request, rooms = case.request, self.rooms
+        request, parts = case.request, self.parts
 
         # 2. The prompt, and every input picture, under the policy.
         policy = await self.run(
-            case, "judge_prompt", lambda: request.policy or rooms.policy_for(case.tenant)
+            case, "judge_prompt", lambda: request.policy or parts.policy_for(case.tenant)
         )
         text = "\n".join(filter(None, (request.prompt, request.negative_prompt)))
         said = await self.run(
             case,
             "judge_prompt",
-            lambda: rooms.prompt_guard.judge(text, policy, stage="prompt", tenant=case.tenant),
+            lambda: parts.prompt_guard.judge(text, policy, stage="prompt", tenant=case.tenant),
         )
         inputs = await self.run(case, "judge_input", lambda: self._open_inputs(request))
         seen = [
@@ -233,7 +233,7 @@ class Pipeline(Inspection):
             raise Refused(record_id=case.record_id, stage="output", verdict=withheld[0].verdict)
 
         # Another mark key or certificate than before is booked before it is used.
-        await self.run(case, "mark", rooms.announce_keys)
+        await self.run(case, "mark", parts.announce_keys)
 
         # 5 and 6. Marked and read back; then metadata, the manifest last, validated at once.
         outputs = [await self._seal(case, *item) for item in kept]
@@ -251,8 +251,8 @@ class Pipeline(Inspection):
         repeats: str | None = None,
     ) -> Released:
         """Step 7; ``before`` are the verdicts on what came in, the prompt's first."""
-        rooms, said = self.rooms, before[0]
-        model = rooms.generator.info
+        parts, said = self.parts, before[0]
+        model = parts.generator.info
         judged = {one.index: one.verdict for one in outputs}
         judged |= {one.index: one.verdict for one in withheld}
 
@@ -264,7 +264,7 @@ class Pipeline(Inspection):
         )  # fmt: skip
         public |= self._told(case)
         booked = await self.book(case, "completed", "request.completed", public, personal)
-        receipt = await self.run(case, "completed", lambda: rooms.log.receipt(booked.index))
+        receipt = await self.run(case, "completed", lambda: parts.log.receipt(booked.index))
         released = Released(
             record_id=case.record_id,
             outputs=tuple(outputs),
@@ -340,7 +340,7 @@ class Pipeline(Inspection):
             drafts=request.previews if case.preview else 0,
             tenant=case.tenant,
         )
-        pictures = self.rooms.generator.generate(
+        pictures = self.parts.generator.generate(
             job,
             progress=lambda done, total: case.tell(done, total, "generating"),
             cancelled=case.gone.is_set,
@@ -357,7 +357,7 @@ class Pipeline(Inspection):
         from chopmark.pipeline.preview import make_preview
 
         try:
-            verdict = self.rooms.image_guard.judge(
+            verdict = self.parts.image_guard.judge(
                 draft.picture, policy, stage="output", prompt_verdict=said
             )
         except errors.ChopmarkError:
@@ -399,9 +399,9 @@ class Pipeline(Inspection):
 
         from chopmark.provenance import detect_mark, draw_label, embed_mark, encode_image
 
-        if self.rooms.label is not None:
-            picture = draw_label(picture, self.rooms.label)
-        method, keys = self.settings.mark_method, self.rooms.mark_keys
+        if self.parts.label is not None:
+            picture = draw_label(picture, self.parts.label)
+        method, keys = self.settings.mark_method, self.parts.mark_keys
         payload = bytes.fromhex(output_id)
         marked = embed_mark(picture, payload, key=keys.active, method=method)
         encoded = encode_image(marked, case.format, quality=case.request.quality)
@@ -425,8 +425,8 @@ class Pipeline(Inspection):
         from chopmark import __version__
         from chopmark.provenance import ManifestInfo, fingerprint, pixel_digest, sign, write_xmp
 
-        settings, rooms = self.settings, self.rooms
-        model, request = rooms.generator.info, case.request
+        settings, parts = self.settings, self.parts
+        model, request = parts.generator.info, case.request
         edit = request if isinstance(request, EditRequest) else None
         with Image.open(io.BytesIO(encoded)) as marked:
             pdq, _ = fingerprint(marked)
@@ -455,10 +455,10 @@ class Pipeline(Inspection):
             write_xmp(encoded, case.format, info),
             case.format,
             info,
-            rooms.credential,
-            authority=rooms.authority,
+            parts.credential,
+            authority=parts.authority,
         )
-        rooms.store.put(
+        parts.store.put(
             manifest_id=signed.manifest_id,
             manifest=signed.manifest,
             output_id=output_id,
@@ -466,8 +466,8 @@ class Pipeline(Inspection):
             pdq=pdq,
             signed_sha256=hashlib.sha256(signed.data).hexdigest(),
         )
-        if rooms.authority is not None and not signed.time_stamped:
-            rooms.stamps.add(signed)  # an authority that is down never stops a picture
+        if parts.authority is not None and not signed.time_stamped:
+            parts.stamps.add(signed)  # an authority that is down never stops a picture
         return signed
 
     @staticmethod

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit import EventKind, Record
     from chopmark.kit.types import JsonValue, Progress
-    from chopmark.pipeline.parts import Rooms
+    from chopmark.pipeline.parts import Parts
     from chopmark.settings import Settings
 
 __all__ = ["Case", "Stage", "Stages", "in_thread"]
@@ -80,9 +80,9 @@ class Case:
 class Stages:
     """Runs and books; knows nothing of the order of the steps."""
 
-    def __init__(self, settings: Settings, rooms: Rooms) -> None:
+    def __init__(self, settings: Settings, parts: Parts) -> None:
         self.settings = settings
-        self.rooms = rooms
+        self.parts = parts
 
     async def run(self, case: Case, stage: Stage, work: Callable[[], T]) -> T:
         """Run one step's work in a thread, within its time, and turn any failure into one error."""
@@ -143,7 +143,7 @@ class Stages:
             public=public,
             private=private or {},
         )
-        return await self.run(case, stage, lambda: self.rooms.log.append(event))
+        return await self.run(case, stage, lambda: self.parts.log.append(event))
 
 
 async def in_thread(work: Callable[[], T]) -> T:

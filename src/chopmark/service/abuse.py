@@ -64,7 +64,7 @@ class Guarding:
         known = self._rules.get((name, version_of(name)))
         if known is None:
             known = self._rules[name, version_of(name)] = load_abuse(name)
-            log, digest = self._pipeline.rooms.log, known.digest()
+            log, digest = self._pipeline.parts.log, known.digest()
             if tenant.abuse:
                 log.in_force("policy.changed", digest, what="abuse", tenant=tenant.name)
             else:
@@ -98,7 +98,7 @@ class Guarding:
             await in_thread(lambda: self._route(queue, asked.tenant, record_id))
 
     def _route(self, queue: str, tenant: str, record_id: str) -> None:
-        log = self._pipeline.rooms.log
+        log = self._pipeline.parts.log
         actor = Actor(name="abuse rules", roles=frozenset({"writer"}), tenant=tenant)
         rule = _This(queue=queue, priority=_PRIORITY, tenant=tenant, record_id=record_id)
         first = log.records(record_id)[0]

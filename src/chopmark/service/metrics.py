@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from chopmark.pipeline.answer_cache import Repeats
-    from chopmark.pipeline.parts import Rooms
+    from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.released import Released
     from chopmark.safety import Verdict
     from chopmark.tenancy.abuse_rules import AbuseRule
@@ -35,9 +35,9 @@ _SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 180, 600)
 class Metrics:
     """One registry a server: two servers in one process must not share counts."""
 
-    def __init__(self, rooms: Rooms, lines: Mapping[str, Turns], *, repeats: Repeats) -> None:
+    def __init__(self, parts: Parts, lines: Mapping[str, Turns], *, repeats: Repeats) -> None:
         self.registry = CollectorRegistry()
-        self._rooms = rooms
+        self._parts = parts
         self._requests = Counter(
             "chopmark_requests",
             "HTTP requests, by route template.",
@@ -149,19 +149,19 @@ class Metrics:
 
     def _entries(self) -> float:
         try:
-            return float(self._rooms.log.size)
+            return float(self._parts.log.size)
         except ChopmarkError:
             return float("nan")  # a scrape must not fail because the log does
 
     def _unstamped(self) -> float:
         try:
-            return self._rooms.stamps.waiting() if self._rooms.authority is not None else 0
+            return self._parts.stamps.waiting() if self._parts.authority is not None else 0
         except ChopmarkError:
             return float("nan")
 
     def _checkpoint_age(self) -> float:
         try:
-            return time.time() - (self._rooms.home / "audit" / "checkpoint").stat().st_mtime
+            return time.time() - (self._parts.home / "audit" / "checkpoint").stat().st_mtime
         except OSError:
             return float("nan")
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chopmark.audit import AuditLog, RetentionClass
-    from chopmark.pipeline.parts import Rooms
+    from chopmark.pipeline.parts import Parts
     from chopmark.settings import Settings
     from chopmark.tenancy.tenants import Tenant
 
@@ -59,18 +59,18 @@ def _periods(days: int | None, blocked: int | None) -> dict[RetentionClass, time
 
 
 @contextmanager
-def retaining(rooms: Rooms, *, every_s: float = _EVERY_S) -> Iterator[None]:
+def retaining(parts: Parts, *, every_s: float = _EVERY_S) -> Iterator[None]:
     """End retention once an hour while a server runs; what stands beside the log goes along."""
     stop = threading.Event()
 
     def work() -> None:
         while True:
             try:
-                with AccessStore.open(rooms.home) as store:
+                with AccessStore.open(parts.home) as store:
                     tenants = store.tenants()
-                end_retention(rooms.log, tenants, rooms.settings)
-                forget_with_the_log(rooms.home, rooms.log)
-                rooms.log.detach_older(timedelta(hours=rooms.settings.cached_answers_hours))
+                end_retention(parts.log, tenants, parts.settings)
+                forget_with_the_log(parts.home, parts.log)
+                parts.log.detach_older(timedelta(hours=parts.settings.cached_answers_hours))
             except ChopmarkError as error:
                 warnings.warn(f"retention: {error}", RetentionWarning, stacklevel=2)
             if stop.wait(every_s):

@@ -56,7 +56,7 @@ class Service:
         # Judging is a hundred times quicker than making, so more of it may wait.
         self.judging = Turns(slots=settings.max_running, places=8 * settings.max_queue)
         self.metrics = Metrics(
-            pipeline.rooms,
+            pipeline.parts,
             {"making": self.making, "judging": self.judging},
             repeats=pipeline.repeats,
         )
@@ -171,14 +171,14 @@ class Service:
             InvalidPolicy: The tenant's policy file cannot be used; nothing is judged by another.
         """
         if tenant.policy is None:
-            return self.pipeline.rooms.policy_for(tenant.name)
+            return self.pipeline.parts.policy_for(tenant.name)
         from chopmark.safety import load_policy
 
         version = version_of(tenant.policy)
         known = self._policies.get((tenant.policy, version))
         if known is None:
             known = self._policies[tenant.policy, version] = load_policy(tenant.policy)
-            self.pipeline.rooms.log.in_force("policy.changed", known.digest(), tenant=tenant.name)
+            self.pipeline.parts.log.in_force("policy.changed", known.digest(), tenant=tenant.name)
         return known
 
 

@@ -12,7 +12,7 @@ from chopmark.errors import ChopmarkError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chopmark.pipeline.parts import Rooms
+    from chopmark.pipeline.parts import Parts
     from chopmark.provenance import QueueRun
 
 __all__ = ["StampingWarning", "stamp", "stamping"]
@@ -22,30 +22,30 @@ class StampingWarning(UserWarning):
     """What waits for a time stamp got none this time; it goes on waiting."""
 
 
-def stamp(rooms: Rooms, *, limit: int = 100) -> QueueRun | None:
+def stamp(parts: Parts, *, limit: int = 100) -> QueueRun | None:
     """Ask the authority for what waits; ``None`` where there is no authority.
 
     Raises:
         ChopmarkError: The credential cannot be used.
     """
-    if rooms.authority is None:
+    if parts.authority is None:
         return None
-    return rooms.stamps.run(rooms.authority, rooms.credential, limit=limit)
+    return parts.stamps.run(parts.authority, parts.credential, limit=limit)
 
 
 @contextmanager
-def stamping(rooms: Rooms) -> Iterator[None]:
+def stamping(parts: Parts) -> Iterator[None]:
     """Stamp what waits, every so often, for as long as a server runs."""
-    if rooms.authority is None:
+    if parts.authority is None:
         yield
         return
     stop = threading.Event()
 
     def work() -> None:
         told = ""
-        while not stop.wait(rooms.settings.tsa_every_s):
+        while not stop.wait(parts.settings.tsa_every_s):
             try:
-                run = stamp(rooms)
+                run = stamp(parts)
                 reason = run.reason if run is not None else ""
             except ChopmarkError as error:
                 reason = str(error)

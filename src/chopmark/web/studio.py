@@ -234,7 +234,7 @@ async def appeal(
     statement: Annotated[str, Form(max_length=4000)] = "",
 ) -> Response:
     """Book an appeal of the person who was refused; of nobody else."""
-    log = service.pipeline.rooms.log
+    log = service.pipeline.parts.log
 
     def booked() -> None:
         _check_theirs(log, decision, viewer)
@@ -252,7 +252,7 @@ async def appeal_state(
     decision: str, request: Request, service: Serving, viewer: Creating
 ) -> Response:
     """Show the person who appealed how it stands."""
-    log = service.pipeline.rooms.log
+    log = service.pipeline.parts.log
 
     def found() -> AppealState:
         _check_theirs(log, decision, viewer)
@@ -286,7 +286,7 @@ def _held_picture(request: Request, viewer: Viewer, held: str) -> bytes:
 
 async def _form(service: Service) -> dict[str, Any]:
     settings = service.pipeline.settings
-    info = await in_thread(lambda: service.pipeline.rooms.generator.info)
+    info = await in_thread(lambda: service.pipeline.parts.generator.info)
     wide, high = info.default_size
     squares = [(side, side) for side in _SIZES if side <= info.max_size]
     more = [(wide, high * 3 // 4 // 16 * 16), (wide * 3 // 4 // 16 * 16, high)]

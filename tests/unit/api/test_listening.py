@@ -33,7 +33,7 @@ def test_serve_refuses_other_addresses_without_a_key(
 ) -> None:
     served: list[str] = []
     monkeypatch.setattr("uvicorn.run", lambda *_, host, **__: served.append(host))
-    monkeypatch.setattr("chopmark.pipeline.parts.Rooms.open_all", lambda _: None)
+    monkeypatch.setattr("chopmark.pipeline.parts.Parts.open_all", lambda _: None)
     said = run("serve", "--host", "0.0.0.0")  # noqa: S104
     assert isinstance(said.exception, ConfigurationError)
     assert "no API keys" in str(said.exception)
@@ -77,7 +77,7 @@ async def test_another_machine_is_turned_away_even_when_something_else_listens(
     settings: Settings, address: str, status: int
 ) -> None:
     with Pipeline.from_settings(settings) as pipeline:
-        pipeline.rooms.__dict__["generator"] = type("G", (), {"info": None})
+        pipeline.parts.use(generator=type("G", (), {"info": None}))
         transport = httpx.ASGITransport(app=create_app(pipeline), client=(address, 1234))
         async with httpx.AsyncClient(
             transport=transport, base_url="http://localhost", trust_env=False

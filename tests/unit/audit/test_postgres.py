@@ -165,14 +165,14 @@ def test_an_address_of_something_else(tmp_path: Path) -> None:
 def test_the_settings_lead_to_postgresql(
     schema: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_event: Callable[..., Event]
 ) -> None:
-    from chopmark.pipeline.parts import Rooms
+    from chopmark.pipeline.parts import Parts
     from chopmark.settings import load_settings
 
     monkeypatch.setenv("CHOPMARK_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CHOPMARK_LOG_DATABASE", schema)
-    rooms = Rooms(load_settings())
-    rooms.log.append(make_event())
-    rooms.close()
+    parts = Parts(load_settings())
+    parts.log.append(make_event())
+    parts.close()
     assert not (tmp_path / "home" / "audit" / "log.db").exists()
     assert (tmp_path / "home" / "audit" / "vault" / "keys.db").is_file()  # unset: SQLite
     report = verify_log(tmp_path / "home", database=schema)

@@ -7,7 +7,7 @@ from chopmark import errors
 from chopmark.errors import ChopmarkError
 from chopmark.pipeline.released import Refused
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 def _tree(cls: type[ChopmarkError]) -> set[type[ChopmarkError]]:

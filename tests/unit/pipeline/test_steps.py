@@ -7,13 +7,13 @@ import time
 import pytest
 
 from chopmark.errors import StageTimeout
-from chopmark.pipeline.parts import Rooms
+from chopmark.pipeline.parts import Parts
 from chopmark.pipeline.steps import Case, Stages
 from chopmark.settings import Settings
 
 
 def stages(settings: Settings) -> Stages:
-    return Stages(settings, Rooms(settings))
+    return Stages(settings, Parts(settings))
 
 
 async def test_a_cancellation_that_comes_as_the_work_ends_is_not_lost(settings: Settings) -> None:

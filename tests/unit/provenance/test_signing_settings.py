@@ -19,7 +19,7 @@ from chopmark import GenerationRequest, Pipeline, Settings
 from chopmark.cli import app
 from chopmark.errors import ConfigurationError, CredentialRefused
 from chopmark.generation import ModelInfo
-from chopmark.pipeline.parts import Rooms
+from chopmark.pipeline.parts import Parts
 from chopmark.plugins import signing_settings
 from chopmark.provenance import (
     CredentialRotationWarning,
@@ -68,8 +68,8 @@ class Drawing:
 @pytest.fixture(scope="module")
 def guards(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The real guards, opened once."""
-    rooms = Rooms(Settings(home=tmp_path_factory.mktemp("guards")))
-    return {name: getattr(rooms, name) for name in ("policy", "prompt_guard", "image_guard")}
+    parts = Parts(Settings(home=tmp_path_factory.mktemp("guards")))
+    return {name: getattr(parts, name) for name in ("policy", "prompt_guard", "image_guard")}
 
 
 @pytest.fixture
@@ -81,8 +81,8 @@ def pipeline_with(
     def make(**settings: Any) -> Pipeline:
         pipeline = Pipeline.from_settings(Settings(home=home, **settings))
         opened.append(pipeline)
-        pipeline.rooms.__dict__.update(guards)
-        pipeline.rooms.__dict__["generator"] = Drawing(photograph)
+        pipeline.parts.opened.update(guards)
+        pipeline.parts.use(generator=Drawing(photograph))
         return pipeline
 
     yield make
@@ -209,17 +209,17 @@ def test_rotation_without_a_restart(
         signing_cert=cert, signing_key=key, tsa_url="http://127.0.0.1:9/", tsa_wait_s=0
     )
     before = _picture(pipeline)
-    mark = pipeline.rooms.mark_keys.active.key_id
+    mark = pipeline.parts.mark_keys.active.key_id
     _put(outsider(organisation="Renewed", name="Renewed signer"), cert, key)
-    pipeline.rooms.mark_keys.rotate(pipeline.rooms.home)
+    pipeline.parts.mark_keys.rotate(pipeline.parts.home)
     after = _picture(pipeline)
-    assert pipeline.rooms.mark_keys.active.key_id != mark
+    assert pipeline.parts.mark_keys.active.key_id != mark
     for data, issuer in ((before, "Our company"), (after, "Renewed")):
         report = pipeline.look(data)
         assert (report.verdict, report.credential.issuer) == ("made_here", issuer)
         assert report.watermark.state == "detected"
     # Nobody had to say so: the log has both, with what was before.
-    assert [len(keys) for keys in _booked(pipeline.rooms.home).values()] == [2, 2]
+    assert [len(keys) for keys in _booked(pipeline.parts.home).values()] == [2, 2]
     # A file that no verifier would accept changes nothing, and says so.
     key.write_bytes(b"no key")
     with pytest.warns(CredentialRotationWarning, match="old one stays"):
@@ -298,7 +298,7 @@ def test_what_contradicts_itself_is_refused_at_start(
     files = {"CERT": cert, "KEY": key}
     given: dict[str, Any] = {name: files.get(value, value) for name, value in settings.items()}
     with pytest.raises(ConfigurationError, match=words):
-        _ = Rooms(Settings(home=home, **given)).credential
+        _ = Parts(Settings(home=home, **given)).credential
 
 
 def test_a_certificate_that_verifiers_refuse_is_refused_at_start_in_words(
@@ -309,9 +309,9 @@ def test_a_certificate_that_verifiers_refuse_is_refused_at_start_in_words(
 
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     _put(outsider(leaf_changes=no_use), cert, key)
-    rooms = Rooms(Settings(home=home, signing_cert=cert, signing_key=key))
+    parts = Parts(Settings(home=home, signing_cert=cert, signing_key=key))
     with pytest.raises(CredentialRefused, match="no ExtendedKeyUsage"):
-        rooms.open_all()
+        parts.open_all()
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
@@ -326,15 +326,15 @@ def test_an_authority_that_is_down_stops_nothing_and_stamps_later(
     pipeline = pipeline_with(tsa_url=tsa.url, tsa_every_s=0.05)
     data = _picture(pipeline)
     assert tsa.asked
-    assert pipeline.rooms.stamps.waiting() == 1
+    assert pipeline.parts.stamps.waiting() == 1
     assert pipeline.look(data).time.state == "absent"
     # Durable: another process finds it, and stamps it as soon as the authority is back.
     pipeline.close()
     again = pipeline_with(tsa_url=tsa.url, tsa_every_s=0.05)
     tsa.mode = "ok"
-    with stamping(again.rooms):
+    with stamping(again.parts):
         end = time.monotonic() + 20
-        while again.rooms.stamps.waiting() and time.monotonic() < end:
+        while again.parts.stamps.waiting() and time.monotonic() < end:
             time.sleep(0.05)
     report = again.look(data)
     assert report.time.state == "trusted"
@@ -343,7 +343,7 @@ def test_an_authority_that_is_down_stops_nothing_and_stamps_later(
     # With the authority up, a picture is stamped before it leaves.
     prompt = again.look(_picture(again))
     assert (prompt.time.state, prompt.manifest.updates) == ("trusted", None)
-    assert again.rooms.stamps.waiting() == 0
+    assert again.parts.stamps.waiting() == 0
     tsa.close()
 
 
@@ -351,7 +351,7 @@ def _booked(home: Path) -> dict[str, list[str]]:
     """Which keys the log says were in force, the oldest first."""
     found: dict[str, list[str]] = {}
     with Pipeline.from_settings(Settings(home=home)) as pipeline:
-        for record in reversed(pipeline.rooms.log.find(kind="key.rotated")):
+        for record in reversed(pipeline.parts.log.find(kind="key.rotated")):
             found.setdefault(str(record.public["what"]), []).append(str(record.public["now"]))
     return found
 
@@ -390,6 +390,6 @@ def test_the_keys_commands(home: Path, tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_ed25519_by_setting(home: Path) -> None:
     with pytest.warns(DevelopmentCredentialWarning):
-        credential = Rooms(Settings(home=home, development_key="ed25519")).credential
+        credential = Parts(Settings(home=home, development_key="ed25519")).credential
     assert credential.alg == "ed25519"
     assert credential.leaf.not_valid_after_utc > dt.datetime.now(dt.UTC)

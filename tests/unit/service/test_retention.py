@@ -9,7 +9,7 @@ import pytest
 
 from chopmark.audit import AuditLog, Event, verify_log
 from chopmark.kit.ids import new_record_id
-from chopmark.pipeline.parts import Rooms
+from chopmark.pipeline.parts import Parts
 from chopmark.service.retention import end_retention, retaining
 from chopmark.settings import Settings
 from chopmark.tenancy import AccessStore, Tenant
@@ -92,12 +92,12 @@ def test_without_any_days_nothing_goes(log: AuditLog, home: Path, later: Any) ->
 def test_a_server_does_it_by_itself(home: Path, later: Any) -> None:
     with AccessStore.open(home) as store:
         store.set_tenant(Tenant(name="short", retention_days=10))
-    rooms = Rooms(Settings(home=home))
-    index = _book(rooms.log, "short")
+    parts = Parts(Settings(home=home))
+    index = _book(parts.log, "short")
     later(11)
-    with retaining(rooms, every_s=0.05):
+    with retaining(parts, every_s=0.05):
         end = time.monotonic() + 10
-        while rooms.log.private(index) is not None:
+        while parts.log.private(index) is not None:
             assert time.monotonic() < end
             time.sleep(0.02)
-    rooms.close()
+    parts.close()

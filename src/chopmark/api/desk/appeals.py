@@ -66,11 +66,11 @@ async def state(
 ) -> dict[str, Any]:
     """Tell whoever appealed how it stands: outcome and rationale once it is decided."""
     _slow_down(request)
-    name, rooms = record_of(decision_id), service.pipeline.rooms
-    right = _ticket(ticket_key(rooms.home), name)
+    name, parts = record_of(decision_id), service.pipeline.parts
+    right = _ticket(ticket_key(parts.home), name)
     if not hmac.compare_digest(ticket.encode(), right.encode()):
         raise RecordNotFound(f"no appeal against {name} with this ticket")
-    said: dict[str, Any] = (await in_thread(lambda: rooms.log.appeal_state(name))).to_dict()
+    said: dict[str, Any] = (await in_thread(lambda: parts.log.appeal_state(name))).to_dict()
     return said
 
 
@@ -105,12 +105,12 @@ async def decide(
 
 def open_and_ticket(service: Any, decision_id: str, *, statement: str) -> dict[str, Any]:
     """Book an appeal; return what its opener needs to ask for the outcome later."""
-    rooms = service.pipeline.rooms
-    booked = rooms.log.appeal(decision_id, statement=statement)
+    parts = service.pipeline.parts
+    booked = parts.log.appeal(decision_id, statement=statement)
     return {
         "decision_id": booked.record_id,
         "opened": booked.time,
-        "ticket": _ticket(ticket_key(rooms.home), booked.record_id),
+        "ticket": _ticket(ticket_key(parts.home), booked.record_id),
     }
 
 

@@ -118,7 +118,7 @@ def _may_see(asked: _Export, caller: Caller) -> bool:
 
 
 def _folder(service: Service) -> FilePath:
-    home: FilePath = service.pipeline.rooms.home
+    home: FilePath = service.pipeline.parts.home
     return home / "exports"
 
 
@@ -165,7 +165,7 @@ def _agree(service: Service, caller: Caller, export_id: str) -> _Export:
         tenant=asked.tenant,
     )
     folder = _folder(service) / export_id
-    desk = service.pipeline.rooms.log.desk(first, purpose=asked.purpose)
+    desk = service.pipeline.parts.log.desk(first, purpose=asked.purpose)
     desk.export(
         DeskQuery.from_dict(asked.query),
         folder,

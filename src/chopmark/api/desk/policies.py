@@ -103,7 +103,7 @@ def _shadow(body: Shadow, service: Service, desk: Desk) -> list[dict[str, Any]]:
     from chopmark.audit import Query as DeskQuery
     from chopmark.errors import NotPermitted
 
-    policy, guard = _candidate(body), service.pipeline.rooms.prompt_guard
+    policy, guard = _candidate(body), service.pipeline.parts.prompt_guard
     rows: list[dict[str, Any]] = []
     for hit in desk.search(DeskQuery(), limit=body.limit):
         try:

@@ -104,7 +104,7 @@ class Decision(Body):
 
 def desk_of(service: Service, caller: Caller, purpose: str | None) -> Desk:
     """Return the desk at which a caller sits; what it does is in the log under their name."""
-    return service.pipeline.rooms.log.desk(
+    return service.pipeline.parts.log.desk(
         caller.actor(), purpose=(purpose or "").strip() or "asked over the HTTP API"
     )
 
@@ -145,7 +145,7 @@ async def record(
 @router.get("/receipts/{record_id}")
 async def receipt(record_id: AnyId, service: Serving, caller: Reading) -> dict[str, Any]:
     """Return the receipt of a request that ended: inclusion proof and signed checkpoint."""
-    desk, log = desk_of(service, caller, None), service.pipeline.rooms.log
+    desk, log = desk_of(service, caller, None), service.pipeline.parts.log
     found = await in_thread(lambda: desk.records(record_id))
     said: dict[str, Any] = (await in_thread(lambda: log.receipt(found[0].record_id))).to_dict()
     return said

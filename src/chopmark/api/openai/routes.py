@@ -167,7 +167,7 @@ async def model(model: str, service: Serving, _caller: Known) -> dict[str, Any]:
 
 def model_list(service: Service) -> dict[str, Any]:
     """Return one body that both kinds of client read."""
-    one = model_of(service.pipeline.rooms.generator.info)
+    one = model_of(service.pipeline.parts.generator.info)
     return {"object": "list", "data": [one], "models": [one]}
 
 
@@ -195,7 +195,7 @@ def served_model(asked: str | None, service: Service) -> ModelInfo:
         ModelNotFound: It is neither ours nor one of ``Settings.model_aliases``.
     """
     pipeline = service.pipeline
-    info = pipeline.rooms.generator.info
+    info = pipeline.parts.generator.info
     aliases = {name.strip() for name in pipeline.settings.model_aliases.split(",")}
     if asked and asked not in {info.id, *aliases}:
         raise ModelNotFound(

@@ -115,7 +115,7 @@ def _place(name: str) -> int:
 
 
 def _checkpoint_age(request: Request) -> float | None:
-    home = request.app.state.service.pipeline.rooms.home
+    home = request.app.state.service.pipeline.parts.home
     try:
         age: float = time.time() - (home / "audit" / "checkpoint").stat().st_mtime
     except OSError:

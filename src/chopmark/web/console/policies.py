@@ -15,7 +15,7 @@ from chopmark.web.console.shift import AtDesk, log_of, seated
 
 if TYPE_CHECKING:
     from chopmark.audit import AuditLog
-    from chopmark.pipeline.parts import Rooms
+    from chopmark.pipeline.parts import Parts
     from chopmark.safety import Policy
     from chopmark.safety.hashes.compiled import CompiledBank
 
@@ -52,14 +52,14 @@ class Bank:
 @router.get("/policies")
 async def policies(request: Request, viewer: AtDesk, other: str = "strict") -> Response:
     """Show the policy in force beside another."""
-    rooms: Rooms = request.app.state.service.pipeline.rooms
+    parts: Parts = request.app.state.service.pipeline.parts
     named = other if other in _BUILT_IN else "strict"
 
     def found() -> dict[str, Any]:
         from chopmark.safety import load_policy
         from chopmark.safety.policy_tools import diff
 
-        ours, theirs = rooms.policy, load_policy(named)
+        ours, theirs = parts.policy, load_policy(named)
         return {
             "policy": ours,
             "changes": diff(ours, theirs),
@@ -80,9 +80,9 @@ async def policies(request: Request, viewer: AtDesk, other: str = "strict") -> R
 @router.get("/hashes")
 async def hashes(request: Request, viewer: AtDesk) -> Response:
     """Show the hash lists."""
-    rooms: Rooms = request.app.state.service.pipeline.rooms
+    parts: Parts = request.app.state.service.pipeline.parts
     return seated(
-        request, viewer, "console/hashes.html", banks=await in_thread(lambda: _banks(rooms))
+        request, viewer, "console/hashes.html", banks=await in_thread(lambda: _banks(parts))
     )
 
 
@@ -120,13 +120,13 @@ def _booked(log: AuditLog, tenant: str | None) -> tuple[int, int]:
     return len(told), sum(bool(one.get("differs")) for one in told)  # type: ignore[union-attr]
 
 
-def _banks(rooms: Rooms) -> list[Bank]:
+def _banks(parts: Parts) -> list[Bank]:
     """Return every list, also one that is switched off."""
     from chopmark.safety.hashes.bank import test_bank
     from chopmark.safety.hashes.folder import list_paths, open_list
     from chopmark.safety.hashes.state import read_state
 
-    folder = rooms.settings.hash_lists
+    folder = parts.settings.hash_lists
     built_in = test_bank()
     banks = [
         Bank(

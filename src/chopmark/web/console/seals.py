@@ -108,7 +108,7 @@ async def agree_to_unseal(record_id: str, request: Request, viewer: AtDesk) -> R
     wish = wishes.of(record_of(record_id), second)
     if wish is None:
         raise RecordNotFound("nobody asks to open this record any more", hint="ask for it anew")
-    log = request.app.state.service.pipeline.rooms.log
+    log = request.app.state.service.pipeline.parts.log
 
     def opened() -> None:
         desk = log.desk(wish.first, purpose="unseal")

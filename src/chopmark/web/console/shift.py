@@ -76,7 +76,7 @@ class Shifts:
 
 def log_of(request: Request) -> AuditLog:
     """Return the log."""
-    log: AuditLog = request.app.state.service.pipeline.rooms.log
+    log: AuditLog = request.app.state.service.pipeline.parts.log
     return log
 
 
