@@ -26,7 +26,7 @@ from chopmark.errors import Busy, Cancelled, ChopmarkError, GenerationFailed
 from chopmark.generation.calls import Slot, together
 from chopmark.generation.interface import Draft, set_batch_size
 from chopmark.generation.pace import Pace
-from chopmark.generation.step_counter import Watch
+from chopmark.generation.step_counter import StepCounter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -97,7 +97,7 @@ class BatchingGenerator:
         """
         self._engine.check(job)
         ticket = _Ticket(job=job, wants_drafts=draft is not None)
-        watch = Watch(job.n, progress, cancelled)
+        watch = StepCounter(job.n, progress, cancelled)
         watch.ask()
         self._enter(ticket)
         try:
@@ -143,7 +143,7 @@ class BatchingGenerator:
 
     @staticmethod
     def _follow(
-        ticket: _Ticket, watch: Watch, draft: Callable[[Draft], None] | None
+        ticket: _Ticket, watch: StepCounter, draft: Callable[[Draft], None] | None
     ) -> list[Image.Image]:
         """Hand on the worker's news in the caller's own thread until every picture is there."""
         pictures: dict[int, Image.Image] = {}

@@ -14,7 +14,7 @@ from chopmark.generation.lora import add_loras, parse_lora
 from chopmark.generation.options import LoadOptions
 from chopmark.generation.prompt_cache import PromptCache
 from chopmark.generation.quantize import make_plan
-from chopmark.generation.step_counter import Watch
+from chopmark.generation.step_counter import StepCounter
 from chopmark.generation.variants import Variants
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class DiffusersGenerator:
     ) -> list[Image.Image]:
         """Make the pictures of ``job``; see :meth:`chopmark.generation.Generator.generate`."""
         self.check(job)
-        watch = Watch(job.n, progress, cancelled)
+        watch = StepCounter(job.n, progress, cancelled)
         pictures = []
         for index in range(1, job.n + 1):
             watch.ask()

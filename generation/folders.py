@@ -21,7 +21,7 @@ from chopmark.generation.memory import numbers_in
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chopmark.generation.quantize import Plan
+    from chopmark.generation.plan import Plan
     from chopmark.generation.variants import Variants
 
 #: Our own facts about a model, beside diffusers' ``model_index.json``; folders of others do without

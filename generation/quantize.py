@@ -23,12 +23,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from chopmark.errors import InvalidRequest, ModelLoadError
 from chopmark.generation.interface import Quantization
+from chopmark.generation.plan import DENOISERS, TEXT_ENCODERS, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,46 +36,8 @@ if TYPE_CHECKING:
     from chopmark.generation.folders import Folder
     from chopmark.generation.options import Runtime
 
-_DENOISERS: Final = ("transformer", "unet")
-_TEXT: Final = ("text_encoder", "text_encoder_2", "text_encoder_3")
 #: Share of a GPU's free memory that weights may take before `auto` quantizes them.
 _ROOM: Final = 0.8
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What will be done to a model.
-
-    Attributes:
-        quantization: what :attr:`ModelInfo.quantization` will say.
-        config: diffusers' own configuration for loading, or ``None``.
-        replaced: parts that are loaded here and handed to the loader.
-        runtime: how the denoiser runs.
-    """
-
-    quantization: str
-    config: Any = None
-    replaced: dict[str, Any] | None = None
-    runtime: Runtime = "eager"
-
-    def finish(self, pipeline: Any) -> None:
-        """Do to the loaded pipeline what is done after loading."""
-        parts = [getattr(pipeline, name, None) for name in (*_DENOISERS, *_TEXT)]
-        modules = [part for part in parts if part is not None]
-        on_cpu = self.quantization == "int8" and self.config is None
-        if self.runtime == "openvino":
-            from chopmark.generation.openvino_runtime import run_with_openvino
-
-            for part in modules[:1]:
-                run_with_openvino(part, int8=on_cpu)
-            return
-        if on_cpu:
-            from chopmark.generation.int8 import quantize_linears
-
-            for part in modules:
-                quantize_linears(part)
-        if self.runtime == "compile":
-            _compile(modules[0])
 
 
 def make_plan(
@@ -93,7 +55,7 @@ def make_plan(
         )
     on_cuda = device.startswith("cuda")
     _check_runtime(runtime, device=device)
-    denoiser = next((name for name in _DENOISERS if name in folder.parts), None)
+    denoiser = next((name for name in DENOISERS if name in folder.parts), None)
     if wish == "auto":
         wish = _auto(folder, denoiser, device=device, dtype=dtype)
     if wish == "none" or denoiser is None:
@@ -115,7 +77,7 @@ def make_plan(
             f"{wish} has no kernels for {device}",
             hint="on a CPU there are int8, gguf and none",
         )
-    texts = [name for name in _TEXT if name in folder.parts]
+    texts = [name for name in TEXT_ENCODERS if name in folder.parts]
     config = (
         _nf4([denoiser, *texts], dtype)
         if wish == "nf4"
@@ -160,15 +122,6 @@ def _need(package: str, extra: str) -> None:
         )
 
 
-def _compile(denoiser: Any) -> None:
-    """Compile in place, so that the pipeline still finds a module of its own kind."""
-    if getattr(denoiser, "_repeated_blocks", None):
-        # Once for each kind of block instead of for the whole network: minutes become seconds.
-        denoiser.compile_repeated_blocks()
-    else:
-        denoiser.compile()
-
-
 def _torchao(wish: str, denoiser: str, texts: Iterable[str], device: str) -> Any:
     _need("torchao", "gpu")
     import torch
@@ -208,7 +161,7 @@ def _nf4(names: list[str], dtype: str) -> Any:
     }
     return PipelineQuantizationConfig(
         quant_mapping={
-            name: (ForDenoiser if name in _DENOISERS else ForText)(**options) for name in names
+            name: (ForDenoiser if name in DENOISERS else ForText)(**options) for name in names
         }
     )
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Watch:
+class StepCounter:
     """Counts the steps of a job over all its pictures, and ends it when asked to."""
 
     def __init__(

@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from chopmark.kit.fingerprint import fingerprint, pixel_digest
     from chopmark.provenance._fetch import fetch_public
     from chopmark.provenance._formats import Limits
+    from chopmark.provenance._possession import Signer
     from chopmark.provenance.credential import (
         Credential,
         DevelopmentCredentialWarning,
-        Signer,
         load_credential,
         rotate_credential,
     )
@@ -58,12 +58,8 @@ if TYPE_CHECKING:
     from chopmark.provenance.signers import Pkcs11Signer, RemoteSigner, key_algorithm, read_secret
     from chopmark.provenance.store import ManifestStore
     from chopmark.provenance.thumbnail import signed_copy
-    from chopmark.provenance.timestamps import (
-        NoTimestampWarning,
-        QueueRun,
-        TimestampAuthority,
-        TimestampQueue,
-    )
+    from chopmark.provenance.timestamp_authority import NoTimestampWarning, TimestampAuthority
+    from chopmark.provenance.timestamps import QueueRun, TimestampQueue
     from chopmark.provenance.trust import AnchorList, TrustAnchors, load_anchors
     from chopmark.provenance.verification import verify
     from chopmark.provenance.watermark import (
@@ -142,15 +138,15 @@ __getattr__, __dir__ = lazy_door(
         "MarkKeySource": "rotation",
         "MarkKeys": "watermark",
         "MarkResult": "watermark",
-        "NoTimestampWarning": "timestamps",
+        "NoTimestampWarning": "timestamp_authority",
         "Pkcs11Signer": "signers",
         "QueueRun": "timestamps",
         "RemoteSigner": "signers",
         "Report": "report",
         "Resolver": "resolver",
         "Signed": "signed",
-        "Signer": "credential",
-        "TimestampAuthority": "timestamps",
+        "Signer": "_possession",
+        "TimestampAuthority": "timestamp_authority",
         "TimestampQueue": "timestamps",
         "TrustAnchors": "trust",
         "XmpFields": "xmp",

@@ -1,9 +1,12 @@
-"""Does the key belong to the certificate? Asked by a signature, so that tokens can be asked too."""
+"""Who holds the private key, and whether it belongs to the certificate.
+
+That is asked by way of a signature, so that tokens and services can be asked too.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from chopmark.errors import CredentialRefused
 
@@ -11,11 +14,27 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-    from chopmark.provenance.credential import Signer
-
-__all__ = ["KeyInMemory", "check_key"]
+__all__ = ["KeyInMemory", "Signer", "check_key"]
 
 _PROBE: Final = b"chopmark: do certificate and key belong together?"
+
+
+@runtime_checkable
+class Signer(Protocol):
+    """Whatever holds the private key: a PEM in memory, a PKCS#11 token, a service.
+
+    Implementations must be callable from several threads at once.
+    """
+
+    def sign(self, data: bytes, /) -> bytes:
+        """Return the signature over ``data``, in the algorithm of the credential.
+
+        ECDSA signatures may be DER or the raw ``r || s``; RSA is PSS with MGF1 and a salt as long
+        as the digest.
+
+        Raises:
+            SigningFailed: The key cannot be used now.
+        """
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from __future__ import annotations
 import threading
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 from chopmark.errors import CredentialRefused
 from chopmark.kit.files import exclusive, read_private, write_private
 from chopmark.provenance._devca import KeyKind, issue_leaf, make_authority, needs_renewal
-from chopmark.provenance._possession import KeyInMemory, check_key
+from chopmark.provenance._possession import KeyInMemory, Signer, check_key
 from chopmark.provenance._profile import Algorithm, algorithm_of, check_chain, parse_chain
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Credential",
     "DevelopmentCredentialWarning",
-    "Signer",
     "load_credential",
     "rotate_credential",
 ]
@@ -39,24 +38,6 @@ __all__ = [
 
 class DevelopmentCredentialWarning(UserWarning):
     """Pictures are signed with a certificate of our own making, which nobody else trusts."""
-
-
-@runtime_checkable
-class Signer(Protocol):
-    """Whatever holds the private key: a PEM in memory, a PKCS#11 token, a service.
-
-    Implementations must be callable from several threads at once.
-    """
-
-    def sign(self, data: bytes, /) -> bytes:
-        """Return the signature over ``data``, in the algorithm of the credential.
-
-        ECDSA signatures may be DER or the raw ``r || s``; RSA is PSS with MGF1 and a salt as long
-        as the digest.
-
-        Raises:
-            SigningFailed: The key cannot be used now.
-        """
 
 
 @dataclass(frozen=True, kw_only=True)

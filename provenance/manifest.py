@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from chopmark.errors import SigningFailed
 from chopmark.kit.ids import is_id
-from chopmark.provenance.xmp import SOURCE_TYPES
+from chopmark.provenance.xmp import SOURCE_TYPES, Aigc, XmpFields
 
 __all__ = ["PDQ_ALG", "RECORD_LABEL", "ManifestInfo", "definition", "mark_algorithm"]
 
@@ -90,6 +90,21 @@ class ManifestInfo:
     training: Literal["allowed", "notAllowed"] = "notAllowed"
     aigc_producer: str = ""
     title: str = ""
+
+    def xmp_fields(self) -> XmpFields:
+        """Return what the file's XMP is to say: the same as the manifest."""
+        aigc = None
+        if self.aigc_producer:
+            # The content's number is the output id: the log knows it, and so does the watermark.
+            aigc = Aigc(content_producer=self.aigc_producer, produce_id=self.output_id)
+        return XmpFields(
+            system=self.model_id,
+            system_version=self.model_version,
+            source_type=SOURCE_TYPES[self.action],
+            creator_tool=f"{self.generator_name} {self.generator_version}",
+            prompt=self.prompt,
+            aigc=aigc,
+        )
 
 
 def definition(info: ManifestInfo) -> dict[str, Any]:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chopmark.provenance._devca import KeyKind
-    from chopmark.provenance.credential import Credential, Signer
+    from chopmark.provenance._possession import Signer
+    from chopmark.provenance.credential import Credential
 
 __all__ = ["CredentialRotationWarning", "CredentialSource", "MarkKeySource"]
 

@@ -13,6 +13,7 @@ from chopmark.errors import (
     UnsupportedImage,
 )
 from chopmark.provenance import _native
+from chopmark.provenance._c2pa_signer import make_signer
 from chopmark.provenance._formats import MIME, mime_of, sniff
 from chopmark.provenance.manifest import ManifestInfo, definition, ingredient
 from chopmark.provenance.reattachment import remove
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
     from chopmark.kit.types import ImageFormat
     from chopmark.provenance.credential import Credential
-    from chopmark.provenance.timestamps import TimestampAuthority
+    from chopmark.provenance.timestamp_authority import TimestampAuthority
 
-__all__ = ["Signed", "make_signer", "sign"]
+__all__ = ["Signed", "sign"]
 
 # Nobody but us need know our root: this one failure says nothing about the file.
 _HARMLESS = frozenset({"signingCredential.untrusted"})
@@ -119,29 +120,6 @@ class _Job:
                 hint="`chopmark doctor` checks the credential",
             ) from cause
         return out.getvalue(), manifest
-
-
-def make_signer(
-    credential: Credential, failure: list[BaseException], tsa_url: str | None = None
-) -> c2pa.Signer:
-    """Return the library's signer; what its callback raises goes to ``failure``."""
-    import c2pa
-
-    if credential.key_pem is not None:
-        return _native.native_signer(
-            credential.alg, credential.chain_pem, credential.key_pem, tsa_url
-        )
-
-    def callback(data: bytes) -> bytes:
-        try:
-            return credential.signer.sign(data)
-        except BaseException as error:
-            failure.append(error)
-            raise
-
-    return c2pa.Signer.from_callback(
-        callback, c2pa.C2paSigningAlg[credential.alg.upper()], credential.chain_pem, tsa_url
-    )
 
 
 def _add_input(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 from xml.sax.saxutils import escape
 
 from chopmark.errors import UnreadableImage, UnsupportedImage
@@ -20,9 +20,17 @@ from chopmark.provenance import _boxes
 
 if TYPE_CHECKING:
     from chopmark.kit.types import ImageFormat
-    from chopmark.provenance.manifest import ManifestInfo
 
-__all__ = ["SOURCE_TYPES", "Aigc", "XmpFields", "XmpFound", "read_xmp", "reserve", "write_xmp"]
+__all__ = [
+    "SOURCE_TYPES",
+    "Aigc",
+    "MakesXmp",
+    "XmpFields",
+    "XmpFound",
+    "read_xmp",
+    "reserve",
+    "write_xmp",
+]
 
 _IPTC_TYPES: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SOURCE_TYPES: Final = {
@@ -84,6 +92,13 @@ class XmpFields:
     aigc: Aigc | None = None
 
 
+class MakesXmp(Protocol):
+    """What can say in XMP what it says elsewhere, as a ``ManifestInfo`` does."""
+
+    def xmp_fields(self) -> XmpFields:
+        """Return the fields."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class XmpFound:
     """What a stranger's XMP says about AI; each is None where it says nothing.
@@ -117,17 +132,17 @@ def reserve() -> bytes:
     return _packet(b"", room=_ROOM)
 
 
-def write_xmp(data: bytes, fmt: ImageFormat, fields: XmpFields | ManifestInfo) -> bytes:
+def write_xmp(data: bytes, fmt: ImageFormat, fields: XmpFields | MakesXmp) -> bytes:
     """Return the file with this XMP packet, in place of one that it had.
 
-    Must come before signing: any later change of the file breaks the manifest. From a
-    `ManifestInfo` the same statements are taken that the manifest will make.
+    Must come before signing: any later change of the file breaks the manifest. A `ManifestInfo`
+    gives the same statements here that its manifest will make.
 
     Raises:
         UnreadableImage: The file's structure is broken.
         UnsupportedImage: An AVIF file that `encode_image` did not make has no room for it.
     """
-    body = _body(fields if isinstance(fields, XmpFields) else _fields_of(fields))
+    body = _body(fields if isinstance(fields, XmpFields) else fields.xmp_fields())
     if fmt == "avif":
         return _overwrite(data, body)
     packet = _packet(body, room=0)
@@ -164,20 +179,6 @@ def read_xmp(data: bytes) -> XmpFound:
         system_version=_value(text, "AISystemVersionUsed"),
         aigc_label=label,
         provenance=_value(text, "provenance"),
-    )
-
-
-def _fields_of(info: ManifestInfo) -> XmpFields:
-    return XmpFields(
-        system=info.model_id,
-        system_version=info.model_version,
-        source_type=SOURCE_TYPES[info.action],
-        creator_tool=f"{info.generator_name} {info.generator_version}",
-        prompt=info.prompt,
-        # The content's number is the output id: the log knows it, and so does the watermark.
-        aigc=Aigc(content_producer=info.aigc_producer, produce_id=info.output_id)
-        if info.aigc_producer
-        else None,
     )
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from training.generation import klein
-from training.generation.trainer import Schedule, Trainer
+from training.generation.schedule import Schedule
+from training.generation.trainer import Trainer
 from training.generation.warm import start_warm_up, warm_up
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from diffusers import Flux2KleinPipeline
 
-    from training.generation.trainer import Schedule
+    from training.generation.schedule import Schedule
 
 
 def compile_blocks(model: Any) -> None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from chopmark.provenance.watermark._pixels import Plane
 
-__all__ = ["Reading", "read"]
+__all__ = ["PayloadReading", "read"]
 
 LOG_P_DETECT = math.log(1e-9)
 _SMALL = 512
@@ -51,7 +51,7 @@ _LIKELY = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class PayloadReading:
     """The outcome of the strongest payload test.
 
     Attributes:
@@ -83,7 +83,7 @@ def read(
     *,
     candidates: Bits | None = None,
     original: Plane | None = None,
-) -> Reading:
+) -> PayloadReading:
     """Return the strongest reading of a picture.
 
     Args:
@@ -132,7 +132,7 @@ class _Frames:
         """Use this residual at ``level`` in place of the picture's own."""
         self._planes[level] = plane
 
-    def compared(self, reading: Reading, secret: bytes) -> Reading:
+    def compared(self, reading: PayloadReading, secret: bytes) -> PayloadReading:
         """Return the reading with its content bits compared, where they can be."""
         lock = reading.lock
         quarter = np.rint(lock.affine)
@@ -157,7 +157,7 @@ def _turned(frame: Plane, orientation: Affine) -> Plane:
 
 def _informed(
     luma: Plane, original: Plane, layout: Layout, candidates: Bits | None
-) -> Reading | None:
+) -> PayloadReading | None:
     """The reading of what a picture has beyond its original; None if the two do not match."""
     bare = bare_residual(luma, original)
     if bare is None:
@@ -248,7 +248,7 @@ def _vector(lock: Lock, frames: _Frames, layout: Layout) -> NDArray[np.float32]:
     return payload_vector(coefficients * np.exp(-1j * (angular @ lock.shift)))
 
 
-def _test(lock: Lock, frames: _Frames, layout: Layout, candidates: Bits | None) -> Reading:
+def _test(lock: Lock, frames: _Frames, layout: Layout, candidates: Bits | None) -> PayloadReading:
     vector = _vector(lock, frames, layout)
     signs = layout.signs[lock.entry]
     soft = np.bincount(layout.code_bit, vector * signs, minlength=CODE_BITS).astype(np.float32)
@@ -257,4 +257,6 @@ def _test(lock: Lock, frames: _Frames, layout: Layout, candidates: Bits | None) 
     else:
         bits, words = candidates[int(correlations(soft, candidates).argmax())], len(candidates)
     z = score(vector, layout.payload_values(lock.entry, encode(bits)))
-    return Reading(bits=bits, z=z, log_p=log_p_value(z, words=words), lock=lock, content=None)
+    return PayloadReading(
+        bits=bits, z=z, log_p=log_p_value(z, words=words), lock=lock, content=None
+    )
