@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 
 from chopmark import GenerationRequest, Pipeline
-from chopmark.cli._say import progress_bar, warn
+from chopmark.cli.output import progress_bar, warn
 from chopmark.errors import ChopmarkError
 from chopmark.settings import load_settings
 

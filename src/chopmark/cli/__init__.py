@@ -17,19 +17,20 @@ import typer
 from chopmark.cli import (
     access,
     audit,
-    create,
-    desk,
-    hashlists,
-    judge,
+    evaluate,
+    generate,
+    hashes,
     keys,
-    look,
     mark,
     models,
+    moderate,
+    policy,
     prompts,
     review,
     server,
+    verify,
 )
-from chopmark.cli._say import EXIT_REFUSED, fail, refuse, warn
+from chopmark.cli.output import EXIT_REFUSED, fail, refuse, warn
 from chopmark.errors import ChopmarkError
 
 __all__ = ["app", "main"]
@@ -42,18 +43,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("generate")(create.generate)
-app.command("edit")(create.edit)
-app.command("verify")(look.verify)
-app.command("moderate")(judge.moderate)
-app.command("eval")(desk.evaluate)
+app.command("generate")(generate.generate)
+app.command("edit")(generate.edit)
+app.command("verify")(verify.verify)
+app.command("moderate")(moderate.moderate)
+app.command("eval")(evaluate.evaluate)
 app.command("serve")(server.serve)
 app.command("doctor")(server.doctor)
 app.add_typer(mark.app, name="mark")
 app.add_typer(audit.app, name="audit")
 app.add_typer(review.app, name="review")
-app.add_typer(judge.policy_app, name="policy")
-app.add_typer(hashlists.app, name="hashes")
+app.add_typer(policy.app, name="policy")
+app.add_typer(hashes.app, name="hashes")
 app.add_typer(models.app, name="models")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(keys.app, name="keys")

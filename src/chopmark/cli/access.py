@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chopmark.cli import person
-from chopmark.cli._say import emit
+from chopmark.cli import people
+from chopmark.cli.output import emit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(help="API keys, tenants and people of the HTTP service.", no_args_is_help=True)
-app.add_typer(person.app, name="person")
+app.add_typer(people.app, name="person")
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 

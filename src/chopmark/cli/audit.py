@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-from chopmark.cli._desk import As, Json, Purpose, Roles, Tenant, actor, open_log, seat
-from chopmark.cli._query import Found, hit_line, query_of
-from chopmark.cli._say import EXIT_NOT_AUTHENTIC, emit, progress_bar
-from chopmark.cli.create import read
 from chopmark.cli.custody import add_commands
+from chopmark.cli.desk_session import As, Json, Purpose, Roles, Tenant, actor, desk_of, open_log
+from chopmark.cli.generate import read
+from chopmark.cli.output import EXIT_NOT_AUTHENTIC, emit, progress_bar
+from chopmark.cli.query_options import Found, hit_line, query_of
 from chopmark.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ app = typer.Typer(
 
 
 def _line(record: Record) -> str:
-    said = record.public
+    public = record.public
     members = ("code", "categories", "model", "what", "queue", "outcome", "decision", "of", "count")
-    note = next((said[name] for name in members if said.get(name)), "")
+    note = next((public[name] for name in members if public.get(name)), "")
     return (
         f"{record.index:>7}  {record.time}  {record.record_id}  {record.kind:<20} "
         f"{', '.join(map(str, note)) if isinstance(note, list) else note}"
@@ -79,7 +79,7 @@ def show(
                 limit=limit,
             )
     elif private:
-        with seat(actor(name, role, tenant), purpose) as desk:
+        with desk_of(actor(name, role, tenant), purpose) as desk:
             view = desk.view(record_id)
         records, contents = list(view.records), list(view.private)
     else:
@@ -133,7 +133,7 @@ def search(
     Filters are given as --where NAME=VALUE, again for more: decision, category, min_score,
     max_score, model, policy, subject, since, until, similar_to, distance.
     """
-    with seat(actor(name, role, tenant), purpose) as desk:
+    with desk_of(actor(name, role, tenant), purpose) as desk:
         query = desk.saved_query(saved).query if saved else query_of(text, found, like)
         hits = desk.search(query, limit=limit, before=before)
         if save is not None:
@@ -180,10 +180,10 @@ def verify(
     from chopmark.settings import load_settings
 
     settings = load_settings()
-    with progress_bar(quiet=as_json) as told:
+    with progress_bar(quiet=as_json) as progress:
         report = verify_log(
             settings.open_home(),
-            progress=told,
+            progress=progress,
             since_checkpoint=resume,
             kept=[read(path).decode("utf-8", "replace") for path in kept or ()],
             public_key=key,
@@ -262,9 +262,9 @@ def checkpoint(
     from chopmark.settings import load_settings
 
     listed = witnesses or load_settings().log_witnesses
-    asked = load_witnesses(listed) if listed is not None else []
+    witness_list = load_witnesses(listed) if listed is not None else []
     with open_log() as log:
-        signed, problems = log.cosign(asked) if asked else (log.checkpoint(), ())
+        signed, problems = log.cosign(witness_list) if witness_list else (log.checkpoint(), ())
     if as_json:
         emit({**signed.to_dict(), "problems": [problem.to_dict() for problem in problems]})
     else:

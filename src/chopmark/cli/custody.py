@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from chopmark.cli._desk import (
+from chopmark.cli.desk_session import (
     As,
     Json,
     Purpose,
@@ -18,13 +18,13 @@ from chopmark.cli._desk import (
     Second,
     Tenant,
     actor,
+    desk_of,
     open_log,
-    seat,
     second,
 )
-from chopmark.cli._query import Found, query_of
-from chopmark.cli._say import EXIT_NOT_AUTHENTIC, emit
-from chopmark.cli.create import read
+from chopmark.cli.generate import read
+from chopmark.cli.output import EXIT_NOT_AUTHENTIC, emit
+from chopmark.cli.query_options import Found, query_of
 from chopmark.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ Subject = Annotated[
 ]
 
 
-def _done(record: Record, said: str, *, as_json: bool) -> None:
+def _done(record: Record, sentence: str, *, as_json: bool) -> None:
     if as_json:
         emit(record.to_dict())
     else:
-        typer.echo(f"{said} (entry {record.index})")
+        typer.echo(f"{sentence} (entry {record.index})")
 
 
 def erase(
@@ -59,7 +59,7 @@ def erase(
     from chopmark.settings import load_settings
 
     who = actor(name, role, tenant)
-    with seat(who, purpose or reason) as desk:
+    with desk_of(who, purpose or reason) as desk:
         record = desk.erase(subject, second=second(other, who), reason=reason)
     forget_person(load_settings().open_home(), subject)
     _done(record, f"erased {record.public['count']} contents", as_json=as_json)
@@ -77,7 +77,7 @@ def hold(
     as_json: Json = False,
 ) -> None:
     """Forbid erasing and expiring what is stored about a person."""
-    with seat(actor(name, role, tenant), basis) as desk:
+    with desk_of(actor(name, role, tenant), basis) as desk:
         record = desk.place_hold(subject, basis=basis, until=until)
     _done(record, f"held until {until or 'it is released'}", as_json=as_json)
 
@@ -86,7 +86,7 @@ def holds(
     tenant: Tenant = None, name: As = None, role: Roles = None, as_json: Json = False
 ) -> None:
     """List the holds that stand."""
-    with seat(actor(name, role, tenant), "list of holds") as desk:
+    with desk_of(actor(name, role, tenant), "list of holds") as desk:
         standing = desk.holds()
     for item in standing:
         if as_json:
@@ -105,7 +105,7 @@ def release(
     as_json: Json = False,
 ) -> None:
     """End a hold."""
-    with seat(actor(name, role, tenant), reason) as desk:
+    with desk_of(actor(name, role, tenant), reason) as desk:
         record = desk.release_hold(index, reason=reason)
     _done(record, f"hold {index} released", as_json=as_json)
 
@@ -133,7 +133,7 @@ def retain(
     with AccessStore.open(home) as store:
         # A server ends these by their own days.
         others = frozenset(tenant.name for tenant in store.tenants() if tenant.retention_days)
-    with seat(actor(name, role, None), "end of retention") as desk:
+    with desk_of(actor(name, role, None), "end of retention") as desk:
         booked = desk.expire(
             {
                 "standard": timedelta(days=standard),
@@ -146,8 +146,8 @@ def retain(
         forget_with_the_log(home, log)
         log.detach_older(timedelta(hours=settings.cached_answers_hours))
     for record in booked:
-        said = f"{record.public['class']}: {record.public['count']} contents are gone"
-        _done(record, said, as_json=as_json)
+        sentence = f"{record.public['class']}: {record.public['count']} contents are gone"
+        _done(record, sentence, as_json=as_json)
     if not booked and not as_json:
         typer.echo("nothing was due")
 
@@ -161,7 +161,7 @@ def seal(
     as_json: Json = False,
 ) -> None:
     """Close a record's content to everybody, until two investigators open it."""
-    with seat(actor(name, role, tenant), reason) as desk:
+    with desk_of(actor(name, role, tenant), reason) as desk:
         record = desk.seal(record_id, reason=reason)
     _done(record, f"{record.record_id} is sealed", as_json=as_json)
 
@@ -178,7 +178,7 @@ def unseal(
 ) -> None:
     """Open a sealed record for a time, together with a second investigator."""
     who = actor(name, role, tenant)
-    with seat(who, reason) as desk:
+    with desk_of(who, reason) as desk:
         record = desk.unseal(
             record_id, second=second(other, who), reason=reason, duration=timedelta(hours=hours)
         )
@@ -205,7 +205,7 @@ def export(
 ) -> None:
     """Write what a query finds, each entry with its proof, and a manifest over it all."""
     who = actor(name, role, tenant)
-    with seat(who, purpose) as desk:
+    with desk_of(who, purpose) as desk:
         manifest = desk.export(
             query_of(text, found),
             folder,
@@ -214,11 +214,11 @@ def export(
             content=content,
             limit=limit,
         )
-    said = json.loads(manifest.read_bytes())
+    summary = json.loads(manifest.read_bytes())
     if as_json:
-        emit(said)
+        emit(summary)
     else:
-        typer.echo(f"{folder}: {said['entries']} entries in {said['file']['name']}")
+        typer.echo(f"{folder}: {summary['entries']} entries in {summary['file']['name']}")
 
 
 def check_export(
@@ -252,7 +252,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Count requests, refusals, reviews and appeals; anybody can count again from the log."""
-    with seat(actor(name, role, tenant), "transparency report") as desk:
+    with desk_of(actor(name, role, tenant), "transparency report") as desk:
         counted = desk.report(since=since, until=until)
     if as_json:
         emit(counted)
@@ -278,7 +278,7 @@ def statements(
 ) -> None:
     """Write the DSA statements of reasons for the refusals of a period, one JSON object a line."""
     who = actor(name, role, tenant)
-    with seat(who, purpose) as desk:
+    with desk_of(who, purpose) as desk:
         for statement in desk.statements(
             _template(template), second=second(other, who), since=since, until=until
         ):
@@ -291,10 +291,10 @@ def _template(path: Path) -> Any:
     from chopmark.audit import StatementTemplate
 
     try:
-        said = yaml.safe_load(read(path))
-        if isinstance(said, dict) and isinstance(said.get("territorial_scope"), list):
-            said["territorial_scope"] = tuple(said["territorial_scope"])
-        return StatementTemplate(**said)
+        members = yaml.safe_load(read(path))
+        if isinstance(members, dict) and isinstance(members.get("territorial_scope"), list):
+            members["territorial_scope"] = tuple(members["territorial_scope"])
+        return StatementTemplate(**members)
     except (yaml.YAMLError, TypeError) as error:
         raise InvalidRequest(
             f"{path} is not a template: {str(error).splitlines()[0]}",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from chopmark.cli._say import emit
+from chopmark.cli.output import emit
 from chopmark.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -66,14 +66,14 @@ def rotate(
     by putting new files in the place of the old ones; `rotate signing` then checks and books them.
     """
     with _parts() as parts:
-        said: dict[str, JsonValue] = {}
+        summary: dict[str, JsonValue] = {}
         parts.announce_keys()
         if what in {"signing", "all"}:
-            said["signing"] = _rotate_signing(parts)
+            summary["signing"] = _rotate_signing(parts)
         if what in {"watermark", "all"}:
-            said["watermark"] = parts.mark_keys.rotate(parts.home).active.key_id
+            summary["watermark"] = parts.mark_keys.rotate(parts.home).active.key_id
         parts.announce_keys()
-        _tell(said, as_json=as_json)
+        _tell(summary, as_json=as_json)
 
 
 @app.command()
@@ -90,13 +90,13 @@ def stamp(
         raise ConfigurationError(
             "no time-stamping authority is set", hint="set CHOPMARK_TSA_URL to its address"
         )
-    said: dict[str, JsonValue] = {
+    summary: dict[str, JsonValue] = {
         "stamped": done.stamped,
         "failed": done.failed,
         "waiting": done.left,
         "reason": done.reason or None,
     }
-    _tell(said, as_json=as_json)
+    _tell(summary, as_json=as_json)
     if done.failed:
         raise typer.Exit(1)
 
@@ -125,11 +125,11 @@ def _described(parts: Parts) -> dict[str, JsonValue]:
     }
 
 
-def _tell(said: dict[str, JsonValue], *, as_json: bool) -> None:
+def _tell(summary: dict[str, JsonValue], *, as_json: bool) -> None:
     if as_json:
-        emit(said)
+        emit(summary)
         return
-    for name, value in said.items():
+    for name, value in summary.items():
         rows = value.items() if isinstance(value, dict) else [("", value)]
         for member, text in rows:
             label = f"{name} {member}".replace("_", " ").strip()

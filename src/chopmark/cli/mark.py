@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chopmark.cli._say import EXIT_NOT_AUTHENTIC, emit, show_p
-from chopmark.cli.create import _format, read
+from chopmark.cli.generate import _format, read
+from chopmark.cli.output import EXIT_NOT_AUTHENTIC, emit, show_p
 from chopmark.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -114,8 +114,8 @@ def detect(
 
 def _tell(image: Path, found: MarkResult, original: Path | None, *, as_json: bool) -> None:
     if as_json:
-        told = {} if original is None else {"original": str(original)}
-        emit({**found.to_dict(), **told})
+        progress = {} if original is None else {"original": str(original)}
+        emit({**found.to_dict(), **progress})
     elif found.detected and found.payload is not None:
         with_it = "" if original is None else f", against {original}"
         typer.echo(

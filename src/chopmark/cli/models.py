@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chopmark.cli._say import emit, progress_bar
+from chopmark.cli.output import emit, progress_bar
 from chopmark.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ def info(
     from chopmark.pipeline.parts import Parts
     from chopmark.settings import load_settings
 
-    with progress_bar(quiet=as_json) as told:
-        loaded = Parts(load_settings(model=model), progress=told).generator.info
-    said: dict[str, JsonValue] = {
+    with progress_bar(quiet=as_json) as progress:
+        loaded = Parts(load_settings(model=model), progress=progress).generator.info
+    facts: dict[str, JsonValue] = {
         "id": loaded.id,
         "version": loaded.version,
         "digest": loaded.digest,
@@ -76,9 +76,9 @@ def info(
         "ignores": [str(name) for name in sorted(loaded.ignores)],
     }
     if as_json:
-        emit(said)
+        emit(facts)
         return
-    for name, value in said.items():
+    for name, value in facts.items():
         shown = ", ".join(map(str, value)) or "-" if isinstance(value, list) else value
         typer.echo(f"{name:<14} {shown}")
 

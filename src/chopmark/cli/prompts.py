@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chopmark.cli._say import emit
+from chopmark.cli.output import emit
 
 if TYPE_CHECKING:
     from chopmark.generation.semantic import PromptIndex
@@ -51,7 +51,7 @@ def forget(
     as_json: Json = False,
 ) -> None:
     """Erase embeddings and the pictures kept with them, as ``chopmark audit erase`` does too."""
-    from chopmark.cli._desk import open_log
+    from chopmark.cli.desk_session import open_log
     from chopmark.pipeline.erase_prompts import forget_prompts
     from chopmark.settings import load_settings
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from chopmark.cli._desk import As, Json, Reason, Roles, Tenant, actor, open_log, seat
-from chopmark.cli._say import emit
+from chopmark.cli.desk_session import As, Json, Reason, Roles, Tenant, actor, desk_of, open_log
+from chopmark.cli.output import emit
 
 if TYPE_CHECKING:
     from chopmark.audit import Appeal, Record, Task
@@ -52,11 +52,11 @@ def _appeal(appeal: Appeal | None, *, as_json: bool) -> None:
         )
 
 
-def _done(record: Record, said: str, *, as_json: bool) -> None:
+def _done(record: Record, sentence: str, *, as_json: bool) -> None:
     if as_json:
         emit(record.to_dict())
     else:
-        typer.echo(f"{said} (entry {record.index})")
+        typer.echo(f"{sentence} (entry {record.index})")
 
 
 @app.command()
@@ -74,7 +74,7 @@ def route(
     from chopmark.settings import load_settings
 
     listed = load_rules(rules or load_settings().review_rules)
-    with seat(actor(name, role, tenant), "routing") as desk:
+    with desk_of(actor(name, role, tenant), "routing") as desk:
         booked = desk.route(listed)
     for record in booked:
         _done(record, f"{record.record_id} to {record.public['queue']}", as_json=as_json)
@@ -92,7 +92,7 @@ def list_tasks(
     as_json: Json = False,
 ) -> None:
     """List what waits, the next one first."""
-    with seat(actor(name, role, tenant), _PURPOSE) as desk:
+    with desk_of(actor(name, role, tenant), _PURPOSE) as desk:
         tasks = desk.tasks(queue, only_open=not everything)
     for task in tasks:
         _task(task, as_json=as_json)
@@ -110,7 +110,7 @@ def lease(
     as_json: Json = False,
 ) -> None:
     """Take the next task of a queue; nobody else gets it until you are done or the lease ends."""
-    with seat(actor(name, role, tenant), _PURPOSE) as desk:
+    with desk_of(actor(name, role, tenant), _PURPOSE) as desk:
         task = desk.lease(queue, duration=timedelta(minutes=minutes))
     _task(task, as_json=as_json)
 
@@ -125,7 +125,7 @@ def renew(
     as_json: Json = False,
 ) -> None:
     """Hold a task for longer."""
-    with seat(actor(name, role, tenant), _PURPOSE) as desk:
+    with desk_of(actor(name, role, tenant), _PURPOSE) as desk:
         task = desk.renew(record_id, duration=timedelta(minutes=minutes))
     _task(task, as_json=as_json)
 
@@ -139,7 +139,7 @@ def release(
     as_json: Json = False,
 ) -> None:
     """Give a task back undecided."""
-    with seat(actor(name, role, tenant), _PURPOSE) as desk:
+    with desk_of(actor(name, role, tenant), _PURPOSE) as desk:
         record = desk.release(record_id)
     _done(record, f"{record_id} waits again", as_json=as_json)
 
@@ -157,7 +157,7 @@ def decide(
     as_json: Json = False,
 ) -> None:
     """Decide on a task that you hold."""
-    with seat(actor(name, role, tenant), _PURPOSE) as desk:
+    with desk_of(actor(name, role, tenant), _PURPOSE) as desk:
         record = desk.decide(record_id, decision, rationale=rationale)
     _done(record, f"{record_id} {decision}", as_json=as_json)
 
@@ -196,7 +196,7 @@ def appeals(
     as_json: Json = False,
 ) -> None:
     """List appeals, the oldest first."""
-    with seat(actor(name, role, tenant), "appeals") as desk:
+    with desk_of(actor(name, role, tenant), "appeals") as desk:
         listed = desk.appeals(only_open=not everything)
     for item in listed:
         _appeal(item, as_json=as_json)
@@ -213,7 +213,7 @@ def lease_appeal(
     as_json: Json = False,
 ) -> None:
     """Take the appeal that waits longest and that you did not review."""
-    with seat(actor(name, role, tenant), "appeals") as desk:
+    with desk_of(actor(name, role, tenant), "appeals") as desk:
         item = desk.lease_appeal(duration=timedelta(minutes=minutes))
     _appeal(item, as_json=as_json)
 
@@ -235,7 +235,7 @@ def decide_appeal(
     as_json: Json = False,
 ) -> None:
     """Uphold or overturn a refusal; the person is told the rationale."""
-    with seat(actor(name, role, tenant), "appeals") as desk:
+    with desk_of(actor(name, role, tenant), "appeals") as desk:
         record = desk.decide_appeal(decision, outcome, rationale=rationale, allow_until=allow_until)
     _done(record, f"refusal {record.record_id} {outcome}", as_json=as_json)
 
@@ -245,7 +245,7 @@ def exceptions(
     tenant: Tenant = None, name: As = None, role: Roles = None, as_json: Json = False
 ) -> None:
     """List the prompts that may pass although the policy blocks them."""
-    with seat(actor(name, role, tenant), "exceptions") as desk:
+    with desk_of(actor(name, role, tenant), "exceptions") as desk:
         standing = desk.exceptions()
     for item in standing:
         if as_json:
@@ -268,6 +268,6 @@ def revoke(
     as_json: Json = False,
 ) -> None:
     """End an exception."""
-    with seat(actor(name, role, tenant), reason) as desk:
+    with desk_of(actor(name, role, tenant), reason) as desk:
         record = desk.revoke_exception(index, reason=reason)
     _done(record, f"exception {index} ended", as_json=as_json)

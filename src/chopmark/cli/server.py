@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chopmark.cli._say import emit, progress_bar
+from chopmark.cli.output import emit, progress_bar
 from chopmark.errors import ConfigurationError
 
 if TYPE_CHECKING:

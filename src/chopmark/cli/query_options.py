@@ -59,7 +59,7 @@ def query_of(text: str | None, where: list[str] | None, like: Path | None = None
 
 
 def _fingerprint(path: Path) -> str:
-    from chopmark.cli.create import read
+    from chopmark.cli.generate import read
     from chopmark.provenance import fingerprint
     from chopmark.safety import decode_image
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chopmark.cli._say import EXIT_REFUSED, emit, progress_bar
-from chopmark.cli.create import read
+from chopmark.cli.generate import read
+from chopmark.cli.output import EXIT_REFUSED, emit, progress_bar
 from chopmark.errors import ConfigurationError, HashListError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def import_(
     from chopmark.safety.hashes.formats import import_list
 
     page = import_list(file, kind=_kind(kind), category=category)
-    _told(_take(_folder(lists), name or file.stem, [page], source=file.name), as_json=as_json)
+    _report(_take(_folder(lists), name or file.stem, [page], source=file.name), as_json=as_json)
 
 
 @app.command("sync")
@@ -74,7 +74,7 @@ def sync(
         headers[key.strip()] = os.path.expandvars(value.strip())
     folder = _folder(lists)
     got: list[Imported] = []
-    with progress_bar(quiet=as_json) as told:
+    with progress_bar(quiet=as_json) as progress:
         for page in pages(
             url,
             kind=_kind(kind),
@@ -83,10 +83,10 @@ def sync(
             token_parameter=token_parameter,
         ):
             got.append(page)
-            if told is not None:
-                told(len(got), len(got) + bool(page.next_page), "fetching pages")
+            if progress is not None:
+                progress(len(got), len(got) + bool(page.next_page), "fetching pages")
     # An address may carry a key in its query: only where it lies is kept.
-    _told(_take(folder, name, got, source=url.partition("?")[0]), as_json=as_json)
+    _report(_take(folder, name, got, source=url.partition("?")[0]), as_json=as_json)
 
 
 @app.command("enable")
@@ -266,19 +266,20 @@ def _take(folder: Path, name: str, pages: list[Imported], *, source: str) -> dic
     }
 
 
-def _told(said: dict[str, JsonValue], *, as_json: bool) -> None:
+def _report(result: dict[str, JsonValue], *, as_json: bool) -> None:
     if as_json:
-        emit(said)
+        emit(result)
         return
     typer.echo(
-        f"{said['list']} v{said['version']}: {said['entries']} entries ({said['read']} read)"
+        f"{result['list']} v{result['version']}: {result['entries']} entries"
+        f" ({result['read']} read)"
     )
-    skipped = said["skipped"]
+    skipped = result["skipped"]
     assert isinstance(skipped, dict)  # noqa: S101  made so above
     for kind, count in skipped.items():
         typer.echo(f"  {count} of the kind {kind} cannot be looked up here")
-    if said["next_page"]:
-        typer.echo(f"  the list goes on: {said['next_page']}")
+    if result["next_page"]:
+        typer.echo(f"  the list goes on: {result['next_page']}")
 
 
 def _switch(folder: Path, name: str, *, on: bool) -> None:

@@ -1,4 +1,4 @@
-"""``chopmark moderate`` and ``chopmark policy``."""
+"""``chopmark moderate``."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chopmark.cli._say import emit, progress_bar
-from chopmark.cli.create import read
+from chopmark.cli.generate import read
+from chopmark.cli.output import emit, progress_bar
 from chopmark.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from chopmark.kit.types import JsonValue
     from chopmark.safety import Verdict
 
-__all__ = ["moderate", "policy_app"]
+__all__ = ["moderate"]
 
 _BATCH = 64
-policy_app = typer.Typer(help="Read and check safety policies.", no_args_is_help=True)
 
 
 def moderate(
@@ -43,24 +41,24 @@ def moderate(
             _show(asyncio.run(pipeline.moderate_image(data)).verdicts[0], as_json=as_json)
             return
         rows = [text] if text is not None else _rows(jsonl)
-        with progress_bar(quiet=as_json or len(rows) <= _BATCH) as told:
+        with progress_bar(quiet=as_json or len(rows) <= _BATCH) as progress:
 
             async def go() -> None:
                 for start in range(0, len(rows), _BATCH):
-                    said = await pipeline.moderate(rows[start : start + _BATCH])
-                    for verdict in said.verdicts:
+                    moderated = await pipeline.moderate(rows[start : start + _BATCH])
+                    for verdict in moderated.verdicts:
                         _show(verdict, as_json=as_json)
-                    if told is not None:
-                        told(min(start + _BATCH, len(rows)), len(rows), "judging")
+                    if progress is not None:
+                        progress(min(start + _BATCH, len(rows)), len(rows), "judging")
 
             asyncio.run(go())
 
 
 def _show(verdict: Verdict, *, as_json: bool) -> None:
-    said = verdict.to_dict()
     if as_json:
+        members = verdict.to_dict()
         names = ("flagged", "action", "scores", "evidence", "not_evaluated", "record_id")
-        emit({name: said[name] for name in names if name in said})
+        emit({name: members[name] for name in names if name in members})
         return
     top = sorted(verdict.scores.items(), key=lambda item: -item[1])[:3]
     scores = "  ".join(f"{name} {score:.2f}" for name, score in top)
@@ -84,45 +82,3 @@ def _rows(path: Path | None) -> list[str]:
             raise InvalidRequest(f"{path}, line {number}: no `text` member that is a string")
         rows.append(text)
     return rows
-
-
-@policy_app.command("show")
-def policy_show(
-    name: Annotated[str, typer.Argument(help="`default`, `strict` or a YAML file.")] = "default",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-) -> None:
-    """Print a policy: its categories and thresholds."""
-    from chopmark.safety import load_policy
-
-    policy = load_policy(name)
-    said: JsonValue = policy.model_dump(mode="json")
-    if as_json:
-        emit({"digest": policy.digest(), "policy": said})
-        return
-    import yaml
-
-    typer.echo(f"# digest {policy.digest()}")
-    typer.echo(yaml.safe_dump(said, sort_keys=False, allow_unicode=True), nl=False)
-
-
-@policy_app.command("check")
-def policy_check(
-    file: Annotated[Path, typer.Argument(help="A policy file, or with --base an override.")],
-    base: Annotated[
-        str | None,
-        typer.Option("--base", help="FILE is a tenant's override of this policy."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-) -> None:
-    """Say whether a policy file can be used, and if not, where it is wrong."""
-    from chopmark.safety import load_policy
-    from chopmark.safety.policy.override import apply_override, load_override
-
-    if base is None:
-        policy = load_policy(file)
-    else:
-        policy = apply_override(load_policy(base), load_override(file))
-    if as_json:
-        emit({"ok": True, "digest": policy.digest()})
-    else:
-        typer.echo(f"{file}: ok, digest {policy.digest()}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-from chopmark.cli._say import progress_bar
+from chopmark.cli.output import progress_bar
 from chopmark.errors import InvalidRequest, NotPermitted
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ __all__ = [
     "Second",
     "Tenant",
     "actor",
+    "desk_of",
     "open_log",
-    "seat",
     "second",
 ]
 
@@ -91,11 +91,11 @@ def second(name: str, first: Actor) -> Actor:
 
 
 @contextmanager
-def seat(who: Actor, purpose: str) -> Iterator[Desk]:
+def desk_of(who: Actor, purpose: str) -> Iterator[Desk]:
     """Open the log and seat somebody at its desk."""
     with open_log() as log:
-        with progress_bar(quiet=False) as told:
-            log.index().update(progress=told)
+        with progress_bar(quiet=False) as progress:
+            log.index().update(progress=progress)
         try:
             yield log.desk(who, purpose=purpose)
         except NotPermitted as error:

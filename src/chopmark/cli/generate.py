@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from chopmark.cli._say import emit, progress_bar
+from chopmark.cli.output import emit, progress_bar
 from chopmark.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -90,11 +90,13 @@ def generate(
         fresh=fresh,
     )
 
-    def make(pipeline: Pipeline, told: Progress | None, show: PreviewSink) -> Awaitable[Released]:
-        return pipeline.generate(request, progress=told, preview=show)
+    def make(
+        pipeline: Pipeline, progress: Progress | None, show: PreviewSink
+    ) -> Awaitable[Released]:
+        return pipeline.generate(request, progress=progress, preview=show)
 
-    asked = {"negative_prompt": bool(negative), "guidance": guidance is not None}
-    _run(make, model, output, as_json, quiet, asked)
+    given = {"negative_prompt": bool(negative), "guidance": guidance is not None}
+    _run(make, model, output, as_json, quiet, given)
 
 
 def edit(
@@ -138,13 +140,15 @@ def edit(
         previews=previews,
     )
 
-    def make(pipeline: Pipeline, told: Progress | None, show: PreviewSink) -> Awaitable[Released]:
-        return pipeline.edit(request, progress=told, preview=show)
+    def make(
+        pipeline: Pipeline, progress: Progress | None, show: PreviewSink
+    ) -> Awaitable[Released]:
+        return pipeline.edit(request, progress=progress, preview=show)
 
-    asked = {"negative_prompt": bool(negative), "guidance": guidance is not None}
+    given = {"negative_prompt": bool(negative), "guidance": guidance is not None}
     # Within a mask how far to go is the blending's affair, whatever the model makes of it.
-    asked["strength"] = strength is not None and mask is None
-    _run(make, model, output, as_json, quiet, asked)
+    given["strength"] = strength is not None and mask is None
+    _run(make, model, output, as_json, quiet, given)
 
 
 def read(path: Path) -> bytes:
@@ -165,13 +169,13 @@ def _run(
     output: Path | None,
     as_json: bool,
     quiet: bool,
-    asked: Mapping[str, bool],
+    given: Mapping[str, bool],
 ) -> None:
     from chopmark import Pipeline
     from chopmark.settings import load_settings
 
     _check_writable(output)
-    shown: list[Path] = []
+    previews_written: list[Path] = []
 
     def show(preview: Preview) -> None:
         stem = output.with_suffix("") if output else Path("chopmark")
@@ -179,32 +183,32 @@ def _run(
         # A preview that cannot be written is no reason to lose the picture.
         with contextlib.suppress(OSError):
             path.write_bytes(preview.data)
-            shown.append(path)
+            previews_written.append(path)
 
     with (
-        progress_bar(quiet=quiet or as_json) as told,
-        Pipeline.from_settings(load_settings(model=model), progress=told) as pipeline,
+        progress_bar(quiet=quiet or as_json) as progress,
+        Pipeline.from_settings(load_settings(model=model), progress=progress) as pipeline,
     ):
 
         async def go() -> Released:
-            return await make(pipeline, told, show)
+            return await make(pipeline, progress, show)
 
         released = asyncio.run(go())
         files = _save(released, output)
         ignored = sorted(pipeline.parts.generator.info.ignores)
     for name in ignored:
-        if asked.get(name):
+        if given.get(name):
             typer.echo(f"note: this model does not use {_OPTIONS[name]}", err=True)
     if as_json:
         emit(
             {
                 **released.to_dict(),
                 "files": [str(file) for file in files],
-                "previews": [str(file) for file in shown],
+                "previews": [str(file) for file in previews_written],
             }
         )
         return
-    for file in shown:
+    for file in previews_written:
         typer.echo(f"{file}  preview, unmarked")
     for file, picture in zip(files, released.outputs, strict=True):
         typer.echo(f"{file}  {picture.width}x{picture.height}  id {picture.output_id}")

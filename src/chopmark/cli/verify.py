@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chopmark.cli._say import EXIT_NOT_AUTHENTIC, emit, fail, show_p
-from chopmark.cli.create import read
+from chopmark.cli.generate import read
+from chopmark.cli.output import EXIT_NOT_AUTHENTIC, emit, fail, show_p
 from chopmark.errors import ChopmarkError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ def verify(
 
 def _print(file: Path, report: Report) -> None:
     typer.echo(f"{file}: {report.summary}")
-    said = report.to_dict()
+    members = report.to_dict()
     rows: list[tuple[str, str]] = [("verdict", report.verdict)]
     for axis in _AXES:
-        value = said[axis]
+        value = members[axis]
         assert isinstance(value, dict)  # noqa: S101  the shape that architecture.md fixes
         detail = "  ".join(
             show_p(float(value[name])) if name == "p_value" else f"{name} {value[name]}"  # type: ignore[arg-type]
@@ -84,7 +84,7 @@ def _print(file: Path, report: Report) -> None:
         )
         rows.append((axis.replace("_", " "), f"{value['state']}  {detail}".rstrip()))
     for axis in ("record", "recovered"):
-        value = said[axis]
+        value = members[axis]
         if isinstance(value, dict):
             rows.append(
                 (axis, "  ".join(f"{k} {v}" for k, v in value.items() if isinstance(v, str | int)))

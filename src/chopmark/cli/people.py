@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chopmark.cli._say import emit
+from chopmark.cli.output import emit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,25 +1,68 @@
-"""``chopmark policy diff|test`` and ``chopmark eval``: a safety desk's work."""
+"""``chopmark policy``: show, check, compare and test safety policies."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chopmark.cli._say import emit, progress_bar
-from chopmark.cli.judge import policy_app
+from chopmark.cli.evaluate import prompt_guards
+from chopmark.cli.output import emit
 
 if TYPE_CHECKING:
     from chopmark.kit.types import JsonValue
-    from chopmark.safety import ImageGuards, PromptGuards
 
-__all__ = ["evaluate"]
+__all__ = ["app"]
+
+app = typer.Typer(help="Read and check safety policies.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
-@policy_app.command("diff")
+@app.command("show")
+def policy_show(
+    name: Annotated[str, typer.Argument(help="`default`, `strict` or a YAML file.")] = "default",
+    as_json: Json = False,
+) -> None:
+    """Print a policy: its categories and thresholds."""
+    from chopmark.safety import load_policy
+
+    policy = load_policy(name)
+    document: JsonValue = policy.model_dump(mode="json")
+    if as_json:
+        emit({"digest": policy.digest(), "policy": document})
+        return
+    import yaml
+
+    typer.echo(f"# digest {policy.digest()}")
+    typer.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), nl=False)
+
+
+@app.command("check")
+def policy_check(
+    file: Annotated[Path, typer.Argument(help="A policy file, or with --base an override.")],
+    base: Annotated[
+        str | None,
+        typer.Option("--base", help="FILE is a tenant's override of this policy."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say whether a policy file can be used, and if not, where it is wrong."""
+    from chopmark.safety import load_policy
+    from chopmark.safety.policy.override import apply_override, load_override
+
+    if base is None:
+        policy = load_policy(file)
+    else:
+        policy = apply_override(load_policy(base), load_override(file))
+    if as_json:
+        emit({"ok": True, "digest": policy.digest()})
+    else:
+        typer.echo(f"{file}: ok, digest {policy.digest()}")
+
+
+@app.command("diff")
 def policy_diff(
     before: Annotated[str, typer.Argument(help="`default`, `strict` or a YAML file.")],
     after: Annotated[str, typer.Argument(help="`default`, `strict` or a YAML file.")],
@@ -44,7 +87,7 @@ def policy_diff(
         typer.echo("no difference")
 
 
-@policy_app.command("test")
+@app.command("test")
 def policy_test(
     name: Annotated[str, typer.Argument(help="`default`, `strict` or a YAML file.")] = "default",
     golden: Annotated[
@@ -57,7 +100,7 @@ def policy_test(
     from chopmark.safety.policy_tools import golden_path, load_golden, run_golden
 
     policy = load_policy(name)
-    report = run_golden(policy, load_golden(golden or golden_path(name)), _prompt_guards())
+    report = run_golden(policy, load_golden(golden or golden_path(name)), prompt_guards())
     if as_json:
         emit(report.to_dict())
     else:
@@ -70,52 +113,3 @@ def policy_test(
         typer.echo(f"{report.total - len(report.failures)} of {report.total} cases as they must be")
     if not report.ok:
         raise typer.Exit(1)
-
-
-def evaluate(
-    file: Annotated[Path, typer.Argument(help="JSONL: text or image, and categories.")],
-    policy: Annotated[str, typer.Option("--policy", help="`default`, `strict` or a file.")] = (
-        "default"
-    ),
-    as_json: Json = False,
-) -> None:
-    """Judge a labelled set of your own and print numbers only; nothing of it is kept or shown."""
-    from chopmark.safety import load_policy
-    from chopmark.safety.evaluation import evaluate as run
-
-    with progress_bar(quiet=as_json) as told:
-        said = run(
-            file,
-            load_policy(policy),
-            prompt_guard=_prompt_guards(),
-            image_guard=_picture_guards(),
-            progress=told,
-        )
-    if as_json:
-        emit(said)
-        return
-    import yaml
-
-    typer.echo(yaml.safe_dump(said, sort_keys=False), nl=False)
-
-
-def _asked(hook: str) -> list[Any]:
-    """Return what the pipeline would ask, ours first, without a home folder."""
-    from chopmark.plugins.builtin import all_plugins
-    from chopmark.settings import load_settings
-
-    settings = load_settings()
-    found: list[Any] = all_plugins(others=settings.plugins).ask(hook, settings=settings)
-    return found[::-1]
-
-
-def _prompt_guards() -> PromptGuards:
-    from chopmark.safety import PromptGuards
-
-    return PromptGuards(_asked("chopmark_prompt_guard"))
-
-
-def _picture_guards() -> ImageGuards:
-    from chopmark.safety import ImageGuards
-
-    return ImageGuards(_asked("chopmark_image_guard"))
