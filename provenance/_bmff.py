@@ -20,6 +20,7 @@ __all__ = ["avif_with_manifest", "avif_without_manifest"]
 _USER_TYPE: Final = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 # Version and flags, the box's purpose, and the place of Merkle trees, of which a picture has none.
 _PURPOSE: Final = bytes(4) + b"manifest\0" + bytes(8)
+# A second one is legal for updates; more are somebody's game with our time.
 _MAX_MANIFESTS: Final = 8
 
 
@@ -63,6 +64,7 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[Piece]:
     position = start
     while position + 8 <= end:
         size, content = int.from_bytes(data[position : position + 4], "big"), position + 8
+        # 1 announces a 64-bit size, 0 "to the end" (ISO/IEC 14496-12, 4.2).
         if size == 1:
             size, content = int.from_bytes(data[content : content + 8], "big"), content + 8
         elif size == 0:  # to the end of the file
@@ -83,6 +85,7 @@ def _moved(data: bytes, place: int, by: int) -> bytes:
             raise UnsupportedImage("an AVIF sequence cannot take its manifest back")
         if box.type != b"meta":
             continue
+        # `meta` is a full box: four bytes of version and flags come before its children.
         for inner in _boxes(data, box.content + 4, box.end):
             if inner.type == b"iloc":
                 _move_items(out, _Reader(data, inner.content, inner.end), place, by)
@@ -92,8 +95,10 @@ def _moved(data: bytes, place: int, by: int) -> bytes:
 def _move_items(out: bytearray, read: _Reader, place: int, by: int) -> None:
     version = read.number(1)
     read.number(3)
+    # Four nibbles: widths of offset, length, base offset and (versions 1 and 2) index.
     sizes = read.number(2)
     offset, length, base, index = (sizes >> shift & 0xF for shift in (12, 8, 4, 0))
+    # Version 2 counts and names items with 32 bits.
     wide = 4 if version == 2 else 2
     for _ in range(read.number(wide)):
         read.number(wide)
@@ -103,6 +108,7 @@ def _move_items(out: bytearray, read: _Reader, place: int, by: int) -> None:
         # Places within other items (construction methods 1 and 2) do not move.
         moves = method == 0
         if moves and start:
+            # With a base offset the extents are relative to it, so only the base moves.
             _add(out, at, base, by if start >= place else 0)
         for _ in range(read.number(2)):
             if version and index:

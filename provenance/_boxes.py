@@ -29,9 +29,12 @@ __all__ = [
 ]
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
+# Keyword, then: not compressed, method 0, no language, no translated keyword.
 _XMP_KEYWORD: Final = b"XML:com.adobe.xmp\0\0\0\0\0"
 _XMP_APP1: Final = b"http://ns.adobe.com/xap/1.0/\0"
+# A segment's length field is 16 bits and counts itself: 65,535 - 2.
 _MAX_SEGMENT: Final = 65_533
+# TEM, the restart markers and SOI stand alone: no length follows them (T.81, table B.1).
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
@@ -76,6 +79,7 @@ def png_with_xmp(data: bytes, packet: bytes) -> bytes:
     out = bytearray(_PNG)
     for piece in png_chunks(data):
         content = data[piece.content : piece.content + len(_XMP_KEYWORD)]
+        # Keyword and zero byte alone: whatever the flags behind them say, no packet stands twice.
         if piece.type == b"iTXt" and content.startswith(_XMP_KEYWORD[:18]):
             continue
         out += data[piece.start : piece.end]
@@ -100,6 +104,7 @@ def jpeg_segments(data: bytes) -> Iterator[Piece]:
         if marker == 0xFF:  # fill bytes may precede a marker
             position += 1
             continue
+        # Entropy-coded data follow, in which FF is escaped; nothing behind it is a segment of ours.
         if marker == 0xDA:
             yield Piece(bytes([marker]), position, position + 2, len(data))
             return
@@ -131,6 +136,7 @@ def jpeg_with_xmp(data: bytes, packet: bytes) -> bytes:
     for piece in jpeg_segments(data):
         if piece.type == b"\xe1" and data.startswith(_XMP_APP1, piece.content):
             continue
+        # JFIF wants its APP0 right after SOI; everything else may follow the packet.
         if not written and piece.type != b"\xe0":
             out += segment
             written = True
@@ -145,6 +151,7 @@ def webp_chunks(data: bytes) -> Iterator[Piece]:
         UnreadableImage: A chunk reaches beyond the end.
     """
     position = 12
+    # What stands behind the length that RIFF declares is not of the picture.
     limit = min(len(data), 8 + int.from_bytes(data[4:8], "little"))
     while position + 8 <= limit:
         length = int.from_bytes(data[position + 4 : position + 8], "little")
@@ -168,8 +175,10 @@ def webp_with_xmp(data: bytes, packet: bytes) -> bytes:
     for piece in pieces:
         chunk = bytearray(data[piece.start : piece.end])
         if piece.type == b"VP8X":
+            # The X flag of VP8X (RFC 9649, section 2.7): there is XMP metadata.
             chunk[8] |= 0x04
         body += chunk
+    # A simple file may hold its one bitstream only; metadata need the extended form.
     if pieces[0].type != b"VP8X":
         body = bytearray(_extended_header(data, pieces[0])) + body
     body += b"XMP " + struct.pack("<I", len(packet)) + packet + b"\0" * (len(packet) & 1)
@@ -180,10 +189,12 @@ def _extended_header(data: bytes, piece: Piece) -> bytes:
     """Return a VP8X chunk for a simple file (RFC 9649, section 2.7), with the XMP flag set."""
     head = data[piece.content : piece.content + 10]
     flags = 0x04
+    # Lossy: 14 bits each, behind a frame tag and a start code (RFC 6386, section 9.1).
     if piece.type == b"VP8 " and len(head) == 10:
         width = int.from_bytes(head[6:8], "little") & 0x3FFF
         height = int.from_bytes(head[8:10], "little") & 0x3FFF
     elif piece.type == b"VP8L" and len(head) >= 5:
+        # Lossless: after the signature byte 14 + 14 bits, each less one, then the alpha hint.
         bits = int.from_bytes(head[1:5], "little")
         width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
         flags |= 0x10 if bits >> 28 & 1 else 0

@@ -16,6 +16,7 @@ __all__ = ["active_id", "active_only"]
 _HEADER: Final = 8
 _DESCRIPTION: Final = b"jumd"
 _SUPERBOX: Final = b"jumb"
+# Bounds the walk over hostile bytes; real stores hold a few dozen manifests.
 _MAX_CHILDREN: Final = 1_000
 
 
@@ -30,6 +31,7 @@ def active_only(store: bytes) -> bytes | None:
     found = _manifests(store)
     if not found:
         return None
+    # The first child describes the superbox; it is kept, so that the rest is still a store.
     description = next(_boxes(store, _HEADER, len(store)), None)
     if description is None:
         return None
@@ -47,6 +49,7 @@ def _manifests(store: bytes) -> list[tuple[str, int, int]]:
     for kind, start, end in _boxes(store, _HEADER, len(store)):
         if kind == _SUPERBOX:
             label = _label(store, start, end)
+            # One manifest that cannot be named makes the order, and so the active one, uncertain.
             if label is None or not label.startswith("urn:"):
                 return []
             found.append((label, start, end))
@@ -71,6 +74,7 @@ def _label(data: bytes, start: int, end: int) -> str | None:
     if first is None or first[0] != _DESCRIPTION:
         return None
     content = data[first[1] + _HEADER : first[2]]
+    # 16 bytes of type UUID, then the toggles; bit 1 says that a label follows (ISO 19566-5).
     if len(content) < 18 or not content[16] & 0x02:
         return None
     text, zero, _ = content[17:].partition(b"\0")

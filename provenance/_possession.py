@@ -72,6 +72,7 @@ def check_key(
     """
     from cryptography.exceptions import InvalidSignature
 
+    # Cheaper than a signature, and it can name the usual mistake.
     if private is not None and private.public_key() != leaf.public_key():
         raise CredentialRefused(
             "the private key does not belong to the signing certificate",
@@ -95,6 +96,7 @@ def _verify(leaf: x509.Certificate, signature: bytes) -> None:
         public.verify(signature, _PROBE)
     elif isinstance(public, ec.EllipticCurvePublicKey):
         size = (public.curve.key_size + 7) // 8
+        # Tokens (PKCS#11) and COSE give raw r || s; the library verifies DER.
         if len(signature) == 2 * size:
             signature = encode_dss_signature(
                 int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")

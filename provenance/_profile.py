@@ -106,6 +106,7 @@ def check_chain(chain: Sequence[x509.Certificate], *, now: dt.datetime | None = 
 
 def _check_order(chain: Sequence[x509.Certificate]) -> None:
     leaf = chain[0]
+    # 14.5.1 allows no self-signed claim signer, and c2pa-rs says only "invalid" of one.
     if leaf.issuer == leaf.subject:
         raise CredentialRefused(
             "the signing certificate is self-signed",
@@ -164,6 +165,7 @@ def _check_leaf(leaf: x509.Certificate) -> None:
         raise CredentialRefused(
             "the certificate has no KeyUsage extension", hint="it needs digitalSignature"
         )
+    # The specification names digitalSignature; c2pa-rs takes contentCommitment as well.
     if not (usage.digital_signature or usage.content_commitment):
         raise CredentialRefused("KeyUsage lacks digitalSignature")
     if usage.key_cert_sign:

@@ -41,7 +41,9 @@ SOURCE_TYPES: Final = {
 
 _HEAD: Final = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>'
 _TAIL: Final = b'<?xpacket end="w"?>'
+# White space that later editors may grow into without moving what follows.
 _ROOM: Final = 2048
+# Real packets have a few kilobytes; a search must not run over a file of a hundred megabytes.
 _MAX_PACKET: Final = 1 << 20
 # The ampersand last, so that what it protected is not read twice.
 _ENTITIES: Final = (
@@ -184,6 +186,7 @@ def read_xmp(data: bytes) -> XmpFound:
 
 def _value(text: str, name: str) -> str | None:
     """Return a property's value, be it written as attribute or as element."""
+    # Every repetition is bounded, so that no input makes these patterns run away.
     found = re.search(
         rf"""\b[\w.-]{{1,40}}:{name}\s{{0,8}}=\s{{0,8}}(?:"([^"<]{{0,4096}})"|'([^'<]{{0,4096}})')""",
         text,
