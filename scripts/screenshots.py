@@ -27,8 +27,8 @@ from chopmark import Pipeline, Settings
 from chopmark.kit.ids import new_record_id
 from chopmark.safety import load_policy
 from chopmark.service.logging import make_logger
+from chopmark.site import create_site
 from chopmark.tenancy import AccessStore, People
-from chopmark.web import create_site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

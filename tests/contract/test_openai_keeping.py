@@ -11,6 +11,8 @@ import httpx
 import openai
 import pytest
 
+from chopmark.service.deployment import Deployment
+from chopmark.service.state import state_of
 from chopmark.tenancy import AccessStore, Tenant
 
 if TYPE_CHECKING:
@@ -199,7 +201,7 @@ def test_a_client_that_goes_away_stops_the_generator(live: Any) -> None:
 def test_a_client_that_goes_away_while_it_waits_leaves_the_queue(live_server: Any) -> None:
     with live_server(max_running=1) as live:
         live.generator.step_s = 0.2
-        service = live.app.state.service
+        service = state_of(live.app, Deployment).service
         running = threading.Thread(
             target=lambda: httpx.post(
                 f"{live.url}{GENERATE}", json={"prompt": "a red apple"}, trust_env=False, timeout=60

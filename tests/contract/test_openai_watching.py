@@ -13,8 +13,10 @@ import httpx
 import openai
 import pytest
 
+from chopmark.service.deployment import Deployment
 from chopmark.service.logging import make_logger
 from chopmark.service.metrics import Metrics
+from chopmark.service.state import state_of
 from chopmark.tenancy import AccessStore
 
 BLOCKED = "explicit photo of a naked woman having sex"
@@ -231,7 +233,7 @@ def test_after_a_wait_every_request_goes_to_review(strict_house: Any) -> None:
         for _ in range(2):
             with pytest.raises(openai.BadRequestError):
                 client.images.generate(prompt=BLOCKED, user="mallory")
-        watch = strict_house.app.state.service.guarding.watch
+        watch = state_of(strict_house.app, Deployment).service.guarding.watch
         watch._people["default:mallory"].until = 0.0  # the wait is over
         raw = client.images.with_raw_response.generate(prompt="a red apple", user="mallory")
         client.images.generate(prompt="a red apple", user="alice")

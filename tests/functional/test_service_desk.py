@@ -17,10 +17,13 @@ import uvicorn
 
 from chopmark import Pipeline, Settings
 from chopmark.api import create_app
+from chopmark.api.publiclog import PublicLog
 from chopmark.audit import Actor, Rule, check_export
 from chopmark.audit.proof.merkle import leaf_hash
 from chopmark.provenance import DevelopmentCredentialWarning
+from chopmark.service.deployment import Deployment
 from chopmark.service.logging import make_logger
+from chopmark.service.state import state_of
 from chopmark.tenancy import AccessStore, People, Tenant
 
 BLOCKED = "explicit photo of a naked woman having sex"
@@ -222,7 +225,7 @@ def test_whoever_was_refused_appeals_without_an_account(house: House) -> None:
         == 200
     )
     assert rex.get("/api/v1/review/appeals").json()["appeals"] == []
-    house.app.state.appealing._windows.clear()
+    state_of(house.app, Deployment).appeal_rates._windows.clear()
     told = anybody.get(url, params={"ticket": ticket}).json()
     assert (told["outcome"], told["rationale"]) == ("overturned", "a known painting")
     assert _code(anybody.post("/api/v1/appeals", json=body)) == "duplicate_record"
@@ -389,7 +392,7 @@ def test_an_older_partial_tile_is_cut_out_of_a_newer_one(house: House) -> None:
     size = int(anybody.get("/log/checkpoint").text.splitlines()[1])
     before = anybody.get(f"/log/tile/0/000.p/{size}").content
     house.refuse("acme")
-    house.app.state.public_log._at = float("-inf")
+    state_of(house.app, PublicLog)._at = float("-inf")
     newer = int(anybody.get("/log/checkpoint").text.splitlines()[1])
     assert newer > size
     assert anybody.get(f"/log/tile/0/000.p/{size}").content == before

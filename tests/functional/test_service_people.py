@@ -547,7 +547,7 @@ def test_without_a_provider_there_is_nowhere_to_go(serve: Any, home: Path) -> No
 def test_the_page_to_sign_in_leads_to_the_provider_and_back(home: Path, idp: Idp) -> None:
     from starlette.testclient import TestClient
 
-    from chopmark.web import create_site
+    from chopmark.site import create_site
 
     with AccessStore.open(home) as store:
         store.set_tenant(Tenant(name="acme"))

@@ -21,8 +21,8 @@ from chopmark import Pipeline, Settings
 from chopmark.generation import GenerationJob, ModelInfo
 from chopmark.safety import Evidence
 from chopmark.service.logging import make_logger
+from chopmark.site import create_site
 from chopmark.tenancy import AccessStore, People, Tenant
-from chopmark.web import create_site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

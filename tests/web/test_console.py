@@ -9,7 +9,7 @@ import time
 import zipfile
 from typing import TYPE_CHECKING
 
-from chopmark.web.console.shift import Shifts
+from chopmark.web.shifts import Shifts
 from tests.web.conftest import BLOCKED
 
 if TYPE_CHECKING:

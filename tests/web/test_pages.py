@@ -13,7 +13,7 @@ from PIL import Image
 
 from chopmark.errors import RecordNotFound
 from chopmark.provenance.reattachment import remove
-from chopmark.web.held_pictures import Shelf
+from chopmark.web.held_pictures import HeldPictures
 from tests.web.conftest import BLOCKED
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def test_the_shelf_is_bounded_and_forgets() -> None:
     from types import SimpleNamespace
 
     now = [0.0]
-    shelf = Shelf(clock=lambda: now[0])
+    shelf = HeldPictures(clock=lambda: now[0])
 
     def made(size: int) -> Any:
         return SimpleNamespace(outputs=(SimpleNamespace(index=1, data=bytes(size)),))

@@ -10,8 +10,8 @@ import pytest
 
 from chopmark import Pipeline, Settings
 from chopmark.service.logging import make_logger
+from chopmark.site import create_site
 from chopmark.tenancy import AccessStore, People
-from chopmark.web import create_site
 from tests.web.conftest import Painter
 
 if TYPE_CHECKING:

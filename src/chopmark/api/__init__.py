@@ -10,43 +10,41 @@ Every route that makes or judges something goes through ``Pipeline``; this packa
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
 from chopmark import __version__
-from chopmark.api import c2pa, health, native, publiclog, signin
+from chopmark.api import health, native, publiclog, signin
+from chopmark.api.c2pa import routes as c2pa
 from chopmark.api.desk import appeals, exports, hash_lists, policies, records
 from chopmark.api.gemini import routes as gemini
 from chopmark.api.idempotency import Idempotency
 from chopmark.api.openai import routes as openai
+from chopmark.api.publiclog import PublicLog
 from chopmark.api.schema import describe
 from chopmark.service.access import Access
 from chopmark.service.body_limit import BodyLimit
+from chopmark.service.deployment import Deployment
 from chopmark.service.envelope import Envelope
-from chopmark.service.identity import Identity
 from chopmark.service.logging import make_logger
 from chopmark.service.problems import install_handlers
-from chopmark.service.service import Service
-from chopmark.tenancy import AccessStore, People
-from chopmark.tenancy.rates import Rates
-from chopmark.tenancy.replays import Replays
-from chopmark.tenancy.turns import Turns
+from chopmark.service.state import put_state, state_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from chopmark.pipeline import Pipeline
+    from chopmark.service.logging import RequestLogger
 
-__all__ = ["create_app"]
+__all__ = ["app_over", "create_app"]
 
 # Base64 makes a third more of a picture; the rest is room for the other fields.
 _BODY_OVERHEAD = 1.4
-_MOST_SIGNING_IN = 16
 
 
-def create_app(pipeline: Pipeline, *, logger: Any = None) -> FastAPI:
-    """Return the ASGI application over one pipeline.
+def create_app(pipeline: Pipeline, *, logger: RequestLogger | None = None) -> FastAPI:
+    """Return the ASGI application over one pipeline; what it opens, its shutdown closes.
 
     Args:
         pipeline: Its rooms are opened when first used.
@@ -55,13 +53,12 @@ def create_app(pipeline: Pipeline, *, logger: Any = None) -> FastAPI:
     Raises:
         ConfigurationError: The files of keys and people, or a setting, cannot be used.
     """
-    settings, store = pipeline.settings, AccessStore.open(pipeline.parts.home)
-    people = People.open(
-        pipeline.parts.home,
-        idle_s=60 * settings.session_idle_minutes,
-        longest_s=3600 * settings.session_hours,
-    )
-    identity = Identity(settings, store, people)
+    return app_over(Deployment.open(pipeline), logger=logger or make_logger())
+
+
+def app_over(deployment: Deployment, *, logger: RequestLogger) -> FastAPI:
+    """Return the ASGI application over what is open already; its shutdown closes that."""
+    settings = deployment.settings
     app = FastAPI(
         title="Chopmark",
         version=__version__,
@@ -70,15 +67,8 @@ def create_app(pipeline: Pipeline, *, logger: Any = None) -> FastAPI:
         redoc_url=None,
         lifespan=_lifespan,
     )
-    replays = Replays.open(pipeline.parts.home)
-    service = Service(pipeline, store)
-    app.state.service = service
-    app.state.replays = replays
-    app.state.identity = identity
-    app.state.access = Access(app, identity=identity, settings=settings)
-    app.state.public_log = publiclog.PublicLog(pipeline.parts.home)
-    app.state.appealing = Rates()
-    app.state.signing = Turns(slots=1, places=_MOST_SIGNING_IN)
+    put_state(app, deployment)
+    put_state(app, PublicLog(deployment.service.pipeline.parts.home))
     install_handlers(app, appeal_url=settings.appeal_url)
     # Gemini's first: its paths end in a verb that OpenAI's GET /v1/models/{model} would take too.
     for part in (gemini, openai, native, signin, records, appeals, hash_lists, policies, exports):
@@ -87,17 +77,14 @@ def create_app(pipeline: Pipeline, *, logger: Any = None) -> FastAPI:
         app.include_router(part.router)
     describe(app)
     # The last one added is the outermost.
-    app.add_middleware(Idempotency, replays=replays)
-    app.add_middleware(Access, identity=identity, settings=settings)
+    app.add_middleware(Idempotency, replays=deployment.replays)
+    app.add_middleware(Access, callers=deployment.callers)
     app.add_middleware(BodyLimit, max_bytes=int(settings.max_image_bytes * _BODY_OVERHEAD))
-    app.add_middleware(Envelope, metrics=service.metrics, logger=logger or make_logger())
+    app.add_middleware(Envelope, metrics=deployment.service.metrics, logger=logger)
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
-    await app.state.service.drained()
-    app.state.service.store.close()
-    app.state.identity.people.close()
-    app.state.replays.close()
+    await state_of(app, Deployment).close()

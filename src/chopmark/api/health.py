@@ -9,10 +9,10 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from chopmark.errors import ChopmarkError
-from chopmark.service.caller import Measuring
+from chopmark.service.caller import MetricsReader
+from chopmark.service.deployment import TheService
 from chopmark.service.metrics import CONTENT_TYPE_LATEST
 from chopmark.service.problems import RESPONSES
-from chopmark.service.service import Serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", responses={503: {"description": "A part is not ready"}})
-async def readyz(service: Serving) -> Response:
+async def readyz(service: TheService) -> Response:
     """Say whether the model is loaded, the signer able and the log writable."""
     parts: Parts = service.pipeline.parts
     checks: dict[str, Callable[[], object]] = {
@@ -52,6 +52,6 @@ async def readyz(service: Serving) -> Response:
 
 
 @router.get("/metrics", responses=RESPONSES, response_class=PlainTextResponse)
-async def metrics(service: Serving, _caller: Measuring) -> Response:
+async def metrics(service: TheService, _caller: MetricsReader) -> Response:
     """What Prometheus reads."""
     return Response(service.metrics.render(), media_type=CONTENT_TYPE_LATEST)

@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, File, Request, Response, UploadFile
 from fastapi.responses import JSONResponse
 
-from chopmark.service.caller import Verifying
+from chopmark.service.caller import Verifier
+from chopmark.service.deployment import TheService
 from chopmark.service.problems import RESPONSES
-from chopmark.service.service import Serving, attended
 
 __all__ = ["router"]
 
@@ -18,8 +18,8 @@ router = APIRouter(prefix="/api/v1", responses=RESPONSES, tags=["chopmark"])
 
 @router.post("/verify")
 async def verify(
-    image: Annotated[UploadFile, File()], request: Request, service: Serving, caller: Verifying
+    image: Annotated[UploadFile, File()], request: Request, service: TheService, caller: Verifier
 ) -> Response:
     """Tell what a picture is. Neither it nor a digest of it is kept."""
-    looked = await attended(request, service.verify(caller, await image.read()))
+    looked = await service.attended(request, service.verify(caller, await image.read()))
     return JSONResponse(looked.report.to_dict(), headers={"x-record-id": looked.record_id})

@@ -13,17 +13,17 @@ import time
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 
 from chopmark.errors import RecordNotFound
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.deployment import TheDeployment, TheService
 from chopmark.service.problems import RESPONSES
-from chopmark.service.service import Serving
+from chopmark.service.state import state_of
 
 if TYPE_CHECKING:
     from chopmark.audit import AuditLog
     from chopmark.pipeline.parts import Parts
-    from chopmark.service.access import Access
 
 __all__ = ["PublicLog", "router"]
 
@@ -79,10 +79,17 @@ class PublicLog:
         return _first_entries(data, width) if level == "entries" else data[: width * _HASH_SIZE]
 
 
+def the_public_log(request: Request) -> PublicLog:
+    """Return the folder of public files of a request's application."""
+    return state_of(request.app, PublicLog)
+
+
+ThePublicLog = Annotated[PublicLog, Depends(the_public_log)]
+
+
 @router.get("/log/checkpoint", responses={200: {"content": {"text/plain": {}}}})
-async def checkpoint(request: Request, service: Serving) -> Response:
+async def checkpoint(public: ThePublicLog, service: TheService) -> Response:
     """Return the log's signed checkpoint (https://c2sp.org/tlog-checkpoint)."""
-    public: PublicLog = request.app.state.public_log
     parts = service.pipeline.parts
     note = await in_thread(lambda: public.checkpoint(parts.log))
     return Response(note, media_type="text/plain", headers={"cache-control": "max-age=5"})
@@ -90,17 +97,18 @@ async def checkpoint(request: Request, service: Serving) -> Response:
 
 @router.get("/log/tile/{tile:path}", responses={200: {"content": {_OCTETS: {}}}})
 async def tile(
-    tile: Annotated[str, Path(max_length=60)], request: Request, service: Serving
+    tile: Annotated[str, Path(max_length=60)],
+    request: Request,
+    public: ThePublicLog,
+    deployment: TheDeployment,
 ) -> Response:
     """Return a tile of hashes, or a bundle of entries (``entries/...``)."""
     match = _TILE.fullmatch(tile)
     if match is None:
         raise RecordNotFound("this is no path of a tile", hint="see c2sp.org/tlog-tiles")
-    if match["level"] == "entries" and not service.pipeline.settings.log_entries_public:
-        access: Access = request.app.state.access
-        caller = await access.caller_of(request.scope)
+    if match["level"] == "entries" and not deployment.settings.log_entries_public:
+        caller = await deployment.callers.of(request.scope)
         caller.must_be("auditor", of_every_tenant=True)
-    public: PublicLog = request.app.state.public_log
     width = None if match["width"] is None else int(match["width"])
     data = await in_thread(lambda: public.tile(match["level"], match["path"], width))
     return Response(
@@ -109,7 +117,7 @@ async def tile(
 
 
 @router.get("/api/v1/keys")
-async def keys(service: Serving) -> dict[str, Any]:
+async def keys(service: TheService) -> dict[str, Any]:
     """Return the public keys that our receipts, pictures and watermarks are checked with."""
     return await in_thread(lambda: _keys(service.pipeline.parts))
 

@@ -13,12 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chopmark.errors import ConfigurationError, InvalidRequest, NotSignedIn, SignInFailed
 from chopmark.pipeline.steps import in_thread
-from chopmark.service.identity import let_in, let_out, session_of
+from chopmark.service.deployment import TheDeployment, TheIdentity
 from chopmark.service.problems import RESPONSES
 from chopmark.tenancy.signin import Attempt
 
 if TYPE_CHECKING:
     from chopmark.service.identity import Identity
+    from chopmark.settings import Settings
     from chopmark.tenancy import NewSession, Session
     from chopmark.tenancy.signin import SignIn
 
@@ -50,9 +51,11 @@ class ByLink(BaseModel):
 
 
 @router.post("/api/v1/session")
-async def sign_in(body: ByPassword | ByLink, request: Request) -> Response:
+async def sign_in(
+    body: ByPassword | ByLink, request: Request, deployment: TheDeployment
+) -> Response:
     """Sign in by name and password or by a one-time link; sets the session's cookie."""
-    people = _identity(request).people
+    people = deployment.identity.people
 
     def begin() -> NewSession:
         if isinstance(body, ByLink):
@@ -60,42 +63,42 @@ async def sign_in(body: ByPassword | ByLink, request: Request) -> Response:
         return people.sign_in(body.name, body.password)
 
     address = request.client.host if request.client else ""
-    # A password takes a tenth of a second and 64 MiB to check: one at a time, some may wait.
-    async with request.app.state.signing.turn(address):
+    async with deployment.sign_in_turns.turn(address):
         begun = await in_thread(begin)
-    response = JSONResponse(_said(begun.session))
-    let_in(response, request, begun)
+    response = JSONResponse(_session_fields(begun.session))
+    deployment.identity.let_in(response, begun)
     return response
 
 
 @router.get("/api/v1/session")
-async def who(request: Request) -> dict[str, Any]:
+async def who(request: Request, identity: TheIdentity) -> dict[str, Any]:
     """Say who is signed in, and the CSRF token that goes with their requests."""
-    session = session_of(request)
+    session = identity.session_of(request)
     if session is None:
         raise NotSignedIn("nobody is signed in", hint="POST /api/v1/session signs in")
-    return _said(session)
+    return _session_fields(session)
 
 
 @router.delete("/api/v1/session")
-async def sign_out(request: Request) -> Response:
+async def sign_out(request: Request, identity: TheIdentity) -> Response:
     """Sign out."""
-    session = session_of(request)
+    session = identity.session_of(request)
     if session is not None:
         session.check_csrf(request.headers.get("x-csrf-token"))
     response = JSONResponse({"signed_in": False})
-    let_out(response, request)
+    identity.let_out(response, request)
     return response
 
 
 @router.get("/api/v1/session/oidc", status_code=303)
 async def to_the_provider(
-    request: Request,
+    deployment: TheDeployment,
     then: Annotated[str, Query(max_length=512, description="Path to go to afterwards")] = "/",
 ) -> Response:
     """Send the browser to the OIDC provider."""
-    provider, attempt = _provider(request), Attempt.new(safe_path(then))
-    where = await in_thread(lambda: provider.start(attempt, redirect_uri=_back(request)))
+    provider, attempt = _provider(deployment.identity), Attempt.new(safe_path(then))
+    back = _callback_url(deployment.settings)
+    where = await in_thread(lambda: provider.start(attempt, redirect_uri=back))
     response = RedirectResponse(where, 303)
     response.set_cookie(
         _ATTEMPT,
@@ -103,7 +106,7 @@ async def to_the_provider(
         max_age=_ATTEMPT_S,
         path="/api/v1/session",
         httponly=True,
-        secure=_identity(request).secure,
+        secure=deployment.identity.secure,
         samesite="lax",  # it must come back from the provider's site
     )
     response.headers["cache-control"] = "no-store"
@@ -111,16 +114,16 @@ async def to_the_provider(
 
 
 @router.get(_CALLBACK, status_code=303)
-async def from_the_provider(request: Request) -> Response:
+async def from_the_provider(request: Request, deployment: TheDeployment) -> Response:
     """Let in whoever comes back from the provider with the right answer."""
-    provider, attempt = _provider(request), _unpacked(request.cookies.get(_ATTEMPT, ""))
-    answer = dict(request.query_params)
-    person = await in_thread(lambda: provider.finish(attempt, answer, redirect_uri=_back(request)))
-    identity = _identity(request)
+    identity = deployment.identity
+    provider, attempt = _provider(identity), _unpacked(request.cookies.get(_ATTEMPT, ""))
+    answer, back = dict(request.query_params), _callback_url(deployment.settings)
+    person = await in_thread(lambda: provider.finish(attempt, answer, redirect_uri=back))
     identity.tenant_of(person)  # one that does not exist is an error here, not at each request
     begun = await in_thread(lambda: identity.people.begin(person, vouched=True))
     response = RedirectResponse(attempt.then, 303)
-    let_in(response, request, begun)
+    identity.let_in(response, begun)
     response.delete_cookie(_ATTEMPT, path="/api/v1/session", httponly=True, secure=identity.secure)
     return response
 
@@ -130,22 +133,16 @@ def safe_path(text: str) -> str:
     return text if _PATH.fullmatch(text) else "/"
 
 
-def _identity(request: Request) -> Identity:
-    found: Identity = request.app.state.identity
-    return found
-
-
-def _provider(request: Request) -> SignIn:
-    found = _identity(request).sign_in
-    if found is None:
+def _provider(identity: Identity) -> SignIn:
+    if identity.sign_in is None:
         raise InvalidRequest(
             "there is no OIDC provider here", hint="the deployer sets CHOPMARK_OIDC_ISSUER"
         )
-    return found
+    return identity.sign_in
 
 
-def _back(request: Request) -> str:
-    base = request.app.state.service.pipeline.settings.public_url.rstrip("/")
+def _callback_url(settings: Settings) -> str:
+    base = settings.public_url.rstrip("/")
     if not base:
         # From the Host header it would be the caller who says where the code is sent to.
         raise ConfigurationError(
@@ -155,7 +152,7 @@ def _back(request: Request) -> str:
     return f"{base}{_CALLBACK}"
 
 
-def _said(session: Session) -> dict[str, Any]:
+def _session_fields(session: Session) -> dict[str, Any]:
     person = session.person
     return {
         "name": person.name,

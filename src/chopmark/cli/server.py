@@ -34,7 +34,7 @@ def serve(
     from chopmark.service.retention import retaining
     from chopmark.service.timestamps import stamping
     from chopmark.settings import load_settings
-    from chopmark.web import create_site
+    from chopmark.site import create_site
 
     settings = load_settings(host=host, port=port)
     _may_listen(settings)

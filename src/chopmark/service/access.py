@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from chopmark.service.identity import Identity
     from chopmark.settings import Settings
 
-__all__ = ["PUBLIC", "Access", "Caller", "is_loopback", "is_public"]
+__all__ = ["PUBLIC", "Access", "Callers", "is_loopback", "is_public"]
 
 # What the C2PA Soft Binding Resolution API says of itself needs no key (spec 2.4).
 _DISCOVERY = {
@@ -40,7 +40,7 @@ _DISCOVERY = {
 }
 PUBLIC: Final = frozenset({"/healthz", "/readyz", "/openapi.json", *_DISCOVERY})
 # What `CHOPMARK_PUBLIC_VERIFY` opens to everybody who brings neither key nor session.
-_LOOKED_AT: Final = ("/api/v1/verify", "/api/v1/c2pa/")
+_DETECTOR: Final = ("/api/v1/verify", "/api/v1/c2pa/")
 # Each of these looks for itself at who is signed in.
 PUBLIC_UNDER: Final = (
     "/api/v1/session",
@@ -56,10 +56,9 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 class Access:
     """ASGI middleware: finds out who asks, counts the request, or answers 401, 403 or 429."""
 
-    def __init__(self, app: ASGIApp, *, identity: Identity, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, *, callers: Callers) -> None:
         self.app = app
-        self.identity = identity
-        self.settings = settings
+        self.callers = callers
         self.rates = Rates()
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -69,7 +68,7 @@ class Access:
             return
         state = scope.setdefault("state", {})
         try:
-            caller = await self.caller_of(scope)
+            caller = await self.callers.of(scope)
         except ChopmarkError as error:
             state["error"] = error
             await problem_response(error, path=scope["path"])(scope, receive, send)
@@ -77,19 +76,19 @@ class Access:
         state["caller"] = caller
         limit = caller.tenant.requests_per_minute
         if limit is None:
-            limit = self.settings.requests_per_minute
+            limit = self.callers.settings.requests_per_minute
         if limit == 0:
             await self.app(scope, receive, send)
             return
         rate = self.rates.take(caller.counted_as, limit)
 
-        async def told(message: Message) -> None:
+        async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(rate_headers(rate))
             await send(message)
 
         if rate.allowed:
-            await self.app(scope, receive, told)
+            await self.app(scope, receive, counted)
             return
         late = RateLimited(
             f"{limit} requests a minute are allowed",
@@ -97,9 +96,22 @@ class Access:
             retry_after_s=rate.reset_s,
         )
         state["error"] = late
-        await problem_response(late, path=scope["path"])(scope, receive, told)
+        await problem_response(late, path=scope["path"])(scope, receive, counted)
 
-    async def caller_of(self, scope: AsgiScope) -> Caller:
+
+class Callers:
+    """Finds out who sent a request: by an API key, a session, a token, or the connection.
+
+    Attributes:
+        identity: Whom there is.
+        settings: Whether strangers may look, and how often anybody may ask.
+    """
+
+    def __init__(self, *, identity: Identity, settings: Settings) -> None:
+        self.identity = identity
+        self.settings = settings
+
+    async def of(self, scope: AsgiScope) -> Caller:
         """Return who sent a request.
 
         Raises:
@@ -116,7 +128,7 @@ class Access:
             if scope["method"] not in _SAFE:
                 session.check_csrf(headers.get("x-csrf-token"))
             return of_person(session.person, identity.tenant_of(session.person), address)
-        if self.settings.public_verify and not sent and scope["path"].startswith(_LOOKED_AT):
+        if self.settings.public_verify and not sent and scope["path"].startswith(_DETECTOR):
             return anybody(address)
         text = _key_text(headers, sent)
         if identity.sign_in is not None and not text.startswith(_KEY_PREFIX):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from typing import TYPE_CHECKING, Annotated, Final, cast
 
 from fastapi import Depends, Request
 
@@ -16,19 +16,20 @@ if TYPE_CHECKING:
     from chopmark.audit import Actor, Role
 
 __all__ = [
-    "Binding",
+    "AnyCaller",
+    "BindingWriter",
     "Caller",
-    "Fetching",
-    "Generating",
-    "Known",
-    "Measuring",
-    "Moderating",
-    "Reading",
-    "Reviewing",
-    "Storing",
-    "Verifying",
+    "Creator",
+    "ManifestReader",
+    "ManifestWriter",
+    "MetricsReader",
+    "Moderator",
+    "RecordReader",
+    "Reviewer",
+    "Verifier",
     "anybody",
     "anybody_here",
+    "caller_of",
     "of_key",
     "of_person",
 ]
@@ -169,11 +170,17 @@ def anybody_here(tenant: Tenant, address: str | None) -> Caller:
     )
 
 
+def caller_of(request: Request) -> Caller:
+    """Return who sent a request, as the middleware found out."""
+    found: Caller = request.state.caller
+    return found
+
+
 def needs(scope: Scope | None) -> Callable[[Request], Caller]:
     """Return a dependency that gives the caller, or refuses one who lacks the scope."""
 
     def caller(request: Request) -> Caller:
-        found: Caller = request.state.caller
+        found = caller_of(request)
         if scope is not None and scope not in found.scopes:
             raise MissingScope(
                 f"this {'API key' if found.key_id else 'sign-in'} does not have the scope {scope}",
@@ -184,13 +191,13 @@ def needs(scope: Scope | None) -> Callable[[Request], Caller]:
     return caller
 
 
-Known = Annotated[Any, Depends(needs(None))]
-Binding = Annotated[Any, Depends(needs("store:bindings"))]
-Fetching = Annotated[Any, Depends(needs("fetch:manifests"))]
-Generating = Annotated[Any, Depends(needs("generate"))]
-Measuring = Annotated[Any, Depends(needs("metrics"))]
-Moderating = Annotated[Any, Depends(needs("moderate"))]
-Reading = Annotated[Any, Depends(needs("read"))]
-Reviewing = Annotated[Any, Depends(needs("review"))]
-Storing = Annotated[Any, Depends(needs("store:manifests"))]
-Verifying = Annotated[Any, Depends(needs("verify"))]
+AnyCaller = Annotated[Caller, Depends(needs(None))]
+BindingWriter = Annotated[Caller, Depends(needs("store:bindings"))]
+Creator = Annotated[Caller, Depends(needs("generate"))]
+ManifestReader = Annotated[Caller, Depends(needs("fetch:manifests"))]
+ManifestWriter = Annotated[Caller, Depends(needs("store:manifests"))]
+MetricsReader = Annotated[Caller, Depends(needs("metrics"))]
+Moderator = Annotated[Caller, Depends(needs("moderate"))]
+RecordReader = Annotated[Caller, Depends(needs("read"))]
+Reviewer = Annotated[Caller, Depends(needs("review"))]
+Verifier = Annotated[Caller, Depends(needs("verify"))]

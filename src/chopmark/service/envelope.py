@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
 
@@ -16,6 +16,7 @@ from chopmark.service.problems import problem_response
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from chopmark.service.logging import RequestLogger
     from chopmark.service.metrics import Metrics
 
 __all__ = ["Envelope"]
@@ -26,7 +27,7 @@ _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"
 class Envelope:
     """ASGI middleware. The id is always ours: what a caller sends as one is not trusted."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, logger: Any) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, logger: RequestLogger) -> None:
         self.app = app
         self.metrics = metrics
         self.logger = logger
@@ -52,12 +53,12 @@ class Envelope:
             await send(message)
 
         try:
-            with span("chopmark.http", headers=_trace_of(scope)) as told:
+            with span("chopmark.http", headers=_trace_of(scope)) as attributes:
                 try:
                     await self.app(scope, receive, labelled)
                 finally:
-                    told |= {"route": route_of(scope), "status": str(status)}
-                    told["request_id"] = state["request_id"]
+                    attributes |= {"route": route_of(scope), "status": str(status)}
+                    attributes["request_id"] = state["request_id"]
         except Exception as error:  # noqa: BLE001  it is told in the log and in the answer
             state["error"] = error
             if status:

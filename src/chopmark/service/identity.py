@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chopmark.tenancy import AccessStore, NewSession, People, Person, Session, Tenant
     from chopmark.tenancy.signin import SignIn
 
-__all__ = ["COOKIE", "Identity", "let_in", "let_out", "session_of"]
+__all__ = ["COOKIE", "Identity"]
 
 COOKIE: Final = "chopmark_session"
 
@@ -67,40 +67,34 @@ class Identity:
                 "this sign-in names a tenant that does not exist here", hint=error.hint
             ) from None
 
+    def session_of(self, request: Request) -> Session | None:
+        """Return the session of a page's request, or ``None`` when nobody is signed in.
 
-def session_of(request: Request) -> Session | None:
-    """Return the session of a page's request, or ``None`` when nobody is signed in.
+        The caller checks ``session.check_csrf(...)`` before anything is changed.
+        """
+        cookie = self.cookie_of(request.headers)
+        if cookie is None:
+            return None
+        try:
+            return self.people.session(cookie)
+        except NotSignedIn:
+            return None
 
-    The caller checks ``session.check_csrf(...)`` before anything is changed.
-    """
-    identity: Identity = request.app.state.identity
-    cookie = identity.cookie_of(request.headers)
-    if cookie is None:
-        return None
-    try:
-        return identity.people.session(cookie)
-    except NotSignedIn:
-        return None
+    def let_in(self, response: Response, begun: NewSession) -> None:
+        """Give a browser the session's cookie: not for scripts, not sent by other sites' forms."""
+        response.set_cookie(
+            COOKIE,
+            begun.token,
+            max_age=int(self.people.longest_s),
+            httponly=True,
+            secure=self.secure,
+            samesite="lax",
+        )
+        response.headers["cache-control"] = "no-store"
 
-
-def let_in(response: Response, request: Request, begun: NewSession) -> None:
-    """Give a browser the session's cookie: not for scripts, not sent by other sites' forms."""
-    identity: Identity = request.app.state.identity
-    response.set_cookie(
-        COOKIE,
-        begun.token,
-        max_age=int(identity.people.longest_s),
-        httponly=True,
-        secure=identity.secure,
-        samesite="lax",
-    )
-    response.headers["cache-control"] = "no-store"
-
-
-def let_out(response: Response, request: Request) -> None:
-    """End the session that a browser brings, and take its cookie."""
-    identity: Identity = request.app.state.identity
-    cookie = identity.cookie_of(request.headers)
-    if cookie is not None:
-        identity.people.end(cookie)
-    response.delete_cookie(COOKIE, httponly=True, secure=identity.secure, samesite="lax")
+    def let_out(self, response: Response, request: Request) -> None:
+        """End the session that a browser brings, and take its cookie."""
+        cookie = self.cookie_of(request.headers)
+        if cookie is not None:
+            self.people.end(cookie)
+        response.delete_cookie(COOKIE, httponly=True, secure=self.secure, samesite="lax")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
@@ -20,14 +20,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TextIO
 
-__all__ = ["cause_of", "line_of", "make_logger"]
+__all__ = ["RequestLogger", "cause_of", "line_of", "make_logger"]
 
 _FRAMES = 6
 
 
-def make_logger(stream: TextIO | None = None) -> Any:
+class RequestLogger(Protocol):
+    """What takes a line for each request; structlog's loggers do."""
+
+    def info(self, event: str, /, **members: object) -> object:
+        """Write a line with these members."""
+
+
+def make_logger(stream: TextIO | None = None) -> RequestLogger:
     """Return a logger of JSON lines; ``stream`` is stderr when not given."""
-    return structlog.wrap_logger(
+    logger: RequestLogger = structlog.wrap_logger(
         structlog.PrintLogger(stream or sys.stderr),
         processors=[
             structlog.processors.add_log_level,
@@ -37,6 +44,7 @@ def make_logger(stream: TextIO | None = None) -> Any:
         wrapper_class=structlog.BoundLogger,
         cache_logger_on_first_use=False,
     )
+    return logger
 
 
 def line_of(scope: Mapping[str, Any], *, status: int, seconds: float) -> dict[str, Any]:
@@ -68,13 +76,13 @@ def route_of(scope: Mapping[str, Any]) -> str:
 
 def cause_of(error: BaseException) -> list[str]:
     """Return the chain of exceptions: their types and innermost frames."""
-    told: list[str] = []
+    chain: list[str] = []
     link: BaseException | None = error
-    while link is not None and len(told) < 40:
-        told.append(f"{type(link).__module__}.{type(link).__qualname__}")
-        told += [
+    while link is not None and len(chain) < 40:
+        chain.append(f"{type(link).__module__}.{type(link).__qualname__}")
+        chain += [
             f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
             for frame in traceback.extract_tb(link.__traceback__)[-_FRAMES:]
         ]
         link = link.__cause__ or link.__context__
-    return told
+    return chain

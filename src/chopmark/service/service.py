@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
-
-from fastapi import Depends, Request
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from chopmark.errors import Cancelled, ChopmarkError
 from chopmark.pipeline.released import Refused
@@ -15,11 +13,14 @@ from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.abuse import Guarding, version_of
 from chopmark.service.cache_headers import wants_fresh
+from chopmark.service.exports import Exports
 from chopmark.service.metrics import Metrics
 from chopmark.tenancy.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
+    from fastapi import Request
 
     from chopmark.kit.types import Progress
     from chopmark.pipeline import Pipeline
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from chopmark.service.caller import Caller
     from chopmark.tenancy import AccessStore, Tenant
 
-__all__ = ["Service", "Serving", "attended"]
+__all__ = ["Service"]
 
 T = TypeVar("T")
 
@@ -46,6 +47,7 @@ class Service:
         metrics: What is counted.
         working: What is on its way now.
         guarding: Who was refused too often lately.
+        exports: What exporters asked for.
     """
 
     def __init__(self, pipeline: Pipeline, store: AccessStore) -> None:
@@ -62,6 +64,7 @@ class Service:
         )
         self.working: set[asyncio.Future[Any]] = set()
         self.guarding = Guarding(pipeline, self.metrics.abused)
+        self.exports = Exports(pipeline.parts)
         self._policies: dict[tuple[str, int], Policy] = {}
 
     async def make(
@@ -101,7 +104,7 @@ class Service:
         )
         try:
             await self.guarding.before(caller.tenant, mine)
-            released = await attended(http, self._make(caller, mine, progress, preview))
+            released = await self.attended(http, self._make(caller, mine, progress, preview))
         except ChopmarkError as error:
             self.metrics.failed(error)
             if isinstance(error, Refused):
@@ -159,6 +162,30 @@ class Service:
         async with self.judging.turn(caller.tenant.name):
             return await self.pipeline.verify(data, tenant=caller.tenant.name)
 
+    async def attended(self, request: Request, work: Coroutine[Any, Any, T]) -> T:
+        """Run ``work`` while the client is there; cancel it when the client goes away.
+
+        The pipeline books a cancelled request as failed, and the generator stops within one step.
+
+        Raises:
+            Cancelled: Nobody is there to take the answer.
+        """
+        task = asyncio.ensure_future(work)
+        self.working.add(task)
+        task.add_done_callback(self.working.discard)
+        watch = asyncio.ensure_future(_gone(request))
+        try:
+            await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise Cancelled("the client went away")
+            return task.result()
+        finally:
+            watch.cancel()
+            if not task.done():
+                task.cancel()
+            with contextlib.suppress(BaseException):
+                await task
+
     async def drained(self) -> None:
         """Wait until what was cancelled has booked how it ended; the log is open until then."""
         if self.working:
@@ -180,40 +207,6 @@ class Service:
             known = self._policies[tenant.policy, version] = load_policy(tenant.policy)
             self.pipeline.parts.log.in_force("policy.changed", known.digest(), tenant=tenant.name)
         return known
-
-
-def the_service(request: Request) -> Any:
-    """Return what the application was made over."""
-    return request.app.state.service
-
-
-Serving = Annotated[Any, Depends(the_service)]
-
-
-async def attended(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Run ``work`` while the client is there; cancel it when the client goes away.
-
-    The pipeline books a cancelled request as failed, and the generator stops within one step.
-
-    Raises:
-        Cancelled: Nobody is there to take the answer.
-    """
-    task = asyncio.ensure_future(work)
-    working: set[asyncio.Future[Any]] = request.app.state.service.working
-    working.add(task)
-    task.add_done_callback(working.discard)
-    watch = asyncio.ensure_future(_gone(request))
-    try:
-        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise Cancelled("the client went away")
-        return task.result()
-    finally:
-        watch.cancel()
-        if not task.done():
-            task.cancel()
-        with contextlib.suppress(BaseException):
-            await task
 
 
 async def _gone(request: Request) -> None:

@@ -1,13 +1,14 @@
-"""A generation that is watched while it runs: what a stream needs to know of it."""
+"""A generation that is watched while it runs: what a stream or a page needs to know of it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Coroutine
     from typing import Self
 
     from fastapi import Request
@@ -18,15 +19,34 @@ if TYPE_CHECKING:
     from chopmark.service.caller import Caller
     from chopmark.service.service import Service
 
-__all__ = ["Making"]
+__all__ = ["Standing", "WatchedGeneration"]
 
+T = TypeVar("T")
 _BEGUN: Final = "generate"
 
 
-class Making:
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How far a generation is.
+
+    Attributes:
+        stage: The pipeline's name of it; empty before the first.
+        done: Of ``total`` parts of this stage, where it has parts.
+        total: 0 where it has none.
+        previews: The newest judged preview of each unfinished picture, by its number.
+    """
+
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    previews: tuple[Preview, ...] = ()
+
+
+class WatchedGeneration:
     """One request on its way through :meth:`chopmark.service.service.Service.make`.
 
-    The previews in it were judged by the pipeline; only what it hands out is ever streamed.
+    It runs from the moment this is made; whoever makes it calls :meth:`stop` at the end. The
+    previews in it were judged by the pipeline; only what it hands out is ever shown.
     """
 
     def __init__(
@@ -38,19 +58,22 @@ class Making:
         *,
         identifier: str | None,
     ) -> None:
-        loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
         self._begun = asyncio.Event()
+        self._changed = asyncio.Event()
         self._previews: asyncio.Queue[Preview] = asyncio.Queue()
-
-        def told(_done: int, _total: int, what: str) -> None:
-            if what == _BEGUN:
-                loop.call_soon_threadsafe(self._begun.set)
-
-        def shown(preview: Preview) -> None:
-            loop.call_soon_threadsafe(self._previews.put_nowait, preview)
-
+        self._standing = Standing()
         self._work = asyncio.ensure_future(
-            service.make(http, caller, asked, identifier=identifier, progress=told, preview=shown)
+            service.make(
+                http,
+                caller,
+                asked,
+                identifier=identifier,
+                progress=lambda done, total, stage: self._post(
+                    lambda: self._enter(stage, done, total)
+                ),
+                preview=lambda preview: self._post(lambda: self._show(preview)),
+            )
         )
 
     async def begin(self) -> Self:
@@ -60,36 +83,33 @@ class Making:
             Refused: The prompt or the input picture was blocked.
             ChopmarkError: What else kept it from beginning.
         """
-        first = asyncio.ensure_future(self._begun.wait())
         try:
-            await asyncio.wait({self._work, first}, return_when=asyncio.FIRST_COMPLETED)
+            await self._first(self._begun.wait())
             if self._work.done():
                 self._work.result()
         except BaseException:
             self._work.cancel()
             raise
-        finally:
-            first.cancel()
         return self
 
     async def previews(self, *, heartbeat_s: float) -> AsyncIterator[Preview | None]:
         """Yield each preview as it comes, and ``None`` where none came for a while."""
         while True:
-            come = asyncio.ensure_future(self._previews.get())
-            try:
-                await asyncio.wait(
-                    {self._work, come}, timeout=heartbeat_s, return_when=asyncio.FIRST_COMPLETED
-                )
-                if come.done():
-                    yield come.result()
-                elif self._work.done():
-                    break
-                else:
-                    yield None
-            finally:
-                come.cancel()
+            preview = await self._first(self._previews.get(), timeout_s=heartbeat_s)
+            if preview is None and self._work.done():
+                break
+            yield preview
         while not self._previews.empty():
             yield self._previews.get_nowait()
+
+    async def standings(self) -> AsyncIterator[Standing]:
+        """Yield how far it is, at once and whenever that changes, until it is over."""
+        yield self._standing
+        while not self._work.done():
+            changed = await self._first(self._changed.wait())
+            if changed and not self._work.done():
+                self._changed.clear()
+                yield self._standing
 
     async def result(self) -> Released:
         """Return what was made, or raise what kept it from being."""
@@ -100,3 +120,35 @@ class Making:
         self._work.cancel()
         with contextlib.suppress(BaseException):
             await self._work
+
+    async def _first(
+        self, awaited: Coroutine[Any, Any, T], *, timeout_s: float | None = None
+    ) -> T | None:
+        """Return what is awaited, or ``None`` where the work ends first or the time is over."""
+        waiter = asyncio.ensure_future(awaited)
+        try:
+            await asyncio.wait(
+                {self._work, waiter}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            return waiter.result() if waiter.done() else None
+        finally:
+            waiter.cancel()
+
+    def _post(self, change: Callable[[], None]) -> None:
+        # The pipeline reports from its threads, also when the server stops and the loop is closed.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(change)
+
+    def _enter(self, stage: str, done: int, total: int) -> None:
+        self._standing = replace(self._standing, stage=stage, done=done, total=total)
+        self._changed.set()
+        if stage == _BEGUN:
+            self._begun.set()
+
+    def _show(self, preview: Preview) -> None:
+        newest = {one.index: one for one in (*self._standing.previews, preview)}
+        self._standing = replace(
+            self._standing, previews=tuple(newest[index] for index in sorted(newest))
+        )
+        self._changed.set()
+        self._previews.put_nowait(preview)

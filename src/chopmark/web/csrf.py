@@ -15,20 +15,21 @@ from starlette.datastructures import Headers
 
 from chopmark.errors import AccessError, ChopmarkError
 from chopmark.service.problems import problem_response
+from chopmark.web.viewers import viewer_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from chopmark.web.viewers import Viewers
 
-__all__ = ["Guard", "check_csrf", "check_origin"]
+__all__ = ["CsrfProtection", "check_csrf", "check_origin"]
 
 # An edit brings its pictures, at most 16, and a mask.
 _MAX_FILES: Final = 17
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class Guard:
+class CsrfProtection:
     """ASGI middleware of the pages; sets ``state.viewer``."""
 
     def __init__(self, app: ASGIApp, *, viewers: Viewers) -> None:
@@ -60,7 +61,7 @@ async def check_csrf(request: Request) -> None:
     Raises:
         CsrfMismatch: It does not carry it.
     """
-    session = request.state.viewer.session
+    session = viewer_of(request).session
     if session is None or request.method in _SAFE:
         return
     sent: object = request.headers.get("x-csrf-token")

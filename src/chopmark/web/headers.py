@@ -13,7 +13,7 @@ from chopmark.web.render import render
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["CSP", "Dressing"]
+__all__ = ["CSP", "PageHeaders"]
 
 CSP: Final = (
     "default-src 'none'; "
@@ -37,7 +37,7 @@ _HEADERS: Final = {
 _PROBLEM: Final = "application/problem+json"
 
 
-class Dressing:
+class PageHeaders:
     """ASGI middleware: headers on everything, and each problem body becomes a page.
 
     The pages' code raises the same errors as the API's and has the same handlers, so the words are
@@ -55,7 +55,7 @@ class Dressing:
         start: Message | None = None
         body = bytearray()
 
-        async def dressed(message: Message) -> None:
+        async def headed(message: Message) -> None:
             nonlocal start
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
@@ -74,13 +74,13 @@ class Dressing:
                 return
             await send(message)
 
-        await self.app(scope, receive, dressed)
+        await self.app(scope, receive, headed)
 
 
 def _page_of(scope: Scope, start: Message, body: bytes) -> HTMLResponse:
     """Return a problem as a page, or as a part of one where the browser asked for a part."""
-    said: dict[str, Any] = json.loads(body)
-    error: dict[str, Any] = said["error"]
+    problem: dict[str, Any] = json.loads(body)
+    error: dict[str, Any] = problem["error"]
     asked, headers = Headers(scope=scope), MutableHeaders(raw=start["headers"])
     for name in ("content-type", "content-length"):
         del headers[name]
@@ -90,11 +90,11 @@ def _page_of(scope: Scope, start: Message, body: bytes) -> HTMLResponse:
         "_problem.html" if part else "problem.html",
         viewer=scope.get("state", {}).get("viewer"),
         path=scope["path"],
-        status=said["status"],
-        title=said["title"],
+        status=problem["status"],
+        title=problem["title"],
         message=message,
         hint=hint,
         code=error["code"],
         request_id=headers.get("x-request-id", ""),
     )
-    return HTMLResponse(html, said["status"], headers=dict(headers))
+    return HTMLResponse(html, problem["status"], headers=dict(headers))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from chopmark.pipeline.released import Output, Released
     from chopmark.web.viewers import Viewer
 
-__all__ = ["Held", "Shelf", "owner"]
+__all__ = ["HeldPictures", "HeldResult", "owner"]
 
 _SECONDS: Final = 900.0
 _BYTES: Final = 128 * 2**20
@@ -28,7 +28,7 @@ _EACH: Final = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
+class HeldResult:
     """One request's pictures.
 
     Attributes:
@@ -36,7 +36,7 @@ class Held:
         owner: Whose they are.
         prompt: What was asked for.
         released: What the pipeline let out.
-        until: On the shelf's clock.
+        until: On the clock of :class:`HeldPictures`.
     """
 
     token: str
@@ -51,17 +51,17 @@ class Held:
         return sum(len(output.data) for output in self.released.outputs)
 
 
-class Shelf:
+class HeldPictures:
     """Holds at most 128 MiB, 8 requests a person, each for 15 minutes; the oldest go first."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, HeldResult] = {}
 
-    def put(self, owner: str, prompt: str, released: Released) -> Held:
+    def put(self, owner: str, prompt: str, released: Released) -> HeldResult:
         """Hold pictures for a person."""
-        held = Held(
+        held = HeldResult(
             token=secrets.token_urlsafe(16),
             owner=owner,
             prompt=prompt,
@@ -73,7 +73,7 @@ class Shelf:
             self._drop_old(owner)
         return held
 
-    def get(self, owner: str, token: str) -> Held:
+    def get(self, owner: str, token: str) -> HeldResult:
         """Return what a person had put here.
 
         Raises:
@@ -116,5 +116,5 @@ class Shelf:
 
 
 def owner(viewer: Viewer) -> str:
-    """Return the name that the shelf knows somebody by."""
+    """Return the name that somebody's pictures are held under."""
     return f"{viewer.caller.tenant.name}:{viewer.name}"

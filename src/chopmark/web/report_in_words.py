@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 if TYPE_CHECKING:
     from chopmark.provenance import Report
 
-__all__ = ["Axis", "Reading", "read"]
+__all__ = ["Axis", "ReportInWords", "in_words"]
 
 Tone = Literal["good", "care", "none"]
 
@@ -31,7 +31,7 @@ class Axis:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class ReportInWords:
     """A report for people.
 
     Attributes:
@@ -126,7 +126,7 @@ _AI: Final[dict[str, tuple[Tone, str]]] = {
 }
 
 
-def read(report: Report) -> Reading:
+def in_words(report: Report) -> ReportInWords:
     """Return a report in words for everybody."""
     headline, tone, meaning = _HEADLINES[report.verdict]
     axes = (
@@ -137,7 +137,7 @@ def read(report: Report) -> Reading:
         _time(report),
         _record(report),
     )
-    return Reading(headline=headline, tone=tone, meaning=meaning, axes=axes)
+    return ReportInWords(headline=headline, tone=tone, meaning=meaning, axes=axes)
 
 
 def _facts(**values: object) -> tuple[tuple[str, str], ...]:

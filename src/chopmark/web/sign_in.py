@@ -8,10 +8,11 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from chopmark.pipeline.steps import in_thread
-from chopmark.service.identity import let_in, let_out
+from chopmark.service.deployment import TheDeployment, TheIdentity
 from chopmark.web.held_pictures import owner
+from chopmark.web.page_state import ThePageState
 from chopmark.web.render import page
-from chopmark.web.viewers import Viewer, Viewing
+from chopmark.web.viewers import AnyViewer
 
 if TYPE_CHECKING:
     from chopmark.tenancy import NewSession
@@ -23,48 +24,50 @@ _TO: Final = {"studio": "/studio", "console": "/console"}
 
 
 @router.get("/sign-in")
-async def sign_in_page(request: Request, link: str = "", to: str = "") -> Response:
+async def sign_in_page(
+    request: Request, identity: TheIdentity, link: str = "", to: str = ""
+) -> Response:
     """Show the form; a link signs in by a button, since some mail programs open every link."""
     return page(
         request,
         "sign_in.html",
         link=link[:100],
         to=to if to in _TO else "",
-        provider=request.app.state.identity.sign_in is not None,
+        provider=identity.sign_in is not None,
     )
 
 
 @router.post("/sign-in")
 async def sign_in(
     request: Request,
+    deployment: TheDeployment,
     link: Annotated[str, Form()] = "",
     name: Annotated[str, Form()] = "",
     password: Annotated[str, Form()] = "",
     to: Annotated[str, Form()] = "",
 ) -> Response:
     """Begin a session."""
-    people = request.app.state.identity.people
+    people = deployment.identity.people
 
     def begin() -> NewSession:
-        began: NewSession = people.redeem(link) if link else people.sign_in(name.strip(), password)
-        return began
+        return people.redeem(link) if link else people.sign_in(name.strip(), password)
 
     address = request.client.host if request.client else ""
-    # As over the API: a password takes time and memory to check, so one at a time.
-    async with request.app.state.signing.turn(address):
+    async with deployment.sign_in_turns.turn(address):
         begun = await in_thread(begin)
     roles = begun.session.person.roles
     first = "/studio" if "creator" in roles else "/console"
     answer = RedirectResponse(_TO.get(to, first), status_code=303)
-    let_in(answer, request, begun)
+    deployment.identity.let_in(answer, begun)
     return answer
 
 
 @router.post("/sign-out")
-async def sign_out(request: Request, viewer: Viewing) -> Response:
+async def sign_out(
+    request: Request, viewer: AnyViewer, identity: TheIdentity, state: ThePageState
+) -> Response:
     """End the session; also what the studio still held for its person."""
-    seen: Viewer = viewer
-    request.app.state.shelf.forget(owner(seen))
+    state.pictures.forget(owner(viewer))
     answer = RedirectResponse("/verify", status_code=303)
-    let_out(answer, request)
+    identity.let_out(answer, request)
     return answer

@@ -15,20 +15,24 @@ from chopmark.errors import ChopmarkError, InvalidRequest, RecordNotFound
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.pipeline.steps import in_thread
-from chopmark.service.service import Serving
+from chopmark.service.deployment import TheService
+from chopmark.service.watch import WatchedGeneration
 from chopmark.web.held_pictures import owner
-from chopmark.web.making import follow
+from chopmark.web.page_state import ThePageState
 from chopmark.web.render import is_part, page, render
 from chopmark.web.text_pieces import pieces
-from chopmark.web.verify import shown
-from chopmark.web.viewers import Creating
+from chopmark.web.verify import report_page
+from chopmark.web.viewers import StudioViewer
+from chopmark.web.words import PROGRESS, progress_step
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from chopmark.audit import AppealState, AuditLog
     from chopmark.service.service import Service
-    from chopmark.web.held_pictures import Held, Shelf
+    from chopmark.service.watch import Standing
+    from chopmark.web.held_pictures import HeldPictures, HeldResult
+    from chopmark.web.page_state import PageState
     from chopmark.web.viewers import Viewer
 
 __all__ = ["router"]
@@ -41,7 +45,7 @@ _FORMATS: Final = ("png", "jpeg", "webp", "avif")
 
 
 @router.get("/studio")
-async def studio(request: Request, service: Serving, _viewer: Creating) -> Response:
+async def studio(request: Request, service: TheService, _viewer: StudioViewer) -> Response:
     """Show the form."""
     return page(request, "studio.html", **await _form(service), result="", asked=defaultdict(str))
 
@@ -49,8 +53,9 @@ async def studio(request: Request, service: Serving, _viewer: Creating) -> Respo
 @router.post("/studio")
 async def make(
     request: Request,
-    service: Serving,
-    viewer: Creating,
+    service: TheService,
+    viewer: StudioViewer,
+    state: ThePageState,
     prompt: Annotated[str, Form()] = "",
     negative_prompt: Annotated[str, Form()] = "",
     n: Annotated[str, Form()] = "1",
@@ -76,7 +81,7 @@ async def make(
     }
     picture = await image.read() if image is not None else b""
     if not picture and held:
-        picture = _held_picture(request, viewer, held)
+        picture = _held_picture(state.pictures, viewer, held)
     # A browser sends an empty part where no file was chosen.
     pictures = [picture, *[await one.read() for one in references or ()]]
     first, *others = [one for one in pictures if one] or [b""]
@@ -92,7 +97,7 @@ async def make(
         if first
         else GenerationRequest(**fields)
     )
-    parts = _parts(request, service, viewer, asked)
+    parts = _parts(request, service, viewer, state, asked)
     if is_part(request):
         return StreamingResponse(
             _events(parts),
@@ -102,34 +107,34 @@ async def make(
     status, html = 200, ""
     async for status, html in parts:  # noqa: B007  only the last part counts
         pass
-    said = {"prompt": prompt, "negative_prompt": negative_prompt, "n": n, "size": size}
-    said |= {"seed": seed, "format": format, "strength": strength}
+    typed = {"prompt": prompt, "negative_prompt": negative_prompt, "n": n, "size": size}
+    typed |= {"seed": seed, "format": format, "strength": strength}
     return page(
         request,
         "studio.html",
         status=status,
         **await _form(service),
         result=html,
-        asked=defaultdict(str, said),
+        asked=defaultdict(str, typed),
     )
 
 
 async def _parts(
-    request: Request, service: Service, viewer: Viewer, asked: GenerationRequest
+    request: Request,
+    service: Service,
+    viewer: Viewer,
+    state: PageState,
+    asked: GenerationRequest,
 ) -> AsyncIterator[tuple[int, str]]:
     """Yield a part of the page for each step, and at the end the pictures or why there are none."""
+    generation = WatchedGeneration(request, service, viewer.caller, asked, identifier=viewer.name)
     try:
-        async for step in follow(request, service, viewer.caller, asked, viewer.name):
-            if step.released is None:
-                looks = [
-                    (one.index, f"data:{one.mime};base64,{base64.b64encode(one.data).decode()}")
-                    for one in step.previews
-                ]
-                yield 200, render("_progress.html", step=step, looks=looks)
-                continue
-            shelf: Shelf = request.app.state.shelf
-            held = shelf.put(owner(viewer), asked.prompt, step.released)
-            yield 200, _made(service, viewer, held)
+        step = 0
+        async for standing in generation.standings():
+            step = progress_step(standing.stage) or step
+            yield 200, _progress(step, standing)
+        held = state.pictures.put(owner(viewer), asked.prompt, await generation.result())
+        yield 200, _made(service, viewer, held)
     except Refused as error:
         request.state.error = error
         yield error.status, _refused(error, asked, viewer)
@@ -147,6 +152,8 @@ async def _parts(
                 request_id=request.state.request_id,
             ),
         )
+    finally:
+        await generation.stop()
 
 
 async def _events(parts: AsyncIterator[tuple[int, str]]) -> AsyncIterator[str]:
@@ -154,7 +161,15 @@ async def _events(parts: AsyncIterator[tuple[int, str]]) -> AsyncIterator[str]:
         yield "".join(f"data: {line}\n" for line in html.splitlines()) + "\n"
 
 
-def _made(service: Service, viewer: Viewer, held: Held) -> str:
+def _progress(step: int, standing: Standing) -> str:
+    previews = [
+        (one.index, f"data:{one.mime};base64,{base64.b64encode(one.data).decode()}")
+        for one in standing.previews
+    ]
+    return render("_progress.html", steps=PROGRESS, at=step, standing=standing, previews=previews)
+
+
+def _made(service: Service, viewer: Viewer, held: HeldResult) -> str:
     rate = service.pipeline.settings.cost_per_hour
     spent = held.released.timings_ms
     return render(
@@ -188,10 +203,10 @@ def _refused(error: Refused, asked: GenerationRequest, viewer: Viewer) -> str:
 
 @router.get("/studio/pictures/{token}/{index}")
 async def picture(
-    token: str, index: int, request: Request, viewer: Creating, download: str = ""
+    token: str, index: int, viewer: StudioViewer, state: ThePageState, download: str = ""
 ) -> Response:
     """Return one picture of theirs, with its credentials inside."""
-    output = request.app.state.shelf.output(owner(viewer), token, index)
+    output = state.pictures.output(owner(viewer), token, index)
     name = f"chopmark-{output.output_id}.{'jpg' if output.format == 'jpeg' else output.format}"
     kind = "attachment" if download else "inline"
     return Response(
@@ -205,9 +220,9 @@ async def picture(
 
 
 @router.get("/studio/receipts/{token}")
-async def receipt(token: str, request: Request, viewer: Creating) -> Response:
+async def receipt(token: str, viewer: StudioViewer, state: ThePageState) -> Response:
     """Return the receipt as a file."""
-    held: Held = request.app.state.shelf.get(owner(viewer), token)
+    held = state.pictures.get(owner(viewer), token)
     name = f"receipt-{held.released.record_id}.json"
     return Response(
         json.dumps(held.released.receipt.to_dict(), indent=2) + "\n",
@@ -218,18 +233,23 @@ async def receipt(token: str, request: Request, viewer: Creating) -> Response:
 
 @router.post("/studio/pictures/{token}/{index}/verify")
 async def verify_this(
-    token: str, index: int, request: Request, service: Serving, viewer: Creating
+    token: str,
+    index: int,
+    request: Request,
+    service: TheService,
+    viewer: StudioViewer,
+    state: ThePageState,
 ) -> Response:
     """Show what anybody would be told of this picture."""
-    output = request.app.state.shelf.output(owner(viewer), token, index)
-    return await shown(request, service, viewer, output.data)
+    output = state.pictures.output(owner(viewer), token, index)
+    return await report_page(request, service, viewer, output.data)
 
 
 @router.post("/studio/appeals")
 async def appeal(
     request: Request,
-    service: Serving,
-    viewer: Creating,
+    service: TheService,
+    viewer: StudioViewer,
     decision: Annotated[str, Form()] = "",
     statement: Annotated[str, Form(max_length=4000)] = "",
 ) -> Response:
@@ -249,15 +269,14 @@ async def appeal(
 
 @router.get("/studio/appeals/{decision}")
 async def appeal_state(
-    decision: str, request: Request, service: Serving, viewer: Creating
+    decision: str, request: Request, service: TheService, viewer: StudioViewer
 ) -> Response:
     """Show the person who appealed how it stands."""
     log = service.pipeline.parts.log
 
     def found() -> AppealState:
         _check_theirs(log, decision, viewer)
-        state: AppealState = log.appeal_state(decision, tenant=viewer.caller.tenant.name)
-        return state
+        return log.appeal_state(decision, tenant=viewer.caller.tenant.name)
 
     state = await in_thread(found)
     html = render("_appealed.html", decision=decision, state=state)
@@ -277,11 +296,9 @@ def _check_theirs(log: AuditLog, decision: str, viewer: Viewer) -> None:
         raise RecordNotFound(f"no decision {decision[:16]}")
 
 
-def _held_picture(request: Request, viewer: Viewer, held: str) -> bytes:
+def _held_picture(pictures: HeldPictures, viewer: Viewer, held: str) -> bytes:
     token, _, index = held.partition("/")
-    output = request.app.state.shelf.output(owner(viewer), token, _number("held", index) or 0)
-    data: bytes = output.data
-    return data
+    return pictures.output(owner(viewer), token, _number("held", index) or 0).data
 
 
 async def _form(service: Service) -> dict[str, Any]:

@@ -9,17 +9,17 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
-from chopmark.service.service import Serving, attended
+from chopmark.service.deployment import TheService
 from chopmark.web.render import is_part, page
-from chopmark.web.report_in_words import read
+from chopmark.web.report_in_words import in_words
 from chopmark.web.thumbs import inline_copy
-from chopmark.web.viewers import Viewing
+from chopmark.web.viewers import AnyViewer
 
 if TYPE_CHECKING:
     from chopmark.service.service import Service
     from chopmark.web.viewers import Viewer
 
-__all__ = ["router", "shown"]
+__all__ = ["report_page", "router"]
 
 router = APIRouter(include_in_schema=False)
 _FETCH_S: Final = 10.0
@@ -27,16 +27,16 @@ _ALTERED: Final = frozenset({"edited_after_signing", "marked_but_altered"})
 
 
 @router.get("/verify")
-async def verify_page(request: Request, service: Serving) -> Response:
+async def verify_page(request: Request, service: TheService) -> Response:
     """Show the empty form."""
-    return page(request, "verify.html", said=None, urls=service.pipeline.settings.verify_urls)
+    return page(request, "verify.html", report=None, urls=service.pipeline.settings.verify_urls)
 
 
 @router.post("/verify")
 async def verify(
     request: Request,
-    service: Serving,
-    viewer: Viewing,
+    service: TheService,
+    viewer: AnyViewer,
     image: Annotated[UploadFile | None, File()] = None,
     url: Annotated[str, Form()] = "",
 ) -> Response:
@@ -46,18 +46,18 @@ async def verify(
         data = await _fetched(service, url.strip())
     if not data:
         raise InvalidRequest("there is no picture", hint="choose a file", param="image")
-    return await shown(request, service, viewer, data)
+    return await report_page(request, service, viewer, data)
 
 
 @router.post("/verify/restored")
 async def restored(
-    request: Request, service: Serving, image: Annotated[UploadFile, File()]
+    request: Request, service: TheService, image: Annotated[UploadFile, File()]
 ) -> Response:
     """Return the file with the manifest that it had lost, byte for byte as it left."""
     data = await image.read()
     from PIL import Image
 
-    whole = await attended(request, in_thread(lambda: service.pipeline.reattach(data)))
+    whole = await service.attended(request, in_thread(lambda: service.pipeline.reattach(data)))
     with Image.open(io.BytesIO(whole)) as picture:
         name = (picture.format or "").lower()
     return Response(
@@ -67,12 +67,12 @@ async def restored(
     )
 
 
-async def shown(request: Request, service: Service, viewer: Viewer, data: bytes) -> Response:
+async def report_page(request: Request, service: Service, viewer: Viewer, data: bytes) -> Response:
     """Return the report on a picture, as a page or as the part that holds the result."""
     from chopmark.provenance import signed_copy
 
     settings = service.pipeline.settings
-    looked = await attended(request, service.verify(viewer.caller, data))
+    looked = await service.attended(request, service.verify(viewer.caller, data))
     report = looked.report
 
     def copies() -> tuple[str | None, str | None]:
@@ -85,8 +85,8 @@ async def shown(request: Request, service: Service, viewer: Viewer, data: bytes)
     answer = page(
         request,
         "_report.html" if is_part(request) else "verify.html",
-        said=report,
-        reading=read(report),
+        report=report,
+        words=in_words(report),
         copy=copy,
         signed_copy=signed,
         urls=settings.verify_urls,

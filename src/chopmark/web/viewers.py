@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import Depends, Request
 from starlette.datastructures import Headers
@@ -17,12 +17,10 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
-    from chopmark.service.access import Access
-    from chopmark.service.identity import Identity
-    from chopmark.settings import Settings
-    from chopmark.tenancy import Session
+    from chopmark.service.access import Callers
+    from chopmark.tenancy import PersonRole, Session
 
-__all__ = ["Creating", "Viewer", "Viewers", "Viewing", "needs"]
+__all__ = ["AnyViewer", "StudioViewer", "Viewer", "Viewers", "needs", "viewer_of"]
 
 _DESK: Final = frozenset({"auditor", "exporter", "investigator", "operator", "reader", "reviewer"})
 
@@ -45,7 +43,7 @@ class Viewer:
         return self.caller.name
 
     @property
-    def roles(self) -> frozenset[str]:
+    def roles(self) -> frozenset[PersonRole]:
         """What they may do."""
         return self.caller.roles
 
@@ -68,10 +66,9 @@ class Viewer:
 class Viewers:
     """Finds out who looks, and counts what each of them asks for."""
 
-    def __init__(self, *, identity: Identity, access: Access, settings: Settings) -> None:
-        self.identity = identity
-        self.access = access
-        self.settings = settings
+    def __init__(self, callers: Callers) -> None:
+        self.callers = callers
+        self.identity = callers.identity
         self.rates = Rates()
 
     async def of(self, scope: Scope) -> Viewer:
@@ -87,12 +84,12 @@ class Viewers:
         if viewer is None and not self.identity.guarded():
             # Nobody was given access yet: whoever sits at this machine is let in, as by the API.
             try:
-                viewer = Viewer(caller=await self.access.caller_of(scope))
+                viewer = Viewer(caller=await self.callers.of(scope))
             except AccessError:
                 viewer = None
         if viewer is None:
             viewer = Viewer(caller=anybody(address))
-        limit = self.settings.requests_per_minute
+        limit = self.callers.settings.requests_per_minute
         rate = self.rates.take(f"{viewer.name} {address}", limit) if limit else None
         if rate is not None and not rate.allowed:
             raise RateLimited(f"{limit} requests a minute are allowed", retry_after_s=rate.reset_s)
@@ -111,13 +108,13 @@ class Viewers:
         return Viewer(caller=caller, session=session)
 
 
-def viewing(request: Request) -> Viewer:
+def viewer_of(request: Request) -> Viewer:
     """Return who looks."""
     viewer: Viewer = request.state.viewer
     return viewer
 
 
-def needs(*roles: str) -> Callable[[Request], Viewer]:
+def needs(*roles: PersonRole) -> Callable[[Request], Viewer]:
     """Return a dependency that gives the viewer, if they have one of the roles.
 
     Raises:
@@ -126,7 +123,7 @@ def needs(*roles: str) -> Callable[[Request], Viewer]:
     """
 
     def checked(request: Request) -> Viewer:
-        viewer = viewing(request)
+        viewer = viewer_of(request)
         if not viewer.name:
             raise NotSignedIn("this page is for people who signed in", hint="sign in first")
         if not viewer.roles.intersection(roles):
@@ -139,5 +136,5 @@ def needs(*roles: str) -> Callable[[Request], Viewer]:
     return checked
 
 
-Viewing = Annotated[Any, Depends(viewing)]
-Creating = Annotated[Any, Depends(needs("creator"))]
+AnyViewer = Annotated[Viewer, Depends(viewer_of)]
+StudioViewer = Annotated[Viewer, Depends(needs("creator"))]

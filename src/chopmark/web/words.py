@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["category", "stage"]
+__all__ = ["PROGRESS", "category", "progress_step", "stage"]
 
 _CATEGORIES: Final = {
     "harassment": "Harassment",
@@ -37,6 +37,20 @@ _STAGES: Final = {
     "sign": "Signed",
     "completed": "Result booked",
 }
+# What somebody who waits is shown, and the stages of the pipeline that belong to each.
+_PROGRESS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
+    ("Judging what you asked for", frozenset({"received", "judge prompt", "judge input"})),
+    ("Making the pictures", frozenset({"decided", "recall", "generate", "generating"})),
+    ("Judging the pictures", frozenset({"judge output"})),
+    ("Marking and signing", frozenset({"mark", "sign", "marking and signing"})),
+    ("Booking", frozenset({"completed"})),
+)
+PROGRESS: Final = tuple(name for name, _ in _PROGRESS)
+
+
+def progress_step(stage_name: str) -> int | None:
+    """Return the number of the step in :data:`PROGRESS` that a stage belongs to, if to any."""
+    return next((at for at, (_, stages) in enumerate(_PROGRESS) if stage_name in stages), None)
 
 
 def category(name: str) -> str:

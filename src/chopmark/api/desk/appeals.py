@@ -15,32 +15,34 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
-from chopmark.api.desk.records import AnyId, Body, Desking, Time
+from chopmark.api.desk.records import AnyId, CallerDesk
 from chopmark.errors import RateLimited, RecordNotFound
 from chopmark.kit.ids import record_of
 from chopmark.pipeline.steps import in_thread
-from chopmark.service.caller import Reading, Reviewing
+from chopmark.service.caller import RecordReader, Reviewer
+from chopmark.service.deployment import TheDeployment
 from chopmark.service.problems import RESPONSES
-from chopmark.service.service import Serving
+from chopmark.service.search_form import Strict, Time
 
 if TYPE_CHECKING:
+    from chopmark.pipeline.parts import Parts
     from chopmark.tenancy.rates import Rates
 
-__all__ = ["Opening", "open_and_ticket", "router", "ticket_key"]
+__all__ = ["AppealBody", "router", "ticket_key"]
 
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, tags=["appeals"])
 _A_MINUTE: Final = 5
 _A_MINUTE_FROM_ALL: Final = 60
 
 
-class Opening(Body):
+class AppealBody(Strict):
     """Against which decision, and why."""
 
     decision_id: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
     statement: Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
-class Outcome(Body):
+class OutcomeBody(Strict):
     """How an appeal ends, and why; the person who appealed is told both."""
 
     outcome: Literal["upheld", "overturned"]
@@ -49,11 +51,14 @@ class Outcome(Body):
 
 
 @router.post("/appeals")
-async def open_appeal(body: Opening, request: Request, service: Serving) -> dict[str, Any]:
+async def open_appeal(
+    body: AppealBody, request: Request, deployment: TheDeployment
+) -> dict[str, Any]:
     """Appeal against a refusal. No account is needed; keep the ticket to ask for the outcome."""
-    _slow_down(request)
+    _slow_down(deployment.appeal_rates, request)
+    parts = deployment.service.pipeline.parts
     return await in_thread(
-        lambda: open_and_ticket(service, body.decision_id, statement=body.statement)
+        lambda: _open_and_ticket(parts, body.decision_id, statement=body.statement)
     )
 
 
@@ -61,22 +66,21 @@ async def open_appeal(body: Opening, request: Request, service: Serving) -> dict
 async def state(
     decision_id: AnyId,
     request: Request,
-    service: Serving,
+    deployment: TheDeployment,
     ticket: Annotated[str, Query(max_length=100, description="As the opening gave it")] = "",
 ) -> dict[str, Any]:
     """Tell whoever appealed how it stands: outcome and rationale once it is decided."""
-    _slow_down(request)
-    name, parts = record_of(decision_id), service.pipeline.parts
+    _slow_down(deployment.appeal_rates, request)
+    name, parts = record_of(decision_id), deployment.service.pipeline.parts
     right = _ticket(ticket_key(parts.home), name)
     if not hmac.compare_digest(ticket.encode(), right.encode()):
         raise RecordNotFound(f"no appeal against {name} with this ticket")
-    said: dict[str, Any] = (await in_thread(lambda: parts.log.appeal_state(name))).to_dict()
-    return said
+    return (await in_thread(lambda: parts.log.appeal_state(name))).to_dict()
 
 
 @router.get("/review/appeals")
 async def appeals(
-    desk: Desking, _caller: Reading, only_open: Annotated[bool, Query()] = True
+    desk: CallerDesk, _caller: RecordReader, only_open: Annotated[bool, Query()] = True
 ) -> dict[str, Any]:
     """List appeals, oldest first."""
     found = await in_thread(lambda: desk.appeals(only_open=only_open))
@@ -84,7 +88,7 @@ async def appeals(
 
 
 @router.post("/review/appeals/lease")
-async def lease(desk: Desking, _caller: Reviewing) -> dict[str, Any]:
+async def lease(desk: CallerDesk, _caller: Reviewer) -> dict[str, Any]:
     """Take the oldest appeal that may be decided here; null when nothing waits."""
     found = await in_thread(desk.lease_appeal)
     return {"appeal": None if found is None else found.to_dict()}
@@ -92,7 +96,7 @@ async def lease(desk: Desking, _caller: Reviewing) -> dict[str, Any]:
 
 @router.post("/review/appeals/{decision_id}/decide")
 async def decide(
-    decision_id: AnyId, body: Outcome, desk: Desking, _caller: Reviewing
+    decision_id: AnyId, body: OutcomeBody, desk: CallerDesk, _caller: Reviewer
 ) -> dict[str, Any]:
     """Uphold or overturn a refusal; ``allow_until`` lets this very prompt pass until then."""
     booked = await in_thread(
@@ -103,9 +107,8 @@ async def decide(
     return {"event": booked.to_dict()}
 
 
-def open_and_ticket(service: Any, decision_id: str, *, statement: str) -> dict[str, Any]:
+def _open_and_ticket(parts: Parts, decision_id: str, *, statement: str) -> dict[str, Any]:
     """Book an appeal; return what its opener needs to ask for the outcome later."""
-    parts = service.pipeline.parts
     booked = parts.log.appeal(decision_id, statement=statement)
     return {
         "decision_id": booked.record_id,
@@ -130,9 +133,8 @@ def _ticket(key: bytes, record_id: str) -> str:
     return hmac.new(key, record_id.encode(), hashlib.sha256).hexdigest()
 
 
-def _slow_down(request: Request) -> None:
+def _slow_down(rates: Rates, request: Request) -> None:
     """Count a request of somebody without an account, for their address and for all of them."""
-    rates: Rates = request.app.state.appealing
     address = request.client.host if request.client else ""
     for name, limit in ((f"from {address}", _A_MINUTE), ("all", _A_MINUTE_FROM_ALL)):
         rate = rates.take(name, limit)

@@ -13,9 +13,9 @@ from fastapi import APIRouter, File, Path, Query, UploadFile
 
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
-from chopmark.service.caller import Known, Moderating
+from chopmark.service.caller import AnyCaller, Moderator
+from chopmark.service.deployment import TheService
 from chopmark.service.problems import RESPONSES
-from chopmark.service.service import Serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ ListName = Annotated[str, Path(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 
 
 @router.get("")
-async def lists(service: Serving, caller: Known) -> dict[str, Any]:
+async def lists(service: TheService, caller: AnyCaller) -> dict[str, Any]:
     """List names, sizes and categories; never an entry."""
     caller.must_be("operator", of_every_tenant=True)
     banks = await in_thread(lambda: _banks(service))
@@ -48,11 +48,11 @@ async def lists(service: Serving, caller: Known) -> dict[str, Any]:
 
 @router.post("/match")
 async def match(
-    image: Annotated[UploadFile, File()], service: Serving, _caller: Moderating
+    image: Annotated[UploadFile, File()], service: TheService, caller: Moderator
 ) -> dict[str, Any]:
     """Look a picture up in every list. Neither it nor its hashes are kept."""
     data = await image.read()
-    async with service.judging.turn(_caller.tenant.name):
+    async with service.judging.turn(caller.tenant.name):
         return await in_thread(lambda: _match(data, service))
 
 
@@ -60,8 +60,8 @@ async def match(
 async def bring_in(
     name: ListName,
     file: Annotated[UploadFile, File()],
-    service: Serving,
-    caller: Known,
+    service: TheService,
+    caller: AnyCaller,
     category: Annotated[str | None, Query(max_length=64)] = None,
 ) -> dict[str, Any]:
     """Add a file (CSV, ThreatExchange, NCMEC v2, StopNCII) to a list; retracted entries go out.

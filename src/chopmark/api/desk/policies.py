@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from chopmark.api.desk.records import Body, Purpose, Whole, desk_of
+from chopmark.api.desk.records import Purpose, desk_of
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
-from chopmark.service.caller import Caller, Known, Reading
+from chopmark.service.caller import AnyCaller, Caller, RecordReader
+from chopmark.service.deployment import TheService
 from chopmark.service.problems import RESPONSES
-from chopmark.service.service import Serving
+from chopmark.service.search_form import Strict, Whole
 
 if TYPE_CHECKING:
     from chopmark.audit import Desk
@@ -25,36 +26,40 @@ router = APIRouter(prefix="/api/v1/policies", responses=RESPONSES, tags=["polici
 _MOST_RECORDS: Final = 200
 
 
-class Candidate(Body):
+class CandidateBody(Strict):
     """Another policy, as YAML."""
 
     yaml: Annotated[str, Field(min_length=1, max_length=200_000)]
 
 
-class Shadow(Candidate):
+class ShadowBody(CandidateBody):
     """Another policy, and on how many of the newest prompts to try it."""
 
     limit: Annotated[int, Field(ge=1, le=_MOST_RECORDS), Whole] = 50
 
 
 @router.get("/active")
-async def active(service: Serving, caller: Reading) -> dict[str, Any]:
+async def active(service: TheService, caller: RecordReader) -> dict[str, Any]:
     """Return the policy that the caller's tenant is judged by, and its digest."""
     policy = await in_thread(lambda: service.policy_of(caller.tenant))
-    return {"tenant": caller.tenant.name, "digest": policy.digest(), "policy": _shown(policy)}
+    return {
+        "tenant": caller.tenant.name,
+        "digest": policy.digest(),
+        "policy": _policy_fields(policy),
+    }
 
 
 @router.post("/diff")
-async def diff(body: Candidate, service: Serving, caller: Reading) -> dict[str, Any]:
+async def diff(body: CandidateBody, service: TheService, caller: RecordReader) -> dict[str, Any]:
     """Say what another policy would change, and whether each change is stricter or laxer."""
     return await in_thread(lambda: _diff(body, service, caller))
 
 
 @router.post("/shadow")
 async def shadow(
-    body: Shadow,
-    service: Serving,
-    caller: Known,
+    body: ShadowBody,
+    service: TheService,
+    caller: AnyCaller,
     purpose: Purpose = None,
     only_changed: Annotated[bool, Query()] = True,
 ) -> dict[str, Any]:
@@ -73,19 +78,19 @@ async def shadow(
     return {"judged": len(rows), "changed": len(changed), "rows": changed if only_changed else rows}
 
 
-def _candidate(body: Candidate) -> Policy:
+def _candidate(body: CandidateBody) -> Policy:
     from chopmark.safety.policy.load import policy_from_text
 
     return policy_from_text(body.yaml, source="the policy that was sent")
 
 
-def _shown(policy: Policy) -> dict[str, Any]:
+def _policy_fields(policy: Policy) -> dict[str, Any]:
     from chopmark.safety.policy_tools import show
 
     return dict(show(policy))
 
 
-def _diff(body: Candidate, service: Service, caller: Caller) -> dict[str, Any]:
+def _diff(body: CandidateBody, service: Service, caller: Caller) -> dict[str, Any]:
     from chopmark.safety.policy_tools import diff as changes_of
 
     before, after = service.policy_of(caller.tenant), _candidate(body)
@@ -99,7 +104,7 @@ def _diff(body: Candidate, service: Service, caller: Caller) -> dict[str, Any]:
     }
 
 
-def _shadow(body: Shadow, service: Service, desk: Desk) -> list[dict[str, Any]]:
+def _shadow(body: ShadowBody, service: Service, desk: Desk) -> list[dict[str, Any]]:
     from chopmark.audit import Query as DeskQuery
     from chopmark.errors import NotPermitted
 

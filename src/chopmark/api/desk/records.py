@@ -10,92 +10,43 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
+from chopmark.audit import Desk
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
-from chopmark.service.caller import Caller, Reading, Reviewing
+from chopmark.service.caller import Caller, RecordReader, Reviewer, caller_of
+from chopmark.service.deployment import TheService
 from chopmark.service.problems import RESPONSES
-from chopmark.service.service import Serving
+from chopmark.service.search_form import SearchForm, Strict, Time, Whole
 
 if TYPE_CHECKING:
-    from chopmark.audit import Desk
     from chopmark.service.service import Service
 
-__all__ = ["AnyId", "Body", "Desking", "Purpose", "Time", "Whole", "desk_of", "router"]
+__all__ = ["AnyId", "CallerDesk", "Purpose", "desk_of", "router"]
 
 AnyId = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="Of a record or an output")]
 Purpose = Annotated[
     str | None, Query(max_length=500, description="Why; it is booked with what is done")
 ]
-Time = Annotated[
-    str | None,
-    Field(
-        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$",
-        description="RFC 3339, UTC",
-    ),
-]
-Score = Annotated[float | None, Field(ge=0, le=1)]
-Name = Annotated[str | None, Field(min_length=1, max_length=200)]
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, tags=["desk"])
 
 
-def _whole(value: object) -> object:
-    """Return 100 for 100.0: in JSON they are the same number (JSON Schema, section 6.3)."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Whole = BeforeValidator(_whole)
-
-
-class Body(BaseModel):
-    """A JSON body of ours: a member that nobody knows is an error, not a wish that is ignored."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class Asked(Body):
-    """What to look for; see :class:`chopmark.audit.Query`."""
-
-    text: Annotated[str | None, Field(min_length=1, max_length=1000)] = None
-    tenant: Name = None
-    decision: Literal["allow", "review", "block", "failed", "open"] | None = None
-    category: Name = None
-    min_score: Score = None
-    max_score: Score = None
-    model: Name = None
-    policy: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$")] = None
-    subject: Name = None
-    since: Time = None
-    until: Time = None
-    similar_to: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$", description="A PDQ hash")] = (
-        None
-    )
-    distance: Annotated[int, Field(ge=0, le=256), Whole] = 31
-
-    def query(self) -> Any:
-        """Return it as the desk takes it."""
-        from chopmark.audit import Query as DeskQuery
-
-        members = {name: getattr(self, name) for name in Asked.model_fields}
-        return DeskQuery(**members)
-
-
-class Search(Asked):
+class SearchBody(SearchForm):
     """A query and which page of its answer."""
 
     limit: Annotated[int, Field(ge=1, le=200), Whole] = 50
     before: Annotated[int | None, Field(ge=0, le=2**53), Whole] = None
 
 
-class Lease(Body):
+class LeaseBody(Strict):
     """Which queue, and for how long."""
 
     queue: Annotated[str, Field(min_length=1, max_length=100)]
     minutes: Annotated[int, Field(ge=1, le=240), Whole] = 15
 
 
-class Decision(Body):
+class DecisionBody(Strict):
     """What was decided, and why."""
 
     decision: Literal["confirmed", "overturned", "escalated"]
@@ -109,19 +60,19 @@ def desk_of(service: Service, caller: Caller, purpose: str | None) -> Desk:
     )
 
 
-def seated(request: Request, purpose: Purpose = None) -> Desk:
+def caller_desk(request: Request, service: TheService, purpose: Purpose = None) -> Desk:
     """Return the desk of a request's caller."""
-    return desk_of(request.app.state.service, request.state.caller, purpose)
+    return desk_of(service, caller_of(request), purpose)
 
 
-Desking = Annotated[Any, Depends(seated)]
+CallerDesk = Annotated[Desk, Depends(caller_desk)]
 
 
 @router.get("/records/{record_id}")
 async def record(
     record_id: AnyId,
-    service: Serving,
-    caller: Reading,
+    service: TheService,
+    caller: RecordReader,
     purpose: Purpose = None,
     evidence: Annotated[
         bool, Query(description="With what was asked for and why it was judged so; booked")
@@ -143,16 +94,15 @@ async def record(
 
 
 @router.get("/receipts/{record_id}")
-async def receipt(record_id: AnyId, service: Serving, caller: Reading) -> dict[str, Any]:
+async def receipt(record_id: AnyId, service: TheService, caller: RecordReader) -> dict[str, Any]:
     """Return the receipt of a request that ended: inclusion proof and signed checkpoint."""
     desk, log = desk_of(service, caller, None), service.pipeline.parts.log
     found = await in_thread(lambda: desk.records(record_id))
-    said: dict[str, Any] = (await in_thread(lambda: log.receipt(found[0].record_id))).to_dict()
-    return said
+    return (await in_thread(lambda: log.receipt(found[0].record_id))).to_dict()
 
 
 @router.post("/search")
-async def search(body: Search, desk: Desking, _caller: Reading) -> dict[str, Any]:
+async def search(body: SearchBody, desk: CallerDesk, _caller: RecordReader) -> dict[str, Any]:
     """Find records, newest first; the search is booked. ``next`` is the next page's ``before``."""
     hits = await in_thread(lambda: desk.search(body.query(), limit=body.limit, before=body.before))
     return {
@@ -163,8 +113,8 @@ async def search(body: Search, desk: Desking, _caller: Reading) -> dict[str, Any
 
 @router.get("/review/tasks")
 async def tasks(
-    desk: Desking,
-    _caller: Reading,
+    desk: CallerDesk,
+    _caller: RecordReader,
     queue: Annotated[str | None, Query(max_length=100)] = None,
     only_open: Annotated[bool, Query()] = True,
 ) -> dict[str, Any]:
@@ -174,20 +124,20 @@ async def tasks(
 
 
 @router.post("/review/lease")
-async def lease(body: Lease, desk: Desking, _caller: Reviewing) -> dict[str, Any]:
+async def lease(body: LeaseBody, desk: CallerDesk, _caller: Reviewer) -> dict[str, Any]:
     """Take the next task of a queue; ``task`` is null when nothing waits."""
     task = await in_thread(lambda: desk.lease(body.queue, duration=timedelta(minutes=body.minutes)))
     return {"task": None if task is None else task.to_dict()}
 
 
 @router.post("/review/{record_id}/renew")
-async def renew(record_id: AnyId, desk: Desking, _caller: Reviewing) -> dict[str, Any]:
+async def renew(record_id: AnyId, desk: CallerDesk, _caller: Reviewer) -> dict[str, Any]:
     """Keep a task for another quarter of an hour."""
     return {"task": (await in_thread(lambda: desk.renew(record_id))).to_dict()}
 
 
 @router.post("/review/{record_id}/release")
-async def release(record_id: AnyId, desk: Desking, _caller: Reviewing) -> dict[str, Any]:
+async def release(record_id: AnyId, desk: CallerDesk, _caller: Reviewer) -> dict[str, Any]:
     """Give a task back undecided."""
     booked = await in_thread(lambda: desk.release(record_id))
     return {"event": booked.to_dict()}
@@ -195,7 +145,7 @@ async def release(record_id: AnyId, desk: Desking, _caller: Reviewing) -> dict[s
 
 @router.post("/review/{record_id}/decide")
 async def decide(
-    record_id: AnyId, body: Decision, desk: Desking, _caller: Reviewing
+    record_id: AnyId, body: DecisionBody, desk: CallerDesk, _caller: Reviewer
 ) -> dict[str, Any]:
     """Decide on a task that is held."""
     booked = await in_thread(
@@ -206,10 +156,7 @@ async def decide(
 
 @router.get("/report")
 async def report(
-    desk: Desking, _caller: Reading, since: Time = None, until: Time = None
+    desk: CallerDesk, _caller: RecordReader, since: Time = None, until: Time = None
 ) -> dict[str, Any]:
     """Return the transparency report of a period, counted from public entries only."""
-    said: dict[str, Any] = await in_thread(
-        lambda: desk.report(since=since or "", until=until or "9999")
-    )
-    return said
+    return await in_thread(lambda: desk.report(since=since or "", until=until or "9999"))

@@ -22,10 +22,10 @@ from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.cache_headers import told_of
-from chopmark.service.caller import Generating, Known
+from chopmark.service.caller import AnyCaller, Creator
+from chopmark.service.deployment import TheService
 from chopmark.service.problems import GOOGLE_RESPONSES, STREAMED, google_error
-from chopmark.service.service import Serving
-from chopmark.service.watch import Making
+from chopmark.service.watch import WatchedGeneration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -126,7 +126,7 @@ class GenerateContent(_Gemini):
 @router.post("/v1/models/{model}:generateContent")
 @router.post("/v1beta/models/{model}:generateContent")
 async def generate_content(
-    model: str, body: GenerateContent, request: Request, service: Serving, caller: Generating
+    model: str, body: GenerateContent, request: Request, service: TheService, caller: Creator
 ) -> Response:
     """Make pictures from texts, or change the first picture among the parts, drawing on others."""
     candidates, rest, headers = await _answer(model, body, request, service, caller)
@@ -139,8 +139,8 @@ async def stream_generate_content(
     model: str,
     body: GenerateContent,
     request: Request,
-    service: Serving,
-    caller: Generating,
+    service: TheService,
+    caller: Creator,
     alt: Annotated[Literal["sse", "json"], Query()] = "json",
 ) -> Response:
     """The same in chunks, one a picture; without ``alt=sse`` they are one JSON array.
@@ -158,13 +158,13 @@ async def stream_generate_content(
 
 
 @router.get("/v1beta/models")
-async def models(service: Serving, _caller: Known) -> dict[str, Any]:
+async def models(service: TheService, _caller: AnyCaller) -> dict[str, Any]:
     """List the generator that this server runs."""
     return model_list(service)
 
 
 @router.get("/v1beta/models/{model}")
-async def model(model: str, service: Serving, _caller: Known) -> dict[str, Any]:
+async def model(model: str, service: TheService, _caller: AnyCaller) -> dict[str, Any]:
     """Describe one model."""
     return model_of(served_model(model, service))
 
@@ -174,9 +174,9 @@ async def _with_previews(
 ) -> Response:
     info = served_model(model, service)
     asked = replace(await _asked(body, info, service, caller), previews=_PREVIEWS)
-    making = Making(request, service, caller, asked, identifier=None)
+    generation = WatchedGeneration(request, service, caller, asked, identifier=None)
     try:
-        await making.begin()
+        await generation.begin()
     except Refused as refused:
         request.state.error = refused
         _, rest, record_id = _refusal(refused, info)
@@ -186,13 +186,13 @@ async def _with_previews(
 
     async def chunks() -> AsyncIterator[str]:
         try:
-            async for preview in making.previews(heartbeat_s=_HEARTBEAT_S):
+            async for preview in generation.previews(heartbeat_s=_HEARTBEAT_S):
                 if preview is not None:
                     part = {"thought": True, "inlineData": _inline(preview)}
                     content = {"role": "model", "parts": [part]}
                     candidate = {"index": preview.index - 1, "content": content}
                     yield _chunk({"candidates": [candidate], "modelVersion": info.id})
-            released = await making.result()
+            released = await generation.result()
             rest = _beside(released)
             for one in _candidates(released):
                 yield _chunk({"candidates": [one], **rest})
@@ -204,15 +204,15 @@ async def _with_previews(
             request.state.error = error
             yield _chunk({"error": google_error(error)})
         finally:
-            await making.stop()
+            await generation.stop()
 
     return StreamingResponse(
         chunks(), media_type="text/event-stream", headers={"cache-control": "no-store"}
     )
 
 
-def _chunk(said: Mapping[str, Any]) -> str:
-    return f"data: {json.dumps(said)}\r\n\r\n"
+def _chunk(body: Mapping[str, Any]) -> str:
+    return f"data: {json.dumps(body)}\r\n\r\n"
 
 
 async def _answer(

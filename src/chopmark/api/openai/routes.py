@@ -21,9 +21,9 @@ from chopmark.api.pictures import from_data_url, mask_of
 from chopmark.errors import InvalidRequest, ModelNotFound
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.service.cache_headers import told_of
-from chopmark.service.caller import Generating, Known, Moderating
+from chopmark.service.caller import AnyCaller, Creator, Moderator
+from chopmark.service.deployment import TheService
 from chopmark.service.problems import RESPONSES, STREAMED
-from chopmark.service.service import Serving, attended
 
 if TYPE_CHECKING:
     from chopmark.api.openai.answers import InputType
@@ -42,7 +42,7 @@ router = APIRouter(prefix="/v1", responses=RESPONSES, tags=["openai"])
 
 @router.post("/images/generations", responses=STREAMED)
 async def generations(
-    body: ImagesGenerations, request: Request, service: Serving, caller: Generating
+    body: ImagesGenerations, request: Request, service: TheService, caller: Creator
 ) -> Response:
     """Make pictures from a prompt."""
     info = served_model(body.model, service)
@@ -63,7 +63,7 @@ async def generations(
 
 
 @router.post("/images/edits", responses=STREAMED, openapi_extra=form_schema(ImagesEdits, mask=True))
-async def edits(request: Request, service: Serving, caller: Generating) -> Response:
+async def edits(request: Request, service: TheService, caller: Creator) -> Response:
     """Change a picture by a prompt, within a mask if one is sent (alpha 0 is repainted).
 
     Of several pictures the first is changed, and the others are what the result draws on too.
@@ -98,7 +98,7 @@ async def edits(request: Request, service: Serving, caller: Generating) -> Respo
 
 
 @router.post("/images/variations", openapi_extra=form_schema(ImagesVariations, mask=False))
-async def variations(request: Request, service: Serving, caller: Generating) -> Response:
+async def variations(request: Request, service: TheService, caller: Creator) -> Response:
     """Make pictures like one that is sent, without words."""
     sent = await read_form(request, ImagesVariations)
     body = sent.fields
@@ -116,10 +116,10 @@ async def variations(request: Request, service: Serving, caller: Generating) -> 
 
 @router.post("/moderations")
 async def moderations(
-    body: Moderations, request: Request, service: Serving, caller: Moderating
+    body: Moderations, request: Request, service: TheService, caller: Moderator
 ) -> Response:
     """Judge texts and pictures by the policy; what is judged is booked."""
-    return await attended(request, _moderate(body, caller, service))
+    return await service.attended(request, _moderate(body, caller, service))
 
 
 async def _moderate(body: Moderations, caller: Caller, service: Service) -> Response:
@@ -154,13 +154,13 @@ async def _moderate(body: Moderations, caller: Caller, service: Service) -> Resp
 
 
 @router.get("/models")
-async def models(service: Serving, _caller: Known) -> dict[str, Any]:
+async def models(service: TheService, _caller: AnyCaller) -> dict[str, Any]:
     """List the generator that this server runs, in OpenAI's and in Gemini's members at once."""
     return model_list(service)
 
 
 @router.get("/models/{model}")
-async def model(model: str, service: Serving, _caller: Known) -> dict[str, Any]:
+async def model(model: str, service: TheService, _caller: AnyCaller) -> dict[str, Any]:
     """Describe one model."""
     return model_of(served_model(model, service))
 

@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from chopmark.api.openai.answers import completed_event, partial_event
 from chopmark.errors import ChopmarkError
 from chopmark.service.problems import openai_error
-from chopmark.service.watch import Making
+from chopmark.service.watch import WatchedGeneration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -48,26 +48,31 @@ async def stream(
         Refused: The prompt or the input picture was blocked.
         ChopmarkError: As in :meth:`chopmark.service.service.Service.make`.
     """
-    making = await Making(http, service, caller, asked, identifier=body.subject()).begin()
+    generation = WatchedGeneration(http, service, caller, asked, identifier=body.subject())
+    await generation.begin()
     return StreamingResponse(
-        _events(http, service, making, body, kind),
+        _events(http, service, generation, body, kind),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
 
 
 async def _events(
-    http: Request, service: Service, making: Making, body: ImageOptions, kind: Kind
+    http: Request,
+    service: Service,
+    generation: WatchedGeneration,
+    body: ImageOptions,
+    kind: Kind,
 ) -> AsyncIterator[str]:
     try:
-        shown = 0
-        async for preview in making.previews(heartbeat_s=_HEARTBEAT_S):
+        number = 0
+        async for preview in generation.previews(heartbeat_s=_HEARTBEAT_S):
             if preview is None:
                 yield ": still at work\n\n"
                 continue
-            yield _event(f"{kind}.partial_image", partial_event(kind, preview, shown, body))
-            shown += 1
-        released = await making.result()
+            yield _event(f"{kind}.partial_image", partial_event(kind, preview, number, body))
+            number += 1
+        released = await generation.result()
         for output in released.outputs:
             yield _event(f"{kind}.completed", completed_event(kind, released, output, body))
     except ChopmarkError as error:
@@ -75,7 +80,7 @@ async def _events(
         settings = service.pipeline.settings
         yield _event("error", {"error": openai_error(error, appeal_url=settings.appeal_url)})
     finally:
-        await making.stop()
+        await generation.stop()
 
 
 def _event(name: str, data: dict[str, JsonValue]) -> str:

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
-from chopmark.web.console.content import opened_of
-from chopmark.web.console.shift import AtDesk, desk_of, seated
+from chopmark.web.console.content import content_of
+from chopmark.web.console.desk import DeskViewer, console_page, desk_of, shift_name
+from chopmark.web.page_state import ThePageState
 
 __all__ = ["router"]
 
 router = APIRouter()
 _PURPOSE: Final = "decide an appeal"
-_OUTCOMES: Final = ("upheld", "overturned")
+_OUTCOMES: Final[tuple[Literal["upheld", "overturned"], ...]] = ("upheld", "overturned")
 _DAYS: Final = {"": 0, "1": 1, "30": 30, "365": 365}
 
 
 @router.get("/appeals")
-async def appeals(request: Request, viewer: AtDesk, nothing: str = "") -> Response:
+async def appeals(request: Request, viewer: DeskViewer, nothing: str = "") -> Response:
     """Show what is open, and what was decided."""
     desk = await desk_of(request, viewer, _PURPOSE)
     every = await in_thread(lambda: desk.appeals(only_open=False))
-    return seated(
+    return console_page(
         request,
         viewer,
         "console/appeals.html",
@@ -37,7 +38,7 @@ async def appeals(request: Request, viewer: AtDesk, nothing: str = "") -> Respon
 
 
 @router.post("/appeals/lease")
-async def lease(request: Request, viewer: AtDesk) -> Response:
+async def lease(request: Request, viewer: DeskViewer) -> Response:
     """Take the appeal that waits longest."""
     desk = await desk_of(request, viewer, _PURPOSE)
     appeal = await in_thread(desk.lease_appeal)
@@ -47,16 +48,16 @@ async def lease(request: Request, viewer: AtDesk) -> Response:
 
 
 @router.get("/appeals/{record_id}")
-async def appeal(record_id: str, request: Request, viewer: AtDesk) -> Response:
+async def appeal(record_id: str, request: Request, viewer: DeskViewer) -> Response:
     """Show an appeal that the viewer holds, with the record that it is about."""
     desk = await desk_of(request, viewer, _PURPOSE)
     view = await in_thread(lambda: desk.view(record_id))
-    return seated(
+    return console_page(
         request,
         viewer,
         "console/appeal.html",
         records=view.records,
-        opened=opened_of(view),
+        opened=content_of(view),
         shown=None,
         purpose=_PURPOSE,
         grey=request.cookies.get("chopmark_grey") == "1",
@@ -67,21 +68,22 @@ async def appeal(record_id: str, request: Request, viewer: AtDesk) -> Response:
 async def decide(
     record_id: str,
     request: Request,
-    viewer: AtDesk,
+    viewer: DeskViewer,
+    state: ThePageState,
     outcome: Annotated[str, Form()] = "",
     rationale: Annotated[str, Form(max_length=4000)] = "",
     days: Annotated[str, Form()] = "",
 ) -> Response:
     """Uphold or overturn a refusal."""
-    if outcome not in _OUTCOMES or days not in _DAYS:
+    chosen = next((one for one in _OUTCOMES if one == outcome), None)
+    if chosen is None or days not in _DAYS:
         raise InvalidRequest("no outcome was chosen", hint="uphold or overturn")
-    chosen: Any = outcome
     until = None
-    if outcome == "overturned" and _DAYS[days]:
+    if chosen == "overturned" and _DAYS[days]:
         until = (dt.datetime.now(dt.UTC) + dt.timedelta(days=_DAYS[days])).isoformat()
     desk = await desk_of(request, viewer, _PURPOSE)
     await in_thread(
         lambda: desk.decide_appeal(record_id, chosen, rationale=rationale, allow_until=until)
     )
-    request.app.state.shifts.seen(f"{viewer.tenant}:{viewer.name}", decided=1)
+    state.shifts.seen(shift_name(viewer), decided=1)
     return RedirectResponse("/console/appeals", status_code=303)

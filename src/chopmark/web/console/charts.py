@@ -12,10 +12,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from chopmark.pipeline.steps import Stage, in_thread
-from chopmark.web.console.shift import AtDesk, log_of, seated
+from chopmark.service.deployment import TheService
+from chopmark.web.console.desk import DeskViewer, console_page, log_of
 from chopmark.web.words import category, stage
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from chopmark.audit import AuditLog, EventKind, Record
 
 __all__ = ["router"]
@@ -29,18 +32,20 @@ _KINDS: Final[tuple[EventKind, ...]] = (
 
 
 @router.get("/charts")
-async def charts(request: Request, viewer: AtDesk, days: int = 7) -> Response:
+async def charts(
+    request: Request, viewer: DeskViewer, service: TheService, days: int = 7
+) -> Response:
     """Show the charts, and the same numbers as tables."""
     days = days if days in _DAYS else 7
     counted = await in_thread(lambda: _counted(log_of(request), viewer.tenant, days))
-    age = await in_thread(lambda: _checkpoint_age(request))
-    return seated(
+    age = await in_thread(lambda: _checkpoint_age(service.pipeline.parts.home))
+    return console_page(
         request, viewer, "console/charts.html", days=days, choices=_DAYS, counted=counted, age=age
     )
 
 
 @router.get("/charts.json")
-async def numbers(request: Request, viewer: AtDesk, days: int = 7) -> Response:
+async def numbers(request: Request, viewer: DeskViewer, days: int = 7) -> Response:
     """Return what the charts are drawn from."""
     days = days if days in _DAYS else 7
     counted = await in_thread(lambda: _counted(log_of(request), viewer.tenant, days))
@@ -114,10 +119,9 @@ def _place(name: str) -> int:
     return order.index(name) if name in order else len(order)
 
 
-def _checkpoint_age(request: Request) -> float | None:
-    home = request.app.state.service.pipeline.parts.home
+def _checkpoint_age(home: Path) -> float | None:
     try:
-        age: float = time.time() - (home / "audit" / "checkpoint").stat().st_mtime
+        age = time.time() - (home / "audit" / "checkpoint").stat().st_mtime
     except OSError:
         return None
     return max(age, 0.0)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit import AuditLog, Record, View
 
-__all__ = ["Copy", "Opened", "copy_of", "data_url", "opened_of"]
+__all__ = ["Copy", "RecordContent", "content_of", "copy_of", "data_url"]
 
 _BLURRED_SIDE: Final = 240
 
@@ -39,7 +39,7 @@ class Copy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Opened:
+class RecordContent:
     """A record's content, ready to be shown.
 
     Attributes:
@@ -47,24 +47,24 @@ class Opened:
         verdicts: Each stage's verdict, from the public part.
         evidence: Category, kind and detail of each reason.
         copies: Pictures that can be shown blurred.
-        said: What else was written: appeals, rationales, who looked why.
+        remarks: What else was written: appeals, rationales, who looked why.
     """
 
     prompt: list[Piece]
     verdicts: list[dict[str, Any]]
     evidence: list[dict[str, Any]]
     copies: list[Copy]
-    said: list[tuple[str, str, str]]
+    remarks: list[tuple[str, str, str]]
     erased: bool
 
 
-def opened_of(view: View) -> Opened:
+def content_of(view: View) -> RecordContent:
     """Return a record's content for a page."""
     text = ""
     verdicts: list[dict[str, Any]] = []
     evidence: list[Any] = []
     copies: list[Copy] = []
-    said: list[tuple[str, str, str]] = []
+    remarks: list[tuple[str, str, str]] = []
     for entry, private in zip(view.records, view.private, strict=True):
         inside: Mapping[str, Any] = private or {}
         if entry.kind == "request.received":
@@ -77,10 +77,10 @@ def opened_of(view: View) -> Opened:
         evidence += [
             item for one in listed or [] for item in (one if isinstance(one, list) else [one])
         ]
-        looks = inside.get("looks")
-        shown = looks.items() if isinstance(looks, dict) else ()
-        copies += [copy for name, look in shown if (copy := _copy(name, look)) is not None]
-        said += [
+        kept = inside.get("looks")
+        named = kept.items() if isinstance(kept, dict) else ()
+        copies += [copy for name, one in named if (copy := _copy(name, one)) is not None]
+        remarks += [
             (str(entry.kind), str(inside.get("by", "")), str(inside[key]))
             for key in ("statement", "rationale", "reason")
             if inside.get(key)
@@ -92,12 +92,12 @@ def opened_of(view: View) -> Opened:
         and isinstance(item.get("start"), int)
         and isinstance(item.get("end"), int)
     ]
-    return Opened(
+    return RecordContent(
         prompt=pieces(text, spans),
         verdicts=verdicts,
         evidence=[item for item in evidence if isinstance(item, dict)],
         copies=copies,
-        said=said,
+        remarks=remarks,
         erased=not text,
     )
 
@@ -114,11 +114,11 @@ def _verdicts(entry: Record) -> list[dict[str, Any]]:
     return [one for one in found if isinstance(one, dict) and "action" in one]
 
 
-def _copy(name: str, look: Any) -> Copy | None:
-    data = _webp(look)
+def _copy(name: str, kept: Any) -> Copy | None:
+    data = _webp(kept)
     if data is None:
         return None
-    listed = look.get("boxes")
+    listed = kept.get("boxes")
     boxes = [
         (float(box[0]), float(box[1]), float(box[2]), float(box[3]), str(box[4]))
         for box in (listed if isinstance(listed, list) else [])
@@ -127,9 +127,9 @@ def _copy(name: str, look: Any) -> Copy | None:
     return Copy(name=name, blurred=data_url(_blur(data)), boxes=tuple(boxes))
 
 
-def _webp(look: Any) -> bytes | None:
+def _webp(kept: Any) -> bytes | None:
     try:
-        text = look.get("webp") if isinstance(look, dict) else None
+        text = kept.get("webp") if isinstance(kept, dict) else None
         return base64.b64decode(text, validate=True) if isinstance(text, str) else None
     except binascii.Error:
         return None
@@ -148,8 +148,8 @@ def copy_of(log: AuditLog, record_id: str, name: str, *, grey: bool = False) -> 
     """
     for entry in log.records(record_id):
         private = log.private(entry.index) or {}
-        looks = private.get("looks")
-        data = _webp(looks.get(name)) if isinstance(looks, dict) else None
+        copies = private.get("looks")
+        data = _webp(copies.get(name)) if isinstance(copies, dict) else None
         if data is not None:
             return _grey(data) if grey else data
     raise RecordNotFound(f"no picture {name[:40]} is kept with record {record_id[:16]}")

@@ -1,26 +1,21 @@
-"""Exports: one exporter asks, another one agrees, and only then is anything written.
-
-The same exports as over the API, by the same functions.
-"""
+"""Exports: one exporter asks, another one agrees, and only then is anything written."""
 
 from __future__ import annotations
 
 import io
 import zipfile
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import ValidationError
 
-from chopmark.api.desk import exports as api
-from chopmark.api.desk.records import Asked
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
-from chopmark.service.service import Serving
+from chopmark.service.deployment import TheService
+from chopmark.service.exports import ExportForm
+from chopmark.web.console.desk import console_page
 from chopmark.web.console.search import FIELDS, query_of
-from chopmark.web.console.shift import seated
-from chopmark.web.viewers import needs
+from chopmark.web.viewers import Viewer, needs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,70 +23,66 @@ if TYPE_CHECKING:
 __all__ = ["router"]
 
 router = APIRouter()
-_FORMS: Final = ("jsonl", "csv", "parquet")
-Exporting = Annotated[Any, Depends(needs("exporter"))]
+_FORMS: Final[tuple[ExportForm, ...]] = get_args(ExportForm)
+ExportViewer = Annotated[Viewer, Depends(needs("exporter"))]
 
 
 @router.get("/exports")
-async def exports(request: Request, service: Serving, viewer: Exporting) -> Response:
+async def exports(request: Request, service: TheService, viewer: ExportViewer) -> Response:
     """Show what was asked for, and the form that asks."""
-    found = await api.exports(service, viewer.caller)
-    asked = {name: request.query_params.get(name, "")[:300] for name in FIELDS}
-    return seated(
+    found = await in_thread(lambda: service.exports.all(viewer.caller))
+    fields = {name: request.query_params.get(name, "")[:300] for name in FIELDS}
+    return console_page(
         request,
         viewer,
         "console/exports.html",
-        exports=list(reversed(found["exports"])),
+        exports=list(reversed(found)),
         forms=_FORMS,
-        asked=asked,
+        asked=fields,
     )
 
 
 @router.post("/exports")
-async def ask(request: Request, service: Serving, viewer: Exporting) -> Response:
+async def ask(request: Request, service: TheService, viewer: ExportViewer) -> Response:
     """Ask for an export."""
     sent = await request.form(max_fields=32, max_files=0)
     query = query_of({name: str(sent.get(name, "")).strip()[:300] for name in FIELDS})
     purpose = str(sent.get("purpose", "")).strip()[:500]
     if not purpose:
         raise InvalidRequest("an export needs a purpose", hint="say what it is for")
-    form: Any = str(sent.get("form", "jsonl"))
-    try:
-        wanted = api.Wanted(
-            query=Asked(**query.to_dict()),  # type: ignore[arg-type]
-            form=form,
-            content=bool(sent.get("content")),
-            purpose=purpose,
+    form = next((one for one in _FORMS if one == sent.get("form", "jsonl")), None)
+    if form is None:
+        raise InvalidRequest("no such form of export", hint=f"one of {', '.join(_FORMS)}")
+    content = bool(sent.get("content"))
+    await in_thread(
+        lambda: service.exports.ask(
+            viewer.caller, query, purpose=purpose, form=form, content=content
         )
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InvalidRequest(f"{first['loc'][-1]}: {first['msg']}") from None
-    await api.ask(wanted, service, viewer.caller)
+    )
     return RedirectResponse("/console/exports", status_code=303)
 
 
 @router.post("/exports/{export_id}/agree")
-async def agree(export_id: str, service: Serving, viewer: Exporting) -> Response:
+async def agree(export_id: str, service: TheService, viewer: ExportViewer) -> Response:
     """Agree to what somebody else asked for; it is written now."""
-    await api.agree(export_id, service, viewer.caller)
+    await in_thread(lambda: service.exports.agree(viewer.caller, export_id))
     return RedirectResponse("/console/exports", status_code=303)
 
 
 @router.get("/exports/{export_id}")
-async def download(export_id: str, service: Serving, viewer: Exporting) -> Response:
+async def download(export_id: str, service: TheService, viewer: ExportViewer) -> Response:
     """Return an export's files as one archive."""
-    found = await api.exports(service, viewer.caller)
-    named = [one for one in found["exports"] if one["export_id"] == export_id]
-    names = named[0]["files"] if named else ["manifest.json"]
-    if not names:
-        raise InvalidRequest("this export is not written yet", hint="another exporter must agree")
-    # Where it is not theirs, the API's own function says that there is none.
-    files: list[Path] = []
-    for name in names:
-        answer: Any = await api.fetch(export_id, name, service, viewer.caller)
-        files.append(answer.path)
+
+    def archive() -> bytes:
+        asked = service.exports.one(viewer.caller, export_id)
+        if not asked.files:
+            raise InvalidRequest(
+                "this export is not written yet", hint="another exporter must agree"
+            )
+        return _packed([service.exports.file(viewer.caller, export_id, n) for n in asked.files])
+
     return Response(
-        await in_thread(lambda: _packed(files)),
+        await in_thread(archive),
         media_type="application/zip",
         headers={"content-disposition": f'attachment; filename="export-{export_id[:8]}.zip"'},
     )

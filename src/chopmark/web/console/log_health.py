@@ -11,36 +11,38 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 
 from chopmark.pipeline.steps import in_thread
-from chopmark.web.console.shift import log_of, seated
+from chopmark.service.deployment import TheService
+from chopmark.web.console.desk import console_page, log_of
 from chopmark.web.render import is_part, render
-from chopmark.web.viewers import needs
+from chopmark.web.viewers import Viewer, needs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from chopmark.audit import LogReport
+    from chopmark.settings import Settings
 
 __all__ = ["router"]
 
 router = APIRouter()
 _EVERY_S: Final = 0.2
-Watching = Annotated[Any, Depends(needs("auditor", "investigator", "operator", "reviewer"))]
+LogViewer = Annotated[Viewer, Depends(needs("auditor", "investigator", "operator", "reviewer"))]
 # A walk reads every entry: one at a time.
 _WALKING: Final = asyncio.Lock()
 
 
 @router.get("/log")
-async def log_page(request: Request, viewer: Watching) -> Response:
+async def log_page(request: Request, viewer: LogViewer) -> Response:
     """Show how the log stands."""
-    return seated(
+    return console_page(
         request, viewer, "console/log.html", report=None, **await in_thread(lambda: _now(request))
     )
 
 
 @router.post("/log/verify")
-async def verify_now(request: Request, viewer: Watching) -> Response:
+async def verify_now(request: Request, viewer: LogViewer, service: TheService) -> Response:
     """Walk the whole log; with a script, show how far it is."""
-    steps = _walk(request)
+    steps = _walk(service.pipeline.settings)
     if is_part(request):
         return StreamingResponse(
             _events(steps),
@@ -50,18 +52,19 @@ async def verify_now(request: Request, viewer: Watching) -> Response:
     report = None
     async for _, report in steps:  # noqa: B007  only the last counts
         pass
-    return seated(
+    return console_page(
         request, viewer, "console/log.html", report=report, **await in_thread(lambda: _now(request))
     )
 
 
-async def _walk(request: Request) -> AsyncIterator[tuple[tuple[int, int], LogReport | None]]:
+async def _walk(
+    settings: Settings,
+) -> AsyncIterator[tuple[tuple[int, int], LogReport | None]]:
     from chopmark.audit import verify_log
 
-    settings = request.app.state.service.pipeline.settings
     done = (0, 0)
 
-    def told(at: int, total: int, _what: str) -> None:
+    def progress(at: int, total: int, _what: str) -> None:
         nonlocal done
         done = (at, total)
 
@@ -70,7 +73,7 @@ async def _walk(request: Request) -> AsyncIterator[tuple[tuple[int, int], LogRep
             in_thread(
                 lambda: verify_log(
                     settings.open_home(),
-                    progress=told,
+                    progress=progress,
                     database=settings.log_database or None,
                     keys_database=settings.log_keys_database or None,
                 )

@@ -11,7 +11,8 @@ from fastapi import APIRouter, Request, Response
 from chopmark.pipeline.steps import in_thread
 from chopmark.safety.hashes.bank import HashBank
 from chopmark.safety.hashes.state import ListState
-from chopmark.web.console.shift import AtDesk, log_of, seated
+from chopmark.service.deployment import TheService
+from chopmark.web.console.desk import DeskViewer, console_page, log_of
 
 if TYPE_CHECKING:
     from chopmark.audit import AuditLog
@@ -27,7 +28,7 @@ _LAST: Final = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shadow:
+class ShadowResult:
     """What another policy would have made of the scores that were booked lately.
 
     Attributes:
@@ -40,7 +41,7 @@ class Shadow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bank:
+class HashList:
     """A hash list: its name, where it is from and how much is on it; never what."""
 
     name: str
@@ -50,9 +51,11 @@ class Bank:
 
 
 @router.get("/policies")
-async def policies(request: Request, viewer: AtDesk, other: str = "strict") -> Response:
+async def policies(
+    request: Request, viewer: DeskViewer, service: TheService, other: str = "strict"
+) -> Response:
     """Show the policy in force beside another."""
-    parts: Parts = request.app.state.service.pipeline.parts
+    parts = service.pipeline.parts
     named = other if other in _BUILT_IN else "strict"
 
     def found() -> dict[str, Any]:
@@ -67,7 +70,7 @@ async def policies(request: Request, viewer: AtDesk, other: str = "strict") -> R
             "booked": _booked(log_of(request), viewer.tenant),
         }
 
-    return seated(
+    return console_page(
         request,
         viewer,
         "console/policies.html",
@@ -78,15 +81,15 @@ async def policies(request: Request, viewer: AtDesk, other: str = "strict") -> R
 
 
 @router.get("/hashes")
-async def hashes(request: Request, viewer: AtDesk) -> Response:
+async def hashes(request: Request, viewer: DeskViewer, service: TheService) -> Response:
     """Show the hash lists."""
-    parts: Parts = request.app.state.service.pipeline.parts
-    return seated(
+    parts = service.pipeline.parts
+    return console_page(
         request, viewer, "console/hashes.html", banks=await in_thread(lambda: _banks(parts))
     )
 
 
-def _shadow(log: AuditLog, policy: Policy, tenant: str | None) -> Shadow:
+def _shadow(log: AuditLog, policy: Policy, tenant: str | None) -> ShadowResult:
     """Judge the scores of the last decisions by another policy; nothing is acted on."""
     from chopmark.safety import Verdict
     from chopmark.safety.policy_tools import rejudge
@@ -95,11 +98,11 @@ def _shadow(log: AuditLog, policy: Policy, tenant: str | None) -> Shadow:
     judged = 0
     for entry in log.find(kind="request.decided", tenant=tenant, limit=_LAST):
         listed = entry.public.get("verdicts")
-        for said in listed if isinstance(listed, list) else []:
-            scores = said.get("scores") if isinstance(said, dict) else None
-            if not isinstance(scores, dict) or said.get("stage") != "prompt" or not scores:  # type: ignore[union-attr]
+        for verdict in listed if isinstance(listed, list) else []:
+            scores = verdict.get("scores") if isinstance(verdict, dict) else None
+            if not isinstance(scores, dict) or verdict.get("stage") != "prompt" or not scores:  # type: ignore[union-attr]
                 continue
-            action: Any = said["action"]  # type: ignore[index, call-overload]
+            action: Any = verdict["action"]  # type: ignore[index, call-overload]
             known = {n: float(s) for n, s in scores.items() if n in policy.categories}  # type: ignore[arg-type]
             if not known:
                 continue
@@ -107,20 +110,20 @@ def _shadow(log: AuditLog, policy: Policy, tenant: str | None) -> Shadow:
             judged += 1
             if theirs != action:
                 changed[str(action), str(theirs)] += 1
-    return Shadow(judged=judged, changed=dict(changed.most_common()))
+    return ShadowResult(judged=judged, changed=dict(changed.most_common()))
 
 
 def _booked(log: AuditLog, tenant: str | None) -> tuple[int, int]:
     """Count the last decisions that a shadow policy was judged beside, and where it differed."""
-    told = [
+    shadows = [
         entry.public["shadow"]
         for entry in log.find(kind="request.decided", tenant=tenant, limit=_LAST)
         if isinstance(entry.public.get("shadow"), dict)
     ]
-    return len(told), sum(bool(one.get("differs")) for one in told)  # type: ignore[union-attr]
+    return len(shadows), sum(bool(one.get("differs")) for one in shadows)  # type: ignore[union-attr]
 
 
-def _banks(parts: Parts) -> list[Bank]:
+def _banks(parts: Parts) -> list[HashList]:
     """Return every list, also one that is switched off."""
     from chopmark.safety.hashes.bank import test_bank
     from chopmark.safety.hashes.folder import list_paths, open_list
@@ -129,7 +132,7 @@ def _banks(parts: Parts) -> list[Bank]:
     folder = parts.settings.hash_lists
     built_in = test_bank()
     banks = [
-        Bank(
+        HashList(
             name=built_in.name,
             state=ListState(source="built in, for tests"),
             entries=len(built_in.entries),
@@ -140,7 +143,7 @@ def _banks(parts: Parts) -> list[Bank]:
         found = open_list(path)
         entries = len(found.entries) if isinstance(found, HashBank) else len(found)
         banks.append(
-            Bank(
+            HashList(
                 name=found.name,
                 state=read_state(path),
                 entries=entries,

@@ -2,47 +2,54 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
-from chopmark.web.console.shift import AtDesk, desk_of, seated
+from chopmark.web.console.desk import DeskViewer, console_page, desk_of, shift_name
+from chopmark.web.page_state import ThePageState
 
 if TYPE_CHECKING:
-    from chopmark.web.console.shift import Shifts
+    from chopmark.audit import Appeal, Task
 
 __all__ = ["router"]
 
 router = APIRouter()
-_DECISIONS: Final = ("confirmed", "overturned", "escalated")
+_DECISIONS: Final[tuple[Literal["confirmed", "overturned", "escalated"], ...]] = (
+    "confirmed",
+    "overturned",
+    "escalated",
+)
 _MAY_LOOK: Final = frozenset({"reader", "reviewer", "investigator"})
 _PURPOSE: Final = "work on a queue"
 
 
 @router.get("")
-async def overview(request: Request, viewer: AtDesk, nothing: str = "") -> Response:
+async def overview(
+    request: Request, viewer: DeskViewer, state: ThePageState, nothing: str = ""
+) -> Response:
     """Show the queues, or the first page that the viewer's roles have."""
     if not viewer.roles & _MAY_LOOK:
         to = "/console/log" if "auditor" in viewer.roles else "/console/exports"
         return RedirectResponse("/console/policies" if viewer.roles == {"operator"} else to, 303)
     desk = await desk_of(request, viewer, _PURPOSE)
 
-    def found() -> tuple[list[Any], list[Any]]:
+    def found() -> tuple[list[Task], list[Appeal]]:
         if "reviewer" in viewer.roles:
             # What the guards sent to review since the last look; doing it twice changes nothing.
-            desk.route(request.app.state.rules)
+            desk.route(state.rules)
         return desk.tasks(), desk.appeals()
 
     tasks, appeals = await in_thread(found)
     waiting = [task for task in tasks if task.decision is None]
-    queues: dict[str, list[Any]] = {}
+    queues: dict[str, list[Task]] = {}
     for task in waiting:
         queues.setdefault(task.queue, []).append(task)
     mine = [task for task in waiting if task.holder == viewer.name]
-    return seated(
+    return console_page(
         request,
         viewer,
         "console/queue.html",
@@ -56,7 +63,7 @@ async def overview(request: Request, viewer: AtDesk, nothing: str = "") -> Respo
 
 @router.post("/lease")
 async def lease(
-    request: Request, viewer: AtDesk, queue: Annotated[str, Form(max_length=200)] = "review"
+    request: Request, viewer: DeskViewer, queue: Annotated[str, Form(max_length=200)] = "review"
 ) -> Response:
     """Take the next task of a queue."""
     desk = await desk_of(request, viewer, f"{_PURPOSE}: {queue}")
@@ -66,7 +73,7 @@ async def lease(
 
 
 @router.post("/records/{record_id}/renew")
-async def renew(record_id: str, request: Request, viewer: AtDesk) -> Response:
+async def renew(record_id: str, request: Request, viewer: DeskViewer) -> Response:
     """Keep a task for longer."""
     desk = await desk_of(request, viewer, _PURPOSE)
     await in_thread(lambda: desk.renew(record_id))
@@ -74,7 +81,7 @@ async def renew(record_id: str, request: Request, viewer: AtDesk) -> Response:
 
 
 @router.post("/records/{record_id}/release")
-async def release(record_id: str, request: Request, viewer: AtDesk) -> Response:
+async def release(record_id: str, request: Request, viewer: DeskViewer) -> Response:
     """Give a task back undecided."""
     desk = await desk_of(request, viewer, _PURPOSE)
     await in_thread(lambda: desk.release(record_id))
@@ -85,27 +92,27 @@ async def release(record_id: str, request: Request, viewer: AtDesk) -> Response:
 async def decide(
     record_id: str,
     request: Request,
-    viewer: AtDesk,
+    viewer: DeskViewer,
+    state: ThePageState,
     decision: Annotated[str, Form()] = "",
     rationale: Annotated[str, Form(max_length=4000)] = "",
     queue: Annotated[str, Form(max_length=200)] = "",
     next_one: Annotated[str, Form()] = "",
 ) -> Response:
     """Decide on a task, and take the next one if asked."""
-    chosen: Any = decision
-    if decision not in _DECISIONS:
+    chosen = next((one for one in _DECISIONS if one == decision), None)
+    if chosen is None:
         raise InvalidRequest("no decision was chosen", hint="confirm, overturn or escalate")
     desk = await desk_of(request, viewer, _PURPOSE)
     await in_thread(lambda: desk.decide(record_id, chosen, rationale=rationale))
-    shifts: Shifts = request.app.state.shifts
-    shifts.seen(f"{viewer.tenant}:{viewer.name}", decided=1)
+    state.shifts.seen(shift_name(viewer), decided=1)
     if next_one and queue:
         return await lease(request, viewer, queue)
     return RedirectResponse("/console", status_code=303)
 
 
 @router.post("/break")
-async def take_a_break(request: Request, viewer: AtDesk) -> Response:
+async def take_a_break(viewer: DeskViewer, state: ThePageState) -> Response:
     """Note that somebody took a break."""
-    request.app.state.shifts.rested(f"{viewer.tenant}:{viewer.name}")
+    state.shifts.rested(shift_name(viewer))
     return RedirectResponse("/console", status_code=303)

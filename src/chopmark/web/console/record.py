@@ -9,12 +9,13 @@ from fastapi.responses import RedirectResponse
 
 from chopmark.errors import NotPermitted
 from chopmark.pipeline.steps import in_thread
-from chopmark.web.console.content import copy_of, data_url, opened_of
-from chopmark.web.console.shift import AtDesk, desk_of, log_of, seated
+from chopmark.service.deployment import TheIdentity
+from chopmark.web.console.content import content_of, copy_of, data_url
+from chopmark.web.console.desk import DeskViewer, console_page, desk_of, log_of
+from chopmark.web.page_state import ThePageState
 
 if TYPE_CHECKING:
     from chopmark.audit import Desk, Hit, Task, View
-    from chopmark.web.console.seals import Unsealings
     from chopmark.web.viewers import Viewer
 
 __all__ = ["router"]
@@ -27,14 +28,15 @@ _LIKE: Final = 12
 
 
 @router.get("/records/{record_id}")
-async def record(record_id: str, request: Request, viewer: AtDesk) -> Response:
+async def record(
+    record_id: str, request: Request, viewer: DeskViewer, state: ThePageState
+) -> Response:
     """Show a record: with its content to whoever holds it, else without."""
     desk = await desk_of(request, viewer, _REVIEW)
     records = await in_thread(lambda: desk.records(record_id))
     held = await in_thread(lambda: _held(desk, viewer, records[0].record_id))
     if held is None:
-        wishes: Unsealings = request.app.state.unsealings
-        return seated(
+        return console_page(
             request,
             viewer,
             "console/record.html",
@@ -47,14 +49,14 @@ async def record(record_id: str, request: Request, viewer: AtDesk) -> Response:
             purpose="",
             grey=False,
             sealed=any(entry.kind == "record.sealed" for entry in records),
-            wish=wishes.of(records[0].record_id, viewer.caller.actor()),
+            wish=state.unseal_requests.of(records[0].record_id, viewer.caller.actor()),
         )
     return await _open(request, viewer, desk, records[0].record_id, purpose=_REVIEW)
 
 
 @router.post("/records/{record_id}/open")
 async def open_record(
-    record_id: str, request: Request, viewer: AtDesk, purpose: Annotated[str, Form()] = ""
+    record_id: str, request: Request, viewer: DeskViewer, purpose: Annotated[str, Form()] = ""
 ) -> Response:
     """Show a record's content to an investigator who says why."""
     desk = await desk_of(request, viewer, purpose[:500])
@@ -65,7 +67,7 @@ async def open_record(
 async def unblur(
     record_id: str,
     request: Request,
-    viewer: AtDesk,
+    viewer: DeskViewer,
     name: Annotated[str, Form(max_length=40)] = "",
     purpose: Annotated[str, Form(max_length=500)] = _REVIEW,
 ) -> Response:
@@ -81,8 +83,8 @@ async def unblur(
 
 @router.post("/preferences")
 async def prefer(
-    request: Request,
-    _viewer: AtDesk,
+    identity: TheIdentity,
+    _viewer: DeskViewer,
     grey: Annotated[str, Form()] = "",
     back: Annotated[str, Form(pattern="^[0-9a-f]{16}$")] = "0" * 16,
 ) -> Response:
@@ -94,7 +96,7 @@ async def prefer(
         max_age=_YEAR_S,
         httponly=True,
         samesite="strict",
-        secure=request.app.state.identity.secure,
+        secure=identity.secure,
         path="/console",
     )
     return answer
@@ -115,12 +117,12 @@ async def _open(
         return view, _held(desk, viewer, name), *_like(request, desk, view)
 
     view, task, like, history = await in_thread(found)
-    return seated(
+    return console_page(
         request,
         viewer,
         "console/record.html",
         records=view.records,
-        opened=opened_of(view),
+        opened=content_of(view),
         task=task,
         like=like,
         history=history,

@@ -7,16 +7,18 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import ValidationError
 
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
 from chopmark.safety.categories import CATEGORIES
-from chopmark.web.console.shift import AtDesk, desk_of, seated
+from chopmark.service.search_form import SearchForm
+from chopmark.web.console.desk import DeskViewer, console_page, desk_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chopmark.audit import Query
+    from chopmark.audit import Hit, Query, SavedQuery
 
 __all__ = ["FIELDS", "query_of", "router"]
 
@@ -30,15 +32,15 @@ FIELDS: Final = (*_TEXTS, *_NUMBERS, *_DAYS, "distance")
 
 
 @router.get("/search")
-async def search(request: Request, viewer: AtDesk) -> Response:
+async def search(request: Request, viewer: DeskViewer) -> Response:
     """Show the form, and what it finds."""
-    asked = {name: request.query_params.get(name, "").strip()[:300] for name in FIELDS}
+    fields = {name: request.query_params.get(name, "").strip()[:300] for name in FIELDS}
     before = request.query_params.get("before", "")
     desk = await desk_of(request, viewer, _PURPOSE)
-    run = any(asked.values()) or "all" in request.query_params
-    query = query_of(asked)
+    run = any(fields.values()) or "all" in request.query_params
+    query = query_of(fields)
 
-    def found() -> tuple[list[Any], list[Any]]:
+    def found() -> tuple[list[Hit], list[SavedQuery]]:
         saved = desk.saved_queries()
         if not run:
             return [], saved
@@ -47,13 +49,13 @@ async def search(request: Request, viewer: AtDesk) -> Response:
         ), saved
 
     hits, saved = await in_thread(found)
-    more = urlencode({**{k: v for k, v in asked.items() if v}, "all": "1",
+    more = urlencode({**{k: v for k, v in fields.items() if v}, "all": "1",
                       "before": hits[-1].index}) if len(hits) == _EACH else ""  # fmt: skip
-    return seated(
+    return console_page(
         request,
         viewer,
         "console/search.html",
-        asked=asked,
+        asked=fields,
         hits=hits,
         run=run,
         more=more,
@@ -63,40 +65,41 @@ async def search(request: Request, viewer: AtDesk) -> Response:
 
 
 @router.post("/search/save")
-async def save(request: Request, viewer: AtDesk) -> Response:
+async def save(request: Request, viewer: DeskViewer) -> Response:
     """Keep a query under a name."""
     form = await request.form(max_fields=32, max_files=0)
-    asked = {name: str(form.get(name, "")).strip()[:300] for name in FIELDS}
-    query = query_of(asked)
+    fields = {name: str(form.get(name, "")).strip()[:300] for name in FIELDS}
+    query = query_of(fields)
     desk = await desk_of(request, viewer, _PURPOSE)
     await in_thread(lambda: desk.save_query(str(form.get("name", ""))[:100], query))
     return RedirectResponse(
-        "/console/search?" + urlencode({k: v for k, v in asked.items() if v}), 303
+        "/console/search?" + urlencode({k: v for k, v in fields.items() if v}), 303
     )
 
 
-def query_of(asked: Mapping[str, str]) -> Query:
+def query_of(fields: Mapping[str, str]) -> Query:
     """Return the query that a form asks for.
 
     Raises:
-        InvalidRequest: A score or a distance is not a number, or a day is not one.
+        InvalidRequest: A field cannot be used: a score that is no number, a day that is none.
     """
-    from chopmark.audit import Query
-
-    members: dict[str, Any] = {name: asked[name] for name in _TEXTS if asked.get(name)}
+    members: dict[str, object] = {name: fields[name] for name in _TEXTS if fields.get(name)}
     try:
-        members |= {name: float(asked[name]) for name in _NUMBERS if asked.get(name)}
-        if asked.get("distance"):
-            members["distance"] = int(asked["distance"])
+        members |= {name: float(fields[name]) for name in _NUMBERS if fields.get(name)}
+        if fields.get("distance"):
+            members["distance"] = int(fields["distance"])
     except ValueError:
         raise InvalidRequest("a score or a distance is not a number") from None
     for name in _DAYS:
-        day = asked.get(name)
+        day = fields.get(name)
         if day:
             members[name] = day if "T" in day else f"{day}T00:00:00.000000Z"
-    if members.get("decision") not in {None, "allow", "review", "block", "failed", "open"}:
-        raise InvalidRequest("no such decision", param="decision")
-    return Query.from_dict(members)
+    try:
+        return SearchForm.model_validate(members).query()
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][-1])
+        raise InvalidRequest(f"{field}: {first['msg']}", param=field) from None
 
 
 def _fields(members: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,27 +1,16 @@
-"""A person's seat at the desk, and what the pages remember of their shift."""
+"""How long people have been looking at what hurts to look at, so that a break can be named."""
 
 from __future__ import annotations
 
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Final
-
-from fastapi import Depends, Request
-
-from chopmark.pipeline.steps import in_thread
-from chopmark.web.render import page
-from chopmark.web.viewers import needs
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastapi import Response
-
-    from chopmark.audit import AuditLog, Desk
-    from chopmark.web.viewers import Viewer
-
-__all__ = ["AtDesk", "Shift", "Shifts", "at_desk", "desk_of", "log_of", "seated"]
+__all__ = ["Shift", "Shifts"]
 
 _PAUSE_S: Final = 600.0
 _MOST: Final = 10_000
@@ -72,29 +61,3 @@ class Shifts:
         """Begin anew: they took a break."""
         with self._lock:
             self._shifts.pop(name, None)
-
-
-def log_of(request: Request) -> AuditLog:
-    """Return the log."""
-    log: AuditLog = request.app.state.service.pipeline.parts.log
-    return log
-
-
-async def desk_of(request: Request, viewer: Viewer, purpose: str) -> Desk:
-    """Seat somebody at the desk for a purpose, which is booked with whatever they do."""
-    return await in_thread(lambda: log_of(request).desk(viewer.caller.actor(), purpose=purpose))
-
-
-def seated(
-    request: Request, viewer: Viewer, template: str, *, status: int = 200, **values: Any
-) -> Response:
-    """Return a page of the console, with the reminder of a break when one is due."""
-    shift: Shift = request.app.state.shifts.seen(f"{viewer.tenant}:{viewer.name}")
-    due = shift.minutes >= request.app.state.service.pipeline.settings.break_after_minutes
-    return page(
-        request, template, status=status, shift=shift, break_due=due, roles=viewer.roles, **values
-    )
-
-
-at_desk = needs("reader", "reviewer", "investigator", "exporter", "auditor", "operator")
-AtDesk = Annotated[Any, Depends(at_desk)]

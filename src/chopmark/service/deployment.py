@@ -1,0 +1,107 @@
+"""What one server is made of: the service, and everybody whom it lets in.
+
+The API and the pages stand side by side over one of these, so that a session, a quota or a turn
+counts for both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Final, Self
+
+from fastapi import Depends, Request
+
+from chopmark.service.access import Callers
+from chopmark.service.identity import Identity
+from chopmark.service.service import Service
+from chopmark.service.state import state_of
+from chopmark.tenancy import AccessStore, People
+from chopmark.tenancy.rates import Rates
+from chopmark.tenancy.replays import Replays
+from chopmark.tenancy.turns import Turns
+
+if TYPE_CHECKING:
+    from chopmark.pipeline import Pipeline
+    from chopmark.settings import Settings
+
+__all__ = ["Deployment", "TheDeployment", "TheIdentity", "TheService"]
+
+_MOST_SIGNING_IN: Final = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """Everything that the faces of one server share.
+
+    Attributes:
+        service: Reaches the pipeline.
+        identity: Keys, people and their sessions.
+        callers: Finds out who sent a request.
+        replays: Answers that are kept for an ``Idempotency-Key``.
+        appeal_rates: How often somebody without an account asks about appeals.
+        sign_in_turns: A password takes a tenth of a second and 64 MiB to check, so that one is
+            checked at a time and some may wait.
+    """
+
+    service: Service
+    identity: Identity
+    callers: Callers
+    replays: Replays
+    appeal_rates: Rates
+    sign_in_turns: Turns
+
+    @classmethod
+    def open(cls, pipeline: Pipeline) -> Self:
+        """Open what stands beside the pipeline in its home folder.
+
+        Raises:
+            ConfigurationError: The files of keys and people, or a setting, cannot be used.
+        """
+        settings, home = pipeline.settings, pipeline.parts.home
+        store = AccessStore.open(home)
+        people = People.open(
+            home,
+            idle_s=60 * settings.session_idle_minutes,
+            longest_s=3600 * settings.session_hours,
+        )
+        identity = Identity(settings, store, people)
+        return cls(
+            service=Service(pipeline, store),
+            identity=identity,
+            callers=Callers(identity=identity, settings=settings),
+            replays=Replays.open(home),
+            appeal_rates=Rates(),
+            sign_in_turns=Turns(slots=1, places=_MOST_SIGNING_IN),
+        )
+
+    @property
+    def settings(self) -> Settings:
+        """The pipeline's settings."""
+        return self.service.pipeline.settings
+
+    async def close(self) -> None:
+        """Wait for what is on its way, then close the files."""
+        await self.service.drained()
+        self.service.store.close()
+        self.identity.people.close()
+        self.replays.close()
+
+
+def the_deployment(request: Request) -> Deployment:
+    """Return what the application of a request was made over."""
+    return state_of(request.app, Deployment)
+
+
+def the_service(request: Request) -> Service:
+    """Return the service of a request's application."""
+    return the_deployment(request).service
+
+
+def the_identity(request: Request) -> Identity:
+    """Return the people of a request's application."""
+    return the_deployment(request).identity
+
+
+TheDeployment = Annotated[Deployment, Depends(the_deployment)]
+TheIdentity = Annotated[Identity, Depends(the_identity)]
+TheService = Annotated[Service, Depends(the_service)]
