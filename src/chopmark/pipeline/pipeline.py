@@ -184,7 +184,7 @@ class Pipeline(Inspection):
 
         # 2. The prompt, and every input picture, under the policy.
         policy = await self.run(
-            case, "judge_prompt", lambda: request.policy or parts.policy_for(case.tenant)
+            case, "judge_prompt", lambda: request.policy or parts.policies.for_tenant(case.tenant)
         )
         text = "\n".join(filter(None, (request.prompt, request.negative_prompt)))
         said = await self.run(

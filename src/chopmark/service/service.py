@@ -13,7 +13,7 @@ from chopmark.errors import Cancelled, ChopmarkError
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.pipeline.steps import in_thread
-from chopmark.service.abuse import Guarding, version_of
+from chopmark.service.abuse import Guarding
 from chopmark.service.cache_headers import wants_fresh
 from chopmark.service.metrics import Metrics
 from chopmark.tenancy.turns import Turns
@@ -62,7 +62,6 @@ class Service:
         )
         self.working: set[asyncio.Future[Any]] = set()
         self.guarding = Guarding(pipeline, self.metrics.abused)
-        self._policies: dict[tuple[str, int], Policy] = {}
 
     async def make(
         self,
@@ -170,16 +169,7 @@ class Service:
         Raises:
             InvalidPolicy: The tenant's policy file cannot be used; nothing is judged by another.
         """
-        if tenant.policy is None:
-            return self.pipeline.parts.policy_for(tenant.name)
-        from chopmark.safety import load_policy
-
-        version = version_of(tenant.policy)
-        known = self._policies.get((tenant.policy, version))
-        if known is None:
-            known = self._policies[tenant.policy, version] = load_policy(tenant.policy)
-            self.pipeline.parts.log.in_force("policy.changed", known.digest(), tenant=tenant.name)
-        return known
+        return self.pipeline.parts.policies.for_tenant(tenant.name, policy=tenant.policy)
 
 
 def the_service(request: Request) -> Any:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from chopmark.pipeline.parts import Parts
     from chopmark.safety import Policy
     from chopmark.safety.hashes.compiled import CompiledBank
+    from chopmark.service.service import Service
 
 __all__ = ["router"]
 
@@ -52,14 +53,20 @@ class Bank:
 @router.get("/policies")
 async def policies(request: Request, viewer: AtDesk, other: str = "strict") -> Response:
     """Show the policy in force beside another."""
-    parts: Parts = request.app.state.service.pipeline.parts
+    service: Service = request.app.state.service
     named = other if other in _BUILT_IN else "strict"
 
     def found() -> dict[str, Any]:
         from chopmark.safety import load_policy
         from chopmark.safety.policy_tools import diff
 
-        ours, theirs = parts.policy, load_policy(named)
+        # Who sees the records of all tenants sees the deployment's policy, others their tenant's.
+        ours = (
+            service.pipeline.parts.policies.active()
+            if viewer.tenant is None
+            else service.policy_of(viewer.caller.tenant)
+        )
+        theirs = load_policy(named)
         return {
             "policy": ours,
             "changes": diff(ours, theirs),
