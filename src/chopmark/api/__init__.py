@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["create_app"]
 
-# Base64 makes a third more of a picture; the rest is room for the other fields.
-_BODY_OVERHEAD = 1.4
 _MOST_SIGNING_IN = 16
 
 
@@ -89,7 +87,7 @@ def create_app(pipeline: Pipeline, *, logger: Any = None) -> FastAPI:
     # The last one added is the outermost.
     app.add_middleware(Idempotency, replays=replays)
     app.add_middleware(Access, identity=identity, settings=settings)
-    app.add_middleware(BodyLimit, max_bytes=int(settings.max_image_bytes * _BODY_OVERHEAD))
+    app.add_middleware(BodyLimit, max_image_bytes=settings.max_image_bytes)
     app.add_middleware(Envelope, metrics=service.metrics, logger=logger or make_logger())
     return app
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["create_site"]
 
 _PAGES: Final = frozenset({"verify", "studio", "console", "sign-in", "sign-out", "static"})
-# A form carries a picture, a mask and a few fields, none of them in base64.
-_BODY_OVERHEAD: Final = 1.4
 
 
 def create_site(pipeline: Pipeline, *, logger: Any = None) -> ASGIApp:
@@ -94,6 +92,6 @@ def _pages(api: FastAPI, pipeline: Pipeline, logger: Any) -> ASGIApp:
         Guard,
         viewers=Viewers(identity=identity, access=api.state.access, settings=settings),
     )
-    app.add_middleware(BodyLimit, max_bytes=int(settings.max_image_bytes * _BODY_OVERHEAD))
+    app.add_middleware(BodyLimit, max_image_bytes=settings.max_image_bytes)
     app.add_middleware(Envelope, metrics=service.metrics, logger=logger)
     return Dressing(app)

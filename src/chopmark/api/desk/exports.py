@@ -16,6 +16,7 @@ from pydantic import Field
 
 from chopmark.api.desk.records import Asked, Body, Whole
 from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
+from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import Caller, Known
 from chopmark.service.problems import RESPONSES
@@ -40,7 +41,7 @@ class Wanted(Body):
     form: Literal["jsonl", "csv", "parquet"] = "jsonl"
     content: Annotated[bool, Field(description="With what is encrypted in the log")] = False
     limit: Annotated[int, Field(ge=1, le=1000), Whole] = 1000
-    purpose: Annotated[str, Field(min_length=1, max_length=500)]
+    purpose: Annotated[str, Field(min_length=PURPOSE.least, max_length=PURPOSE.most)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

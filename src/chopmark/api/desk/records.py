@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from chopmark.errors import InvalidRequest
+from chopmark.kit import limits
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import Caller, Reading, Reviewing
 from chopmark.service.problems import RESPONSES
@@ -26,7 +27,8 @@ __all__ = ["AnyId", "Body", "Desking", "Purpose", "Time", "Whole", "desk_of", "r
 
 AnyId = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="Of a record or an output")]
 Purpose = Annotated[
-    str | None, Query(max_length=500, description="Why; it is booked with what is done")
+    str | None,
+    Query(max_length=limits.PURPOSE.most, description="Why; it is booked with what is done"),
 ]
 Time = Annotated[
     str | None,
@@ -91,7 +93,7 @@ class Search(Asked):
 class Lease(Body):
     """Which queue, and for how long."""
 
-    queue: Annotated[str, Field(min_length=1, max_length=100)]
+    queue: Annotated[str, Field(min_length=limits.QUEUE.least, max_length=limits.QUEUE.most)]
     minutes: Annotated[int, Field(ge=1, le=240), Whole] = 15
 
 
@@ -99,7 +101,9 @@ class Decision(Body):
     """What was decided, and why."""
 
     decision: Literal["confirmed", "overturned", "escalated"]
-    rationale: Annotated[str, Field(min_length=1, max_length=10_000)]
+    rationale: Annotated[
+        str, Field(min_length=limits.RATIONALE.least, max_length=limits.RATIONALE.most)
+    ]
 
 
 def desk_of(service: Service, caller: Caller, purpose: str | None) -> Desk:
@@ -165,7 +169,7 @@ async def search(body: Search, desk: Desking, _caller: Reading) -> dict[str, Any
 async def tasks(
     desk: Desking,
     _caller: Reading,
-    queue: Annotated[str | None, Query(max_length=100)] = None,
+    queue: Annotated[str | None, Query(max_length=limits.QUEUE.most)] = None,
     only_open: Annotated[bool, Query()] = True,
 ) -> dict[str, Any]:
     """List what is queued, the next one first."""

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from chopmark.errors import InvalidRequest
+from chopmark.kit.limits import RATIONALE
 from chopmark.pipeline.steps import in_thread
 from chopmark.web.console.content import opened_of
 from chopmark.web.console.shift import AtDesk, desk_of, seated
@@ -69,7 +70,7 @@ async def decide(
     request: Request,
     viewer: AtDesk,
     outcome: Annotated[str, Form()] = "",
-    rationale: Annotated[str, Form(max_length=4000)] = "",
+    rationale: Annotated[str, Form(max_length=RATIONALE.most)] = "",
     days: Annotated[str, Form()] = "",
 ) -> Response:
     """Uphold or overturn a refusal."""

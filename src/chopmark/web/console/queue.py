@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from chopmark.errors import InvalidRequest
+from chopmark.kit import limits
 from chopmark.pipeline.steps import in_thread
 from chopmark.web.console.shift import AtDesk, desk_of, seated
 
@@ -56,7 +57,9 @@ async def overview(request: Request, viewer: AtDesk, nothing: str = "") -> Respo
 
 @router.post("/lease")
 async def lease(
-    request: Request, viewer: AtDesk, queue: Annotated[str, Form(max_length=200)] = "review"
+    request: Request,
+    viewer: AtDesk,
+    queue: Annotated[str, Form(max_length=limits.QUEUE.most)] = "review",
 ) -> Response:
     """Take the next task of a queue."""
     desk = await desk_of(request, viewer, f"{_PURPOSE}: {queue}")
@@ -87,8 +90,8 @@ async def decide(
     request: Request,
     viewer: AtDesk,
     decision: Annotated[str, Form()] = "",
-    rationale: Annotated[str, Form(max_length=4000)] = "",
-    queue: Annotated[str, Form(max_length=200)] = "",
+    rationale: Annotated[str, Form(max_length=limits.RATIONALE.most)] = "",
+    queue: Annotated[str, Form(max_length=limits.QUEUE.most)] = "",
     next_one: Annotated[str, Form()] = "",
 ) -> Response:
     """Decide on a task, and take the next one if asked."""

@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse
 
 from chopmark.errors import InvalidRequest, RecordNotFound
 from chopmark.kit.ids import record_of
+from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
 from chopmark.web.console.shift import AtDesk, desk_of
 
@@ -74,7 +75,7 @@ async def seal(
     record_id: str,
     request: Request,
     viewer: AtDesk,
-    reason: Annotated[str, Form(max_length=500)] = "",
+    reason: Annotated[str, Form(max_length=PURPOSE.most)] = "",
 ) -> Response:
     """Close a record's content to everybody, until two investigators open it."""
     desk = await desk_of(request, viewer, "seal")
@@ -87,7 +88,7 @@ async def ask_to_unseal(
     record_id: str,
     request: Request,
     viewer: AtDesk,
-    reason: Annotated[str, Form(max_length=500)] = "",
+    reason: Annotated[str, Form(max_length=PURPOSE.most)] = "",
 ) -> Response:
     """Ask that a sealed record is opened."""
     desk = await desk_of(request, viewer, "unseal")
