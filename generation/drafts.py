@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from PIL import Image
 
+from chopmark.kit.limits import PREVIEW_SIDE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-#: Longest side of a draft in pixels.
-SIDE: Final = 256
 #: Latents are averaged for a draft by one of these, as long as so many are left on the longer side.
 _POOLS: Final = (4, 2)
 _LEAST: Final = 16
@@ -118,8 +118,8 @@ def pooled(latents: Any) -> Any:
 
 
 def small(width: int, height: int) -> tuple[int, int]:
-    """Return the proportions of ``width`` by ``height`` pixels with no side over :data:`SIDE`."""
-    scale = min(1.0, SIDE / max(width, height))
+    """Return the proportions of ``width`` by ``height`` pixels with no side over a preview's."""
+    scale = min(1.0, PREVIEW_SIDE.most / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from chopmark.errors import InvalidRequest
-from chopmark.kit.ids import MAX_OUTPUTS
+from chopmark.kit import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,15 +17,7 @@ Operation = Literal["generate", "edit", "inpaint"]
 Option = Literal["negative_prompt", "guidance", "strength"]
 Quantization = Literal["auto", "none", "int8", "fp8", "int4", "nf4", "gguf", "svdquant"]
 
-MAX_STEPS = 150
-MAX_SIDE = 4096
-MAX_GUIDANCE = 50.0
-MAX_DRAFTS = 10
-MAX_BATCH = 64
 _BATCH = "chopmark.batch"
-#: torch takes seeds of 64 bits; half of them are enough, and stay positive in every language's
-#: integers.
-MAX_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +27,9 @@ class GenerationJob:
     Attributes:
         prompt: what to draw; for an edit, what the result shall show.
         negative_prompt: what to steer away from; models without guidance ignore it.
-        n: how many pictures, 1 to 15. Picture ``i`` has the seed ``seed + i``, so each can be made
-            again alone.
-        seed: 0 to 2**63 - 1 - n.
+        n: how many pictures, 1 to 15. Picture ``i``, counted from 1, has the seed
+            ``seed + i - 1``, so each can be made again alone.
+        seed: 0 to 2**32 + 13: what picture 15 of the highest seed of a request has.
         width: pixels, 1 to 4096.
         height: pixels, 1 to 4096.
         steps: denoising steps, 1 to 150; ``None`` is the model's default.
@@ -45,7 +37,7 @@ class GenerationJob:
         images: the picture to edit, and further ones that the result draws on, in any mode; empty
             to generate from text alone.
         mask: for an edit, white where the first picture may change; it is scaled to the picture.
-        strength: for an edit, how far from the picture the result may go, above 0 to 1; ``None`` is
+        strength: for an edit, how far from the picture the result may go, 0.01 to 1; ``None`` is
             the model's default.
         drafts: looks at each unfinished picture that the caller wants on the way, 0 to 10; fewer
             come where there are fewer steps.
@@ -70,17 +62,14 @@ class GenerationJob:
     tenant: str = "default"
 
     def __post_init__(self) -> None:
-        _within("n", self.n, 1, MAX_OUTPUTS)
-        _within("seed", self.seed, 0, MAX_SEED - self.n)
-        _within("width", self.width, 1, MAX_SIDE)
-        _within("height", self.height, 1, MAX_SIDE)
-        if self.steps is not None:
-            _within("steps", self.steps, 1, MAX_STEPS)
-        if self.guidance is not None:
-            _within("guidance", self.guidance, 0.0, MAX_GUIDANCE)
-        if self.strength is not None:
-            _within("strength", self.strength, 0.01, 1.0)
-        _within("drafts", self.drafts, 0, MAX_DRAFTS)
+        limits.N.check(self.n)
+        limits.JOB_SEED.check(self.seed, name="seed")
+        limits.JOB_SIDE.check(self.width, name="width")
+        limits.JOB_SIDE.check(self.height, name="height")
+        limits.STEPS.check(self.steps)
+        limits.GUIDANCE.check(self.guidance)
+        limits.STRENGTH.check(self.strength)
+        limits.PREVIEWS.check(self.drafts, name="drafts")
         if not self.prompt.strip() and not self.images:
             raise InvalidRequest("the prompt is empty", hint="say what the picture shall show")
         if self.mask is not None and not self.images:
@@ -97,12 +86,6 @@ class GenerationJob:
         if self.mask is not None:
             return "inpaint"
         return "edit" if self.images else "generate"
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    # A NaN fails both comparisons, so it is refused as well.
-    if not low <= value <= high:
-        raise InvalidRequest(f"{name} is {value}, but must be from {low} to {high}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +162,7 @@ class ModelInfo:
     default_steps: int
     quantization: str
     supports: frozenset[Operation]
-    max_ratio: float = 8.0
+    max_ratio: float = float(limits.RATIO.most)
     extends: bool = False
     max_images: int = 1
     ignores: frozenset[Option] = frozenset()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from chopmark.errors import InvalidRequest
-from chopmark.generation.interface import MAX_BATCH, Quantization
+from chopmark.kit import limits
+
+if TYPE_CHECKING:
+    from chopmark.generation.interface import Quantization
 
 Runtime: TypeAlias = Literal["eager", "compile", "openvino"]
 DTYPES: Final = ("float32", "bfloat16", "float16")
@@ -52,8 +55,7 @@ class LoadOptions:
             raise InvalidRequest(
                 f"unknown runtime {self.runtime!r}", hint=", ".join(get_args(Runtime))
             )
-        if not 1 <= self.max_batch <= MAX_BATCH:
-            raise InvalidRequest(f"max_batch is {self.max_batch}, not in 1..{MAX_BATCH}")
+        limits.BATCH.check(self.max_batch, name="max_batch")
         for name in ("max_waiting", "prompt_cache_mb", "memory_limit_mb"):
             if getattr(self, name) < 0:
                 raise InvalidRequest(f"{name} is {getattr(self, name)}, less than 0")

@@ -31,6 +31,7 @@ from chopmark.generation.remote_wire import (
     split_address,
     word,
 )
+from chopmark.kit.limits import REFERENCES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +98,7 @@ class RemoteGenerator:
             quantization="none",
             supports=frozenset({"generate", "edit", "inpaint"}),
             # As many as OpenAI's route takes; a server whose model takes fewer refuses itself.
-            max_images=16,
+            max_images=1 + REFERENCES.most,
             # Without fields beside OpenAI's there is no way to tell it.
             ignores=frozenset()
             if options.extras

@@ -25,6 +25,7 @@ from PIL import Image
 
 from chopmark import Pipeline, Settings
 from chopmark.kit.ids import new_record_id
+from chopmark.pipeline.policy_book import PolicyBook
 from chopmark.safety import load_policy
 from chopmark.service.logging import make_logger
 from chopmark.site import create_site
@@ -186,7 +187,8 @@ def studio(stage: Stage) -> None:
 def console(stage: Stage) -> None:
     """The queue, a record at night, the charts and the log."""
     parts = stage.pipeline.parts
-    parts.use(policy=load_policy(str(doubting_policy(stage.folder))))
+    doubting = str(doubting_policy(stage.folder))
+    parts.use(policies=PolicyBook(doubting, log=lambda: parts.log))
     with stage.page("ada", WIDE, "light") as page:
         for prompt in ("a dragon", "a knight slaying a dragon", "a zombie with a knife"):
             make(page, prompt, n=2)

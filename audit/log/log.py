@@ -161,6 +161,7 @@ class AuditLog(Serving):
         *,
         what: str = "policy",
         tenant: str = SYSTEM_TENANT,
+        only_again: bool = False,
     ) -> Record | None:
         """Book which policy or key is in force, when it is another than was booked last.
 
@@ -172,6 +173,7 @@ class AuditLog(Serving):
             value: Digest of the policy, or public id of the key; public for ever.
             what: Which policy or key.
             tenant: Whose.
+            only_again: Book nothing where nothing of the kind was ever booked.
 
         Returns:
             The record, None when nothing has changed.
@@ -184,7 +186,7 @@ class AuditLog(Serving):
             except RecordNotFound:
                 earlier = []
             before = earlier[-1].public.get("now") if earlier else None
-            if before == value:
+            if before == value or (only_again and not earlier):
                 return None
             with contextlib.suppress(DuplicateRecord):  # another process changed it just now
                 return self.append(

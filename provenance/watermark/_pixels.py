@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from chopmark.errors import ImageTooLarge, ImageTooSmall, UnreadableImage, UnsupportedImage
+from chopmark.kit.limits import MARKED_SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["MAX_SIDE", "MIN_SIDE", "Plane", "add_to_luma", "luma_of", "opened"]
 
-MIN_SIDE = 64
-MAX_SIDE = 8192
+MIN_SIDE = MARKED_SIDE.least
+MAX_SIDE = MARKED_SIDE.most
 Plane: TypeAlias = NDArray[np.float32]
 _T = TypeVar("_T")
 

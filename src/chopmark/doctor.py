@@ -80,11 +80,12 @@ def _plugins(parts: Parts) -> str:
 
 
 def _policy(parts: Parts) -> str:
-    return f"{parts.policy.name} {parts.policy.version}, digest {parts.policy.digest()[:12]}"
+    policy = parts.policies.active()
+    return f"{policy.name} {policy.version}, digest {policy.digest()[:12]}"
 
 
 def _prompt_guard(parts: Parts) -> str:
-    verdict = parts.prompt_guard.judge("a red apple on a table", parts.policy)
+    verdict = parts.prompt_guard.judge("a red apple on a table", parts.policies.active())
     if verdict.action != "allow":
         raise ChopmarkError(f"a harmless prompt was judged {verdict.action}")
     return f"{', '.join(verdict.models)}; not evaluated: {', '.join(verdict.not_evaluated) or '-'}"
@@ -93,7 +94,7 @@ def _prompt_guard(parts: Parts) -> str:
 def _image_guard(parts: Parts) -> str:
     from chopmark.safety import draw_test_card
 
-    verdict = parts.image_guard.judge(draw_test_card(), parts.policy)
+    verdict = parts.image_guard.judge(draw_test_card(), parts.policies.active())
     if verdict.action != "block":
         raise ChopmarkError(f"the built-in test card was judged {verdict.action}, not block")
     return f"{', '.join(verdict.models)}; not evaluated: {', '.join(verdict.not_evaluated) or '-'}"

@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chopmark.errors import ConfigurationError
+from chopmark.kit import limits
 
 __all__ = ["RECALL_S", "Settings", "load_settings"]
 
@@ -77,7 +78,10 @@ class Settings(BaseSettings):
         default="auto", description="Numbers that the model computes in; `auto`: float32 on a CPU."
     )
     max_batch: int = Field(
-        default=8, ge=1, le=64, description="Pictures that share one call of the model; 1: none do."
+        default=8,
+        ge=limits.BATCH.least,
+        le=limits.BATCH.most,
+        description="Pictures that share one call of the model; 1: none do.",
     )
     max_waiting: int = Field(
         default=256, ge=1, description="Pictures that may wait for the model before 503."
@@ -301,7 +305,12 @@ class Settings(BaseSettings):
     output_format: Literal["png", "jpeg", "webp", "avif"] = Field(
         default="png", description="Format of the pictures when the caller does not say."
     )
-    max_outputs: int = Field(default=10, ge=1, le=15, description="Most pictures in one request.")
+    max_outputs: int = Field(
+        default=10,
+        ge=limits.N.least,
+        le=limits.N.most,
+        description="Most pictures in one request.",
+    )
     max_prompt_chars: int = Field(
         default=32_000, ge=1, description="Longest prompt, in characters."
     )
@@ -313,8 +322,8 @@ class Settings(BaseSettings):
     )
     max_references: int = Field(
         default=3,
-        ge=0,
-        le=15,
+        ge=limits.REFERENCES.least,
+        le=limits.REFERENCES.most,
         description="Most further pictures of one edit, beside the one that is changed.",
     )
     guard_timeout_s: float = Field(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from chopmark.generation import GenerationJob
 
 BLOCKED = "explicit photo of a naked woman having sex"
-_SHARED = ("policy", "prompt_guard", "image_guard", "credentials", "mark_key_source", "anchors")
+_SHARED = ("prompt_guard", "image_guard", "credentials", "mark_key_source", "anchors")
 UNSAFE_OUTPUT = "a test card"  # the drawing generator answers it with the guard's own test card
 
 

@@ -183,7 +183,7 @@ def test_settings_tighten_the_policy_and_never_loosen_it(live: Any, client: gena
     def policy(said: Any) -> str:
         return str(live.pipeline.parts.log.records(said.response_id)[1].public["policy"])
 
-    ours = live.pipeline.parts.policy.digest()
+    ours = live.pipeline.parts.policies.active().digest()
     for loose in ("BLOCK_NONE", "OFF", "HARM_BLOCK_THRESHOLD_UNSPECIFIED"):
         said = ask(loose)
         assert said.prompt_feedback.block_reason == types.BlockedReason.SAFETY

@@ -204,7 +204,7 @@ def test_a_tenant_is_judged_by_its_own_policy(
         ]
         for m in (made, ours)
     ]
-    assert digests[0] != digests[1] == live.pipeline.parts.policy.digest()
+    assert digests[0] != digests[1] == live.pipeline.parts.policies.active().digest()
 
 
 def test_a_tenant_whose_policy_is_broken_gets_nothing(

@@ -208,7 +208,7 @@ def test_small_changes_of_a_refused_prompt_end_in_a_wait(strict_house: Any) -> N
             client.images.generate(prompt=BLOCKED, user="mallory")
         # The judge is set to let everything pass: a probe counts also when it gets through.
         guard = strict_house.pipeline.parts.prompt_guard
-        allow = guard.judge("a red apple", strict_house.pipeline.parts.policy)
+        allow = guard.judge("a red apple", strict_house.pipeline.parts.policies.active())
 
         class Lenient:
             def judge(self, *_: Any, **__: Any) -> Any:
@@ -247,4 +247,4 @@ def test_the_rules_in_force_are_booked(strict_house: Any) -> None:
     with openai.OpenAI(base_url=f"{strict_house.url}/v1", api_key="unused") as client:
         client.images.generate(prompt="a red apple", user="alice")
     booked = strict_house.pipeline.parts.log.find(kind="policy.changed")
-    assert [record.public["what"] for record in booked] == ["abuse"]
+    assert [record.public["what"] for record in booked] == ["abuse", "policy"]

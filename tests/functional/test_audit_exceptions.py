@@ -81,8 +81,8 @@ async def test_policy_and_keys_in_force_are_booked_when_they_change(pipeline: Pi
     booked = {record.public["what"]: record.public for record in log.find(kind="key.rotated")}
     assert booked["watermark key"]["now"] == pipeline.parts.mark_keys.active.key_id
     assert booked["signing certificate"]["before"] is None
-    assert log.in_force("policy.changed", pipeline.parts.policy.digest()) is None
+    assert log.in_force("policy.changed", pipeline.parts.policies.active().digest()) is None
     changed = log.in_force("policy.changed", "ab" * 32)
     assert changed is not None
-    assert changed.public["before"] == pipeline.parts.policy.digest()
-    assert log.in_force("policy.changed", pipeline.parts.policy.digest()) is not None
+    assert changed.public["before"] == pipeline.parts.policies.active().digest()
+    assert log.in_force("policy.changed", pipeline.parts.policies.active().digest()) is not None

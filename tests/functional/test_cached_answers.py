@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Open = Callable[..., Pipeline]
 
-_SHARED = ("policy", "prompt_guard", "image_guard", "credentials", "mark_key_source", "anchors")
+_SHARED = ("prompt_guard", "image_guard", "credentials", "mark_key_source", "anchors")
 PROMPT = "a red apple on a table"
 TWO = ("Ada", "Grace")
 

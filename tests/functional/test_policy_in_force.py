@@ -26,7 +26,7 @@ def _with(pipeline: Pipeline, **changes: object) -> None:
     """Change settings for this test; the fixture puts the old ones back."""
     pipeline.settings = pipeline.settings.model_copy(update=changes)
     pipeline.parts.settings = pipeline.settings
-    pipeline.parts.opened.pop("shadow", None)
+    pipeline.parts.opened.pop("policies", None)
 
 
 async def test_a_tenant_is_judged_by_its_override_and_others_are_not(
@@ -75,7 +75,8 @@ async def test_a_name_of_a_tenant_leads_to_no_other_file(
     (tmp_path / "other.yaml").write_text("not: a policy\n")
     (tmp_path / "folder").mkdir()
     _with(pipeline, tenant_policies=tmp_path / "folder")
-    assert pipeline.parts.policy_for(tenant) is pipeline.parts.policy
+    policies = pipeline.parts.policies
+    assert policies.for_tenant(tenant) is policies.active()
 
 
 @pytest.mark.parametrize(("days", "action"), [(1, "allow"), (-1, "block")])

@@ -302,7 +302,7 @@ def test_policies_are_shown_compared_and_tried(house: House) -> None:
     strict = policy_path("strict").read_text(encoding="utf-8")
     ada = house.sign_in("ada", "acme", "reader")
     active = ada.get("/api/v1/policies/active").json()
-    assert active["digest"] == house.pipeline.parts.policy.digest()
+    assert active["digest"] == house.pipeline.parts.policies.active().digest()
     changes = ada.post("/api/v1/policies/diff", json={"yaml": strict}).json()["changes"]
     assert {change["effect"] for change in changes} >= {"stricter"}
     assert _code(ada.post("/api/v1/policies/diff", json={"yaml": "name: ["})) == "invalid_policy"

@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["app_over", "create_app"]
 
-# Base64 makes a third more of a picture; the rest is room for the other fields.
-_BODY_OVERHEAD = 1.4
-
 
 def create_app(pipeline: Pipeline, *, logger: RequestLogger | None = None) -> FastAPI:
     """Return the ASGI application over one pipeline; what it opens, its shutdown closes.
@@ -79,7 +76,7 @@ def app_over(deployment: Deployment, *, logger: RequestLogger) -> FastAPI:
     # The last one added is the outermost.
     app.add_middleware(Idempotency, replays=deployment.replays)
     app.add_middleware(Access, callers=deployment.callers)
-    app.add_middleware(BodyLimit, max_bytes=int(settings.max_image_bytes * _BODY_OVERHEAD))
+    app.add_middleware(BodyLimit, max_image_bytes=settings.max_image_bytes)
     app.add_middleware(Envelope, metrics=deployment.service.metrics, logger=logger)
     return app
 

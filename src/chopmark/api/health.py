@@ -36,7 +36,7 @@ async def readyz(service: TheService) -> Response:
     parts: Parts = service.pipeline.parts
     checks: dict[str, Callable[[], object]] = {
         "model": lambda: parts.generator.info,
-        "guards": lambda: (parts.prompt_guard, parts.image_guard, parts.policy),
+        "guards": lambda: (parts.prompt_guard, parts.image_guard, parts.policies.active()),
         "signer": lambda: parts.credential.check(),  # noqa: PLW0108  opened inside the try
         "log": lambda: parts.log.writable(),  # noqa: PLW0108  opened inside the try
     }

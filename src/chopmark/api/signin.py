@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from chopmark.errors import ConfigurationError, InvalidRequest, NotSignedIn, SignInFailed
+from chopmark.kit.limits import PASSWORD
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.deployment import TheDeployment, TheIdentity
 from chopmark.service.problems import RESPONSES
@@ -39,7 +40,7 @@ class ByPassword(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     name: str = Field(max_length=100)
-    password: str = Field(max_length=1024)
+    password: str = Field(max_length=PASSWORD.most)
 
 
 class ByLink(BaseModel):

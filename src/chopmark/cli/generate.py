@@ -11,6 +11,7 @@ import typer
 
 from chopmark.cli.output import emit, progress_bar
 from chopmark.errors import InvalidRequest
+from chopmark.kit import limits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -36,12 +37,20 @@ Out = Annotated[
     Path | None,
     typer.Option("-o", "--output", help="File (several pictures: a number is put before the dot)."),
 ]
-Count = Annotated[int, typer.Option("-n", help="How many variations.")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Same seed, same picture.")]
+Count = Annotated[int, typer.Option("-n", help=f"How many variations, at most {limits.N.most}.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", help=f"Same seed, same picture; up to {limits.SEED.most}.")
+]
 Size = Annotated[str | None, typer.Option("--size", help="WIDTHxHEIGHT in pixels.")]
-Steps = Annotated[int | None, typer.Option("--steps", help="Denoising steps.")]
+Steps = Annotated[
+    int | None, typer.Option("--steps", help=f"Denoising steps, at most {limits.STEPS.most}.")
+]
 Guidance = Annotated[
-    float | None, typer.Option("--guidance", help="How strictly the prompt is followed.")
+    float | None,
+    typer.Option(
+        "--guidance",
+        help=f"How strictly the prompt is followed, at most {limits.GUIDANCE.most:g}.",
+    ),
 ]
 Negative = Annotated[str, typer.Option("--negative", help="What it must not show.")]
 Fmt = Annotated[Format | None, typer.Option("--format", help="File format.")]
@@ -49,7 +58,11 @@ Model = Annotated[
     str | None, typer.Option("--model", help="`embedded`, a folder, hf:org/name or remote:URL.")
 ]
 Previews = Annotated[
-    int, typer.Option("--previews", help="So many previews of each picture, as files of their own.")
+    int,
+    typer.Option(
+        "--previews",
+        help=f"So many previews of each picture, at most {limits.PREVIEWS.most}, as files.",
+    ),
 ]
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="New pictures, also if the same was asked before.")
@@ -107,7 +120,10 @@ def edit(
         typer.Option("--with", help="A further picture to draw on; again for more."),
     ] = None,
     mask: Annotated[Path | None, typer.Option("--mask", help="White is repainted.")] = None,
-    strength: Annotated[float | None, typer.Option(help="0 changes nothing, 1 everything.")] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(help=f"{limits.STRENGTH.least} changes next to nothing, 1 everything."),
+    ] = None,
     output: Out = None,
     n: Count = 1,
     seed: Seed = None,

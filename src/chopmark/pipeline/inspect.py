@@ -61,7 +61,7 @@ class Inspection(Stages):
         """
         case = Case(tenant=tenant, subject=subject)
         rules = await self.run(
-            case, "judge_prompt", lambda: policy or self.parts.policy_for(tenant)
+            case, "judge_prompt", lambda: policy or self.parts.policies.for_tenant(tenant)
         )
         verdicts = await self.run(
             case,
@@ -95,7 +95,9 @@ class Inspection(Stages):
         from chopmark.safety import decode_image
 
         case = Case(tenant=tenant)
-        rules = await self.run(case, "judge_input", lambda: policy or self.parts.policy_for(tenant))
+        rules = await self.run(
+            case, "judge_input", lambda: policy or self.parts.policies.for_tenant(tenant)
+        )
         picture = await self.run(
             case,
             "judge_input",
@@ -218,7 +220,11 @@ class Inspection(Stages):
         """
         from chopmark.safety.policy_tools import rejudge
 
-        shadow = await self.run(case, case.stage, lambda: self.parts.shadow)
+        shadow = await self.run(
+            case,
+            case.stage,
+            lambda: self.parts.policies.shadow(),  # noqa: PLW0108  opened in the step's thread
+        )
         if shadow is None:
             return {}
         again = [

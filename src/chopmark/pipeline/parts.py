@@ -8,14 +8,15 @@ serve`` wants no surprise at the first request.
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar, cast, overload
 
-from chopmark.errors import ConfigurationError, InvalidPolicy
+from chopmark.errors import ConfigurationError
+from chopmark.pipeline.policy_book import PolicyBook
 from chopmark.plugins import signing_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from chopmark.audit import AuditLog
     from chopmark.generation import Generator
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
         TimestampQueue,
         TrustAnchors,
     )
-    from chopmark.safety import ImageGuards, Policy, PromptGuards
+    from chopmark.safety import ImageGuards, PromptGuards
     from chopmark.settings import Settings
 
 __all__ = ["Parts"]
@@ -107,7 +108,6 @@ class Parts:
         self.home: Path = settings.open_home()
         self.opened: dict[str, object] = {}
         self._announced: tuple[str, str] | None = None
-        self._overrides: dict[str, tuple[int, Policy]] = {}
 
     def use(self, **parts: object) -> Self:
         """Use these parts instead of those that the settings describe; return this object.
@@ -125,47 +125,14 @@ class Parts:
         return self
 
     @_Once
-    def policy(self) -> Policy:
-        """The safety policy in force; that it is another than before is booked here."""
-        from chopmark.safety import load_policy
-
-        policy = load_policy(self.settings.policy)
-        self.log.in_force("policy.changed", policy.digest())
-        return policy
-
-    def policy_for(self, tenant: str) -> Policy:
-        """The policy with a tenant's override; a changed file is in force at the next request.
-
-        Raises:
-            InvalidPolicy: The override cannot be used; nothing is judged without it then.
-        """
-        folder = self.settings.tenant_policies
-        # A tenant's name comes with the request: only a plain file name is looked for.
-        if folder is None or not tenant or Path(tenant).name != tenant or tenant.startswith("."):
-            return self.policy
-        from chopmark.safety.policy.override import apply_override, load_override
-
-        file = folder.expanduser() / f"{tenant}.yaml"
-        try:
-            version = file.stat().st_mtime_ns
-        except FileNotFoundError:
-            return self.policy
-        except (OSError, ValueError) as error:
-            raise InvalidPolicy(f"the override of tenant {tenant!r} cannot be read") from error
-        with self.lock:
-            kept = self._overrides.get(tenant)
-            if kept is None or kept[0] != version:
-                kept = version, apply_override(self.policy, load_override(file))
-                self._overrides[tenant] = kept
-            return kept[1]
-
-    @_Once
-    def shadow(self) -> Policy | None:
-        """The policy that is judged beside the active one and only logged, if one is set."""
-        from chopmark.safety import load_policy
-
-        name = self.settings.shadow_policy
-        return None if name is None else load_policy(name)
+    def policies(self) -> PolicyBook:
+        """Which policy judges whose requests."""
+        return PolicyBook(
+            self.settings.policy,
+            log=lambda: self.log,
+            overrides=self.settings.tenant_policies,
+            shadow=self.settings.shadow_policy,
+        )
 
     @_Once
     def plugins(self) -> Plugins:
@@ -295,7 +262,9 @@ class Parts:
 
     def open_all(self) -> None:
         """Open every part, the slowest last."""
-        for name in ("policy", "shadow", "log", "credential", "mark_keys", "anchors", "store"):
+        self.policies.active()
+        self.policies.shadow()
+        for name in ("log", "credential", "mark_keys", "anchors", "store"):
             getattr(self, name)
         for name in ("authority", "label", "prompt_index"):
             getattr(self, name)

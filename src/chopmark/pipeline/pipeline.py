@@ -24,13 +24,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from chopmark import errors
-from chopmark.kit import ids
+from chopmark.kit import ids, limits
 from chopmark.pipeline import events
 from chopmark.pipeline.answer_cache import Repeats
 from chopmark.pipeline.inspect import Inspection
 from chopmark.pipeline.parts import Parts
 from chopmark.pipeline.released import Output, Refused, Released, Withheld
-from chopmark.pipeline.request import MAX_SEED, EditRequest, GenerationRequest, check_request
+from chopmark.pipeline.request import EditRequest, GenerationRequest, check_request
 from chopmark.pipeline.steps import Case, in_thread
 
 if TYPE_CHECKING:
@@ -158,8 +158,10 @@ class Pipeline(Inspection):
                 request=request,
                 tenant=request.tenant,
                 subject=request.subject,
-                # n outputs take the seeds seed .. seed + n - 1.
-                seed=secrets.randbelow(MAX_SEED - 15) if request.seed is None else request.seed,
+                # n outputs take the seeds seed .. seed + n - 1, each of which can be asked for.
+                seed=secrets.randbelow(limits.SEED.most - limits.N.most)
+                if request.seed is None
+                else request.seed,
                 size=request.size or generator.info.default_size,
                 format=request.format or self.settings.output_format,
                 progress=progress,
@@ -184,7 +186,7 @@ class Pipeline(Inspection):
 
         # 2. The prompt, and every input picture, under the policy.
         policy = await self.run(
-            case, "judge_prompt", lambda: request.policy or parts.policy_for(case.tenant)
+            case, "judge_prompt", lambda: request.policy or parts.policies.for_tenant(case.tenant)
         )
         text = "\n".join(filter(None, (request.prompt, request.negative_prompt)))
         said = await self.run(

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from chopmark.kit.limits import PREVIEW_SIDE
 
 if TYPE_CHECKING:
     from chopmark.generation import Draft
@@ -17,11 +19,6 @@ if TYPE_CHECKING:
     from chopmark.safety import Verdict
 
 __all__ = ["Preview", "PreviewSink", "make_preview"]
-
-#: Longest side in pixels.
-MAX_SIDE: Final = 256
-#: The label needs this much room; what is narrower stands on black.
-MIN_SIDE: Final = 96
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +74,9 @@ def make_preview(draft: Draft, verdict: Verdict) -> Preview:
     from chopmark.provenance import LabelStyle, draw_label
 
     picture = draft.picture.convert("RGB")
-    picture.thumbnail((MAX_SIDE, MAX_SIDE))
-    width, height = (max(MIN_SIDE, side) for side in picture.size)
+    picture.thumbnail((PREVIEW_SIDE.most, PREVIEW_SIDE.most))
+    # The label needs this much room; what is narrower stands on black.
+    width, height = (max(PREVIEW_SIDE.least, side) for side in picture.size)
     if (width, height) != picture.size:
         canvas = Image.new("RGB", (width, height))
         canvas.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))

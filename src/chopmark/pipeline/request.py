@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chopmark.errors import InvalidRequest, TooManyImages
+from chopmark.kit import limits
 
 if TYPE_CHECKING:
     from chopmark.generation import ModelInfo
@@ -19,13 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EditRequest", "GenerationRequest"]
 
-MAX_SEED = 2**32 - 1
-MIN_SIDE = 64
-MAX_STEPS = 100
-MAX_GUIDANCE = 50.0
-MAX_PREVIEWS = 10
-MAX_RATIO = 8
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
@@ -34,11 +28,13 @@ class GenerationRequest:
     Attributes:
         prompt: What the picture shows; 1 to ``Settings.max_prompt_chars`` characters.
         negative_prompt: What it must not show. Judged together with the prompt.
-        n: How many pictures, 1 to ``Settings.max_outputs``; picture i has seed ``seed + i``.
+        n: How many pictures, 1 to ``Settings.max_outputs``; picture i,
+            counted from 1, has the seed ``seed + i - 1``.
         seed: 0 to 2**32 - 1; ``None`` draws one, which the record keeps.
-        size: (width, height) in pixels, no longer than 8 to 1; ``None`` is the model's default.
-        steps: Denoising steps; ``None`` is the model's default.
-        guidance: Classifier-free guidance scale; ``None`` is the model's default.
+        size: (width, height) in pixels, 64 to 4096 each, no longer than 8 to 1; ``None`` is the
+            model's default.
+        steps: Denoising steps, 1 to 150; ``None`` is the model's default.
+        guidance: Classifier-free guidance scale, 0 to 50; ``None`` is the model's default.
         format: File format of the outputs; ``None`` is ``Settings.output_format``.
         quality: 1 to 100 for lossy formats; ``None`` is the encoder's default of ours.
         fresh: Make new pictures, also where the same wish was granted before
@@ -78,7 +74,8 @@ class EditRequest(GenerationRequest):
             ``Settings.max_references``, and ``ModelInfo.max_images`` with the first one.
         mask: Bytes of a picture of the proportions of ``image``. White (or, in one with an alpha
             channel, transparent) is repainted; the rest stays. ``None`` changes everything.
-        strength: 0 (nothing changes) to 1 (only the prompt counts); ``None`` is the default.
+        strength: 0.01 (hardly anything changes) to 1 (only the prompt counts); ``None`` is the
+            default.
     """
 
     image: bytes
@@ -113,21 +110,23 @@ def check_request(request: GenerationRequest, settings: Settings, model: ModelIn
         raise InvalidRequest(
             "the prompt is empty", hint="say what the picture should show", param="prompt"
         )
-    _check_range("n", request.n, 1, settings.max_outputs)
-    _check_range("seed", request.seed, 0, MAX_SEED)
-    _check_range("steps", request.steps, 1, MAX_STEPS)
-    _check_range("guidance", request.guidance, 0.0, MAX_GUIDANCE)
-    _check_range("quality", request.quality, 1, 100)
-    _check_range("previews", request.previews, 0, MAX_PREVIEWS)
+    limits.N.up_to(settings.max_outputs).check(request.n)
+    limits.SEED.check(request.seed)
+    limits.STEPS.check(request.steps)
+    limits.GUIDANCE.check(request.guidance)
+    limits.QUALITY.check(request.quality)
+    limits.PREVIEWS.check(request.previews)
     if request.size is not None:
-        _check_range("width", request.size[0], MIN_SIDE, model.max_size)
-        _check_range("height", request.size[1], MIN_SIDE, model.max_size)
-        if max(request.size) > MAX_RATIO * min(request.size):
+        side = limits.SIDE.up_to(model.max_size)
+        side.check(request.size[0], name="width")
+        side.check(request.size[1], name="height")
+        if max(request.size) > limits.RATIO.most * min(request.size):
             raise InvalidRequest(
-                f"{request.size[0]}x{request.size[1]} is longer than {MAX_RATIO} to 1", param="size"
+                f"{request.size[0]}x{request.size[1]} is longer than {limits.RATIO.most} to 1",
+                param="size",
             )
     if isinstance(request, EditRequest):
-        _check_range("strength", request.strength, 0.0, 1.0)
+        limits.STRENGTH.check(request.strength)
         if "edit" not in model.supports:
             raise InvalidRequest(
                 f"model {model.id} makes pictures and cannot edit them",
@@ -169,9 +168,3 @@ def _check_text(name: str, text: str, most: int) -> None:
             hint="send valid Unicode",
             param=name,
         ) from None
-
-
-def _check_range(name: str, value: float | None, least: float, most: float) -> None:
-    # `not (a <= x <= b)` also refuses NaN, which compares false with everything.
-    if value is not None and not least <= value <= most:
-        raise InvalidRequest(f"{name} is {value}, not in {least}..{most}", param=name)

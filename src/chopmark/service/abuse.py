@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from chopmark.audit import Actor, Rule
+from chopmark.kit.file_cache import FileCache
 from chopmark.pipeline.steps import in_thread
 from chopmark.tenancy.abuse_counts import Watch
 from chopmark.tenancy.abuse_rules import AbuseRule, AbuseRules, load_abuse
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from chopmark.safety.text.encoder import SentenceEncoder
     from chopmark.tenancy import Tenant
 
-__all__ = ["Guarding", "version_of"]
+__all__ = ["Guarding"]
 
 _PRIORITY: Final = 10
 
@@ -51,7 +51,8 @@ class Guarding:
 
     def __init__(self, pipeline: Pipeline, told: Callable[[AbuseRule], None]) -> None:
         self._pipeline = pipeline
-        self._rules: dict[tuple[str, int], AbuseRules] = {}
+        self._rules = FileCache[AbuseRules](load_abuse)
+        self._booked: dict[tuple[str, ...], AbuseRules] = {}
         self.watch = Watch(self._embed, told=told)
 
     def rules_of(self, tenant: Tenant) -> AbuseRules:
@@ -61,15 +62,17 @@ class Guarding:
             InvalidPolicy: The file cannot be used; nobody is let off meanwhile.
         """
         name = tenant.abuse or self._pipeline.settings.abuse
-        known = self._rules.get((name, version_of(name)))
-        if known is None:
-            known = self._rules[name, version_of(name)] = load_abuse(name)
-            log, digest = self._pipeline.parts.log, known.digest()
+        rules = self._rules.get(name)
+        # Of whom these rules are: the tenant's own, or the deployment's for everybody else.
+        whose = (tenant.name,) if tenant.abuse else ()
+        if self._booked.get(whose) is not rules:
+            log, digest = self._pipeline.parts.log, rules.digest()
             if tenant.abuse:
                 log.in_force("policy.changed", digest, what="abuse", tenant=tenant.name)
             else:
                 log.in_force("policy.changed", digest, what="abuse")
-        return known
+            self._booked[whose] = rules
+        return rules
 
     async def before(self, tenant: Tenant, asked: GenerationRequest) -> None:
         """Let a request pass.
@@ -115,9 +118,3 @@ class Guarding:
 
         # Disguises are undone first, as the prompt guard does: they are no distance.
         return self._encoder.embed(normalize(prompt).text)
-
-
-def version_of(name: str) -> int:
-    """Return what changes when a file does; 0 for what is built in."""
-    path = Path(name)
-    return path.stat().st_mtime_ns if path.is_file() else 0

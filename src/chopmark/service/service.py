@@ -11,7 +11,7 @@ from chopmark.errors import Cancelled, ChopmarkError
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.pipeline.steps import in_thread
-from chopmark.service.abuse import Guarding, version_of
+from chopmark.service.abuse import Guarding
 from chopmark.service.cache_headers import wants_fresh
 from chopmark.service.exports import Exports
 from chopmark.service.metrics import Metrics
@@ -65,7 +65,6 @@ class Service:
         self.working: set[asyncio.Future[Any]] = set()
         self.guarding = Guarding(pipeline, self.metrics.abused)
         self.exports = Exports(pipeline.parts)
-        self._policies: dict[tuple[str, int], Policy] = {}
 
     async def make(
         self,
@@ -197,16 +196,7 @@ class Service:
         Raises:
             InvalidPolicy: The tenant's policy file cannot be used; nothing is judged by another.
         """
-        if tenant.policy is None:
-            return self.pipeline.parts.policy_for(tenant.name)
-        from chopmark.safety import load_policy
-
-        version = version_of(tenant.policy)
-        known = self._policies.get((tenant.policy, version))
-        if known is None:
-            known = self._policies[tenant.policy, version] = load_policy(tenant.policy)
-            self.pipeline.parts.log.in_force("policy.changed", known.digest(), tenant=tenant.name)
-        return known
+        return self.pipeline.parts.policies.for_tenant(tenant.name, policy=tenant.policy)
 
 
 async def _gone(request: Request) -> None:

@@ -13,6 +13,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from chopmark.kit.limits import QUEUE
+
 __all__ = ["AbuseRule", "AbuseRules", "Counts", "Then", "load_abuse"]
 
 Counts = Literal["refusals", "probes", "waits"]
@@ -48,7 +50,7 @@ class AbuseRule(_Frozen):
     within_minutes: Minutes
     then: Then
     minutes: Minutes
-    queue: str = Field(default="", max_length=100)
+    queue: str = Field(default="", max_length=QUEUE.most)
 
     @model_validator(mode="after")
     def _agrees(self) -> AbuseRule:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import threading
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from chopmark.errors import InvalidRequest
+from chopmark.kit.limits import PASSWORD
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
-__all__ = ["MIN_LENGTH", "hash_password", "password_is"]
+__all__ = ["hash_password", "password_is"]
 
-# NIST SP 800-63B-4 section 3.1.1.2: 15 characters where the password is the only factor.
-MIN_LENGTH: Final = 15
-_MAX_LENGTH: Final = 1024
 # Each hash takes 64 MiB: many sign-ins at once must not take all the memory.
 _one_at_a_time = threading.Lock()
 
@@ -26,9 +24,9 @@ def hash_password(password: str) -> str:
     Raises:
         InvalidRequest: Shorter than 15 or longer than 1024 characters.
     """
-    if not MIN_LENGTH <= len(password) <= _MAX_LENGTH:
+    if not PASSWORD.least <= len(password) <= PASSWORD.most:
         raise InvalidRequest(
-            f"the password has {len(password)} characters, not {MIN_LENGTH} to {_MAX_LENGTH}",
+            f"the password has {len(password)} characters, not {PASSWORD.least} to {PASSWORD.most}",
             hint="several words are easier to keep in mind than one with odd letters",
             param="password",
         )
@@ -42,7 +40,7 @@ def password_is(password: str, kept: str | None) -> bool:
 
     with _one_at_a_time:
         try:
-            right = _hasher().verify(kept or _nobodys(), password[:_MAX_LENGTH])
+            right = _hasher().verify(kept or _nobodys(), password[: PASSWORD.most])
         except (VerificationError, InvalidHashError):
             return False
     return right and kept is not None

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["is_page", "pages_over"]
 
 _PAGES: Final = frozenset({"verify", "studio", "console", "sign-in", "sign-out", "static"})
-# A form carries a picture, a mask and a few fields, none of them in base64.
-_BODY_OVERHEAD: Final = 1.4
 
 
 def is_page(path: str) -> bool:
@@ -67,6 +65,6 @@ def pages_over(deployment: Deployment, *, logger: RequestLogger) -> ASGIApp:
     app.mount("/static", StaticFiles(directory=str(static)), name="static")
     # The last one added is the outermost.
     app.add_middleware(CsrfProtection, viewers=Viewers(deployment.callers))
-    app.add_middleware(BodyLimit, max_bytes=int(settings.max_image_bytes * _BODY_OVERHEAD))
+    app.add_middleware(BodyLimit, max_image_bytes=settings.max_image_bytes)
     app.add_middleware(Envelope, metrics=deployment.service.metrics, logger=logger)
     return PageHeaders(app)

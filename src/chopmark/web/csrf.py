@@ -14,6 +14,7 @@ from fastapi import Request
 from starlette.datastructures import Headers
 
 from chopmark.errors import AccessError, ChopmarkError
+from chopmark.kit.limits import FIELDS, FILES
 from chopmark.service.problems import problem_response
 from chopmark.web.viewers import viewer_of
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CsrfProtection", "check_csrf", "check_origin"]
 
-# An edit brings its pictures, at most 16, and a mask.
-_MAX_FILES: Final = 17
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -66,7 +65,7 @@ async def check_csrf(request: Request) -> None:
         return
     sent: object = request.headers.get("x-csrf-token")
     if sent is None:
-        sent = (await request.form(max_files=_MAX_FILES, max_fields=64)).get("csrf")
+        sent = (await request.form(max_files=FILES.most, max_fields=FIELDS.most)).get("csrf")
     session.check_csrf(sent if isinstance(sent, str) else None)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from chopmark.kit import limits
 from chopmark.web.words import category, stage
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ _ENVIRONMENT = Environment(
 _ENVIRONMENT.filters.update(
     when=_when, moments=_moments, pretty=_pretty, category=category, stage=stage
 )
+_ENVIRONMENT.globals["limits"] = limits
 
 
 def render(template: str, **values: Any) -> str:

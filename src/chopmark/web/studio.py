@@ -12,6 +12,7 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from fastapi.responses import StreamingResponse
 
 from chopmark.errors import ChopmarkError, InvalidRequest, RecordNotFound
+from chopmark.kit import limits
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.pipeline.steps import in_thread
@@ -251,7 +252,7 @@ async def appeal(
     service: TheService,
     viewer: StudioViewer,
     decision: Annotated[str, Form()] = "",
-    statement: Annotated[str, Form(max_length=4000)] = "",
+    statement: Annotated[str, Form(max_length=limits.STATEMENT.most)] = "",
 ) -> Response:
     """Book an appeal of the person who was refused; of nobody else."""
     log = service.pipeline.parts.log

@@ -18,6 +18,7 @@ from pydantic import Field
 from chopmark.api.desk.records import AnyId, CallerDesk
 from chopmark.errors import RateLimited, RecordNotFound
 from chopmark.kit.ids import record_of
+from chopmark.kit.limits import RATIONALE, STATEMENT
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import RecordReader, Reviewer
 from chopmark.service.deployment import TheDeployment
@@ -39,14 +40,14 @@ class AppealBody(Strict):
     """Against which decision, and why."""
 
     decision_id: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
-    statement: Annotated[str, Field(min_length=1, max_length=10_000)]
+    statement: Annotated[str, Field(min_length=STATEMENT.least, max_length=STATEMENT.most)]
 
 
 class OutcomeBody(Strict):
     """How an appeal ends, and why; the person who appealed is told both."""
 
     outcome: Literal["upheld", "overturned"]
-    rationale: Annotated[str, Field(min_length=1, max_length=10_000)]
+    rationale: Annotated[str, Field(min_length=RATIONALE.least, max_length=RATIONALE.most)]
     allow_until: Time = None
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Response
 from fastapi.responses import FileResponse
 from pydantic import Field
 
+from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import AnyCaller
 from chopmark.service.deployment import TheService
@@ -29,7 +30,7 @@ class ExportBody(Strict):
     form: ExportForm = "jsonl"
     content: Annotated[bool, Field(description="With what is encrypted in the log")] = False
     limit: Annotated[int, Field(ge=1, le=1000), Whole] = 1000
-    purpose: Annotated[str, Field(min_length=1, max_length=500)]
+    purpose: Annotated[str, Field(min_length=PURPOSE.least, max_length=PURPOSE.most)]
 
 
 @router.post("")

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from chopmark.audit import Desk
 from chopmark.errors import InvalidRequest
+from chopmark.kit import limits
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import Caller, RecordReader, Reviewer, caller_of
 from chopmark.service.deployment import TheService
@@ -27,7 +28,8 @@ __all__ = ["AnyId", "CallerDesk", "Purpose", "desk_of", "router"]
 
 AnyId = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="Of a record or an output")]
 Purpose = Annotated[
-    str | None, Query(max_length=500, description="Why; it is booked with what is done")
+    str | None,
+    Query(max_length=limits.PURPOSE.most, description="Why; it is booked with what is done"),
 ]
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, tags=["desk"])
 
@@ -42,7 +44,7 @@ class SearchBody(SearchForm):
 class LeaseBody(Strict):
     """Which queue, and for how long."""
 
-    queue: Annotated[str, Field(min_length=1, max_length=100)]
+    queue: Annotated[str, Field(min_length=limits.QUEUE.least, max_length=limits.QUEUE.most)]
     minutes: Annotated[int, Field(ge=1, le=240), Whole] = 15
 
 
@@ -50,7 +52,9 @@ class DecisionBody(Strict):
     """What was decided, and why."""
 
     decision: Literal["confirmed", "overturned", "escalated"]
-    rationale: Annotated[str, Field(min_length=1, max_length=10_000)]
+    rationale: Annotated[
+        str, Field(min_length=limits.RATIONALE.least, max_length=limits.RATIONALE.most)
+    ]
 
 
 def desk_of(service: Service, caller: Caller, purpose: str | None) -> Desk:
@@ -115,7 +119,7 @@ async def search(body: SearchBody, desk: CallerDesk, _caller: RecordReader) -> d
 async def tasks(
     desk: CallerDesk,
     _caller: RecordReader,
-    queue: Annotated[str | None, Query(max_length=100)] = None,
+    queue: Annotated[str | None, Query(max_length=limits.QUEUE.most)] = None,
     only_open: Annotated[bool, Query()] = True,
 ) -> dict[str, Any]:
     """List what is queued, the next one first."""

@@ -18,6 +18,7 @@ from chopmark.api.gemini.safety_settings import Threshold, safety_ratings, tight
 from chopmark.api.openai.routes import model_list, model_of, served_model
 from chopmark.api.pictures import from_base64
 from chopmark.errors import ChopmarkError, InvalidRequest
+from chopmark.kit import limits
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.pipeline.steps import in_thread
@@ -48,7 +49,6 @@ _FORMATS: dict[str, ImageFormat] = {
 }
 _PIXELS = {"512": 512**2, "512PX": 512**2, "1K": 1024**2, "2K": 2048**2, "4K": 4096**2}
 _SIDE_STEP = 16
-_PREVIEWS = 3
 _HEARTBEAT_S = 15.0
 # What an error message repeats must be short.
 _Word = Annotated[str, Field(max_length=40)]
@@ -88,7 +88,9 @@ class ImageConfig(_Gemini):
     aspect_ratio: _Word | None = Field(default=None, description="`16:9` and the like")
     image_size: _Word | None = Field(default=None, description="`512`, `1K`, `2K` or `4K`")
     output_mime_type: _Word | None = None
-    output_compression_quality: Annotated[int, Field(ge=1, le=100)] | None = None
+    output_compression_quality: (
+        Annotated[int, Field(ge=limits.QUALITY.least, le=limits.QUALITY.most)] | None
+    ) = None
 
 
 class ThinkingConfig(_Gemini):
@@ -102,8 +104,8 @@ class GenerationConfig(_Gemini):
 
     response_modalities: list[str] | None = None
     image_config: ImageConfig = Field(default_factory=ImageConfig)
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] | None = None
-    candidate_count: Annotated[int, Field(ge=1, le=15)] | None = None
+    seed: Annotated[int, Field(ge=limits.SEED.least, le=limits.SEED.most)] | None = None
+    candidate_count: Annotated[int, Field(ge=limits.N.least, le=limits.N.most)] | None = None
     thinking_config: ThinkingConfig = Field(default_factory=ThinkingConfig)
 
 
@@ -173,7 +175,9 @@ async def _with_previews(
     model: str, body: GenerateContent, request: Request, service: Service, caller: Caller
 ) -> Response:
     info = served_model(model, service)
-    asked = replace(await _asked(body, info, service, caller), previews=_PREVIEWS)
+    asked = replace(
+        await _asked(body, info, service, caller), previews=limits.STREAMED_PREVIEWS.most
+    )
     generation = WatchedGeneration(request, service, caller, asked, identifier=None)
     try:
         await generation.begin()

@@ -11,6 +11,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 
 from chopmark.errors import InvalidRequest, TooManyImages, UnsupportedImage
+from chopmark.kit.limits import FIELDS, FILES
 
 if TYPE_CHECKING:
     from starlette.datastructures import FormData
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["Sent", "form_schema", "read_form"]
 
 T = TypeVar("T", bound=BaseModel)
-_MAX_FILES = 17  # OpenAI: up to 16 pictures, and a mask
-_MAX_FIELDS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +59,7 @@ async def read_form(request: Request, form: type[T], *, several: bool = False) -
             "this route takes multipart/form-data", hint="send the picture as the field image"
         )
     try:
-        async with request.form(max_files=_MAX_FILES, max_fields=_MAX_FIELDS) as parts:
+        async with request.form(max_files=FILES.most, max_fields=FIELDS.most) as parts:
             scalars, files = await _sort(parts)
     except MultiPartException as error:
         raise InvalidRequest(f"the multipart body cannot be read: {error.message}") from None

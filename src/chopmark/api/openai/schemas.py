@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from chopmark.errors import InvalidRequest
+from chopmark.kit import limits
 from chopmark.kit.types import ImageFormat
 
 __all__ = [
@@ -38,7 +39,6 @@ _EFFORT: dict[Quality, float] = {
     "xhigh": 2.0,
     "max": 2.0,
 }
-_MAX_STEPS = 100
 
 
 class ImageOptions(BaseModel):
@@ -47,7 +47,7 @@ class ImageOptions(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     model: Annotated[str, Field(max_length=200)] | None = None
-    n: Annotated[int, Field(ge=1, le=15)] | None = 1
+    n: Annotated[int, Field(ge=limits.N.least, le=limits.N.most)] | None = 1
     size: Annotated[str, Field(max_length=11)] | None = Field(
         default=None, description="`WIDTHxHEIGHT` or `auto`"
     )
@@ -56,10 +56,10 @@ class ImageOptions(BaseModel):
     )
     user: str | None = Field(default=None, max_length=180)
     safety_identifier: str | None = Field(default=None, max_length=180)
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] | None = Field(
+    seed: Annotated[int, Field(ge=limits.SEED.least, le=limits.SEED.most)] | None = Field(
         default=None, description="An extra of ours: the same seed gives the same picture"
     )
-    steps: Annotated[int, Field(ge=1, le=_MAX_STEPS)] | None = Field(
+    steps: Annotated[int, Field(ge=limits.STEPS.least, le=limits.STEPS.most)] | None = Field(
         default=None, description="An extra of ours: denoising steps, wins over `quality`"
     )
 
@@ -91,11 +91,14 @@ class _Rendering(ImageOptions):
     quality: Quality | None = "auto"
     background: Literal["transparent", "opaque", "auto"] | None = "auto"
     output_format: Literal["png", "webp", "jpeg", "avif", "gif", "svg"] | None = None
-    output_compression: Annotated[int, Field(ge=0, le=100)] | None = None
+    output_compression: Annotated[int, Field(ge=0, le=limits.QUALITY.most)] | None = None
     moderation: Literal["low", "auto"] | None = Field(
         default=None, description="Taken and ignored: the policy decides, not the caller"
     )
-    partial_images: Annotated[int, Field(ge=0, le=3)] | None = None
+    partial_images: (
+        Annotated[int, Field(ge=limits.STREAMED_PREVIEWS.least, le=limits.STREAMED_PREVIEWS.most)]
+        | None
+    ) = None
     stream: bool | None = False
     negative_prompt: str = Field(default="", description="An extra of ours; judged as well")
 
@@ -125,14 +128,20 @@ class _Rendering(ImageOptions):
 
     def file_quality(self) -> int | None:
         """Return the encoder's quality, 1..100; OpenAI's 0 is our 1."""
-        return None if self.output_compression is None else max(self.output_compression, 1)
+        return (
+            None
+            if self.output_compression is None
+            else max(self.output_compression, limits.QUALITY.least)
+        )
 
     def denoising(self, default_steps: int) -> int | None:
         """Return the steps that ``steps`` or ``quality`` ask for; ``None`` is the model's own."""
         if self.steps is not None:
             return self.steps
         factor = _EFFORT[self.quality or "auto"]
-        return None if factor == 1.0 else max(1, min(_MAX_STEPS, round(default_steps * factor)))
+        if factor == 1.0:
+            return None
+        return max(limits.STEPS.least, min(limits.STEPS.most, round(default_steps * factor)))
 
 
 class ImagesGenerations(_Rendering):
@@ -151,8 +160,8 @@ class ImagesEdits(_Rendering):
     input_fidelity: Literal["low", "high"] | None = Field(
         default=None, description="`high` keeps more of the picture: strength 0.4, else 0.75"
     )
-    strength: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
-        default=None, description="An extra of ours; wins over `input_fidelity`"
+    strength: Annotated[float, Field(ge=limits.STRENGTH.least, le=limits.STRENGTH.most)] | None = (
+        Field(default=None, description="An extra of ours; wins over `input_fidelity`")
     )
 
     def how_far(self) -> float | None:
@@ -186,14 +195,15 @@ class ImagePart(BaseModel):
     image_url: ImageUrl
 
 
+_Several = Field(min_length=limits.MODERATED.least, max_length=limits.MODERATED.most)
+
+
 class Moderations(BaseModel):
     """Body of ``POST /v1/moderations``."""
 
     model_config = ConfigDict(extra="ignore")
 
     input: (
-        str
-        | Annotated[list[str], Field(min_length=1, max_length=256)]
-        | Annotated[list[TextPart | ImagePart], Field(min_length=1, max_length=256)]
+        str | Annotated[list[str], _Several] | Annotated[list[TextPart | ImagePart], _Several]
     ) = Field(description="A text; texts, judged one by one; or parts, judged as one input")
     model: str | None = None

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from chopmark.errors import InvalidRequest
+from chopmark.kit.limits import RATIONALE
 from chopmark.pipeline.steps import in_thread
 from chopmark.web.console.content import content_of
 from chopmark.web.console.desk import DeskViewer, console_page, desk_of, shift_name
@@ -71,7 +72,7 @@ async def decide(
     viewer: DeskViewer,
     state: ThePageState,
     outcome: Annotated[str, Form()] = "",
-    rationale: Annotated[str, Form(max_length=4000)] = "",
+    rationale: Annotated[str, Form(max_length=RATIONALE.most)] = "",
     days: Annotated[str, Form()] = "",
 ) -> Response:
     """Uphold or overturn a refusal."""

@@ -55,14 +55,19 @@ async def policies(
     request: Request, viewer: DeskViewer, service: TheService, other: str = "strict"
 ) -> Response:
     """Show the policy in force beside another."""
-    parts = service.pipeline.parts
     named = other if other in _BUILT_IN else "strict"
 
     def found() -> dict[str, Any]:
         from chopmark.safety import load_policy
         from chopmark.safety.policy_tools import diff
 
-        ours, theirs = parts.policy, load_policy(named)
+        # Who sees the records of all tenants sees the deployment's policy, others their tenant's.
+        ours = (
+            service.pipeline.parts.policies.active()
+            if viewer.tenant is None
+            else service.policy_of(viewer.caller.tenant)
+        )
+        theirs = load_policy(named)
         return {
             "policy": ours,
             "changes": diff(ours, theirs),
@@ -83,9 +88,11 @@ async def policies(
 @router.get("/hashes")
 async def hashes(request: Request, viewer: DeskViewer, service: TheService) -> Response:
     """Show the hash lists."""
-    parts = service.pipeline.parts
     return console_page(
-        request, viewer, "console/hashes.html", banks=await in_thread(lambda: _banks(parts))
+        request,
+        viewer,
+        "console/hashes.html",
+        banks=await in_thread(lambda: _banks(service.pipeline.parts)),
     )
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from chopmark.errors import InvalidRequest
+from chopmark.kit import limits
 from chopmark.pipeline.steps import in_thread
 from chopmark.web.console.desk import DeskViewer, console_page, desk_of, shift_name
 from chopmark.web.page_state import ThePageState
@@ -63,7 +64,9 @@ async def overview(
 
 @router.post("/lease")
 async def lease(
-    request: Request, viewer: DeskViewer, queue: Annotated[str, Form(max_length=200)] = "review"
+    request: Request,
+    viewer: DeskViewer,
+    queue: Annotated[str, Form(max_length=limits.QUEUE.most)] = "review",
 ) -> Response:
     """Take the next task of a queue."""
     desk = await desk_of(request, viewer, f"{_PURPOSE}: {queue}")
@@ -95,8 +98,8 @@ async def decide(
     viewer: DeskViewer,
     state: ThePageState,
     decision: Annotated[str, Form()] = "",
-    rationale: Annotated[str, Form(max_length=4000)] = "",
-    queue: Annotated[str, Form(max_length=200)] = "",
+    rationale: Annotated[str, Form(max_length=limits.RATIONALE.most)] = "",
+    queue: Annotated[str, Form(max_length=limits.QUEUE.most)] = "",
     next_one: Annotated[str, Form()] = "",
 ) -> Response:
     """Decide on a task, and take the next one if asked."""

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from chopmark.errors import NotPermitted
+from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.deployment import TheIdentity
 from chopmark.web.console.content import content_of, copy_of, data_url
@@ -69,7 +70,7 @@ async def unblur(
     request: Request,
     viewer: DeskViewer,
     name: Annotated[str, Form(max_length=40)] = "",
-    purpose: Annotated[str, Form(max_length=500)] = _REVIEW,
+    purpose: Annotated[str, Form(max_length=PURPOSE.most)] = _REVIEW,
 ) -> Response:
     """Book that a picture is shown, then show it."""
     desk = await desk_of(request, viewer, purpose or _REVIEW)

@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from chopmark.errors import InvalidRequest, RecordNotFound
 from chopmark.kit.ids import record_of
+from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
 from chopmark.web.console.desk import DeskViewer, desk_of, log_of
 from chopmark.web.page_state import ThePageState
@@ -23,7 +24,7 @@ async def seal(
     record_id: str,
     request: Request,
     viewer: DeskViewer,
-    reason: Annotated[str, Form(max_length=500)] = "",
+    reason: Annotated[str, Form(max_length=PURPOSE.most)] = "",
 ) -> Response:
     """Close a record's content to everybody, until two investigators open it."""
     desk = await desk_of(request, viewer, "seal")
@@ -37,7 +38,7 @@ async def ask_to_unseal(
     request: Request,
     viewer: DeskViewer,
     state: ThePageState,
-    reason: Annotated[str, Form(max_length=500)] = "",
+    reason: Annotated[str, Form(max_length=PURPOSE.most)] = "",
 ) -> Response:
     """Ask that a sealed record is opened."""
     desk = await desk_of(request, viewer, "unseal")
