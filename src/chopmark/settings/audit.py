@@ -1,0 +1,59 @@
+"""Where the log is kept, for how long, and who may do what in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+__all__ = ["AuditSettings"]
+
+
+class AuditSettings(BaseModel, frozen=True):
+    """The log and its desk."""
+
+    log_origin: str = Field(
+        default="chopmark.local/log",
+        description="Name of the log in its checkpoints (C2SP tlog-checkpoint origin line).",
+    )
+    log_database: str = Field(
+        default="",
+        description="`postgresql://...` of the log; empty keeps it in a SQLite file in the home.",
+    )
+    log_keys_database: str = Field(
+        default="",
+        description="`postgresql://...` of the log's data keys, another database with a short "
+        "backup retention; empty keeps them in a SQLite file.",
+    )
+    log_witnesses: Path | None = Field(
+        default=None,
+        description="File with the log's witnesses, an address and a verifier key a line; "
+        "`chopmark audit checkpoint` has them cosign. See [audit.md](audit.md).",
+    )
+    desk_roles: str = Field(
+        default="auditor,reader",
+        description="What the person at the command line may do in the log, with commas between; "
+        "`--role` wins. See [audit.md](audit.md).",
+    )
+    review_rules: Path | None = Field(
+        default=None,
+        description="YAML list of routing rules for the review queues, see [audit.md](audit.md). "
+        "Unset: what is to be reviewed goes to the queue `review`.",
+    )
+    log_entries_public: bool = Field(
+        default=False,
+        description="Serve the log's entry bundles to everybody, for monitors; else to auditors.",
+    )
+    retention_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="Days after which a server takes content away; unset: `audit retain` alone.",
+    )
+    blocked_retention_days: int | None = Field(
+        default=None, ge=1, description="The same for what was refused; unset: as the others."
+    )
+    review_pictures: bool = Field(
+        default=True,
+        description="Keep a small copy of each output that a guard flagged, encrypted and erasable "
+        "with the prompt, so that a reviewer can decide on it.",
+    )

@@ -1,0 +1,50 @@
+"""How much one request may ask for, and how long each stage of it may take."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from chopmark.kit import limits
+
+__all__ = ["LimitSettings"]
+
+
+class LimitSettings(BaseModel, frozen=True):
+    """Bounds of one request."""
+
+    max_outputs: int = Field(
+        default=10,
+        ge=limits.N.least,
+        le=limits.N.most,
+        description="Most pictures in one request.",
+    )
+    max_prompt_chars: int = Field(
+        default=32_000, ge=1, description="Longest prompt, in characters."
+    )
+    max_image_bytes: int = Field(
+        default=32 * 2**20, ge=1024, description="Largest input picture, in bytes."
+    )
+    max_image_pixels: int = Field(
+        default=64_000_000, ge=4096, description="Largest input picture, in pixels after decoding."
+    )
+    max_references: int = Field(
+        default=3,
+        ge=limits.REFERENCES.least,
+        le=limits.REFERENCES.most,
+        description="Most further pictures of one edit, beside the one that is changed.",
+    )
+    guard_timeout_s: float = Field(
+        default=30.0, gt=0, description="Longest that judging one prompt or picture may take."
+    )
+    generate_timeout_s: float = Field(
+        default=600.0, gt=0, description="Longest that the generator may take for one request."
+    )
+    seal_timeout_s: float = Field(
+        default=60.0, gt=0, description="Longest that marking or signing one picture may take."
+    )
+    log_timeout_s: float = Field(
+        default=10.0, gt=0, description="Longest wait for the log to make a record durable."
+    )
+    max_queue: int = Field(
+        default=16, ge=0, description="Requests that may wait for the generator before 503."
+    )

@@ -1,0 +1,102 @@
+"""How ``chopmark serve`` answers: addresses, rates, sessions and sign-in."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field, SecretStr
+
+__all__ = ["ServiceSettings"]
+
+
+class ServiceSettings(BaseModel, frozen=True):
+    """The HTTP service and its pages."""
+
+    max_running: int = Field(
+        default=8, ge=1, description="HTTP requests that the generator works on at once."
+    )
+    shutdown_s: int = Field(
+        default=30,
+        ge=0,
+        description="Seconds that requests in flight may still take when the server is stopped.",
+    )
+    model_aliases: str = Field(
+        default="chopmark",
+        description="Names, with commas between, that HTTP clients may also call the generator by.",
+    )
+    appeal_url: str = Field(
+        default="",
+        description="Address named in refusals for appeals; `{decision_id}` in it is filled in.",
+    )
+    requests_per_minute: int = Field(
+        default=600,
+        ge=0,
+        description="HTTP requests of one tenant in a minute, unless it has its own; 0: no limit.",
+    )
+    abuse: str = Field(
+        default="abuse",
+        description="Rules for people who are refused again and again: `abuse`, `none` or a file.",
+    )
+    session_idle_minutes: int = Field(
+        default=60, ge=1, description="Minutes without a request after which a sign-in ends."
+    )
+    session_hours: int = Field(
+        default=12, ge=1, description="Hours after which a sign-in ends in any case."
+    )
+    public_url: str = Field(
+        default="",
+        description="Address under which people reach this server, for links and OIDC sign-in.",
+    )
+    verify_urls: bool = Field(
+        default=False,
+        description="Let the page `/verify` fetch a picture from a public https address.",
+    )
+    break_after_minutes: int = Field(
+        default=50, ge=1, description="Minutes at the console after which it reminds of a break."
+    )
+    cost_per_hour: float = Field(
+        default=0.0,
+        ge=0,
+        description="What an hour of this machine costs, for the costs that the studio shows; "
+        "0 shows none.",
+    )
+    oidc_issuer: str = Field(
+        default="",
+        description="OIDC provider whose people may sign in, as in its `iss`; unset: none.",
+    )
+    oidc_audience: str = Field(
+        default="", description="`aud` of the provider's bearer tokens for this API."
+    )
+    oidc_client_id: str = Field(
+        default="", description="Client id of this server at the provider, for the pages."
+    )
+    oidc_client_secret: SecretStr = Field(
+        default=SecretStr(""), description="Its secret; unset for a public client (PKCE alone)."
+    )
+    oidc_scopes: str = Field(
+        default="openid profile", description="Scopes that the pages ask the provider for."
+    )
+    oidc_algorithms: str = Field(
+        default="RS256,ES256",
+        description="Signature algorithms that are taken, out of RS256, PS256, ES256, EdDSA.",
+    )
+    oidc_name_claim: str = Field(
+        default="sub", description="Claim that names a person in the log; must never be reused."
+    )
+    oidc_roles_claim: str = Field(
+        default="roles", description="Claim with groups or roles; dots lead inside objects."
+    )
+    oidc_roles: str = Field(
+        default="",
+        description="Roles of its values: `group=role,group=role`; unset: values are our roles.",
+    )
+    oidc_tenant_claim: str = Field(
+        default="tenant", description="Claim with the tenant's name; `*` is all tenants."
+    )
+    oidc_tenant: str = Field(
+        default="", description="Tenant of people whose token names none; unset: they are refused."
+    )
+    otel: bool = Field(
+        default=False,
+        description="Send OpenTelemetry spans to where `OTEL_EXPORTER_OTLP_ENDPOINT` says.",
+    )
+    host: str = Field(default="127.0.0.1", description="Address that `chopmark serve` binds to.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port of `chopmark serve`.")
