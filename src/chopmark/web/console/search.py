@@ -10,13 +10,14 @@ from fastapi.responses import RedirectResponse
 
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
-from chopmark.safety.categories import CATEGORIES
+from chopmark.safety.categories import in_order
 from chopmark.web.console.shift import AtDesk, desk_of, seated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chopmark.audit import Query
+    from chopmark.pipeline.parts import Parts
 
 __all__ = ["FIELDS", "query_of", "router"]
 
@@ -38,15 +39,16 @@ async def search(request: Request, viewer: AtDesk) -> Response:
     run = any(asked.values()) or "all" in request.query_params
     query = query_of(asked)
 
-    def found() -> tuple[list[Any], list[Any]]:
-        saved = desk.saved_queries()
-        if not run:
-            return [], saved
-        return desk.search(
-            query, limit=_EACH, before=int(before) if before.isdigit() else None
-        ), saved
+    parts: Parts = request.app.state.service.pipeline.parts
 
-    hits, saved = await in_thread(found)
+    def found() -> tuple[list[Any], list[Any], tuple[str, ...]]:
+        saved, categories = desk.saved_queries(), in_order(parts.policy.categories)
+        if not run:
+            return [], saved, categories
+        hits = desk.search(query, limit=_EACH, before=int(before) if before.isdigit() else None)
+        return hits, saved, categories
+
+    hits, saved, categories = await in_thread(found)
     more = urlencode({**{k: v for k, v in asked.items() if v}, "all": "1",
                       "before": hits[-1].index}) if len(hits) == _EACH else ""  # fmt: skip
     return seated(
@@ -58,7 +60,7 @@ async def search(request: Request, viewer: AtDesk) -> Response:
         run=run,
         more=more,
         saved=[(one, urlencode(_fields(one.query.to_dict()) | {"all": "1"})) for one in saved],
-        categories=CATEGORIES,
+        categories=categories,
     )
 
 
