@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chopmark.errors import InvalidRequest
-from chopmark.safety.categories import CATEGORIES
+from chopmark.safety.categories import closest, in_order
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,10 +72,11 @@ def evaluate(
         under the ROC curve of each category's score, and wall times. Numbers only.
 
     Raises:
-        InvalidRequest: A line is no such row, or the guard that it needs was not given.
+        InvalidRequest: A line is no such row, names a category that the policy does not name, or
+            needs a guard that was not given.
         GuardFailed: A row could not be judged.
     """
-    rows = _read(path)
+    rows = _read(path, policy)
     harmless = _Tally()
     harmful: dict[str, _Tally] = {}
     scores: dict[str, tuple[list[float], list[float]]] = {}
@@ -88,16 +89,18 @@ def evaluate(
             harmless.add(verdict, None)
         for name in labels:
             harmful.setdefault(name, _Tally()).add(verdict, name)
-        for name in CATEGORIES:
-            if name in verdict.scores and name not in row.get("unknown", ()):
+        for name in verdict.scores:
+            if name not in row.get("unknown", ()):
                 kept = scores.setdefault(name, ([], []))
                 kept[0 if name in labels else 1].append(verdict.scores[name])
         if progress is not None:
             progress(number, len(rows), "judging")
     found: dict[str, JsonValue] = {
-        name: harmful[name].to_dict(named=True) for name in CATEGORIES if name in harmful
+        name: harmful[name].to_dict(named=True) for name in in_order(harmful)
     }
-    areas: dict[str, JsonValue] = {name: _area(*both) for name, both in scores.items() if all(both)}
+    areas: dict[str, JsonValue] = {
+        name: _area(*scores[name]) for name in in_order(scores) if all(scores[name])
+    }
     times = np.asarray(spent) if spent else np.zeros(1)
     return {
         "rows": len(rows),
@@ -112,7 +115,7 @@ def evaluate(
     }
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def _read(path: Path, policy: Policy) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     try:
         lines = path.read_text("utf-8").splitlines()
@@ -129,12 +132,15 @@ def _read(path: Path) -> list[dict[str, Any]]:
             raise InvalidRequest(
                 f"{path.name}:{number}: no list of categories", hint="[] says that it is harmless"
             )
-        unknown = [name for name in row["categories"] if name not in CATEGORIES]
-        if unknown or not (isinstance(row.get("text"), str) or isinstance(row.get("image"), str)):
-            raise InvalidRequest(
-                f"{path.name}:{number}: a known category and a text or an image are asked for",
-                hint=", ".join(CATEGORIES),
-            )
+        if not (isinstance(row.get("text"), str) or isinstance(row.get("image"), str)):
+            raise InvalidRequest(f"{path.name}:{number}: a text or an image is asked for")
+        for name in row["categories"]:
+            if not isinstance(name, str) or name not in policy.categories:
+                near = closest(name) if isinstance(name, str) else None
+                raise InvalidRequest(
+                    f"{path.name}:{number}: the policy names no category {str(name)[:80]!r}",
+                    hint=f"did you mean {near!r}?" if near else ", ".join(policy.categories),
+                )
         rows.append(row)
     return rows
 

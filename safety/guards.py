@@ -1,11 +1,17 @@
-"""Several guards as one: all of them judge, and the strictest verdict holds."""
+"""Several guards as one: all of them judge, the policy has its say, the strictest verdict holds.
+
+A guard, ours or a plugin's, gives scores and an action. The policy's thresholds are then put to its
+scores as well, in whatever category they are: a guard may be stricter than the policy, never laxer.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-from chopmark.safety.categories import worst
+from chopmark.errors import GuardFailed
+from chopmark.safety.categories import FORM, is_category, worst
+from chopmark.safety.verdict import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,7 +22,14 @@ if TYPE_CHECKING:
     from chopmark.safety.policy.schema import Policy
     from chopmark.safety.verdict import Verdict
 
-__all__ = ["ImageGuards", "JudgesPictures", "JudgesText", "PromptGuards", "join_verdicts"]
+__all__ = [
+    "ImageGuards",
+    "JudgesPictures",
+    "JudgesText",
+    "PromptGuards",
+    "join_verdicts",
+    "under_policy",
+]
 
 
 @runtime_checkable
@@ -61,9 +74,16 @@ class PromptGuards:
     def judge(
         self, text: str, policy: Policy, *, stage: Stage = "prompt", tenant: str | None = None
     ) -> Verdict:
-        """Judge one text with each guard and join what they say."""
+        """Judge one text with each guard and join their verdicts.
+
+        Raises:
+            GuardFailed: A guard could not judge, or its verdict cannot be used.
+        """
         return join_verdicts(
-            [guard.judge(text, policy, stage=stage, tenant=tenant) for guard in self._guards]
+            [
+                under_policy(guard.judge(text, policy, stage=stage, tenant=tenant), policy, stage)
+                for guard in self._guards
+            ]
         )
 
     def judge_many(
@@ -87,13 +107,79 @@ class ImageGuards:
         stage: Literal["output", "input"] = "output",
         prompt_verdict: Verdict | None = None,
     ) -> Verdict:
-        """Judge one picture with each guard and join what they say."""
+        """Judge one picture with each guard and join their verdicts.
+
+        Raises:
+            GuardFailed: A guard could not judge, or its verdict cannot be used.
+        """
         return join_verdicts(
             [
-                guard.judge(image, policy, stage=stage, prompt_verdict=prompt_verdict)
+                under_policy(
+                    guard.judge(image, policy, stage=stage, prompt_verdict=prompt_verdict),
+                    policy,
+                    stage,
+                    prompt_verdict=prompt_verdict,
+                )
                 for guard in self._guards
             ]
         )
+
+
+def under_policy(
+    verdict: Verdict, policy: Policy, stage: Stage, *, prompt_verdict: Verdict | None = None
+) -> Verdict:
+    """Return a guard's verdict, made as strict as the policy asks for the scores in it.
+
+    Categories that the guard itself calls not evaluated are left alone: those scores are guesses.
+
+    Args:
+        verdict: Of one guard.
+        policy: Whose thresholds hold; a category that it does not name stands under its ``other``.
+        stage: Which of the thresholds apply.
+        prompt_verdict: On the words that led to a picture, for joint rules.
+
+    Raises:
+        GuardFailed: A score is no number in 0..1, or a category's name has not the form of one.
+    """
+    for name, score in verdict.scores.items():
+        # Also false for NaN, which is below every threshold and would pass.
+        if not 0.0 <= score <= 1.0:
+            raise GuardFailed(
+                f"a guard scored {name[:80]!r} with {score}", hint="a score lies in 0..1"
+            )
+    for name in (*verdict.scores, *verdict.categories):
+        if not is_category(name):
+            raise GuardFailed(f"a guard named the category {name[:80]!r}", hint=FORM)
+    scored = {
+        name: score for name, score in verdict.scores.items() if name not in verdict.not_evaluated
+    }
+    decision = policy.decide(
+        scored,
+        stage=stage,
+        prompt_scores=None if prompt_verdict is None else prompt_verdict.scores,
+    )
+    action = worst(verdict.action, decision.action)
+    categories, evidence = verdict.categories, verdict.evidence
+    if action != verdict.action:
+        categories = decision.categories
+        evidence += tuple(
+            Evidence(
+                category=name,
+                kind="rule",
+                detail=f"the policy's threshold, score {scored.get(name, 0.0):.3f}",
+            )
+            for name in decision.categories
+        )
+    elif action == decision.action:
+        categories = _union([categories, decision.categories])
+    return replace(
+        verdict,
+        action=action,
+        categories=categories,
+        evidence=evidence,
+        # A guard that scores a category and does not disclaim it has looked for it.
+        evaluated=_union([verdict.evaluated, tuple(scored)]),
+    )
 
 
 def join_verdicts(verdicts: Sequence[Verdict]) -> Verdict:

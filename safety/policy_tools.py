@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chopmark.errors import InvalidPolicy
 from chopmark.kit.types import Action  # noqa: TC001 - pydantic reads it at run time
-from chopmark.safety.categories import STAGES, Stage, worst
-from chopmark.safety.policy.load import BUILT_IN, load_policy, policy_path, read_yaml
+from chopmark.safety.categories import CATEGORIES, STAGES, Stage, closest, in_order, worst
+from chopmark.safety.policy.load import BUILT_IN, policy_path, read_yaml
+from chopmark.safety.policy.schema import CategoryName  # noqa: TC001 - pydantic reads it at run time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,8 +33,8 @@ __all__ = [
     "GoldenCase",
     "GoldenReport",
     "GoldenSet",
-    "check",
     "diff",
+    "doubts",
     "golden_path",
     "load_golden",
     "rejudge",
@@ -51,7 +52,7 @@ class GoldenCase(BaseModel):
 
     text: str = Field(min_length=1)
     action: Action | tuple[Action, ...]
-    categories: tuple[str, ...] = ()
+    categories: tuple[CategoryName, ...] = ()
     note: str = ""
 
     @property
@@ -120,13 +121,32 @@ class GoldenReport:
         }
 
 
-def check(name_or_path: str | Path) -> Policy:
-    """Return the policy if it can be used.
+def doubts(policy: Policy) -> tuple[str, ...]:
+    """Return a sentence for each category that no part of Chopmark scores.
 
-    Raises:
-        InvalidPolicy: With file, line, field and hint.
+    It may be a plugin's, and then all is well; it may be a misspelling, and then what was meant
+    has the default's thresholds.
     """
-    return load_policy(name_or_path)
+    named: dict[str, str] = {}
+    for name in policy.categories:
+        named.setdefault(name, f"categories.{name}")
+    for rule in policy.rules:
+        for name in (rule.category, *rule.prompt, *rule.here):
+            named.setdefault(name, f"the rule {rule.name!r}")
+    for entry in policy.allow:
+        for name in entry.categories:
+            named.setdefault(name, f"the allowed phrase {entry.phrase!r}")
+    found = []
+    for name in in_order(named):
+        if name in CATEGORIES:
+            continue
+        near = closest(name)
+        meant = f"; did you mean {near!r}?" if near else ""
+        found.append(
+            f"{named[name]}: {name!r} is not one of Chopmark's categories, and is not evaluated"
+            f" unless a plugin's guard scores it{meant}"
+        )
+    return tuple(found)
 
 
 def show(policy: Policy) -> dict[str, JsonValue]:
@@ -142,8 +162,10 @@ def diff(before: Policy, after: Policy) -> tuple[Change, ...]:
         old, new = getattr(before, field), getattr(after, field)
         if old != new:
             changes.append(Change(field=field, before=old, after=new, effect="other"))
-    for name, rule in before.categories.items():
-        changes += _category(name, rule, after.categories[name])
+    for name in dict.fromkeys([*before.categories, *after.categories]):
+        # What one of them does not name stands under its `other` there.
+        changes += _rule(f"categories.{name}", before.rule(name), after.rule(name))
+    changes += _rule("other", before.other, after.other)
     changes += _listed(
         "rules",
         {rule.name: rule.model_dump_json() for rule in before.rules},
@@ -159,19 +181,27 @@ def diff(before: Policy, after: Policy) -> tuple[Change, ...]:
     return tuple(changes)
 
 
-def _category(name: str, before: CategoryRule, after: CategoryRule) -> list[Change]:
+def _rule(field: str, before: CategoryRule, after: CategoryRule) -> list[Change]:
     changes = []
     if before.floor != after.floor:
         effect: Effect = "stricter" if after.floor else "laxer"
-        field = f"categories.{name}.floor"
         changes.append(
-            Change(field=field, before=str(before.floor), after=str(after.floor), effect=effect)
+            Change(
+                field=f"{field}.floor",
+                before=str(before.floor),
+                after=str(after.floor),
+                effect=effect,
+            )
         )
     if before.ceiling != after.ceiling:
         effect = "stricter" if worst(before.ceiling, after.ceiling) == after.ceiling else "laxer"
-        field = f"categories.{name}.ceiling"
         changes.append(
-            Change(field=field, before=before.ceiling, after=after.ceiling, effect=effect)
+            Change(
+                field=f"{field}.ceiling",
+                before=before.ceiling,
+                after=after.ceiling,
+                effect=effect,
+            )
         )
     for stage in STAGES:
         old: Thresholds = getattr(before, stage)
@@ -183,7 +213,7 @@ def _category(name: str, before: CategoryRule, after: CategoryRule) -> list[Chan
             lower = now is not None and (was is None or now < was)
             changes.append(
                 Change(
-                    field=f"categories.{name}.{stage}.{kind}",
+                    field=f"{field}.{stage}.{kind}",
                     before="" if was is None else str(was),
                     after="" if now is None else str(now),
                     effect="stricter" if lower else "laxer",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from chopmark.errors import HashListError
-from chopmark.safety.categories import CATEGORIES
+from chopmark.safety.categories import CATEGORIES, FORM, closest, is_category
 from chopmark.safety.hashes.index import HammingIndex
 from chopmark.safety.hashes.perceptual import PDQ_QUALITY, PHASH_MATCH, PictureHashes
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LISTED",
-    "Entry",
     "HashBank",
+    "HashEntry",
     "HashKind",
-    "Match",
+    "HashMatch",
     "csv_entries",
     "iter_csv",
     "read_csv",
@@ -41,13 +41,13 @@ _MAX_BYTES: Final[int] = 4 * 1024**3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class HashEntry:
     """One hash on a list.
 
     Attributes:
         kind: Which hash.
         value: Lower-case hex.
-        category: A policy category or ``listed``.
+        category: ``listed``, one of ours or one of the deployer's; none that is nearly one of ours.
         reference: What the list calls this entry; shown to analysts, never to users.
     """
 
@@ -60,7 +60,7 @@ class Entry:
         """Refuse what is no such hash.
 
         Raises:
-            HashListError: Wrong length, not hex, or an unknown category.
+            HashListError: Wrong length, not hex, or no category.
         """
         digits = _DIGITS.get(self.kind)
         if digits is None:
@@ -71,18 +71,23 @@ class Entry:
             raise HashListError(
                 f"{self.value[:80]!r} is no {self.kind}", hint=f"{digits} lower-case hex digits"
             )
-        if self.category != LISTED and self.category not in CATEGORIES:
-            raise HashListError(
-                f"unknown category {self.category!r}", hint=f"{LISTED} or one of the policy's"
-            )
+        if self.category in CATEGORIES:
+            return
+        if not is_category(self.category):
+            raise HashListError(f"{self.category[:80]!r} is no category's name", hint=FORM)
+        near = closest(self.category)
+        if near is not None:
+            # A match blocks in any category, but only the right one goes the path of its kind:
+            # `sexual/minor` would not be sealed.
+            raise HashListError(f"unknown category {self.category!r}", hint=f"{near!r}, perhaps?")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Match:
+class HashMatch:
     """A picture's hash is on a list, exactly or within the distance that counts as the same."""
 
     bank: str
-    entry: Entry
+    entry: HashEntry
     distance: int
 
 
@@ -91,18 +96,18 @@ class HashBank:
     """A named list. Frozen: an update is a new bank that takes the old one's place at once."""
 
     name: str
-    entries: tuple[Entry, ...]
+    entries: tuple[HashEntry, ...]
     source: str = ""
     enabled: bool = True
-    _exact: dict[str, Entry] = field(init=False, repr=False, compare=False)
+    _exact: dict[str, HashEntry] = field(init=False, repr=False, compare=False)
     _near: HammingIndex | None = field(init=False, repr=False, compare=False)
-    _near_entries: tuple[Entry, ...] = field(init=False, repr=False, compare=False)
+    _near_entries: tuple[HashEntry, ...] = field(init=False, repr=False, compare=False)
     _small: NDArray[np.uint64] = field(init=False, repr=False, compare=False)
-    _small_entries: tuple[Entry, ...] = field(init=False, repr=False, compare=False)
+    _small_entries: tuple[HashEntry, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Build the lookups."""
-        by_kind: dict[HashKind, list[Entry]] = {"sha256": [], "pdq": [], "phash": []}
+        by_kind: dict[HashKind, list[HashEntry]] = {"sha256": [], "pdq": [], "phash": []}
         for entry in self.entries:
             by_kind[entry.kind].append(entry)
         rows = _bytes(by_kind["pdq"]).reshape(-1, 32)
@@ -112,16 +117,16 @@ class HashBank:
         object.__setattr__(self, "_small", _bytes(by_kind["phash"]).view(np.uint64))
         object.__setattr__(self, "_small_entries", tuple(by_kind["phash"]))
 
-    def match(self, hashes: PictureHashes) -> tuple[Match, ...]:
+    def match(self, hashes: PictureHashes) -> tuple[HashMatch, ...]:
         """Return the entries that a picture matches, nearest first; one per entry."""
         if not self.enabled:
             return ()
-        found: dict[tuple[str, str], Match] = {}
+        found: dict[tuple[str, str], HashMatch] = {}
 
-        def note(entry: Entry, distance: int) -> None:
+        def note(entry: HashEntry, distance: int) -> None:
             known = found.get((entry.kind, entry.value))
             if known is None or distance < known.distance:
-                match = Match(bank=self.name, entry=entry, distance=distance)
+                match = HashMatch(bank=self.name, entry=entry, distance=distance)
                 found[entry.kind, entry.value] = match
 
         exact = self._exact.get(hashes.sha256)
@@ -139,7 +144,7 @@ class HashBank:
         return tuple(sorted(found.values(), key=lambda match: (match.distance, match.entry.value)))
 
 
-def _bytes(entries: list[Entry]) -> NDArray[np.uint8]:
+def _bytes(entries: list[HashEntry]) -> NDArray[np.uint8]:
     return np.frombuffer(bytes.fromhex("".join(entry.value for entry in entries)), np.uint8)
 
 
@@ -154,8 +159,8 @@ def test_bank() -> HashBank:
         name="chopmark-test",
         source="built in; chopmark.safety.testcard draws what it holds",
         entries=(
-            Entry(kind="sha256", value=_TEST_SHA256, reference="test card"),
-            Entry(kind="pdq", value=_TEST_PDQ, reference="test card"),
+            HashEntry(kind="sha256", value=_TEST_SHA256, reference="test card"),
+            HashEntry(kind="pdq", value=_TEST_PDQ, reference="test card"),
         ),
     )
 
@@ -180,7 +185,7 @@ def read_csv(path: Path) -> HashBank:
     return HashBank(name=path.stem, source=str(path), entries=tuple(csv_entries(text, path.name)))
 
 
-def iter_csv(path: Path) -> Iterator[Entry]:
+def iter_csv(path: Path) -> Iterator[HashEntry]:
     """Yield a file's entries without holding it whole in memory.
 
     Raises:
@@ -193,7 +198,7 @@ def iter_csv(path: Path) -> Iterator[Entry]:
         raise HashListError(f"the hash list {path.name!r} cannot be read: {error}") from error
 
 
-def csv_entries(text: str | Iterable[str], name: str) -> Iterable[Entry]:
+def csv_entries(text: str | Iterable[str], name: str) -> Iterable[HashEntry]:
     """Return the entries of a CSV text or its lines; ``name`` is what errors call it.
 
     Raises:
@@ -210,8 +215,8 @@ def csv_entries(text: str | Iterable[str], name: str) -> Iterable[Entry]:
                 raise HashListError(f"{name}:{number}: a kind and a hash are asked for")
             kind, value, category, reference, *_ = [*cells, "", ""]
             try:
-                yield Entry(
-                    kind=kind.lower(),  # type: ignore[arg-type]  # Entry checks it
+                yield HashEntry(
+                    kind=kind.lower(),  # type: ignore[arg-type]  # HashEntry checks it
                     value=value.lower(),
                     category=category or LISTED,
                     reference=reference,

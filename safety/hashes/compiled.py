@@ -9,12 +9,12 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
 from chopmark.errors import HashListError
-from chopmark.safety.hashes.bank import Entry, HashKind, Match
+from chopmark.safety.hashes.bank import HashEntry, HashKind, HashMatch
 from chopmark.safety.hashes.index import HammingIndex
 from chopmark.safety.hashes.perceptual import PDQ_QUALITY, PHASH_MATCH, PictureHashes
 
@@ -29,9 +29,11 @@ __all__ = ["CompiledBank", "compile_bank"]
 _KINDS: Final[tuple[HashKind, ...]] = ("pdq", "sha256", "phash")
 _WIDTH: Final[dict[HashKind, int]] = {"pdq": 32, "sha256": 32, "phash": 8}
 _CHUNK: Final[int] = 100_000
+#: An entry's category is kept as one byte, the place in the list's own table of categories.
+_MOST_CATEGORIES: Final[int] = 256
 
 
-def compile_bank(entries: Iterable[Entry], folder: Path) -> int:
+def compile_bank(entries: Iterable[HashEntry], folder: Path) -> int:
     """Write entries as arrays; the folder appears whole or not at all, an old one is replaced.
 
     Args:
@@ -42,7 +44,7 @@ def compile_bank(entries: Iterable[Entry], folder: Path) -> int:
         How many entries there are.
 
     Raises:
-        HashListError: The folder cannot be written.
+        HashListError: The folder cannot be written, or there are over 256 categories.
     """
     part = folder.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -50,9 +52,11 @@ def compile_bank(entries: Iterable[Entry], folder: Path) -> int:
     values: dict[HashKind, list[NDArray[np.uint8]]] = {kind: [] for kind in _KINDS}
     marks: dict[HashKind, list[NDArray[np.uint8]]] = {kind: [] for kind in _KINDS}
     ends: dict[HashKind, list[int]] = {kind: [0] for kind in _KINDS}
+    texts: dict[HashKind, BinaryIO] = {}
     try:
         part.mkdir(parents=True)
-        texts = {kind: (part / f"{kind}.references").open("wb") for kind in _KINDS}
+        for kind in _KINDS:
+            texts[kind] = (part / f"{kind}.references").open("wb")
         stream = iter(entries)
         while chunk := list(itertools.islice(stream, _CHUNK)):
             for kind in _KINDS:
@@ -60,11 +64,13 @@ def compile_bank(entries: Iterable[Entry], folder: Path) -> int:
                 raw = bytes.fromhex("".join(entry.value for entry in mine))
                 values[kind].append(np.frombuffer(raw, np.uint8).reshape(-1, _WIDTH[kind]))
                 numbers = [categories.setdefault(e.category, len(categories)) for e in mine]
+                if len(categories) > _MOST_CATEGORIES:
+                    raise HashListError(f"more than {_MOST_CATEGORIES} categories on one list")
                 marks[kind].append(np.asarray(numbers, np.uint8))
                 for entry in mine:
-                    text = entry.reference.encode("utf-8", "replace")
-                    texts[kind].write(text)
-                    ends[kind].append(ends[kind][-1] + len(text))
+                    reference = entry.reference.encode("utf-8", "replace")
+                    texts[kind].write(reference)
+                    ends[kind].append(ends[kind][-1] + len(reference))
         for kind in _KINDS:
             texts[kind].close()
             rows = (
@@ -88,6 +94,9 @@ def compile_bank(entries: Iterable[Entry], folder: Path) -> int:
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise HashListError(f"{folder.name} cannot be written: {error}") from error
+    finally:
+        for text in texts.values():
+            text.close()
     return sum(sizes.values())
 
 
@@ -161,7 +170,7 @@ class CompiledBank:
         )
         return {name: int(np.asarray(counts)[at]) for at, name in enumerate(self._categories)}
 
-    def match(self, hashes: PictureHashes) -> tuple[Match, ...]:
+    def match(self, hashes: PictureHashes) -> tuple[HashMatch, ...]:
         """Return the entries that a picture matches, nearest first; one per entry."""
         found: dict[tuple[HashKind, int], int] = {}
 
@@ -180,7 +189,7 @@ class CompiledBank:
                 for at in np.flatnonzero(distances <= PHASH_MATCH):
                     note("phash", int(at), int(distances[at]))
         matches = [
-            Match(bank=self.name, entry=self._entry(kind, row), distance=distance)
+            HashMatch(bank=self.name, entry=self._entry(kind, row), distance=distance)
             for (kind, row), distance in found.items()
         ]
         return tuple(sorted(matches, key=lambda match: (match.distance, match.entry.value)))
@@ -196,7 +205,7 @@ class CompiledBank:
             low, high = (middle + 1, high) if here < wanted else (low, middle)
         return None
 
-    def _entry(self, kind: HashKind, row: int) -> Entry:
+    def _entry(self, kind: HashKind, row: int) -> HashEntry:
         begin, end = (int(self._arrays[f"{kind}.ends"][at]) for at in (row, row + 1))
         text = self._texts[kind][begin:end].tobytes()
         match kind:
@@ -206,7 +215,7 @@ class CompiledBank:
                 value = self._arrays["phash"][row].tobytes()
             case "sha256":
                 value = self._of_order(row)
-        return Entry(
+        return HashEntry(
             kind=kind,
             value=value.hex(),
             category=self._categories[int(self._arrays[f"{kind}.categories"][row])],

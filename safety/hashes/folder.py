@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from chopmark.errors import HashListError
-from chopmark.safety.hashes.bank import HashBank, Match, read_csv, test_bank
+from chopmark.safety.hashes.bank import HashBank, HashMatch, read_csv, test_bank
 from chopmark.safety.hashes.compiled import CompiledBank
 from chopmark.safety.hashes.state import read_state
 
@@ -34,7 +34,7 @@ class Bank(Protocol):
         """What it is called."""
         ...
 
-    def match(self, hashes: PictureHashes, /) -> tuple[Match, ...]:
+    def match(self, hashes: PictureHashes, /) -> tuple[HashMatch, ...]:
         """Return the entries that a picture matches, nearest first."""
         ...
 

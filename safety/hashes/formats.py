@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from xml.etree import ElementTree as ET
 
 from chopmark.errors import HashListError
-from chopmark.safety.hashes.bank import LISTED, Entry, HashBank, HashKind, csv_entries
+from chopmark.safety.hashes.bank import LISTED, HashBank, HashEntry, HashKind, csv_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,7 +67,7 @@ class Imported:
 
 @dataclass(slots=True)
 class _Made:
-    entries: list[Entry]
+    entries: list[HashEntry]
     retracted: set[str]
     skipped: Counter[str]
     next_page: str = ""
@@ -79,7 +79,7 @@ class _Made:
             return
         try:
             self.entries.append(
-                Entry(kind=known, value=value.lower(), category=category, reference=reference)
+                HashEntry(kind=known, value=value.lower(), category=category, reference=reference)
             )
         except HashListError as error:
             raise HashListError(f"{where}: {error.message}", hint=error.hint) from error

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from chopmark.errors import GuardFailed, HashListError
-from chopmark.safety.hashes.bank import LISTED, Entry, Match
+from chopmark.safety.hashes.bank import LISTED, HashEntry, HashMatch
 from chopmark.safety.hashes.formats import Format, import_list
 from chopmark.safety.hashes.perceptual import PDQ_MATCH, PDQ_QUALITY, PictureHashes
 
@@ -142,7 +142,7 @@ class HmaBank:
     category: str = LISTED
     name: str = "hma"
 
-    def match(self, hashes: PictureHashes) -> tuple[Match, ...]:
+    def match(self, hashes: PictureHashes) -> tuple[HashMatch, ...]:
         """Ask about the picture, its mirror image and half turn: what people do to evade a list.
 
         Raises:
@@ -150,13 +150,13 @@ class HmaBank:
         """
         if hashes.quality < PDQ_QUALITY:
             return ()
-        found: dict[str, Match] = {}
+        found: dict[str, HashMatch] = {}
         for turned in np.unique(hashes.pdq[:4], axis=0):
             for match in self._ask(turned.tobytes().hex()):
                 found.setdefault(match.entry.reference, match)
         return tuple(found[name] for name in sorted(found))
 
-    def _ask(self, signal: str) -> Iterator[Match]:
+    def _ask(self, signal: str) -> Iterator[HashMatch]:
         query = urllib.parse.urlencode({"signal_type": "pdq", "signal": signal})
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         address = f"{self.url.rstrip('/')}/m/lookup?{query}"
@@ -178,12 +178,12 @@ class HmaBank:
                 hint="is this the address of its matching service (/m/lookup)?",
             ) from error
 
-    def _match(self, bank: str, content: str, signal: str, distance: int) -> Match:
+    def _match(self, bank: str, content: str, signal: str, distance: int) -> HashMatch:
         minors = any(word in bank.lower() for word in ("csam", "ncmec", "csea"))
-        entry = Entry(
+        entry = HashEntry(
             kind="pdq",
             value=signal,
             category="sexual/minors" if minors else self.category,
             reference=f"{bank}:{content}",
         )
-        return Match(bank=f"{self.name}:{bank}", entry=entry, distance=distance)
+        return HashMatch(bank=f"{self.name}:{bank}", entry=entry, distance=distance)

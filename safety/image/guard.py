@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from chopmark.errors import ChopmarkError, GuardFailed
-from chopmark.safety.categories import CATEGORIES, worst
+from chopmark.safety.categories import in_order, worst
 from chopmark.safety.hashes.folder import ListFolder
 from chopmark.safety.hashes.perceptual import hash_picture
 from chopmark.safety.image.nsfw import OpenNsfw
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-    from chopmark.safety.hashes.bank import Match
+    from chopmark.safety.hashes.bank import HashMatch
     from chopmark.safety.hashes.folder import Bank
     from chopmark.safety.policy.schema import Policy
 
@@ -112,7 +112,7 @@ class ImageGuard:
         self._banks = banks if callable(banks) else lambda: banks
         self._more, self._reader, self._always = tuple(more), reader, read_always
         names = {"sexual", *(name for one in more for name in one.evaluates)}
-        self._evaluated = tuple(name for name in CATEGORIES if name in names)
+        self._evaluated = in_order(names)
 
     @classmethod
     def load(
@@ -197,7 +197,7 @@ class ImageGuard:
             _minors(look)
         return self._verdict(look, matches, written, policy, stage, prompt_verdict, started)
 
-    def _listed(self, plain: Image, look: _Look) -> list[Match]:
+    def _listed(self, plain: Image, look: _Look) -> list[HashMatch]:
         """Look every hash of the picture up in every list."""
         hashes = hash_picture(plain)
         banks = self._banks()
@@ -241,7 +241,7 @@ class ImageGuard:
     def _verdict(
         self,
         look: _Look,
-        matches: list[Match],
+        matches: list[HashMatch],
         written: Verdict | None,
         policy: Policy,
         stage: Literal["output", "input"],
@@ -288,7 +288,7 @@ class ImageGuard:
             evidence=tuple(evidence),
             categories=categories,
             evaluated=tuple(evaluated),
-            not_evaluated=tuple(name for name in CATEGORIES if name not in evaluated),
+            not_evaluated=in_order(set(policy.categories).difference(evaluated)),
             policy=policy.digest(),
             models=tuple(look.models),
             elapsed_ms=(time.perf_counter() - started) * 1000,

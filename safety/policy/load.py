@@ -1,7 +1,12 @@
-"""Read a policy file; every mistake is one InvalidPolicy that says where and what."""
+"""Read a policy file; every mistake is one InvalidPolicy that says where and what.
+
+A file names the categories that its author decided on. What it leaves out, be it a category that
+came with a later version of Chopmark or ``other``, has the rule of the built-in default policy.
+"""
 
 from __future__ import annotations
 
+import functools
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from chopmark.errors import InvalidPolicy
+from chopmark.safety.categories import CATEGORIES
 from chopmark.safety.policy.schema import Policy
 
 __all__ = ["BUILT_IN", "load_policy", "policy_from_text", "policy_path", "read_yaml"]
@@ -49,8 +55,11 @@ def load_policy(name_or_path: str | Path) -> Policy:
     Raises:
         InvalidPolicy: No such policy, not YAML, or a field that is wrong or missing.
     """
-    named = isinstance(name_or_path, str) and name_or_path in BUILT_IN
-    return read_yaml(policy_path(str(name_or_path)) if named else Path(name_or_path), Policy)
+    if isinstance(name_or_path, str) and name_or_path in BUILT_IN:
+        # Ours name everything themselves: nothing is filled in, and a gap is an error.
+        return read_yaml(policy_path(name_or_path), Policy)
+    path = Path(name_or_path)
+    return policy_from_text(_bytes_of(path), source=str(path))
 
 
 def read_yaml(path: Path, model: type[_Model]) -> _Model:
@@ -59,26 +68,47 @@ def read_yaml(path: Path, model: type[_Model]) -> _Model:
     Raises:
         InvalidPolicy: Not there, not YAML, or a field that is wrong or missing.
     """
+    node, raw = _mapping(_bytes_of(path), source=str(path))
+    return _validated(node, raw, model, source=str(path))
+
+
+def policy_from_text(data: bytes | str, *, source: str = "<policy>") -> Policy:
+    """Read a policy from YAML; what it leaves out has the rules of the built-in default.
+
+    Raises:
+        InvalidPolicy: With file, line and field where they are known.
+    """
+    node, raw = _mapping(data, source=source)
+    return _validated(node, _filled(raw), Policy, source=source)
+
+
+@functools.cache
+def _default() -> Policy:
+    return load_policy("default")
+
+
+def _filled(raw: dict[Any, Any]) -> dict[Any, Any]:
+    """Return a policy's mapping with the default's rules where it has none."""
+    named = raw.get("categories")
+    if not isinstance(named, dict):
+        return raw  # missing or no mapping: the model says so better
+    default = _default()
+    rest = {name: default.categories[name] for name in CATEGORIES if name not in named}
+    return {"other": default.other} | raw | {"categories": named | rest}
+
+
+def _bytes_of(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except (OSError, ValueError) as error:
         raise InvalidPolicy(
             f"cannot read {str(path)!r}: {getattr(error, 'strerror', None) or error}",
             hint=f"policies built in are {', '.join(BUILT_IN)}; anything else is a path to a file",
         ) from error
-    return _parsed(data, model, source=str(path))
 
 
-def policy_from_text(data: bytes | str, *, source: str = "<policy>") -> Policy:
-    """Read a policy from YAML.
-
-    Raises:
-        InvalidPolicy: With file, line and field where they are known.
-    """
-    return _parsed(data, Policy, source=source)
-
-
-def _parsed(data: bytes | str, model: type[_Model], *, source: str) -> _Model:
+def _mapping(data: bytes | str, *, source: str) -> tuple[yaml.Node | None, dict[Any, Any]]:
+    """Return a YAML mapping, and its nodes for the lines of mistakes."""
     if len(data) > _MAX_BYTES:
         raise InvalidPolicy(f"{source}: more than {_MAX_BYTES} bytes", hint="is this the file?")
     try:
@@ -100,6 +130,12 @@ def _parsed(data: bytes | str, model: type[_Model], *, source: str) -> _Model:
         ) from error
     if not isinstance(raw, dict):
         raise InvalidPolicy(f"{source}: a policy is a mapping", hint="see policies/default.yaml")
+    return node, raw
+
+
+def _validated(
+    node: yaml.Node | None, raw: dict[Any, Any], model: type[_Model], *, source: str
+) -> _Model:
     try:
         return model.model_validate(raw)
     except ValidationError as error:

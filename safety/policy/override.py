@@ -11,8 +11,8 @@ from chopmark.safety.categories import STAGES, worst
 from chopmark.safety.policy.load import read_yaml
 from chopmark.safety.policy.schema import (
     AllowEntry,
+    CategoryChange,
     CategoryRule,
-    JointRule,
     Policy,
     PolicyOverride,
     Thresholds,
@@ -42,24 +42,12 @@ def apply_override(base: Policy, override: PolicyOverride) -> Policy:
         InvalidPolicy: The override names a category laxer than a floor, lists an allowed phrase for
             a floor, or gives a rule the name of one that exists.
     """
-    categories: dict[str, CategoryRule] = {
-        str(name): rule for name, rule in base.categories.items()
+    # A category that the policy does not name was under `other` until now, floor included.
+    categories = dict(base.categories) | {
+        name: _changed(name, base.rule(name), change)
+        for name, change in override.categories.items()
     }
-    for name, change in override.categories.items():
-        before = categories[name]
-        after = before.model_copy(
-            update={
-                "floor": before.floor or change.floor,
-                "ceiling": change.ceiling or before.ceiling,
-                **{
-                    stage: _merged(name, getattr(before, stage), getattr(change, stage))
-                    for stage in STAGES
-                },
-            }
-        )
-        if before.floor:
-            _not_laxer(name, before, after)
-        categories[name] = after
+    other = _changed("other", base.other, override.other)
     for entry in override.allow:
         _allowed(base, entry)
     names = {rule.name for rule in base.rules}
@@ -68,13 +56,34 @@ def apply_override(base: Policy, override: PolicyOverride) -> Policy:
             raise InvalidPolicy(
                 f"{override.name}: the rule {rule.name!r} exists in the policy", hint="rename it"
             )
-    return _rebuilt(base, override, categories, (*base.rules, *override.rules))
+    return _rebuilt(base, override, categories, other)
+
+
+def _changed(name: str, before: CategoryRule, change: CategoryChange) -> CategoryRule:
+    """Return a rule with an override's changes.
+
+    Raises:
+        InvalidPolicy: It is a floor, and the change would be laxer.
+    """
+    after = before.model_copy(
+        update={
+            "floor": before.floor or change.floor,
+            "ceiling": change.ceiling or before.ceiling,
+            **{
+                stage: _merged(name, getattr(before, stage), getattr(change, stage))
+                for stage in STAGES
+            },
+        }
+    )
+    if before.floor:
+        _not_laxer(name, before, after)
+    return after
 
 
 def _merged(name: str, before: Thresholds, change: Thresholds) -> Thresholds:
-    said = {kind: getattr(change, kind) for kind in change.model_fields_set}
+    given = {kind: getattr(change, kind) for kind in change.model_fields_set}
     try:
-        return Thresholds.model_validate(before.model_dump() | said)
+        return Thresholds.model_validate(before.model_dump() | given)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise InvalidPolicy(f"{name}: {first['msg']}", hint="name both thresholds") from error
@@ -84,12 +93,13 @@ def _rebuilt(
     base: Policy,
     override: PolicyOverride,
     categories: dict[str, CategoryRule],
-    rules: tuple[JointRule, ...],
+    other: CategoryRule,
 ) -> Policy:
     raw: dict[str, Any] = base.model_dump()
     raw["name"] = f"{base.name}.{override.name}"
     raw["categories"] = {name: rule.model_dump() for name, rule in categories.items()}
-    raw["rules"] = [rule.model_dump() for rule in rules]
+    raw["other"] = other.model_dump()
+    raw["rules"] = [rule.model_dump() for rule in (*base.rules, *override.rules)]
     raw["allow"] = [entry.model_dump() for entry in (*base.allow, *override.allow)]
     try:
         return Policy.model_validate(raw)
@@ -116,7 +126,7 @@ def _not_laxer(name: str, before: CategoryRule, after: CategoryRule) -> None:
 
 def _allowed(base: Policy, entry: AllowEntry) -> None:
     for name in entry.categories:
-        if base.categories[name].floor:
+        if base.rule(name).floor:
             raise InvalidPolicy(
                 f"{name} is a floor: {entry.phrase!r} cannot be allowed for it", hint=_HINT
             )

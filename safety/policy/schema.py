@@ -9,22 +9,51 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from chopmark.kit.types import Action
-from chopmark.safety.categories import CATEGORIES, Category, Stage, worst
+from chopmark.safety.categories import (
+    CATEGORIES,
+    FORM,
+    STAGES,
+    Stage,
+    closest,
+    in_order,
+    is_category,
+    worst,
+)
 
 __all__ = [
     "AllowEntry",
+    "CategoryChange",
+    "CategoryName",
     "CategoryRule",
-    "Decision",
     "JointRule",
     "Policy",
+    "PolicyDecision",
     "PolicyOverride",
     "Thresholds",
 ]
 
+
+def _category_name(name: str) -> str:
+    if not is_category(name):
+        near = closest(name)
+        meant = f"; did you mean {near!r}?" if near else ""
+        raise ValueError(f"{name[:80]!r} is no category's name: {FORM}{meant}")
+    return name
+
+
 Score = Annotated[float, Field(ge=0.0, le=1.0)]
+#: Checked by form, not against a list: a policy may name categories that only a plugin scores.
+CategoryName = Annotated[str, AfterValidator(_category_name)]
 
 
 class _Frozen(BaseModel):
@@ -96,11 +125,11 @@ class JointRule(_Frozen):
     """
 
     name: str = Field(min_length=1)
-    category: Category
+    category: CategoryName
     action: Literal["review", "block"]
     stages: tuple[Stage, ...] = ("prompt", "input", "output")
-    prompt: Mapping[Category, Score] = Field(default_factory=dict)
-    here: Mapping[Category, Score] = Field(default_factory=dict)
+    prompt: Mapping[CategoryName, Score] = Field(default_factory=dict)
+    here: Mapping[CategoryName, Score] = Field(default_factory=dict)
     floor: bool = False
 
     @model_validator(mode="after")
@@ -129,14 +158,14 @@ class AllowEntry(_Frozen):
     """
 
     phrase: str = Field(min_length=2)
-    categories: tuple[Category, ...] = Field(min_length=1)
+    categories: tuple[CategoryName, ...] = Field(min_length=1)
     reason: str = Field(min_length=3)
     tenants: tuple[str, ...] = ()
     expires: dt.date
 
     @field_validator("categories")
     @classmethod
-    def _never_minors(cls, value: tuple[Category, ...]) -> tuple[Category, ...]:
+    def _never_minors(cls, value: tuple[CategoryName, ...]) -> tuple[CategoryName, ...]:
         if "sexual/minors" in value:
             raise ValueError("sexual/minors has no override")
         return value
@@ -147,16 +176,20 @@ class AllowEntry(_Frozen):
 
 
 class PolicyOverride(_Frozen):
-    """A tenant's changes; :func:`chopmark.safety.policy.override.apply_override` checks them."""
+    """A tenant's changes; :func:`chopmark.safety.policy.override.apply_override` checks them.
+
+    A category that the policy does not name starts from the policy's ``other``.
+    """
 
     name: str = Field(min_length=1, pattern=r"^[a-z0-9][a-z0-9._-]*$")
     description: str = ""
-    categories: Mapping[Category, CategoryChange] = Field(default_factory=dict)
+    categories: Mapping[CategoryName, CategoryChange] = Field(default_factory=dict)
+    other: CategoryChange = CategoryChange()
     rules: tuple[JointRule, ...] = ()
     allow: tuple[AllowEntry, ...] = ()
 
 
-class Decision(_Frozen):
+class PolicyDecision(_Frozen):
     """What a policy makes of scores."""
 
     action: Action
@@ -165,12 +198,22 @@ class Decision(_Frozen):
 
 
 class Policy(_Frozen):
-    """A versioned policy. Equal content has an equal digest, whatever the file looked like."""
+    """A versioned policy as it is in force. Equal content has an equal digest, whatever the file.
+
+    A file may leave categories out; :func:`chopmark.safety.policy.load.load_policy` fills them in
+    from the built-in default, so that here every category of ours has its rule.
+
+    Attributes:
+        categories: Ours, and whatever else the deployer names.
+        other: The rule of every category that is not among ``categories``: a plugin's guard may
+            score one that the policy's author never heard of.
+    """
 
     version: str = Field(min_length=1)
     name: str = Field(min_length=1, pattern=r"^[a-z0-9][a-z0-9._-]*$")
     description: str = ""
-    categories: Mapping[Category, CategoryRule]
+    categories: Mapping[CategoryName, CategoryRule]
+    other: CategoryRule
     rules: tuple[JointRule, ...] = ()
     allow: tuple[AllowEntry, ...] = ()
 
@@ -189,7 +232,7 @@ class Policy(_Frozen):
         if missing:
             raise ValueError("no thresholds for " + ", ".join(missing))
         minors = self.categories["sexual/minors"]
-        for stage in ("prompt", "input", "output"):
+        for stage in STAGES:
             block = getattr(minors, stage).block
             if block is None or block > 0.5 or minors.ceiling != "block":
                 raise ValueError(f"sexual/minors must block at {stage} from 0.5 or below")
@@ -201,8 +244,17 @@ class Policy(_Frozen):
         return hashlib.sha256(rfc8785.dumps(canonical)).hexdigest()
 
     def digest(self) -> str:
-        """Return the SHA-256 (hex) of the policy's canonical JSON form (RFC 8785)."""
+        """Return the SHA-256 (hex) of the canonical JSON form (RFC 8785) of what is in force.
+
+        What the file left out counts with the rules that were filled in: the digest names the
+        thresholds that a verdict was made under, and changes when a new version of Chopmark changes
+        them, whether or not the file did.
+        """
         return self._digest
+
+    def rule(self, category: str) -> CategoryRule:
+        """Return the rule that a category is judged by: its own, or else ``other``."""
+        return self.categories.get(category, self.other)
 
     def decide(
         self,
@@ -210,20 +262,20 @@ class Policy(_Frozen):
         *,
         stage: Stage,
         prompt_scores: Mapping[str, float] | None = None,
-    ) -> Decision:
+    ) -> PolicyDecision:
         """Return the action that the scores lead to, and the categories and rules behind it."""
-        actions: dict[str, Action] = {}
-        for name, score in scores.items():
-            rule = self.categories.get(name)  # type: ignore[call-overload]
-            if rule is not None:
-                actions[name] = rule.action(stage, score)
+        actions: dict[str, Action] = {
+            name: self.rule(name).action(stage, score) for name, score in scores.items()
+        }
         fired: list[JointRule] = [
             rule for rule in self.rules if rule.holds(stage, scores, prompt_scores)
         ]
         for joint in fired:
             actions[joint.category] = worst(actions.get(joint.category, "allow"), joint.action)
         action = worst(*actions.values())
-        reached = tuple(
-            name for name in CATEGORIES if action != "allow" and actions.get(name) == action
+        reached = in_order(
+            name for name, one in actions.items() if action != "allow" and one == action
         )
-        return Decision(action=action, categories=reached, rules=tuple(r.name for r in fired))
+        return PolicyDecision(
+            action=action, categories=reached, rules=tuple(rule.name for rule in fired)
+        )

@@ -63,10 +63,9 @@ class Cascade:
         """Return the categories whose score lies in the band around their block threshold."""
         found = []
         for name in self.evaluates:
-            rule = policy.categories.get(name)  # type: ignore[call-overload]
-            if rule is None or name not in scores:
+            if name not in scores:
                 continue
-            block = getattr(rule, stage).block
+            block = getattr(policy.rule(name), stage).block
             if block is not None and block - _BELOW <= scores[name] < block + _ABOVE:
                 found.append(name)
         return found
@@ -78,15 +77,15 @@ class Cascade:
         question = _Question(text, tuple(wanted))
         try:
             self._asked.put(question, timeout=self._timeout)
-            said = question.answer.get(timeout=self._timeout)
+            answer = question.answer.get(timeout=self._timeout)
         except queue.Full:
-            said = "too many texts are waiting for it"
+            answer = "too many texts are waiting for it"
         except queue.Empty:
             question.late.set()
-            said = f"it did not answer in {self._timeout:g} s"
-        if isinstance(said, str):
-            return Answer(scores=dict.fromkeys(wanted, 1.0), failed=said)
-        return Answer(scores=said)
+            answer = f"it did not answer in {self._timeout:g} s"
+        if isinstance(answer, str):
+            return Answer(scores=dict.fromkeys(wanted, 1.0), failed=answer)
+        return Answer(scores=answer)
 
     def _work(self) -> None:
         while True:

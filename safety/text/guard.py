@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from chopmark.errors import ChopmarkError, GuardFailed
-from chopmark.safety.categories import CATEGORIES, MODEL_CATEGORIES, Stage, worst
+from chopmark.safety.categories import MODEL_CATEGORIES, Stage, in_order, worst
 from chopmark.safety.text.encoder import SentenceEncoder
 from chopmark.safety.text.features import windows
 from chopmark.safety.text.head import PromptHead, best_of
@@ -25,7 +25,6 @@ from chopmark.safety.verdict import Evidence, Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chopmark.kit.types import Action
     from chopmark.safety.policy.schema import Policy
     from chopmark.safety.text.cascade import Cascade
     from chopmark.safety.text.multilingual import Multilingual
@@ -163,7 +162,7 @@ class PromptGuard:
         if unread:
             # The head was trained on English: on another script it guesses. Its guesses are shown,
             # named as not evaluated, and only word lists and a larger model lead to a block.
-            evaluated = tuple(name for name in CATEGORIES if name in known & set(scores))
+            evaluated = in_order(known & set(scores))
             evidence.append(
                 Evidence(
                     category="obfuscated",
@@ -188,7 +187,7 @@ class PromptGuard:
             evidence=tuple(evidence),
             categories=categories,
             evaluated=evaluated,
-            not_evaluated=tuple(name for name in CATEGORIES if name not in evaluated),
+            not_evaluated=in_order(set(policy.categories).difference(evaluated)),
             policy=policy.digest(),
             models=models,
             elapsed_ms=(time.perf_counter() - started) * 1000,
@@ -264,8 +263,7 @@ class PromptGuard:
     ) -> list[Evidence]:
         reasons = []
         for name, span in spans.items():
-            rule = policy.categories.get(name)  # type: ignore[call-overload]
-            reached: Action = "allow" if rule is None else rule.action(stage, scores[name])
+            reached = policy.rule(name).action(stage, scores[name])
             if reached != "allow":
                 detail = f"prompt model score {scores[name]:.3f}, {reached}"
                 reasons.append(_evidence(text, plain, span, name, "model", detail))

@@ -17,6 +17,7 @@ from chopmark.plugins import Hooks, builtin, hookimpl, hooks, load_plugins
 from chopmark.safety import PromptGuards, Verdict, load_policy
 
 if TYPE_CHECKING:
+    from chopmark.safety import Policy
     from chopmark.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -157,6 +158,36 @@ def test_no_answer_switches_a_guard_off(
     assert verdict.action == "block"
     assert verdict.models[0] != "lax@1"
     assert verdict.models[-1] == "lax@1"
+
+
+def test_a_category_of_a_plugin_is_judged_by_the_policy_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: Path
+) -> None:
+    class Gambling:
+        def judge(self, text: str, policy: Policy, **_: object) -> Verdict:
+            score = 0.6 if "roulette" in text else 0.0
+            return Verdict(action="allow", scores={"gambling": score}, policy=policy.digest())
+
+    class Theirs:
+        @hookimpl
+        def chopmark_prompt_guard(self) -> Gambling:
+            return Gambling()
+
+    _offer(monkeypatch, Theirs())
+    casino = tmp_path / "casino.yaml"
+    for block, action in ((0.5, "block"), (0.7, "allow")):
+        casino.write_text(
+            f"name: casino\nversion: '1'\ncategories:\n  gambling: {{prompt: {{block: {block}}}}}\n"
+        )
+        parts = Parts(settings.model_copy(update={"policy": str(casino)}))
+        try:
+            verdict = parts.prompt_guard.judge("a roulette wheel", parts.policies.active())
+        finally:
+            parts.log.close()
+        assert verdict.action == action
+        assert verdict.scores["gambling"] == 0.6
+        assert "gambling" in verdict.evaluated
+        assert "violence/graphic" in verdict.not_evaluated  # nobody looks for it in a prompt
 
 
 def test_a_watermark_that_nobody_offers_is_refused_before_anything_is_made(

@@ -51,15 +51,19 @@ def policy_check(
     """Say whether a policy file can be used, and if not, where it is wrong."""
     from chopmark.safety import load_policy
     from chopmark.safety.policy.override import apply_override, load_override
+    from chopmark.safety.policy_tools import doubts
 
     if base is None:
         policy = load_policy(file)
     else:
         policy = apply_override(load_policy(base), load_override(file))
+    warnings = doubts(policy)
     if as_json:
-        emit({"ok": True, "digest": policy.digest()})
-    else:
-        typer.echo(f"{file}: ok, digest {policy.digest()}")
+        emit({"ok": True, "digest": policy.digest(), "warnings": list(warnings)})
+        return
+    for warning in warnings:
+        typer.echo(f"{file}: warning: {warning}", err=True)
+    typer.echo(f"{file}: ok, digest {policy.digest()}")
 
 
 @app.command("diff")

@@ -1,4 +1,4 @@
-"""What ``/metrics`` tells (Prometheus). Labels are closed sets of ours, never a caller's text."""
+"""What ``/metrics`` tells (Prometheus). Labels are bounded sets, never a caller's text."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from chopmark.errors import ChopmarkError, MarkNotReadable
 from chopmark.kit.background import Outcome
 from chopmark.pipeline.answer_cache import AnswerOutcome
 from chopmark.pipeline.released import Refused
+from chopmark.safety.categories import CATEGORIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
 
+# A plugin's guard may name categories of its own. So many have a label each; a guard that makes
+# names up has the rest counted as one, and the number of time series stays bounded.
+_MOST_OTHERS = 32
 _SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 180, 600)
 
 
@@ -38,6 +42,7 @@ class Metrics:
     def __init__(self, parts: Parts, lines: Mapping[str, Turns], *, repeats: Repeats) -> None:
         self.registry = CollectorRegistry()
         self._parts = parts
+        self._others: set[str] = set()
         self._requests = Counter(
             "chopmark_requests",
             "HTTP requests, by route template.",
@@ -121,7 +126,14 @@ class Metrics:
         """Count verdicts."""
         for verdict in verdicts:
             for category in verdict.categories or ("none",):
-                self._verdicts.labels(stage, verdict.action, category).inc()
+                self._verdicts.labels(stage, verdict.action, self._label(category)).inc()
+
+    def _label(self, category: str) -> str:
+        if category in CATEGORIES or category == "none":
+            return category
+        if len(self._others) < _MOST_OTHERS:
+            self._others.add(category)
+        return category if category in self._others else "other"
 
     def released(self, released: Released) -> None:
         """Count what left and what did not."""

@@ -54,8 +54,12 @@ def progress_step(stage_name: str) -> int | None:
 
 
 def category(name: str) -> str:
-    """Return a category's name for people."""
-    return _CATEGORIES.get(name, name)
+    """Return a category's name for people; one that is not ours as it reads (`games/of-chance`)."""
+    known = _CATEGORIES.get(name)
+    if known is not None:
+        return known
+    words = name.replace("/", ": ").replace("-", " ").replace("_", " ")
+    return words[:1].upper() + words[1:]
 
 
 def stage(name: str) -> str:

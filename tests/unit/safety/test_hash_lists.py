@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from chopmark.cli import app
 from chopmark.errors import GuardFailed, HashListError
 from chopmark.safety import ImageGuard, draw_test_card, load_policy
-from chopmark.safety.hashes.bank import Entry, HashBank
+from chopmark.safety.hashes.bank import HashBank, HashEntry
 from chopmark.safety.hashes.compiled import CompiledBank, compile_bank
 from chopmark.safety.hashes.folder import ListFolder
 from chopmark.safety.hashes.formats import write_csv
@@ -61,19 +61,19 @@ def service() -> Iterator[Callable[[Answer], str]]:
         server.server_close()
 
 
-def _entries(count: int) -> list[Entry]:
+def _entries(count: int) -> list[HashEntry]:
     dice = np.random.default_rng(count)
     rows = dice.integers(0, 256, (count, 32), dtype=np.uint8)
     made = [
-        Entry(kind="pdq", value=row.tobytes().hex(), category="hate", reference=f"n{at}")
+        HashEntry(kind="pdq", value=row.tobytes().hex(), category="hate", reference=f"n{at}")
         for at, row in enumerate(rows)
     ]
     small = HASHES.phash[0].tobytes().hex()
     return [
         *made,
-        Entry(kind="pdq", value=PDQ, category="sexual/minors", reference="the card"),
-        Entry(kind="sha256", value=HASHES.sha256, reference="its pixels"),
-        Entry(kind="phash", value=small, category="sexual", reference="its phash"),
+        HashEntry(kind="pdq", value=PDQ, category="sexual/minors", reference="the card"),
+        HashEntry(kind="sha256", value=HASHES.sha256, reference="its pixels"),
+        HashEntry(kind="phash", value=small, category="sexual", reference="its phash"),
     ]
 
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 
 from chopmark.errors import HashListError
 from chopmark.safety import ImageGuard, decode_image, draw_test_card, load_policy
-from chopmark.safety.hashes.bank import Entry, HashBank, read_csv, test_bank
+from chopmark.safety.hashes.bank import HashBank, HashEntry, read_csv, test_bank
 from chopmark.safety.hashes.folder import ListFolder
 from chopmark.safety.hashes.formats import detect_format, import_list, write_csv
 from chopmark.safety.hashes.index import HammingIndex
@@ -102,7 +102,7 @@ def test_an_even_picture_matches_nothing() -> None:
     everything = HashBank(
         name="all",
         entries=tuple(
-            Entry(kind="pdq", value=row.tobytes().hex()) for row in np.unique(flat.pdq, axis=0)
+            HashEntry(kind="pdq", value=row.tobytes().hex()) for row in np.unique(flat.pdq, axis=0)
         ),
     )
     assert everything.match(flat) == ()  # no detail: its hash says nothing
@@ -128,8 +128,8 @@ def test_csv_round_trip_and_a_disabled_bank(tmp_path: Path) -> None:
         name="ours",
         source="a test",
         entries=(
-            Entry(kind="pdq", value=PDQ, category="sexual", reference="case 1"),
-            Entry(kind="phash", value="00ff" * 4),
+            HashEntry(kind="pdq", value=PDQ, category="sexual", reference="case 1"),
+            HashEntry(kind="phash", value="00ff" * 4),
         ),
     )
     write_csv(bank, tmp_path / "ours.csv")
@@ -145,7 +145,8 @@ def test_csv_round_trip_and_a_disabled_bank(tmp_path: Path) -> None:
         ("pdq,xyz", ":2: 'xyz' is no pdq"),
         ("md5,00", "no hash of the kind 'md5'"),
         ("pdq", "a kind and a hash"),
-        (f"pdq,{PDQ},no-such-category", "unknown category"),
+        (f"pdq,{PDQ},sexual/minor", "unknown category"),
+        (f"pdq,{PDQ},No Category", "no category.s name"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, line: str, said: str) -> None:
@@ -213,8 +214,8 @@ def test_a_retraction_takes_the_entry_out(tmp_path: Path) -> None:
     old = HashBank(
         name="list",
         entries=(
-            Entry(kind="pdq", value=OTHER, reference="12"),
-            Entry(kind="pdq", value="aa" * 32, reference="10"),
+            HashEntry(kind="pdq", value=OTHER, reference="12"),
+            HashEntry(kind="pdq", value="aa" * 32, reference="10"),
         ),
     )
     path.write_text(json.dumps(THREATEXCHANGE), "utf-8")
@@ -273,7 +274,7 @@ def test_a_deployers_list_is_looked_up_and_a_broken_one_is_never_skipped(tmp_pat
 def test_a_changed_list_is_in_force_within_a_second(tmp_path: Path) -> None:
     lists = ListFolder(tmp_path)
     assert [bank.name for bank in lists.banks()] == ["chopmark-test"]
-    bank = HashBank(name="new", entries=(Entry(kind="pdq", value=PDQ),))
+    bank = HashBank(name="new", entries=(HashEntry(kind="pdq", value=PDQ),))
     write_csv(bank, tmp_path / "new.csv")
     assert _within_a_second(lambda: [b.name for b in lists.banks()] == ["chopmark-test", "new"])
     (tmp_path / "new.csv").write_text("pdq,broken\n", "utf-8")

@@ -49,7 +49,8 @@ def test_the_digest_follows_content_not_layout() -> None:
     [
         ("review: 0.45, block: 0.50", "review: 0.60, block: 0.50", "must not be above"),
         ("block: 0.50", "block: 1.50", "less than or equal to 1"),
-        ("  sexual/minors:\n", "  sexual/miners:\n", "categories"),
+        ("  sexual/minors:\n", "  Sexual/Minors:\n", "did you mean 'sexual/minors'"),
+        ("  violence:\n", "  ../violence:\n", "no category's name"),
         ('version: "1"', "version: 1.10", "in quotes"),
         ("name: default", "nmae: default", "name"),
         ("name: default", "name: default\nname: again", "stands twice"),

@@ -124,11 +124,13 @@ def _provenance(released: Released) -> dict[str, JsonValue]:
 def moderation_result(parts: Sequence[tuple[InputType, Verdict]]) -> dict[str, JsonValue]:
     """Return one result of ``/v1/moderations`` over the parts of one input.
 
-    OpenAI's 13 categories are always there, since clients read them by name; ours stand beside
-    them. One that nothing here looks for is listed in ``not_evaluated``: its false is no promise.
+    OpenAI's 13 categories are always there, since clients read them by name; ours and a plugin's
+    stand beside them. One that nothing here looks for is listed in ``not_evaluated``: its false is
+    no promise.
     """
     names = list(OPENAI_CATEGORIES)
-    names += sorted({name for _, verdict in parts for name in verdict.scores} - set(names))
+    named = {name for _, verdict in parts for name in (*verdict.scores, *verdict.categories)}
+    names += sorted(named.difference(names))
     scores = {n: max(verdict.scores.get(n, 0.0) for _, verdict in parts) for n in names}
     applied: dict[str, JsonValue] = {
         name: [*sorted({kind for kind, verdict in parts if name in verdict.scores})]

@@ -110,9 +110,7 @@ def _shadow(log: AuditLog, policy: Policy, tenant: str | None) -> ShadowResult:
             if not isinstance(scores, dict) or verdict.get("stage") != "prompt" or not scores:  # type: ignore[union-attr]
                 continue
             action: Any = verdict["action"]  # type: ignore[index, call-overload]
-            known = {n: float(s) for n, s in scores.items() if n in policy.categories}  # type: ignore[arg-type]
-            if not known:
-                continue
+            known = {name: float(score) for name, score in scores.items()}  # type: ignore[arg-type]
             theirs = rejudge(Verdict(action=action, scores=known), policy).action
             judged += 1
             if theirs != action:

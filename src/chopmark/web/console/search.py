@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
-from chopmark.safety.categories import CATEGORIES
+from chopmark.safety.categories import in_order
+from chopmark.service.deployment import TheService
 from chopmark.service.search_form import SearchForm
 from chopmark.web.console.desk import DeskViewer, console_page, desk_of
 
@@ -32,7 +33,7 @@ FIELDS: Final = (*_TEXTS, *_NUMBERS, *_DAYS, "distance")
 
 
 @router.get("/search")
-async def search(request: Request, viewer: DeskViewer) -> Response:
+async def search(request: Request, viewer: DeskViewer, service: TheService) -> Response:
     """Show the form, and what it finds."""
     fields = {name: request.query_params.get(name, "").strip()[:300] for name in FIELDS}
     before = request.query_params.get("before", "")
@@ -40,15 +41,15 @@ async def search(request: Request, viewer: DeskViewer) -> Response:
     run = any(fields.values()) or "all" in request.query_params
     query = query_of(fields)
 
-    def found() -> tuple[list[Hit], list[SavedQuery]]:
+    def found() -> tuple[list[Hit], list[SavedQuery], tuple[str, ...]]:
         saved = desk.saved_queries()
+        categories = in_order(service.pipeline.parts.policies.active().categories)
         if not run:
-            return [], saved
-        return desk.search(
-            query, limit=_EACH, before=int(before) if before.isdigit() else None
-        ), saved
+            return [], saved, categories
+        hits = desk.search(query, limit=_EACH, before=int(before) if before.isdigit() else None)
+        return hits, saved, categories
 
-    hits, saved = await in_thread(found)
+    hits, saved, categories = await in_thread(found)
     more = urlencode({**{k: v for k, v in fields.items() if v}, "all": "1",
                       "before": hits[-1].index}) if len(hits) == _EACH else ""  # fmt: skip
     return console_page(
@@ -60,7 +61,7 @@ async def search(request: Request, viewer: DeskViewer) -> Response:
         run=run,
         more=more,
         saved=[(one, urlencode(_fields(one.query.to_dict()) | {"all": "1"})) for one in saved],
-        categories=CATEGORIES,
+        categories=categories,
     )
 
 
