@@ -95,7 +95,7 @@ def seat(who: Actor, purpose: str) -> Iterator[Desk]:
     """Open the log and seat somebody at its desk."""
     with open_log() as log:
         with progress_bar(quiet=False) as told:
-            log.index().update(progress=told)
+            log.search.update(progress=told)
         try:
             yield log.desk(who, purpose=purpose)
         except NotPermitted as error:

@@ -238,7 +238,7 @@ async def appeal(
 
     def booked() -> None:
         _check_theirs(log, decision, viewer)
-        log.appeal(decision, statement=statement, tenant=viewer.caller.tenant.name)
+        log.appeals.open(decision, statement=statement, tenant=viewer.caller.tenant.name)
 
     await in_thread(booked)
     html = render("_appealed.html", decision=decision, state=None)
@@ -256,7 +256,7 @@ async def appeal_state(
 
     def found() -> AppealState:
         _check_theirs(log, decision, viewer)
-        state: AppealState = log.appeal_state(decision, tenant=viewer.caller.tenant.name)
+        state: AppealState = log.appeals.state(decision, tenant=viewer.caller.tenant.name)
         return state
 
     state = await in_thread(found)

@@ -70,7 +70,7 @@ async def state(
     right = _ticket(ticket_key(parts.home), name)
     if not hmac.compare_digest(ticket.encode(), right.encode()):
         raise RecordNotFound(f"no appeal against {name} with this ticket")
-    said: dict[str, Any] = (await in_thread(lambda: parts.log.appeal_state(name))).to_dict()
+    said: dict[str, Any] = (await in_thread(lambda: parts.log.appeals.state(name))).to_dict()
     return said
 
 
@@ -79,14 +79,14 @@ async def appeals(
     desk: Desking, _caller: Reading, only_open: Annotated[bool, Query()] = True
 ) -> dict[str, Any]:
     """List appeals, oldest first."""
-    found = await in_thread(lambda: desk.appeals(only_open=only_open))
+    found = await in_thread(lambda: desk.appeals.listed(only_open=only_open))
     return {"appeals": [appeal.to_dict() for appeal in found]}
 
 
 @router.post("/review/appeals/lease")
 async def lease(desk: Desking, _caller: Reviewing) -> dict[str, Any]:
     """Take the oldest appeal that may be decided here; null when nothing waits."""
-    found = await in_thread(desk.lease_appeal)
+    found = await in_thread(desk.appeals.lease)
     return {"appeal": None if found is None else found.to_dict()}
 
 
@@ -96,7 +96,7 @@ async def decide(
 ) -> dict[str, Any]:
     """Uphold or overturn a refusal; ``allow_until`` lets this very prompt pass until then."""
     booked = await in_thread(
-        lambda: desk.decide_appeal(
+        lambda: desk.appeals.decide(
             decision_id, body.outcome, rationale=body.rationale, allow_until=body.allow_until
         )
     )
@@ -106,7 +106,7 @@ async def decide(
 def open_and_ticket(service: Any, decision_id: str, *, statement: str) -> dict[str, Any]:
     """Book an appeal; return what its opener needs to ask for the outcome later."""
     parts = service.pipeline.parts
-    booked = parts.log.appeal(decision_id, statement=statement)
+    booked = parts.log.appeals.open(decision_id, statement=statement)
     return {
         "decision_id": booked.record_id,
         "opened": booked.time,

@@ -166,7 +166,7 @@ def _agree(service: Service, caller: Caller, export_id: str) -> _Export:
     )
     folder = _folder(service) / export_id
     desk = service.pipeline.parts.log.desk(first, purpose=asked.purpose)
-    desk.export(
+    desk.export.records(
         DeskQuery.from_dict(asked.query),
         folder,
         form=asked.form,

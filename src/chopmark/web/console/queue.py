@@ -33,8 +33,8 @@ async def overview(request: Request, viewer: AtDesk, nothing: str = "") -> Respo
     def found() -> tuple[list[Any], list[Any]]:
         if "reviewer" in viewer.roles:
             # What the guards sent to review since the last look; doing it twice changes nothing.
-            desk.route(request.app.state.rules)
-        return desk.tasks(), desk.appeals()
+            desk.review.route(request.app.state.rules)
+        return desk.review.tasks(), desk.appeals.listed()
 
     tasks, appeals = await in_thread(found)
     waiting = [task for task in tasks if task.decision is None]
@@ -60,7 +60,7 @@ async def lease(
 ) -> Response:
     """Take the next task of a queue."""
     desk = await desk_of(request, viewer, f"{_PURPOSE}: {queue}")
-    task = await in_thread(lambda: desk.lease(queue))
+    task = await in_thread(lambda: desk.review.lease(queue))
     where = f"/console/records/{task.record_id}" if task else "/console?nothing=1"
     return RedirectResponse(where, status_code=303)
 
@@ -69,7 +69,7 @@ async def lease(
 async def renew(record_id: str, request: Request, viewer: AtDesk) -> Response:
     """Keep a task for longer."""
     desk = await desk_of(request, viewer, _PURPOSE)
-    await in_thread(lambda: desk.renew(record_id))
+    await in_thread(lambda: desk.review.renew(record_id))
     return RedirectResponse(f"/console/records/{record_id}", status_code=303)
 
 
@@ -77,7 +77,7 @@ async def renew(record_id: str, request: Request, viewer: AtDesk) -> Response:
 async def release(record_id: str, request: Request, viewer: AtDesk) -> Response:
     """Give a task back undecided."""
     desk = await desk_of(request, viewer, _PURPOSE)
-    await in_thread(lambda: desk.release(record_id))
+    await in_thread(lambda: desk.review.release(record_id))
     return RedirectResponse("/console", status_code=303)
 
 
@@ -96,7 +96,7 @@ async def decide(
     if decision not in _DECISIONS:
         raise InvalidRequest("no decision was chosen", hint="confirm, overturn or escalate")
     desk = await desk_of(request, viewer, _PURPOSE)
-    await in_thread(lambda: desk.decide(record_id, chosen, rationale=rationale))
+    await in_thread(lambda: desk.review.decide(record_id, chosen, rationale=rationale))
     shifts: Shifts = request.app.state.shifts
     shifts.seen(f"{viewer.tenant}:{viewer.name}", decided=1)
     if next_one and queue:

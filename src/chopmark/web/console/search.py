@@ -39,7 +39,7 @@ async def search(request: Request, viewer: AtDesk) -> Response:
     query = query_of(asked)
 
     def found() -> tuple[list[Any], list[Any]]:
-        saved = desk.saved_queries()
+        saved = desk.queries.newest()
         if not run:
             return [], saved
         return desk.search(
@@ -69,7 +69,7 @@ async def save(request: Request, viewer: AtDesk) -> Response:
     asked = {name: str(form.get(name, "")).strip()[:300] for name in FIELDS}
     query = query_of(asked)
     desk = await desk_of(request, viewer, _PURPOSE)
-    await in_thread(lambda: desk.save_query(str(form.get("name", ""))[:100], query))
+    await in_thread(lambda: desk.queries.save(str(form.get("name", ""))[:100], query))
     return RedirectResponse(
         "/console/search?" + urlencode({k: v for k, v in asked.items() if v}), 303
     )
