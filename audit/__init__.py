@@ -10,7 +10,7 @@
 ...                          subject="a pseudonym", private={"prompt": "a red apple"}))
 ...     _ = log.append(Event(kind="request.completed", record_id=record_id, tenant="default",
 ...                          public={"decision": "allow"}))
-...     receipt = log.receipt(record_id)
+...     receipt = log.proof.receipt(record_id)
 ...     key = log.public_key
 >>> receipt.verify(key)
 ()
@@ -25,7 +25,9 @@ from typing import TYPE_CHECKING
 from chopmark.kit.door import lazy_door
 
 if TYPE_CHECKING:
-    from chopmark.audit.custody.erasure import Hold, RetentionClass
+    from chopmark.audit.audit_log import AuditLog
+    from chopmark.audit.custody.custody import RetentionClass
+    from chopmark.audit.custody.holds import Hold
     from chopmark.audit.desk.actor import Actor, Role
     from chopmark.audit.desk.appeals import Appeal, AppealState
     from chopmark.audit.desk.desk import Desk
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
     from chopmark.audit.desk.transparency import transparency_report
     from chopmark.audit.desk.view import View
     from chopmark.audit.log.events import Event, EventKind, Record
-    from chopmark.audit.log.log import AuditLog
     from chopmark.audit.proof.note import Checkpoint
     from chopmark.audit.proof.prover import Stamp
     from chopmark.audit.proof.receipt import Receipt
@@ -104,7 +105,7 @@ __getattr__, __dir__ = lazy_door(
         "Actor": "desk.actor",
         "Appeal": "desk.appeals",
         "AppealState": "desk.appeals",
-        "AuditLog": "log.log",
+        "AuditLog": "audit_log",
         "Checkpoint": "proof.note",
         "Cosignature": "proof.witness",
         "Desk": "desk.desk",
@@ -112,7 +113,7 @@ __getattr__, __dir__ = lazy_door(
         "Event": "log.events",
         "EventKind": "log.events",
         "Hit": "search.query",
-        "Hold": "custody.erasure",
+        "Hold": "custody.holds",
         "LogCorrupt": "chopmark.errors",
         "LogReport": "proof.report",
         "LogUnavailable": "chopmark.errors",
@@ -122,7 +123,7 @@ __getattr__, __dir__ = lazy_door(
         "Receipt": "proof.receipt",
         "Record": "log.events",
         "RecordNotFound": "chopmark.errors",
-        "RetentionClass": "custody.erasure",
+        "RetentionClass": "custody.custody",
         "Role": "desk.actor",
         "Rule": "desk.review",
         "SavedQuery": "search.query",

@@ -17,8 +17,9 @@ from typing import Any
 
 import chopmark.audit.log.sequencer as sequencer_module
 from chopmark.audit import AuditLog, Event
+from chopmark.audit.log.clock import now
 from chopmark.audit.log.events import build_leaf, private_bytes
-from chopmark.audit.log.ledger import Job, now, record_at
+from chopmark.audit.log.job import Job
 from chopmark.audit.log.relay import Relay
 from chopmark.audit.log.sequencer import Sequencer
 from chopmark.kit.database import NotUnique
@@ -118,7 +119,7 @@ class PlainLedger:
                     )
                 ]
             self._book(fresh)
-            return [record_at(job, 0) for job in jobs]
+            return [job.record_at(0) for job in jobs]
 
     def _book(self, jobs: list[Job]) -> list[Any]:
         with self.database.write() as transaction:
@@ -149,7 +150,7 @@ class PlainLedger:
                         if job.sealed is not None
                     ],
                 )
-        return [record_at(job, first + i) for i, job in enumerate(jobs)]
+        return [job.record_at(first + i) for i, job in enumerate(jobs)]
 
 
 class PlainLog:
@@ -157,7 +158,7 @@ class PlainLog:
 
     def __init__(self, home: Path, *, sealed: bool) -> None:
         self._log = AuditLog.open(home) if sealed else None  # for its keys only
-        self._ledger = PlainLedger(home, vault=self._log._vault if self._log else None)  # noqa: SLF001
+        self._ledger = PlainLedger(home, vault=self._log._ledger.vault if self._log else None)  # noqa: SLF001
         self._sequencer = Sequencer(self._ledger, capacity=4096)  # type: ignore[arg-type]
         self._relay = Relay(home, self._ledger, self._sequencer.put_all)  # type: ignore[arg-type]
         self._sequencer.book = self._relay.book

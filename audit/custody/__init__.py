@@ -1,1 +1,1 @@
-"""Keys and content: sealing, holding, erasing; an entry stays when its content goes."""
+"""What happens to content: erasure, legal holds, the end of retention, and what lies beside it."""

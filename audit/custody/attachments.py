@@ -8,12 +8,14 @@ destroyed, deleted in the transaction that takes the content away.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
-from chopmark.audit.custody.erasure import held
+from chopmark.audit.custody.holds import held
+from chopmark.audit.log.clock import now
 from chopmark.audit.log.events import SYSTEM_TENANT
-from chopmark.audit.log.ledger import now
 from chopmark.audit.log.schema import record_range
+from chopmark.audit.log.vault import KeyGone
 from chopmark.errors import InvalidRequest
 from chopmark.kit.ids import record_of
 
@@ -22,102 +24,147 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from chopmark.audit.log.ledger import Ledger
+    from chopmark.audit.log.reader import Reader
 
-__all__ = ["attach", "attachments", "detach", "detach_older"]
+__all__ = ["Attachments"]
 
 
-def attach(ledger: Ledger, index: int, files: Mapping[str, bytes], *, most_bytes: int) -> bool:
-    """Keep files beside an entry; see :meth:`AuditLog.attach`."""
-    if sum(map(len, files.values())) > most_bytes:
+class Attachments:
+    """The attachments of a log.
+
+    Args:
+        ledger: Whose database and keys they lie in.
+        reader: Opens the content that they belong to.
+    """
+
+    def __init__(self, ledger: Ledger, reader: Reader) -> None:
+        self._ledger, self._reader = ledger, reader
+
+    def keep(self, index: int, files: Mapping[str, bytes], *, most_bytes: int) -> bool:
+        """Keep bytes beside an entry, under its subject's key; they go when its content goes.
+
+        They are no part of the tree. Of one tenant no more than ``most_bytes`` are kept: what was
+        attached to older entries goes first.
+
+        Args:
+            index: The entry; it must have content.
+            files: The bytes by name.
+            most_bytes: How much of the entry's tenant is kept in all.
+
+        Returns:
+            Whether they are kept; False when the content is gone, or they alone are too many.
+
+        Raises:
+            LogUnavailable: Nothing was kept.
+        """
+        if sum(map(len, files.values())) > most_bytes:
+            return False
+        # The key may be destroyed between the two statements: then nothing is kept, either.
+        with contextlib.suppress(KeyGone), self._ledger.database.write() as transaction:
+            rows = transaction.execute(
+                "SELECT key_id, tenant FROM content JOIN entry ON entry.idx = content.idx"
+                " WHERE content.idx = ?",
+                (index,),
+            )
+            if not rows:
+                return False  # erased meanwhile: nothing of it comes back by this way
+            key_id, tenant = bytes(rows[0][0]), str(rows[0][1])
+            transaction.many(
+                "INSERT INTO attachment (idx, name, tenant, key_id, time, size, sealed)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        index,
+                        name,
+                        tenant,
+                        key_id,
+                        now(),
+                        len(data),
+                        self._ledger.vault.close_up(key_id, data, label=_label(index, name)),
+                    )
+                    for name, data in files.items()
+                ],
+            )
+            # A running total from the newest entry back: the rows past the room are those to go.
+            transaction.execute(
+                "DELETE FROM attachment WHERE idx IN (SELECT idx FROM (SELECT idx,"
+                " sum(size) OVER (ORDER BY idx DESC) AS total FROM attachment WHERE tenant = ?)"
+                " AS kept WHERE total > ?)",
+                (tenant, most_bytes),
+            )
+            return True
         return False
-    with ledger.database.write() as transaction:
-        rows = transaction.execute(
-            "SELECT key_id, tenant FROM content JOIN entry ON entry.idx = content.idx"
-            " WHERE content.idx = ?",
-            (index,),
-        )
-        if not rows:
-            return False  # erased meanwhile: nothing of it comes back by this way
-        key_id, tenant = bytes(rows[0][0]), str(rows[0][1])
-        transaction.many(
-            "INSERT INTO attachment (idx, name, tenant, key_id, time, size, sealed)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    index,
-                    name,
-                    tenant,
-                    key_id,
-                    now(),
-                    len(data),
-                    ledger.vault.close_up(key_id, data, label=_label(index, name)),
-                )
-                for name, data in files.items()
-            ],
-        )
-        # The newest until the room is used up; what is beyond goes.
-        transaction.execute(
-            "DELETE FROM attachment WHERE idx IN (SELECT idx FROM (SELECT idx,"
-            " sum(size) OVER (ORDER BY idx DESC) AS total FROM attachment WHERE tenant = ?) AS kept"
-            " WHERE total > ?)",
-            (tenant, most_bytes),
-        )
-    return True
 
+    def of(self, index: int, *, younger_than: timedelta) -> dict[str, bytes] | None:
+        """Return the bytes that are kept beside an entry, by name.
 
-def attachments(
-    ledger: Ledger, index: int, *, subject: str | None, younger_than: timedelta
-) -> dict[str, bytes] | None:
-    """Return what is kept beside an entry whose content is of ``subject``, unless it is held."""
-    with ledger.database.read() as transaction:
-        if subject is not None and held(transaction, ledger.vault.tag(subject, SYSTEM_TENANT)):
+        None where there are none (any more), where they are too old, and where the content is
+        erased or a hold stands on its subject: what must be kept as it is, is given to nobody.
+
+        Raises:
+            RecordNotFound: No such entry.
+            LogCorrupt: They, or the content, are not what was kept.
+        """
+        content = self._reader.content(index)
+        if content is None:
             return None
-        rows = transaction.execute(
-            "SELECT name, key_id, sealed FROM attachment WHERE idx = ? AND time > ?",
-            (index, now(-younger_than.total_seconds())),
-        )
-    return {
-        name: ledger.vault.open_up(bytes(key_id), bytes(sealed), label=_label(index, name))
-        for name, key_id, sealed in rows
-    } or None
+        vault, subject = self._ledger.vault, content.subject
+        with self._ledger.database.read() as transaction:
+            if subject is not None and held(transaction, vault.tag(subject, SYSTEM_TENANT)):
+                return None
+            rows = transaction.execute(
+                "SELECT name, key_id, sealed FROM attachment WHERE idx = ? AND time > ?",
+                (index, now(-younger_than.total_seconds())),
+            )
+        with contextlib.suppress(KeyGone):
+            return {
+                name: vault.open_up(bytes(key_id), bytes(sealed), label=_label(index, name))
+                for name, key_id, sealed in rows
+            } or None
+        return None
 
+    def drop(
+        self,
+        *,
+        record_id: str | None = None,
+        subject: str | None = None,
+        tenant: str | None = None,
+    ) -> int:
+        """Let go of the attachments that belong to all that is named; content and entries stay.
 
-def detach(
-    ledger: Ledger,
-    *,
-    record_id: str | None = None,
-    subject: str | None = None,
-    tenant: str | None = None,
-) -> int:
-    """Let go of what belongs to all that is named; see :meth:`AuditLog.detach`."""
-    where: dict[str, tuple[object, ...]] = {}
-    if record_id is not None:
-        within = "idx IN (SELECT idx FROM entry WHERE event_id >= ? AND event_id < ?)"
-        where[within] = record_range(record_of(record_id))
-    if subject is not None:
-        key_id = ledger.vault.stored_id(ledger.vault.tag(subject, SYSTEM_TENANT))
-        where["key_id = ?"] = (key_id or b"",)
-    if tenant is not None:
-        where["tenant = ?"] = (tenant,)
-    if not where:
-        raise InvalidRequest("say what to let go of", hint="a record, a person or a tenant")
-    return _delete(ledger, " AND ".join(where), tuple(v for group in where.values() for v in group))
+        Returns:
+            From how many entries something went.
 
+        Raises:
+            InvalidRequest: Nothing is named, or the record id is none.
+        """
+        where: dict[str, tuple[object, ...]] = {}
+        if record_id is not None:
+            within = "idx IN (SELECT idx FROM entry WHERE event_id >= ? AND event_id < ?)"
+            where[within] = record_range(record_of(record_id))
+        if subject is not None:
+            vault = self._ledger.vault
+            where["key_id = ?"] = (vault.stored_id(vault.tag(subject, SYSTEM_TENANT)) or b"",)
+        if tenant is not None:
+            where["tenant = ?"] = (tenant,)
+        if not where:
+            raise InvalidRequest("say what to let go of", hint="a record, a person or a tenant")
+        values = tuple(value for group in where.values() for value in group)
+        return self._delete(" AND ".join(where), values)
 
-def detach_older(ledger: Ledger, age: timedelta) -> int:
-    """Let go of everything that was attached longer ago than ``age``."""
-    return _delete(ledger, "time <= ?", (now(-age.total_seconds()),))
+    def drop_older(self, age: timedelta) -> int:
+        """Let go of every attachment older than ``age``; return from how many entries."""
+        return self._delete("time <= ?", (now(-age.total_seconds()),))
 
-
-def _delete(ledger: Ledger, where: str, values: tuple[object, ...]) -> int:
-    with ledger.database.write() as transaction:
-        rows = transaction.execute(
-            f"DELETE FROM attachment WHERE {where} RETURNING idx",  # noqa: S608 - clauses of ours
-            values,
-        )
-    if rows:
-        ledger.database.scrub()
-    return len({row[0] for row in rows})
+    def _delete(self, where: str, values: tuple[object, ...]) -> int:
+        with self._ledger.database.write() as transaction:
+            rows = transaction.execute(
+                f"DELETE FROM attachment WHERE {where} RETURNING idx",  # noqa: S608 - clauses of ours
+                values,
+            )
+        if rows:
+            self._ledger.database.scrub()
+        return len({row[0] for row in rows})
 
 
 def _label(index: int, name: str) -> str:

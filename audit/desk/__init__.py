@@ -1,1 +1,1 @@
-"""What people do with the log: look, review, decide appeals, export, erase. All of it is booked."""
+"""What people do with the log: search, view, review, decide appeals, export, erase; all booked."""

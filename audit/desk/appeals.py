@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from chopmark.audit.custody.erasure import moment
-from chopmark.audit.desk.actor import Seat
-from chopmark.audit.desk.prompt_exceptions import PromptException, grant, revoke
+from chopmark.audit.desk.prompt_exceptions import PromptException, PromptExceptions
 from chopmark.audit.desk.review import LEASE
-from chopmark.audit.log.ledger import now
+from chopmark.audit.desk.view import Viewer
+from chopmark.audit.log.clock import moment, now
+from chopmark.audit.log.events import RESTRICTED, Event
 from chopmark.audit.log.schema import record_range
 from chopmark.errors import DuplicateRecord, InvalidRequest, NotPermitted, RecordNotFound
 from chopmark.kit.ids import record_of
@@ -17,12 +17,14 @@ from chopmark.kit.ids import record_of
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from chopmark.audit.log.events import Event, Record
+    from chopmark.audit.desk.session import Session
+    from chopmark.audit.log.events import Record
     from chopmark.audit.log.ledger import Ledger
-    from chopmark.kit.database import Row
+    from chopmark.audit.log.reader import Reader
+    from chopmark.kit.database import Transaction
     from chopmark.kit.types import JsonValue
 
-__all__ = ["Appeal", "AppealState", "Appealing", "Outcome", "open_appeal"]
+__all__ = ["Appeal", "AppealReview", "AppealState", "Appeals", "Outcome"]
 
 Outcome = Literal["upheld", "overturned"]
 
@@ -53,7 +55,7 @@ class Appeal:
 
 @dataclass(frozen=True, kw_only=True)
 class AppealState:
-    """What the person who appealed is told.
+    """What the person who appealed may know.
 
     Attributes:
         opened: When it was opened, RFC 3339 in UTC.
@@ -72,56 +74,161 @@ class AppealState:
         return dict(vars(self))
 
 
-class Appealing(Seat):
-    """The part of the desk that decides appeals."""
+class Appeals:
+    """What a person who was refused does, without a desk.
 
-    def appeals(self, *, only_open: bool = True) -> list[Appeal]:
-        """Return appeals, oldest first."""
-        self._may("reviewer", "reader", "investigator")
-        self._index.update()
-        return [_appeal(row) for row in self._rows(None) if row[3] is None or not only_open]
+    Args:
+        ledger: Books their appeal.
+        reader: Finds the refusal.
+    """
 
-    def _rows(self, record_id: str | None) -> list[Row]:
-        with self._index.database.read() as transaction:
-            return transaction.execute(
+    def __init__(self, ledger: Ledger, reader: Reader) -> None:
+        self._ledger, self._reader = ledger, reader
+
+    def open(self, record_id: str, *, statement: str, tenant: str | None = None) -> Record:
+        """Book the appeal of a person who was refused.
+
+        Args:
+            record_id: The decision id that the refusal named.
+            statement: What they say, kept erasable under the request's subject.
+            tenant: Whose decision it must be; of another one there is none.
+
+        Raises:
+            RecordNotFound: No such record.
+            InvalidRequest: It was not a refusal, or the statement is empty.
+            DuplicateRecord: It was appealed already.
+        """
+        if not statement.strip():
+            raise InvalidRequest("an appeal says why")
+        records = self._reader.records(record_id, tenant=tenant)
+        first = records[0]
+        if not any(record.kind == "request.refused" for record in records):
+            raise InvalidRequest(
+                f"{first.record_id} was not refused", hint="give the refusal's decision id"
+            )
+        content = self._reader.content(first.index)
+        event = Event(
+            kind="appeal.opened",
+            record_id=first.record_id,
+            tenant=first.tenant,
+            subject=content.subject if content is not None else None,
+            private={"statement": statement},
+        )
+        with self._ledger.booking() as transaction:
+            if transaction.execute(
+                "SELECT idx FROM entry WHERE event_id >= ? AND event_id < ?"
+                " AND kind = 'appeal.opened'",
+                record_range(first.record_id),
+            ):
+                raise DuplicateRecord(f"there is an appeal against {first.record_id} already")
+            return self._ledger.book_within(transaction, event)
+
+    def state(self, record_id: str, *, tenant: str | None = None) -> AppealState:
+        """Return what the person who appealed against a decision may know.
+
+        Raises:
+            RecordNotFound: No such record, or no appeal against it.
+        """
+        records = self._reader.records(record_id, tenant=tenant)
+        opened = next((record for record in records if record.kind == "appeal.opened"), None)
+        if opened is None:
+            raise RecordNotFound(f"there is no appeal against {records[0].record_id}")
+        decided = next((record for record in records if record.kind == "appeal.decided"), None)
+        private = self._reader.private(decided.index) if decided is not None else None
+        return AppealState(
+            record_id=opened.record_id,
+            opened=opened.time,
+            decided=decided.time if decided is not None else None,
+            outcome=decided.public["outcome"] if decided is not None else None,  # type: ignore[arg-type]
+            rationale=str(private["rationale"]) if private is not None else None,
+        )
+
+
+class _Row(NamedTuple):
+    """An appeal in the projection."""
+
+    record_id: str
+    tenant: str
+    time: str
+    outcome: Outcome | None
+    holder: str | None
+    until: str | None
+    scope: str | None
+    reviewer: str | None
+
+    def leased(self) -> bool:
+        """Tell whether somebody holds it now."""
+        return self.until is not None and self.until >= now()
+
+    def appeal(self) -> Appeal:
+        """Return what the desk shows of it."""
+        return Appeal(
+            record_id=self.record_id,
+            tenant=self.tenant,
+            time=self.time,
+            outcome=self.outcome,
+            holder=self.holder,
+            until=self.until,
+        )
+
+
+class AppealReview:
+    """The appeals of a log, as one person decides them; never who decided first."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._exceptions = PromptExceptions(session.ledger, session.reader)
+
+    def listed(self, *, only_open: bool = True) -> list[Appeal]:
+        """Return appeals, oldest first.
+
+        Raises:
+            NotPermitted: No role for it.
+        """
+        self._session.require("reviewer", "reader", "investigator")
+        self._session.index.update()
+        return [row.appeal() for row in self._rows() if row.outcome is None or not only_open]
+
+    def _rows(self, record_id: str | None = None) -> list[_Row]:
+        """Return one appeal, or all, as the projection has them, with who reviewed the refusal."""
+        with self._session.index.database.read() as transaction:
+            rows = transaction.execute(
                 "SELECT appeal.record_id, tenant, appeal.time, outcome, appeal.holder,"
                 " appeal.until, appeal.scope, reviewer FROM appeal"
                 " JOIN item ON item.record_id = appeal.record_id"
                 " LEFT JOIN review ON review.record_id = appeal.record_id"
                 " WHERE appeal.record_id = coalesce(?, appeal.record_id)"
                 " AND tenant = coalesce(?, tenant) ORDER BY opened",
-                (record_id, self._tenant),
+                (record_id, self._session.tenant),
             )
+        return [_Row(*row) for row in rows]
 
-    def lease_appeal(self, *, duration: timedelta = LEASE) -> Appeal | None:
+    def lease(self, *, duration: timedelta = LEASE) -> Appeal | None:
         """Take the longest open appeal that nobody holds and that this person did not review.
 
         Returns:
             The appeal, or None when nothing waits. Its statement is in :meth:`Desk.view`.
         """
-        self._may("reviewer")
-        with self._ledger.booking() as transaction:
-            self._index.update()
-            row = next((row for row in self._rows(None) if self._free(row)), None)
+        session = self._session
+        session.require("reviewer")
+        # In the writing transaction, as in Review: nobody else can take it meanwhile.
+        with session.ledger.booking() as transaction:
+            session.index.update()
+            free = (row for row in self._rows() if row.outcome is None and not row.leased())
+            row = next((row for row in free if row.reviewer != session.actor.name), None)
             if row is None:
                 return None
-            event = self._event(
+            event = session.event(
                 "review.leased",
-                row[0],
+                row.record_id,
                 {"until": now(duration.total_seconds()), "appeal": True},
-                tenant=row[1],
+                tenant=row.tenant,
             )
-            self._ledger.book_within(transaction, event)
-        self._index.update()
-        return _appeal(self._rows(row[0])[0])
+            session.ledger.book_within(transaction, event)
+        session.index.update()
+        return self._rows(row.record_id)[0].appeal()
 
-    def _free(self, row: Row) -> bool:
-        """Tell whether this person may take an appeal."""
-        _record_id, _tenant, _time, outcome, _holder, until, _scope, reviewer = row
-        held = until is not None and until >= now()
-        return outcome is None and not held and reviewer != self._actor.name
-
-    def decide_appeal(
+    def decide(
         self,
         record_id: str,
         outcome: Outcome,
@@ -144,7 +251,8 @@ class Appealing(Seat):
             RecordNotFound: No open appeal, or another tenant's.
             InvalidRequest: No rationale, or an exception for an upheld refusal.
         """
-        self._may("reviewer")
+        session = self._session
+        session.require("reviewer")
         record_id = record_of(record_id)
         if not rationale.strip():
             raise InvalidRequest("a decision needs a rationale")
@@ -152,12 +260,12 @@ class Appealing(Seat):
             allow_until = moment(allow_until)
             if outcome != "overturned":
                 raise InvalidRequest("an upheld refusal makes no exception")
-        with self._ledger.booking() as transaction:
-            self._index.update()
+        with session.ledger.booking() as transaction:
+            session.index.update()
             tenant = self._decidable(record_id)
-            record = self._ledger.book_within(
+            record = session.ledger.book_within(
                 transaction,
-                self._event(
+                session.event(
                     "appeal.decided",
                     record_id,
                     {"outcome": outcome},
@@ -166,36 +274,37 @@ class Appealing(Seat):
                 ),
             )
             if allow_until is not None:
-                self._except(transaction, record_id, tenant, allow_until)
-        self._index.update()
+                # In the same transaction: a refused exception takes the decision back as well.
+                self._grant(transaction, record_id, tenant, allow_until)
+        session.index.update()
         return record
 
     def _decidable(self, record_id: str) -> str:
         """Return the tenant of an appeal that this person may decide now."""
-        rows = [row for row in self._rows(record_id) if row[3] is None]
-        if not rows:
+        actor = self._session.actor
+        row = next((row for row in self._rows(record_id) if row.outcome is None), None)
+        if row is None:
             raise RecordNotFound(f"no open appeal against {record_id}")
-        _, tenant, _, _, holder, until, scope, reviewer = rows[0]
-        if reviewer == self._actor.name:
+        if row.reviewer == actor.name:
             raise NotPermitted("who decided first does not decide the appeal")
-        mine = (holder, scope) == (self._actor.name, self._actor.scope)
-        if until is not None and until >= now() and not mine:
+        if row.leased() and (row.holder, row.scope) != (actor.name, actor.scope):
             raise NotPermitted(f"somebody else has the appeal against {record_id} on lease")
-        return str(tenant)
+        return row.tenant
 
-    def _except(self, transaction: object, record_id: str, tenant: str, until: str) -> None:
-        records = self._records(record_id)
+    def _grant(self, transaction: Transaction, record_id: str, tenant: str, until: str) -> None:
+        """Let the prompt of an overturned refusal pass from now on."""
+        records = Viewer(self._session).records(record_id)
         for record in records:
             listed = record.public.get("categories")
-            if isinstance(listed, list) and PromptException.NEVER.intersection(map(str, listed)):
+            if isinstance(listed, list) and RESTRICTED.intersection(map(str, listed)):
                 raise NotPermitted(
                     "what was refused in this category is never excepted",
                     hint="overturn the appeal without an exception",
                 )
-        content = self._log.content(records[0].index)
+        content = self._session.reader.content(records[0].index)
         if content is None or "prompt" not in content.private:
             return  # erased meanwhile: there is nothing left to make an exception for
-        event = self._event(
+        event = self._session.event(
             "exception.granted",
             record_id,
             {"until": until},
@@ -203,12 +312,13 @@ class Appealing(Seat):
             tenant=tenant,
             subject=content.subject,
         )
-        grant(self._ledger, transaction, event)  # type: ignore[arg-type]
+        self._exceptions.grant(transaction, event)
 
     def exceptions(self) -> list[PromptException]:
         """Return the exceptions that hold now, oldest first."""
-        self._may("reviewer", "reader", "investigator")
-        return [item for item in self._log.exceptions() if self._tenant in {None, item.tenant}]
+        self._session.require("reviewer", "reader", "investigator")
+        tenant = self._session.tenant
+        return [item for item in self._exceptions.standing() if tenant in {None, item.tenant}]
 
     def revoke_exception(self, index: int, *, reason: str) -> Record:
         """End the exception that entry ``index`` granted.
@@ -216,35 +326,16 @@ class Appealing(Seat):
         Raises:
             RecordNotFound: No exception stands there, or it is another tenant's.
         """
-        self._may("reviewer")
+        self._session.require("reviewer")
         if not reason.strip():
             raise InvalidRequest("ending an exception needs a reason")
         standing = {item.index: item for item in self.exceptions()}
         if index not in standing:
             raise RecordNotFound(f"no exception stands at entry {index}")
-        event = self._event(
+        event = self._session.event(
             "exception.revoked",
             public={"exception": index},
             private={"reason": reason},
             tenant=standing[index].tenant,
         )
-        return revoke(self._ledger, index, event)
-
-
-def _appeal(row: Row) -> Appeal:
-    return Appeal(
-        record_id=row[0], tenant=row[1], time=row[2], outcome=row[3], holder=row[4], until=row[5]
-    )
-
-
-def open_appeal(ledger: Ledger, record_id: str, records: list[Record], event: Event) -> Record:
-    """Book an appeal, once for a record, against a refusal only; see :meth:`AuditLog.appeal`."""
-    if not any(record.kind == "request.refused" for record in records):
-        raise InvalidRequest(f"{record_id} was not refused", hint="give the refusal's decision id")
-    with ledger.booking() as transaction:
-        if transaction.execute(
-            "SELECT idx FROM entry WHERE event_id >= ? AND event_id < ? AND kind = 'appeal.opened'",
-            record_range(record_id),
-        ):
-            raise DuplicateRecord(f"there is an appeal against {record_id} already")
-        return ledger.book_within(transaction, event)
+        return self._exceptions.revoke(index, event)

@@ -2,18 +2,232 @@
 
 from __future__ import annotations
 
-from chopmark.audit.desk.appeals import Appealing
-from chopmark.audit.desk.export import Handing
-from chopmark.audit.desk.keeping import Keeping
-from chopmark.audit.desk.review import Reviewing
-from chopmark.audit.desk.view import Looking
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from chopmark.audit.desk.appeals import AppealReview
+from chopmark.audit.desk.export import Export
+from chopmark.audit.desk.review import Review
+from chopmark.audit.desk.saved_queries import SavedQueries
+from chopmark.audit.desk.view import View, Viewer
+from chopmark.audit.log.clock import now
+from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
+
+if TYPE_CHECKING:
+    from chopmark.audit.custody.custody import Custody, RetentionClass
+    from chopmark.audit.custody.holds import Hold
+    from chopmark.audit.desk.actor import Actor
+    from chopmark.audit.desk.session import Session
+    from chopmark.audit.log.events import EventKind, Record
+    from chopmark.audit.proof.prover import Prover
+    from chopmark.audit.search.query import Hit, Query
+    from chopmark.kit.types import JsonValue
 
 __all__ = ["Desk"]
 
+_OPENED: Final = timedelta(hours=8)
 
-class Desk(Looking, Reviewing, Appealing, Handing, Keeping):
+
+class Desk:
     """What one person does in the log, for one purpose. :meth:`AuditLog.desk` makes it.
 
     A person of one tenant finds, sees, leases, decides, exports and erases nothing of another, and
     is not told that it exists; the log's own entries are shown to nobody of a tenant.
+
+    Args:
+        session: Who, and why.
+        prover: Signs what is exported.
+        custody: Erases and holds.
+
+    Attributes:
+        queries: Kept queries.
+        review: Queues of records for people to decide on.
+        appeals: Appeals against refusals, and the exceptions that they granted.
+        export: What leaves the log: records with proofs, statements of reasons, reports.
     """
+
+    def __init__(self, session: Session, *, prover: Prover, custody: Custody) -> None:
+        self._session, self._custody = session, custody
+        self._viewer = Viewer(session)
+        self.queries = SavedQueries(session)
+        self.review = Review(session)
+        self.appeals = AppealReview(session)
+        self.export = Export(session, prover)
+
+    # Looking: the entry is on the disk before anything is shown.
+
+    def search(self, query: Query, *, limit: int = 50, before: int | None = None) -> list[Hit]:
+        """Find records; the search is booked before it runs.
+
+        Raises:
+            NotPermitted: No role for it, or another tenant's records are asked for.
+            InvalidRequest: The query cannot be run.
+        """
+        session = self._session
+        session.require("reader", "reviewer", "investigator")
+        within = session.within(query)
+        session.writer.append(session.event("access.searched", private={"query": query.to_dict()}))
+        session.index.update()
+        return session.index.find(within, limit=limit, before=before)
+
+    def entries(
+        self,
+        *,
+        kind: EventKind | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int = 50,
+        before: int | None = None,
+    ) -> list[Record]:
+        """Return entries of one kind, newest first, without content; booked as a search.
+
+        The log's own entries (who looked, holds, erasures) are shown to no tenant.
+        """
+        session = self._session
+        session.require("reader", "reviewer", "investigator", "auditor")
+        asked: dict[str, JsonValue] = {"kind": kind, "since": since, "until": until}
+        session.writer.append(session.event("access.searched", private={"entries": asked}))
+        return session.reader.find(
+            kind=kind, tenant=session.tenant, since=since, until=until, limit=limit, before=before
+        )
+
+    def records(self, record_id: str) -> list[Record]:
+        """Return a record's entries without content, oldest first.
+
+        Raises:
+            NotPermitted: No role for it.
+            RecordNotFound: No such record, or another tenant's.
+        """
+        self._session.require("reader", "reviewer", "investigator", "auditor")
+        return self._viewer.records(record_id)
+
+    def view(self, record_id: str) -> View:
+        """Return a record with its content; the look is booked first.
+
+        A reviewer sees what they hold on lease, an investigator everything of their tenant; nobody
+        what is sealed.
+
+        Raises:
+            NotPermitted: No role for it, not held, or sealed.
+            RecordNotFound: No such record, or another tenant's.
+        """
+        session = self._session
+        records = self._viewer.opened(record_id)
+        session.writer.append(session.event("access.viewed", public={"of": records[0].record_id}))
+        return View(
+            records=tuple(records),
+            private=tuple(session.reader.private(record.index) for record in records),
+        )
+
+    def unblur(self, output_id: str) -> Record:
+        """Book that a picture is shown unblurred; show it only after this returns.
+
+        Raises:
+            NotPermitted: As for :meth:`view`.
+            RecordNotFound: No such record, or another tenant's.
+        """
+        self._viewer.opened(output_id)
+        return self._session.writer.append(
+            self._session.event("access.unblurred", public={"of": output_id})
+        )
+
+    # Seals
+
+    def seal(self, record_id: str, *, reason: str) -> Record:
+        """Close a record's content to everybody, until two persons open it.
+
+        What was refused as ``sexual/minors`` is sealed from the start.
+
+        Raises:
+            NotPermitted: No role for it.
+            RecordNotFound: No such record, or another tenant's.
+            InvalidRequest: No reason.
+        """
+        session = self._session
+        session.require("investigator")
+        if not reason.strip():
+            raise InvalidRequest("a seal needs a reason")
+        record = self._viewer.records(record_id)[0]
+        return session.writer.append(
+            session.event(
+                "record.sealed", record.record_id, private={"reason": reason}, tenant=record.tenant
+            )
+        )
+
+    def unseal(
+        self, record_id: str, *, second: Actor, reason: str, duration: timedelta = _OPENED
+    ) -> Record:
+        """Open a sealed record together with a second investigator; it closes again by itself.
+
+        Raises:
+            NotPermitted: Not two different investigators.
+            RecordNotFound: No such record, or another tenant's.
+            InvalidRequest: No reason.
+        """
+        session = self._session
+        session.require_two(second, "investigator")
+        if not reason.strip():
+            raise InvalidRequest("opening a seal needs a reason")
+        record = self._viewer.records(record_id)[0]
+        return session.writer.append(
+            session.event(
+                "record.unsealed",
+                record.record_id,
+                {"until": now(duration.total_seconds())},
+                {"reason": reason, "second": second.name},
+                tenant=record.tenant,
+            )
+        )
+
+    # Custody
+
+    def erase(self, subject: str, *, second: Actor, reason: str) -> Record:
+        """Erase a subject together with a second eraser; see :meth:`Custody.erase`.
+
+        Raises:
+            NotPermitted: Not two different erasers.
+            ErasureRefused: A hold stands, or the subject is not this tenant's alone.
+            RecordNotFound: Nothing is stored about the subject.
+        """
+        self._session.require_two(second, "eraser")
+        by = (self._session.actor.name, second.name)
+        return self._custody.erase(subject, by=by, reason=reason, tenant=self._session.tenant)
+
+    def place_hold(self, subject: str, *, basis: str, until: str | None = None) -> Record:
+        """Forbid erasing and expiring a subject's content; see :meth:`Holds.place`."""
+        session = self._session
+        session.require("eraser")
+        return self._custody.holds.place(
+            subject, basis=basis, by=session.actor.name, until=until, tenant=session.tenant
+        )
+
+    def release_hold(self, index: int, *, reason: str) -> Record:
+        """End a hold.
+
+        Raises:
+            NotPermitted: No role for it.
+            RecordNotFound: No hold stands there, or another tenant placed it.
+        """
+        self._session.require("eraser")
+        if index not in {hold.index for hold in self.holds()}:
+            raise RecordNotFound(f"no hold stands at entry {index}")
+        return self._custody.holds.release(index, by=self._session.actor.name, reason=reason)
+
+    def holds(self) -> list[Hold]:
+        """Return the holds that stand now, oldest first; a tenant's people see their own."""
+        self._session.require("eraser", "investigator")
+        tenant = self._session.tenant
+        return [hold for hold in self._custody.holds.standing() if tenant in {None, hold.tenant}]
+
+    def expire(
+        self, periods: dict[RetentionClass, timedelta], *, but: frozenset[str] = frozenset()
+    ) -> list[Record]:
+        """Take away content whose retention is over, of every tenant; see :meth:`Custody.expire`.
+
+        Raises:
+            NotPermitted: Not an eraser of every tenant.
+        """
+        self._session.require("eraser")
+        if self._session.tenant is not None:
+            raise NotPermitted("retention ends for all tenants at once")
+        return self._custody.expire(periods, but=but)

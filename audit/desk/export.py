@@ -1,32 +1,43 @@
-"""Handing out: exports with proofs, statements of reasons, reports. An export takes two persons."""
+"""What leaves the log: records with proofs, statements of reasons, reports."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from chopmark.audit.desk.actor import Seat
 from chopmark.audit.desk.dsa_statements import statement_of_reasons
 from chopmark.audit.desk.export_files import rows_of, write_export
+from chopmark.audit.desk.transparency import transparency_report
+from chopmark.audit.desk.view import Viewer
 from chopmark.audit.search.query import Query
-from chopmark.errors import NotPermitted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from chopmark.audit.desk.actor import Actor
     from chopmark.audit.desk.dsa_statements import StatementTemplate
     from chopmark.audit.desk.export_files import ExportFormat
+    from chopmark.audit.desk.session import Session
+    from chopmark.audit.proof.prover import Prover
     from chopmark.audit.search.query import Hit
     from chopmark.kit.types import JsonValue
 
-__all__ = ["Handing"]
+__all__ = ["Export"]
+
+_PAGE: Final = 1000
 
 
-class Handing(Seat):
-    """The part of the desk from which something leaves."""
+class Export:
+    """What one person takes out of the log; all but counting takes two persons.
 
-    def export(
+    Args:
+        session: Who, and why.
+        prover: Signs what is exported.
+    """
+
+    def __init__(self, session: Session, prover: Prover) -> None:
+        self._session, self._prover = session, prover
+
+    def records(
         self,
         query: Query,
         folder: Path,
@@ -52,28 +63,30 @@ class Handing(Seat):
         Raises:
             NotPermitted: Not two different exporters, or another tenant's records are asked for.
         """
-        self._two(second, "exporter")
-        within = self._within(query)
-        self._index.update()
+        session = self._session
+        session.require_two(second, "exporter")
+        within = session.within(query)
+        session.index.update()
         hits = self._all(within, limit)
-        checkpoint = self._log.checkpoint()
-        with self._ledger.database.read() as transaction:
+        # Signed after the search: what was found is in the tree that the proofs lead into.
+        checkpoint = self._prover.checkpoint()
+        with session.ledger.database.read() as transaction:
             rows = rows_of(transaction, [hit.record_id for hit in hits], checkpoint.size)
         if content:
-            closed = self._closed(hit.record_id for hit in hits)
+            sealed = Viewer(session).sealed(hit.record_id for hit in hits)
             for row in rows:
-                if row["record_id"] not in closed:
-                    row["private"] = self._log.private(int(str(row["index"])))
+                if row["record_id"] not in sealed:
+                    row["private"] = session.reader.private(int(str(row["index"])))
         manifest, digest = write_export(
             folder,
             form,
             rows,
             checkpoint=checkpoint,
-            public_key=self._log.public_key,
-            said={"query": within.to_dict(), "content": content},
+            public_key=self._prover.public_key,
+            asked={"query": within.to_dict(), "content": content},
         )
-        self._log.append(
-            self._event(
+        session.writer.append(
+            session.event(
                 "access.exported",
                 public={"manifest_sha256": digest, "entries": len(rows), "content": content},
                 private={"second": second.name, "query": within.to_dict()},
@@ -86,23 +99,12 @@ class Handing(Seat):
         found: list[Hit] = []
         before = None
         while limit is None or len(found) < limit:
-            page = self._index.find(query, limit=1000, before=before)
+            page = self._session.index.find(query, limit=_PAGE, before=before)
             if not page:
                 break
             found += page
             before = page[-1].index
         return found[:limit]
-
-    def _closed(self, record_ids: Iterable[str]) -> set[str]:
-        """Return those of the records that are sealed."""
-        closed = set()
-        with self._index.database.read() as transaction:
-            for record_id in record_ids:
-                try:
-                    self._open(transaction, record_id)
-                except NotPermitted:
-                    closed.add(record_id)
-        return closed
 
     def statements(
         self,
@@ -118,16 +120,18 @@ class Handing(Seat):
             NotPermitted: Not two different exporters.
             InvalidRequest: The template makes a statement that the database would not take.
         """
-        self._two(second, "exporter")
-        self._index.update()
+        session = self._session
+        session.require_two(second, "exporter")
+        session.index.update()
         found: list[dict[str, JsonValue]] = []
-        query = self._within(Query(decision="block", since=since, until=until))
+        query = session.within(Query(decision="block", since=since, until=until))
         for hit in self._all(query, None):
-            records = self._log.records(hit.record_id)
+            records = session.reader.records(hit.record_id)
+            # A moderation that answered "block" is found too; it refused nobody anything.
             if any(record.kind == "request.refused" for record in records):
                 found.append(statement_of_reasons(records, template))
-        self._log.append(
-            self._event(
+        session.writer.append(
+            session.event(
                 "access.exported",
                 public={"statements": len(found), "content": False},
                 private={"second": second.name},
@@ -136,6 +140,18 @@ class Handing(Seat):
         return found
 
     def report(self, *, since: str = "", until: str = "9999") -> dict[str, JsonValue]:
-        """Return the transparency report of what this person sees (AuditLog.transparency)."""
-        self._may("auditor", "exporter", "investigator", "reader", "reviewer")
-        return self._log.transparency(since=since, until=until, tenant=self._tenant)
+        """Return the transparency report of a period, with the checkpoint it is counted up to.
+
+        Counted from public leaves only (:func:`transparency_report`), so whoever has the published
+        files of that checkpoint gets the same. A tenant's people get their tenant's numbers.
+
+        Args:
+            since: First moment, RFC 3339 in UTC.
+            until: Moment after the last.
+        """
+        session = self._session
+        session.require("auditor", "exporter", "investigator", "reader", "reviewer")
+        checkpoint = self._prover.checkpoint()
+        with session.reader.leaves(checkpoint.size) as leaves:
+            report = transparency_report(leaves, since=since, until=until, tenant=session.tenant)
+        return {**report, "checkpoint": checkpoint.note}

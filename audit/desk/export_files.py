@@ -12,12 +12,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from chopmark.audit.log.merkle import inclusion_proof, leaf_hash, verify_inclusion
 from chopmark.audit.log.paths import replace_file
 from chopmark.audit.log.schema import record_range
-from chopmark.audit.proof.merkle import inclusion_proof, leaf_hash, verify_inclusion
+from chopmark.audit.log.tiles import node_reader
 from chopmark.audit.proof.note import NoteKey, open_checkpoint
 from chopmark.audit.proof.report import Problem
-from chopmark.audit.proof.tiles import node_reader
 from chopmark.errors import ChopmarkError, ConfigurationError, InvalidRequest, LogUnavailable
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def write_export(
     *,
     checkpoint: Checkpoint,
     public_key: str,
-    said: dict[str, JsonValue],
+    asked: dict[str, JsonValue],
 ) -> tuple[Path, str]:
     """Write the entries and the manifest; return the manifest's place and SHA-256 (hex).
 
@@ -102,7 +102,7 @@ def write_export(
         "file": {"name": name, "sha256": sha256(data).hexdigest(), "bytes": len(data)},
         "checkpoint": checkpoint.note,
         "public_key": public_key,
-        **said,
+        **asked,
     }
     text = (json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
     replace_file(folder / "manifest.json", text)

@@ -9,24 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from chopmark.audit.log.ledger import now
+from chopmark.audit.log.clock import now
+from chopmark.audit.log.events import RESTRICTED
 from chopmark.errors import RecordNotFound
 
 if TYPE_CHECKING:
-    from chopmark.audit.custody.vault import Vault
     from chopmark.audit.log.events import Event, Record
     from chopmark.audit.log.ledger import Ledger
+    from chopmark.audit.log.reader import Reader
     from chopmark.kit.database import Transaction
     from chopmark.kit.types import JsonValue
 
-__all__ = [
-    "PromptException",
-    "excepted",
-    "grant",
-    "prompt_tag",
-    "revoke",
-    "standing",
-]
+__all__ = ["PromptException", "PromptExceptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +35,7 @@ class PromptException:
         NEVER: Categories in which no appeal makes an exception.
     """
 
-    NEVER: ClassVar[frozenset[str]] = frozenset({"sexual/minors"})
+    NEVER: ClassVar[frozenset[str]] = RESTRICTED
 
     index: int
     record_id: str
@@ -53,56 +47,76 @@ class PromptException:
         return dict(vars(self))
 
 
-def prompt_tag(vault: Vault, prompt: str, negative_prompt: str, tenant: str) -> bytes:
-    """Return the keyed hash by which an excepted prompt is found: case and spaces fold."""
-    said, unsaid = (" ".join(text.casefold().split()) for text in (prompt, negative_prompt))
-    return vault.tag(f"prompt\n{tenant}\n{said}\n{unsaid}", tenant)
+class PromptExceptions:
+    """The exceptions of a log.
 
-
-def grant(ledger: Ledger, transaction: Transaction, event: Event) -> Record:
-    """Book an exception and put it into force, within the transaction that overturns."""
-    record = ledger.book_within(transaction, event)
-    said = {name: str(event.private[name]) for name in ("prompt", "negative_prompt")}
-    transaction.execute(
-        "INSERT INTO exception (idx, tag, until) VALUES (?, ?, ?)",
-        (
-            record.index,
-            prompt_tag(ledger.vault, said["prompt"], said["negative_prompt"], event.tenant),
-            str(event.public["until"]),
-        ),
-    )
-    return record
-
-
-def revoke(ledger: Ledger, index: int, event: Event) -> Record:
-    """Book that an exception ends, and end it.
-
-    Raises:
-        RecordNotFound: It was revoked already.
+    Args:
+        ledger: Books them, and finds them by the keyed hash of their prompt.
+        reader: Shows the entries that granted them.
     """
-    with ledger.booking() as transaction:
-        if not transaction.execute("SELECT idx FROM exception WHERE idx = ?", (index,)):
-            raise RecordNotFound(f"no exception stands at entry {index}")
-        record = ledger.book_within(transaction, event)
-        transaction.execute("DELETE FROM exception WHERE idx = ?", (index,))
-    return record
 
+    def __init__(self, ledger: Ledger, reader: Reader) -> None:
+        self._ledger, self._reader = ledger, reader
 
-def excepted(ledger: Ledger, prompt: str, *, negative_prompt: str, tenant: str) -> int | None:
-    """Return the entry of the exception for a prompt, None when there is none."""
-    tag = prompt_tag(ledger.vault, prompt, negative_prompt, tenant)
-    with ledger.database.read() as transaction:
-        rows = transaction.execute(
-            "SELECT idx FROM exception WHERE tag = ? AND until > ? ORDER BY idx LIMIT 1",
-            (tag, now()),
+    def find(self, prompt: str, *, tenant: str, negative_prompt: str = "") -> Record | None:
+        """Return the entry that lets this prompt pass, None when there is none that holds.
+
+        The very prompt: case and white space may differ, nothing else. Whoever asks must not use
+        it for what was blocked in a category of :attr:`PromptException.NEVER`.
+        """
+        tag = self._ledger.vault.prompt_tag(prompt, negative_prompt, tenant)
+        with self._ledger.database.read() as transaction:
+            rows = transaction.execute(
+                "SELECT idx FROM exception WHERE tag = ? AND until > ? ORDER BY idx LIMIT 1",
+                (tag, now()),
+            )
+        return self._reader.get(int(rows[0][0])) if rows else None
+
+    def standing(self) -> list[PromptException]:
+        """Return the exceptions that hold now, oldest first."""
+        with self._ledger.database.read() as transaction:
+            rows = transaction.execute(
+                "SELECT idx, until FROM exception WHERE until > ? ORDER BY idx", (now(),)
+            )
+        return [
+            PromptException(
+                index=record.index,
+                record_id=record.record_id,
+                tenant=record.tenant,
+                until=str(until),
+            )
+            for index, until in rows
+            for record in (self._reader.get(int(index)),)
+        ]
+
+    def grant(self, transaction: Transaction, event: Event) -> Record:
+        """Book an exception and put it into force, within the transaction that overturns.
+
+        Args:
+            transaction: From :meth:`Ledger.booking`.
+            event: ``exception.granted`` with both prompts in its private part.
+        """
+        record = self._ledger.book_within(transaction, event)
+        prompts = (str(event.private["prompt"]), str(event.private["negative_prompt"]))
+        transaction.execute(
+            "INSERT INTO exception (idx, tag, until) VALUES (?, ?, ?)",
+            (
+                record.index,
+                self._ledger.vault.prompt_tag(*prompts, event.tenant),
+                str(event.public["until"]),
+            ),
         )
-    return int(rows[0][0]) if rows else None
+        return record
 
+    def revoke(self, index: int, event: Event) -> Record:
+        """Book that the exception of entry ``index`` ends, and end it.
 
-def standing(ledger: Ledger) -> list[tuple[int, str]]:
-    """Return entry and end of every exception that holds now."""
-    with ledger.database.read() as transaction:
-        rows = transaction.execute(
-            "SELECT idx, until FROM exception WHERE until > ? ORDER BY idx", (now(),)
-        )
-    return [(int(index), str(until)) for index, until in rows]
+        Raises:
+            RecordNotFound: It was revoked already.
+        """
+        with self._ledger.booking() as transaction:
+            if not transaction.execute("SELECT idx FROM exception WHERE idx = ?", (index,)):
+                raise RecordNotFound(f"no exception stands at entry {index}")
+            record = self._ledger.book_within(transaction, event)
+            transaction.execute("DELETE FROM exception WHERE idx = ?", (index,))
+        return record

@@ -1,4 +1,4 @@
-"""Reviewing: routing rules send records to queues, leases give them to one person at a time."""
+"""Review: routing rules send records to queues, leases give them to one person at a time."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from chopmark.audit.desk.actor import Seat
-from chopmark.audit.log.ledger import now
+from chopmark.audit.log.clock import now
 from chopmark.audit.search.query import Query
 from chopmark.errors import ConfigurationError, InvalidRequest, NotPermitted
 
@@ -15,12 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from chopmark.audit.desk.session import Session
     from chopmark.audit.log.events import EventKind, Record
     from chopmark.audit.search.query import Decision, Hit
     from chopmark.kit.database import Transaction
     from chopmark.kit.types import JsonValue
 
-__all__ = ["LEASE", "Reviewing", "Rule", "Task", "load_rules"]
+__all__ = ["LEASE", "Review", "Rule", "Task", "load_rules"]
 
 ReviewDecision = Literal["confirmed", "overturned", "escalated"]
 LEASE: Final = timedelta(minutes=15)
@@ -82,9 +82,9 @@ def load_rules(path: Path | None) -> tuple[Rule, ...]:
             raise ConfigurationError(f"{path} is not a list of routing rules")
         return tuple(Rule(**_checked(item)) for item in listed)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, InvalidRequest) as error:
-        said = error.message if isinstance(error, InvalidRequest) else str(error).splitlines()[0]
+        wrong = error.message if isinstance(error, InvalidRequest) else str(error).splitlines()[0]
         raise ConfigurationError(
-            f"{path}: {said}",
+            f"{path}: {wrong}",
             hint="a list of mappings: queue, priority, decision, category, min_score, tenant",
         ) from None
 
@@ -135,8 +135,16 @@ class Task:
         return dict(vars(self))
 
 
-class Reviewing(Seat):
-    """The part of the desk that works on queues."""
+class Review:
+    """The queues of a log, as one person works on them.
+
+    A decision that depends on the projection (is this free? is it mine?) is made inside the
+    writing transaction of the log, after the projection has followed to its end: no two desks, in
+    whatever processes, can decide on the same state.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def route(self, rules: Iterable[Rule], *, since: int = 0) -> list[Record]:
         """Queue every ended record that a rule matches and that was never queued; first rule wins.
@@ -145,11 +153,13 @@ class Reviewing(Seat):
             rules: In order.
             since: Only records that begin at this entry or later.
         """
-        self._may("reviewer", "writer")
+        self._session.require("reviewer", "writer")
         listed, before = list(rules), None
         matched: list[tuple[Hit, Rule]] = []
-        self._index.update()
-        while hits := self._index.find(self._within(Query()), limit=1000, before=before):
+        self._session.index.update()
+        while hits := self._session.index.find(
+            self._session.within(Query()), limit=1000, before=before
+        ):
             for hit in hits:
                 rule = next((rule for rule in listed if rule.matches(hit)), None)
                 ended = hit.decision != "open" and hit.index >= since
@@ -160,21 +170,21 @@ class Reviewing(Seat):
                 break
         booked = []
         for hit, rule in reversed(matched):  # what came first waits longest
-            with self._ledger.booking() as transaction:
-                self._index.update()  # another desk may have queued it a moment ago
+            with self._session.ledger.booking() as transaction:
+                self._session.index.update()  # another desk may have queued it a moment ago
                 if not self._tasks(record_id=hit.record_id):
                     booked.append(self._queue(transaction, hit, rule))
-        self._index.update()
+        self._session.index.update()
         return booked
 
     def _queue(self, transaction: Transaction, hit: Hit, rule: Rule) -> Record:
-        event = self._event(
+        event = self._session.event(
             "review.queued",
             hit.record_id,
             {"queue": rule.queue, "priority": rule.priority},
             tenant=hit.tenant,
         )
-        return self._ledger.book_within(transaction, event)
+        return self._session.ledger.book_within(transaction, event)
 
     def lease(self, queue: str, *, duration: timedelta = LEASE) -> Task | None:
         """Take the next task of a queue: highest priority, then longest waiting.
@@ -184,24 +194,24 @@ class Reviewing(Seat):
         Returns:
             The task, or None when nothing waits.
         """
-        self._may("reviewer")
-        with self._ledger.booking() as transaction:
-            self._index.update()
-            with self._index.database.read() as index:
+        self._session.require("reviewer")
+        with self._session.ledger.booking() as transaction:
+            self._session.index.update()
+            with self._session.index.database.read() as index:
                 rows = index.execute(
                     "SELECT review.record_id, tenant FROM review"
                     " JOIN item ON item.record_id = review.record_id"
                     " WHERE queue = ? AND review.decision IS NULL AND tenant = coalesce(?, tenant)"
                     " AND (until IS NULL OR until < ?) ORDER BY priority DESC, queued LIMIT 1",
-                    (queue, self._tenant, now()),
+                    (queue, self._session.tenant, now()),
                 )
             if not rows:
                 return None
             record_id, tenant = rows[0]
             until = now(duration.total_seconds())
-            event = self._event("review.leased", record_id, {"until": until}, tenant=tenant)
-            self._ledger.book_within(transaction, event)
-        self._index.update()
+            event = self._session.event("review.leased", record_id, {"until": until}, tenant=tenant)
+            self._session.ledger.book_within(transaction, event)
+        self._session.index.update()
         return self._tasks(record_id=record_id)[0]
 
     def renew(self, record_id: str, *, duration: timedelta = LEASE) -> Task:
@@ -242,22 +252,22 @@ class Reviewing(Seat):
         public: dict[str, JsonValue],
         private: dict[str, JsonValue],
     ) -> Record:
-        self._may("reviewer")
-        with self._ledger.booking() as transaction:
-            self._index.update()
-            with self._index.database.read() as index:
+        self._session.require("reviewer")
+        with self._session.ledger.booking() as transaction:
+            self._session.index.update()
+            with self._session.index.database.read() as index:
                 rows = index.execute(
                     "SELECT tenant FROM review JOIN item ON item.record_id = review.record_id"
                     " WHERE review.record_id = ? AND holder = ? AND scope = ? AND until >= ?",
-                    (record_id, self._actor.name, self._actor.scope, now()),
+                    (record_id, self._session.actor.name, self._session.actor.scope, now()),
                 )
             if not rows:
                 raise NotPermitted(
                     f"record {record_id} is not on lease to you", hint="lease it first"
                 )
-            event = self._event(kind, record_id, public, private, tenant=str(rows[0][0]))
-            record = self._ledger.book_within(transaction, event)
-        self._index.update()
+            event = self._session.event(kind, record_id, public, private, tenant=str(rows[0][0]))
+            record = self._session.ledger.book_within(transaction, event)
+        self._session.index.update()
         return record
 
     def tasks(
@@ -270,20 +280,20 @@ class Reviewing(Seat):
             record_id: Only this record.
             only_open: Only what is not decided.
         """
-        self._may("reader", "reviewer", "investigator")
-        self._index.update()
+        self._session.require("reader", "reviewer", "investigator")
+        self._session.index.update()
         found = self._tasks(queue=queue, record_id=record_id)
         return [task for task in found if task.decision is None or not only_open]
 
     def _tasks(self, *, queue: str | None = None, record_id: str | None = None) -> list[Task]:
-        with self._index.database.read() as transaction:
+        with self._session.index.database.read() as transaction:
             rows = transaction.execute(
                 "SELECT review.record_id, tenant, queue, priority, since, holder, until,"
                 " review.decision FROM review JOIN item ON item.record_id = review.record_id"
                 " WHERE queue = coalesce(?, queue) AND review.record_id = coalesce(?,"
                 " review.record_id) AND tenant = coalesce(?, tenant)"
                 " ORDER BY review.decision IS NOT NULL, priority DESC, queued",
-                (queue, record_id, self._tenant),
+                (queue, record_id, self._session.tenant),
             )
         return [
             Task(

@@ -1,24 +1,23 @@
-"""Looking: search, view, unblur and seal. Every look is an entry before anything is shown."""
+"""What a person may see of a record: whose it is, whether they hold it, whether it is sealed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from chopmark.audit.desk.actor import Seat
-from chopmark.audit.log.ledger import now
-from chopmark.errors import InvalidRequest, NotPermitted
+from chopmark.audit.log.clock import now
+from chopmark.errors import NotPermitted, RecordNotFound
+from chopmark.kit.ids import record_of
 
 if TYPE_CHECKING:
-    from chopmark.audit.desk.actor import Actor
-    from chopmark.audit.log.events import EventKind, Record
-    from chopmark.audit.search.query import Hit, Query, SavedQuery
+    from collections.abc import Iterable
+
+    from chopmark.audit.desk.session import Session
+    from chopmark.audit.log.events import Record
+    from chopmark.kit.database import Transaction
     from chopmark.kit.types import JsonValue
 
-__all__ = ["Looking", "View"]
-
-_OPENED: Final = timedelta(hours=8)
+__all__ = ["View", "Viewer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,166 +33,68 @@ class View:
     private: tuple[dict[str, JsonValue] | None, ...]
 
 
-class Looking(Seat):
-    """The part of the desk that finds and shows."""
+class Viewer:
+    """Decides what one person sees. Books nothing and shows nothing: the desk does both."""
 
-    def search(self, query: Query, *, limit: int = 50, before: int | None = None) -> list[Hit]:
-        """Find records; the search is booked before it runs.
-
-        Raises:
-            NotPermitted: No role for it, or another tenant's records are asked for.
-            InvalidRequest: The query cannot be run.
-        """
-        self._may("reader", "reviewer", "investigator")
-        within = self._within(query)
-        self._log.append(self._event("access.searched", private={"query": query.to_dict()}))
-        self._index.update()
-        return self._index.find(within, limit=limit, before=before)
-
-    def entries(
-        self,
-        *,
-        kind: EventKind | None = None,
-        since: str | None = None,
-        until: str | None = None,
-        limit: int = 50,
-        before: int | None = None,
-    ) -> list[Record]:
-        """Return entries of one kind, newest first, without content; booked as a search.
-
-        The log's own entries (who looked, holds, erasures) are shown to no tenant.
-        """
-        self._may("reader", "reviewer", "investigator", "auditor")
-        asked: dict[str, JsonValue] = {"kind": kind, "since": since, "until": until}
-        self._log.append(self._event("access.searched", private={"entries": asked}))
-        return self._log.find(
-            kind=kind, tenant=self._tenant, since=since, until=until, limit=limit, before=before
-        )
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def records(self, record_id: str) -> list[Record]:
-        """Return a record's entries without content, oldest first.
+        """Return a record's entries, as far as they are of this person's tenant.
 
         Raises:
-            RecordNotFound: No such record, or another tenant's.
+            RecordNotFound: No such record, or another tenant's: the two answers are the same.
         """
-        self._may("reader", "reviewer", "investigator", "auditor")
-        return self._records(record_id)
+        name, tenant = record_of(record_id), self._session.tenant
+        found = [
+            record
+            for record in self._session.reader.records(name)
+            if tenant is None or record.tenant == tenant
+        ]
+        if not found:
+            raise RecordNotFound(f"no record {name}")
+        return found
 
-    def view(self, record_id: str) -> View:
-        """Return a record with its content; the look is booked first.
-
-        A reviewer sees what they hold on lease, an investigator everything of their tenant; nobody
-        what is sealed.
+    def opened(self, record_id: str) -> list[Record]:
+        """Return the entries of a record whose content this person may see now.
 
         Raises:
-            NotPermitted: No role for it, not held, or sealed.
-            RecordNotFound: No such record, or another tenant's.
+            NotPermitted: No role for it, not held on lease, or sealed.
+            RecordNotFound: As for :meth:`records`.
         """
-        records = self._shown(record_id)
-        self._log.append(self._event("access.viewed", public={"of": records[0].record_id}))
-        return View(
-            records=tuple(records),
-            private=tuple(self._log.private(record.index) for record in records),
-        )
-
-    def unblur(self, output_id: str) -> Record:
-        """Book that a picture is shown unblurred; show it only after this returns.
-
-        Raises:
-            NotPermitted: As for :meth:`view`.
-            RecordNotFound: No such record, or another tenant's.
-        """
-        self._shown(output_id)
-        return self._log.append(self._event("access.unblurred", public={"of": output_id}))
-
-    def _shown(self, record_id: str) -> list[Record]:
-        """Return a record whose content this person may see now."""
-        self._may("reviewer", "investigator")
-        records = self._records(record_id)
-        self._index.update()
-        with self._index.database.read() as transaction:
-            self._open(transaction, record_id)
-            if "investigator" not in self._actor.roles and not self._holds(
-                transaction, records[0].record_id
-            ):
+        session = self._session
+        session.require("reviewer", "investigator")
+        records = self.records(record_id)
+        name = records[0].record_id
+        session.index.update()
+        with session.index.database.read() as transaction:
+            if _is_sealed(transaction, name):
                 raise NotPermitted(
-                    f"record {records[0].record_id} is not on lease to you", hint="lease it first"
+                    f"record {name} is sealed", hint="two investigators can unseal it"
                 )
+            if "investigator" not in session.actor.roles and not self._leased(transaction, name):
+                raise NotPermitted(f"record {name} is not on lease to you", hint="lease it first")
         return records
 
-    # Sealing
+    def sealed(self, record_ids: Iterable[str]) -> set[str]:
+        """Return those of the records that are sealed; the projection is up to date."""
+        with self._session.index.database.read() as transaction:
+            return {record_id for record_id in record_ids if _is_sealed(transaction, record_id)}
 
-    def seal(self, record_id: str, *, reason: str) -> Record:
-        """Close a record's content to everybody, until two persons open it.
-
-        What was refused as ``sexual/minors`` is sealed from the start.
-
-        Raises:
-            RecordNotFound: No such record, or another tenant's.
-        """
-        self._may("investigator")
-        if not reason.strip():
-            raise InvalidRequest("a seal needs a reason")
-        record = self._records(record_id)[0]
-        return self._log.append(
-            self._event(
-                "record.sealed", record.record_id, private={"reason": reason}, tenant=record.tenant
+    def _leased(self, transaction: Transaction, record_id: str) -> bool:
+        """Tell whether this person has the record, or the appeal against it, on lease."""
+        actor = self._session.actor
+        return any(
+            transaction.execute(
+                f"SELECT 1 FROM {table} WHERE record_id = ?"  # noqa: S608 - fixed names
+                " AND holder = ? AND scope = ? AND until >= ?",
+                (record_id, actor.name, actor.scope, now()),
             )
+            for table in ("review", "appeal")
         )
 
-    def unseal(
-        self, record_id: str, *, second: Actor, reason: str, duration: timedelta = _OPENED
-    ) -> Record:
-        """Open a sealed record together with a second investigator; it closes again by itself.
 
-        Raises:
-            NotPermitted: Not two different investigators.
-            RecordNotFound: No such record, or another tenant's.
-        """
-        self._two(second, "investigator")
-        if not reason.strip():
-            raise InvalidRequest("opening a seal needs a reason")
-        record = self._records(record_id)[0]
-        return self._log.append(
-            self._event(
-                "record.unsealed",
-                record.record_id,
-                {"until": now(duration.total_seconds())},
-                {"reason": reason, "second": second.name},
-                tenant=record.tenant,
-            )
-        )
-
-    # Saved queries
-
-    def save_query(self, name: str, query: Query) -> int:
-        """Keep a query under a name, for this tenant; return its version, counted from 1.
-
-        Raises:
-            InvalidRequest: The name is empty or longer than 100 characters.
-        """
-        self._may("reader", "reviewer", "investigator")
-        within = self._within(query)
-        if not 0 < len(name.strip()) <= 100:
-            raise InvalidRequest("a saved query needs a name of 1 to 100 characters")
-        self._log.append(
-            self._event("query.saved", private={"name": name, "query": within.to_dict()})
-        )
-        self._index.update()
-        return self._index.saved(name, self._actor.scope).version
-
-    def saved_query(self, name: str, version: int | None = None) -> SavedQuery:
-        """Return a kept query, the newest version unless another is asked for.
-
-        Raises:
-            RecordNotFound: There is none of this name.
-        """
-        self._may("reader", "reviewer", "investigator")
-        self._index.update()
-        return self._index.saved(name, self._actor.scope, version)
-
-    def saved_queries(self) -> list[SavedQuery]:
-        """Return the newest version of every kept query, by name."""
-        self._may("reader", "reviewer", "investigator")
-        self._index.update()
-        return self._index.all_saved(self._actor.scope)
+def _is_sealed(transaction: Transaction, record_id: str) -> bool:
+    rows = transaction.execute("SELECT opened FROM sealed WHERE record_id = ?", (record_id,))
+    # A row without a time is a seal; one with a time was opened until then.
+    return bool(rows) and (rows[0][0] is None or rows[0][0] < now())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from chopmark.audit.custody.vault import SCHEMA as VAULT_SCHEMA
 from chopmark.audit.log.schema import APPEND_ONLY, APPEND_ONLY_POSTGRES, LOG_SCHEMA
+from chopmark.audit.log.vault import SCHEMA as VAULT_SCHEMA
 from chopmark.errors import ConfigurationError
 from chopmark.kit.sqlite import SqliteDatabase
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from chopmark.audit.log.canonical import canonical, without_lone_surrogates
+from chopmark.audit.log.merkle import leaf_hash
 from chopmark.errors import InvalidRequest, LogCorrupt
 from chopmark.kit.ids import is_id
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EVERY_TENANT",
     "MAX_LEAF",
+    "RESTRICTED",
     "SYSTEM_TENANT",
     "TERMINAL",
     "Event",
@@ -81,7 +83,10 @@ TERMINAL: Final[frozenset[str]] = frozenset(
 )
 """The kinds that end a record; a receipt is given for these first."""
 
-# An entry of a tlog-tiles bundle carries its length in 16 bits.
+RESTRICTED: Final[frozenset[str]] = frozenset({"sexual/minors"})
+"""What was refused in these categories is sealed from the start, and no appeal excepts it."""
+
+# An entry of a tlog-tiles bundle carries its length in 16 bits (C2SP tlog-tiles, "Log entries").
 MAX_LEAF: Final = 65535
 _MAX_PRIVATE: Final = 16 * 1024 * 1024
 _KINDS: Final = frozenset(get_args(EventKind))
@@ -102,7 +107,7 @@ class Event:
         tenant: Whose policy applied. Goes into the leaf.
         subject: Opaque reference to the person it is about, or None; one person's in all tenants
             (put the tenant into it where two tenants may use the same). Never goes into the leaf;
-            content is encrypted under this subject's key and :meth:`AuditLog.erase` destroys it.
+            content is encrypted under this subject's key and :meth:`Custody.erase` destroys it.
         public: What everybody may read for ever. No prompt, no address, no picture digest.
         private: What must stay erasable; the leaf holds a salted commitment to it.
 
@@ -167,6 +172,25 @@ class Record:
     public: dict[str, JsonValue]
     leaf_hash: str
 
+    @classmethod
+    def from_leaf(cls, index: int, leaf: bytes) -> Record:
+        """Return the record that the leaf at a place is.
+
+        Raises:
+            LogCorrupt: The bytes are not a leaf.
+        """
+        members = parse_leaf(leaf)
+        return cls(
+            index=index,
+            record_id=members["record_id"],
+            event_id=members["event_id"],
+            kind=members["kind"],
+            tenant=members["tenant"],
+            time=members["time"],
+            public=members["public"],
+            leaf_hash=leaf_hash(leaf).hex(),
+        )
+
     def to_dict(self) -> dict[str, JsonValue]:
         """Return the members for JSON."""
         return {
@@ -196,6 +220,7 @@ def build_leaf(event: Event, *, time: str, commitment: bytes | None) -> bytes:
         "time": time,
         "v": 1,
     }
+    # Sorted by canonical JSON, the commitment stands first: the walk finds it there by offset.
     if commitment is not None:
         members["commitment"] = commitment.hex()
     leaf = canonical(members)
@@ -220,7 +245,7 @@ def private_bytes(event: Event) -> bytes | None:
     members: dict[str, JsonValue] = {"private": event.private, "subject": event.subject}
     try:
         data = canonical(members)
-    except InvalidRequest:
+    except InvalidRequest:  # mostly a lone surrogate; anything else is refused the second time
         data = canonical(without_lone_surrogates(members))
     if len(data) > _MAX_PRIVATE:
         raise InvalidRequest(

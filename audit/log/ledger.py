@@ -3,65 +3,41 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from chopmark.audit.custody.vault import KeyGone, Sealed, Vault
+from chopmark.audit.log.batch import (
+    CLOSING,
+    booked_before,
+    likely_retries,
+    still_open,
+    why_closed,
+)
+from chopmark.audit.log.clock import Clock, now
 from chopmark.audit.log.events import (
     SYSTEM_TENANT,
-    TERMINAL,
     Event,
     Record,
     build_leaf,
     parse_leaf,
     private_bytes,
 )
-from chopmark.audit.log.schema import State, load_state, record_range, save_state
-from chopmark.audit.proof.merkle import Frontier, leaf_hash
-from chopmark.audit.proof.tiles import TILE_HEIGHT, TILE_WIDTH, tail_hashes, tile_filled
+from chopmark.audit.log.job import Job
+from chopmark.audit.log.merkle import Frontier, leaf_hash
+from chopmark.audit.log.schema import State, load_state, save_state
+from chopmark.audit.log.tiles import TILE_HEIGHT, TILE_WIDTH, tail_hashes, tile_filled
+from chopmark.audit.log.vault import KeyGone, Vault
 from chopmark.errors import AuditError, ChopmarkError, DuplicateRecord, LogUnavailable
 from chopmark.kit.database import Database, NotUnique, Row, Transaction
 from chopmark.kit.ids import new_record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-__all__ = ["TWICE", "Job", "Ledger", "now", "record_at", "record_of_leaf"]
+__all__ = ["TWICE", "Ledger"]
 
-_CHUNK: Final = 500
 TWICE: Final = LogUnavailable("the event is on its way twice; try again")
 """Another process sent this event in the same batch: booked again, the two are compared."""
-_STEP_NS: Final = 2_000_000_000
-
-
-def now(shift_s: float = 0.0) -> str:
-    """Return the time, ``shift_s`` from now, as RFC 3339 in UTC; microseconds, always as long."""
-    time_of_day = datetime.now(tz=UTC) + timedelta(seconds=shift_s)
-    return time_of_day.isoformat(timespec="microseconds")[:-6] + "Z"
-
-
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return "unknown"
-
-
-@dataclass(kw_only=True, slots=True, eq=False)
-class Job:
-    """One event on its way: everything that can be computed before its place is known."""
-
-    event: Event
-    time: str
-    leaf: bytes
-    hash: bytes
-    data: bytes | None
-    sealed: Sealed | None
-    epoch: int
-    remote: bool = False
 
 
 @dataclass(slots=True)
@@ -93,7 +69,15 @@ class Ledger:
         self.epoch = 0
         self._origin = origin
         self._edge: _Edge | None = None
-        self._boot = _boot_id()
+        self._clock = Clock()
+
+    def state(self, transaction: Transaction) -> State:
+        """Return how far the log has come.
+
+        Raises:
+            LogCorrupt: The state row is damaged.
+        """
+        return load_state(transaction) or State(origin=self._origin)
 
     def prepare(self, event: Event) -> Job:
         """Canonicalise, commit, encrypt and hash an event.
@@ -138,6 +122,7 @@ class Ledger:
                 with self.database.write() as transaction:
                     return self._book(transaction, jobs, careful=True)
         except NotUnique as error:
+            # Not an event id this time: an index or tile is there that the state row denies.
             self._edge = None
             raise LogUnavailable(f"the log took no entry: {error}") from error
         except BaseException:
@@ -148,9 +133,11 @@ class Ledger:
     def _book(
         self, transaction: Transaction, jobs: list[Job], *, careful: bool
     ) -> list[Record | ChopmarkError]:
-        state = load_state(transaction) or State(origin=self._origin)
-        still_open = _still_open(transaction, jobs)
-        known = _known(transaction, jobs if careful else _suspects(jobs, still_open))
+        state = self.state(transaction)
+        open_records = still_open(transaction, jobs)
+        # Nearly every event is new, and the unique index would say so where it is not: only what
+        # looks like a retry is looked up, and the whole batch when the index did speak.
+        known = booked_before(transaction, jobs if careful else likely_retries(jobs, open_records))
         results: list[Record | ChopmarkError] = []
         accepted: list[Job] = []
         placed: dict[str, tuple[Job, int]] = {}
@@ -165,7 +152,7 @@ class Ledger:
             if job.remote and (
                 event.event_id in known
                 or earlier is not None
-                or (event.kind in _CLOSING and event.record_id not in still_open)
+                or (event.kind in CLOSING and event.record_id not in open_records)
             ):
                 # What it says is known where it comes from; there it is compared.
                 results.append(LogUnavailable("another process must look at this one"))
@@ -175,19 +162,19 @@ class Ledger:
                 if earlier[0].remote:
                     results.append(TWICE)
                     continue
-                same = _same(earlier[0], job)
+                same = job.equals(earlier[0])
                 results.append(results[earlier[1]] if same else _duplicate(event))
-            elif event.kind in _CLOSING and event.record_id not in still_open:
-                results.append(_closed(transaction, event))
+            elif event.kind in CLOSING and event.record_id not in open_records:
+                results.append(why_closed(transaction, event))
             else:
                 placed[event.event_id] = (job, len(results))
-                results.append(record_at(job, size))
+                results.append(job.record_at(size))
                 accepted.append(job)
                 size += 1
                 if event.kind == "request.received":
-                    still_open.add(event.record_id)
-                elif event.kind in _CLOSING:
-                    still_open.discard(event.record_id)
+                    open_records.add(event.record_id)
+                elif event.kind in CLOSING:
+                    open_records.discard(event.record_id)
         if accepted:
             self._append(transaction, state, accepted)
         return results
@@ -212,9 +199,9 @@ class Ledger:
             event: Of an id that is not booked yet, and of no request.
             keys_destroyed: Tell every writer that its cached data keys may be gone.
         """
-        state = load_state(transaction) or State(origin=self._origin)
+        state = self.state(transaction)
         job = self.prepare(event)
-        record = record_at(job, state.size)
+        record = job.record_at(state.size)
         if keys_destroyed:
             self._append(transaction, state, [job], epoch=state.epoch + 1)
         else:
@@ -224,56 +211,23 @@ class Ledger:
     def _append(
         self, transaction: Transaction, state: State, jobs: list[Job], *, epoch: int | None = None
     ) -> None:
+        """Write rows, tiles and the state row; the caller's commit makes all of it durable."""
+        # The keys first, in their own file and transaction: a crash between the two leaves a key
+        # that nothing uses. The other way round it would leave content that nobody can open.
         self._seal_again(state, jobs)
         edge = self._catch_up(state)
-        first = state.size
-        transaction.many(
-            "INSERT INTO entry (idx, event_id, record_id, kind, tenant, time, leaf)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    first + i,
-                    job.event.event_id,
-                    job.event.record_id,
-                    job.event.kind,
-                    job.event.tenant,
-                    job.time,
-                    job.leaf,
-                )
-                for i, job in enumerate(jobs)
-            ],
-        )
-        contents = [
-            (first + i, job.sealed.key.key_id, job.sealed.ciphertext)
-            for i, job in enumerate(jobs)
-            if job.sealed is not None
-        ]
-        if contents:
-            transaction.many("INSERT INTO content (idx, key_id, sealed) VALUES (?, ?, ?)", contents)
-        opened = {
-            job.event.record_id: (job.event.record_id, first + i, job.time)
-            for i, job in enumerate(jobs)
-            if job.event.kind == "request.received"
-        }
-        closed = {job.event.record_id for job in jobs if job.event.kind in _CLOSING}
-        transaction.many(
-            "INSERT INTO open_request (record_id, idx, time) VALUES (?, ?, ?)",
-            [row for name, row in opened.items() if name not in closed],
-        )
-        transaction.many(
-            "DELETE FROM open_request WHERE record_id = ?",
-            [(name,) for name in closed if name not in opened],
-        )
+        _insert(transaction, state.size, jobs)
         for job in jobs:
             edge.tree.append(job.hash)
             edge.tail.append(job.hash)
             if edge.tree.size % TILE_WIDTH == 0:
                 self._fill_tile(transaction, edge)
-        grown = state.grown(edge.tree, clock=self._clock())
+        grown = state.grown(edge.tree, clock=self._clock.reading())
         save_state(transaction, grown if epoch is None else replace(grown, epoch=epoch))
         self._edge = edge
 
     def _fill_tile(self, transaction: Transaction, edge: _Edge) -> None:
+        """Store the tile that the last hash filled; what others appended to it is read back."""
         first = edge.tree.size - TILE_WIDTH
         missing = TILE_WIDTH - len(edge.tail)
         hashes = [*tail_hashes(transaction, first, first + missing), *edge.tail]
@@ -297,23 +251,22 @@ class Ledger:
     def _seal_again(self, state: State, jobs: list[Job]) -> None:
         """Make the data keys durable before what they seal; change keys that are gone."""
         self.learn(state.epoch)
-        sealed = [job for job in jobs if job.sealed is not None]
+        waiting = [(job, job.sealed) for job in jobs if job.sealed is not None]
         wanted = {}
-        for job in sealed:
-            key = job.sealed.key  # type: ignore[union-attr]
+        for job, sealed in waiting:
+            key = sealed.key
+            # Sealed before the last erasure: its key may be the one that was destroyed.
             wanted[key.tag] = key if job.epoch == state.epoch else self.vault.key_for(key.tag)
         stored = self.vault.store(wanted.values()) if wanted else {}
-        for job in sealed:
-            key = stored[job.sealed.key.tag]  # type: ignore[union-attr]
-            if job.sealed.key.key_id != key.key_id:  # type: ignore[union-attr]
-                job.sealed = self.vault.reseal(
-                    job.sealed,  # type: ignore[arg-type]
-                    key,
-                    event_id=job.event.event_id,
-                )
+        for job, sealed in waiting:
+            key = stored[sealed.key.tag]
+            if sealed.key.key_id != key.key_id:  # another process stored one for the same subject
+                job.sealed = self.vault.reseal(sealed, key, event_id=job.event.event_id)
 
     def _again(self, transaction: Transaction, job: Job, row: Row) -> Record | ChopmarkError:
         """Answer an event id that is booked already: the same record for the same content."""
+        # Public parts are compared as leaves without time and commitment, private parts as
+        # canonical bytes: both sides have a salt of their own, so the commitments always differ.
         index, leaf = int(row[1]), bytes(row[2])
         members = parse_leaf(leaf)
         event = job.event
@@ -338,28 +291,12 @@ class Ledger:
                 return error
             if content.canonical != job.data:
                 return _duplicate(event)
-        return record_of_leaf(index, leaf)
-
-    def _clock(self) -> str:
-        return f"{self._boot} {time.time_ns()} {time.clock_gettime_ns(time.CLOCK_BOOTTIME)}"
+        return Record.from_leaf(index, leaf)
 
     def _clock_step(self, state: State) -> Job | None:
-        """Return an event to book when the wall clock has jumped since the last commit.
-
-        The allowance grows with the time that passed, because slewing (500 ppm) is no step.
-        """
-        if not state.clock:
-            return None
-        boot, wall, elapsed = state.clock.split(" ")
-        wall_now, boot_now = time.time_ns(), time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        moved = wall_now - int(wall)
-        if boot == self._boot:
-            passed = boot_now - int(elapsed)
-            step = moved - passed
-            allowed = _STEP_NS + passed // 1000
-        else:
-            step, allowed = min(moved, 0), _STEP_NS
-        if abs(step) <= allowed:
+        """Return an event to book when the wall clock has jumped since the last commit."""
+        step = self._clock.step_since(state.clock) if state.clock else None
+        if step is None:
             return None
         return self.prepare(
             Event(
@@ -371,45 +308,45 @@ class Ledger:
         )
 
 
-_CLOSING: Final = frozenset({"request.completed", "request.failed", "request.refused"})
-
-
-def record_of_leaf(index: int, leaf: bytes) -> Record:
-    """Return the record that a leaf is."""
-    members = parse_leaf(leaf)
-    return Record(
-        index=index,
-        record_id=members["record_id"],
-        event_id=members["event_id"],
-        kind=members["kind"],
-        tenant=members["tenant"],
-        time=members["time"],
-        public=members["public"],
-        leaf_hash=leaf_hash(leaf).hex(),
+def _insert(transaction: Transaction, first: int, jobs: list[Job]) -> None:
+    """Write the rows of jobs that become the entries from ``first`` on."""
+    transaction.many(
+        "INSERT INTO entry (idx, event_id, record_id, kind, tenant, time, leaf)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                first + i,
+                job.event.event_id,
+                job.event.record_id,
+                job.event.kind,
+                job.event.tenant,
+                job.time,
+                job.leaf,
+            )
+            for i, job in enumerate(jobs)
+        ],
     )
-
-
-def record_at(job: Job, index: int) -> Record:
-    """Return the record that a job became."""
-    event = job.event
-    return Record(
-        index=index,
-        record_id=event.record_id,
-        event_id=event.event_id,
-        kind=event.kind,
-        tenant=event.tenant,
-        time=job.time,
-        public=event.public,
-        leaf_hash=job.hash.hex(),
+    contents = [
+        (first + i, job.sealed.key.key_id, job.sealed.ciphertext)
+        for i, job in enumerate(jobs)
+        if job.sealed is not None
+    ]
+    if contents:
+        transaction.many("INSERT INTO content (idx, key_id, sealed) VALUES (?, ?, ?)", contents)
+    opened = {
+        job.event.record_id: (job.event.record_id, first + i, job.time)
+        for i, job in enumerate(jobs)
+        if job.event.kind == "request.received"
+    }
+    closed = {job.event.record_id for job in jobs if job.event.kind in CLOSING}
+    # A request that begins and ends in one batch is never in the list.
+    transaction.many(
+        "INSERT INTO open_request (record_id, idx, time) VALUES (?, ?, ?)",
+        [row for name, row in opened.items() if name not in closed],
     )
-
-
-def _same(one: Job, other: Job) -> bool:
-    return (
-        one.data == other.data
-        and one.event.subject == other.event.subject
-        and build_leaf(one.event, time="", commitment=None)
-        == build_leaf(other.event, time="", commitment=None)
+    transaction.many(
+        "DELETE FROM open_request WHERE record_id = ?",
+        [(name,) for name in closed if name not in opened],
     )
 
 
@@ -418,64 +355,3 @@ def _duplicate(event: Event) -> DuplicateRecord:
         f"event {event.event_id} was booked before with another content",
         hint="give each event of a record its own event_id",
     )
-
-
-def _closed(transaction: Transaction, event: Event) -> ChopmarkError:
-    kinds = [
-        row[0]
-        for row in transaction.execute(
-            "SELECT kind FROM entry WHERE event_id >= ? AND event_id < ? ORDER BY idx",
-            record_range(event.record_id),
-        )
-    ]
-    ends = [kind for kind in kinds if kind in TERMINAL]
-    if ends:
-        return DuplicateRecord(
-            f"record {event.record_id} has ended already, with {ends[-1]}",
-            hint="a record has one end; begin a new record",
-        )
-    return DuplicateRecord(
-        f"{event.kind} for record {event.record_id}, which was never received",
-        hint="book request.received first",
-    )
-
-
-def _chunks(names: Iterable[str]) -> Iterable[tuple[str, list[str]]]:
-    listed = list(names)
-    for i in range(0, len(listed), _CHUNK):
-        part = listed[i : i + _CHUNK]
-        yield ", ".join("?" * len(part)), part
-
-
-def _known(transaction: Transaction, jobs: list[Job]) -> dict[str, Row]:
-    found: dict[str, Row] = {}
-    for marks, part in _chunks(job.event.event_id for job in jobs):
-        for row in transaction.execute(
-            f"SELECT event_id, idx, leaf FROM entry WHERE event_id IN ({marks})",  # noqa: S608 - marks only
-            part,
-        ):
-            found[row[0]] = row
-    return found
-
-
-def _suspects(jobs: list[Job], still_open: set[str]) -> list[Job]:
-    """Return the events that end a record which is not open: retries, mostly."""
-    received = {job.event.record_id for job in jobs if job.event.kind == "request.received"}
-    return [
-        job
-        for job in jobs
-        if job.event.kind in _CLOSING and job.event.record_id not in still_open | received
-    ]
-
-
-def _still_open(transaction: Transaction, jobs: list[Job]) -> set[str]:
-    found: set[str] = set()
-    for marks, part in _chunks(job.event.record_id for job in jobs if job.event.kind in _CLOSING):
-        found.update(
-            row[0]
-            for row in transaction.execute(
-                f"SELECT record_id FROM open_request WHERE record_id IN ({marks})",  # noqa: S608 - marks only
-                part,
-            )
-        )
-    return found

@@ -21,10 +21,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from chopmark.audit.custody.vault import Sealed
 from chopmark.audit.log.events import Event
-from chopmark.audit.log.ledger import TWICE, Job, record_at
-from chopmark.audit.proof.merkle import leaf_hash
+from chopmark.audit.log.job import Job
+from chopmark.audit.log.ledger import TWICE
+from chopmark.audit.log.merkle import leaf_hash
+from chopmark.audit.log.vault import Sealed
 from chopmark.errors import ChopmarkError
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Relay:
         rest = [job for job, index in zip(jobs, indexes, strict=True) if index == _ELSEWHERE]
         answers = iter(self._ledger.book(rest) if rest else [])
         for job, index in zip(jobs, indexes, strict=True):
-            results.append(next(answers) if index == _ELSEWHERE else record_at(job, index))
+            results.append(next(answers) if index == _ELSEWHERE else job.record_at(index))
         return results
 
     def _lead_or_follow(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from chopmark.audit.proof.merkle import Frontier
+from chopmark.audit.log.merkle import Frontier
 from chopmark.errors import LogCorrupt
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from chopmark.errors import ChopmarkError, LogUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chopmark.audit.log.ledger import Job, Ledger
+    from chopmark.audit.log.job import Job
+    from chopmark.audit.log.ledger import Ledger
 
 __all__ = ["Sequencer"]
 

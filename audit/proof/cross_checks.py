@@ -10,18 +10,18 @@ import json
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from chopmark.audit.custody.vault import KeyGone
-from chopmark.audit.desk.prompt_exceptions import prompt_tag
+from chopmark.audit.log.clock import FOREVER
 from chopmark.audit.log.events import parse_leaf
+from chopmark.audit.log.vault import KeyGone
 from chopmark.errors import LogCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chopmark.audit.custody.vault import Vault
+    from chopmark.audit.log.vault import Vault
     from chopmark.kit.database import Row, Transaction
 
-__all__ = ["NOTED", "Accounts"]
+__all__ = ["NOTED", "CrossChecks"]
 
 _ENDS: Final = frozenset({"request.completed", "request.failed", "request.refused"})
 _COVERING: Final = frozenset({"erasure.completed", "retention.expired"})
@@ -33,11 +33,10 @@ _CUSTODY: Final = _COVERING | {
     "hold.released",
 }
 NOTED: Final = _ENDS | _CUSTODY | {"request.received"}
-"""The kinds that :meth:`Accounts.note` wants to see."""
-_FOREVER: Final = "9999-12-31T23:59:59.999999Z"
+"""The kinds that :meth:`CrossChecks.note` wants to see."""
 
 
-class Accounts:
+class CrossChecks:
     """What the entries of a walk promise.
 
     Args:
@@ -81,7 +80,7 @@ class Accounts:
                 self._erasing.pop(public["started"], None)
                 self.erasures += 1
             case "hold.placed":
-                self._holds[index] = public["until"] or _FOREVER
+                self._holds[index] = public["until"] or FOREVER
             case "hold.released":
                 self._holds.pop(public["hold"], None)
             case "exception.granted":
@@ -180,8 +179,8 @@ class Accounts:
     def _compare_exceptions(self, transaction: Transaction) -> None:
         """Compare the exceptions in force with the entries that granted them, prompt included."""
         expected = {
-            index: said
-            for index, said in self._exceptions.items()
+            index: granted
+            for index, granted in self._exceptions.items()
             if not any(low <= index <= high for low, high in self._taken)
         }
         stored = {}
@@ -195,11 +194,11 @@ class Accounts:
                 continue
             commitment = bytes.fromhex(parse_leaf(bytes(leaf)).get("commitment", ""))
             with contextlib.suppress(KeyGone, LogCorrupt):  # reported with the content
-                said = self._vault.open(
+                private = self._vault.open(
                     bytes(key_id), bytes(sealed), event_id=event_id, commitment=commitment
                 ).private
-                texts = (str(said.get("prompt")), str(said.get("negative_prompt")))
-                if prompt_tag(self._vault, *texts, expected[index][1]) != bytes(tag):
+                texts = (str(private.get("prompt")), str(private.get("negative_prompt")))
+                if self._vault.prompt_tag(*texts, expected[index][1]) != bytes(tag):
                     detail = "it lets another prompt pass than its entry"
                     self._wrong("exception", f"exception {index}", detail)
         for index in stored.keys() | expected.keys():

@@ -1,4 +1,4 @@
-"""Proving what is in the log: checkpoints, witnesses, time stamps, receipts, public files."""
+"""Proofs of what is in the log: checkpoints, witnesses, time stamps, receipts, public files."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from chopmark.audit.custody.vault import secret_file
-from chopmark.audit.desk.transparency import transparency_report
-from chopmark.audit.log.paths import Paths, replace_file
-from chopmark.audit.log.reader import Reading
-from chopmark.audit.proof.merkle import Frontier, consistency_proof, inclusion_proof, leaf_hash
+from chopmark.audit.log.merkle import Frontier, consistency_proof, inclusion_proof, leaf_hash
+from chopmark.audit.log.paths import replace_file
+from chopmark.audit.log.tiles import node_reader
+from chopmark.audit.log.vault import secret_file
 from chopmark.audit.proof.note import Checkpoint, Signer, note_parts, open_checkpoint
 from chopmark.audit.proof.publish import publish
 from chopmark.audit.proof.receipt import Receipt
 from chopmark.audit.proof.report import Problem
-from chopmark.audit.proof.tiles import node_reader
 from chopmark.audit.proof.witness import with_lines
 from chopmark.errors import (
     ConfigurationError,
@@ -33,11 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from chopmark.audit.log.ledger import Ledger
+    from chopmark.audit.log.reader import Reader
     from chopmark.audit.proof.witness import Witness
-    from chopmark.kit.database import Database, Transaction
-    from chopmark.kit.types import JsonValue
+    from chopmark.kit.database import Transaction
 
-__all__ = ["Proving", "Stamp", "load_signer"]
+__all__ = ["Prover", "Stamp", "load_signer"]
 
 
 def load_signer(path: Path, origin: str) -> Signer:
@@ -77,12 +75,26 @@ class Stamp:
     token: bytes
 
 
-class Proving(Reading):
-    """The part of the log that signs, and that gives proofs to others."""
+class Prover:
+    """Signs what the log is, and gives proofs of it to others.
 
-    def __init__(self, *, paths: Paths, database: Database, ledger: Ledger, signer: Signer) -> None:
-        super().__init__(paths=paths, database=database, ledger=ledger, signer=signer)
+    Args:
+        ledger: The log.
+        reader: Reads it.
+        signer: Signs checkpoints.
+        kept: The file that always holds the newest checkpoint.
+    """
+
+    def __init__(self, ledger: Ledger, reader: Reader, signer: Signer, *, kept: Path) -> None:
+        self._ledger, self._reader = ledger, reader
+        self._database = ledger.database
+        self._signer, self._kept = signer, kept
         self._signing = threading.Lock()
+
+    @property
+    def public_key(self) -> str:
+        """The verifier key of the checkpoints (C2SP signed note, text form)."""
+        return str(self._signer.key)
 
     def checkpoint(self) -> Checkpoint:
         """Sign what the log is now.
@@ -96,10 +108,10 @@ class Proving(Reading):
             LogUnavailable: The file cannot be written.
         """
         with self._signing, self._database.write() as transaction:
-            state = self._state(transaction)
+            state = self._ledger.state(transaction)
             last = _last_checkpoint(transaction, self._signer)
             if last is not None and last[1].size == state.size:
-                return last[1]
+                return last[1]  # its cosignatures would be lost in a new one of the same tree
             number, tree = (0, Frontier()) if last is None else (last[0], last[2])
             first = tree.size
             for (leaf,) in transaction.stream(
@@ -118,7 +130,7 @@ class Proving(Reading):
                 (number + 1, tree.size, tree.pack(), signed.note),
             )
             # Under the lock, so that the kept file never goes back in size.
-            replace_file(self._paths.checkpoint, signed.note.encode())
+            replace_file(self._kept, signed.note.encode())
         return signed
 
     def cosign(self, witnesses: Iterable[Witness]) -> tuple[Checkpoint, tuple[Problem, ...]]:
@@ -138,6 +150,7 @@ class Proving(Reading):
                 problems.append(_about(witness, "witness_down", error.message))
             except InvalidRequest as error:
                 problems.append(_about(witness, "witness_refused", error.message))
+        # The witnesses were asked without the lock: other checkpoints may stand after this one now.
         with self._signing, self._database.write() as transaction:
             last = _last_checkpoint(transaction, self._signer)
             rows = transaction.execute(
@@ -151,7 +164,7 @@ class Proving(Reading):
                 "UPDATE checkpoint SET note = ? WHERE id = ?", (cosigned.note, rows[0][0])
             )
             if last[1].size == cosigned.size:
-                replace_file(self._paths.checkpoint, cosigned.note.encode())
+                replace_file(self._kept, cosigned.note.encode())
         return cosigned, tuple(problems)
 
     def stamp(self, stamper: Callable[[bytes], bytes]) -> Stamp:
@@ -177,6 +190,7 @@ class Proving(Reading):
         """Return the time stamps that are kept, smallest tree first, each with what it covers."""
         with self._database.read() as transaction:
             rows = transaction.execute(
+                # Any note of a size will do: cosigning changes the signatures, not the text.
                 "SELECT stamp.size, token, min(note) FROM stamp JOIN checkpoint"
                 " ON checkpoint.size = stamp.size GROUP BY stamp.size, token ORDER BY stamp.size"
             )
@@ -197,9 +211,10 @@ class Proving(Reading):
             LogCorrupt: The log does not agree with itself.
             LogUnavailable: No checkpoint can be signed.
         """
-        index = record if isinstance(record, int) else self._end_of(record)
+        index = record if isinstance(record, int) else self._reader.end_of(record)
+        # One for many: only an entry that no signed tree holds yet costs a new signature.
         with self._database.read() as transaction:
-            self._leaf(transaction, index)
+            self._reader.leaf(transaction, index)
             last = _last_checkpoint(transaction, self._signer)
         if last is None or last[1].size <= index:
             self.checkpoint()
@@ -208,9 +223,9 @@ class Proving(Reading):
             if last is None:
                 raise LogCorrupt("a checkpoint just signed is gone")
             size = last[1].size
-            reader = node_reader(transaction, self._state(transaction).size)
+            reader = node_reader(transaction, self._ledger.state(transaction).size)
             return Receipt(
-                leaf=self._leaf(transaction, index),
+                leaf=self._reader.leaf(transaction, index),
                 index=index,
                 proof=tuple(inclusion_proof(index, size, reader)),
                 checkpoint=last[1].note,
@@ -233,7 +248,7 @@ class Proving(Reading):
         if second is None:
             second = self.checkpoint().size
         with self._database.read() as transaction:
-            size = self._state(transaction).size
+            size = self._ledger.state(transaction).size
             if not 0 <= first <= second <= size:
                 raise RecordNotFound(f"{first} and {second} are not sizes of a log of {size}")
             return tuple(consistency_proof(first, second, node_reader(transaction, size)))
@@ -253,29 +268,6 @@ class Proving(Reading):
         with self._database.read() as transaction:
             publish(transaction, signed, self._signer.key, Path(folder))
         return signed
-
-    def transparency(
-        self, *, since: str = "", until: str = "9999", tenant: str | None = None
-    ) -> dict[str, JsonValue]:
-        """Return the transparency report of a period, with the checkpoint that it is counted up to.
-
-        Counted from public leaves only (:func:`transparency_report`), so whoever has the published
-        files of that checkpoint gets the same.
-
-        Args:
-            since: First moment, RFC 3339 in UTC.
-            until: Moment after the last.
-            tenant: Count only what is of this tenant.
-        """
-        checkpoint = self.checkpoint()
-        with self._database.read() as transaction:
-            rows = transaction.stream(
-                "SELECT leaf FROM entry WHERE idx < ? ORDER BY idx", (checkpoint.size,)
-            )
-            report = transparency_report(
-                (bytes(row[0]) for row in rows), since=since, until=until, tenant=tenant
-            )
-        return {**report, "checkpoint": checkpoint.note}
 
 
 def _about(witness: Witness, what: str, detail: str) -> Problem:

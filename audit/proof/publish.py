@@ -9,10 +9,10 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
+from chopmark.audit.log.merkle import HASH_SIZE
 from chopmark.audit.log.paths import replace_file
-from chopmark.audit.proof.merkle import HASH_SIZE
+from chopmark.audit.log.tiles import TILE_HEIGHT, TILE_WIDTH, tail_hashes
 from chopmark.audit.proof.note import open_checkpoint
-from chopmark.audit.proof.tiles import TILE_HEIGHT, TILE_WIDTH, tail_hashes
 from chopmark.errors import InvalidRequest, LogCorrupt, LogUnavailable
 
 if TYPE_CHECKING:

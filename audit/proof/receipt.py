@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from chopmark.audit.log.events import Record, parse_leaf
-from chopmark.audit.proof.merkle import leaf_hash, verify_inclusion
+from chopmark.audit.log.merkle import leaf_hash, verify_inclusion
 from chopmark.audit.proof.note import NoteKey, open_checkpoint
 from chopmark.audit.proof.report import Problem
 from chopmark.audit.proof.witness import WitnessKey, witnessed_by
@@ -24,7 +24,7 @@ __all__ = ["Receipt"]
 
 _FORMAT: Final = "chopmark.receipt/1"
 _MAX_RECEIPT: Final = 1024 * 1024
-_MAX_PROOF: Final = 63
+_MAX_PROOF: Final = 63  # a tree of less than 2**63 entries is not deeper
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,17 +53,7 @@ class Receipt:
         Raises:
             LogCorrupt: The leaf is not one.
         """
-        members = parse_leaf(self.leaf)
-        return Record(
-            index=self.index,
-            record_id=members["record_id"],
-            event_id=members["event_id"],
-            kind=members["kind"],
-            tenant=members["tenant"],
-            time=members["time"],
-            public=members["public"],
-            leaf_hash=leaf_hash(self.leaf).hex(),
-        )
+        return Record.from_leaf(self.index, self.leaf)
 
     def verify(
         self, public_key: str | None = None, *, witnesses: Iterable[str] = ()
@@ -100,6 +90,7 @@ class Receipt:
         for text in witnesses:
             if not witnessed_by(self.checkpoint, WitnessKey.parse(text)):
                 wrong("not_witnessed", f"{text.partition('+')[0]} did not cosign the checkpoint")
+        # The leaf is hashed here, never taken as a hash: an inner node must not pass for an entry.
         hashed = leaf_hash(self.leaf)
         if not verify_inclusion(self.index, checkpoint.size, hashed, self.proof, checkpoint.root):
             wrong("not_included", "the path does not lead from the leaf to the signed root")

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from chopmark.audit.custody.vault import Vault
 from chopmark.audit.log.connect import open_keys, open_log
 from chopmark.audit.log.paths import Paths, replace_file
 from chopmark.audit.log.schema import load_state
+from chopmark.audit.log.vault import Vault
 from chopmark.audit.proof.note import NoteKey
 from chopmark.audit.proof.report import LogReport, Problem
 from chopmark.audit.proof.walk import Walk

@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from chopmark.audit.custody.vault import KeyGone
+from chopmark.audit.log.merkle import HASH_SIZE, Frontier, root_at
 from chopmark.audit.log.schema import State, load_state
-from chopmark.audit.proof.cross_checks import NOTED, Accounts
-from chopmark.audit.proof.merkle import HASH_SIZE, Frontier, root_at
+from chopmark.audit.log.tiles import TILE_HEIGHT, TILE_WIDTH, fold, node_reader, tail_hashes
+from chopmark.audit.log.vault import KeyGone
+from chopmark.audit.proof.cross_checks import NOTED, CrossChecks
 from chopmark.audit.proof.note import open_checkpoint
 from chopmark.audit.proof.report import Problem
-from chopmark.audit.proof.tiles import TILE_HEIGHT, TILE_WIDTH, fold, node_reader, tail_hashes
 from chopmark.audit.proof.witness import cosignatures
 from chopmark.errors import AuditError, ChopmarkError, InvalidRequest, LogCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chopmark.audit.custody.vault import Vault
+    from chopmark.audit.log.vault import Vault
     from chopmark.audit.proof.note import Checkpoint, NoteKey
     from chopmark.audit.proof.witness import WitnessKey
     from chopmark.kit.database import Row, Transaction
@@ -112,12 +112,12 @@ class Walk:
             self.wrong("origin", "state", f"the log is {state.origin!r}, the key {self.key.name!r}")
         if start is not None:
             self._resume(transaction, state, start)
-        begun, accounts = self.tree.size, Accounts(self.wrong, self.vault)
+        begun, checks = self.tree.size, CrossChecks(self.wrong, self.vault)
         claims = self._checkpoints(transaction, notes)
-        self._entries(transaction, state, claims, accounts)
-        self._state(state, accounts if begun == 0 else None)
+        self._entries(transaction, state, claims, checks)
+        self._state(state, checks if begun == 0 else None)
         self._unknown_contents(transaction, begun)
-        accounts.settle(transaction, self._missing, self._keyless, begun=begun)
+        checks.settle(transaction, self._missing, self._keyless, begun=begun)
 
     def _resume(self, transaction: Transaction, state: State, note: str) -> None:
         """Take the tree of an already verified checkpoint from the tiles, if they still give it."""
@@ -185,7 +185,7 @@ class Walk:
             return None
 
     def _entries(
-        self, transaction: Transaction, state: State, claims: _Claims, accounts: Accounts
+        self, transaction: Transaction, state: State, claims: _Claims, checks: CrossChecks
     ) -> None:
         begun = expected = self.tree.size
         stored = transaction.stream(
@@ -223,7 +223,7 @@ class Walk:
             hashes.append(sha256(zero + leaf).digest())
             commits = self._columns(index, (event_id, record_id, kind, tenant, time), leaf)
             if kind in NOTED:
-                accounts.note(kind, (record_id, index, time), leaf)
+                checks.note(kind, (record_id, index, time), leaf)
             if key_id is not None:
                 self._contents += 1
                 if not commits:
@@ -363,9 +363,9 @@ class Walk:
         ):
             self.wrong("tile_unknown", f"tile {row[0]}/{row[1]}", "no tile stands here")
 
-    def _state(self, state: State, accounts: Accounts | None) -> None:
+    def _state(self, state: State, checks: CrossChecks | None) -> None:
         if state.size != self.tree.size or state.frontier != self.tree.pack():
             detail = f"it says {state.size} entries; {self.tree.size} were walked"
             self.wrong("state_differs", "state", detail)
-        if accounts is not None and state.epoch != accounts.erasures:
+        if checks is not None and state.epoch != checks.erasures:
             self.wrong("state_differs", "state", "it counts other erasures than the entries")

@@ -210,8 +210,8 @@ def load_witnesses(path: Path) -> list[Witness]:
             url, key = words
             found.append(Witness(url=url, key=WitnessKey.parse(key)))
         except (ValueError, InvalidRequest, ConfigurationError) as error:
-            said = getattr(error, "message", "an address and a verifier key, with a space between")
-            raise ConfigurationError(f"{path}, line {number}: {said}") from None
+            wrong = getattr(error, "message", "an address and a verifier key, with a space between")
+            raise ConfigurationError(f"{path}, line {number}: {wrong}") from None
     return found
 
 

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
-from chopmark.audit.custody.vault import KeyGone
 from chopmark.audit.log.events import parse_leaf
-from chopmark.audit.log.schema import load_state
+from chopmark.audit.log.vault import KeyGone
 from chopmark.audit.search.projection import SCHEMA, TABLES, VERSION, apply, take_out
 from chopmark.audit.search.query import PDQ_BYTES, Hit, Query, SavedQuery, pdq_bytes, word_match
 from chopmark.errors import LogUnavailable, RecordNotFound
@@ -26,8 +25,8 @@ from chopmark.kit.sqlite import SqliteDatabase
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from chopmark.audit.custody.vault import Content
     from chopmark.audit.log.ledger import Ledger
+    from chopmark.audit.log.vault import Content
     from chopmark.kit.types import Progress
 
 __all__ = ["SearchIndex"]
@@ -112,8 +111,7 @@ class SearchIndex:
 
     def _size(self) -> int:
         with self._ledger.database.read() as transaction:
-            state = load_state(transaction)
-        return state.size if state is not None else 0
+            return self._ledger.state(transaction).size
 
     def _entries(
         self, upto: int

@@ -6,12 +6,12 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from chopmark.audit.desk.prompt_exceptions import PromptException
+from chopmark.audit.log.events import RESTRICTED
 from chopmark.audit.search.query import pdq_bytes
 from chopmark.errors import InvalidRequest, LogCorrupt
 
 if TYPE_CHECKING:
-    from chopmark.audit.custody.vault import Content, Vault
+    from chopmark.audit.log.vault import Content, Vault
     from chopmark.audit.search.query import Decision
     from chopmark.kit.database import Transaction
 
@@ -141,16 +141,16 @@ def _record(
             " DO UPDATE SET score = max(score, excluded.score)",
             [(item, name, score) for name, score in scores.items()],
         )
-    said = [public.get(name) for name in ("model", "policy")]
-    model, policy = (text if isinstance(text, str) else None for text in said)
+    named = [public.get(name) for name in ("model", "policy")]
+    model, policy = (text if isinstance(text, str) else None for text in named)
     transaction.execute(
         "UPDATE item SET model = coalesce(?, model), policy = coalesce(?, policy),"
         " decision = coalesce(?, decision), score = max(score, ?) WHERE idx = ?",
         (model, policy, _decision(kind, public, verdicts), max(scores.values(), default=0.0), item),
     )
     listed = public.get("categories")
-    barred = isinstance(listed, list) and PromptException.NEVER.intersection(map(str, listed))
-    # `restricted` is said of a whole record also where only one of its outputs was withheld.
+    barred = isinstance(listed, list) and RESTRICTED.intersection(map(str, listed))
+    # `restricted` stands on a whole record also where only one of its outputs was withheld.
     if barred or public.get("restricted") is True:
         # A restricted compartment from the start: nobody opens it alone.
         transaction.execute(

@@ -26,14 +26,14 @@ async def overturned(pipeline: Pipeline, request: GenerationRequest) -> int:
     with pytest.raises(Refused) as caught:
         await pipeline.generate(request)
     log = pipeline.parts.log
-    log.appeal(caught.value.record_id, statement="it is a poster of a classic film")
+    log.appeals.open(caught.value.record_id, statement="it is a poster of a classic film")
     with pytest.raises(Refused):
         await pipeline.generate(request)
     ada = Actor(name="Ada", roles=frozenset({"reviewer"}), tenant=None)
-    log.desk(ada, purpose="appeals").decide_appeal(
+    log.desk(ada, purpose="appeals").appeals.decide(
         caught.value.record_id, "overturned", rationale="a known poster", allow_until=UNTIL
     )
-    return log.exceptions()[-1].index
+    return log.exceptions.standing()[-1].index
 
 
 async def test_an_excepted_prompt_passes_and_its_picture_is_judged(pipeline: Pipeline) -> None:
@@ -50,7 +50,7 @@ async def test_an_excepted_prompt_passes_and_its_picture_is_judged(pipeline: Pip
     desk = pipeline.parts.log.desk(
         Actor(name="Max", roles=frozenset({"reviewer"}), tenant=None), purpose="p"
     )
-    desk.revoke_exception(index, reason="the poster is another one")
+    desk.appeals.revoke_exception(index, reason="the poster is another one")
     with pytest.raises(Refused):
         await pipeline.generate(asked())
 

@@ -51,9 +51,9 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
             ]
             for job in jobs:
                 job.result(30)
-            notes.append(log.publish(folder).note)
-        receipts = [log.receipt(index) for index in (0, 1, 254, 255, 256, 511, 512, 699)]
-        older = [log.consistency_proof(size) for size in (1, 255, 257, 557, 700)]
+            notes.append(log.proof.publish(folder).note)
+        receipts = [log.proof.receipt(index) for index in (0, 1, 254, 255, 256, 511, 512, 699)]
+        older = [log.proof.consistency_proof(size) for size in (1, 255, 257, 557, 700)]
         return folder, log.public_key, notes, receipts, older
 
 

@@ -161,7 +161,9 @@ async def test_nothing_is_kept_or_answered_unless_somebody_opted_in(
     assert (await granted(pipeline, ask())).repeats is None
     assert jobs(pipeline) == 2
     assert (
-        pipeline.parts.log.attachments(first.receipt.record.index, younger_than=timedelta(days=1))
+        pipeline.parts.log.custody.attachments.of(
+            first.receipt.record.index, younger_than=timedelta(days=1)
+        )
         is None
     )
     off = open_pipeline(cached_answers="off", prompt_index=False)
@@ -276,7 +278,7 @@ def _review(pipeline: Pipeline, record_id: str) -> None:
 
     actor = Actor(name="Ada", roles=frozenset({"writer"}), tenant=None)
     desk = pipeline.parts.log.desk(actor, purpose="a test")
-    desk.route([Rule(queue="q", tenant="default")])
+    desk.review.route([Rule(queue="q", tenant="default")])
     assert pipeline.parts.log.records(record_id)[-1].kind == "review.queued"
 
 
@@ -286,15 +288,15 @@ def _seal(pipeline: Pipeline, record_id: str) -> None:
 
 
 def _hold(pipeline: Pipeline, _record_id: str) -> None:
-    pipeline.parts.log.place_hold("default:ann", basis="a court order", by="Ada")
+    pipeline.parts.log.custody.holds.place("default:ann", basis="a court order", by="Ada")
 
 
 def _erase(pipeline: Pipeline, _record_id: str) -> None:
-    pipeline.parts.log.erase("default:ann", by=TWO, reason="she asked")
+    pipeline.parts.log.custody.erase("default:ann", by=TWO, reason="she asked")
 
 
 def _expire(pipeline: Pipeline, _record_id: str) -> None:
-    assert pipeline.parts.log.expire({"standard": timedelta()})
+    assert pipeline.parts.log.custody.expire({"standard": timedelta()})
 
 
 def _take_back(pipeline: Pipeline, record_id: str) -> None:
@@ -313,7 +315,7 @@ def _forget_tenant(pipeline: Pipeline, _record_id: str) -> None:
 
 
 def _detach(pipeline: Pipeline, record_id: str) -> None:
-    assert pipeline.parts.log.detach(record_id=record_id) == 1
+    assert pipeline.parts.log.custody.attachments.drop(record_id=record_id) == 1
 
 
 def _age(pipeline: Pipeline, _record_id: str) -> None:
@@ -322,7 +324,7 @@ def _age(pipeline: Pipeline, _record_id: str) -> None:
 
 def _tamper(pipeline: Pipeline, _record_id: str) -> None:
     log: Any = pipeline.parts.log
-    with log._database.write() as transaction:
+    with log._ledger.database.write() as transaction:
         (sealed,) = transaction.execute("SELECT sealed FROM attachment")[0]
         changed = bytes(sealed)[:-1] + bytes([bytes(sealed)[-1] ^ 1])
         transaction.execute("UPDATE attachment SET sealed = ?", (changed,))
@@ -362,7 +364,7 @@ def test_erasure_takes_embedding_and_pictures_and_leaves_no_residue(
 ) -> None:
     log: Any = pipeline.parts.log
     asyncio.run(granted(pipeline, ask(subject="default:ann")))
-    with log._database.read() as transaction:
+    with log._ledger.database.read() as transaction:
         (sealed,) = transaction.execute("SELECT sealed FROM attachment")[0]
     piece = bytes(sealed)[100:200]
 
@@ -370,7 +372,7 @@ def test_erasure_takes_embedding_and_pictures_and_leaves_no_residue(
         return any(piece in path.read_bytes() for path in home.rglob("*") if path.is_file())
 
     assert lies_somewhere()
-    log.erase("default:ann", by=TWO, reason="she asked")
+    log.custody.erase("default:ann", by=TWO, reason="she asked")
     forget_person(home, "default:ann")
     index = pipeline.parts.prompt_index
     assert index is not None
@@ -386,7 +388,7 @@ async def test_what_is_erased_while_it_is_being_kept_does_not_come_back(
     real, log = index.add, pipeline.parts.log
 
     def late(*args: Any, **options: Any) -> None:
-        log.erase("default:ann", by=TWO, reason="she asked")
+        log.custody.erase("default:ann", by=TWO, reason="she asked")
         forget_person(pipeline.parts.home, "default:ann")
         real(*args, **options)
 
@@ -399,7 +401,7 @@ async def test_the_end_of_retention_reaches_the_index(pipeline: Pipeline) -> Non
     await granted(pipeline, ask())
     home, log = pipeline.parts.home, pipeline.parts.log
     assert forget_with_the_log(home, log) == 0
-    log.expire({"standard": timedelta()})
+    log.custody.expire({"standard": timedelta()})
     assert forget_with_the_log(home, log) == 1
     assert forget_with_the_log(home, log) == 0
 

@@ -225,5 +225,5 @@ async def test_a_plain_second_picture_is_named_as_unsigned(
     content = pipeline.parts.log.content(before)
     assert content is not None
     assert content.private["reference_sha256"] == [hashlib.sha256(pictures[1]).hexdigest()]
-    pipeline.parts.log.erase("ada", by=("eve", "max"), reason="asked to")
+    pipeline.parts.log.custody.erase("ada", by=("eve", "max"), reason="asked to")
     assert pipeline.parts.log.content(before) is None

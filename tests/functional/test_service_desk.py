@@ -19,7 +19,7 @@ from chopmark import Pipeline, Settings
 from chopmark.api import create_app
 from chopmark.api.publiclog import PublicLog
 from chopmark.audit import Actor, Rule, check_export
-from chopmark.audit.proof.merkle import leaf_hash
+from chopmark.audit.log.merkle import leaf_hash
 from chopmark.provenance import DevelopmentCredentialWarning
 from chopmark.service.deployment import Deployment
 from chopmark.service.logging import make_logger
@@ -74,7 +74,7 @@ class House:
 
     def queue(self, tenant: str, name: str = "blocks") -> None:
         actor = Actor(name="router", roles=frozenset({"writer"}), tenant=tenant)
-        self.pipeline.parts.log.desk(actor, purpose="test").route(
+        self.pipeline.parts.log.desk(actor, purpose="test").review.route(
             [Rule(queue=name, decision="block")]
         )
 
@@ -440,7 +440,7 @@ def test_a_record_of_another_tenant_is_as_if_there_were_none(
     house: House, all_roles: httpx.Client, method: str, path: str, more: dict[str, Any]
 ) -> None:
     house.queue("globex")
-    house.pipeline.parts.log.appeal(house.refused["globex"], statement="why")
+    house.pipeline.parts.log.appeals.open(house.refused["globex"], statement="why")
     answers = [
         all_roles.request(method, path.replace("{id}", each), **more)
         for each in (house.refused["globex"], MISSING)
@@ -473,7 +473,7 @@ def test_no_list_holds_anything_of_another_tenant(
     house: House, all_roles: httpx.Client, method: str, path: str, more: dict[str, Any]
 ) -> None:
     house.queue("globex", "theirs")
-    house.pipeline.parts.log.appeal(house.refused["globex"], statement="why")
+    house.pipeline.parts.log.appeals.open(house.refused["globex"], statement="why")
     other = house.sign_in("other", "globex", "exporter")
     other.post("/api/v1/exports", json={"purpose": "x"})
     answer = all_roles.request(method, path, **more)

@@ -134,10 +134,10 @@ def search(
     max_score, model, policy, subject, since, until, similar_to, distance.
     """
     with desk_of(actor(name, role, tenant), purpose) as desk:
-        query = desk.saved_query(saved).query if saved else query_of(text, found, like)
+        query = desk.queries.get(saved).query if saved else query_of(text, found, like)
         hits = desk.search(query, limit=limit, before=before)
         if save is not None:
-            version = desk.save_query(save, query)
+            version = desk.queries.save(save, query)
             typer.echo(f"kept as {save!r}, version {version}", err=True)
     for hit in hits:
         if as_json:
@@ -241,7 +241,7 @@ def prove(
 ) -> None:
     """Write a receipt that anybody can check without access to the log."""
     with open_log() as log:
-        text = log.receipt(record_id).to_json()
+        text = log.proof.receipt(record_id).to_json()
     if output is None:
         typer.echo(text, nl=False)
     else:
@@ -264,7 +264,9 @@ def checkpoint(
     listed = witnesses or load_settings().log_witnesses
     witness_list = load_witnesses(listed) if listed is not None else []
     with open_log() as log:
-        signed, problems = log.cosign(witness_list) if witness_list else (log.checkpoint(), ())
+        signed, problems = (
+            log.proof.cosign(witness_list) if witness_list else (log.proof.checkpoint(), ())
+        )
     if as_json:
         emit({**signed.to_dict(), "problems": [problem.to_dict() for problem in problems]})
     else:
@@ -282,7 +284,7 @@ def publish(
 ) -> None:
     """Write the log's public files (C2SP tlog-tiles) and a checkpoint over them."""
     with open_log() as log:
-        signed = log.publish(folder)
+        signed = log.proof.publish(folder)
     if as_json:
         emit({"folder": str(folder), **signed.to_dict()})
     else:

@@ -144,7 +144,7 @@ def retain(
         )
     with open_log() as log:
         forget_with_the_log(home, log)
-        log.detach_older(timedelta(hours=settings.cached_answers_hours))
+        log.custody.attachments.drop_older(timedelta(hours=settings.cached_answers_hours))
     for record in booked:
         sentence = f"{record.public['class']}: {record.public['count']} contents are gone"
         _done(record, sentence, as_json=as_json)
@@ -206,7 +206,7 @@ def export(
     """Write what a query finds, each entry with its proof, and a manifest over it all."""
     who = actor(name, role, tenant)
     with desk_of(who, purpose) as desk:
-        manifest = desk.export(
+        manifest = desk.export.records(
             query_of(text, found),
             folder,
             form=form,
@@ -253,7 +253,7 @@ def report(
 ) -> None:
     """Count requests, refusals, reviews and appeals; anybody can count again from the log."""
     with desk_of(actor(name, role, tenant), "transparency report") as desk:
-        counted = desk.report(since=since, until=until)
+        counted = desk.export.report(since=since, until=until)
     if as_json:
         emit(counted)
         return
@@ -279,7 +279,7 @@ def statements(
     """Write the DSA statements of reasons for the refusals of a period, one JSON object a line."""
     who = actor(name, role, tenant)
     with desk_of(who, purpose) as desk:
-        for statement in desk.statements(
+        for statement in desk.export.statements(
             _template(template), second=second(other, who), since=since, until=until
         ):
             emit(statement)

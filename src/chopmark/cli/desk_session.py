@@ -95,7 +95,7 @@ def desk_of(who: Actor, purpose: str) -> Iterator[Desk]:
     """Open the log and seat somebody at its desk."""
     with open_log() as log:
         with progress_bar(quiet=False) as progress:
-            log.index().update(progress=progress)
+            log.search.update(progress=progress)
         try:
             yield log.desk(who, purpose=purpose)
         except NotPermitted as error:

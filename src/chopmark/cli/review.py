@@ -75,7 +75,7 @@ def route(
 
     listed = load_rules(rules or load_settings().review_rules)
     with desk_of(actor(name, role, tenant), "routing") as desk:
-        booked = desk.route(listed)
+        booked = desk.review.route(listed)
     for record in booked:
         _done(record, f"{record.record_id} to {record.public['queue']}", as_json=as_json)
     if not booked and not as_json:
@@ -93,7 +93,7 @@ def list_tasks(
 ) -> None:
     """List what waits, the next one first."""
     with desk_of(actor(name, role, tenant), _PURPOSE) as desk:
-        tasks = desk.tasks(queue, only_open=not everything)
+        tasks = desk.review.tasks(queue, only_open=not everything)
     for task in tasks:
         _task(task, as_json=as_json)
     if not tasks and not as_json:
@@ -111,7 +111,7 @@ def lease(
 ) -> None:
     """Take the next task of a queue; nobody else gets it until you are done or the lease ends."""
     with desk_of(actor(name, role, tenant), _PURPOSE) as desk:
-        task = desk.lease(queue, duration=timedelta(minutes=minutes))
+        task = desk.review.lease(queue, duration=timedelta(minutes=minutes))
     _task(task, as_json=as_json)
 
 
@@ -126,7 +126,7 @@ def renew(
 ) -> None:
     """Hold a task for longer."""
     with desk_of(actor(name, role, tenant), _PURPOSE) as desk:
-        task = desk.renew(record_id, duration=timedelta(minutes=minutes))
+        task = desk.review.renew(record_id, duration=timedelta(minutes=minutes))
     _task(task, as_json=as_json)
 
 
@@ -140,7 +140,7 @@ def release(
 ) -> None:
     """Give a task back undecided."""
     with desk_of(actor(name, role, tenant), _PURPOSE) as desk:
-        record = desk.release(record_id)
+        record = desk.review.release(record_id)
     _done(record, f"{record_id} waits again", as_json=as_json)
 
 
@@ -158,7 +158,7 @@ def decide(
 ) -> None:
     """Decide on a task that you hold."""
     with desk_of(actor(name, role, tenant), _PURPOSE) as desk:
-        record = desk.decide(record_id, decision, rationale=rationale)
+        record = desk.review.decide(record_id, decision, rationale=rationale)
     _done(record, f"{record_id} {decision}", as_json=as_json)
 
 
@@ -170,7 +170,7 @@ def appeal(
 ) -> None:
     """Book the appeal of a person who was refused."""
     with open_log() as log:
-        record = log.appeal(decision, statement=statement)
+        record = log.appeals.open(decision, statement=statement)
     _done(record, f"appeal against {record.record_id} is open", as_json=as_json)
 
 
@@ -178,7 +178,7 @@ def appeal(
 def appeal_state(decision: Decision, as_json: Json = False) -> None:
     """Say what the person who appealed is told."""
     with open_log() as log:
-        state = log.appeal_state(decision)
+        state = log.appeals.state(decision)
     if as_json:
         emit(state.to_dict())
     else:
@@ -197,7 +197,7 @@ def appeals(
 ) -> None:
     """List appeals, the oldest first."""
     with desk_of(actor(name, role, tenant), "appeals") as desk:
-        listed = desk.appeals(only_open=not everything)
+        listed = desk.appeals.listed(only_open=not everything)
     for item in listed:
         _appeal(item, as_json=as_json)
     if not listed and not as_json:
@@ -214,7 +214,7 @@ def lease_appeal(
 ) -> None:
     """Take the appeal that waits longest and that you did not review."""
     with desk_of(actor(name, role, tenant), "appeals") as desk:
-        item = desk.lease_appeal(duration=timedelta(minutes=minutes))
+        item = desk.appeals.lease(duration=timedelta(minutes=minutes))
     _appeal(item, as_json=as_json)
 
 
@@ -236,7 +236,9 @@ def decide_appeal(
 ) -> None:
     """Uphold or overturn a refusal; the person is told the rationale."""
     with desk_of(actor(name, role, tenant), "appeals") as desk:
-        record = desk.decide_appeal(decision, outcome, rationale=rationale, allow_until=allow_until)
+        record = desk.appeals.decide(
+            decision, outcome, rationale=rationale, allow_until=allow_until
+        )
     _done(record, f"refusal {record.record_id} {outcome}", as_json=as_json)
 
 
@@ -246,7 +248,7 @@ def exceptions(
 ) -> None:
     """List the prompts that may pass although the policy blocks them."""
     with desk_of(actor(name, role, tenant), "exceptions") as desk:
-        standing = desk.exceptions()
+        standing = desk.appeals.exceptions()
     for item in standing:
         if as_json:
             emit(item.to_dict())
@@ -269,5 +271,5 @@ def revoke(
 ) -> None:
     """End an exception."""
     with desk_of(actor(name, role, tenant), reason) as desk:
-        record = desk.revoke_exception(index, reason=reason)
+        record = desk.appeals.revoke_exception(index, reason=reason)
     _done(record, f"exception {index} ended", as_json=as_json)

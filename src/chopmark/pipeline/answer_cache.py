@@ -228,7 +228,7 @@ class Repeats:
 
         log, settings = self._parts.log, self._settings
         private: Any = log.private(completed.index) or {}
-        files = log.attachments(
+        files = log.custody.attachments.of(
             completed.index, younger_than=timedelta(hours=settings.cached_answers_hours)
         )
         booked: Any = completed.public.get("outputs")
@@ -320,7 +320,7 @@ class Repeats:
         index, log = self._parts.prompt_index, self._parts.log
         if index is None or not request.prompt.strip():
             return
-        if terms is not None and not log.attach(
+        if terms is not None and not log.custody.attachments.keep(
             released.receipt.record.index,
             {output.output_id: output.data for output in released.outputs},
             most_bytes=self._settings.cached_answers_mb * 2**20,
@@ -335,7 +335,7 @@ class Repeats:
             seed=seed,
         )
         # Whoever was erased while we kept this is erased here too.
-        if log.contentless([released.record_id]):
+        if log.custody.contentless([released.record_id]):
             index.erase(record_id=released.record_id)
 
     def _count(self, outcome: AnswerOutcome) -> None:

@@ -49,7 +49,7 @@ def forget_prompts(
         if index is not None:
             gone = index.erase(record_id=record_id, subject=subject, tenant=tenant)
     if log is not None:
-        log.detach(record_id=record_id, subject=subject, tenant=tenant)
+        log.custody.attachments.drop(record_id=record_id, subject=subject, tenant=tenant)
     return gone
 
 
@@ -68,7 +68,7 @@ def forget_with_the_log(home: Path, log: AuditLog) -> int:
         records, forgotten = index.records(), 0
         for first in range(0, len(records), _BATCH):
             # A long read would keep receipts waiting.
-            for record_id in log.contentless(records[first : first + _BATCH]):
+            for record_id in log.custody.contentless(records[first : first + _BATCH]):
                 forgotten += index.erase(record_id=record_id)
         return forgotten
 

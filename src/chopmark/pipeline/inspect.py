@@ -258,7 +258,7 @@ class Inspection(Stages):
         return await self.run(
             case,
             "judge_prompt",
-            lambda: self.parts.log.excepted(
+            lambda: self.parts.log.exceptions.find(
                 prompt, negative_prompt=negative_prompt, tenant=case.tenant
             ),
         )

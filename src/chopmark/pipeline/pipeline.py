@@ -266,7 +266,7 @@ class Pipeline(Inspection):
         )  # fmt: skip
         public |= self._told(case)
         booked = await self.book(case, "completed", "request.completed", public, personal)
-        receipt = await self.run(case, "completed", lambda: parts.log.receipt(booked.index))
+        receipt = await self.run(case, "completed", lambda: parts.log.proof.receipt(booked.index))
         released = Released(
             record_id=case.record_id,
             outputs=tuple(outputs),

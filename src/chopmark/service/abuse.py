@@ -105,7 +105,7 @@ class Guarding:
         actor = Actor(name="abuse rules", roles=frozenset({"writer"}), tenant=tenant)
         rule = _This(queue=queue, priority=_PRIORITY, tenant=tenant, record_id=record_id)
         first = log.records(record_id)[0]
-        log.desk(actor, purpose="a person under review").route([rule], since=first.index)
+        log.desk(actor, purpose="a person under review").review.route([rule], since=first.index)
 
     @cached_property
     def _encoder(self) -> SentenceEncoder:

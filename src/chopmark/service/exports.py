@@ -147,7 +147,7 @@ class Exports:
         if request.asked_by == caller.name:
             raise NotPermitted("this takes two different persons who are exporters")
         first = Actor(name=request.asked_by, roles=frozenset(request.roles), tenant=request.tenant)
-        self._parts.log.desk(first, purpose=request.purpose).export(
+        self._parts.log.desk(first, purpose=request.purpose).export.records(
             Query.from_dict(request.query),
             self._folder / request.export_id,
             form=request.form,

@@ -42,10 +42,10 @@ def end_retention(log: AuditLog, tenants: list[Tenant], settings: Settings) -> i
     booked = []
     for tenant in own:
         periods = _periods(tenant.retention_days, tenant.blocked_retention_days)
-        booked += log.expire(periods, tenant=tenant.name)
+        booked += log.custody.expire(periods, tenant=tenant.name)
     periods = _periods(settings.retention_days, settings.blocked_retention_days)
     if periods:
-        booked += log.expire(periods, but=frozenset(tenant.name for tenant in own))
+        booked += log.custody.expire(periods, but=frozenset(tenant.name for tenant in own))
     return sum(int(str(record.public["count"])) for record in booked)
 
 
@@ -70,7 +70,9 @@ def retaining(parts: Parts, *, every_s: float = _EVERY_S) -> Iterator[None]:
                     tenants = store.tenants()
                 end_retention(parts.log, tenants, parts.settings)
                 forget_with_the_log(parts.home, parts.log)
-                parts.log.detach_older(timedelta(hours=parts.settings.cached_answers_hours))
+                parts.log.custody.attachments.drop_older(
+                    timedelta(hours=parts.settings.cached_answers_hours)
+                )
             except ChopmarkError as error:
                 warnings.warn(f"retention: {error}", RetentionWarning, stacklevel=2)
             if stop.wait(every_s):

@@ -259,7 +259,7 @@ async def appeal(
 
     def booked() -> None:
         _check_theirs(log, decision, viewer)
-        log.appeal(decision, statement=statement, tenant=viewer.caller.tenant.name)
+        log.appeals.open(decision, statement=statement, tenant=viewer.caller.tenant.name)
 
     await in_thread(booked)
     html = render("_appealed.html", decision=decision, state=None)
@@ -277,7 +277,7 @@ async def appeal_state(
 
     def found() -> AppealState:
         _check_theirs(log, decision, viewer)
-        return log.appeal_state(decision, tenant=viewer.caller.tenant.name)
+        return log.appeals.state(decision, tenant=viewer.caller.tenant.name)
 
     state = await in_thread(found)
     html = render("_appealed.html", decision=decision, state=state)

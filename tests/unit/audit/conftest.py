@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import chopmark.audit.log.log as log_module
+import chopmark.audit.audit_log as log_module
 import chopmark.audit.proof.verify as verify_module
 from chopmark.audit import AuditLog, Event, LogUnavailable
 from chopmark.audit.log import connect

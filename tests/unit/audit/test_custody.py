@@ -25,7 +25,7 @@ TWO = ("Ada", "Grace")
 
 
 def erase(log: AuditLog, subject: str) -> int:
-    count = log.erase(subject, by=TWO, reason="the person asked").public["count"]
+    count = log.custody.erase(subject, by=TWO, reason="the person asked").public["count"]
     assert isinstance(count, int)
     return count
 
@@ -40,8 +40,8 @@ def test_a_person_is_forgotten_and_every_proof_stays(
     log = open_log()
     events = [make_event(subject=f"person-{number % 4}") for number in range(400)]
     records = [job.result(30) for job in [log.submit(event) for event in events]]
-    receipts = [log.receipt(record.index) for record in records[:8]]
-    checkpoint = log.checkpoint().note
+    receipts = [log.proof.receipt(record.index) for record in records[:8]]
+    checkpoint = log.proof.checkpoint().note
     assert erase(log, "person-1") == 100
     for number, record in enumerate(records[:100]):
         expected = None if number % 4 == 1 else {"prompt": "a red apple"}
@@ -49,7 +49,7 @@ def test_a_person_is_forgotten_and_every_proof_stays(
         assert log.get(record.index) == record
     for receipt in receipts:
         assert receipt.verify(log.public_key) == ()
-    again = log.receipt(1)
+    again = log.proof.receipt(1)
     assert again.verify(log.public_key) == ()
     home = log._paths.home
     log.close()
@@ -66,7 +66,7 @@ def test_no_residue_in_any_file(open_log: OpenLog, make_event: MakeEvent) -> Non
         )
     paths = log._paths
     home = paths.home
-    tag = log._vault.tag("person-2", "default")
+    tag = log._ledger.vault.tag("person-2", "default")
     keys = apsw.Connection(str(paths.keys))
     key_id, wrapped = next(
         keys.execute("SELECT key_id, wrapped FROM subject_key WHERE tag = ?", (tag,))
@@ -115,10 +115,10 @@ def test_two_persons_are_needed(open_log: OpenLog, make_event: MakeEvent) -> Non
     log.append(make_event(subject="p"))
     for by in (("Ada", "Ada"), ("Ada", " Ada ")):
         with pytest.raises(ErasureRefused):
-            log.erase("p", by=by, reason="asked")
+            log.custody.erase("p", by=by, reason="asked")
     for by, reason in ((("Ada", ""), "asked"), (TWO, " ")):
         with pytest.raises(InvalidRequest):
-            log.erase("p", by=by, reason=reason)
+            log.custody.erase("p", by=by, reason=reason)
     assert log.private(0) is not None
 
 
@@ -135,18 +135,18 @@ def test_nobody_of_that_name(open_log: OpenLog, make_event: MakeEvent) -> None:
 def test_a_hold_refuses_and_its_release_allows(open_log: OpenLog, make_event: MakeEvent) -> None:
     log = open_log()
     log.append(make_event(subject="p"))
-    hold = log.place_hold("p", basis="court order 17", by="Ada")
+    hold = log.custody.holds.place("p", basis="court order 17", by="Ada")
     with pytest.raises(ErasureRefused, match="hold"):
         erase(log, "p")
     assert log.find(kind="erasure.refused")[0].public == {"hold": hold.index}
-    standing = log.holds()
+    standing = log.custody.holds.standing()
     assert [(item.index, item.basis, item.by, item.subject) for item in standing] == [
         (hold.index, "court order 17", "Ada", "p")
     ]
     assert log.private(0) is not None
-    log.release_hold(hold.index, by="Ada", reason="case closed")
+    log.custody.holds.release(hold.index, by="Ada", reason="case closed")
     with pytest.raises(RecordNotFound):
-        log.release_hold(hold.index, by="Ada", reason="case closed")
+        log.custody.holds.release(hold.index, by="Ada", reason="case closed")
     assert erase(log, "p") == 2  # the request's content and the hold's
     log.close()
     assert verify_log(log._paths.home).problems == ()
@@ -155,13 +155,13 @@ def test_a_hold_refuses_and_its_release_allows(open_log: OpenLog, make_event: Ma
 def test_a_hold_ends_by_itself(open_log: OpenLog, make_event: MakeEvent) -> None:
     log = open_log()
     log.append(make_event(subject="p"))
-    log.place_hold("p", basis="b", by="Ada", until="2020-01-01T00:00:00Z")
-    assert log.holds() == []
+    log.custody.holds.place("p", basis="b", by="Ada", until="2020-01-01T00:00:00Z")
+    assert log.custody.holds.standing() == []
     assert erase(log, "p") == 2
     with pytest.raises(InvalidRequest):
-        log.place_hold("p", basis="b", by="Ada", until="tomorrow")
+        log.custody.holds.place("p", basis="b", by="Ada", until="tomorrow")
     with pytest.raises(InvalidRequest):
-        log.place_hold("p", basis="b", by="Ada", until="2030-01-01T00:00:00")
+        log.custody.holds.place("p", basis="b", by="Ada", until="2030-01-01T00:00:00")
     log.close()
     assert verify_log(log._paths.home).problems == ()
 
@@ -187,7 +187,7 @@ def test_tampering_with_what_allows_gaps_is_found(
     log = open_log()
     for subject in "pqr":
         log.append(make_event(subject=subject))
-    log.place_hold("q", basis="b", by="Ada")
+    log.custody.holds.place("q", basis="b", by="Ada")
     erase(log, "p")
     home = log._paths.home
     log.close()
@@ -210,7 +210,7 @@ def test_an_interrupted_erasure_is_finished(
     home = log._paths.home
     for _ in range(5):
         log.append(make_event(subject="p"))
-    destroy = log._vault.destroy
+    destroy = log._ledger.vault.destroy
 
     def crash(tag: bytes) -> bool:
         if moment == "after-key":
@@ -218,7 +218,7 @@ def test_an_interrupted_erasure_is_finished(
         raise _CrashError
 
     with monkeypatch.context() as patch:
-        patch.setattr(log._vault, "destroy", crash)
+        patch.setattr(log._ledger.vault, "destroy", crash)
         with pytest.raises(_CrashError):
             erase(log, "p")
     log.close()
@@ -280,21 +280,21 @@ def test_retention_ends_by_class(
             kind="request.decided", record_id=report.record_id, public={"retention": "report"}
         )
     )
-    hold = log.place_hold("p3", basis="b", by="Ada")
+    hold = log.custody.holds.place("p3", basis="b", by="Ada")
     day = timedelta(days=1)
-    assert log.expire({"standard": day, "blocked": day, "report": day}) == []
-    gone = log.expire({"standard": timedelta(0), "blocked": day})
+    assert log.custody.expire({"standard": day, "blocked": day, "report": day}) == []
+    gone = log.custody.expire({"standard": timedelta(0), "blocked": day})
     assert [(record.public["class"], record.public["count"]) for record in gone] == [
         ("standard", 1)
     ]
     assert log.private(0) is None
     assert all(log.private(index) is not None for index in range(1, 6))
-    gone = log.expire({"blocked": timedelta(0), "report": day})
+    gone = log.custody.expire({"blocked": timedelta(0), "report": day})
     assert [(record.public["class"], record.public["count"]) for record in gone] == [("blocked", 2)]
-    log.release_hold(hold.index, by="Ada", reason="over")
-    gone = log.expire({"standard": timedelta(0), "report": timedelta(0)})
+    log.custody.holds.release(hold.index, by="Ada", reason="over")
+    gone = log.custody.expire({"standard": timedelta(0), "report": timedelta(0)})
     assert sum(int(str(record.public["count"])) for record in gone) == 3
-    assert log.expire({"standard": timedelta(0)}) == []
+    assert log.custody.expire({"standard": timedelta(0)}) == []
     assert log.private(hold.index) is not None  # the log's own papers stay
     home = log._paths.home
     log.close()

@@ -173,7 +173,7 @@ def test_roles(stocked: tuple[AuditLog, dict[str, str]]) -> None:
     reviewer = log.desk(actor("Rosa", "reviewer"), purpose="p")
     for refused in (
         lambda: reader.view(ids["dragon"]),
-        lambda: reader.lease("q"),
+        lambda: reader.review.lease("q"),
         lambda: auditor.search(Query()),
         lambda: auditor.view(ids["dragon"]),
         lambda: reviewer.view(ids["dragon"]),  # not on lease
@@ -204,16 +204,16 @@ def test_projection_forgets_and_is_made_again(
     book(log, f"a {word} in the garden", subject="gone", pdq="5a" * 32)
     desk = log.desk(actor(), purpose="case 7")
     assert len(desk.search(Query(text=word))) == 1
-    log.index().database.scrub()
+    log.search.database.scrub()
     stored = log._paths.search.read_bytes()
     assert word.encode() in stored
     assert bytes.fromhex("5a" * 32) in stored
-    log.erase("gone", by=("Ada", "Max"), reason="asked")
+    log.custody.erase("gone", by=("Ada", "Max"), reason="asked")
     for path in log._paths.folder.rglob("*"):
         if path.is_file():
             assert word.encode() not in path.read_bytes(), path
             assert bytes.fromhex("5a" * 32) not in path.read_bytes(), path
-    index = log.index()
+    index = log.search
     assert index.find(Query(text=word)) == []
     assert index.find(Query(similar_to="5a" * 32)) == []
     before = index.find(Query())
@@ -228,18 +228,18 @@ def test_saved_queries_have_versions(stocked: tuple[AuditLog, dict[str, str]]) -
     log = stocked[0]
     desk = log.desk(actor(), purpose="case 7")
     one, two = Query(text="dragon"), Query(text="dragon", min_score=0.5, decision="block")
-    assert desk.save_query("dragons", one) == 1
-    assert desk.save_query("dragons", two) == 2
-    assert desk.save_query("apples", Query(text="apple")) == 1
-    assert desk.saved_query("dragons").query == two
-    assert desk.saved_query("dragons", 1).query == one
-    log.index().rebuild()  # they are in the log, like everything else
-    assert [item.name for item in desk.saved_queries()] == ["apples", "dragons"]
-    assert desk.saved_queries()[1] == desk.saved_query("dragons", 2)
+    assert desk.queries.save("dragons", one) == 1
+    assert desk.queries.save("dragons", two) == 2
+    assert desk.queries.save("apples", Query(text="apple")) == 1
+    assert desk.queries.get("dragons").query == two
+    assert desk.queries.get("dragons", 1).query == one
+    log.search.rebuild()  # they are in the log, like everything else
+    assert [item.name for item in desk.queries.newest()] == ["apples", "dragons"]
+    assert desk.queries.newest()[1] == desk.queries.get("dragons", 2)
     with pytest.raises(RecordNotFound):
-        desk.saved_query("unicorns")
+        desk.queries.get("unicorns")
     with pytest.raises(InvalidRequest):
-        desk.save_query(" ", one)
+        desk.queries.save(" ", one)
     with pytest.raises(InvalidRequest):
         Query.from_dict({"wrong": 1})
 
@@ -255,17 +255,17 @@ def test_routing_leases_and_decisions(stocked: tuple[AuditLog, dict[str, str]]) 
     log, ids = stocked
     desk = log.desk(actor("Ada"), purpose="review")
     other = log.desk(actor("Max", "reviewer"), purpose="review")
-    assert len(desk.route(RULES)) == 2
-    assert desk.route(RULES) == []
-    task = desk.lease("urgent")
+    assert len(desk.review.route(RULES)) == 2
+    assert desk.review.route(RULES) == []
+    task = desk.review.lease("urgent")
     assert task is not None
     assert (task.record_id, task.holder) == (ids["blocked"], "Ada")
-    assert other.lease("urgent") is None
+    assert other.review.lease("urgent") is None
     with pytest.raises(NotPermitted):
-        other.decide(ids["blocked"], "confirmed", rationale="clear")
+        other.review.decide(ids["blocked"], "confirmed", rationale="clear")
     with pytest.raises(InvalidRequest):
-        desk.decide(ids["blocked"], "confirmed", rationale="  ")
-    record = desk.decide(ids["blocked"], "confirmed", rationale="clear")
+        desk.review.decide(ids["blocked"], "confirmed", rationale="  ")
+    record = desk.review.decide(ids["blocked"], "confirmed", rationale="clear")
     assert log.private(record.index) == {
         "by": "Ada",
         "of": "*",
@@ -273,17 +273,17 @@ def test_routing_leases_and_decisions(stocked: tuple[AuditLog, dict[str, str]]) 
         "rationale": "clear",
     }
     with pytest.raises(NotPermitted):
-        desk.decide(ids["blocked"], "overturned", rationale="again")
-    assert desk.lease("urgent") is None
-    assert [(item.queue, item.decision) for item in desk.tasks()] == [
+        desk.review.decide(ids["blocked"], "overturned", rationale="again")
+    assert desk.review.lease("urgent") is None
+    assert [(item.queue, item.decision) for item in desk.review.tasks()] == [
         ("general", None),
         ("urgent", "confirmed"),
     ]
-    task = other.lease("general")
+    task = other.review.lease("general")
     assert task is not None
     assert other.view(task.record_id).private[0] == {"prompt": "café at night"}
-    other.release(task.record_id)
-    assert desk.lease("general") is not None
+    other.review.release(task.record_id)
+    assert desk.review.lease("general") is not None
     log.close()
     assert verify_log(log._paths.home).problems == ()
 
@@ -292,12 +292,12 @@ def test_a_lease_ends(stocked: tuple[AuditLog, dict[str, str]]) -> None:
     log, _ = stocked
     desk = log.desk(actor("Ada"), purpose="review")
     other = log.desk(actor("Max"), purpose="review")
-    desk.route(RULES)
-    task = desk.lease("urgent", duration=timedelta(seconds=-1))
+    desk.review.route(RULES)
+    task = desk.review.lease("urgent", duration=timedelta(seconds=-1))
     assert task is not None
     with pytest.raises(NotPermitted):
-        desk.decide(task.record_id, "confirmed", rationale="too late")
-    again = other.lease("urgent")
+        desk.review.decide(task.record_id, "confirmed", rationale="too late")
+    again = other.review.lease("urgent")
     assert again is not None
     assert again.holder == "Max"
 
@@ -306,12 +306,12 @@ def test_no_two_people_ever_hold_one_task(open_log: OpenLog) -> None:
     logs = [open_log(), open_log()]
     for number in range(12):
         book(logs[0], f"prompt {number}", action="review")
-    logs[0].desk(actor(), purpose="review").route([Rule(queue="q", decision="review")])
+    logs[0].desk(actor(), purpose="review").review.route([Rule(queue="q", decision="review")])
     held: list[str] = []
 
     def work(log: AuditLog, name: str) -> None:
         desk = log.desk(actor(name), purpose="review")
-        while (task := desk.lease("q")) is not None:
+        while (task := desk.review.lease("q")) is not None:
             held.append(task.record_id)
 
     threads = [
@@ -329,32 +329,34 @@ def test_an_appeal_is_overturned_and_makes_an_exception(
     stocked: tuple[AuditLog, dict[str, str]],
 ) -> None:
     log, ids = stocked
-    log.appeal(ids["blocked"], statement="it is a film poster")
+    log.appeals.open(ids["blocked"], statement="it is a film poster")
     with pytest.raises(DuplicateRecord):
-        log.appeal(ids["blocked"], statement="once more")
+        log.appeals.open(ids["blocked"], statement="once more")
     with pytest.raises(InvalidRequest):
-        log.appeal(ids["dragon"], statement="nothing was refused")
+        log.appeals.open(ids["dragon"], statement="nothing was refused")
     with pytest.raises(InvalidRequest):
-        log.appeal(ids["blocked"], statement="")
+        log.appeals.open(ids["blocked"], statement="")
     with pytest.raises(RecordNotFound):
-        log.appeal(new_record_id(), statement="what is this")
+        log.appeals.open(new_record_id(), statement="what is this")
     desk = log.desk(actor("Ada"), purpose="appeals")
-    assert [(item.record_id, item.outcome) for item in desk.appeals()] == [(ids["blocked"], None)]
-    assert log.excepted("a dragon bleeding", tenant="default") is None
-    desk.decide_appeal(
+    assert [(item.record_id, item.outcome) for item in desk.appeals.listed()] == [
+        (ids["blocked"], None)
+    ]
+    assert log.exceptions.find("a dragon bleeding", tenant="default") is None
+    desk.appeals.decide(
         ids["blocked"], "overturned", rationale="a poster", allow_until="2999-01-01T00:00:00Z"
     )
-    assert desk.appeals() == []
-    assert desk.appeals(only_open=False)[0].outcome == "overturned"
-    granted = log.excepted("A  Dragon bleeding", tenant="default")
+    assert desk.appeals.listed() == []
+    assert desk.appeals.listed(only_open=False)[0].outcome == "overturned"
+    granted = log.exceptions.find("A  Dragon bleeding", tenant="default")
     assert granted is not None
     assert granted.kind == "exception.granted"
-    assert log.excepted("a dragon bleeding", tenant="b") is None
-    assert log.excepted("another dragon", tenant="default") is None
+    assert log.exceptions.find("a dragon bleeding", tenant="b") is None
+    assert log.exceptions.find("another dragon", tenant="default") is None
     with pytest.raises(RecordNotFound):
-        desk.decide_appeal(ids["blocked"], "upheld", rationale="again")
-    log.erase("p", by=("Ada", "Max"), reason="asked")
-    assert log.excepted("a dragon bleeding", tenant="default") is None
+        desk.appeals.decide(ids["blocked"], "upheld", rationale="again")
+    log.custody.erase("p", by=("Ada", "Max"), reason="asked")
+    assert log.exceptions.find("a dragon bleeding", tenant="default") is None
 
 
 def test_who_reviewed_does_not_decide_the_appeal(
@@ -362,15 +364,15 @@ def test_who_reviewed_does_not_decide_the_appeal(
 ) -> None:
     log, ids = stocked
     desk = log.desk(actor("Ada"), purpose="review")
-    desk.route(RULES)
-    desk.lease("urgent")
-    desk.decide(ids["blocked"], "confirmed", rationale="clear")
-    log.appeal(ids["blocked"], statement="please look again")
+    desk.review.route(RULES)
+    desk.review.lease("urgent")
+    desk.review.decide(ids["blocked"], "confirmed", rationale="clear")
+    log.appeals.open(ids["blocked"], statement="please look again")
     with pytest.raises(NotPermitted):
-        desk.decide_appeal(ids["blocked"], "upheld", rationale="as before")
+        desk.appeals.decide(ids["blocked"], "upheld", rationale="as before")
     with pytest.raises(InvalidRequest):
-        desk.decide_appeal(ids["blocked"], "upheld", rationale="no", allow_until="2999")
+        desk.appeals.decide(ids["blocked"], "upheld", rationale="no", allow_until="2999")
     other = log.desk(actor("Max"), purpose="appeals")
-    other.decide_appeal(ids["blocked"], "upheld", rationale="it is what it is")
+    other.appeals.decide(ids["blocked"], "upheld", rationale="it is what it is")
     log.close()
     assert verify_log(log._paths.home).problems == ()

@@ -25,17 +25,17 @@ def excepted(log: AuditLog, make_event: MakeEvent, prompt: str, subject: str = "
     event = make_event(subject=subject, private={"prompt": prompt, "negative_prompt": "sky"})
     log.append(event)
     log.append(make_event(kind="request.refused", record_id=event.record_id, subject=subject))
-    log.appeal(event.record_id, statement="please")
-    log.desk(ADA, purpose="p").decide_appeal(
+    log.appeals.open(event.record_id, statement="please")
+    log.desk(ADA, purpose="p").appeals.decide(
         event.record_id, "overturned", rationale="r", allow_until=UNTIL
     )
-    return log.exceptions()[-1].index
+    return log.exceptions.standing()[-1].index
 
 
 def test_the_very_prompt_only(open_log: OpenLog, make_event: MakeEvent) -> None:
     log = open_log()
     index = excepted(log, make_event, "a dragon")
-    found = log.excepted("A  Dragon", negative_prompt="SKY", tenant="default")
+    found = log.exceptions.find("A  Dragon", negative_prompt="SKY", tenant="default")
     assert found is not None
     assert found.index == index
     for prompt, unsaid, tenant in (
@@ -44,14 +44,14 @@ def test_the_very_prompt_only(open_log: OpenLog, make_event: MakeEvent) -> None:
         ("a dragons", "sky", "default"),
         ("a dragon", "sky", "b"),
     ):
-        assert log.excepted(prompt, negative_prompt=unsaid, tenant=tenant) is None
+        assert log.exceptions.find(prompt, negative_prompt=unsaid, tenant=tenant) is None
     desk = log.desk(ADA, purpose="p")
     with pytest.raises(InvalidRequest):
-        desk.revoke_exception(index, reason=" ")
-    desk.revoke_exception(index, reason="over")
+        desk.appeals.revoke_exception(index, reason=" ")
+    desk.appeals.revoke_exception(index, reason="over")
     with pytest.raises(RecordNotFound):
-        desk.revoke_exception(index, reason="over")
-    assert log.excepted("a dragon", negative_prompt="sky", tenant="default") is None
+        desk.appeals.revoke_exception(index, reason="over")
+    assert log.exceptions.find("a dragon", negative_prompt="sky", tenant="default") is None
     log.close()
     assert verify_log(log._paths.home).problems == ()
 
@@ -73,8 +73,8 @@ def test_a_forged_exception_is_found(
     log = open_log()
     for number in range(3):
         excepted(log, make_event, f"dragon {number}", subject=f"p{number}")
-    log.erase("p1", by=("Ada", "Max"), reason="asked")
-    assert len(log.exceptions()) == 2
+    log.custody.erase("p1", by=("Ada", "Max"), reason="asked")
+    assert len(log.exceptions.standing()) == 2
     home = log._paths.home
     log.close()
     assert verify_log(home).problems == ()

@@ -72,7 +72,7 @@ def test_an_export_is_checked_without_the_log(open_log: OpenLog, tmp_path: Path,
     stock(log)
     desk = log.desk(ADA, purpose="request of the authority")
     folder = tmp_path / "export"
-    manifest = desk.export(Query(), folder, form=form, second=MAX, content=True)
+    manifest = desk.export.records(Query(), folder, form=form, second=MAX, content=True)
     assert check_export(folder, log.public_key) == ()
     said = json.loads(manifest.read_text())
     assert said["entries"] == 10
@@ -98,7 +98,7 @@ def test_a_changed_row_is_found_behind_a_changed_manifest(
     log = open_log()
     stock(log)
     folder = tmp_path / "export"
-    log.desk(ADA, purpose="p").export(Query(), folder, second=MAX)
+    log.desk(ADA, purpose="p").export.records(Query(), folder, second=MAX)
     lines = (folder / "entries.jsonl").read_bytes().split(b"\n")
     lines[2] = lines[2].replace(b"default", b"another")
     data = b"\n".join(lines)
@@ -122,14 +122,14 @@ def test_an_export_takes_two(open_log: OpenLog, tmp_path: Path) -> None:
     reader = Actor(name="Rita", roles=frozenset({"reader"}), tenant=None)
     for one, two in ((ADA, ADA), (ADA, reader), (reader, ADA)):
         with pytest.raises(NotPermitted):
-            log.desk(one, purpose="p").export(Query(), tmp_path / "x", second=two)
+            log.desk(one, purpose="p").export.records(Query(), tmp_path / "x", second=two)
     assert not (tmp_path / "x").exists()
 
 
 def test_without_content_nothing_private_leaves(open_log: OpenLog, tmp_path: Path) -> None:
     log = open_log()
     stock(log)
-    log.desk(ADA, purpose="p").export(Query(), tmp_path / "x", second=MAX)
+    log.desk(ADA, purpose="p").export.records(Query(), tmp_path / "x", second=MAX)
     for path in (tmp_path / "x").iterdir():
         assert b"cmd" not in path.read_bytes()
 
@@ -137,7 +137,7 @@ def test_without_content_nothing_private_leaves(open_log: OpenLog, tmp_path: Pat
 def test_statements_of_reasons(open_log: OpenLog) -> None:
     log = open_log()
     ids = stock(log)
-    statements = log.desk(ADA, purpose="Article 24(5)").statements(TEMPLATE, second=MAX)
+    statements = log.desk(ADA, purpose="Article 24(5)").export.statements(TEMPLATE, second=MAX)
     assert [item["puid"] for item in statements] == [ids[3], ids[1]]
     for statement in statements:
         assert check_statement(statement) == []
@@ -204,10 +204,10 @@ def test_the_transparency_report_is_counted_again_from_published_files(
     log = open_log()
     ids = stock(log, 6)
     log.append(Event(kind="request.received", record_id=new_record_id(), tenant="default"))
-    log.appeal(ids[1], statement="look again")
+    log.appeals.open(ids[1], statement="look again")
     desk = log.desk(ADA, purpose="appeals")
-    desk.decide_appeal(ids[1], "overturned", rationale="a poster")
-    report = log.transparency()
+    desk.appeals.decide(ids[1], "overturned", rationale="a poster")
+    report = desk.export.report()
     assert report["requests"] == {"received": 7, "completed": 3, "refused": 3}
     assert report["refusals"] == {
         "by_category": {"violence": 3, "hate": 3},
@@ -215,7 +215,7 @@ def test_the_transparency_report_is_counted_again_from_published_files(
         "by_automation": {"automated": 3},
     }
     assert report["appeals"] == {"opened": 1, "overturned": 1}
-    log.publish(tmp_path / "public")
+    log.proof.publish(tmp_path / "public")
     data = next((tmp_path / "public/tile/entries").rglob("*.p/*")).read_bytes()
     leaves = []
     while data:
@@ -225,5 +225,5 @@ def test_the_transparency_report_is_counted_again_from_published_files(
     again = transparency_report(leaves)
     assert {**again, "checkpoint": report["checkpoint"]} == report
     middle = log.get(4).time
-    parts = [log.transparency(until=middle), log.transparency(since=middle)]
+    parts = [desk.export.report(until=middle), desk.export.report(since=middle)]
     assert sum(part["requests"]["received"] for part in parts) == 7  # type: ignore[call-overload,index,misc]

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import chopmark.audit.log.clock as clock_module
 import chopmark.audit.log.connect as connect_module
-import chopmark.audit.log.ledger as ledger_module
 from chopmark.audit import AuditLog, Event, LogUnavailable, verify_log
 from chopmark.audit.log.canonical import canonical, without_lone_surrogates
 from chopmark.errors import AuditError, ChopmarkError, InvalidRequest
@@ -116,6 +116,12 @@ def start_worker(home: Path) -> subprocess.Popen[str]:
     )
 
 
+def some_lines(worker: subprocess.Popen[str], count: int) -> str:
+    """Wait for so many lines of a worker; each is an event that it was told is booked."""
+    assert worker.stdout is not None
+    return "".join(worker.stdout.readline() for _ in range(count))
+
+
 def acknowledged(output: str) -> dict[str, int]:
     """Read what the worker printed: event id and index, one acknowledged event a line."""
     lines = output.split("\n")[:-1]  # what follows the last line feed may be half a line
@@ -126,10 +132,9 @@ def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
     booked: dict[str, int] = {}
     for turn in range(6):
         worker = start_worker(tmp_path)
-        time.sleep(0.5 + 0.05 * turn)
+        lines = some_lines(worker, 20 + 3 * turn)
         worker.send_signal(signal.SIGKILL)
-        output, _ = worker.communicate()
-        booked |= acknowledged(output)
+        booked |= acknowledged(lines + worker.communicate()[0])
     assert len(booked) > 100
     report = verify_log(tmp_path)
     assert report.problems == ()
@@ -140,12 +145,11 @@ def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
 
 def test_two_processes_do_not_fork_the_log(tmp_path: Path) -> None:
     workers = [start_worker(tmp_path) for _ in range(2)]
-    time.sleep(1.5)
+    begun = [some_lines(worker, 30) for worker in workers]
     booked: dict[str, int] = {}
-    for worker in workers:
+    for worker, lines in zip(workers, begun, strict=True):
         worker.send_signal(signal.SIGKILL)
-        one = acknowledged(worker.communicate()[0])
-        assert one
+        one = acknowledged(lines + worker.communicate()[0])
         assert not set(one.values()) & set(booked.values())
         booked |= one
     report = verify_log(tmp_path)
@@ -207,7 +211,7 @@ def test_a_clock_step_is_booked_and_order_is_kept(
         def time_ns() -> int:
             return true_ns() + hours * 3600 * 10**9
 
-    monkeypatch.setattr(ledger_module, "time", Stepped)
+    monkeypatch.setattr(clock_module, "time", Stepped)
     assert log.append(make_event()).index == 2
     assert log.append(make_event()).index == 3
     step = log.get(1)

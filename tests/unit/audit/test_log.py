@@ -69,7 +69,7 @@ def test_nothing_private_is_in_the_leaf(open_log: OpenLog, make_event: MakeEvent
     log = open_log()
     event = make_event(subject="person-8231", private={"prompt": "a very secret prompt"})
     log.append(event)
-    receipt = log.receipt(event.record_id)
+    receipt = log.proof.receipt(event.record_id)
     assert b"secret" not in receipt.leaf
     assert b"8231" not in receipt.leaf
     log.close()
@@ -172,7 +172,7 @@ def test_what_is_not_there(open_log: OpenLog, make_event: MakeEvent) -> None:
     with pytest.raises(RecordNotFound):
         log.records(new_record_id())
     with pytest.raises(RecordNotFound):
-        log.receipt(12)
+        log.proof.receipt(12)
     with pytest.raises(InvalidRequest):
         log.records("no id")
 
@@ -208,7 +208,7 @@ def test_many_threads_and_two_logs_on_one_home(open_log: OpenLog, make_event: Ma
 def test_files_are_for_the_owner_only(open_log: OpenLog, make_event: MakeEvent) -> None:
     log = open_log()
     log.append(make_event())
-    log.checkpoint()
+    log.proof.checkpoint()
     shared = {"checkpoint", "log.vkey"}
     for path in Path(log._paths.folder).rglob("*"):
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -252,8 +252,8 @@ def test_closed_log_refuses(open_log: OpenLog, make_event: MakeEvent) -> None:
 
 def test_full_queue_refuses(open_log: OpenLog, make_event: MakeEvent) -> None:
     log = open_log()
-    log._sequencer._queue.maxsize = 3
-    with log._database.write():  # the sequencer cannot book meanwhile
+    log._writer._sequencer._queue.maxsize = 3
+    with log._ledger.database.write():  # the sequencer cannot book meanwhile
         jobs = []
         with pytest.raises(LogUnavailable, match="wait for the log"):  # noqa: PT012
             for _ in range(10):
@@ -263,10 +263,10 @@ def test_full_queue_refuses(open_log: OpenLog, make_event: MakeEvent) -> None:
 
 def test_after_a_fork_the_child_is_refused(open_log: OpenLog, make_event: MakeEvent) -> None:
     log = open_log()
-    log._pid = os.getpid() + 1  # what a child sees
+    log._writer._pid = os.getpid() + 1  # what a child sees
     with pytest.raises(LogUnavailable, match="forked"):
         log.append(make_event())
-    log._pid = os.getpid()
+    log._writer._pid = os.getpid()
 
 
 def test_receipt_is_checked_without_the_log(open_log: OpenLog, make_event: MakeEvent) -> None:
@@ -275,14 +275,14 @@ def test_receipt_is_checked_without_the_log(open_log: OpenLog, make_event: MakeE
     for job in [log.submit(event) for event in events]:
         job.result(10)
     log.append(make_event(kind="request.completed", record_id=events[7].record_id))
-    receipt = log.receipt(events[7].record_id)
+    receipt = log.proof.receipt(events[7].record_id)
     assert receipt.record.kind == "request.completed"
     again = Receipt.from_json(receipt.to_json())
     assert again == receipt
     assert again.verify(log.public_key) == ()
     assert again.verify() == ()
     for index in (0, 255, 256, 299):
-        assert log.receipt(index).verify(log.public_key) == ()
+        assert log.proof.receipt(index).verify(log.public_key) == ()
     stranger = "chopmark.local/log+00000000+AAAA"
     assert again.verify(stranger) != ()
 
@@ -290,8 +290,8 @@ def test_receipt_is_checked_without_the_log(open_log: OpenLog, make_event: MakeE
 def test_checkpoint_is_kept_and_stable(open_log: OpenLog, make_event: MakeEvent) -> None:
     log = open_log()
     log.append(make_event())
-    one = log.checkpoint()
-    assert one == log.checkpoint()
+    one = log.proof.checkpoint()
+    assert one == log.proof.checkpoint()
     assert one.size == 1
     assert one.root.hex() == log.root()
     assert log._paths.checkpoint.read_text() == one.note

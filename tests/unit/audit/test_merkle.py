@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chopmark.audit.proof.merkle import (
+from chopmark.audit.log.merkle import (
     EMPTY_ROOT,
     Frontier,
     consistency_proof,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import chopmark.audit.audit_log as log_module
 import chopmark.audit.log.connect as connect_module
-import chopmark.audit.log.log as log_module
 import chopmark.audit.proof.prover as proving_module
 from chopmark.audit import AuditLog, Event, Record, verify_log
 from chopmark.audit.log.paths import Paths, replace_file
@@ -64,7 +64,7 @@ def record(
             acknowledged += [item.event_id for item in sorted(records, key=lambda r: r.index)]
             operations.append(Operation("ack", "", len(acknowledged)))
             if number % 5 == 4:
-                log.checkpoint()
+                log.proof.checkpoint()
             if number % 12 == 7:
                 gone = [log.append(make_event(subject="gone")), *erase(log, "gone")]
                 acknowledged += [item.event_id for item in gone]
@@ -75,7 +75,7 @@ def record(
 
 
 def erase(log: AuditLog, subject: str) -> list[Record]:
-    completed = log.erase(subject, by=("one", "two"), reason="asked for")
+    completed = log.custody.erase(subject, by=("one", "two"), reason="asked for")
     started = completed.public["started"]
     assert isinstance(started, int)
     return [log.get(started), completed]

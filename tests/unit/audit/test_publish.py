@@ -70,7 +70,7 @@ def test_grows_from_partial_to_full_tiles(
     for count in (3, 100, 153, 1, 300, 211):
         append(log, make_event, count)
         total += count
-        checkpoint = log.publish(folder)
+        checkpoint = log.proof.publish(folder)
         assert checkpoint.size == total
         entries = read_log(folder)
         assert json.loads(entries[-1])["event_id"] == log.get(total - 1).event_id
@@ -91,9 +91,9 @@ def test_publishing_again_changes_nothing(
 ) -> None:
     log, folder = open_log(), tmp_path / "public"
     append(log, make_event, 260)
-    log.publish(folder)
+    log.proof.publish(folder)
     before = {name: (folder / name).read_bytes() for name in files(folder)}
-    log.publish(folder)
+    log.proof.publish(folder)
     assert before == {name: (folder / name).read_bytes() for name in files(folder)}
 
 
@@ -103,11 +103,11 @@ def test_a_folder_of_another_log_is_refused(
     folder = tmp_path / "public"
     log = open_log(tmp_path / "one")
     append(log, make_event, 3)
-    log.publish(folder)
+    log.proof.publish(folder)
     other = open_log(tmp_path / "two")
     append(other, make_event, 5)
     with pytest.raises(LogCorrupt):
-        other.publish(folder)
+        other.proof.publish(folder)
 
 
 def test_a_folder_that_is_ahead_is_refused(
@@ -116,11 +116,11 @@ def test_a_folder_that_is_ahead_is_refused(
     folder = tmp_path / "public"
     log = open_log()
     append(log, make_event, 3)
-    ahead = log._signer.sign(9, bytes(32))
+    ahead = log.proof._signer.sign(9, bytes(32))
     folder.mkdir()
     (folder / "checkpoint").write_text(ahead.note)
     with pytest.raises(LogCorrupt, match="published up to 9"):
-        log.publish(folder)
+        log.proof.publish(folder)
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ def pair(open_log: OpenLog, make_event: MakeEvent) -> tuple[AuditLog, AuditLog]:
     leader, follower = open_log(), open_log()
     leader.append(make_event())
     follower.append(make_event())
-    assert leader._relay._leading is not None
-    assert follower._relay._leader is not None
+    assert leader._writer._relay._leading is not None
+    assert follower._writer._relay._leader is not None
     return leader, follower
 
 
@@ -64,10 +64,10 @@ def test_erasure_reaches_a_follower(open_log: OpenLog, make_event: MakeEvent) ->
     leader, follower = pair(open_log, make_event)
     for _ in range(3):
         follower.append(make_event(subject="gone"))
-        leader.erase("gone", by=("one", "two"), reason="asked")
+        leader.custody.erase("gone", by=("one", "two"), reason="asked")
         record = follower.append(make_event(subject="gone"))
         assert follower.private(record.index) == {"prompt": "a red apple"}
-        follower.erase("gone", by=("one", "two"), reason="asked")
+        follower.custody.erase("gone", by=("one", "two"), reason="asked")
         assert leader.private(record.index) is None
     leader.close()
     follower.close()
@@ -82,7 +82,7 @@ def test_when_the_leader_goes_another_leads(open_log: OpenLog, make_event: MakeE
     for _ in range(3):
         follower.append(make_event())
         third.append(make_event())
-    roles = [log._relay._leading is not None for log in (follower, third)]
+    roles = [log._writer._relay._leading is not None for log in (follower, third)]
     assert sorted(roles) == [False, True]
     assert follower.size == 9
 
@@ -96,7 +96,7 @@ def test_a_killed_leader_loses_nothing(
     worker.stdout.readline()
     log = open_log()
     booked = [log.append(make_event()) for _ in range(20)]
-    assert log._relay._leader is not None
+    assert log._writer._relay._leader is not None
     jobs = [log.submit(make_event()) for _ in range(50)]
     time.sleep(0.01)
     worker.kill()

@@ -11,8 +11,8 @@ import apsw
 import pytest
 
 from chopmark.audit import AuditLog, Event, Receipt, verify_log
+from chopmark.audit.log.merkle import Frontier, leaf_hash
 from chopmark.audit.log.paths import Paths
-from chopmark.audit.proof.merkle import Frontier, leaf_hash
 from chopmark.errors import ChopmarkError, InvalidRequest, LogCorrupt
 from chopmark.kit.ids import new_record_id
 
@@ -50,7 +50,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 )
             if number % 100 == 0:
                 jobs[-1].result(30)  # so that each checkpoint is of another size
-                log.checkpoint()
+                log.proof.checkpoint()
         for job in jobs:
             job.result(30)
     assert verify_log(made).problems == ()
@@ -187,11 +187,11 @@ def rewrite(home: Path) -> None:
     """Do what somebody with the signing key can do: another log under the same name."""
     paths = Paths(home)
     with AuditLog.open(home) as log:
-        size, signer = log.size, log._signer
+        size, signer = log.size, log.proof._signer
     for name in ("log.db", "log.db-wal", "log.db-shm", "checkpoint", "verified"):
         (paths.folder / name).unlink(missing_ok=True)
     with AuditLog.open(home) as log:
-        assert log._signer.key == signer.key
+        assert log.proof._signer.key == signer.key
         for _ in range(size):
             log.submit(Event(kind="policy.changed", record_id=new_record_id(), tenant="forged"))
 
@@ -206,7 +206,7 @@ def test_a_rewrite_with_the_stolen_key_is_found_by_a_kept_checkpoint(home: Path)
 
 def test_a_rewrite_is_found_by_a_kept_receipt(home: Path) -> None:
     with AuditLog.open(home) as log:
-        receipt = log.receipt(4)
+        receipt = log.proof.receipt(4)
         key = log.public_key
     rewrite(home)
     assert receipt.verify(key) == ()
@@ -230,7 +230,7 @@ def test_restored_from_a_backup_is_refused(
     shutil.copytree(home / "audit", backup)
     with AuditLog.open(home) as log:
         log.append(make_event())
-        newest = log.checkpoint().note
+        newest = log.proof.checkpoint().note
     shutil.rmtree(home / "audit")
     shutil.copytree(backup, home / "audit")
     (home / "audit" / "checkpoint").write_text(newest)  # kept apart from the database
@@ -254,7 +254,7 @@ def test_the_signer_refuses_what_it_does_not_find_on_the_disk(
         log.append(make_event())
         log._ledger.prepare = original  # type: ignore[method-assign]
         with pytest.raises(LogCorrupt, match="do not give the tree"):
-            log.checkpoint()
+            log.proof.checkpoint()
     assert not verify_log(home).ok
 
 
@@ -345,7 +345,7 @@ def test_random_damage_never_escapes_as_a_foreign_error(home: Path) -> None:
 )
 def test_a_changed_receipt_is_refused(home: Path, change: dict[str, object]) -> None:
     with AuditLog.open(home) as log:
-        receipt, key = log.receipt(4), log.public_key
+        receipt, key = log.proof.receipt(4), log.public_key
     members = receipt.to_dict() | change
     try:
         changed = Receipt.from_json(json.dumps(members))
@@ -368,5 +368,5 @@ def test_the_leaves_of_all_receipts_give_the_root(home: Path) -> None:
     with AuditLog.open(home) as log:
         tree = Frontier()
         for index in range(log.size):
-            tree.append(leaf_hash(log.receipt(index).leaf))
+            tree.append(leaf_hash(log.proof.receipt(index).leaf))
         assert tree.root().hex() == log.root()

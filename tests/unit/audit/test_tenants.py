@@ -60,9 +60,9 @@ class Two:
         self.log = log
         self.a, self.b = refused(log, "a"), refused(log, "b")
         self.operator = log.desk(person("Olga", None), purpose="p")
-        self.operator.route([Rule(queue="q")])
+        self.operator.review.route([Rule(queue="q")])
         for record_id in (self.a, self.b):
-            log.appeal(record_id, statement="look again")
+            log.appeals.open(record_id, statement="look again")
         self.desk = log.desk(person("Ada", "a"), purpose="p")
 
 
@@ -78,32 +78,32 @@ def test_only_ones_own_is_found(two: Two) -> None:
     assert two.desk.search(Query(subject="b:7")) == []
     assert {record.tenant for record in two.desk.entries()} == {"a"}
     assert {record.tenant for record in two.operator.entries()} == {"a", "b", "chopmark"}
-    assert [task.record_id for task in two.desk.tasks()] == [two.a]
-    assert [appeal.record_id for appeal in two.desk.appeals()] == [two.a]
-    assert two.desk.report()["requests"] == {"received": 1, "refused": 1}
-    assert two.operator.report()["requests"] == {"received": 2, "refused": 2}
-    two.operator.save_query("mine", Query(text="secret"))
-    assert two.desk.saved_queries() == []
+    assert [task.record_id for task in two.desk.review.tasks()] == [two.a]
+    assert [appeal.record_id for appeal in two.desk.appeals.listed()] == [two.a]
+    assert two.desk.export.report()["requests"] == {"received": 1, "refused": 1}
+    assert two.operator.export.report()["requests"] == {"received": 2, "refused": 2}
+    two.operator.queries.save("mine", Query(text="secret"))
+    assert two.desk.queries.newest() == []
 
 
 FORBIDDEN: dict[str, Callable[[Two], object]] = {
     "search": lambda two: two.desk.search(Query(tenant="b")),
-    "save": lambda two: two.desk.save_query("x", Query(tenant="b")),
+    "save": lambda two: two.desk.queries.save("x", Query(tenant="b")),
     "records": lambda two: two.desk.records(two.b),
     "view": lambda two: two.desk.view(two.b),
     "unblur": lambda two: two.desk.unblur(two.b),
     "seal": lambda two: two.desk.seal(two.b, reason="r"),
     "unseal": lambda two: two.desk.unseal(two.b, second=person("Max", "a"), reason="r"),
-    "renew": lambda two: two.desk.renew(two.b),
-    "release": lambda two: two.desk.release(two.b),
-    "decide": lambda two: two.desk.decide(two.b, "confirmed", rationale="r"),
-    "appeal": lambda two: two.desk.decide_appeal(two.b, "upheld", rationale="r"),
-    "state": lambda two: two.log.appeal_state(two.b, tenant="a"),
-    "appealing": lambda two: two.log.appeal(two.b, statement="mine", tenant="a"),
-    "export": lambda two: two.desk.export(
+    "renew": lambda two: two.desk.review.renew(two.b),
+    "release": lambda two: two.desk.review.release(two.b),
+    "decide": lambda two: two.desk.review.decide(two.b, "confirmed", rationale="r"),
+    "appeal": lambda two: two.desk.appeals.decide(two.b, "upheld", rationale="r"),
+    "state": lambda two: two.log.appeals.state(two.b, tenant="a"),
+    "appealing": lambda two: two.log.appeals.open(two.b, statement="mine", tenant="a"),
+    "export": lambda two: two.desk.export.records(
         Query(tenant="b"), two.log._paths.home / "x", second=person("Max", "a")
     ),
-    "second": lambda two: two.operator.export(
+    "second": lambda two: two.operator.export.records(
         Query(), two.log._paths.home / "x", second=person("Max", "a")
     ),
     "erase": lambda two: two.desk.erase("b:7", second=person("Max", "a"), reason="r"),
@@ -128,40 +128,40 @@ def test_what_is_anothers_is_not_there(two: Two) -> None:
 
 
 def test_leases_stay_with_the_tenant(two: Two) -> None:
-    task = two.desk.lease("q")
+    task = two.desk.review.lease("q")
     assert task is not None
     assert task.record_id == two.a
-    assert two.desk.lease("q") is None
+    assert two.desk.review.lease("q") is None
     namesake = two.log.desk(person("Ada", "b"), purpose="p")
-    assert namesake.lease("q") is not None
+    assert namesake.review.lease("q") is not None
     for record_id in (two.a, two.b):
         one, other = (two.desk, namesake) if record_id == two.a else (namesake, two.desk)
         with pytest.raises(NotPermitted):
-            other.decide(record_id, "confirmed", rationale="r")
-        one.decide(record_id, "confirmed", rationale="r")
-    appeal = two.log.desk(person("Max", "a"), purpose="p").lease_appeal()
+            other.review.decide(record_id, "confirmed", rationale="r")
+        one.review.decide(record_id, "confirmed", rationale="r")
+    appeal = two.log.desk(person("Max", "a"), purpose="p").appeals.lease()
     assert appeal is not None
     assert appeal.record_id == two.a
-    assert two.log.desk(person("Moritz", "a"), purpose="p").lease_appeal() is None
+    assert two.log.desk(person("Moritz", "a"), purpose="p").appeals.lease() is None
 
 
 def test_an_operators_namesake_holds_nothing_for_a_tenant(two: Two) -> None:
     operator = two.log.desk(person("Ada", None), purpose="p")
-    task = operator.lease("q")
+    task = operator.review.lease("q")
     assert task is not None
     assert task.record_id == two.a
     with pytest.raises(NotPermitted):
-        two.desk.decide(two.a, "confirmed", rationale="r")
+        two.desk.review.decide(two.a, "confirmed", rationale="r")
 
 
 def test_exports_and_statements_hold_ones_own(two: Two, tmp_path: Path) -> None:
     folder = tmp_path / "export"
-    two.desk.export(Query(), folder, second=person("Max", "a"), content=True)
+    two.desk.export.records(Query(), folder, second=person("Max", "a"), content=True)
     text = (folder / "entries.jsonl").read_text()
     assert two.a in text
     assert two.b not in text
     assert "prompt of b" not in text
-    statements = two.desk.statements(TEMPLATE, second=person("Max", "a"))
+    statements = two.desk.export.statements(TEMPLATE, second=person("Max", "a"))
     assert [item["puid"] for item in statements] == [two.a]
 
 
@@ -213,13 +213,13 @@ def test_a_seal_takes_two_to_open(two: Two, tmp_path: Path) -> None:
     for call in (two.desk.view, two.desk.unblur, two.operator.view):
         with pytest.raises(NotPermitted, match="sealed"):
             call(two.a)
-    two.desk.export(Query(), tmp_path / "x", second=person("Max", "a"), content=True)
+    two.desk.export.records(Query(), tmp_path / "x", second=person("Max", "a"), content=True)
     assert "a prompt of a" not in (tmp_path / "x" / "entries.jsonl").read_text()
     with pytest.raises(NotPermitted):
         two.desk.unseal(two.a, second=person("Ada", "a"), reason="asked by the court")
     two.desk.unseal(two.a, second=person("Max", "a"), reason="asked by the court")
     assert two.desk.view(two.a).private[0] == {"prompt": "a prompt of a"}
-    two.log.index().rebuild()
+    two.log.search.rebuild()
     two.desk.view(two.a)
     two.desk.seal(two.a, reason="seen")
     with pytest.raises(NotPermitted, match="sealed"):
@@ -255,11 +255,11 @@ def test_what_concerns_minors_is_sealed_from_the_start(open_log: OpenLog) -> Non
     desk = log.desk(person("Ada", None), purpose="p")
     with pytest.raises(NotPermitted, match="sealed"):
         desk.view(record_id)
-    log.appeal(record_id, statement="a mistake")
+    log.appeals.open(record_id, statement="a mistake")
     with pytest.raises(NotPermitted, match="never excepted"):
-        desk.decide_appeal(
+        desk.appeals.decide(
             record_id, "overturned", rationale="r", allow_until="2999-01-01T00:00:00Z"
         )
     assert log.find(kind="appeal.decided") == []
-    desk.decide_appeal(record_id, "overturned", rationale="a mistake of ours")
-    assert log.exceptions() == []
+    desk.appeals.decide(record_id, "overturned", rationale="a mistake of ours")
+    assert log.exceptions.standing() == []

@@ -23,7 +23,7 @@ from chopmark.audit import (
     load_witnesses,
     verify_log,
 )
-from chopmark.audit.proof.merkle import verify_consistency
+from chopmark.audit.log.merkle import verify_consistency
 from chopmark.audit.proof.note import NoteKey, note_parts, open_checkpoint
 from chopmark.audit.proof.witness import with_lines
 from chopmark.errors import ConfigurationError, InvalidRequest, LogUnavailable
@@ -123,14 +123,16 @@ def test_cosignatures_are_collected_as_the_log_grows(
     with serving(one) as ask_one, serving(two) as ask_two:
         for count in (3, 0, 300, 1):
             fill(log, make_event, count)
-            signed, problems = log.cosign([ask_one, ask_two])
+            signed, problems = log.proof.cosign([ask_one, ask_two])
             assert problems == ()
             found = cosignatures(signed.note, [one.key, two.key])
             assert {item.witness for item in found} == {"example.org/w1", "example.org/w2"}
             assert one.size == two.size == signed.size == log.size
-        again, _ = log.cosign([ask_one])  # the same size: its newer line stands beside the older
+        again, _ = log.proof.cosign(
+            [ask_one]
+        )  # the same size: its newer line stands beside the older
         assert len(cosignatures(again.note, [one.key])) <= 2
-    receipt = log.receipt(5)
+    receipt = log.proof.receipt(5)
     keys = [str(one.key), str(two.key)]
     assert receipt.verify(log.public_key, witnesses=keys) == ()
     home = log._paths.home
@@ -152,7 +154,7 @@ def test_a_log_rewritten_with_its_own_key_is_refused(
     witness = SmallWitness("example.org/w", log.public_key)
     with serving(witness) as ask:
         fill(log, make_event, 40)
-        assert log.cosign([ask])[1] == ()
+        assert log.proof.cosign([ask])[1] == ()
         log.close()
         forged = tmp_path / "forged"
         (forged / "audit").mkdir(parents=True)
@@ -161,7 +163,7 @@ def test_a_log_rewritten_with_its_own_key_is_refused(
         assert other.public_key == log.public_key
         for count in (20, 20, 20):  # shorter, as long, longer than what the witness saw
             fill(other, make_event, count)
-            _, problems = other.cosign([ask])
+            _, problems = other.proof.cosign([ask])
             assert [item.what for item in problems] == ["witness_refused"], count
         other.close()
     assert verify_log(forged).problems == ()  # the key alone cannot tell
@@ -190,9 +192,9 @@ def test_odd_answers(open_log: OpenLog, make_event: MakeEvent, lie: str) -> None
     witness = SmallWitness("example.org/w", log.public_key)
     status, body, what = LIES[lie]
     witness.lie = (status, body)
-    before = log.checkpoint()
+    before = log.proof.checkpoint()
     with serving(witness) as ask:
-        signed, problems = log.cosign([ask])
+        signed, problems = log.proof.cosign([ask])
     assert [item.what for item in problems] == [what]
     assert signed.note == before.note
     assert log.append(make_event()).index == 2  # and the log goes on
@@ -205,9 +207,9 @@ def test_a_witness_that_is_gone(open_log: OpenLog, make_event: MakeEvent) -> Non
     witness = SmallWitness("example.org/w", log.public_key)
     with serving(witness) as ask:
         pass
-    assert [item.what for item in log.cosign([ask])[1]] == ["witness_down"]
+    assert [item.what for item in log.proof.cosign([ask])[1]] == ["witness_down"]
     with pytest.raises(LogUnavailable):
-        ask.cosign(log.checkpoint(), log.consistency_proof)
+        ask.cosign(log.proof.checkpoint(), log.proof.consistency_proof)
 
 
 @pytest.mark.usefixtures("sqlite_only")
@@ -216,14 +218,14 @@ def test_a_forged_or_changed_cosignature_does_not_count(
 ) -> None:
     log = open_log()
     fill(log, make_event, 3)
-    note = log.checkpoint().note
+    note = log.proof.checkpoint().note
     witness = SmallWitness("example.org/w", log.public_key)
     line = witness.line(note, at=1_700_000_000).rstrip("\n")
     assert cosignatures(with_lines(note, [line]), [witness.key])[0].time == 1_700_000_000
     assert with_lines(with_lines(note, [line]), [line]) == with_lines(note, [line])
     fill(log, make_event, 1)
     for forged, text in (
-        (line, log.checkpoint().note),  # of another checkpoint
+        (line, log.proof.checkpoint().note),  # of another checkpoint
         (line[:-8] + "AAAAAAA=", note),
         (line[:-4], note),
         (witness.line(note, at=1 << 63).rstrip("\n"), note),
@@ -284,12 +286,12 @@ def test_a_checkpoint_is_time_stamped(
 
     log = open_log()
     fill(log, make_event, 3)
-    log.stamp(stamper)
+    log.proof.stamp(stamper)
     fill(log, make_event, 3)
-    stamp = log.stamp(stamper)
-    assert [item.size for item in log.stamps()] == [3, 6]
-    assert log.stamps()[1] == stamp
-    for item in log.stamps():
+    stamp = log.proof.stamp(stamper)
+    assert [item.size for item in log.proof.stamps()] == [3, 6]
+    assert log.proof.stamps()[1] == stamp
+    for item in log.proof.stamps():
         (folder / "data").write_bytes(item.data)
         (folder / "token").write_bytes(item.token)
         check = ("ts", "-verify", "-data", "data", "-in", "token", "-CAfile", "cert.pem")

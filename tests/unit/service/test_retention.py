@@ -34,8 +34,8 @@ def _book(log: AuditLog, tenant: str, *, refused: bool = False, subject: str = "
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Returns a function after which it is so many days later for the end of retention."""
-    from chopmark.audit.custody import erasure as custody
-    from chopmark.audit.log.ledger import now as real
+    from chopmark.audit.custody import custody
+    from chopmark.audit.log.clock import now as real
 
     def go(days: int) -> None:
         monkeypatch.setattr(custody, "now", lambda plus=0.0: real(plus + 86_400 * days))
@@ -75,7 +75,7 @@ def test_each_tenant_keeps_content_for_its_own_days(log: AuditLog, home: Path, l
 
 def test_what_is_held_stays(log: AuditLog, home: Path, later: Any) -> None:
     index = _book(log, "short", subject="short:7")
-    log.place_hold("short:7", basis="court order", by="ada")
+    log.custody.holds.place("short:7", basis="court order", by="ada")
     later(11)
     tenants = [Tenant(name="short", retention_days=10)]
     assert end_retention(log, tenants, Settings(home=home)) == 0

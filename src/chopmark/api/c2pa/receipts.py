@@ -39,7 +39,7 @@ def receipt_of(parts: Parts, manifest_id: str) -> Receipt | None:
     if entry is None or not entry.record_id:
         return None
     try:
-        found = parts.log.receipt(entry.record_id)
+        found = parts.log.proof.receipt(entry.record_id)
     except ChopmarkError:
         return None
     return found if _covers(found.record, manifest_id) else None

@@ -76,7 +76,7 @@ async def state(
     right = _ticket(ticket_key(parts.home), name)
     if not hmac.compare_digest(ticket.encode(), right.encode()):
         raise RecordNotFound(f"no appeal against {name} with this ticket")
-    return (await in_thread(lambda: parts.log.appeal_state(name))).to_dict()
+    return (await in_thread(lambda: parts.log.appeals.state(name))).to_dict()
 
 
 @router.get("/review/appeals")
@@ -84,14 +84,14 @@ async def appeals(
     desk: CallerDesk, _caller: RecordReader, only_open: Annotated[bool, Query()] = True
 ) -> dict[str, Any]:
     """List appeals, oldest first."""
-    found = await in_thread(lambda: desk.appeals(only_open=only_open))
+    found = await in_thread(lambda: desk.appeals.listed(only_open=only_open))
     return {"appeals": [appeal.to_dict() for appeal in found]}
 
 
 @router.post("/review/appeals/lease")
 async def lease(desk: CallerDesk, _caller: Reviewer) -> dict[str, Any]:
     """Take the oldest appeal that may be decided here; null when nothing waits."""
-    found = await in_thread(desk.lease_appeal)
+    found = await in_thread(desk.appeals.lease)
     return {"appeal": None if found is None else found.to_dict()}
 
 
@@ -101,7 +101,7 @@ async def decide(
 ) -> dict[str, Any]:
     """Uphold or overturn a refusal; ``allow_until`` lets this very prompt pass until then."""
     booked = await in_thread(
-        lambda: desk.decide_appeal(
+        lambda: desk.appeals.decide(
             decision_id, body.outcome, rationale=body.rationale, allow_until=body.allow_until
         )
     )
@@ -110,7 +110,7 @@ async def decide(
 
 def _open_and_ticket(parts: Parts, decision_id: str, *, statement: str) -> dict[str, Any]:
     """Book an appeal; return what its opener needs to ask for the outcome later."""
-    booked = parts.log.appeal(decision_id, statement=statement)
+    booked = parts.log.appeals.open(decision_id, statement=statement)
     return {
         "decision_id": booked.record_id,
         "opened": booked.time,

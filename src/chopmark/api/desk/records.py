@@ -102,7 +102,7 @@ async def receipt(record_id: AnyId, service: TheService, caller: RecordReader) -
     """Return the receipt of a request that ended: inclusion proof and signed checkpoint."""
     desk, log = desk_of(service, caller, None), service.pipeline.parts.log
     found = await in_thread(lambda: desk.records(record_id))
-    return (await in_thread(lambda: log.receipt(found[0].record_id))).to_dict()
+    return (await in_thread(lambda: log.proof.receipt(found[0].record_id))).to_dict()
 
 
 @router.post("/search")
@@ -123,27 +123,29 @@ async def tasks(
     only_open: Annotated[bool, Query()] = True,
 ) -> dict[str, Any]:
     """List what is queued, the next one first."""
-    found = await in_thread(lambda: desk.tasks(queue, only_open=only_open))
+    found = await in_thread(lambda: desk.review.tasks(queue, only_open=only_open))
     return {"tasks": [task.to_dict() for task in found]}
 
 
 @router.post("/review/lease")
 async def lease(body: LeaseBody, desk: CallerDesk, _caller: Reviewer) -> dict[str, Any]:
     """Take the next task of a queue; ``task`` is null when nothing waits."""
-    task = await in_thread(lambda: desk.lease(body.queue, duration=timedelta(minutes=body.minutes)))
+    task = await in_thread(
+        lambda: desk.review.lease(body.queue, duration=timedelta(minutes=body.minutes))
+    )
     return {"task": None if task is None else task.to_dict()}
 
 
 @router.post("/review/{record_id}/renew")
 async def renew(record_id: AnyId, desk: CallerDesk, _caller: Reviewer) -> dict[str, Any]:
     """Keep a task for another quarter of an hour."""
-    return {"task": (await in_thread(lambda: desk.renew(record_id))).to_dict()}
+    return {"task": (await in_thread(lambda: desk.review.renew(record_id))).to_dict()}
 
 
 @router.post("/review/{record_id}/release")
 async def release(record_id: AnyId, desk: CallerDesk, _caller: Reviewer) -> dict[str, Any]:
     """Give a task back undecided."""
-    booked = await in_thread(lambda: desk.release(record_id))
+    booked = await in_thread(lambda: desk.review.release(record_id))
     return {"event": booked.to_dict()}
 
 
@@ -153,7 +155,7 @@ async def decide(
 ) -> dict[str, Any]:
     """Decide on a task that is held."""
     booked = await in_thread(
-        lambda: desk.decide(record_id, body.decision, rationale=body.rationale)
+        lambda: desk.review.decide(record_id, body.decision, rationale=body.rationale)
     )
     return {"event": booked.to_dict()}
 
@@ -163,4 +165,4 @@ async def report(
     desk: CallerDesk, _caller: RecordReader, since: Time = None, until: Time = None
 ) -> dict[str, Any]:
     """Return the transparency report of a period, counted from public entries only."""
-    return await in_thread(lambda: desk.report(since=since or "", until=until or "9999"))
+    return await in_thread(lambda: desk.export.report(since=since or "", until=until or "9999"))

@@ -27,7 +27,7 @@ _DAYS: Final = {"": 0, "1": 1, "30": 30, "365": 365}
 async def appeals(request: Request, viewer: DeskViewer, nothing: str = "") -> Response:
     """Show what is open, and what was decided."""
     desk = await desk_of(request, viewer, _PURPOSE)
-    every = await in_thread(lambda: desk.appeals(only_open=False))
+    every = await in_thread(lambda: desk.appeals.listed(only_open=False))
     return console_page(
         request,
         viewer,
@@ -42,7 +42,7 @@ async def appeals(request: Request, viewer: DeskViewer, nothing: str = "") -> Re
 async def lease(request: Request, viewer: DeskViewer) -> Response:
     """Take the appeal that waits longest."""
     desk = await desk_of(request, viewer, _PURPOSE)
-    appeal = await in_thread(desk.lease_appeal)
+    appeal = await in_thread(desk.appeals.lease)
     if appeal is None:
         return RedirectResponse("/console/appeals?nothing=1", status_code=303)
     return RedirectResponse(f"/console/appeals/{appeal.record_id}", status_code=303)
@@ -84,7 +84,7 @@ async def decide(
         until = (dt.datetime.now(dt.UTC) + dt.timedelta(days=_DAYS[days])).isoformat()
     desk = await desk_of(request, viewer, _PURPOSE)
     await in_thread(
-        lambda: desk.decide_appeal(record_id, chosen, rationale=rationale, allow_until=until)
+        lambda: desk.appeals.decide(record_id, chosen, rationale=rationale, allow_until=until)
     )
     state.shifts.seen(shift_name(viewer), decided=1)
     return RedirectResponse("/console/appeals", status_code=303)

@@ -100,7 +100,7 @@ async def _events(
 
 def _now(request: Request) -> dict[str, Any]:
     log = log_of(request)
-    checkpoint = log.checkpoint()
+    checkpoint = log.proof.checkpoint()
     signatures = [
         line.split(" ")[1]
         for line in checkpoint.note.splitlines()

@@ -41,8 +41,8 @@ async def overview(
     def found() -> tuple[list[Task], list[Appeal]]:
         if "reviewer" in viewer.roles:
             # What the guards sent to review since the last look; doing it twice changes nothing.
-            desk.route(state.rules)
-        return desk.tasks(), desk.appeals()
+            desk.review.route(state.rules)
+        return desk.review.tasks(), desk.appeals.listed()
 
     tasks, appeals = await in_thread(found)
     waiting = [task for task in tasks if task.decision is None]
@@ -70,7 +70,7 @@ async def lease(
 ) -> Response:
     """Take the next task of a queue."""
     desk = await desk_of(request, viewer, f"{_PURPOSE}: {queue}")
-    task = await in_thread(lambda: desk.lease(queue))
+    task = await in_thread(lambda: desk.review.lease(queue))
     where = f"/console/records/{task.record_id}" if task else "/console?nothing=1"
     return RedirectResponse(where, status_code=303)
 
@@ -79,7 +79,7 @@ async def lease(
 async def renew(record_id: str, request: Request, viewer: DeskViewer) -> Response:
     """Keep a task for longer."""
     desk = await desk_of(request, viewer, _PURPOSE)
-    await in_thread(lambda: desk.renew(record_id))
+    await in_thread(lambda: desk.review.renew(record_id))
     return RedirectResponse(f"/console/records/{record_id}", status_code=303)
 
 
@@ -87,7 +87,7 @@ async def renew(record_id: str, request: Request, viewer: DeskViewer) -> Respons
 async def release(record_id: str, request: Request, viewer: DeskViewer) -> Response:
     """Give a task back undecided."""
     desk = await desk_of(request, viewer, _PURPOSE)
-    await in_thread(lambda: desk.release(record_id))
+    await in_thread(lambda: desk.review.release(record_id))
     return RedirectResponse("/console", status_code=303)
 
 
@@ -107,7 +107,7 @@ async def decide(
     if chosen is None:
         raise InvalidRequest("no decision was chosen", hint="confirm, overturn or escalate")
     desk = await desk_of(request, viewer, _PURPOSE)
-    await in_thread(lambda: desk.decide(record_id, chosen, rationale=rationale))
+    await in_thread(lambda: desk.review.decide(record_id, chosen, rationale=rationale))
     state.shifts.seen(shift_name(viewer), decided=1)
     if next_one and queue:
         return await lease(request, viewer, queue)

@@ -136,7 +136,7 @@ async def _open(
 def _held(desk: Desk, viewer: Viewer, record_id: str) -> Task | None:
     """Return the task if the viewer holds it now."""
     try:
-        tasks = desk.tasks(record_id=record_id)
+        tasks = desk.review.tasks(record_id=record_id)
     except NotPermitted:
         return None
     mine = [task for task in tasks if task.holder == viewer.name and task.until]

@@ -42,7 +42,7 @@ async def search(request: Request, viewer: DeskViewer, service: TheService) -> R
     query = query_of(fields)
 
     def found() -> tuple[list[Hit], list[SavedQuery], tuple[str, ...]]:
-        saved = desk.saved_queries()
+        saved = desk.queries.newest()
         categories = in_order(service.pipeline.parts.policies.active().categories)
         if not run:
             return [], saved, categories
@@ -72,7 +72,7 @@ async def save(request: Request, viewer: DeskViewer) -> Response:
     fields = {name: str(form.get(name, "")).strip()[:300] for name in FIELDS}
     query = query_of(fields)
     desk = await desk_of(request, viewer, _PURPOSE)
-    await in_thread(lambda: desk.save_query(str(form.get("name", ""))[:100], query))
+    await in_thread(lambda: desk.queries.save(str(form.get("name", ""))[:100], query))
     return RedirectResponse(
         "/console/search?" + urlencode({k: v for k, v in fields.items() if v}), 303
     )

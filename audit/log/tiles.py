@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from chopmark.audit.proof.merkle import HASH_SIZE, NodeReader, leaf_hash, node_hash
+from chopmark.audit.log.merkle import HASH_SIZE, NodeReader, leaf_hash, node_hash
 from chopmark.errors import LogCorrupt
 
 if TYPE_CHECKING:

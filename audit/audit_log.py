@@ -1,29 +1,33 @@
-"""The log as its users see it."""
+"""The log as its users see it: writing, reading, and the parts that do the rest."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from concurrent.futures import CancelledError, Future
+import threading
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self
 
-from chopmark.audit.custody import erasure as custody
-from chopmark.audit.custody.vault import Vault, secret_file
+from chopmark.audit.custody.custody import Custody, finish_erasures
+from chopmark.audit.desk.appeals import Appeals
 from chopmark.audit.desk.desk import Desk
+from chopmark.audit.desk.prompt_exceptions import PromptExceptions
+from chopmark.audit.desk.session import Session
+from chopmark.audit.log.clock import now
 from chopmark.audit.log.connect import open_keys, open_log
 from chopmark.audit.log.events import SYSTEM_TENANT, Event, Record
-from chopmark.audit.log.for_people import Serving
-from chopmark.audit.log.ledger import Ledger, now
+from chopmark.audit.log.ledger import Ledger
+from chopmark.audit.log.merkle import root_at
 from chopmark.audit.log.paths import Paths, replace_file
-from chopmark.audit.log.relay import Relay
+from chopmark.audit.log.reader import Reader
 from chopmark.audit.log.schema import State, load_state, save_state
-from chopmark.audit.log.sequencer import Sequencer
-from chopmark.audit.proof.merkle import root_at
+from chopmark.audit.log.tiles import node_reader
+from chopmark.audit.log.vault import Vault, secret_file
+from chopmark.audit.log.writer import Writer
 from chopmark.audit.proof.note import Signer, open_checkpoint
-from chopmark.audit.proof.prover import load_signer
-from chopmark.audit.proof.tiles import node_reader
+from chopmark.audit.proof.prover import Prover, load_signer
+from chopmark.audit.search.index import SearchIndex
 from chopmark.errors import (
     ConfigurationError,
     DuplicateRecord,
@@ -36,28 +40,40 @@ from chopmark.kit.ids import new_record_id
 from chopmark.kit.sqlite import private_folder
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
     from types import TracebackType
 
     from chopmark.audit.desk.actor import Actor
+    from chopmark.audit.log.events import EventKind
+    from chopmark.audit.log.vault import Content
     from chopmark.kit.database import Database
     from chopmark.kit.types import JsonValue
 
 __all__ = ["AuditLog"]
 
-_WAIT_S: Final = 30.0
-_CAPACITY: Final = 4096
 _FREE_BYTES: Final = 32 * 1024 * 1024
 
 
-class AuditLog(Serving):
-    """An append-only, tamper-evident log. Open it with :meth:`open`; use it from any thread."""
+class AuditLog:
+    """An append-only, tamper-evident log. Open it with :meth:`open`; use it from any thread.
 
-    def __init__(self, *, paths: Paths, database: Database, ledger: Ledger, signer: Signer) -> None:
-        super().__init__(paths=paths, database=database, ledger=ledger, signer=signer)
-        self._pid = os.getpid()
-        self._sequencer = Sequencer(self._ledger, capacity=_CAPACITY)
-        self._relay = Relay(paths.folder, ledger, self._sequencer.put_all)
-        self._sequencer.book = self._relay.book
+    Attributes:
+        proof: Checkpoints, receipts, witnesses, time stamps, public files.
+        custody: Erasure, holds, retention, attachments.
+        appeals: What a person who was refused does: appeal, and hear what became of it.
+        exceptions: Prompts that pass because an appeal was overturned.
+    """
+
+    def __init__(self, *, paths: Paths, ledger: Ledger, signer: Signer) -> None:
+        self._paths, self._ledger = paths, ledger
+        self._reader = Reader(ledger)
+        self._writer = Writer(ledger, paths.folder)
+        self._opening = threading.Lock()
+        self._search: SearchIndex | None = None
+        self.proof = Prover(ledger, self._reader, signer, kept=paths.checkpoint)
+        self.custody = Custody(ledger, self._reader, gone=self._follow)
+        self.appeals = Appeals(ledger, self._reader)
+        self.exceptions = PromptExceptions(ledger, self._reader)
 
     @classmethod
     def open(
@@ -101,27 +117,26 @@ class AuditLog(Serving):
         try:
             _check_before_use(database_, signer, paths)
             ledger = Ledger(database_, Vault(keys, kek), origin)
-            finished = custody.resume(ledger)
+            finished = finish_erasures(ledger)
         except BaseException:
             database_.close()
             keys.close()
             raise
-        log = cls(paths=paths, database=database_, ledger=ledger, signer=signer)
+        log = cls(paths=paths, ledger=ledger, signer=signer)
         if finished:
             log._recovered({"erasures": len(finished)})
         return log
 
     def close(self) -> None:
         """Book what is queued, sign a checkpoint over it, and let go of the files."""
-        if self._pid == os.getpid():
-            self._sequencer.close(_WAIT_S)
-            self._relay.close()
+        if self._writer.ours:
+            self._writer.close()
             with contextlib.suppress(LogUnavailable, LogCorrupt):
-                self.checkpoint()
+                self.proof.checkpoint()
         if self._search is not None:
             self._search.close()
-        self._database.close()
-        self._vault.close()
+        self._ledger.database.close()
+        self._ledger.vault.close()
 
     def __enter__(self) -> Self:
         """Return the log itself."""
@@ -136,6 +151,8 @@ class AuditLog(Serving):
         """Close the log."""
         self.close()
 
+    # Writing
+
     def append(self, event: Event) -> Record:
         """Book an event; return once it is on the disk.
 
@@ -145,14 +162,16 @@ class AuditLog(Serving):
             InvalidRequest: The event cannot be booked as it is.
             LogCorrupt: The log does not agree with itself.
         """
-        future = self.submit(event)
-        try:
-            return future.result(_WAIT_S)
-        except TimeoutError:
-            future.cancel()
-            raise LogUnavailable(f"the log did not answer within {_WAIT_S:.0f} s") from None
-        except CancelledError:
-            raise LogUnavailable("the event was withdrawn before it was booked") from None
+        return self._writer.append(event)
+
+    def submit(self, event: Event) -> Future[Record]:
+        """Queue an event; the future ends as :meth:`append` does.
+
+        Raises:
+            LogUnavailable: The queue is full, or the log is closed.
+            InvalidRequest: The event cannot be booked as it is.
+        """
+        return self._writer.submit(event)
 
     def in_force(
         self,
@@ -199,45 +218,6 @@ class AuditLog(Serving):
                     )
                 )
 
-    def submit(self, event: Event) -> Future[Record]:
-        """Queue an event; the future ends as :meth:`append` does.
-
-        Raises:
-            LogUnavailable: The queue is full, or the log is closed.
-            InvalidRequest: The event cannot be booked as it is.
-        """
-        if self._pid != os.getpid():
-            raise LogUnavailable(
-                "this log was opened before the process forked", hint="open it in the child"
-            )
-        return self._sequencer.put(self._ledger.prepare(event))
-
-    def desk(self, actor: Actor, *, purpose: str) -> Desk:
-        """Seat a person at the desk: search, review, appeals; all they do is booked.
-
-        Raises:
-            InvalidRequest: No name, or no purpose.
-        """
-        return Desk(log=self, ledger=self._ledger, index=self.index(), actor=actor, purpose=purpose)
-
-    def writable(self) -> None:
-        """Do nothing when a record could be booked now.
-
-        Raises:
-            LogUnavailable: It could not.
-            LogCorrupt: The log does not agree with itself.
-        """
-        if not self._sequencer.alive:
-            raise LogUnavailable("the log is closed")
-        try:
-            space = os.statvfs(self._paths.folder)
-        except OSError as error:
-            raise LogUnavailable(f"the log's folder is gone: {error.strerror}") from None
-        if space.f_bavail * space.f_frsize < _FREE_BYTES:
-            raise LogUnavailable("less than 32 MiB are free on the log's disk")
-        with self._database.write() as transaction:
-            load_state(transaction)
-
     def reconcile(self, older_than_s: float) -> list[Record]:
         """Close what was received and never ended, as ``request.failed`` with code ``lost``.
 
@@ -247,12 +227,11 @@ class AuditLog(Serving):
         Returns:
             The records that were booked for it.
         """
-        limit = now(-older_than_s)
-        with self._database.read() as transaction:
+        with self._ledger.database.read() as transaction:
             rows = transaction.execute(
                 "SELECT open_request.record_id, entry.tenant FROM open_request"
                 " JOIN entry ON entry.idx = open_request.idx WHERE open_request.time <= ?",
-                (limit,),
+                (now(-older_than_s),),
             )
         closed = []
         for record_id, tenant in rows:
@@ -272,6 +251,24 @@ class AuditLog(Serving):
             self._recovered({"closed": len(closed)})
         return closed
 
+    def writable(self) -> None:
+        """Do nothing when a record could be booked now.
+
+        Raises:
+            LogUnavailable: It could not.
+            LogCorrupt: The log does not agree with itself.
+        """
+        if not self._writer.alive:
+            raise LogUnavailable("the log is closed")
+        try:
+            space = os.statvfs(self._paths.folder)
+        except OSError as error:
+            raise LogUnavailable(f"the log's folder is gone: {error.strerror}") from None
+        if space.f_bavail * space.f_frsize < _FREE_BYTES:
+            raise LogUnavailable("less than 32 MiB are free on the log's disk")
+        with self._ledger.database.write() as transaction:
+            load_state(transaction)
+
     def _recovered(self, what: dict[str, JsonValue]) -> None:
         """Book that something which an earlier run left undone was finished."""
         self.append(
@@ -282,6 +279,103 @@ class AuditLog(Serving):
                 public=what,
             )
         )
+
+    # Reading
+
+    @property
+    def public_key(self) -> str:
+        """The verifier key of the log's checkpoints (C2SP signed note, text form)."""
+        return self.proof.public_key
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return self._reader.size
+
+    def root(self) -> str:
+        """Return the root of the Merkle tree, 64 hex digits."""
+        return self._reader.root()
+
+    def get(self, index: int) -> Record:
+        """Return the entry at ``index``.
+
+        Raises:
+            RecordNotFound: There is none.
+        """
+        return self._reader.get(index)
+
+    def records(self, record_id: str) -> list[Record]:
+        """Return all entries of a record (or of the record of an output id), oldest first.
+
+        Raises:
+            InvalidRequest: Not an id.
+            RecordNotFound: No such record.
+        """
+        return self._reader.records(record_id)
+
+    def find(
+        self,
+        *,
+        kind: EventKind | None = None,
+        tenant: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int = 50,
+        before: int | None = None,
+    ) -> list[Record]:
+        """Return entries by kind, tenant and time, newest first; see :meth:`Reader.find`."""
+        return self._reader.find(
+            kind=kind, tenant=tenant, since=since, until=until, limit=limit, before=before
+        )
+
+    def content(self, index: int) -> Content | None:
+        """Return private part and subject of an entry; None when there is none (any more).
+
+        Raises:
+            RecordNotFound: There is no such entry.
+            LogCorrupt: The content does not open the entry's commitment.
+        """
+        return self._reader.content(index)
+
+    def private(self, index: int) -> dict[str, JsonValue] | None:
+        """Return the private part of an entry; otherwise as :meth:`content`."""
+        return self._reader.private(index)
+
+    # People
+
+    def desk(self, actor: Actor, *, purpose: str) -> Desk:
+        """Return the desk of a person: search, review, appeals; all they do is booked.
+
+        Raises:
+            InvalidRequest: No purpose.
+            LogUnavailable: The search projection cannot be opened.
+        """
+        session = Session(
+            actor=actor,
+            purpose=purpose,
+            ledger=self._ledger,
+            reader=self._reader,
+            writer=self._writer,
+            index=self.search,
+        )
+        return Desk(session, prover=self.proof, custody=self.custody)
+
+    @property
+    def search(self) -> SearchIndex:
+        """The search projection, opened when it is first asked for.
+
+        Raises:
+            LogUnavailable: It cannot be opened.
+        """
+        with self._opening:
+            if self._search is None:
+                self._search = SearchIndex(self._paths.folder, self._ledger)
+            return self._search
+
+    def _follow(self) -> None:
+        """Take content that went out of the projection too, where there is one."""
+        if self._search is not None or self._paths.search.is_file():
+            self.search.update()
 
 
 def _check_before_use(database: Database, signer: Signer, paths: Paths) -> None:

@@ -124,6 +124,7 @@ class Vault:
         if len(kek) != _KEY:
             raise LogCorrupt("the key-encryption key does not have 32 bytes")
         self._database = database
+        # One stored secret, two keys: what finds a subject must not be what unwraps its key.
         self._kek = AESGCM(hmac.digest(kek, b"chopmark wrap v1", "sha256"))
         self._tagger = hmac.digest(kek, b"chopmark tag v1", "sha256")
         self._guard = threading.Lock()
@@ -151,6 +152,11 @@ class Vault:
                 self._tags.clear()
             self._tags[name] = tag
         return tag
+
+    def prompt_tag(self, prompt: str, negative_prompt: str, tenant: str) -> bytes:
+        """Return the keyed hash by which an excepted prompt is found: case and spaces fold."""
+        folded, negative = (" ".join(text.casefold().split()) for text in (prompt, negative_prompt))
+        return self.tag(f"prompt\n{tenant}\n{folded}\n{negative}", tenant)
 
     def forget(self) -> None:
         """Drop every cached key, after keys were destroyed."""
@@ -188,6 +194,7 @@ class Vault:
 
     def _make(self, tag: bytes) -> DataKey:
         key_id, dek, nonce = secrets.token_bytes(16), secrets.token_bytes(_KEY), os.urandom(_NONCE)
+        # Id and tag as associated data: a wrapped key put into another subject's row fails.
         wrapped = nonce + self._kek.encrypt(nonce, dek, key_id + tag)
         return DataKey(key_id=key_id, tag=tag, cipher=AESGCM(dek), wrapped=wrapped)
 
@@ -260,7 +267,7 @@ class Vault:
                 "DELETE FROM subject_key WHERE tag = ? RETURNING key_id", (tag,)
             )
         self.forget()
-        self._database.scrub()
+        self._database.scrub()  # the deleted row's bytes go from the pages and the WAL, too
         return bool(gone)
 
     def check(self) -> Iterator[str]:
@@ -379,6 +386,8 @@ class Vault:
 
 
 def _encrypt(key: DataKey, plain: bytes, event_id: str, nonce: bytes) -> bytes:
+    # AES-GCM (SP 800-38D) with a random 96-bit nonce: section 8.3 allows 2**32 of them a key, and a
+    # key is one subject's. Bound to the event, so that two rows of a subject cannot change places.
     return nonce + key.cipher.encrypt(nonce, plain, key.key_id + event_id.encode())
 
 
