@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from chopmark.audit.custody import erasure as custody
-from chopmark.audit.custody.vault import Vault, secret_file
+from chopmark.audit.custody.vault import Vault
 from chopmark.audit.desk.desk import Desk
 from chopmark.audit.log.connect import open_keys, open_log
 from chopmark.audit.log.events import SYSTEM_TENANT, Event, Record
 from chopmark.audit.log.for_people import Serving
 from chopmark.audit.log.ledger import Ledger, now
-from chopmark.audit.log.paths import Paths, replace_file
+from chopmark.audit.log.paths import Paths
 from chopmark.audit.log.relay import Relay
 from chopmark.audit.log.schema import State, load_state, save_state
 from chopmark.audit.log.sequencer import Sequencer
@@ -32,8 +32,8 @@ from chopmark.errors import (
     LogUnavailable,
     RecordNotFound,
 )
+from chopmark.kit.files import make_private_folder, random_secret, write_public
 from chopmark.kit.ids import new_record_id
-from chopmark.kit.sqlite import private_folder
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -89,8 +89,8 @@ class AuditLog(Serving):
         if not create and not (paths.log if database is None else paths.public_key).is_file():
             raise LogUnavailable(f"there is no log under {paths.folder}")
         for folder in (paths.folder, paths.keys.parent, paths.signing_key.parent):
-            private_folder(folder)
-        kek = secret_file(paths.kek, os.urandom(32))
+            make_private_folder(folder, error=LogUnavailable)
+        kek = random_secret(paths.kek, length=32, error=LogUnavailable)
         signer = load_signer(paths.signing_key, origin)
         keys = open_keys(paths, keys_database, write=True)
         try:
@@ -299,7 +299,7 @@ def _check_before_use(database: Database, signer: Signer, paths: Paths) -> None:
                 hint="a log keeps its origin for life",
             )
         if not paths.public_key.is_file():
-            replace_file(paths.public_key, f"{signer.key}\n".encode())
+            write_public(paths.public_key, f"{signer.key}\n".encode(), error=LogUnavailable)
         if kept is None:
             return
         try:

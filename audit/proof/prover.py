@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from chopmark.audit.custody.vault import secret_file
 from chopmark.audit.desk.transparency import transparency_report
-from chopmark.audit.log.paths import Paths, replace_file
 from chopmark.audit.log.reader import Reading
 from chopmark.audit.proof.merkle import Frontier, consistency_proof, inclusion_proof, leaf_hash
 from chopmark.audit.proof.note import Checkpoint, Signer, note_parts, open_checkpoint
@@ -28,11 +26,13 @@ from chopmark.errors import (
     LogUnavailable,
     RecordNotFound,
 )
+from chopmark.kit.files import secret_file, write_public
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from chopmark.audit.log.ledger import Ledger
+    from chopmark.audit.log.paths import Paths
     from chopmark.audit.proof.witness import Witness
     from chopmark.kit.database import Database, Transaction
     from chopmark.kit.types import JsonValue
@@ -47,12 +47,7 @@ def load_signer(path: Path, origin: str) -> Signer:
         LogUnavailable: The key can be neither read nor made.
         ConfigurationError: The file holds something else than an Ed25519 key.
     """
-    fresh = Ed25519PrivateKey.generate().private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    pem = secret_file(path, fresh)
+    pem = secret_file(path, _new_key, error=LogUnavailable)
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError):
@@ -60,6 +55,14 @@ def load_signer(path: Path, origin: str) -> Signer:
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigurationError(f"{path} does not hold an Ed25519 private key")
     return Signer(origin, key)
+
+
+def _new_key() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +121,7 @@ class Proving(Reading):
                 (number + 1, tree.size, tree.pack(), signed.note),
             )
             # Under the lock, so that the kept file never goes back in size.
-            replace_file(self._paths.checkpoint, signed.note.encode())
+            write_public(self._paths.checkpoint, signed.note.encode(), error=LogUnavailable)
         return signed
 
     def cosign(self, witnesses: Iterable[Witness]) -> tuple[Checkpoint, tuple[Problem, ...]]:
@@ -151,7 +154,7 @@ class Proving(Reading):
                 "UPDATE checkpoint SET note = ? WHERE id = ?", (cosigned.note, rows[0][0])
             )
             if last[1].size == cosigned.size:
-                replace_file(self._paths.checkpoint, cosigned.note.encode())
+                write_public(self._paths.checkpoint, cosigned.note.encode(), error=LogUnavailable)
         return cosigned, tuple(problems)
 
     def stamp(self, stamper: Callable[[bytes], bytes]) -> Stamp:

@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chopmark.errors import ConfigurationError
+from chopmark.kit.files import make_private_folder
 
 __all__ = ["RECALL_S", "Settings", "load_settings"]
 
@@ -463,13 +464,7 @@ class Settings(BaseSettings):
             ConfigurationError: The folder cannot be made or written.
         """
         home = self.home.expanduser()
-        try:
-            home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigurationError(
-                f"the home folder {home} cannot be used: {error.strerror}",
-                hint="set CHOPMARK_HOME to a folder that you may write",
-            ) from error
+        make_private_folder(home)
         return home
 
 

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from chopmark.api.desk.records import Asked, Body, Whole
 from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
+from chopmark.kit.files import write_private
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import Caller, Known
 from chopmark.service.problems import RESPONSES
@@ -123,11 +124,8 @@ def _folder(service: Service) -> FilePath:
 
 
 def _write(service: Service, asked: _Export) -> None:
-    folder = _folder(service) / asked.export_id
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = folder / ".asked.json"
-    draft.write_text(json.dumps(asdict(asked)), encoding="utf-8")
-    draft.replace(folder / "asked.json")
+    path = _folder(service) / asked.export_id / "asked.json"
+    write_private(path, json.dumps(asdict(asked)).encode())
 
 
 def _all(service: Service) -> list[_Export]:
