@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit import EventKind, Receipt, Record
     from chopmark.pipeline.parts import Parts
-    from chopmark.provenance.store import Entry
+    from chopmark.provenance.store import StoredManifest
     from chopmark.service.caller import Caller
     from chopmark.service.service import Service
 
@@ -242,7 +242,7 @@ async def remove_manifest(
     """Forget a manifest that the same tenant uploaded, and its bindings."""
     parts = service.pipeline.parts
 
-    def book(entry: Entry) -> None:
+    def book(entry: StoredManifest) -> None:
         records = parts.log.records(entry.record_id) if entry.record_id else []
         if any(record.tenant != caller.tenant.name for record in records):
             raise ManifestKept("this manifest was stored by somebody else")
