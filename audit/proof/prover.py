@@ -53,7 +53,9 @@ def load_signer(path: Path, origin: str) -> Signer:
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigurationError(f"{path} does not hold an Ed25519 private key")
+        raise ConfigurationError(
+            f"{path} does not hold an Ed25519 private key", hint="restore it from your backup"
+        )
     return Signer(origin, key)
 
 
