@@ -19,11 +19,11 @@ from chopmark.audit.log.connect import open_keys, open_log
 from chopmark.audit.log.events import SYSTEM_TENANT, Event, Record
 from chopmark.audit.log.ledger import Ledger
 from chopmark.audit.log.merkle import root_at
-from chopmark.audit.log.paths import Paths, replace_file
+from chopmark.audit.log.paths import Paths
 from chopmark.audit.log.reader import Reader
 from chopmark.audit.log.schema import State, load_state, save_state
 from chopmark.audit.log.tiles import node_reader
-from chopmark.audit.log.vault import Vault, secret_file
+from chopmark.audit.log.vault import Vault
 from chopmark.audit.log.writer import Writer
 from chopmark.audit.proof.note import Signer, open_checkpoint
 from chopmark.audit.proof.prover import Prover, load_signer
@@ -36,8 +36,8 @@ from chopmark.errors import (
     LogUnavailable,
     RecordNotFound,
 )
+from chopmark.kit.files import make_private_folder, random_secret, write_public
 from chopmark.kit.ids import new_record_id
-from chopmark.kit.sqlite import private_folder
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -105,8 +105,8 @@ class AuditLog:
         if not create and not (paths.log if database is None else paths.public_key).is_file():
             raise LogUnavailable(f"there is no log under {paths.folder}")
         for folder in (paths.folder, paths.keys.parent, paths.signing_key.parent):
-            private_folder(folder)
-        kek = secret_file(paths.kek, os.urandom(32))
+            make_private_folder(folder, error=LogUnavailable)
+        kek = random_secret(paths.kek, length=32, error=LogUnavailable)
         signer = load_signer(paths.signing_key, origin)
         keys = open_keys(paths, keys_database, write=True)
         try:
@@ -395,7 +395,7 @@ def _check_before_use(database: Database, signer: Signer, paths: Paths) -> None:
                 hint="a log keeps its origin for life",
             )
         if not paths.public_key.is_file():
-            replace_file(paths.public_key, f"{signer.key}\n".encode())
+            write_public(paths.public_key, f"{signer.key}\n".encode(), error=LogUnavailable)
         if kept is None:
             return
         try:

@@ -87,7 +87,6 @@ class PlainLedger:
             ) STRICT;;
             CREATE INDEX IF NOT EXISTS content_key ON content (key_id)
             """,
-            lock=home / "plain.lock",
         )
 
     def learn(self, epoch: int) -> None:

@@ -112,13 +112,12 @@ def speed(home: Path) -> list[str]:
             (f"{i:016x}", "t", 0.0, v.astype("<f2").tobytes(), i.to_bytes(32, "big"), TERMS, i)
             for i, v in enumerate(vectors)
         ]
-        index._connection.execute("BEGIN")  # noqa: SLF001
-        index._connection.executemany(  # noqa: SLF001
-            "INSERT INTO prompts (record_id, tenant, at, vector, wish, terms, seed)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            rows,
-        )
-        index._connection.execute("COMMIT")  # noqa: SLF001
+        with index._database.write() as transaction:  # noqa: SLF001
+            transaction.many(
+                "INSERT INTO prompts (record_id, tenant, at, vector, wish, terms, seed)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
         times = [
             median_ms(lambda: index.similar("a red apple", tenant="t", least=-1.0)),  # noqa: B023
             *(

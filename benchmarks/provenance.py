@@ -286,8 +286,8 @@ def store(folder: Path, *, sizes: tuple[int, ...]) -> str:
     for size in sizes:
         opened = ManifestStore.open(folder / str(size))
         entries = ((f"m{number}", rng.bytes(32)) for number in range(size))
-        with opened._connection as connection:  # noqa: SLF001 - the files are not what is measured
-            connection.executemany(
+        with opened._database.write() as transaction:  # noqa: SLF001 - files are not measured
+            transaction.many(
                 "INSERT INTO manifest (manifest_id, pdq, size) VALUES (?, ?, 0)", entries
             )
         first, later = Clock(), Clock()

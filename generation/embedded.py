@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.errors import ModelLoadError, ModelNotFound
 from chopmark.generation.folders import FACTS_NAME
+from chopmark.kit.files import install_folder, make_private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,18 +101,14 @@ def materialize(home: Path, *, progress: Callable[[int, int], None] | None = Non
     target = home / "models" / f"embedded-{digest[:12]}"
     if target.is_dir():
         return target
+    make_private_folder(target.parent, error=ModelLoadError)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(prefix=".embedded-", dir=target.parent) as scratch:
             folder = Path(scratch) / "model"
             write_folder(WEIGHTS, folder, progress=progress)
             _add_fact(folder, digest=digest)
-            try:
-                os.rename(folder, target)  # noqa: PTH104 - Path.rename says nothing about a full target
-            except OSError:
-                # Another process was faster; its folder has the same digest.
-                if not target.is_dir():
-                    raise
+            # Where another process was faster, its folder stays: it has the same digest.
+            install_folder(folder, target, error=ModelLoadError)
     except OSError as error:
         raise ModelLoadError(
             f"the embedded model cannot be unpacked under {target.parent}: {error}",

@@ -20,22 +20,24 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sqlite3
 import threading
 import time
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from chopmark.errors import ConfigurationError, InvalidRequest
+from chopmark.errors import InvalidRequest
+from chopmark.kit.sqlite import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from chopmark.kit.sqlite import SqliteDatabase
 
 #: Numbers of an embedding.
 WIDTH: Final = 384
@@ -67,7 +69,7 @@ _QUOTED: Final = re.compile('["“”„«»]')
 
 
 @dataclass(frozen=True, kw_only=True)
-class Match:
+class SimilarPrompt:
     """A past prompt that is close.
 
     Attributes:
@@ -81,12 +83,20 @@ class Match:
     at: float
 
 
+class _Row(NamedTuple):
+    """A past prompt as it is stored, in the order of a query."""
+
+    record_id: str
+    at: float
+    vector: bytes
+
+
 class PromptIndex:
     """Embeddings of past prompts in one SQLite file; safe to use from several threads."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._lock = threading.Lock()
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+        self._lock = threading.Lock()  # of the model, which runs for one thread at a time
         self._model: Any = None
 
     @classmethod
@@ -96,30 +106,22 @@ class PromptIndex:
         Raises:
             ConfigurationError: It cannot be opened.
         """
-        file = home / FILE
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            file.touch(mode=0o600)
-            connection = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
-            # What is deleted is overwritten with zeros, in the write-ahead log as well.
-            connection.executescript("PRAGMA secure_delete=ON; PRAGMA journal_mode=DELETE;")
-            connection.executescript(_SCHEMA)
-            there = {row[1] for row in connection.execute("PRAGMA table_info(prompts)")}
+        database = open_store(
+            home / FILE,
+            _SCHEMA,
+            hint="delete it, nothing else depends on it; or set CHOPMARK_PROMPT_INDEX=false",
+        )
+        with database.write() as transaction:
+            there = {row[1] for row in transaction.execute("PRAGMA table_info(prompts)")}
             for name, kind in _ADDED.items():
                 if name not in there:
-                    connection.execute(f"ALTER TABLE prompts ADD COLUMN {name} {kind}")
-            connection.execute(_BY_WISH)
-        except (OSError, sqlite3.Error) as error:
-            raise ConfigurationError(
-                f"the index of prompts {file} cannot be opened: {error}",
-                hint="delete it, nothing else depends on it; or set CHOPMARK_PROMPT_INDEX=false",
-            ) from error
-        return cls(connection)
+                    transaction.execute(f"ALTER TABLE prompts ADD COLUMN {name} {kind}")
+            transaction.execute(_BY_WISH)
+        return cls(database)
 
     def close(self) -> None:
         """Close the file. Idempotent."""
-        with self._lock:
-            self._connection.close()
+        self._database.close()
 
     def add(
         self,
@@ -145,8 +147,8 @@ class PromptIndex:
         row = (
             record_id, tenant, _person(subject), time.time(), vector, _wish(prompt), terms, seed
         )  # fmt: skip
-        with self._lock:
-            self._connection.execute(
+        with self._database.write() as transaction:
+            transaction.execute(
                 "INSERT OR REPLACE INTO prompts"
                 " (record_id, tenant, subject, at, vector, wish, terms, seed)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -155,7 +157,7 @@ class PromptIndex:
 
     def similar(
         self, prompt: str, *, tenant: str = "default", count: int = 10, least: float = 0.6
-    ) -> list[Match]:
+    ) -> list[SimilarPrompt]:
         """Return the closest past prompts of one tenant, the closest first.
 
         Args:
@@ -169,23 +171,24 @@ class PromptIndex:
         """
         if not 1 <= count <= 1000:
             raise InvalidRequest(f"count is {count}, not in 1..1000")
-        with self._lock:
-            rows = self._connection.execute(
+        with self._database.read() as transaction:
+            rows = transaction.execute(
                 "SELECT record_id, at, vector FROM prompts WHERE tenant = ?", (tenant,)
-            ).fetchall()
-        return self._closest(prompt, rows, count=count, least=least)
+            )
+        past = [_Row(*row) for row in rows]
+        return self._closest(prompt, past, count=count, least=least)
 
     def _closest(
-        self, prompt: str, rows: list[tuple[str, float, bytes]], *, count: int, least: float
-    ) -> list[Match]:
-        if not rows:
+        self, prompt: str, past: list[_Row], *, count: int, least: float
+    ) -> list[SimilarPrompt]:
+        if not past:
             return []
         wanted = self._embed([prompt])[0]
-        vectors = np.frombuffer(b"".join(row[2] for row in rows), "<f2").reshape(-1, WIDTH)
+        vectors = np.frombuffer(b"".join(row.vector for row in past), "<f2").reshape(-1, WIDTH)
         scores = vectors.astype(np.float32) @ wanted
         best = np.argsort(-scores, kind="stable")[:count]
         return [
-            Match(record_id=rows[i][0], similarity=float(scores[i]), at=rows[i][1])
+            SimilarPrompt(record_id=past[i].record_id, similarity=float(scores[i]), at=past[i].at)
             for i in best
             if scores[i] >= least
         ]
@@ -199,7 +202,7 @@ class PromptIndex:
         seed: int | None = None,
         reworded: bool = False,
         count: int = 3,
-    ) -> list[Match]:
+    ) -> list[SimilarPrompt]:
         """Return the records that may hold the answer to a prompt, the best first.
 
         The records decide: whether their prompt is the :func:`same_wish`, whether their pictures
@@ -216,21 +219,21 @@ class PromptIndex:
         """
         where = "tenant = ? AND terms = ? AND seed = coalesce(?, seed)"
         among = (tenant, terms, seed)
-        with self._lock:
-            same = self._connection.execute(
+        with self._database.read() as transaction:
+            same = transaction.execute(
                 f"SELECT record_id, at FROM prompts WHERE {where} AND wish = ?"  # noqa: S608 - fixed
                 " ORDER BY at DESC LIMIT ?",
                 (*among, _wish(prompt), count),
-            ).fetchall()
-        found = [Match(record_id=row[0], similarity=1.0, at=row[1]) for row in same]
+            )
+        found = [SimilarPrompt(record_id=row[0], similarity=1.0, at=row[1]) for row in same]
         if found or not reworded or not self._reads(prompt):
             return found
-        with self._lock:
-            rows = self._connection.execute(
+        with self._database.read() as transaction:
+            rows = transaction.execute(
                 f"SELECT record_id, at, vector FROM prompts WHERE {where}",  # noqa: S608 - fixed
                 among,
-            ).fetchall()
-        return self._closest(prompt, rows, count=count, least=SAME)
+            )
+        return self._closest(prompt, [_Row(*row) for row in rows], count=count, least=SAME)
 
     def erase(
         self,
@@ -243,28 +246,33 @@ class PromptIndex:
 
         Raises:
             InvalidRequest: Nothing is named: whoever wants all gone names every tenant.
+            ConfigurationError: The file cannot be written, or another process reads it for so long
+                that what is gone cannot be overwritten; call again.
         """
         named = {"record_id": record_id, "subject": _person(subject), "tenant": tenant}
         given = {column: value for column, value in named.items() if value is not None}
         if not given:
             raise InvalidRequest("say what to erase", hint="a record, a person or a tenant")
         where = " AND ".join(f"{column} = ?" for column in given)
-        with self._lock:
-            done = self._connection.execute(
-                f"DELETE FROM prompts WHERE {where}",  # noqa: S608 - column names of ours
+        with self._database.write() as transaction:
+            gone = transaction.execute(
+                f"DELETE FROM prompts WHERE {where} RETURNING 1",  # noqa: S608 - columns of ours
                 tuple(given.values()),
             )
-            return int(done.rowcount)
+        # Zeros stand in the file now, and the write-ahead log still holds what they replaced. Also
+        # where nothing went: an earlier call may have come only so far.
+        self._database.scrub()
+        return len(gone)
 
     def records(self) -> list[str]:
         """Return the records of all prompts, of every tenant, the oldest first."""
-        with self._lock:
-            rows = self._connection.execute("SELECT record_id FROM prompts ORDER BY at").fetchall()
-        return [row[0] for row in rows]
+        with self._database.read() as transaction:
+            rows = transaction.execute("SELECT record_id FROM prompts ORDER BY at")
+        return [str(row[0]) for row in rows]
 
     def __len__(self) -> int:
-        with self._lock:
-            return int(self._connection.execute("SELECT count(*) FROM prompts").fetchone()[0])
+        with self._database.read() as transaction:
+            return int(transaction.execute("SELECT count(*) FROM prompts")[0][0])
 
     def _reads(self, prompt: str) -> bool:
         """Tell whether the model reads the prompt to its end, every word of it, and no writing."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from chopmark.provenance._formats import Limits
     from chopmark.provenance.report import WatermarkFinding
-    from chopmark.provenance.store import Entry, ManifestStore
+    from chopmark.provenance.store import ManifestStore, StoredManifest
     from chopmark.provenance.trust import TrustAnchors
 
 __all__ = ["Look", "recover"]
@@ -99,7 +99,7 @@ def recover(
     )
 
 
-def _distance(look: Look, entry: Entry) -> int | None:
+def _distance(look: Look, entry: StoredManifest) -> int | None:
     """How many fingerprint bits differ, turned and mirrored if need be; None if flat."""
     pdq = look.pdq()
     if pdq is None or look.image is None or not entry.pdq or pdq[1] < MIN_QUALITY:
@@ -110,7 +110,7 @@ def _distance(look: Look, entry: Entry) -> int | None:
     return min(distance(one, entry.pdq) for one in dihedral(look.image))
 
 
-def _exact(look: Look, entry: Entry, store: ManifestStore) -> Any:
+def _exact(look: Look, entry: StoredManifest, store: ManifestStore) -> Any:
     """Tell how exactly the recovered manifest fits: ``file``, ``pixels`` or ``no``."""
     manifest = store.get(entry.manifest_id)
     if manifest is None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import CredentialRefused
 from chopmark.kit.files import exclusive, read_private, write_private
@@ -157,6 +157,7 @@ def remember_own(home: Path, credential: Credential) -> None:
 
 _warned: set[str] = set()
 _lock = threading.Lock()
+_KEY_BEGINS: Final = b"-----BEGIN PRIVATE KEY-----"
 
 
 def _development(folder: Path, kind: KeyKind) -> Credential:
@@ -166,15 +167,15 @@ def _development(folder: Path, kind: KeyKind) -> Credential:
     with _lock, exclusive(folder):
         if not (folder / "root.pem").exists():
             make_authority(folder, kind=kind)
-        pem = read_private(folder / "signer.pem")
+        pem = _whole(folder / "signer.pem")
         if needs_renewal(x509.load_pem_x509_certificate(pem)):
             existing = algorithm_of(x509.load_pem_x509_certificate(pem).public_key())
             issue_leaf(folder, kind="ed25519" if existing == "ed25519" else "es256")
-            pem = read_private(folder / "signer.pem")
+            pem = _whole(folder / "signer.pem")
         root = (folder / "root.pem").read_text()
         first = str(folder) not in _warned
         _warned.add(str(folder))
-    split = pem.index(b"-----BEGIN PRIVATE KEY-----")
+    split = pem.index(_KEY_BEGINS)
     credential = _from_pem(
         pem[:split], pem[split:], source="the development CA", own_anchor=root, development=True
     )
@@ -187,6 +188,16 @@ def _development(folder: Path, kind: KeyKind) -> Credential:
             stacklevel=3,
         )
     return credential
+
+
+def _whole(path: Path) -> bytes:
+    """Read the development leaf: its chain, then its key."""
+    pem = read_private(path)
+    if _KEY_BEGINS not in pem:
+        raise CredentialRefused(
+            f"{path} is not whole", hint="restore it from your backup, or rotate the credential"
+        )
+    return pem
 
 
 def rotate_credential(home: Path, *, kind: KeyKind = "es256") -> Credential:
@@ -249,7 +260,10 @@ def _from_pem(
             "the private key is encrypted", hint="decrypt it, or sign through PKCS#11"
         ) from error
     except Exception as error:  # ValueError, UnsupportedAlgorithm
-        raise CredentialRefused("the private key is not a PEM key that can be read") from error
+        raise CredentialRefused(
+            "the private key is not a PEM key that can be read",
+            hint="restore it from your backup",
+        ) from error
     signer = KeyInMemory(private)
     check_key(chain[0], signer, private)
     return Credential(

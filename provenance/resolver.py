@@ -38,7 +38,7 @@ from chopmark.provenance.manifest import PDQ_ALG, mark_algorithm
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from chopmark.provenance.store import Entry, ManifestStore
+    from chopmark.provenance.store import ManifestStore, StoredManifest
     from chopmark.provenance.watermark import MarkKey
 
 __all__ = ["MAX_MANIFEST", "MAX_RESULTS", "Resolver"]
@@ -251,7 +251,7 @@ class Resolver:
         return name
 
     def remove_manifest(
-        self, manifest_id: str, *, book: Callable[[Entry], object] | None = None
+        self, manifest_id: str, *, book: Callable[[StoredManifest], object] | None = None
     ) -> None:
         """Forget an uploaded manifest and its bindings.
 

@@ -20,20 +20,20 @@ from __future__ import annotations
 import hashlib
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self, TypeAlias
 
 from chopmark.errors import ConfigurationError, InvalidRequest
-from chopmark.kit.files import make_private_folder, write_private
+from chopmark.kit.files import write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
-    import apsw
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["Entry", "ManifestStore", "Match"]
+    from chopmark.kit.database import Database, Transaction
+
+__all__ = ["ManifestMatch", "ManifestStore", "StoredManifest"]
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS manifest (
@@ -56,12 +56,13 @@ CREATE TABLE IF NOT EXISTS binding (
 ) STRICT, WITHOUT ROWID;
 """
 _COLUMNS: Final = "manifest_id, output_id, record_id, lower(hex(pdq)), signed_sha256, updated_by"
+_Column: TypeAlias = Literal["number", "manifest_id", "output_id", "signed_sha256"]
 _PDQ_BYTES: Final = 32
 _MAX_MATCHES: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class StoredManifest:
     """What the index says of one manifest; an empty string where it says nothing."""
 
     manifest_id: str
@@ -73,20 +74,41 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Match:
+class ManifestMatch:
     """A manifest found by fingerprint; ``distance`` of 256 bits differ."""
 
-    entry: Entry
+    entry: StoredManifest
     distance: int
+
+
+class _Row(NamedTuple):
+    """What ``_COLUMNS`` names, in its order."""
+
+    manifest_id: str
+    output_id: str | None
+    record_id: str | None
+    pdq: str | None
+    signed_sha256: str | None
+    updated_by: str | None
+
+    def entry(self) -> StoredManifest:
+        return StoredManifest(
+            manifest_id=self.manifest_id,
+            output_id=self.output_id or "",
+            record_id=self.record_id or "",
+            pdq=self.pdq or "",
+            signed_sha256=self.signed_sha256 or "",
+            updated_by=self.updated_by or "",
+        )
 
 
 class ManifestStore:
     """Durable store of manifests. Safe for threads; several processes may hold it open."""
 
-    def __init__(self, folder: Path, connection: apsw.Connection) -> None:
+    def __init__(self, folder: Path, database: Database) -> None:
         self._folder = folder
-        self._connection = connection
-        self._lock = threading.RLock()
+        self._database = database
+        self._lock = threading.Lock()  # of the fingerprints in memory
         self._numbers: list[int] = []
         self._hashes: npt.NDArray[np.uint64] | None = None
 
@@ -97,31 +119,21 @@ class ManifestStore:
         Raises:
             ConfigurationError: It cannot be made or opened.
         """
-        import apsw
+        from chopmark.kit.sqlite import open_store
 
         folder = home / "manifests"
-        make_private_folder(folder)
-        path = folder / "index.sqlite"
-        try:
-            # SQLite gives its journal the mode of the database, so this one decides for both.
-            path.touch(mode=0o600, exist_ok=True)
-            connection = apsw.Connection(str(path))
-            connection.set_busy_timeout(10_000)
-            connection.pragma("journal_mode", "wal")
-            # A binding that a power cut loses is a picture that can never be recognised again.
-            connection.pragma("synchronous", "full")
-            connection.execute(_SCHEMA)
-        except (apsw.Error, OSError) as error:
-            raise ConfigurationError(
-                f"the manifest store {path} cannot be opened: {error}",
-                hint="is the disk full, or the folder somebody else's?",
-            ) from error
-        return cls(folder, connection)
+        # The same durability as the log's: a binding that a power cut loses is a picture that can
+        # never be recognised again.
+        database = open_store(
+            folder / "index.sqlite",
+            _SCHEMA,
+            hint="is the disk full, or the folder somebody else's?",
+        )
+        return cls(folder, database)
 
     def close(self) -> None:
-        """Close the index."""
-        with self._lock:
-            self._connection.close()
+        """Close the index. Idempotent."""
+        self._database.close()
 
     def put(
         self,
@@ -147,27 +159,15 @@ class ManifestStore:
             InvalidRequest: The PDQ hash is not 64 hex digits.
             ConfigurationError: The disk does not take it.
         """
-        import apsw
-
         blob = _pdq(pdq) if pdq else None
         # The file first: an index entry without its file would be a promise not kept.
         write_private(self._path(manifest_id), manifest)
-        try:
-            with self._lock, self._connection:
-                self._connection.execute(
-                    "INSERT OR REPLACE INTO manifest (manifest_id, output_id, record_id, pdq,"
-                    " signed_sha256, size) VALUES (?, ?, ?, ?, ?, ?)",
-                    (
-                        manifest_id,
-                        output_id,
-                        record_id,
-                        blob,
-                        signed_sha256,
-                        len(manifest),
-                    ),
-                )
-        except apsw.Error as error:
-            raise ConfigurationError(f"the manifest index does not take it: {error}") from error
+        with self._database.write() as transaction:
+            transaction.execute(
+                "INSERT OR REPLACE INTO manifest (manifest_id, output_id, record_id, pdq,"
+                " signed_sha256, size) VALUES (?, ?, ?, ?, ?, ?)",
+                (manifest_id, output_id, record_id, blob, signed_sha256, len(manifest)),
+            )
 
     def put_update(self, manifest_id: str, update_id: str, manifest: bytes) -> None:
         """Keep a later manifest store (a time stamp, say) beside the one that it updates.
@@ -175,58 +175,45 @@ class ManifestStore:
         Raises:
             ConfigurationError: The disk does not take it.
         """
-        import apsw
-
         write_private(self._path(update_id), manifest)
-        try:
-            with self._lock, self._connection:
-                self._connection.execute(
-                    "UPDATE manifest SET updated_by = ? WHERE manifest_id = ?",
-                    (update_id, manifest_id),
-                )
-        except apsw.Error as error:
-            raise ConfigurationError(f"the manifest index does not take it: {error}") from error
+        with self._database.write() as transaction:
+            transaction.execute(
+                "UPDATE manifest SET updated_by = ? WHERE manifest_id = ?", (update_id, manifest_id)
+            )
 
     def delete(self, manifest_id: str) -> None:
-        """Forget a manifest, what updates it, and its bindings, if it is known."""
-        import apsw
+        """Forget a manifest, what updates it, and its bindings, if it is known.
 
+        Raises:
+            ConfigurationError: The disk does not take it.
+        """
         entry = self.entry(manifest_id)
-        try:
-            with self._lock, self._connection:
-                self._connection.execute(
-                    "DELETE FROM manifest WHERE manifest_id = ?", (manifest_id,)
-                )
-                self._connection.execute(
-                    "DELETE FROM binding WHERE manifest_id = ?", (manifest_id,)
-                )
-        except apsw.Error as error:
-            raise ConfigurationError(f"the manifest index does not take it: {error}") from error
+        # The index first, as it came last: what it does not name nobody finds.
+        with self._database.write() as transaction:
+            transaction.execute("DELETE FROM manifest WHERE manifest_id = ?", (manifest_id,))
+            transaction.execute("DELETE FROM binding WHERE manifest_id = ?", (manifest_id,))
         for name in (manifest_id, entry.updated_by if entry else ""):
             if name:
                 self._path(name).unlink(missing_ok=True)
 
     def bind(self, alg: str, value: str, manifest_id: str, *, replace: bool = False) -> None:
-        """Lead from a soft-binding value (base64) to a manifest; with ``replace`` to no other."""
-        import apsw
+        """Lead from a soft-binding value (base64) to a manifest; with ``replace`` to no other.
 
-        try:
-            with self._lock, self._connection:
-                if replace:
-                    self._connection.execute(
-                        "DELETE FROM binding WHERE alg = ? AND value = ?", (alg, value)
-                    )
-                self._connection.execute(
-                    "INSERT OR IGNORE INTO binding VALUES (?, ?, ?)", (alg, value, manifest_id)
-                )
-        except apsw.Error as error:
-            raise ConfigurationError(f"the manifest index does not take it: {error}") from error
+        Raises:
+            ConfigurationError: The disk does not take it.
+        """
+        with self._database.write() as transaction:
+            if replace:
+                transaction.execute("DELETE FROM binding WHERE alg = ? AND value = ?", (alg, value))
+            transaction.execute(
+                "INSERT OR IGNORE INTO binding VALUES (?, ?, ?)", (alg, value, manifest_id)
+            )
 
     def by_binding(self, alg: str, value: str) -> list[str]:
         """Return the manifest ids that a soft-binding value (base64) was bound to."""
         query = "SELECT manifest_id FROM binding WHERE alg = ? AND value = ? LIMIT 100"
-        with self._lock:
-            return [str(row[0]) for row in self._connection.execute(query, (alg, value))]
+        with self._database.read() as transaction:
+            return [str(row[0]) for row in transaction.execute(query, (alg, value))]
 
     def get(self, manifest_id: str) -> bytes | None:
         """Return a manifest store's bytes (JUMBF), or None."""
@@ -237,25 +224,25 @@ class ManifestStore:
         except OSError as error:
             raise ConfigurationError(f"the manifest cannot be read: {error.strerror}") from error
 
-    def entry(self, manifest_id: str) -> Entry | None:
+    def entry(self, manifest_id: str) -> StoredManifest | None:
         """Return what the index says of a manifest, or None."""
-        return self._first("manifest_id", manifest_id)
+        return self._find("manifest_id", manifest_id)
 
-    def by_output(self, output_id: str) -> Entry | None:
+    def by_output(self, output_id: str) -> StoredManifest | None:
         """Return the newest manifest of an output id, or None."""
-        return self._first("output_id", output_id)
+        return self._find("output_id", output_id)
 
     def output_ids(self) -> list[str]:
         """Return every output id once: what a watermark may say in known-id detection."""
         query = "SELECT DISTINCT output_id FROM manifest WHERE output_id <> ''"
-        with self._lock:
-            return [str(row[0]) for row in self._connection.execute(query)]
+        with self._database.read() as transaction:
+            return [str(row[0]) for row in transaction.execute(query)]
 
-    def by_signed(self, sha256: str) -> Entry | None:
+    def by_signed(self, sha256: str) -> StoredManifest | None:
         """Return the manifest of the signed file with this SHA-256, or None."""
-        return self._first("signed_sha256", sha256)
+        return self._find("signed_sha256", sha256)
 
-    def by_pdq(self, pdq: str, *, max_distance: int = 31) -> list[Match]:
+    def by_pdq(self, pdq: str, *, max_distance: int = 31) -> list[ManifestMatch]:
         """Return up to ten manifests whose fingerprints are near, the nearest first.
 
         A walk through all hashes, 32 bytes each, with a population count: see
@@ -267,68 +254,75 @@ class ManifestStore:
         import numpy as np
 
         wanted = np.frombuffer(_pdq(pdq), dtype=np.uint64)
-        with self._lock:
-            self._refresh()
-            if self._hashes is None or not len(self._hashes):
-                return []
-            distances = np.bitwise_count(self._hashes ^ wanted).sum(axis=1)
+        with self._lock, self._database.read() as transaction:
+            hashes = self._refreshed(transaction)
+            distances = np.bitwise_count(hashes ^ wanted).sum(axis=1)
             near = np.flatnonzero(distances <= max_distance)
             order = near[np.argsort(distances[near], kind="stable")][:_MAX_MATCHES]
-            found = [(self._numbers[index], int(distances[index])) for index in order.tolist()]
-            entries = [(self._first("number", number), far) for number, far in found]
-        return [Match(entry=entry, distance=far) for entry, far in entries if entry is not None]
+            found = [
+                (_first(transaction, "number", self._numbers[index]), int(distances[index]))
+                for index in order.tolist()
+            ]
+        return [
+            ManifestMatch(entry=entry, distance=distance)
+            for entry, distance in found
+            if entry is not None
+        ]
 
     def count(self) -> int:
         """Return how many manifests are kept."""
-        with self._lock:
-            rows = list(self._connection.execute("SELECT count(*) FROM manifest"))
-        return int(rows[0][0])
+        with self._database.read() as transaction:
+            return int(transaction.execute("SELECT count(*) FROM manifest")[0][0])
 
-    def _refresh(self) -> None:
-        """Load the hashes that came since the last look, also those of other processes."""
+    def _refreshed(self, transaction: Transaction) -> npt.NDArray[np.uint64]:
+        """Return all hashes, those that came since the last look too, also of other processes.
+
+        SQLite gives the number of the newest row again once that row is deleted. So the newest that
+        we know must still be the first that comes; else everything is loaded anew.
+        """
         import numpy as np
 
         newest = self._numbers[-1] if self._numbers else 0
-        rows: Iterable[tuple[int, bytes]] = self._connection.execute(
-            "SELECT number, pdq FROM manifest WHERE number > ? AND pdq IS NOT NULL ORDER BY number",
-            (newest,),
-        )
-        fresh = list(rows)
-        if not fresh and self._hashes is not None:
-            return
+        fresh = _hashes(transaction, newest)
+        if self._hashes is not None and newest:
+            if fresh and fresh[0] == (newest, self._hashes[-1].tobytes()):
+                fresh = fresh[1:]
+            else:
+                self._numbers, self._hashes, fresh = [], None, _hashes(transaction, 0)
         block = np.frombuffer(b"".join(blob for _, blob in fresh), dtype=np.uint64)
         block = block.reshape(-1, _PDQ_BYTES // 8)
         self._numbers += [number for number, _ in fresh]
-        self._hashes = block if self._hashes is None else np.concatenate([self._hashes, block])
+        if self._hashes is None:
+            self._hashes = block
+        elif fresh:
+            self._hashes = np.concatenate([self._hashes, block])
+        return self._hashes
 
-    def _first(self, column: str, value: str | int) -> Entry | None:
-        import apsw
-
+    def _find(self, column: _Column, value: str) -> StoredManifest | None:
         if value == "":
             return None
-        # `column` is one of ours, never a caller's.
-        query = f"SELECT {_COLUMNS} FROM manifest WHERE {column} = ? ORDER BY number DESC LIMIT 1"  # noqa: S608
-        try:
-            with self._lock:
-                rows = list(self._connection.execute(query, (value,)))
-        except apsw.Error as error:
-            raise ConfigurationError(f"the manifest index cannot be read: {error}") from error
-        if not rows:
-            return None
-        texts = [str(text or "") for text in rows[0]]
-        return Entry(
-            manifest_id=texts[0],
-            output_id=texts[1],
-            record_id=texts[2],
-            pdq=texts[3],
-            signed_sha256=texts[4],
-            updated_by=texts[5],
-        )
+        with self._database.read() as transaction:
+            return _first(transaction, column, value)
 
     def _path(self, manifest_id: str) -> Path:
         # Hashed: an id comes from a stranger's file and is no file name.
         name = hashlib.sha256(manifest_id.encode("utf-8", "surrogatepass")).hexdigest()
         return self._folder / name[:2] / f"{name}.c2pa"
+
+
+def _first(transaction: Transaction, column: _Column, value: str | int) -> StoredManifest | None:
+    query = f"SELECT {_COLUMNS} FROM manifest WHERE {column} = ? ORDER BY number DESC LIMIT 1"  # noqa: S608 - a closed set
+    rows = transaction.execute(query, (value,))
+    return _Row(*rows[0]).entry() if rows else None
+
+
+def _hashes(transaction: Transaction, first: int) -> list[tuple[int, bytes]]:
+    """Return numbers and PDQ hashes from a number on."""
+    rows = transaction.execute(
+        "SELECT number, pdq FROM manifest WHERE number >= ? AND pdq IS NOT NULL ORDER BY number",
+        (first,),
+    )
+    return [(int(number), bytes(blob)) for number, blob in rows]
 
 
 def _pdq(text: str) -> bytes:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from chopmark.audit.log.merkle import inclusion_proof, leaf_hash, verify_inclusion
-from chopmark.audit.log.paths import replace_file
 from chopmark.audit.log.schema import record_range
 from chopmark.audit.log.tiles import node_reader
 from chopmark.audit.proof.note import NoteKey, open_checkpoint
 from chopmark.audit.proof.report import Problem
 from chopmark.errors import ChopmarkError, ConfigurationError, InvalidRequest, LogUnavailable
+from chopmark.kit.files import write_public
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,13 +89,9 @@ def write_export(
         LogUnavailable: The folder cannot be written.
         ConfigurationError: pyarrow is not there for Parquet.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LogUnavailable(f"cannot make {folder}: {error.strerror}") from None
     data = {"jsonl": _jsonl, "csv": _csv, "parquet": _parquet}[form](rows)
     name = f"entries.{form}"
-    replace_file(folder / name, data)
+    write_public(folder / name, data, error=LogUnavailable)
     manifest: dict[str, JsonValue] = {
         "format": "chopmark.export/1",
         "entries": len(rows),
@@ -105,7 +101,7 @@ def write_export(
         **asked,
     }
     text = (json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
-    replace_file(folder / "manifest.json", text)
+    write_public(folder / "manifest.json", text, error=LogUnavailable)
     return folder / "manifest.json", sha256(text).hexdigest()
 
 

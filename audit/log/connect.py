@@ -42,7 +42,7 @@ def open_log(paths: Paths, url: str | None, *, write: bool) -> Database:
         schema = LOG_SCHEMA.format(**_POSTGRES) + APPEND_ONLY_POSTGRES
         return _postgres(url, schema if write else None)
     schema = LOG_SCHEMA.format(**_SQLITE) + APPEND_ONLY
-    return SqliteDatabase(paths.log, schema=schema if write else None, lock=paths.lock)
+    return SqliteDatabase(paths.log, schema=schema if write else None)
 
 
 def open_keys(paths: Paths, url: str | None, *, write: bool) -> Database:
@@ -50,8 +50,7 @@ def open_keys(paths: Paths, url: str | None, *, write: bool) -> Database:
     if url is not None:
         return _postgres(url, VAULT_SCHEMA.format(**_POSTGRES) if write else None)
     schema = VAULT_SCHEMA.format(**_SQLITE)
-    lock = paths.keys.with_name("keys.lock")
-    return SqliteDatabase(paths.keys, schema=schema if write else None, lock=lock)
+    return SqliteDatabase(paths.keys, schema=schema if write else None)
 
 
 def _postgres(url: str, schema: str | None) -> Database:

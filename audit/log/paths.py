@@ -1,18 +1,14 @@
-"""Where the log keeps what, and how a file is replaced in one step."""
+"""Where the log keeps what."""
 
 from __future__ import annotations
 
-import os
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from chopmark.errors import LogUnavailable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Paths", "replace_file"]
+__all__ = ["Paths"]
 
 
 @dataclass(frozen=True)
@@ -52,11 +48,6 @@ class Paths:
         return self.folder / "checkpoint"
 
     @property
-    def lock(self) -> Path:
-        """Orders the writers of all processes."""
-        return self.folder / "log.lock"
-
-    @property
     def public_key(self) -> Path:
         """Verifier key of the checkpoints."""
         return self.folder / "log.vkey"
@@ -70,23 +61,3 @@ class Paths:
     def verified(self) -> Path:
         """How far the log was walked without a problem."""
         return self.folder / "verified"
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Put ``data`` in the place of a file, durably and in one step, mode 0644.
-
-    Raises:
-        LogUnavailable: It cannot be written.
-    """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        try:
-            with draft.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-    except OSError as error:
-        raise LogUnavailable(f"cannot write {path}: {error.strerror}") from None

@@ -19,15 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from chopmark.errors import LogCorrupt, LogUnavailable
+from chopmark.errors import LogCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from chopmark.kit.database import Database, Transaction
 
-__all__ = ["SCHEMA", "Content", "DataKey", "KeyGone", "Sealed", "Vault", "secret_file"]
+__all__ = ["SCHEMA", "Content", "DataKey", "KeyGone", "Sealed", "Vault"]
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS subject_key (
@@ -42,38 +41,6 @@ _CACHE: Final = 10_000
 
 class KeyGone(Exception):
     """The data key does not exist (any more)."""
-
-
-def secret_file(path: Path, make: bytes) -> bytes:
-    """Return what the file holds; write ``make`` into it first (mode 0600) when it is not there.
-
-    Two processes that do this at once end with the same bytes.
-
-    Raises:
-        LogUnavailable: The file can be neither read nor made.
-    """
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            return path.read_bytes()
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(make)
-                file.flush()
-                os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):
-                os.link(draft, path)  # unlike a rename, never replaces what another process made
-        finally:
-            draft.unlink()
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-        return path.read_bytes()
-    except OSError as error:
-        raise LogUnavailable(f"cannot read or make {path}: {error.strerror}") from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -287,12 +254,12 @@ class Vault:
         The salt travels inside the ciphertext, so that once the key is gone the commitment in the
         leaf cannot be tried against guessed prompts.
         """
-        chance = os.urandom(_SALT + _NONCE)
-        plain = chance[:_SALT] + data
+        salt, nonce = secrets.token_bytes(_SALT), secrets.token_bytes(_NONCE)
+        plain = salt + data
         key = self.key_for(tag)
         return Sealed(
             key=key,
-            ciphertext=_encrypt(key, plain, event_id, chance[_SALT:]),
+            ciphertext=_encrypt(key, plain, event_id, nonce),
             commitment=sha256(plain).digest(),
         )
 

@@ -11,9 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chopmark.audit.log.merkle import Frontier, consistency_proof, inclusion_proof, leaf_hash
-from chopmark.audit.log.paths import replace_file
 from chopmark.audit.log.tiles import node_reader
-from chopmark.audit.log.vault import secret_file
 from chopmark.audit.proof.note import Checkpoint, Signer, note_parts, open_checkpoint
 from chopmark.audit.proof.publish import publish
 from chopmark.audit.proof.receipt import Receipt
@@ -26,6 +24,7 @@ from chopmark.errors import (
     LogUnavailable,
     RecordNotFound,
 )
+from chopmark.kit.files import secret_file, write_public
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,19 +44,24 @@ def load_signer(path: Path, origin: str) -> Signer:
         LogUnavailable: The key can be neither read nor made.
         ConfigurationError: The file holds something else than an Ed25519 key.
     """
-    fresh = Ed25519PrivateKey.generate().private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    pem = secret_file(path, fresh)
+    pem = secret_file(path, _new_key, error=LogUnavailable)
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigurationError(f"{path} does not hold an Ed25519 private key")
+        raise ConfigurationError(
+            f"{path} does not hold an Ed25519 private key", hint="restore it from your backup"
+        )
     return Signer(origin, key)
+
+
+def _new_key() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +134,7 @@ class Prover:
                 (number + 1, tree.size, tree.pack(), signed.note),
             )
             # Under the lock, so that the kept file never goes back in size.
-            replace_file(self._kept, signed.note.encode())
+            write_public(self._kept, signed.note.encode(), error=LogUnavailable)
         return signed
 
     def cosign(self, witnesses: Iterable[Witness]) -> tuple[Checkpoint, tuple[Problem, ...]]:
@@ -164,7 +168,7 @@ class Prover:
                 "UPDATE checkpoint SET note = ? WHERE id = ?", (cosigned.note, rows[0][0])
             )
             if last[1].size == cosigned.size:
-                replace_file(self._kept, cosigned.note.encode())
+                write_public(self._kept, cosigned.note.encode(), error=LogUnavailable)
         return cosigned, tuple(problems)
 
     def stamp(self, stamper: Callable[[bytes], bytes]) -> Stamp:

@@ -10,10 +10,10 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from chopmark.audit.log.merkle import HASH_SIZE
-from chopmark.audit.log.paths import replace_file
 from chopmark.audit.log.tiles import TILE_HEIGHT, TILE_WIDTH, tail_hashes
 from chopmark.audit.proof.note import open_checkpoint
 from chopmark.errors import InvalidRequest, LogCorrupt, LogUnavailable
+from chopmark.kit.files import write_public
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,9 +61,9 @@ def publish(transaction: Transaction, checkpoint: Checkpoint, key: NoteKey, fold
             hint="the log was cut, or the folder is another log's",
         )
     for path, data in _files(transaction, before, checkpoint.size):
-        _put(folder / path, data)
+        write_public(folder / path, data, durable=False, error=LogUnavailable)
     os.sync()  # the tiles first, all at once, so that a checkpoint never stands without them
-    replace_file(folder / "checkpoint", checkpoint.note.encode())
+    write_public(folder / "checkpoint", checkpoint.note.encode(), error=LogUnavailable)
     _drop_partials(folder, before, checkpoint.size)
 
 
@@ -134,13 +134,3 @@ def _published(folder: Path, key: NoteKey) -> int:
         raise LogCorrupt(f"{path} is not a checkpoint of this log") from None
     except OSError as error:
         raise LogUnavailable(f"cannot read {path}: {error.strerror}") from None
-
-
-def _put(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_bytes(data)
-        draft.replace(path)
-    except OSError as error:
-        raise LogUnavailable(f"cannot write {path}: {error.strerror}") from None

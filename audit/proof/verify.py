@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from chopmark.audit.log.connect import open_keys, open_log
-from chopmark.audit.log.paths import Paths, replace_file
+from chopmark.audit.log.paths import Paths
 from chopmark.audit.log.schema import load_state
 from chopmark.audit.log.vault import Vault
 from chopmark.audit.proof.note import NoteKey
@@ -16,6 +16,7 @@ from chopmark.audit.proof.report import LogReport, Problem
 from chopmark.audit.proof.walk import Walk
 from chopmark.audit.proof.witness import WitnessKey
 from chopmark.errors import AuditError, LogUnavailable
+from chopmark.kit.files import write_public
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,7 +88,7 @@ def verify_log(
     )
     if report.ok and walk.newest is not None:
         with contextlib.suppress(LogUnavailable):  # an auditor may have no right to write here
-            replace_file(paths.verified, walk.newest.note.encode())
+            write_public(paths.verified, walk.newest.note.encode(), error=LogUnavailable)
     return report
 
 

@@ -8,19 +8,15 @@ and its bytes are overwritten. Nothing in it is believed by the verifier.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 from typing import TYPE_CHECKING, Any, Final
-
-import apsw
 
 from chopmark.audit.log.events import parse_leaf
 from chopmark.audit.log.vault import KeyGone
 from chopmark.audit.search.projection import SCHEMA, TABLES, VERSION, apply, take_out
 from chopmark.audit.search.query import PDQ_BYTES, Hit, Query, SavedQuery, pdq_bytes, word_match
-from chopmark.errors import LogUnavailable, RecordNotFound
-from chopmark.kit.sqlite import SqliteDatabase
+from chopmark.errors import RecordNotFound
+from chopmark.kit.sqlite import SqliteDatabase, remove_other_version
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,10 +44,8 @@ class SearchIndex:
 
     def __init__(self, folder: Path, ledger: Ledger) -> None:
         self._ledger = ledger
-        _drop_other_version(folder / "search.db", folder / "search.lock")
-        self.database = SqliteDatabase(
-            folder / "search.db", schema=SCHEMA, lock=folder / "search.lock"
-        )
+        remove_other_version(folder / "search.db", VERSION)
+        self.database = SqliteDatabase(folder / "search.db", schema=SCHEMA)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -263,23 +257,3 @@ class SearchIndex:
                 "SELECT DISTINCT name FROM saved_query WHERE tenant = ? ORDER BY name", (tenant,)
             )
         return [self.saved(name, tenant) for (name,) in rows]
-
-
-def _drop_other_version(path: Path, lock: Path) -> None:
-    """Remove a projection whose tables are those of another version; it is made again."""
-    if not path.is_file():
-        return
-    try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-            version = connection.pragma("user_version")
-            connection.close()
-            if version != VERSION:
-                for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-                    path.with_name(name).unlink(missing_ok=True)
-        finally:
-            os.close(descriptor)
-    except (OSError, apsw.Error) as error:
-        raise LogUnavailable(f"cannot open {path}: {error}") from None

@@ -7,13 +7,13 @@ there is no second file to fall out of step; the older ones keep detecting.
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chopmark.errors import ConfigurationError
+from chopmark.kit.files import exclusive, make_private_folder, read_private, secret_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,9 @@ class MarkKeys:
         Raises:
             ConfigurationError: The folder cannot be written or read.
         """
-        _create(_folder(home), 1 + max(_number(key.key_id) for key in self.all))
+        folder = _folder(home)
+        with exclusive(folder):
+            _create(folder, 1 + max(_number(key.key_id) for key in self.all))
         return load_mark_keys(home)
 
 
@@ -84,23 +86,19 @@ def load_mark_keys(home: Path) -> MarkKeys:
             written or read.
     """
     folder = _folder(home)
+    make_private_folder(folder)
     names = _names(folder)
     if not names:
-        _create(folder, 1)
-        names = _names(folder)
+        with exclusive(folder):  # of processes that start on an empty home at once, one makes it
+            names = _names(folder)
+            if not names:
+                _create(folder, 1)
+                names = _names(folder)
     return MarkKeys(all=tuple(_read(folder / f"{name}.key") for name in reversed(names)))
 
 
 def _folder(home: Path) -> Path:
-    folder = home / "keys" / "watermark"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"the folder of the mark keys {folder} cannot be made: {error.strerror}",
-            hint="give the account that runs chopmark write access to CHOPMARK_HOME",
-        ) from error
-    return folder
+    return home / "keys" / "watermark"
 
 
 def _names(folder: Path) -> list[str]:
@@ -108,7 +106,10 @@ def _names(folder: Path) -> list[str]:
         stems = (path.stem for path in folder.iterdir() if path.suffix == ".key")
         return sorted(stem for stem in stems if _NAME.fullmatch(stem))
     except OSError as error:
-        raise _unreadable(folder, error) from error
+        raise ConfigurationError(
+            f"{folder} cannot be read: {error.strerror}",
+            hint="give the account that runs chopmark read access to CHOPMARK_HOME",
+        ) from error
 
 
 def _number(key_id: str) -> int:
@@ -117,34 +118,18 @@ def _number(key_id: str) -> int:
 
 
 def _create(folder: Path, number: int) -> None:
-    # Two processes may come here at once: each makes a file of its own, both keys are valid, and
-    # from then on everybody agrees on which is the last in order. Written under another name
-    # first, so that nobody ever reads half a key.
+    """Make a key of a name of its own; called under the folder's lock."""
     name = f"{number:04d}-{secrets.token_hex(4)}.key"
-    draft = folder / f".{name}.new"
-    try:
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(SECRET_BYTES) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(folder / name)
-    except OSError as error:
-        raise ConfigurationError(
-            f"no mark key can be written in {folder}: {error.strerror}",
-            hint="give the account that runs chopmark write access to CHOPMARK_HOME",
-        ) from error
+    secret_file(folder / name, _new_line)
+
+
+def _new_line() -> bytes:
+    return f"{secrets.token_hex(SECRET_BYTES)}\n".encode()
 
 
 def _read(path: Path) -> MarkKey:
     try:
-        if path.stat().st_mode & 0o077:
-            raise ConfigurationError(
-                f"the mark key {path} can be read by other accounts", hint=f"chmod 600 {path}"
-            )
-        text = path.read_text(encoding="ascii").strip()
-    except OSError as error:
-        raise _unreadable(path, error) from error
+        text = read_private(path).decode("ascii").strip()
     except UnicodeDecodeError as error:
         raise _malformed(path) from error
     if not re.fullmatch(r"[0-9a-f]{64}", text):
@@ -156,11 +141,4 @@ def _malformed(path: Path) -> ConfigurationError:
     return ConfigurationError(
         f"{path} is not a mark key: 64 hex digits are wanted",
         hint="restore the file from your backup; without it marks of this key cannot be read",
-    )
-
-
-def _unreadable(path: Path, error: OSError) -> ConfigurationError:
-    return ConfigurationError(
-        f"{path} cannot be read: {error.strerror}",
-        hint="give the account that runs chopmark read access to CHOPMARK_HOME",
     )

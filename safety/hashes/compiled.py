@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 
 from chopmark.errors import HashListError
+from chopmark.kit.files import install_folder
 from chopmark.safety.hashes.bank import HashEntry, HashKind, HashMatch
 from chopmark.safety.hashes.index import HammingIndex
 from chopmark.safety.hashes.perceptual import PDQ_QUALITY, PHASH_MATCH, PictureHashes
@@ -86,17 +87,12 @@ def compile_bank(entries: Iterable[HashEntry], folder: Path) -> int:
         sizes = {kind: len(ends[kind]) - 1 for kind in _KINDS}
         meta = {"categories": list(categories), "sizes": sizes}
         (part / "bank.json").write_text(json.dumps(meta), "utf-8")
-        old = folder.with_suffix(".old")
-        shutil.rmtree(old, ignore_errors=True)
-        if folder.exists():
-            folder.replace(old)
-        part.replace(folder)
-        shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise HashListError(f"{folder.name} cannot be written: {error}") from error
     finally:
         for text in texts.values():
             text.close()
+    install_folder(part, folder, replace=True, error=HashListError)
     return sum(sizes.values())
 
 

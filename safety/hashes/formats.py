@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from xml.etree import ElementTree as ET
 
 from chopmark.errors import HashListError
+from chopmark.kit.files import write_public
 from chopmark.safety.hashes.bank import LISTED, HashBank, HashEntry, HashKind, csv_entries
 
 if TYPE_CHECKING:
@@ -254,9 +255,4 @@ def write_csv(bank: HashBank, path: Path) -> None:
     for entry in bank.entries:
         reference = re.sub(r'[",\r\n]', " ", entry.reference)
         lines.append(f"{entry.kind},{entry.value},{entry.category},{reference}")
-    part = path.with_suffix(".part")
-    try:
-        part.write_text("\n".join(lines) + "\n", "utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise HashListError(f"{path.name} cannot be written: {error.strerror}") from error
+    write_public(path, ("\n".join(lines) + "\n").encode(), error=HashListError)

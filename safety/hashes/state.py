@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from chopmark.errors import HashListError
+from chopmark.kit.files import write_public
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,10 +70,5 @@ def write_state(path: Path, state: ListState) -> None:
     Raises:
         HashListError: It cannot be written.
     """
-    file = path.with_suffix(".json")
-    part = file.with_suffix(".json.part")
-    try:
-        part.write_text(json.dumps(asdict(state), indent=1) + "\n", "utf-8")
-        part.replace(file)
-    except OSError as error:
-        raise HashListError(f"{file.name} cannot be written: {error.strerror}") from error
+    text = json.dumps(asdict(state), indent=1) + "\n"
+    write_public(path.with_suffix(".json"), text.encode(), error=HashListError)

@@ -1,6 +1,6 @@
 """Work that nobody waits for: done in one thread, after the answer has gone out.
 
-What fails there is counted and said, since no caller hears of it; what still waits when the
+What fails there is counted and warned of, since no caller hears of it; what still waits when the
 program ends is done first.
 """
 
@@ -39,7 +39,7 @@ class Afterwards:
         self._line: queue.Queue[Callable[[], None]] = queue.Queue(most)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._told = ""
+        self._last_reason = ""
 
     @property
     def waiting(self) -> int:
@@ -84,12 +84,12 @@ class Afterwards:
             work = self._line.get()
             try:
                 work()
-            except Exception as error:  # noqa: BLE001  counted and said; there is no caller
+            except Exception as error:  # noqa: BLE001  counted and warned of; there is no caller
                 self._went_wrong("failed", f"{type(error).__name__}: {error}")
             else:
                 with self._lock:
                     self.counts["done"] += 1
-                    self._told = ""
+                    self._last_reason = ""
             finally:
                 del work  # it holds pictures, and the next may be long in coming
                 self._line.task_done()
@@ -97,6 +97,6 @@ class Afterwards:
     def _went_wrong(self, outcome: Outcome, reason: str, *, times: int = 1) -> None:
         with self._lock:
             self.counts[outcome] += times
-            told, self._told = self._told, reason
-        if reason != told:  # said once; every time it is counted
+            last, self._last_reason = self._last_reason, reason
+        if reason != last:  # a warning once; counted every time
             warnings.warn(f"{self._what}: {reason}", AfterwardsWarning, stacklevel=3)

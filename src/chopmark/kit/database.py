@@ -1,20 +1,48 @@
 """The seam to SQL: a small protocol, so that SQLite and PostgreSQL run the same log code.
 
 Statements are written with ``?`` for parameters and use only what both know. Every error of a
-driver leaves here as :class:`LogUnavailable` or :class:`LogCorrupt`.
+driver leaves here as one of the two classes of :class:`DatabaseErrors`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+from chopmark.errors import ChopmarkError, LogCorrupt, LogUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-__all__ = ["Database", "NotUnique", "Row", "Transaction"]
+__all__ = ["LOG_ERRORS", "Database", "DatabaseErrors", "NotUnique", "Row", "Transaction"]
 
 Row: TypeAlias = tuple[Any, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatabaseErrors:
+    """What a driver's failures become: whose data it is decides, so that codes stay as they are.
+
+    Attributes:
+        unavailable: It cannot be opened, read or written now.
+        corrupt: Its bytes do not agree with each other.
+        hint: What to do where it is unavailable.
+        corrupt_hint: What to do where it is corrupt.
+    """
+
+    unavailable: type[ChopmarkError]
+    corrupt: type[ChopmarkError]
+    hint: str
+    corrupt_hint: str
+
+
+LOG_ERRORS: Final = DatabaseErrors(
+    unavailable=LogUnavailable,
+    corrupt=LogCorrupt,
+    hint="is the disk full or gone?",
+    corrupt_hint="run chopmark audit verify",
+)
 
 
 class NotUnique(Exception):

@@ -1,4 +1,9 @@
-"""SQLite through apsw: WAL, ``synchronous=FULL``, a pre-grown WAL and a lock that queues fairly."""
+"""SQLite through apsw: WAL, ``synchronous=FULL``, and a lock that queues fairly.
+
+Every SQLite file of ours is opened here, so that the version gate below stands before all of them:
+the log, its keys and its search through :class:`SqliteDatabase`, and whatever is small (API keys,
+people, answers kept, manifests, past prompts) through :func:`open_store`.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +12,20 @@ import ctypes
 import fcntl
 import os
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 import apsw
 
-from chopmark.errors import AuditError, LogCorrupt, LogUnavailable
-from chopmark.kit.database import NotUnique, Row, Transaction
+from chopmark.errors import ConfigurationError
+from chopmark.kit.database import LOG_ERRORS, DatabaseErrors, NotUnique, Row, Transaction
+from chopmark.kit.files import make_private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["SqliteDatabase", "private_folder"]
+__all__ = ["STORE_ERRORS", "SqliteDatabase", "open_store", "remove_other_version"]
 
 # Before 3.51.3, two connections that write and checkpoint at once could corrupt a WAL database
 # (sqlite.org/wal.html, "The WAL-reset bug").
@@ -28,37 +35,90 @@ _WAL_BYTES: Final = 4 * 1024 * 1024
 _CHECKPOINT_PAGES: Final = 800
 _CORRUPT: Final = (apsw.CorruptError, apsw.NotADBError, apsw.FormatError)
 
+#: For what is no log: a file of the deployer's that cannot be used.
+STORE_ERRORS: Final = DatabaseErrors(
+    unavailable=ConfigurationError,
+    corrupt=ConfigurationError,
+    hint="it must be a file that you may write, on a disk that is not full",
+    corrupt_hint="restore it from your backup",
+)
 
-def private_folder(path: Path) -> None:
-    """Make a folder that only its owner can enter.
+
+def open_store(
+    path: Path, schema: str, *, hint: str = "", secure_delete: bool = True
+) -> SqliteDatabase:
+    """Open or make one of the small files, in a folder of its owner's alone.
+
+    Args:
+        path: The file.
+        schema: As for :class:`SqliteDatabase`.
+        hint: What to do where it cannot be used, if there is more to say than of any file.
+        secure_delete: As for :class:`SqliteDatabase`.
 
     Raises:
-        LogUnavailable: It cannot be made.
+        ConfigurationError: It cannot be opened or made. All its later failures are this one too.
     """
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise LogUnavailable(f"cannot make {path}: {error.strerror}") from None
+    errors = replace(STORE_ERRORS, hint=hint, corrupt_hint=hint) if hint else STORE_ERRORS
+    make_private_folder(path.parent)
+    return SqliteDatabase(
+        path, schema=schema, errors=errors, grow_wal=False, secure_delete=secure_delete
+    )
 
 
-def _version_gate() -> None:
+def remove_other_version(path: Path, version: int, *, errors: DatabaseErrors = LOG_ERRORS) -> None:
+    """Remove a file that can be made again, if its ``user_version`` is another one, or it has none.
+
+    Raises:
+        ChopmarkError: ``errors.unavailable``: it cannot be read or removed.
+    """
+    if not path.is_file():
+        return
+    with _mapped(_name_of(path), errors):
+        lock = _lock_of(path)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+            try:
+                found = connection.pragma("user_version")
+            except _CORRUPT:
+                found = None
+            finally:
+                connection.close()
+            if found != version:
+                for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+                    path.with_name(name).unlink(missing_ok=True)
+        finally:
+            os.close(lock)
+
+
+def _name_of(path: Path) -> str:
+    """Return how messages call a file: several of ours have the same name in other folders."""
+    return f"{path.parent.name}/{path.name}"
+
+
+def _lock_of(path: Path) -> int:
+    """Open the file beside a database whose ``flock`` orders its writers."""
+    return os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _version_gate(errors: DatabaseErrors) -> None:
     version = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
     if version < _OLDEST:
-        raise LogUnavailable(
+        raise errors.unavailable(
             f"SQLite {apsw.sqlite_lib_version()} can corrupt a write-ahead log",
             hint="install apsw 3.51.3 or newer",
         )
 
 
 @contextlib.contextmanager
-def _mapped(what: str) -> Iterator[None]:
+def _mapped(name: str, errors: DatabaseErrors) -> Iterator[None]:
     """Turn the driver's errors into ours."""
     try:
         yield
     except UnicodeDecodeError as error:
-        raise LogCorrupt(f"{what}: a text column does not hold text") from error
+        raise errors.corrupt(f"{name}: a text column does not hold text") from error
     except _CORRUPT as error:
-        raise LogCorrupt(f"{what}: {error}", hint="run chopmark audit verify") from error
+        raise errors.corrupt(f"{name}: {error}", hint=errors.corrupt_hint) from error
     except apsw.ConstraintError as error:
         if getattr(error, "extendedresult", 0) in (
             apsw.SQLITE_CONSTRAINT_UNIQUE,
@@ -66,48 +126,58 @@ def _mapped(what: str) -> Iterator[None]:
             apsw.SQLITE_CONSTRAINT_ROWID,
         ):
             raise NotUnique(str(error)) from None
-        raise LogUnavailable(f"{what}: {error}") from error
+        raise errors.unavailable(f"{name}: {error}") from error
     except apsw.Error as error:
-        raise LogUnavailable(f"{what}: {error}", hint="is the disk full or gone?") from error
+        raise errors.unavailable(f"{name}: {error}", hint=errors.hint) from error
     except OSError as error:
-        raise LogUnavailable(f"{what}: {error.strerror}") from error
+        raise errors.unavailable(f"{name}: {error.strerror}", hint=errors.hint) from error
 
 
 class _SqliteTransaction:
     """A transaction on one connection."""
 
-    def __init__(self, connection: apsw.Connection, name: str) -> None:
+    def __init__(self, connection: apsw.Connection, name: str, errors: DatabaseErrors) -> None:
         self._connection = connection
         self._name = name
+        self._errors = errors
 
     def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[Row]:
-        with _mapped(self._name):
+        with _mapped(self._name, self._errors):
             return list(self._connection.execute(statement, tuple(parameters)))
 
     def many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
-        with _mapped(self._name):
+        with _mapped(self._name, self._errors):
             self._connection.executemany(statement, rows)
 
     def stream(self, statement: str, parameters: Sequence[object] = ()) -> Iterator[Row]:
-        with _mapped(self._name):
+        with _mapped(self._name, self._errors):
             yield from self._connection.execute(statement, tuple(parameters))
 
 
 class SqliteDatabase:
-    """One SQLite file.
+    """One SQLite file: a reading and a writing connection, each behind a lock of its own.
+
+    Reads happen on the server's event loop, so they never wait for the fsync of another thread's
+    commit; in a write-ahead log SQLite does not make them wait either.
+
+    The ``flock`` of the file ``NAME.lock`` beside ``NAME.db`` orders the writers of all processes.
+    SQLite's own lock is taken inside it; its busy-wait starves writers, and this one does not.
 
     Args:
         path: The file; made with mode 0600 when ``schema`` is given.
-        schema: Statements that make the tables when they are not there; None opens an existing
-            file for reading only.
-        lock: File whose ``flock`` orders the writers. SQLite's own lock is taken inside it; its
-            busy-wait starves writers, and this one does not.
+        schema: Statements that make the tables when they are not there, all in one transaction;
+            None opens an existing file for reading only. What stands between two ``;;`` is run at
+            once, on PostgreSQL too.
+        errors: What failures become.
+        grow_wal: Whether the write-ahead log is grown before it is needed, and stays when the file
+            is closed: half the time per commit, for 4 MiB of disk.
+        secure_delete: Whether what is deleted is overwritten with zeros.
         vfs: Name of a registered apsw VFS, for fault tests.
         synchronous: Anything but FULL loses acknowledged records in a power loss; for showing that.
 
     Raises:
-        LogUnavailable: The file cannot be opened or made.
-        LogCorrupt: It is not a database.
+        ChopmarkError: ``errors.unavailable``: the file cannot be opened or made.
+        ChopmarkError: ``errors.corrupt``: it is not a database.
     """
 
     def __init__(
@@ -115,29 +185,35 @@ class SqliteDatabase:
         path: Path,
         *,
         schema: str | None,
-        lock: Path,
+        errors: DatabaseErrors = LOG_ERRORS,
+        grow_wal: bool = True,
+        secure_delete: bool = True,
         vfs: str | None = None,
         synchronous: Literal["FULL", "NORMAL", "OFF"] = "FULL",
     ) -> None:
-        _version_gate()
-        self._path = path
-        self._writable = schema is not None
+        _version_gate(errors)
+        self._path, self._name = path, _name_of(path)
+        self._errors = errors
+        # Zeros that are not written through the VFS would be unknown to a fault test's recording.
+        self._grows_wal = grow_wal and vfs is None
+        self._keeps_wal = grow_wal
+        self._secure_delete = secure_delete
         self._vfs = vfs
         self._synchronous = synchronous
-        self._guard = threading.Lock()
+        self._write_guard = threading.Lock()
         self._read_guard = threading.Lock()
         self._reader: apsw.Connection | None = None
         self._writer: apsw.Connection | None = None
         self._lock: int | None = None
+        self._closed = False
         if schema is None:
             if not path.is_file():
-                raise LogUnavailable(f"there is no log file at {path}")
+                raise errors.unavailable(f"there is no file at {path}")
             return
-        try:
+        with self._mapped():
+            # SQLite gives its journals the mode of the database: this one decides for all three.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise LogUnavailable(f"cannot open {path}: {error.strerror}") from None
+            self._lock = _lock_of(path)
         try:
             with self.write() as transaction:
                 for statement in schema.split(";;"):
@@ -146,26 +222,38 @@ class SqliteDatabase:
             self.close()
             raise
 
+    def _mapped(self) -> contextlib.AbstractContextManager[None]:
+        return _mapped(self._name, self._errors)
+
+    def _transaction(self, connection: apsw.Connection) -> Transaction:
+        return _SqliteTransaction(connection, self._name, self._errors)
+
     def _open(self, *, write: bool) -> apsw.Connection:
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_EXRESCODE
         connection = apsw.Connection(str(self._path), flags=flags, vfs=self._vfs)
         try:
             connection.set_busy_timeout(_BUSY_MS)
-            # FULL: a commit is on the disk before it returns (NORMAL loses acknowledged records
-            # in half of the simulated power losses).
+            # A file that somebody changed must not run functions of its schema's choice, nor lead
+            # SQLite to bytes outside a page.
             connection.pragma("trusted_schema", False)
             connection.pragma("cell_size_check", True)
             if write:
-                # SQLite deletes the WAL with the last connection; a grown one is worth keeping.
-                flag = ctypes.c_int(1)
-                connection.file_control(
-                    "main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(flag)
-                )
+                if self._keeps_wal:
+                    # SQLite deletes the WAL with the last connection; a grown one is worth keeping.
+                    flag = ctypes.c_int(1)
+                    connection.file_control(
+                        "main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(flag)
+                    )
                 if connection.pragma("journal_mode", "wal") != "wal":
-                    raise LogUnavailable(f"{self._path.name}: this file system cannot hold a WAL")
+                    raise self._errors.unavailable(
+                        f"{self._name}: this file system cannot hold a WAL"
+                    )
+                # FULL: a commit is on the disk before it returns (NORMAL loses acknowledged records
+                # in half of the simulated power losses).
                 connection.pragma("synchronous", self._synchronous)
+                # Ours comes after the commit (_checkpoint), so that no commit pays for it.
                 connection.pragma("wal_autocheckpoint", 0)
-                connection.pragma("secure_delete", True)
+                connection.pragma("secure_delete", self._secure_delete)
                 connection.pragma("foreign_keys", True)
             else:
                 connection.pragma("query_only", True)
@@ -178,32 +266,34 @@ class SqliteDatabase:
     def read(self) -> Iterator[Transaction]:
         """Open a snapshot; see :class:`chopmark.kit.database.Database`."""
         with self._read_guard:
-            with _mapped(self._path.name):
+            if self._closed:
+                raise self._errors.unavailable(f"{self._name} is closed")
+            with self._mapped():
                 if self._reader is None:
                     self._reader = self._open(write=False)
                 connection = self._reader
                 connection.execute("BEGIN")
             try:
-                yield _SqliteTransaction(connection, self._path.name)
+                yield self._transaction(connection)
             finally:
-                with _mapped(self._path.name):
+                with self._mapped():
                     connection.execute("ROLLBACK")
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Transaction]:
         """Open a writing transaction; see :class:`chopmark.kit.database.Database`."""
         if self._lock is None:
-            raise LogUnavailable(f"{self._path.name} is open for reading only")
-        with self._guard, self._flocked(self._lock):
-            with _mapped(self._path.name):
+            raise self._errors.unavailable(f"{self._name} is open for reading only")
+        with self._write_guard, self._flocked(self._lock):
+            with self._mapped():
                 if self._writer is None:
                     self._writer = self._open(write=True)
                     self._grow_wal()
                 connection = self._writer
                 connection.execute("BEGIN IMMEDIATE")
             try:
-                yield _SqliteTransaction(connection, self._path.name)
-                with _mapped(self._path.name):
+                yield self._transaction(connection)
+                with self._mapped():
                     connection.execute("COMMIT")
             except BaseException as error:
                 self._abandon(error)
@@ -215,7 +305,7 @@ class SqliteDatabase:
         connection = self._writer
         if connection is None:
             return
-        broken = isinstance(error, AuditError)
+        broken = isinstance(error, (self._errors.unavailable, self._errors.corrupt))
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -228,7 +318,7 @@ class SqliteDatabase:
 
     @contextlib.contextmanager
     def _flocked(self, descriptor: int) -> Iterator[None]:
-        with _mapped(self._path.name):
+        with self._mapped():
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         try:
             yield
@@ -248,7 +338,7 @@ class SqliteDatabase:
         Measured: half the time per small commit. SQLite reads a WAL up to the first frame whose
         checksum fails, so bytes behind that mean nothing to it. Called under the write lock only.
         """
-        if self._vfs is not None:
+        if not self._grows_wal:
             return
         wal = self._path.with_name(self._path.name + "-wal")
         with contextlib.suppress(OSError):
@@ -266,7 +356,7 @@ class SqliteDatabase:
         with self.read() as transaction:
             try:
                 lines = [str(row[0]) for row in transaction.execute("PRAGMA integrity_check(20)")]
-            except LogCorrupt as error:
+            except self._errors.corrupt as error:
                 return [error.message]
         return [line for line in lines if line != "ok"]
 
@@ -274,23 +364,25 @@ class SqliteDatabase:
         """Empty the WAL, so that no deleted page image stays in it.
 
         Raises:
-            LogUnavailable: A reader held the WAL for too long; call again.
+            ChopmarkError: ``errors.unavailable``: a reader held the WAL for too long; call again.
         """
         if self._lock is None:
-            raise LogUnavailable(f"{self._path.name} is open for reading only")
-        with self._guard, self._flocked(self._lock), _mapped(self._path.name):
+            raise self._errors.unavailable(f"{self._name} is open for reading only")
+        with self._write_guard, self._flocked(self._lock), self._mapped():
             if self._writer is None:
                 self._writer = self._open(write=True)
             self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             self._grow_wal()
 
     def close(self) -> None:
-        """Let go of connections and files."""
-        with contextlib.suppress(apsw.Error):
-            for connection in (self._reader, self._writer):
-                if connection is not None:
-                    connection.close()
-        self._reader = self._writer = None
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        """Let go of connections and files, once those that use them are done. Idempotent."""
+        with self._read_guard, self._write_guard:
+            with contextlib.suppress(apsw.Error):
+                for connection in (self._reader, self._writer):
+                    if connection is not None:
+                        connection.close()
+            self._reader = self._writer = None
+            self._closed = True
+            if self._lock is not None:
+                os.close(self._lock)
+                self._lock = None

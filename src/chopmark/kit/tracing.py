@@ -32,10 +32,10 @@ def span(
         headers: Of a request whose ``traceparent`` (W3C Trace Context) is to be gone on with.
         attributes: Without the prefix ``chopmark.``.
     """
-    said: dict[str, str] = dict(attributes)
+    collected: dict[str, str] = dict(attributes)
     api = _api()
     if api is None:
-        yield said
+        yield collected
         return
     trace, propagate = api
     parent = propagate.extract(headers) if headers is not None else None
@@ -44,14 +44,14 @@ def span(
         name, context=parent, record_exception=False, set_status_on_exception=False
     ) as current:
         try:
-            yield said
+            yield collected
         except BaseException as error:
             code = error.code if isinstance(error, ChopmarkError) else type(error).__name__
             current.set_attribute("error.type", code)
             current.set_status(trace.StatusCode.ERROR)
             raise
         finally:
-            for key, value in said.items():
+            for key, value in collected.items():
                 current.set_attribute(f"chopmark.{key}", value)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from chopmark.audit import Actor, Rule
 from chopmark.kit.file_cache import FileCache
 from chopmark.pipeline.steps import in_thread
-from chopmark.tenancy.abuse_counts import Watch
+from chopmark.tenancy.abuse_counts import AbuseCounts
 from chopmark.tenancy.abuse_rules import AbuseRule, AbuseRules, load_abuse
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Guarding:
         self._pipeline = pipeline
         self._rules = FileCache[AbuseRules](load_abuse)
         self._booked: dict[tuple[str, ...], AbuseRules] = {}
-        self.watch = Watch(self._embed, told=told)
+        self.watch = AbuseCounts(self._embed, on_rule=told)
 
     def rules_of(self, tenant: Tenant) -> AbuseRules:
         """Return a tenant's rules.

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chopmark.errors import ConfigurationError
+from chopmark.kit.files import make_private_folder
 from chopmark.settings.audit import AuditSettings
 from chopmark.settings.generation import GenerationSettings
 from chopmark.settings.limits import LimitSettings
@@ -68,13 +69,7 @@ class Settings(
             ConfigurationError: The folder cannot be made or written.
         """
         home = self.home.expanduser()
-        try:
-            home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigurationError(
-                f"the home folder {home} cannot be used: {error.strerror}",
-                hint="set CHOPMARK_HOME to a folder that you may write",
-            ) from error
+        make_private_folder(home)
         return home
 
 

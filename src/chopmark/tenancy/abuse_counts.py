@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from chopmark.tenancy.abuse_rules import AbuseRule, AbuseRules, Counts
 
-__all__ = ["Watch"]
+__all__ = ["AbuseCounts"]
 
 _MOST_PEOPLE: Final = 100_000
 #: Prompts of one person that are remembered, newest first: vectors and digests, never the text.
@@ -51,12 +51,12 @@ class _Person:
     queue: str = ""
 
 
-class Watch:
+class AbuseCounts:
     """Counts per person; who has been quiet longest is forgotten first.
 
     Args:
         embed: Vector of unit length for a prompt; called only for people who were refused before.
-        told: Called with what a rule led to.
+        on_rule: Called with each rule that comes to hold.
         clock: Seconds.
     """
 
@@ -64,11 +64,11 @@ class Watch:
         self,
         embed: Callable[[str], NDArray[np.float32]],
         *,
-        told: Callable[[AbuseRule], None] = lambda _: None,
+        on_rule: Callable[[AbuseRule], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._embed = embed
-        self._told = told
+        self._on_rule = on_rule
         self._clock = clock
         self._lock = threading.Lock()
         self._people: OrderedDict[str, _Person] = OrderedDict()
@@ -153,14 +153,14 @@ class Watch:
             )
             if counted < rule.at_least:
                 continue
-            self._told(rule)
+            self._on_rule(rule)
             if rule.then == "review":
                 person.review_until, person.queue = now + 60 * rule.minutes, rule.queue
             else:
                 person.until = max(person.until, now + 60 * rule.minutes)
                 # What led to this wait does not lead to the next one as well.
-                kept = [event for event in person.events if event[1] != what]
-                person.events = deque(kept, maxlen=_MOST_EVENTS)
+                others = [event for event in person.events if event[1] != what]
+                person.events = deque(others, maxlen=_MOST_EVENTS)
                 self._count(person, rules, "waits", frozenset())
 
 

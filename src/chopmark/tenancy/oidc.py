@@ -115,7 +115,7 @@ class Provider:
             raise InvalidToken("the token is of another type")
         keys = self._keys_for(header.get("kid"))
         try:
-            said = jwt.decode(token, keys, algorithms=self._algorithms).claims
+            decoded = jwt.decode(token, keys, algorithms=self._algorithms).claims
             jwt.JWTClaimsRegistry(
                 now=lambda: int(self._clock()),
                 leeway=_LEEWAY_S,
@@ -123,14 +123,14 @@ class Provider:
                 aud={"essential": True, "value": audience},
                 sub={"essential": True},
                 exp={"essential": True},
-            ).validate(said)
+            ).validate(decoded)
         except jose.ExpiredTokenError:
             raise InvalidToken("the token has expired", hint="get a new one") from None
         except jose.ClaimError as error:
             raise InvalidToken(f"the token's {error.claim} is not the one asked for") from None
         except (jose.JoseError, ValueError, TypeError):
             raise InvalidToken("the token's signature does not hold") from None
-        return dict(said)
+        return dict(decoded)
 
     def _keys_for(self, key_id: object) -> KeySet:
         known = self._known()
@@ -219,15 +219,15 @@ def _get(client: httpx.Client, address: str) -> dict[str, Any]:
                     raise IdentityUnavailable("the OIDC provider sent too much")
             if answer.status_code != 200:
                 raise IdentityUnavailable(f"the OIDC provider answered {answer.status_code}")
-        said = json.loads(body)
+        document = json.loads(body)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
         raise IdentityUnavailable(
             f"the OIDC provider cannot be asked: {type(error).__name__}",
             hint="is CHOPMARK_OIDC_ISSUER right and reachable from here?",
         ) from error
-    if not isinstance(said, dict):
+    if not isinstance(document, dict):
         raise IdentityUnavailable("the OIDC provider answered something else")
-    return said
+    return document
 
 
 def _header(token: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from typing import TYPE_CHECKING, Final, Self, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
 
 from chopmark.errors import (
     NotSignedIn,
@@ -13,7 +13,7 @@ from chopmark.errors import (
     RateLimited,
     SignInFailed,
 )
-from chopmark.tenancy.database import Database
+from chopmark.kit.sqlite import open_store
 from chopmark.tenancy.passwords import hash_password, password_is
 from chopmark.tenancy.people import Person, PersonRole, check_name, roles_of
 from chopmark.tenancy.sessions import NewSession, Session, csrf_token, new_token, token_digest
@@ -21,6 +21,8 @@ from chopmark.tenancy.sessions import NewSession, Session, csrf_token, new_token
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    from chopmark.kit.database import Database
 
 __all__ = ["People"]
 
@@ -44,6 +46,42 @@ _TOUCH_S: Final = 60
 _MOST_FAILURES: Final = 10
 _FAILURES_S: Final = 900
 _MOST_NAMES: Final = 10_000
+
+
+class _PersonRow(NamedTuple):
+    """The columns of ``person`` that a :class:`Person` is made of, in the order of a query."""
+
+    name: str
+    tenant: str | None
+    roles: str
+
+    def person(self) -> Person:
+        roles = cast("list[PersonRole]", self.roles.split())
+        return Person(name=self.name, tenant=self.tenant, roles=frozenset(roles))
+
+
+class _SessionRow(NamedTuple):
+    """A session with what its person may do now; no roles where there is no such person any more.
+
+    ``vouched`` is the JSON of tenant and roles where an OIDC provider vouches for somebody who is
+    no local person.
+    """
+
+    name: str
+    vouched: str | None
+    created: float
+    used: float
+    csrf: str
+    tenant: str | None
+    roles: str | None
+
+    def person(self) -> Person:
+        if self.vouched is not None:
+            claims = json.loads(self.vouched)
+            return Person(name=self.name, tenant=claims["tenant"], roles=frozenset(claims["roles"]))
+        if self.roles is None:
+            raise NotSignedIn("the person was disabled", hint="ask the operator")
+        return _PersonRow(self.name, self.tenant, self.roles).person()
 
 
 class People:
@@ -84,7 +122,7 @@ class People:
         Raises:
             ConfigurationError: The file cannot be used.
         """
-        database = Database(home / "tenancy" / "people.db", _SCHEMA)
+        database = open_store(home / "tenancy" / "people.db", _SCHEMA)
         return cls(database, idle_s=idle_s, longest_s=longest_s, clock=clock)
 
     def close(self) -> None:
@@ -120,14 +158,14 @@ class People:
             InvalidRequest: A value cannot be used.
         """
         person = Person(name=check_name(name), tenant=tenant, roles=roles_of(roles))
-        kept = None if password is None else hash_password(password)
-        with self._database.transaction(write=True) as transaction:
+        hashed = None if password is None else hash_password(password)
+        with self._database.write() as transaction:
             transaction.execute(
                 "INSERT INTO person (name, tenant, roles, password, created) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (name) DO UPDATE SET tenant = excluded.tenant,"
                 " roles = excluded.roles, password = coalesce(excluded.password, password),"
                 " disabled = NULL",
-                (name, tenant, " ".join(sorted(person.roles)), kept, self._clock()),
+                (name, tenant, " ".join(sorted(person.roles)), hashed, self._clock()),
             )
             if password is not None:
                 # Who changes a password because somebody knows it wants that somebody gone.
@@ -151,7 +189,7 @@ class People:
             PersonNotFound: There is no such person.
         """
         self.person(name)
-        with self._database.transaction(write=True) as transaction:
+        with self._database.write() as transaction:
             transaction.execute(
                 "UPDATE person SET disabled = ?, password = NULL WHERE name = ?",
                 (self._clock(), name),
@@ -165,31 +203,30 @@ class People:
         Raises:
             PersonNotFound: There is none, or they were disabled.
         """
-        with self._database.transaction() as transaction:
-            row = transaction.execute(
+        with self._database.read() as transaction:
+            rows = transaction.execute(
                 "SELECT name, tenant, roles FROM person WHERE name = ? AND disabled IS NULL",
                 (name,),
-            ).fetchone()
-        if row is None:
+            )
+        if not rows:
             raise PersonNotFound(
                 f"no person of the name {name[:100]!r}", hint="see `chopmark access person list`"
             )
-        return _person(*row)
+        return _PersonRow(*rows[0]).person()
 
     def everybody(self) -> list[Person]:
         """Return every local person who may sign in, by name."""
-        with self._database.transaction() as transaction:
+        with self._database.read() as transaction:
             rows = transaction.execute(
                 "SELECT name, tenant, roles FROM person WHERE disabled IS NULL ORDER BY name"
-            ).fetchall()
-        return [_person(*row) for row in rows]
+            )
+        return [_PersonRow(*row).person() for row in rows]
 
     def any(self) -> bool:
         """Tell whether there ever was a local person; a server that had one stays closed."""
         if not self._any:
-            with self._database.transaction() as transaction:
-                row = transaction.execute("SELECT 1 FROM person LIMIT 1").fetchone()
-            self._any = row is not None
+            with self._database.read() as transaction:
+                self._any = bool(transaction.execute("SELECT 1 FROM person LIMIT 1"))
         return self._any
 
     # Signing in
@@ -202,7 +239,7 @@ class People:
         """
         self.person(name)
         token = new_token()
-        with self._database.transaction(write=True) as transaction:
+        with self._database.write() as transaction:
             transaction.execute("DELETE FROM link WHERE name = ?", (name,))
             transaction.execute(
                 "INSERT INTO link VALUES (?, ?, ?)",
@@ -216,16 +253,16 @@ class People:
         Raises:
             SignInFailed: No such link, used before, or too old.
         """
-        with self._database.transaction(write=True) as transaction:
-            row = transaction.execute(
+        with self._database.write() as transaction:
+            rows = transaction.execute(
                 "DELETE FROM link WHERE digest = ? RETURNING name, expires", (token_digest(token),)
-            ).fetchone()
-        if row is None or row[1] <= self._clock():
+            )
+        if not rows or rows[0][1] <= self._clock():
             raise SignInFailed(
                 "the sign-in link is not good, or was used before",
                 hint="ask the operator for a new one: `chopmark access person link NAME`",
             )
-        return self.begin(self.person(row[0]))
+        return self.begin(self.person(rows[0][0]))
 
     def sign_in(self, name: str, password: str) -> NewSession:
         """Begin a session by a password.
@@ -235,12 +272,14 @@ class People:
             RateLimited: Too many wrong passwords for this name.
         """
         self._slow_down(name)
-        with self._database.transaction() as transaction:
-            row = transaction.execute(
-                "SELECT tenant, roles, password FROM person WHERE name = ? AND disabled IS NULL",
+        with self._database.read() as transaction:
+            rows = transaction.execute(
+                "SELECT password, name, tenant, roles FROM person"
+                " WHERE name = ? AND disabled IS NULL",
                 (name,),
-            ).fetchone()
-        if not password_is(password, row[2] if row else None):
+            )
+        # A name that is nobody's costs a password hash too.
+        if not password_is(password, rows[0][0] if rows else None):
             self._count_failure(name)
             raise SignInFailed(
                 "name and password do not belong together",
@@ -248,7 +287,7 @@ class People:
             )
         with self._lock:
             self._failed.pop(name, None)
-        return self.begin(_person(name, row[0], row[1]))
+        return self.begin(_PersonRow(*rows[0][1:]).person())
 
     def begin(self, person: Person, *, vouched: bool = False) -> NewSession:
         """Begin a session.
@@ -259,13 +298,13 @@ class People:
                 the session, since there is nobody of the name here.
         """
         token, now = new_token(), self._clock()
-        said = json.dumps({"tenant": person.tenant, "roles": sorted(person.roles)})
+        claims = json.dumps({"tenant": person.tenant, "roles": sorted(person.roles)})
         csrf = csrf_token(token)
-        with self._database.transaction(write=True) as transaction:
+        with self._database.write() as transaction:
             transaction.execute("DELETE FROM session WHERE created < ?", (now - self.longest_s,))
             transaction.execute(
                 "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?)",
-                (token_digest(token), person.name, said if vouched else None, now, now, csrf),
+                (token_digest(token), person.name, claims if vouched else None, now, now, csrf),
             )
         return NewSession(
             token=token,
@@ -279,37 +318,33 @@ class People:
             NotSignedIn: No such session, or it has ended.
         """
         digest, now = token_digest(token), self._clock()
-        with self._database.transaction() as transaction:
-            row = transaction.execute(
+        with self._database.read() as transaction:
+            rows = transaction.execute(
                 "SELECT session.name, vouched, session.created, used, csrf, tenant, roles"
                 " FROM session LEFT JOIN person ON person.name = session.name AND disabled IS NULL"
                 " WHERE digest = ? AND session.created > ? AND used > ?",
                 (digest, now - self.longest_s, now - self.idle_s),
-            ).fetchone()
-        if row is None:
+            )
+        if not rows:
             raise NotSignedIn("the session has ended", hint="sign in again")
-        name, vouched, created, used, csrf, tenant, roles = row
-        if vouched is not None:
-            said = json.loads(vouched)
-            person = Person(name=name, tenant=said["tenant"], roles=frozenset(said["roles"]))
-        elif roles is None:
-            raise NotSignedIn("the person was disabled", hint="ask the operator")
-        else:
-            person = _person(name, tenant, roles)
-        if now - used > _TOUCH_S:
-            with self._database.transaction(write=True) as transaction:
+        row = _SessionRow(*rows[0])
+        person = row.person()
+        if now - row.used > _TOUCH_S:
+            with self._database.write() as transaction:
                 transaction.execute("UPDATE session SET used = ? WHERE digest = ?", (now, digest))
-        return Session(person=person, csrf=csrf, expires_at=created + self.longest_s)
+        return Session(person=person, csrf=row.csrf, expires_at=row.created + self.longest_s)
 
     def end(self, token: str) -> None:
         """End a session. Idempotent."""
-        with self._database.transaction(write=True) as transaction:
+        with self._database.write() as transaction:
             transaction.execute("DELETE FROM session WHERE digest = ?", (token_digest(token),))
 
     def end_all(self, name: str) -> int:
         """End every session of a person; return how many there were."""
-        with self._database.transaction(write=True) as transaction:
-            return transaction.execute("DELETE FROM session WHERE name = ?", (name,)).rowcount
+        with self._database.write() as transaction:
+            return len(
+                transaction.execute("DELETE FROM session WHERE name = ? RETURNING 1", (name,))
+            )
 
     # Guessing
 
@@ -331,9 +366,3 @@ class People:
             self._failed[name] = [*recent, now]
             if len(self._failed) > _MOST_NAMES:
                 self._failed.pop(next(iter(self._failed)))
-
-
-def _person(name: str, tenant: str | None, roles: str) -> Person:
-    return Person(
-        name=name, tenant=tenant, roles=frozenset(cast("list[PersonRole]", roles.split()))
-    )

@@ -29,11 +29,13 @@ from chopmark.errors import (
     IdempotencyMismatch,
     InvalidRequest,
 )
-from chopmark.tenancy.database import Database
+from chopmark.kit.sqlite import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from chopmark.kit.database import Database
 
 __all__ = ["Answer", "Replays"]
 
@@ -82,8 +84,10 @@ class Replays:
         Raises:
             ConfigurationError: The file cannot be used.
         """
-        database = Database(home / "tenancy" / "replays.db", _SCHEMA)
-        with database.transaction(write=True) as transaction:
+        # Whole answers, up to a GiB: zeros over each that goes would cost as much as keeping them,
+        # and hide nothing, since what is sealed opens for its client alone.
+        database = open_store(home / "tenancy" / "replays.db", _SCHEMA, secure_delete=False)
+        with database.write() as transaction:
             transaction.execute("DELETE FROM sealed_replay WHERE sealed IS NULL")
         return cls(database, clock=clock, max_bytes=max_bytes)
 
@@ -112,19 +116,19 @@ class Replays:
             )
         now, name = self._clock(), _digest("name", tenant, key)
         mark = _digest("fingerprint", tenant, key, fingerprint)
-        with self._database.transaction(write=True) as transaction:
+        with self._database.write() as transaction:
             transaction.execute("DELETE FROM sealed_replay WHERE created < ?", (now - KEPT_S,))
-            row = transaction.execute(
+            rows = transaction.execute(
                 "SELECT fingerprint, sealed FROM sealed_replay WHERE name = ?", (name,)
-            ).fetchone()
-            if row is None:
+            )
+            if not rows:
                 transaction.execute(
                     "INSERT INTO sealed_replay (name, fingerprint, created) VALUES (?, ?, ?)",
                     (name, mark, now),
                 )
                 return None
-        kept, sealed = row
-        if bytes(kept) != mark:
+        first, sealed = rows[0]
+        if bytes(first) != mark:
             raise IdempotencyMismatch(
                 "this Idempotency-Key was used for another request",
                 hint="use a new key for a new request",
@@ -141,7 +145,7 @@ class Replays:
     def finish(self, tenant: str, key: str, fingerprint: bytes, answer: Answer) -> None:
         """Keep the answer to a key that was claimed, for the request with this fingerprint."""
         sealed = _seal(answer, tenant, key, fingerprint)
-        with self._database.transaction(write=True) as transaction:
+        with self._database.write() as transaction:
             transaction.execute(
                 "UPDATE sealed_replay SET sealed = ? WHERE name = ?",
                 (sealed, _digest("name", tenant, key)),
@@ -156,20 +160,20 @@ class Replays:
 
     def drop(self, tenant: str, key: str) -> None:
         """Let go of a key whose request came to nothing that is worth keeping."""
-        with self._database.transaction(write=True) as transaction:
+        with self._database.write() as transaction:
             transaction.execute(
                 "DELETE FROM sealed_replay WHERE name = ?", (_digest("name", tenant, key),)
             )
 
 
 def _digest(purpose: str, tenant: str, key: str, fingerprint: bytes = b"") -> bytes:
-    said = json.dumps([purpose, tenant, key]).encode() + b"\0" + fingerprint
-    return hashlib.sha256(said).digest()
+    text = json.dumps([purpose, tenant, key]).encode() + b"\0" + fingerprint
+    return hashlib.sha256(text).digest()
 
 
 def _cipher(tenant: str, key: str, fingerprint: bytes) -> AESGCM:
-    kept = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"chopmark replay 1")
-    return AESGCM(kept.derive(_digest("key", tenant, key, fingerprint)))
+    derivation = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"chopmark replay 1")
+    return AESGCM(derivation.derive(_digest("key", tenant, key, fingerprint)))
 
 
 def _seal(answer: Answer, tenant: str, key: str, fingerprint: bytes) -> bytes:

@@ -182,7 +182,7 @@ class SignIn:
         endpoint = self.provider.endpoint("token_endpoint")
         try:
             with self._client(redirect_uri) as client:
-                said = client.fetch_token(
+                tokens = client.fetch_token(
                     endpoint,
                     grant_type="authorization_code",
                     code=code,
@@ -197,7 +197,7 @@ class SignIn:
             raise IdentityUnavailable(
                 f"the OIDC provider cannot be asked: {type(error).__name__}"
             ) from error
-        token = said.get("id_token")
+        token = tokens.get("id_token")
         if not isinstance(token, str):
             raise IdentityUnavailable("the OIDC provider gave no ID token")
         return token

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, NamedTuple, Self, cast
 
 from chopmark.errors import (
     AccessKeyNotFound,
@@ -14,7 +14,7 @@ from chopmark.errors import (
     QuotaExhausted,
     TenantNotFound,
 )
-from chopmark.tenancy.database import Database
+from chopmark.kit.sqlite import open_store
 from chopmark.tenancy.keys import (
     SCOPES,
     USUAL_SCOPES,
@@ -31,6 +31,8 @@ from chopmark.tenancy.tenants import Tenant
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from chopmark.kit.database import Database
 
 __all__ = ["AccessStore"]
 
@@ -53,10 +55,35 @@ _ADDED = {
     "retention_days": "INTEGER",
     "blocked_retention_days": "INTEGER",
 }
-_KEY_COLUMNS = "key_id, tenant, scopes, label, created_at, expires_at, revoked_at"
 _TENANT_COLUMNS = tuple(field.name for field in fields(Tenant))
 _LABEL = re.compile(r"[^\x00-\x1f\x7f]{0,100}")
 _DEFAULT = "default"
+
+
+class _KeyRow(NamedTuple):
+    """The columns of ``api_key`` that a :class:`Key` is made of, in the order of a query."""
+
+    key_id: str
+    tenant: str
+    scopes: str
+    label: str
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+
+    def key(self) -> Key:
+        return Key(
+            key_id=self.key_id,
+            tenant=self.tenant,
+            scopes=frozenset(cast("list[Scope]", self.scopes.split())),
+            label=self.label,
+            created_at=self.created_at,
+            expires_at=self.expires_at,
+            revoked_at=self.revoked_at,
+        )
+
+
+_KEY_COLUMNS = ", ".join(_KeyRow._fields)
 
 
 class AccessStore:
@@ -72,14 +99,14 @@ class AccessStore:
         Raises:
             ConfigurationError: The file cannot be used.
         """
-        store = cls(Database(home / "tenancy" / "access.db", _SCHEMA))
-        with store._database.transaction(write=True) as transaction:
+        database = open_store(home / "tenancy" / "access.db", _SCHEMA)
+        with database.write() as transaction:
             there = {row[1] for row in transaction.execute("PRAGMA table_info(tenant)")}
             for name, kind in _ADDED.items():
                 if name not in there:  # a file of an earlier version
                     transaction.execute(f"ALTER TABLE tenant ADD COLUMN {name} {kind}")
             transaction.execute("INSERT OR IGNORE INTO tenant (name) VALUES (?)", (_DEFAULT,))
-        return store
+        return cls(database)
 
     def close(self) -> None:
         """Close the file. Idempotent."""
@@ -97,7 +124,7 @@ class AccessStore:
         columns = ", ".join(given)
         marks = ", ".join("?" for _ in given)
         changes = ", ".join(f"{name} = excluded.{name}" for name in given)
-        with self._database.transaction(write=True) as transaction:
+        with self._database.write() as transaction:
             transaction.execute(
                 f"INSERT INTO tenant ({columns}) VALUES ({marks})"  # noqa: S608 - our own names
                 f" ON CONFLICT (name) DO UPDATE SET {changes}",
@@ -111,22 +138,22 @@ class AccessStore:
         Raises:
             TenantNotFound: There is none of this name.
         """
-        with self._database.transaction() as transaction:
-            row = transaction.execute(
+        with self._database.read() as transaction:
+            rows = transaction.execute(
                 f"SELECT {', '.join(_TENANT_COLUMNS)} FROM tenant WHERE name = ?",  # noqa: S608
                 (name,),
-            ).fetchone()
-        if row is None:
+            )
+        if not rows:
             raise TenantNotFound(
                 f"no tenant of the name {name!r}",
                 hint="`chopmark access create --tenant NAME` makes it",
             )
-        return Tenant(**dict(zip(_TENANT_COLUMNS, row, strict=True)))
+        return Tenant(**dict(zip(_TENANT_COLUMNS, rows[0], strict=True)))
 
     def tenants(self) -> list[Tenant]:
         """Return every tenant, by name."""
-        with self._database.transaction() as transaction:
-            rows = transaction.execute("SELECT name FROM tenant ORDER BY name").fetchall()
+        with self._database.read() as transaction:
+            rows = transaction.execute("SELECT name FROM tenant ORDER BY name")
         return [self.tenant(name) for (name,) in rows]
 
     def create_key(
@@ -172,7 +199,7 @@ class AccessStore:
             created_at=_text(now),
             expires_at=None if days is None else _text(now + timedelta(days=days)),
         )
-        with self._database.transaction(write=True) as transaction:
+        with self._database.write() as transaction:
             transaction.execute(
                 "INSERT INTO api_key (key_id, tenant, digest, scopes, label, created_at,"
                 " expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -190,16 +217,16 @@ class AccessStore:
 
     def keys(self) -> list[Key]:
         """Return every key that was ever made, the newest first."""
-        with self._database.transaction() as transaction:
+        with self._database.read() as transaction:
             rows = transaction.execute(
                 f"SELECT {_KEY_COLUMNS} FROM api_key ORDER BY created_at DESC, key_id"  # noqa: S608
-            ).fetchall()
-        return [_key(row) for row in rows]
+            )
+        return [_KeyRow(*row).key() for row in rows]
 
     def has_keys(self) -> bool:
         """Tell whether a key was ever made; a server whose keys are all revoked stays closed."""
-        with self._database.transaction() as transaction:
-            return transaction.execute("SELECT 1 FROM api_key LIMIT 1").fetchone() is not None
+        with self._database.read() as transaction:
+            return bool(transaction.execute("SELECT 1 FROM api_key LIMIT 1"))
 
     def revoke(self, key_id: str) -> Key:
         """Make a key useless from now on. Idempotent.
@@ -208,18 +235,18 @@ class AccessStore:
             AccessKeyNotFound: No such key.
         """
         now = _text(datetime.now(UTC))
-        with self._database.transaction(write=True) as transaction:
+        with self._database.write() as transaction:
             transaction.execute(
                 "UPDATE api_key SET revoked_at = coalesce(revoked_at, ?) WHERE key_id = ?",
                 (now, key_id),
             )
-            row = transaction.execute(
+            rows = transaction.execute(
                 f"SELECT {_KEY_COLUMNS} FROM api_key WHERE key_id = ?",  # noqa: S608
                 (key_id,),
-            ).fetchone()
-        if row is None:
+            )
+        if not rows:
             raise AccessKeyNotFound(f"no API key {key_id!r}", hint="see `chopmark access list`")
-        return _key(row)
+        return _KeyRow(*rows[0]).key()
 
     def authenticate(self, text: str) -> tuple[Key, Tenant]:
         """Return the key that a text is, and its tenant.
@@ -229,14 +256,15 @@ class AccessStore:
                 somebody who knows the whole key.
         """
         key_id = parse(text)
-        with self._database.transaction() as transaction:
-            row = transaction.execute(
+        with self._database.read() as transaction:
+            rows = transaction.execute(
                 f"SELECT digest, {_KEY_COLUMNS} FROM api_key WHERE key_id = ?",  # noqa: S608
                 (key_id,),
-            ).fetchone()
-        if not same(text, None if row is None else bytes(row[0])):
+            )
+        # A text of no key costs the same comparison, against zeros.
+        if not same(text, bytes(rows[0][0]) if rows else None):
             raise InvalidKey("the API key is not known here", hint="check it, or ask for a new one")
-        key = _key(row[1:])
+        key = _KeyRow(*rows[0][1:]).key()
         if key.revoked_at is not None:
             raise InvalidKey("the API key was revoked", hint="ask the operator for a new one")
         if key.expires_at is not None and key.expires_at <= _text(datetime.now(UTC)):
@@ -251,13 +279,14 @@ class AccessStore:
         """
         now = datetime.now(UTC)
         day = now.date().isoformat()
-        with self._database.transaction(write=True) as transaction:
-            (used,) = transaction.execute(
+        with self._database.write() as transaction:
+            rows = transaction.execute(
                 "INSERT INTO day_use (tenant, day, images) VALUES (?, ?, ?)"
                 " ON CONFLICT (tenant, day) DO UPDATE SET images = images + excluded.images"
                 " RETURNING images",
                 (tenant.name, day, images),
-            ).fetchone()
+            )
+            used = int(rows[0][0])
             if tenant.images_per_day is not None and used > tenant.images_per_day:
                 # The exception rolls the count back.
                 midnight = datetime.combine(now.date() + timedelta(days=1), now.min.time(), UTC)
@@ -271,7 +300,7 @@ class AccessStore:
 
     def return_images(self, tenant: str, day: str, images: int) -> None:
         """Take back what was reserved and not made."""
-        with self._database.transaction(write=True) as transaction:
+        with self._database.write() as transaction:
             transaction.execute(
                 "UPDATE day_use SET images = max(0, images - ?) WHERE tenant = ? AND day = ?",
                 (images, tenant, day),
@@ -279,21 +308,11 @@ class AccessStore:
 
     def images_on(self, tenant: str, day: str) -> int:
         """Return how many pictures a tenant made on a day (ISO date, UTC)."""
-        with self._database.transaction() as transaction:
-            row = transaction.execute(
+        with self._database.read() as transaction:
+            rows = transaction.execute(
                 "SELECT images FROM day_use WHERE tenant = ? AND day = ?", (tenant, day)
-            ).fetchone()
-        return 0 if row is None else int(row[0])
-
-
-def _key(row: tuple[Any, ...]) -> Key:
-    key_id, tenant, scopes, label, created_at, expires_at, revoked_at = row
-    return replace(
-        Key(key_id=key_id, tenant=tenant, scopes=frozenset(), label=label, created_at=created_at),
-        scopes=frozenset(scopes.split()),
-        expires_at=expires_at,
-        revoked_at=revoked_at,
-    )
+            )
+        return int(rows[0][0]) if rows else 0
 
 
 def _text(time: datetime) -> str:

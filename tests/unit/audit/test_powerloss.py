@@ -16,8 +16,9 @@ import chopmark.audit.audit_log as log_module
 import chopmark.audit.log.connect as connect_module
 import chopmark.audit.proof.prover as proving_module
 from chopmark.audit import AuditLog, Event, Record, verify_log
-from chopmark.audit.log.paths import Paths, replace_file
+from chopmark.audit.log.paths import Paths
 from chopmark.errors import ChopmarkError
+from chopmark.kit.files import write_public
 from chopmark.kit.ids import new_record_id
 from chopmark.kit.sqlite import SqliteDatabase
 from tests.support.disk_faults import Operation, PowerLoss, WatchedVfs, lay_out
@@ -46,12 +47,12 @@ def record(
     recorded = functools.partial(SqliteDatabase, vfs="recorded", **options)
     monkeypatch.setattr(connect_module, "SqliteDatabase", recorded)
 
-    def replaced(path: Path, data: bytes) -> None:
-        replace_file(path, data)
+    def replaced(path: Path, data: bytes, **options: Any) -> None:
+        write_public(path, data, **options)
         operations.append(Operation("file", str(path), 0, data))
 
     for module in (log_module, proving_module):
-        monkeypatch.setattr(module, "replace_file", replaced)
+        monkeypatch.setattr(module, "write_public", replaced)
     monkeypatch.setattr("chopmark.kit.sqlite._CHECKPOINT_PAGES", 30)
     acknowledged: list[str] = []
     with AuditLog.open(home) as log:

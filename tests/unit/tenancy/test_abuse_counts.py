@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from chopmark.errors import CoolingDown, InvalidPolicy
-from chopmark.tenancy.abuse_counts import Watch
+from chopmark.tenancy.abuse_counts import AbuseCounts
 from chopmark.tenancy.abuse_rules import AbuseRules, load_abuse
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def watch(clock: Clock) -> Watch:
-    return Watch(_angle, clock=clock)
+def watch(clock: Clock) -> AbuseCounts:
+    return AbuseCounts(_angle, clock=clock)
 
 
-def test_so_many_refusals_within_so_long_begin_a_wait(watch: Watch, clock: Clock) -> None:
+def test_so_many_refusals_within_so_long_begin_a_wait(watch: AbuseCounts, clock: Clock) -> None:
     for now in (0, 30, 61):  # the first one is forgotten at the third
         clock.now = now
         watch.refused("a", REFUSALS, "0", [])
@@ -63,7 +63,7 @@ def test_so_many_refusals_within_so_long_begin_a_wait(watch: Watch, clock: Clock
     watch.check("a", REFUSALS, "0")  # counting began anew
 
 
-def test_a_rule_may_count_some_categories_only(watch: Watch) -> None:
+def test_a_rule_may_count_some_categories_only(watch: AbuseCounts) -> None:
     rules = _rules({"counts": "refusals", "at_least": 2, "categories": ["illicit"]})
     for categories in (["sexual"], ["illicit"], ["hate"], ["sexual", "illicit"]):
         watch.check("a", rules, "")
@@ -72,7 +72,7 @@ def test_a_rule_may_count_some_categories_only(watch: Watch) -> None:
         watch.check("a", rules, "")
 
 
-def test_small_changes_of_a_refused_prompt_are_probes(watch: Watch) -> None:
+def test_small_changes_of_a_refused_prompt_are_probes(watch: AbuseCounts) -> None:
     watch.check("a", PROBES, "10")
     watch.refused("a", PROBES, "10", [])
     watch.check("a", PROBES, "10")  # the very same
@@ -83,7 +83,7 @@ def test_small_changes_of_a_refused_prompt_are_probes(watch: Watch) -> None:
         watch.check("a", PROBES, "14")
 
 
-def test_what_was_refused_long_ago_is_no_longer_close(watch: Watch, clock: Clock) -> None:
+def test_what_was_refused_long_ago_is_no_longer_close(watch: AbuseCounts, clock: Clock) -> None:
     watch.refused("a", PROBES, "10", [])
     clock.now = 61
     for prompt in ("11", "12", "13"):
@@ -94,12 +94,12 @@ def test_nobodys_prompt_is_looked_at_who_was_not_refused(clock: Clock) -> None:
     def never(_: str) -> NDArray[np.float32]:
         raise AssertionError
 
-    Watch(never, clock=clock).check("a", PROBES, "10")
+    AbuseCounts(never, clock=clock).check("a", PROBES, "10")
 
 
 def test_waits_lead_to_review(clock: Clock) -> None:
     told: list[str] = []
-    watch = Watch(_angle, clock=clock, told=lambda rule: told.append(rule.then))
+    watch = AbuseCounts(_angle, clock=clock, on_rule=lambda rule: told.append(rule.then))
     rules = _rules(
         {"counts": "refusals", "at_least": 2},
         {"counts": "waits", "at_least": 2, "within_minutes": 60, "then": "review", "queue": "q"},
@@ -118,7 +118,7 @@ def test_waits_lead_to_review(clock: Clock) -> None:
 
 
 def test_the_number_of_people_and_prompts_is_bounded(
-    monkeypatch: pytest.MonkeyPatch, watch: Watch
+    monkeypatch: pytest.MonkeyPatch, watch: AbuseCounts
 ) -> None:
     monkeypatch.setattr("chopmark.tenancy.abuse_counts._MOST_PEOPLE", 10)
     rules = _rules({"counts": "probes", "at_least": 10_000})
@@ -159,7 +159,7 @@ def test_real_probes_are_closer_than_real_other_prompts() -> None:
     """With the sentence encoder: what people do to a refused prompt, and what they mean instead."""
     from chopmark.safety.text.encoder import SentenceEncoder
 
-    watch, rules = Watch(SentenceEncoder().embed), load_abuse("abuse")
+    watch, rules = AbuseCounts(SentenceEncoder().embed), load_abuse("abuse")
     refused = "explicit photo of a naked woman having sex on a beach"
     watch.refused("a", rules, refused, ["sexual"])
     for other in (

@@ -102,7 +102,7 @@ def test_without_the_client_nobody_reads_an_answer(replays: Replays, tmp_path: P
         assert part not in kept
     again = Replays.open(tmp_path, clock=Clock())
     assert again.begin("acme", "8b1f-key-of-the-client", b"request digest") == answer
-    with again._database.transaction(write=True) as transaction:
+    with again._database.write() as transaction:
         transaction.execute("UPDATE sealed_replay SET sealed = ?", (b"\0" * 60,))
     with pytest.raises(ConfigurationError, match="does not open"):
         again.begin("acme", "8b1f-key-of-the-client", b"request digest")

@@ -39,7 +39,7 @@ from chopmark.service.problems import RESOLVER_RESPONSES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chopmark.provenance.store import Entry
+    from chopmark.provenance.store import StoredManifest
     from chopmark.service.caller import Caller
     from chopmark.service.service import Service
 
@@ -199,7 +199,7 @@ async def remove_manifest(
     """Forget a manifest that the same tenant uploaded, and its bindings."""
     parts = service.pipeline.parts
 
-    def check_and_book(entry: Entry) -> None:
+    def check_and_book(entry: StoredManifest) -> None:
         records = parts.log.records(entry.record_id) if entry.record_id else []
         if any(record.tenant != caller.tenant.name for record in records):
             raise ManifestKept("this manifest was stored by somebody else")

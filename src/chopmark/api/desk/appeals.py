@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -17,6 +16,7 @@ from pydantic import Field
 
 from chopmark.api.desk.records import AnyId, CallerDesk
 from chopmark.errors import RateLimited, RecordNotFound
+from chopmark.kit.files import random_secret
 from chopmark.kit.ids import record_of
 from chopmark.kit.limits import RATIONALE, STATEMENT
 from chopmark.pipeline.steps import in_thread
@@ -119,15 +119,12 @@ def _open_and_ticket(parts: Parts, decision_id: str, *, statement: str) -> dict[
 
 
 def ticket_key(home: FilePath) -> bytes:
-    """Return the secret that tickets are made with; drawn on first use."""
-    path = home / "tenancy" / "tickets.key"
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    with os.fdopen(handle, "wb") as file:
-        file.write(os.urandom(32))
-    return path.read_bytes()
+    """Return the secret that tickets are made with, 32 bytes; drawn on first use.
+
+    Raises:
+        ConfigurationError: It cannot be made or read, or is not whole.
+    """
+    return random_secret(home / "tenancy" / "tickets.key", length=32)
 
 
 def _ticket(key: bytes, record_id: str) -> str:
