@@ -208,10 +208,10 @@ def test_a_client_that_goes_away_while_it_waits_leaves_the_queue(live_server: An
             )
         )
         running.start()
-        _until(lambda: service.making.running == 1)
+        _until(lambda: service.generator_turns.running == 1)
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{live.url}{GENERATE}", json={"prompt": "b"}, trust_env=False, timeout=0.3)
-        _until(lambda: service.making.waiting == 0)
+        _until(lambda: service.generator_turns.waiting == 0)
         running.join()
         assert len(live.generator.jobs) == 1  # who left before his turn was never booked
 

@@ -233,7 +233,7 @@ def test_after_a_wait_every_request_goes_to_review(strict_house: Any) -> None:
         for _ in range(2):
             with pytest.raises(openai.BadRequestError):
                 client.images.generate(prompt=BLOCKED, user="mallory")
-        watch = state_of(strict_house.app, Deployment).service.guarding.watch
+        watch = state_of(strict_house.app, Deployment).service.abuse.watch
         watch._people["default:mallory"].until = 0.0  # the wait is over
         raw = client.images.with_raw_response.generate(prompt="a red apple", user="mallory")
         client.images.generate(prompt="a red apple", user="alice")

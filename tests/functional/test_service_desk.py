@@ -19,7 +19,7 @@ import uvicorn
 
 from chopmark import Pipeline, Settings
 from chopmark.api import create_app
-from chopmark.api.publiclog import PublicLog
+from chopmark.api.public_log import PublicLog
 from chopmark.audit import Actor, Rule, check_export
 from chopmark.audit.log.merkle import leaf_hash
 from chopmark.provenance import DevelopmentCredentialWarning

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from chopmark import __version__
-from chopmark.api import health, native, publiclog, signin
+from chopmark.api import health, public_log, signin, verify
 from chopmark.api.c2pa import routes as c2pa
 from chopmark.api.desk import appeals, exports, hash_lists, policies, records
 from chopmark.api.gemini import routes as gemini
 from chopmark.api.idempotency import Idempotency
 from chopmark.api.openai import routes as openai
-from chopmark.api.publiclog import PublicLog
+from chopmark.api.public_log import PublicLog
 from chopmark.api.schema import describe
 from chopmark.service.access import Access
 from chopmark.service.body_limit import BodyLimit
@@ -68,9 +68,9 @@ def app_over(deployment: Deployment, *, logger: RequestLogger) -> FastAPI:
     put_state(app, PublicLog(deployment.service.pipeline.parts.home))
     install_handlers(app, appeal_url=settings.appeal_url)
     # Gemini's first: its paths end in a verb that OpenAI's GET /v1/models/{model} would take too.
-    for part in (gemini, openai, native, signin, records, appeals, hash_lists, policies, exports):
+    for part in (gemini, openai, verify, signin, records, appeals, hash_lists, policies, exports):
         app.include_router(part.router)
-    for part in (publiclog, c2pa, health):
+    for part in (public_log, c2pa, health):
         app.include_router(part.router)
     describe(app)
     # The last one added is the outermost.

@@ -40,15 +40,15 @@ async def readyz(service: TheService) -> Response:
         "signer": lambda: parts.credential.check(),  # noqa: PLW0108  opened inside the try
         "log": lambda: parts.log.writable(),  # noqa: PLW0108  opened inside the try
     }
-    said: dict[str, str] = {}
+    results: dict[str, str] = {}
     for name, check in checks.items():
         try:
             await asyncio.to_thread(check)
-            said[name] = "ok"
+            results[name] = "ok"
         except ChopmarkError as error:
-            said[name] = f"{error.code}: {error.message}"
-    ready = all(value == "ok" for value in said.values())
-    return JSONResponse({"ready": ready, "checks": said}, status_code=200 if ready else 503)
+            results[name] = f"{error.code}: {error.message}"
+    ready = all(value == "ok" for value in results.values())
+    return JSONResponse({"ready": ready, "checks": results}, status_code=200 if ready else 503)
 
 
 @router.get("/metrics", responses=RESPONSES, response_class=PlainTextResponse)

@@ -39,11 +39,11 @@ def serve(
     settings = load_settings(host=host, port=port)
     _may_listen(settings)
     with (
-        progress_bar(quiet=not sys.stderr.isatty()) as told,
-        Pipeline.from_settings(settings, progress=told) as pipeline,
+        progress_bar(quiet=not sys.stderr.isatty()) as progress,
+        Pipeline.from_settings(settings, progress=progress) as pipeline,
     ):
-        if told is not None:
-            told(0, 0, "opening model, log and keys")
+        if progress is not None:
+            progress(0, 0, "opening model, log and keys")
         pipeline.parts.open_all()
         # Younger ones may still be on their way in another process that shares this home.
         lost = pipeline.parts.log.reconcile(older_than_s=settings.longest_s)
@@ -99,8 +99,8 @@ def doctor(as_json: Json = False) -> None:
     from chopmark.settings import load_settings
 
     settings = load_settings()
-    with progress_bar(quiet=as_json) as told:
-        findings = examine(settings, progress=told)
+    with progress_bar(quiet=as_json) as progress:
+        findings = examine(settings, progress=progress)
     if as_json:
         emit({"ok": all(f.ok for f in findings), "findings": [f.to_dict() for f in findings]})
     else:

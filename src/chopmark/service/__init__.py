@@ -1,1 +1,1 @@
-"""What every face shares: who asks, what they may, whose turn it is, and how errors are told."""
+"""What every face shares: who asks, what they may, whose turn it is, what an error says."""

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from chopmark.safety.text.encoder import SentenceEncoder
     from chopmark.tenancy import Tenant
 
-__all__ = ["Guarding"]
+__all__ = ["AbuseControl"]
 
 _PRIORITY: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class _This(Rule):
+class _OneRecord(Rule):
     """A rule for one record alone."""
 
     record_id: str
@@ -41,19 +41,19 @@ class _This(Rule):
         return hit.record_id == self.record_id
 
 
-class Guarding:
+class AbuseControl:
     """Applies the abuse rules of each tenant to the people whom the tenant names.
 
     Args:
         pipeline: Its log takes which rules are in force, and its desk the records for review.
-        told: Called when a rule holds.
+        on_rule: Called when a rule holds.
     """
 
-    def __init__(self, pipeline: Pipeline, told: Callable[[AbuseRule], None]) -> None:
+    def __init__(self, pipeline: Pipeline, on_rule: Callable[[AbuseRule], None]) -> None:
         self._pipeline = pipeline
         self._rules = FileCache[AbuseRules](load_abuse)
         self._booked: dict[tuple[str, ...], AbuseRules] = {}
-        self.watch = AbuseCounts(self._embed, on_rule=told)
+        self.watch = AbuseCounts(self._embed, on_rule=on_rule)
 
     def rules_of(self, tenant: Tenant) -> AbuseRules:
         """Return a tenant's rules.
@@ -103,7 +103,7 @@ class Guarding:
     def _route(self, queue: str, tenant: str, record_id: str) -> None:
         log = self._pipeline.parts.log
         actor = Actor(name="abuse rules", roles=frozenset({"writer"}), tenant=tenant)
-        rule = _This(queue=queue, priority=_PRIORITY, tenant=tenant, record_id=record_id)
+        rule = _OneRecord(queue=queue, priority=_PRIORITY, tenant=tenant, record_id=record_id)
         first = log.records(record_id)[0]
         log.desk(actor, purpose="a person under review").review.route([rule], since=first.index)
 

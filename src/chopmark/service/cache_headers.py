@@ -1,4 +1,4 @@
-"""How a client refuses an answer from the past, and how it is told of one (RFC 9111, RFC 9211)."""
+"""How a client refuses an answer from the past, and how one is named (RFC 9111, RFC 9211)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from chopmark.pipeline.released import Released
 
-__all__ = ["told_of", "wants_fresh"]
+__all__ = ["released_headers", "wants_fresh"]
 
 _REFUSES: Final = re.compile(r"(?:no-cache|no-store|max-age\s*=\s*\"?0+\"?)\s*(?:$|[,;=])")
 
@@ -25,7 +25,7 @@ def wants_fresh(headers: Headers) -> bool:
     )
 
 
-def told_of(released: Released) -> dict[str, str]:
+def released_headers(released: Released) -> dict[str, str]:
     """Return the headers of an answer: its record, and whether its pictures were made for it."""
     headers = {"x-record-id": released.record_id}
     if released.repeats is not None:

@@ -101,8 +101,8 @@ def problem_response(error: ChopmarkError, *, path: str = "", appeal_url: str = 
         return JSONResponse(
             {"error": google_error(error)}, error.status, headers=error_headers(error)
         )
-    said = openai_error(error, appeal_url=appeal_url)
-    return _problem(error.status, error.message, error.code, said, error_headers(error))
+    body = openai_error(error, appeal_url=appeal_url)
+    return _problem(error.status, error.message, error.code, body, error_headers(error))
 
 
 def _is_google(path: str) -> bool:
@@ -135,7 +135,7 @@ def google_error(error: ChopmarkError) -> dict[str, JsonValue]:
 
 def openai_error(error: ChopmarkError, *, appeal_url: str = "") -> dict[str, JsonValue]:
     """Return the ``error`` object that OpenAI's client reads."""
-    said: dict[str, JsonValue] = {
+    body: dict[str, JsonValue] = {
         "message": error.explain(),
         "type": _kind(error),
         "param": error.param if isinstance(error, errors.InvalidRequest) else None,
@@ -143,15 +143,15 @@ def openai_error(error: ChopmarkError, *, appeal_url: str = "") -> dict[str, Jso
     }
     if isinstance(error, Refused):
         verdict = error.verdict.to_dict()
-        said["moderation_details"] = {
+        body["moderation_details"] = {
             "moderation_stage": error.stage,
             "categories": list(error.verdict.categories),
         }
-        said["decision_id"] = error.record_id
-        said["policy"] = error.verdict.policy
-        said["appeal_url"] = appeal_url.replace("{decision_id}", quote(error.record_id)) or None
-        said["evidence"] = verdict["evidence"]
-    return said
+        body["decision_id"] = error.record_id
+        body["policy"] = error.verdict.policy
+        body["appeal_url"] = appeal_url.replace("{decision_id}", quote(error.record_id)) or None
+        body["evidence"] = verdict["evidence"]
+    return body
 
 
 def _kind(error: ChopmarkError) -> str:

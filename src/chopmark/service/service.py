@@ -11,7 +11,7 @@ from chopmark.errors import Cancelled, ChopmarkError
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.pipeline.steps import in_thread
-from chopmark.service.abuse import Guarding
+from chopmark.service.abuse import AbuseControl
 from chopmark.service.cache_headers import wants_fresh
 from chopmark.service.exports import Exports
 from chopmark.service.metrics import Metrics
@@ -42,11 +42,11 @@ class Service:
     Attributes:
         pipeline: Judges, makes, signs and books.
         store: Keys, tenants and quotas.
-        making: Turns at the generator.
-        judging: Turns at everything that makes no picture.
+        generator_turns: Turns at the generator.
+        judge_turns: Turns at everything that makes no picture.
         metrics: What is counted.
         working: What is on its way now.
-        guarding: Who was refused too often lately.
+        abuse: Who was refused too often lately.
         exports: What exporters asked for.
     """
 
@@ -54,16 +54,16 @@ class Service:
         settings = pipeline.settings
         self.pipeline = pipeline
         self.store = store
-        self.making = Turns(slots=settings.max_running, places=settings.max_queue)
+        self.generator_turns = Turns(slots=settings.max_running, places=settings.max_queue)
         # Judging is a hundred times quicker than making, so more of it may wait.
-        self.judging = Turns(slots=settings.max_running, places=8 * settings.max_queue)
+        self.judge_turns = Turns(slots=settings.max_running, places=8 * settings.max_queue)
         self.metrics = Metrics(
             pipeline.parts,
-            {"making": self.making, "judging": self.judging},
+            {"making": self.generator_turns, "judging": self.judge_turns},
             repeats=pipeline.repeats,
         )
         self.working: set[asyncio.Future[Any]] = set()
-        self.guarding = Guarding(pipeline, self.metrics.abused)
+        self.abuse = AbuseControl(pipeline, self.metrics.abused)
         self.exports = Exports(pipeline.parts)
 
     async def make(
@@ -84,7 +84,7 @@ class Service:
             asked: What for.
             identifier: The person, as the tenant names them.
             progress: Told about each stage.
-            preview: Takes the judged looks that ``asked.previews`` asks for.
+            preview: Takes the judged previews that ``asked.previews`` asks for.
 
         Raises:
             Refused: The policy said no.
@@ -102,16 +102,16 @@ class Service:
             fresh=asked.fresh or wants_fresh(http.headers),
         )
         try:
-            await self.guarding.before(caller.tenant, mine)
+            await self.abuse.before(caller.tenant, mine)
             released = await self.attended(http, self._make(caller, mine, progress, preview))
         except ChopmarkError as error:
             self.metrics.failed(error)
             if isinstance(error, Refused):
-                await self.guarding.refused(caller.tenant, mine, error)
-                await self.guarding.after(mine, error.record_id)
+                await self.abuse.refused(caller.tenant, mine, error)
+                await self.abuse.after(mine, error.record_id)
             raise
         self.metrics.released(released)
-        await self.guarding.after(mine, released.record_id)
+        await self.abuse.after(mine, released.record_id)
         return released
 
     async def _make(
@@ -124,7 +124,7 @@ class Service:
         day = await in_thread(lambda: self.store.reserve_images(caller.tenant, asked.n))
         made = 0
         try:
-            async with self.making.turn(caller.tenant.name):
+            async with self.generator_turns.turn(caller.tenant.name):
                 if isinstance(asked, EditRequest):
                     released = await self.pipeline.edit(asked, progress=progress, preview=preview)
                 else:
@@ -141,24 +141,26 @@ class Service:
     async def moderate(self, caller: Caller, texts: list[str]) -> Moderated:
         """Judge texts under the caller's policy."""
         policy = await in_thread(lambda: self.policy_of(caller.tenant))
-        async with self.judging.turn(caller.tenant.name):
-            said = await self.pipeline.moderate(texts, tenant=caller.tenant.name, policy=policy)
-        self.metrics.judged("prompt", *said.verdicts)
-        return said
+        async with self.judge_turns.turn(caller.tenant.name):
+            moderated = await self.pipeline.moderate(
+                texts, tenant=caller.tenant.name, policy=policy
+            )
+        self.metrics.judged("prompt", *moderated.verdicts)
+        return moderated
 
     async def moderate_image(self, caller: Caller, data: bytes) -> Moderated:
         """Judge a picture under the caller's policy."""
         policy = await in_thread(lambda: self.policy_of(caller.tenant))
-        async with self.judging.turn(caller.tenant.name):
-            said = await self.pipeline.moderate_image(
+        async with self.judge_turns.turn(caller.tenant.name):
+            moderated = await self.pipeline.moderate_image(
                 data, tenant=caller.tenant.name, policy=policy
             )
-        self.metrics.judged("input", *said.verdicts)
-        return said
+        self.metrics.judged("input", *moderated.verdicts)
+        return moderated
 
     async def verify(self, caller: Caller, data: bytes) -> Looked:
         """Tell what a picture is."""
-        async with self.judging.turn(caller.tenant.name):
+        async with self.judge_turns.turn(caller.tenant.name):
             return await self.pipeline.verify(data, tenant=caller.tenant.name)
 
     async def attended(self, request: Request, work: Coroutine[Any, Any, T]) -> T:

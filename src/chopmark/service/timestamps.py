@@ -42,16 +42,16 @@ def stamping(parts: Parts) -> Iterator[None]:
     stop = threading.Event()
 
     def work() -> None:
-        told = ""
+        warned = ""
         while not stop.wait(parts.settings.tsa_every_s):
             try:
                 run = stamp(parts)
                 reason = run.reason if run is not None else ""
             except ChopmarkError as error:
                 reason = str(error)
-            if reason and reason != told:  # said once; the next turn may go better
+            if reason and reason != warned:  # once; the next turn may go better
                 warnings.warn(f"time stamps wait: {reason}", StampingWarning, stacklevel=2)
-            told = reason
+            warned = reason
 
     thread = threading.Thread(target=work, name="chopmark-stamps", daemon=True)
     thread.start()

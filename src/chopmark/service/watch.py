@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from chopmark.service.caller import Caller
     from chopmark.service.service import Service
 
-__all__ = ["Standing", "WatchedGeneration"]
+__all__ = ["GenerationState", "WatchedGeneration"]
 
 T = TypeVar("T")
 _BEGUN: Final = "generate"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class GenerationState:
     """How far a generation is.
 
     Attributes:
@@ -62,7 +62,7 @@ class WatchedGeneration:
         self._begun = asyncio.Event()
         self._changed = asyncio.Event()
         self._previews: asyncio.Queue[Preview] = asyncio.Queue()
-        self._standing = Standing()
+        self._state = GenerationState()
         self._work = asyncio.ensure_future(
             service.make(
                 http,
@@ -102,14 +102,14 @@ class WatchedGeneration:
         while not self._previews.empty():
             yield self._previews.get_nowait()
 
-    async def standings(self) -> AsyncIterator[Standing]:
+    async def states(self) -> AsyncIterator[GenerationState]:
         """Yield how far it is, at once and whenever that changes, until it is over."""
-        yield self._standing
+        yield self._state
         while not self._work.done():
             changed = await self._first(self._changed.wait())
             if changed and not self._work.done():
                 self._changed.clear()
-                yield self._standing
+                yield self._state
 
     async def result(self) -> Released:
         """Return what was made, or raise what kept it from being."""
@@ -140,15 +140,15 @@ class WatchedGeneration:
             self._loop.call_soon_threadsafe(change)
 
     def _enter(self, stage: str, done: int, total: int) -> None:
-        self._standing = replace(self._standing, stage=stage, done=done, total=total)
+        self._state = replace(self._state, stage=stage, done=done, total=total)
         self._changed.set()
         if stage == _BEGUN:
             self._begun.set()
 
     def _show(self, preview: Preview) -> None:
-        newest = {one.index: one for one in (*self._standing.previews, preview)}
-        self._standing = replace(
-            self._standing, previews=tuple(newest[index] for index in sorted(newest))
+        newest = {one.index: one for one in (*self._state.previews, preview)}
+        self._state = replace(
+            self._state, previews=tuple(newest[index] for index in sorted(newest))
         )
         self._changed.set()
         self._previews.put_nowait(preview)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit import AppealState, AuditLog
     from chopmark.service.service import Service
-    from chopmark.service.watch import Standing
+    from chopmark.service.watch import GenerationState
     from chopmark.web.held_pictures import HeldPictures, HeldResult
     from chopmark.web.page_state import PageState
     from chopmark.web.viewers import Viewer
@@ -131,9 +131,10 @@ async def _parts(
     generation = WatchedGeneration(request, service, viewer.caller, asked, identifier=viewer.name)
     try:
         step = 0
-        async for standing in generation.standings():
-            step = progress_step(standing.stage) or step
-            yield 200, _progress(step, standing)
+        async for now in generation.states():
+            found = progress_step(now.stage)
+            step = step if found is None else found
+            yield 200, _progress(step, now)
         held = state.pictures.put(owner(viewer), asked.prompt, await generation.result())
         yield 200, _made(service, viewer, held)
     except Refused as error:
@@ -162,12 +163,12 @@ async def _events(parts: AsyncIterator[tuple[int, str]]) -> AsyncIterator[str]:
         yield "".join(f"data: {line}\n" for line in html.splitlines()) + "\n"
 
 
-def _progress(step: int, standing: Standing) -> str:
+def _progress(step: int, now: GenerationState) -> str:
     previews = [
         (one.index, f"data:{one.mime};base64,{base64.b64encode(one.data).decode()}")
-        for one in standing.previews
+        for one in now.previews
     ]
-    return render("_progress.html", steps=PROGRESS, at=step, standing=standing, previews=previews)
+    return render("_progress.html", steps=PROGRESS, at=step, now=now, previews=previews)
 
 
 def _made(service: Service, viewer: Viewer, held: HeldResult) -> str:

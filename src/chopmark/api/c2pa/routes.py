@@ -291,7 +291,7 @@ async def _in_turn(
     """Look at a picture when it is the caller's turn, as long as the client is there."""
 
     async def work() -> dict[str, Any]:
-        async with service.judging.turn(caller.counted_as):
+        async with service.judge_turns.turn(caller.counted_as):
             return await in_thread(match)
 
     return await service.attended(request, work())

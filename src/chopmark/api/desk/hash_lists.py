@@ -52,12 +52,12 @@ async def match(
 ) -> dict[str, Any]:
     """Look a picture up in every list. Neither it nor its hashes are kept."""
     data = await image.read()
-    async with service.judging.turn(caller.tenant.name):
+    async with service.judge_turns.turn(caller.tenant.name):
         return await in_thread(lambda: _match(data, service))
 
 
 @router.post("/{name}")
-async def bring_in(
+async def add_file(
     name: ListName,
     file: Annotated[UploadFile, File()],
     service: TheService,
@@ -70,7 +70,7 @@ async def bring_in(
     """
     caller.must_be("operator", of_every_tenant=True)
     data = await file.read()
-    return await in_thread(lambda: _bring_in(name, data, category, service))
+    return await in_thread(lambda: _add_file(name, data, category, service))
 
 
 def _banks(service: Service) -> list[HashBank]:
@@ -106,7 +106,7 @@ def _match(data: bytes, service: Service) -> dict[str, Any]:
     }
 
 
-def _bring_in(name: str, data: bytes, category: str | None, service: Service) -> dict[str, Any]:
+def _add_file(name: str, data: bytes, category: str | None, service: Service) -> dict[str, Any]:
     from chopmark.safety.hashes.bank import HashBank, read_csv
     from chopmark.safety.hashes.formats import import_list, write_csv
 

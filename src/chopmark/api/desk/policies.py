@@ -72,7 +72,7 @@ async def shadow(
         raise InvalidRequest("nobody looks at content without a purpose", param="purpose")
     caller.must_be("investigator")
     desk = desk_of(service, caller, purpose)
-    async with service.judging.turn(caller.tenant.name):
+    async with service.judge_turns.turn(caller.tenant.name):
         rows = await in_thread(lambda: _shadow(body, service, desk))
     changed = [row for row in rows if row["was"] != row["would_be"]]
     return {"judged": len(rows), "changed": len(changed), "rows": changed if only_changed else rows}

@@ -15,14 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from chopmark.api.gemini.safety_settings import Threshold, safety_ratings, tighten
-from chopmark.api.openai.routes import model_list, model_of, served_model
+from chopmark.api.models import model_list, model_of, served_model
 from chopmark.api.pictures import from_base64
 from chopmark.errors import ChopmarkError, InvalidRequest
 from chopmark.kit import limits
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.pipeline.steps import in_thread
-from chopmark.service.cache_headers import told_of
+from chopmark.service.cache_headers import released_headers
 from chopmark.service.caller import AnyCaller, Creator
 from chopmark.service.deployment import TheService
 from chopmark.service.problems import GOOGLE_RESPONSES, STREAMED, google_error
@@ -94,7 +94,7 @@ class ImageConfig(_Gemini):
 
 
 class ThinkingConfig(_Gemini):
-    """Whether looks at unfinished pictures come along, as Gemini's "thought" parts."""
+    """Whether previews of unfinished pictures come along, as Gemini's "thought" parts."""
 
     include_thoughts: bool | None = None
 
@@ -231,7 +231,7 @@ async def _answer(
         # Google answers 200 to a refusal; what was refused is in the body.
         request.state.error = refused
         return (*_refusal(refused, info)[:2], {"x-record-id": refused.record_id})
-    return _candidates(released), _beside(released), told_of(released)
+    return _candidates(released), _beside(released), released_headers(released)
 
 
 def _beside(released: Released) -> dict[str, JsonValue]:

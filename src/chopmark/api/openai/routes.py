@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
+from chopmark.api.models import model_list, model_of, served_model
 from chopmark.api.openai.answers import images_response, moderation_result
 from chopmark.api.openai.forms import form_schema, read_form
 from chopmark.api.openai.schemas import (
@@ -18,9 +19,9 @@ from chopmark.api.openai.schemas import (
 )
 from chopmark.api.openai.stream import stream
 from chopmark.api.pictures import from_data_url, mask_of
-from chopmark.errors import InvalidRequest, ModelNotFound
+from chopmark.errors import InvalidRequest
 from chopmark.pipeline.request import EditRequest, GenerationRequest
-from chopmark.service.cache_headers import told_of
+from chopmark.service.cache_headers import released_headers
 from chopmark.service.caller import AnyCaller, Creator, Moderator
 from chopmark.service.deployment import TheService
 from chopmark.service.problems import RESPONSES, STREAMED
@@ -28,14 +29,13 @@ from chopmark.service.problems import RESPONSES, STREAMED
 if TYPE_CHECKING:
     from chopmark.api.openai.answers import InputType
     from chopmark.api.openai.schemas import ImageOptions
-    from chopmark.generation import ModelInfo
     from chopmark.kit.types import JsonValue
     from chopmark.safety import Verdict
     from chopmark.service.caller import Caller
     from chopmark.service.service import Service
     from chopmark.settings import Settings
 
-__all__ = ["model_list", "model_of", "router", "served_model"]
+__all__ = ["router"]
 
 router = APIRouter(prefix="/v1", responses=RESPONSES, tags=["openai"])
 
@@ -55,7 +55,7 @@ async def generations(
         steps=body.denoising(info.default_steps),
         format=body.file_format(),
         quality=body.file_quality(),
-        previews=body.looks(),
+        previews=body.preview_count(),
     )
     if body.stream:
         return await stream(request, service, caller, asked, body, kind="image_generation")
@@ -90,7 +90,7 @@ async def edits(request: Request, service: TheService, caller: Creator) -> Respo
         steps=body.denoising(info.default_steps),
         format=body.file_format(),
         quality=body.file_quality(),
-        previews=body.looks(),
+        previews=body.preview_count(),
     )
     if body.stream:
         return await stream(request, service, caller, asked, body, kind="image_edit")
@@ -127,17 +127,17 @@ async def _moderate(body: Moderations, caller: Caller, service: Service) -> Resp
     texts = [part for parts in inputs for part in parts if isinstance(part, str)]
     pictures = [part for parts in inputs for part in parts if isinstance(part, bytes)]
     records: list[str] = []
-    said: dict[InputType, list[Verdict]] = {"text": [], "image": []}
+    verdicts: dict[InputType, list[Verdict]] = {"text": [], "image": []}
     if texts:
         judged = await service.moderate(caller, texts)
         records.append(judged.record_id)
-        said["text"] = list(judged.verdicts)
+        verdicts["text"] = list(judged.verdicts)
     for picture in pictures:
         judged = await service.moderate_image(caller, picture)
         records.append(judged.record_id)
-        said["image"] += judged.verdicts
-    models = sorted({name for verdicts in said.values() for v in verdicts for name in v.models})
-    waiting = {kind: iter(verdicts) for kind, verdicts in said.items()}
+        verdicts["image"] += judged.verdicts
+    models = sorted({name for each in verdicts.values() for v in each for name in v.models})
+    waiting = {kind: iter(each) for kind, each in verdicts.items()}
     results: list[JsonValue] = []
     for parts in inputs:
         kinds: list[InputType] = ["text" if isinstance(part, str) else "image" for part in parts]
@@ -165,46 +165,6 @@ async def model(model: str, service: TheService, _caller: AnyCaller) -> dict[str
     return model_of(served_model(model, service))
 
 
-def model_list(service: Service) -> dict[str, Any]:
-    """Return one body that both kinds of client read."""
-    one = model_of(service.pipeline.parts.generator.info)
-    return {"object": "list", "data": [one], "models": [one]}
-
-
-def model_of(info: ModelInfo) -> dict[str, Any]:
-    """Return what both kinds of client read of a model."""
-    return {
-        "id": info.id,
-        "object": "model",
-        "created": 0,  # weights carry a digest, not a date
-        "owned_by": "chopmark",
-        "digest": info.digest,
-        "name": f"models/{info.id}",
-        "displayName": info.id,
-        "version": info.version,
-        "maxImages": info.max_images,
-        "ignores": sorted(info.ignores),
-        "supportedGenerationMethods": ["generateContent", "streamGenerateContent"],
-    }
-
-
-def served_model(asked: str | None, service: Service) -> ModelInfo:
-    """Return the model that a name stands for.
-
-    Raises:
-        ModelNotFound: It is neither ours nor one of ``Settings.model_aliases``.
-    """
-    pipeline = service.pipeline
-    info = pipeline.parts.generator.info
-    aliases = {name.strip() for name in pipeline.settings.model_aliases.split(",")}
-    if asked and asked not in {info.id, *aliases}:
-        raise ModelNotFound(
-            f"model {asked[:200]!r} is not served here",
-            hint=f"this server has {info.id}; CHOPMARK_MODEL_ALIASES adds names for it",
-        )
-    return info
-
-
 async def _made(
     request: Request,
     service: Service,
@@ -213,7 +173,7 @@ async def _made(
     body: ImageOptions,
 ) -> Response:
     released = await service.make(request, caller, asked, identifier=body.subject())
-    return JSONResponse(images_response(released, body), headers=told_of(released))
+    return JSONResponse(images_response(released, body), headers=released_headers(released))
 
 
 def _inputs(body: Moderations, settings: Settings) -> list[list[str | bytes]]:

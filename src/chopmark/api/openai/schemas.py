@@ -122,7 +122,7 @@ class _Rendering(ImageOptions):
             )
         return self.output_format  # type: ignore[return-value]
 
-    def looks(self) -> int:
+    def preview_count(self) -> int:
         """Return how many previews of each picture are wanted; only a stream can show any."""
         return self.partial_images or 0 if self.stream else 0
 
