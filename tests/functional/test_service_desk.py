@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import io
 import json
 import threading
@@ -226,6 +228,26 @@ def test_whoever_was_refused_appeals_without_an_account(house: House) -> None:
     told = anybody.get(url, params={"ticket": ticket}).json()
     assert (told["outcome"], told["rationale"]) == ("overturned", "a known painting")
     assert _code(anybody.post("/api/v1/appeals", json=body)) == "duplicate_record"
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 31], ids=["empty", "short"])
+def test_a_ticket_key_that_a_full_disk_cut_short_opens_nothing(house: House, left: bytes) -> None:
+    """An empty key would be one that everybody knows: tickets could be computed at home."""
+    anybody, name = house.client(), house.refused["acme"]
+    path = house.pipeline.parts.home / "tenancy" / "tickets.key"
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_bytes(left)
+    body = {"decision_id": name, "statement": "it was a painting"}
+    assert _code(anybody.post("/api/v1/appeals", json=body)) == "configuration_error"
+    forged = {"ticket": hmac.new(left, name.encode(), hashlib.sha256).hexdigest()}
+    url = f"/api/v1/appeals/{name}"
+    assert _code(anybody.get(url, params=forged)) == "configuration_error"
+    assert path.read_bytes() == left
+
+    path.unlink()  # as the hint says, where it never was whole
+    assert _code(anybody.get(url, params=forged)) == "record_not_found"
+    assert len(path.read_bytes()) == 32
 
 
 def test_an_appeal_needs_a_refusal_that_exists(house: House) -> None:

@@ -127,6 +127,24 @@ def test_replacing_a_manifest_moves_its_fingerprint(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_number_that_is_given_again_leads_to_the_new_manifest(tmp_path: Path) -> None:
+    """SQLite gives the newest row's number again once the row is gone; the hashes are in memory."""
+    one, two = ManifestStore.open(tmp_path), ManifestStore.open(tmp_path)
+    for store in (one, two):
+        one.put(manifest_id="first", manifest=b"x", pdq="0f" * 32)
+        one.put(manifest_id="gone", manifest=b"x", pdq="00" * 32)
+        assert [found.entry.manifest_id for found in store.by_pdq("00" * 32)] == ["gone"]
+        one.delete("gone")
+        one.put(manifest_id="new", manifest=b"x", pdq="ff" * 32)
+        assert store.by_pdq("00" * 32) == []
+        assert [found.entry.manifest_id for found in store.by_pdq("ff" * 32)] == ["new"]
+        one.delete("new")
+        assert store.by_pdq("ff" * 32) == []
+        assert [found.entry.manifest_id for found in store.by_pdq("0f" * 32)] == ["first"]
+    one.close()
+    two.close()
+
+
 @pytest.mark.parametrize("pdq", ["zz", "0f", "0f" * 33, "x" * 64])
 def test_what_is_no_pdq_hash(tmp_path: Path, pdq: str) -> None:
     store = ManifestStore.open(tmp_path)
