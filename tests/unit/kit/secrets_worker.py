@@ -19,7 +19,7 @@ from chopmark.audit import AuditLog
 from chopmark.audit.log.paths import Paths
 from chopmark.audit.proof.prover import load_signer
 from chopmark.errors import ChopmarkError
-from chopmark.kit.files import random_secret, write_private
+from chopmark.kit.files import random_secret
 from chopmark.provenance import DevelopmentCredentialWarning, load_credential
 from chopmark.provenance.watermark import load_mark_keys
 
@@ -68,9 +68,9 @@ SECRETS: Final[dict[str, tuple[Callable[[Path], bytes], str, set[str]]]] = {
 }
 
 
-def _on_a_full_disk(make: Callable[[Path], bytes], home: Path) -> str:
-    """Make a secret where files may be made and none may grow; return the error's code."""
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+def _on_a_full_disk(make: Callable[[Path], object], home: Path) -> str:
+    """Do something where files may be made and none may grow; return the error's code."""
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
     try:
         make(home)
@@ -81,25 +81,23 @@ def _on_a_full_disk(make: Callable[[Path], bytes], home: Path) -> str:
     return "made"
 
 
+def full(root: Path) -> dict[str, str]:
+    """Make each secret for the first time, on a full disk; give the codes of the errors."""
+    return {name: _on_a_full_disk(secret[0], root / name) for name, secret in SECRETS.items()}
+
+
+def race(root: Path) -> dict[str, str]:
+    """Make each secret five times over, at the same moment as others do; give them in hex."""
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+    return {
+        f"{name} {turn}": secret[0](root / f"{name} {turn}").hex()
+        for name, secret in SECRETS.items()
+        for turn in range(5)
+    }
+
+
 if __name__ == "__main__":
-    work, root = sys.argv[1], Path(sys.argv[2])
-    answer: dict[str, str] = {}
-    if work == "full":
-        for name, (make, *_rest) in SECRETS.items():
-            answer[name] = _on_a_full_disk(make, root / name)
-        # The limit is one that a write meets, not only the making of a file.
-        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-        answer["control"] = ""
-        try:
-            write_private(root / "control", b"x")
-        except ChopmarkError as error:
-            answer["control"] = error.message
-    else:
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
-        sys.stdin.readline()  # they all begin at once
-        for name, (make, *_rest) in SECRETS.items():
-            for turn in range(5):
-                answer[f"{name} {turn}"] = make(root / f"{name} {turn}").hex()
+    answer = {"full": full, "race": race}[sys.argv[1]](Path(sys.argv[2]))
     sys.stdout.write(json.dumps(answer) + "\n")
