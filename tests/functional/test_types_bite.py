@@ -49,6 +49,12 @@ PLANTED: Final = (
     ("service/access.py", "self.callers.settings", "self.callers.setings"),
     ("site.py", "is_page(scope", "is_pag(scope"),
 )
+# What no name of ours comes from is not read, which makes the check three times as quick.
+_FOREIGN: Final = """
+[[tool.mypy.overrides]]
+module = ["PIL.*", "cryptography.*", "httpx.*", "numpy.*", "rich.*", "torch.*", "uvicorn.*"]
+follow_imports = "skip"
+"""
 _CODES: Final = frozenset({"attr-defined", "name-defined"})
 
 
@@ -65,9 +71,11 @@ def test_a_misspelt_attribute_in_any_face_fails_mypy(tmp_path: Path) -> None:
         arguments += ["--shadow-file", str(SOURCE / name), str(planted)]
         expected[name] = at + 1
     checked = [str((SOURCE / name).relative_to(ROOT)) for name in expected]
+    config = tmp_path / "pyproject.toml"
+    config.write_text((ROOT / "pyproject.toml").read_text(encoding="utf-8") + _FOREIGN)
     found = subprocess.run(
         [
-            *(sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml")),
+            *(sys.executable, "-m", "mypy", "--config-file", str(config)),
             *("--cache-dir", str(tmp_path / "cache"), "--no-pretty", "--no-color-output"),
             *arguments,
             *checked,
