@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -99,23 +99,20 @@ def evaluate(
     typer.echo(yaml.safe_dump(said, sort_keys=False), nl=False)
 
 
-def _asked(hook: str) -> list[Any]:
-    """Return what the pipeline would ask, ours first, without a home folder."""
+# The guards that the pipeline would ask, without a home folder.
+def _prompt_guards() -> PromptGuards:
     from chopmark.plugins.builtin import all_plugins
+    from chopmark.safety import PromptGuards
     from chopmark.settings import load_settings
 
     settings = load_settings()
-    found: list[Any] = all_plugins(others=settings.plugins).ask(hook, settings=settings)
-    return found[::-1]
-
-
-def _prompt_guards() -> PromptGuards:
-    from chopmark.safety import PromptGuards
-
-    return PromptGuards(_asked("chopmark_prompt_guard"))
+    return PromptGuards(all_plugins(others=settings.plugins).prompt_guards(settings))
 
 
 def _picture_guards() -> ImageGuards:
+    from chopmark.plugins.builtin import all_plugins
     from chopmark.safety import ImageGuards
+    from chopmark.settings import load_settings
 
-    return ImageGuards(_asked("chopmark_image_guard"))
+    settings = load_settings()
+    return ImageGuards(all_plugins(others=settings.plugins).image_guards(settings))

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from chopmark.kit.types import Progress
     from chopmark.pipeline import Pipeline
-    from chopmark.pipeline.inspect import Looked, Moderated
+    from chopmark.pipeline.inspect import Verification
+    from chopmark.pipeline.moderation import Moderated
     from chopmark.pipeline.preview import PreviewSink
     from chopmark.pipeline.released import Released
     from chopmark.safety import Policy
@@ -58,7 +59,7 @@ class Service:
         self.metrics = Metrics(
             pipeline.parts,
             {"making": self.making, "judging": self.judging},
-            repeats=pipeline.repeats,
+            repeats=pipeline.parts.answer_cache,
         )
         self.working: set[asyncio.Future[Any]] = set()
         self.guarding = Guarding(pipeline, self.metrics.abused)
@@ -148,13 +149,13 @@ class Service:
         """Judge a picture under the caller's policy."""
         policy = await in_thread(lambda: self.policy_of(caller.tenant))
         async with self.judging.turn(caller.tenant.name):
-            said = await self.pipeline.moderate_image(
-                data, tenant=caller.tenant.name, policy=policy
+            said = await self.pipeline.moderate(
+                image=data, tenant=caller.tenant.name, policy=policy
             )
         self.metrics.judged("input", *said.verdicts)
         return said
 
-    async def verify(self, caller: Caller, data: bytes) -> Looked:
+    async def verify(self, caller: Caller, data: bytes) -> Verification:
         """Tell what a picture is."""
         async with self.judging.turn(caller.tenant.name):
             return await self.pipeline.verify(data, tenant=caller.tenant.name)

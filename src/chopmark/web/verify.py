@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 
 from chopmark.errors import InvalidRequest
+from chopmark.pipeline.inspect import reattach
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.service import Serving, attended
 from chopmark.web.render import is_part, page
@@ -57,7 +58,7 @@ async def restored(
     data = await image.read()
     from PIL import Image
 
-    whole = await attended(request, in_thread(lambda: service.pipeline.reattach(data)))
+    whole = await attended(request, in_thread(lambda: reattach(service.pipeline.parts, data)))
     with Image.open(io.BytesIO(whole)) as picture:
         name = (picture.format or "").lower()
     return Response(
