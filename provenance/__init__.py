@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         rotate_credential,
     )
     from chopmark.provenance.encode import encode_image
+    from chopmark.provenance.interface import CredentialProvider, ManifestRepository
     from chopmark.provenance.label import LABEL_PROFILES, LabelStyle, draw_label
     from chopmark.provenance.manifest import ManifestInfo, mark_algorithm
     from chopmark.provenance.reattachment import reattach
@@ -77,12 +78,14 @@ __all__ = [
     "Aigc",
     "AnchorList",
     "Credential",
+    "CredentialProvider",
     "CredentialRotationWarning",
     "CredentialSource",
     "DevelopmentCredentialWarning",
     "LabelStyle",
     "Limits",
     "ManifestInfo",
+    "ManifestRepository",
     "ManifestStore",
     "MarkKey",
     "MarkKeySource",
@@ -128,11 +131,13 @@ __getattr__, __dir__ = lazy_door(
         "Aigc": "xmp",
         "AnchorList": "trust",
         "Credential": "credential",
+        "CredentialProvider": "interface",
         "CredentialRotationWarning": "rotation",
         "CredentialSource": "rotation",
         "DevelopmentCredentialWarning": "credential",
         "Limits": "_formats",
         "ManifestInfo": "manifest",
+        "ManifestRepository": "interface",
         "ManifestStore": "store",
         "MarkKey": "watermark",
         "MarkKeySource": "rotation",

@@ -14,7 +14,7 @@ from chopmark.provenance.xmp import read_xmp
 
 if TYPE_CHECKING:
     from chopmark.provenance._formats import Limits
-    from chopmark.provenance.store import ManifestStore
+    from chopmark.provenance.interface import ManifestRepository
 
 __all__ = ["read_manifest", "with_update"]
 
@@ -49,7 +49,7 @@ def with_update(
     mime: str,
     examined: Examined,
     trusted: TrustAnchors,
-    store: ManifestStore,
+    store: ManifestRepository,
     notes: list[str],
 ) -> Examined:
     """Look with the time stamp that came after the picture had left, if we keep one for it."""

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from chopmark.provenance._formats import Limits
+    from chopmark.provenance.interface import ManifestRepository
     from chopmark.provenance.report import WatermarkFinding
-    from chopmark.provenance.store import ManifestStore, StoredManifest
+    from chopmark.provenance.store import StoredManifest
     from chopmark.provenance.trust import TrustAnchors
 
 __all__ = ["Look", "recover"]
@@ -53,7 +54,7 @@ class Look:
 
 
 def recover(
-    look: Look, examined: Examined, mark: WatermarkFinding, store: ManifestStore
+    look: Look, examined: Examined, mark: WatermarkFinding, store: ManifestRepository
 ) -> Recovered | None:
     """Find the manifest that was lost: by the watermark, then by the fingerprint."""
     if examined.manifest.state == "intact":
@@ -110,7 +111,7 @@ def _distance(look: Look, entry: StoredManifest) -> int | None:
     return min(distance(one, entry.pdq) for one in dihedral(look.image))
 
 
-def _exact(look: Look, entry: StoredManifest, store: ManifestStore) -> Any:
+def _exact(look: Look, entry: StoredManifest, store: ManifestRepository) -> Any:
     """Tell how exactly the recovered manifest fits: ``file``, ``pixels`` or ``no``."""
     manifest = store.get(entry.manifest_id)
     if manifest is None:

@@ -22,7 +22,7 @@ from chopmark.provenance.trust import TrustAnchors
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chopmark.provenance.store import ManifestStore
+    from chopmark.provenance.interface import ManifestRepository
     from chopmark.provenance.watermark import MarkKey
 
 __all__ = ["insert", "reattach", "remove"]
@@ -35,7 +35,7 @@ _APP11: Final = b"JP\x02\x11"
 
 def reattach(
     data: bytes,
-    store: ManifestStore,
+    store: ManifestRepository,
     *,
     mark_keys: Sequence[MarkKey] = (),
     limits: Limits | None = None,

@@ -38,7 +38,8 @@ from chopmark.provenance.manifest import PDQ_ALG, mark_algorithm
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from chopmark.provenance.store import ManifestStore, StoredManifest
+    from chopmark.provenance.interface import ManifestRepository
+    from chopmark.provenance.store import StoredManifest
     from chopmark.provenance.watermark import MarkKey
 
 __all__ = ["MAX_MANIFEST", "MAX_RESULTS", "Resolver"]
@@ -70,7 +71,7 @@ class Resolver:
 
     def __init__(
         self,
-        store: ManifestStore,
+        store: ManifestRepository,
         *,
         mark_keys: Sequence[MarkKey] = (),
         mark_methods: Sequence[str] = ("lattice",),

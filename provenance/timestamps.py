@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chopmark.provenance.credential import Credential
+    from chopmark.provenance.interface import ManifestRepository
     from chopmark.provenance.signed import Signed
-    from chopmark.provenance.store import ManifestStore
     from chopmark.provenance.timestamp_authority import TimestampAuthority
 
 __all__ = ["QueueRun", "TimestampQueue"]
@@ -62,7 +62,7 @@ class TimestampQueue:
     The file has to wait, since an update manifest is made over it; it is deleted once stamped.
     """
 
-    def __init__(self, home: Path, store: ManifestStore) -> None:
+    def __init__(self, home: Path, store: ManifestRepository) -> None:
         self._folder = home / "manifests" / "unstamped"
         self._store = store
         make_private_folder(self._folder)

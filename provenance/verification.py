@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from chopmark.provenance._examine import Examined
-    from chopmark.provenance.store import ManifestStore
+    from chopmark.provenance.interface import ManifestRepository
     from chopmark.provenance.watermark import MarkKey
 
 __all__ = ["verify"]
@@ -40,7 +40,7 @@ def verify(
     anchors: TrustAnchors | None = None,
     mark_keys: Sequence[MarkKey] = (),
     mark_methods: Sequence[str] | None = None,
-    store: ManifestStore | None = None,
+    store: ManifestRepository | None = None,
     find_record: Callable[[str], dict[str, Any] | None] | None = None,
     limits: Limits | None = None,
     public: bool = False,

@@ -10,6 +10,7 @@ from pathlib import Path
 from chopmark import GenerationRequest, Pipeline
 from chopmark.cli.output import progress_bar, warn
 from chopmark.errors import ChopmarkError
+from chopmark.pipeline.inspect import examine
 from chopmark.settings import load_settings
 
 PROMPT = "a red apple on a blue background"
@@ -29,7 +30,7 @@ def main() -> int:
         released = asyncio.run(pipeline.generate(request, progress=told))
         released.outputs[0].save(picture)
         proof.write_text(released.receipt.to_json(), encoding="utf-8")
-        report = pipeline.look(picture.read_bytes())
+        report = examine(pipeline.parts, picture.read_bytes())
     print(f'prompt    "{PROMPT}"')
     print(f"picture   {picture}  ({released.outputs[0].width}x{released.outputs[0].height} px)")
     print(f"verdict   {report.verdict}: {report.summary}")

@@ -1,8 +1,8 @@
 """Does this installation work? Each part is opened and really used.
 
->>> from chopmark.doctor import examine
+>>> from chopmark.doctor import diagnose
 >>> from chopmark import Settings
->>> findings = examine(Settings())  # doctest: +SKIP
+>>> findings = diagnose(Settings())  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from chopmark.kit.types import JsonValue, Progress
     from chopmark.settings import Settings
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Finding", "diagnose"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Finding:
         return asdict(self)
 
 
-def examine(settings: Settings, *, progress: Progress | None = None) -> list[Finding]:
+def diagnose(settings: Settings, *, progress: Progress | None = None) -> list[Finding]:
     """Open each part and use it once; a part that fails is a finding, never an exception."""
     findings: list[Finding] = []
     parts = Parts(settings, progress=progress)
@@ -101,8 +101,9 @@ def _image_guard(parts: Parts) -> str:
 
 
 def _log(parts: Parts) -> str:
-    parts.log.writable()
-    return f"{parts.log.size} entries, root {parts.log.root()[:16]}"
+    log = parts.request_log
+    log.writable()
+    return f"{log.size} entries, root {log.root()[:16]}"
 
 
 def _watermark(parts: Parts) -> str:

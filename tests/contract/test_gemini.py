@@ -12,6 +12,7 @@ from google import genai
 from google.genai import errors, types
 from PIL import Image
 
+from chopmark.pipeline.inspect import examine
 from chopmark.safety.testcard import draw_test_card
 from chopmark.tenancy import AccessStore, Tenant
 
@@ -70,7 +71,7 @@ def test_generate(live: Any, make_client: Any, version: str | None) -> None:
     pictures = _pictures(said)
     assert len(pictures) == 2
     assert Image.open(io.BytesIO(pictures[0])).size == (464, 320)
-    assert live.pipeline.look(pictures[0]).verdict == "made_here"
+    assert examine(live.pipeline.parts, pictures[0]).verdict == "made_here"
     assert live.generator.jobs[-1].seed == 7
     assert said.response_id is not None
     record = live.pipeline.parts.log.records(said.response_id)
@@ -102,7 +103,7 @@ def test_several_pictures_are_joined_in_their_order(
     said = client.models.generate_content(model="drawing", contents=types.Content(parts=parts))
     (job,) = live.generator.jobs
     assert [one.size for one in job.images] == [(96, 64), (64, 96)]
-    report = live.pipeline.look(_pictures(said)[0])
+    report = examine(live.pipeline.parts, _pictures(said)[0])
     assert [one.relationship for one in report.ingredients] == ["parentOf", "inputTo"]
     with pytest.raises(errors.ClientError) as caught:
         client.models.generate_content(
@@ -294,7 +295,7 @@ def test_previews_are_thoughts(live: Any, client: genai.Client) -> None:
     parts = [chunk.candidates[0].content.parts[0] for chunk in got]
     assert [part.thought for part in parts] == [True, True, True, None]
     assert max(Image.open(io.BytesIO(parts[0].inline_data.data)).size) <= 256
-    assert live.pipeline.look(parts[3].inline_data.data).verdict == "made_here"
+    assert examine(live.pipeline.parts, parts[3].inline_data.data).verdict == "made_here"
     assert got[3].response_id
 
 

@@ -12,6 +12,7 @@ import openai
 import pytest
 from PIL import Image, ImageDraw
 
+from chopmark.pipeline.inspect import examine
 from chopmark.safety import draw_test_card
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def test_generate_four(live: Any, client: openai.OpenAI) -> None:
         assert picture.size == (512, 384)
         provenance = _extra(one, "provenance")
         assert provenance["seed"] == 11 + number
-        assert live.pipeline.look(base64.b64decode(one.b64_json or "")).verdict == "made_here"
+        report = examine(live.pipeline.parts, base64.b64decode(one.b64_json or ""))
+        assert report.verdict == "made_here"
     (job,) = live.generator.jobs
     assert (job.seed, job.steps, job.n) == (11, 2, 4)
     record = _extra(made, "provenance")["record_id"]
@@ -127,7 +129,7 @@ def test_edit_with_a_mask_whose_alpha_counts(
     assert job.strength == 0.4
     assert job.mask.convert("L").getpixel((10, 10)) == 255  # transparent: repainted
     assert job.mask.convert("L").getpixel((200, 10)) == 0  # opaque, whatever its colour: kept
-    report = live.pipeline.look(base64.b64decode(made.data[0].b64_json or ""))
+    report = examine(live.pipeline.parts, base64.b64decode(made.data[0].b64_json or ""))
     assert report.verdict == "made_here"
 
 
@@ -151,7 +153,7 @@ def test_a_list_of_pictures_is_joined_in_its_order(
     (job,) = live.generator.jobs
     assert [one.size for one in job.images] == [(96, 64), (64, 96)]
     assert (job.mask, job.operation) == (None, "edit")
-    report = live.pipeline.look(base64.b64decode(made.data[0].b64_json or ""))
+    report = examine(live.pipeline.parts, base64.b64decode(made.data[0].b64_json or ""))
     assert report.verdict == "made_here"
     assert [one.relationship for one in report.ingredients] == ["parentOf", "inputTo"]
 

@@ -14,6 +14,7 @@ import openai
 import pytest
 from PIL import Image
 
+from chopmark.pipeline.inspect import examine
 from chopmark.safety.testcard import draw_test_card
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def test_final_pictures_come_as_completed_events(live: Any, client: openai.OpenA
     assert first.quality == "low"
     assert first.safety_identifier == "u1"
     assert first.usage.total_tokens == 0
-    report = live.pipeline.look(base64.b64decode(first.b64_json))
+    report = examine(live.pipeline.parts, base64.b64decode(first.b64_json))
     assert report.verdict == "made_here"
     provenance = first.model_extra["provenance"]
     assert provenance["output"]["index"] == 1

@@ -10,6 +10,7 @@ from PIL import Image
 from chopmark import EditRequest, GenerationRequest, Refused
 from chopmark.errors import GenerationFailed
 from chopmark.generation import GenerationJob, RemoteGenerator, RemoteOptions
+from chopmark.pipeline.inspect import examine
 
 BLOCKED = "explicit photo of a naked woman having sex"
 
@@ -72,7 +73,7 @@ async def test_the_pipeline_judges_marks_signs_and_books_what_a_peer_made(
         parts.use(generator=connect(live))
         released = await opened.generate(GenerationRequest(prompt="a red apple", seed=5))
         assert released.model.startswith("remote:127.0.0.1")
-        assert opened.look(released.outputs[0].data).verdict == "made_here"
+        assert examine(opened.parts, released.outputs[0].data).verdict == "made_here"
         edit = EditRequest(prompt="a boat", image=to_bytes(make_picture(384, 384)), seed=5)
         edited = await opened.edit(edit)
         assert edited.outputs[0].width == 384

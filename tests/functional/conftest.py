@@ -36,7 +36,7 @@ def pipeline(shared_pipeline: Pipeline) -> Iterator[Pipeline]:
     yield shared_pipeline
     shared_pipeline.parts.opened.clear()
     shared_pipeline.parts.opened.update(parts)
-    shared_pipeline.settings = settings
+    shared_pipeline.parts.settings = settings
 
 
 @pytest.fixture

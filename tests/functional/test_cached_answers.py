@@ -70,7 +70,7 @@ def ask(prompt: str = PROMPT, **changes: Any) -> GenerationRequest:
 async def granted(pipeline: Pipeline, request: GenerationRequest) -> Released:
     """Ask, and wait until what is to be kept is kept."""
     released = await pipeline.generate(request)
-    assert pipeline.repeats.later.drain(20)
+    assert pipeline.parts.answer_cache.later.drain(20)
     return released
 
 
@@ -104,7 +104,7 @@ async def test_a_repeated_prompt_gets_the_same_pictures_and_a_record_of_its_own(
     # The mark leads to where the picture was made.
     looked = await pipeline.verify(again.outputs[0].data)
     assert looked.report.verdict == "made_here"
-    assert pipeline.repeats.counts == {"miss": 1, "hit": 1}
+    assert pipeline.parts.answer_cache.counts == {"miss": 1, "hit": 1}
 
 
 CHANGES: list[dict[str, Any]] = [
@@ -150,7 +150,7 @@ async def test_who_refuses_an_old_answer_gets_a_new_one_which_is_the_next_answer
     assert fresh.repeats is None
     again = await granted(pipeline, ask())
     assert again.repeats == fresh.record_id != first.record_id
-    assert pipeline.repeats.counts["bypassed"] == 1
+    assert pipeline.parts.answer_cache.counts["bypassed"] == 1
 
 
 async def test_nothing_is_kept_or_answered_unless_somebody_opted_in(
@@ -168,7 +168,7 @@ async def test_nothing_is_kept_or_answered_unless_somebody_opted_in(
     )
     off = open_pipeline(cached_answers="off", prompt_index=False)
     await granted(off, ask())
-    assert off.repeats.later.counts == {}
+    assert off.parts.answer_cache.later.counts == {}
 
 
 async def test_other_wordings_are_the_same_wish_only_where_set(open_pipeline: Open) -> None:
@@ -229,7 +229,7 @@ async def test_a_picture_that_todays_guards_doubt_is_not_handed_out_again(
     assert other.repeats is None
     assert other.outputs[0].output_id != first.outputs[0].output_id
     assert len(seen) == 2
-    assert pipeline.repeats.counts["doubt"] == 1
+    assert pipeline.parts.answer_cache.counts["doubt"] == 1
 
 
 async def test_what_was_allowed_with_reserve_is_never_an_answer(pipeline: Pipeline) -> None:
@@ -356,7 +356,7 @@ async def test_bytes_that_were_changed_are_no_answer_and_somebody_hears_of_it(
     with pytest.warns(AfterwardsWarning, match="does not decrypt"):
         after = await granted(pipeline, ask())
     assert after.repeats is None
-    assert pipeline.repeats.counts["failed"] == 1
+    assert pipeline.parts.answer_cache.counts["failed"] == 1
 
 
 def test_erasure_takes_embedding_and_pictures_and_leaves_no_residue(
@@ -413,9 +413,9 @@ async def test_an_edit_is_never_an_answer_and_never_gets_one(
     for _ in range(2):
         released = await pipeline.edit(edit)
         assert released.repeats is None
-    assert pipeline.repeats.later.drain(20)
+    assert pipeline.parts.answer_cache.later.drain(20)
     assert (await granted(pipeline, ask(steps=2))).repeats is None
-    assert pipeline.repeats.later.counts == {"done": 3}
+    assert pipeline.parts.answer_cache.later.counts == {"done": 3}
 
 
 async def test_a_repeated_answer_is_not_repeated_itself(pipeline: Pipeline) -> None:
@@ -456,9 +456,9 @@ async def test_an_index_that_hangs_delays_one_request_and_no_other(
         released = await pipeline.generate(ask())
         assert released.timings_ms["recall"] < 300
     assert index.asked == 1
-    assert pipeline.repeats.later.waiting == 3
+    assert pipeline.parts.answer_cache.later.waiting == 3
     index.go.set()
-    assert pipeline.repeats.later.drain(20)
+    assert pipeline.parts.answer_cache.later.drain(20)
     await pipeline.generate(ask())
     assert index.asked == 2
 
@@ -477,8 +477,8 @@ async def test_an_index_that_breaks_is_counted_said_once_and_harms_nothing(
     with pytest.warns(AfterwardsWarning) as said:
         released = [await granted(pipeline, ask()) for _ in range(3)]
     assert len({one.outputs[0].output_id for one in released}) == 3
-    assert pipeline.repeats.counts == {"failed": 3}
-    assert pipeline.repeats.later.counts == {"failed": 3}
+    assert pipeline.parts.answer_cache.counts == {"failed": 3}
+    assert pipeline.parts.answer_cache.later.counts == {"failed": 3}
     ours = [str(one.message) for one in said if one.category is AfterwardsWarning]
     assert sorted(message.partition(":")[0] for message in ours) == [
         "no answers from the past",
@@ -498,7 +498,7 @@ async def test_nothing_is_lost_when_the_pipeline_closes(open_pipeline: Open) -> 
 
     index.add = slow  # type: ignore[method-assign]
     released = [await pipeline.generate(ask(f"{PROMPT} {number}")) for number in range(3)]
-    assert pipeline.repeats.later.waiting == 3
+    assert pipeline.parts.answer_cache.later.waiting == 3
     threading.Timer(0.3, go.set).start()
     pipeline.close()
     again = open_pipeline()
@@ -536,7 +536,7 @@ async def test_of_a_restricted_record_nothing_is_kept(pipeline: Pipeline) -> Non
     released = await granted(pipeline, ask(n=2))
     assert len(released.withheld) == 1
     assert released.receipt.record.public["restricted"] is True
-    assert pipeline.repeats.later.counts == {}
+    assert pipeline.parts.answer_cache.later.counts == {}
     index = pipeline.parts.prompt_index
     assert index is not None
     assert len(index) == 0

@@ -14,6 +14,7 @@ from PIL import Image
 
 from chopmark import EditRequest, GenerationRequest, Pipeline, Refused
 from chopmark.kit.ids import record_of
+from chopmark.pipeline.inspect import examine
 from chopmark.safety import draw_test_card
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ async def test_what_is_made_here_verifies_as_made_here(pipeline: Pipeline, fmt: 
     with Image.open(io.BytesIO(output.data)) as picture:
         assert picture.format == fmt.upper()
         assert picture.size == (output.width, output.height)
-    report = pipeline.look(output.data)
+    report = examine(pipeline.parts, output.data)
     said: Any = report.to_dict()
     assert report.verdict == "made_here"
     assert said["manifest"]["state"] == "intact"
@@ -60,7 +61,7 @@ async def test_a_stripped_copy_still_leads_to_its_record(pipeline: Pipeline) -> 
     with Image.open(io.BytesIO(released.outputs[0].data)) as picture:
         stripped = io.BytesIO()
         picture.convert("RGB").save(stripped, "JPEG", quality=80)
-    report = pipeline.look(stripped.getvalue())
+    report = examine(pipeline.parts, stripped.getvalue())
     said: Any = report.to_dict()
     assert said["manifest"]["state"] == "absent"
     assert said["watermark"]["payload"] == released.outputs[0].output_id
@@ -72,7 +73,7 @@ async def test_a_stripped_copy_still_leads_to_its_record(pipeline: Pipeline) -> 
 async def test_a_plain_picture_has_no_signal_and_that_is_not_called_authentic(
     pipeline: Pipeline, make_picture: Any, to_bytes: Any
 ) -> None:
-    report = pipeline.look(to_bytes(make_picture(512, 512)))
+    report = examine(pipeline.parts, to_bytes(make_picture(512, 512)))
     assert report.verdict == "no_signal"
     assert report.to_dict()["record"] is None
 
@@ -85,7 +86,7 @@ async def test_variations_have_their_own_seeds_and_ids(pipeline: Pipeline) -> No
     assert len({output.output_id for output in released.outputs}) == 3
     assert len({output.sha256 for output in released.outputs}) == 3
     for output in released.outputs:
-        assert pipeline.look(output.data).verdict == "made_here"
+        assert examine(pipeline.parts, output.data).verdict == "made_here"
 
 
 async def test_an_edit_keeps_the_history_of_its_input(pipeline: Pipeline) -> None:
@@ -93,7 +94,7 @@ async def test_an_edit_keeps_the_history_of_its_input(pipeline: Pipeline) -> Non
     edited = await pipeline.edit(
         EditRequest(prompt="a green apple", image=first.outputs[0].data, strength=0.6, steps=4)
     )
-    said: Any = pipeline.look(edited.outputs[0].data).to_dict()
+    said: Any = examine(pipeline.parts, edited.outputs[0].data).to_dict()
     assert said["verdict"] == "made_here"
     assert said["watermark"]["payload"] == edited.outputs[0].output_id
     assert len(said["ingredients"]) == 1

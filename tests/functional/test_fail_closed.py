@@ -93,7 +93,7 @@ def _stage(stage: str) -> Any:
 # step -> (how it is broken, which setting bounds it, code of an exception in it)
 STEPS: dict[str, tuple[Any, str, str]] = {
     "1 received": (
-        _part("log", "append", _kind("request.received")),
+        _part("request_log", "append", _kind("request.received")),
         "log_timeout_s",
         "log_unavailable",
     ),
@@ -104,7 +104,7 @@ STEPS: dict[str, tuple[Any, str, str]] = {
         "guard_failed",
     ),
     "2 decided": (
-        _part("log", "append", _kind("request.decided")),
+        _part("request_log", "append", _kind("request.decided")),
         "log_timeout_s",
         "log_unavailable",
     ),
@@ -120,16 +120,16 @@ STEPS: dict[str, tuple[Any, str, str]] = {
     "6 sign": (_function("sign"), "seal_timeout_s", "signing_failed"),
     "6 store": (_part("store", "put"), "seal_timeout_s", "signing_failed"),
     "7 completed": (
-        _part("log", "append", _kind("request.completed")),
+        _part("request_log", "append", _kind("request.completed")),
         "log_timeout_s",
         "log_unavailable",
     ),
-    "7 receipt": (_part("log", "receipt"), "log_timeout_s", "log_unavailable"),
+    "7 receipt": (_part("request_log", "receipt"), "log_timeout_s", "log_unavailable"),
 }
 
 
 def _records(pipeline: Pipeline, before: int) -> list[Record]:
-    log: Any = pipeline.parts.opened["log"]
+    log: Any = pipeline.parts.opened["request_log"]
     return [log.get(index) for index in range(before, log.size)]
 
 
@@ -148,7 +148,7 @@ async def test_a_broken_step_lets_nothing_out(
     install(pipeline, monkeypatch, FAULTS[fault])
     if fault == "time_out":
         # Long enough for the healthy uses of the same bound on a busy machine.
-        pipeline.settings = pipeline.settings.model_copy(update={bound: 2.0})
+        pipeline.parts.settings = pipeline.settings.model_copy(update={bound: 2.0})
         code = "stage_timeout"
     started = time.monotonic()
 
@@ -202,14 +202,16 @@ async def test_a_dead_log_is_closed_by_the_reconciler(pipeline: Pipeline) -> Non
     log = pipeline.parts.log
     before = log.size
     pipeline.parts.use(
-        log=Broken(log, "append", _disk_full, lambda event: event.kind != "request.received")
+        request_log=Broken(
+            log, "append", _disk_full, lambda event: event.kind != "request.received"
+        )
     )
     with pytest.raises(ChopmarkError) as caught:
         await pipeline.generate(GenerationRequest(prompt="a red apple", steps=2))
     assert caught.value.code == "log_unavailable"
     assert [record.kind for record in _records(pipeline, before)[-1:]] == ["request.received"]
 
-    pipeline.parts.use(log=log)  # the disk has room again
+    pipeline.parts.use(request_log=log)  # the disk has room again
     closed = log.reconcile(older_than_s=0)
     assert closed
     recovered, last = _records(pipeline, before)[:-3:-1]
@@ -241,7 +243,7 @@ async def test_released_cannot_be_made_without_the_proof(pipeline: Pipeline) -> 
 
 
 async def test_a_full_queue_refuses_before_anything_is_booked(pipeline: Pipeline) -> None:
-    pipeline.settings = pipeline.settings.model_copy(update={"max_queue": 0})
+    pipeline.parts.settings = pipeline.settings.model_copy(update={"max_queue": 0})
     before = pipeline.parts.log.size
     first = asyncio.create_task(pipeline.generate(GenerationRequest(prompt="a red apple", steps=2)))
     await asyncio.sleep(0)

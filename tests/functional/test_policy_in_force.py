@@ -24,8 +24,7 @@ def _public(pipeline: Pipeline, record_id: str, kind: str) -> Any:
 
 def _with(pipeline: Pipeline, **changes: object) -> None:
     """Change settings for this test; the fixture puts the old ones back."""
-    pipeline.settings = pipeline.settings.model_copy(update=changes)
-    pipeline.parts.settings = pipeline.settings
+    pipeline.parts.settings = pipeline.settings.model_copy(update=changes)
     pipeline.parts.opened.pop("policies", None)
 
 

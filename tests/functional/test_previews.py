@@ -133,13 +133,12 @@ async def test_prompts_are_remembered_only_where_somebody_opted_in(pipeline: Pip
     folder = pipeline.parts.home / "prompts"
     await pipeline.generate(_ask(previews=0))
     assert not folder.exists()
-    pipeline.settings = pipeline.settings.model_copy(update={"prompt_index": True})
-    pipeline.parts.settings = pipeline.settings
+    pipeline.parts.settings = pipeline.settings.model_copy(update={"prompt_index": True})
     pipeline.parts.opened.pop("prompt_index", None)
     released = await pipeline.generate(dataclasses.replace(_ask(previews=0), subject="one:ann"))
     index = pipeline.parts.prompt_index
     assert index is not None
-    assert pipeline.repeats.later.drain(20)
+    assert pipeline.parts.answer_cache.later.drain(20)
     assert index.records() == [released.record_id]
     assert index.erase(subject="one:ann") == 1
 

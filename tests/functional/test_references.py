@@ -13,6 +13,7 @@ from PIL import Image
 
 from chopmark import EditRequest, Pipeline, Refused
 from chopmark.errors import ChopmarkError
+from chopmark.pipeline.inspect import examine
 from chopmark.safety import ImageGuard, draw_test_card
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ async def test_a_plain_second_picture_is_named_as_unsigned(
             subject="ada",
         )
     )
-    report = pipeline.look(released.outputs[0].data)
+    report = examine(pipeline.parts, released.outputs[0].data)
     assert report.verdict == "made_here"
     assert [(one.relationship, one.manifest) for one in report.ingredients] == [
         ("parentOf", "absent"),

@@ -17,6 +17,7 @@ from PIL import Image
 
 from chopmark.api import create_app
 from chopmark.audit import Receipt
+from chopmark.pipeline.inspect import examine
 from chopmark.service.logging import make_logger
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def test_openai_from_prompt_to_receipt(client: openai.OpenAI, shared_pipeline: P
     assert again.data is not None
     pictures = [base64.b64decode(one.b64_json or "") for one in made.data]
     for picture in pictures:
-        assert shared_pipeline.look(picture).verdict == "made_here"
+        assert examine(shared_pipeline.parts, picture).verdict == "made_here"
     # Seed + 1 is the second picture's: the same pixels but for the mark, which names the output.
     second, alone = (
         Image.open(io.BytesIO(data)).convert("RGB").resize((64, 64))
@@ -77,7 +78,9 @@ def test_openai_edit_variation_and_stream(client: openai.OpenAI, shared_pipeline
     picture = base64.b64decode(made.data[0].b64_json or "")
     edited = client.images.edit(image=("a.png", picture), prompt="a green apple", quality="low")
     assert edited.data is not None
-    report: Any = shared_pipeline.look(base64.b64decode(edited.data[0].b64_json or "")).to_dict()
+    report: Any = examine(
+        shared_pipeline.parts, base64.b64decode(edited.data[0].b64_json or "")
+    ).to_dict()
     assert report["verdict"] == "made_here"
     assert report["ingredients"]
     with client.images.generate(prompt="a red apple", quality="low", stream=True) as events:
@@ -121,5 +124,5 @@ def test_gemini(base_url: str, shared_pipeline: Pipeline) -> None:
     (part,) = candidate.content.parts or []
     assert part.inline_data is not None
     assert part.inline_data.data is not None
-    assert shared_pipeline.look(part.inline_data.data).verdict == "made_here"
+    assert examine(shared_pipeline.parts, part.inline_data.data).verdict == "made_here"
     assert blocked.prompt_feedback is not None

@@ -10,10 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
+from chopmark import GenerationRequest, Pipeline
 from chopmark.errors import ConfigurationError, ModelNotFound
+from chopmark.generation import GenerationJob, ModelInfo
+from chopmark.pipeline.inspect import examine, reattach
 from chopmark.pipeline.parts import Parts
-from chopmark.plugins import Hooks, builtin, hookimpl, hooks, load_plugins
+from chopmark.plugins import Hooks, RequestLog, builtin, hookimpl, hooks, load_plugins
+from chopmark.provenance import CredentialProvider, ManifestRepository
+from chopmark.provenance.reattachment import remove
 from chopmark.safety import PromptGuards, Verdict, load_policy
 
 if TYPE_CHECKING:
@@ -118,25 +124,30 @@ def test_a_plugin_that_breaks_is_one_error_and_nobody_answers_for_it(
 
     _offer(monkeypatch, Broken())
     with pytest.raises(ConfigurationError, match=r"chopmark_generator.*weights"):
-        load_plugins(builtin).ask("chopmark_generator", settings=settings, progress=None)
+        load_plugins(builtin).generator(settings, None)
 
 
 def test_the_first_answer_wins_and_ours_comes_last(
     monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
+    class Paints:
+        def generate(self, *_: object, **__: object) -> list[object]:
+            return []
+
+    theirs = Paints()
+
     class Theirs:
         @hookimpl
         def chopmark_generator(self, settings: Settings) -> object:
-            return "theirs" if settings.model == "acme:chess" else None
+            return theirs if settings.model == "acme:chess" else None
 
     _offer(monkeypatch, Theirs())
     both = load_plugins(builtin)
-    ask = {"progress": None}
     chosen = settings.model_copy(update={"model": "acme:chess"})
-    assert both.ask("chopmark_generator", settings=chosen, **ask) == "theirs"
+    assert both.generator(chosen, None) is theirs  # type: ignore[comparison-overlap]
     nowhere = settings.model_copy(update={"model": "/nowhere"})
     with pytest.raises(ModelNotFound):
-        both.ask("chopmark_generator", settings=nowhere, **ask)
+        both.generator(nowhere, None)
 
 
 def test_no_answer_switches_a_guard_off(
@@ -152,8 +163,7 @@ def test_no_answer_switches_a_guard_off(
             return Lax()
 
     _offer(monkeypatch, Theirs())
-    asked = load_plugins(builtin).ask("chopmark_prompt_guard", settings=settings)
-    guards = PromptGuards(asked[::-1])
+    guards = PromptGuards(load_plugins(builtin).prompt_guards(settings))
     verdict = guards.judge("explicit photo of naked people having sex", load_policy("default"))
     assert verdict.action == "block"
     assert verdict.models[0] != "lax@1"
@@ -196,3 +206,119 @@ def test_a_watermark_that_nobody_offers_is_refused_before_anything_is_made(
     parts = Parts(settings.model_copy(update={"mark_method": "invisible-ink"}))
     with pytest.raises(ConfigurationError, match="invisible-ink"):
         _ = parts.generator
+
+
+@pytest.mark.parametrize(
+    ("hook", "ask", "missing"),
+    [
+        ("chopmark_generator", lambda plugins, given: plugins.generator(given, None), "generate"),
+        ("chopmark_prompt_guard", lambda plugins, given: plugins.prompt_guards(given), "judge"),
+        ("chopmark_image_guard", lambda plugins, given: plugins.image_guards(given), "judge"),
+        ("chopmark_credential", lambda plugins, given: plugins.credentials(given), "current"),
+        ("chopmark_manifest_store", lambda plugins, given: plugins.manifest_store(given), "by_pdq"),
+        ("chopmark_log", lambda plugins, given: plugins.log(given), "append"),
+    ],
+)
+def test_an_answer_without_a_method_that_its_hook_promises_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, hook: str, ask: Any, missing: str
+) -> None:
+    class Hollow:
+        pass
+
+    def answer() -> Hollow:
+        return Hollow()
+
+    plugin = type(sys)("acme")
+    setattr(plugin, hook, hookimpl(answer))
+    _offer(monkeypatch, plugin)
+    with pytest.raises(ConfigurationError, match=f"Hollow.*{hook}.*{missing}") as caught:
+        ask(load_plugins(builtin), settings)
+    assert "CHOPMARK_PLUGINS" in caught.value.hint
+
+
+def test_a_hook_that_nobody_answers_is_an_error(settings: Settings) -> None:
+    with pytest.raises(ConfigurationError, match="nothing here answers chopmark_log"):
+        load_plugins(others=False).log(settings)
+
+
+class Delegates:
+    """What is no subclass of ours and only has the methods of a Protocol."""
+
+    def __init__(self, real: Any, protocol: type) -> None:
+        for name in vars(protocol):
+            if not name.startswith("_"):
+                setattr(self, name, getattr(real, name))
+
+
+class Elsewhere:
+    """A plugin whose log, store and credential are classes of its own."""
+
+    @hookimpl
+    def chopmark_log(self, settings: Settings) -> Delegates:
+        return Delegates(builtin.chopmark_log(settings), RequestLog)
+
+    @hookimpl
+    def chopmark_manifest_store(self, settings: Settings) -> Delegates:
+        return Delegates(builtin.chopmark_manifest_store(settings), ManifestRepository)
+
+    @hookimpl
+    def chopmark_credential(self, settings: Settings) -> Delegates:
+        return Delegates(builtin.chopmark_credential(settings), CredentialProvider)
+
+    @hookimpl
+    def chopmark_generator(self) -> Chessboards:
+        return Chessboards()
+
+
+class Chessboards:
+    info = ModelInfo(
+        id="acme:chess",
+        version="1",
+        digest="0" * 64,
+        licence="Apache-2.0",
+        native_size=512,
+        default_size=(512, 512),
+        max_size=2048,
+        default_steps=1,
+        quantization="none",
+        supports=frozenset({"generate"}),
+    )
+
+    def generate(self, job: GenerationJob, **_: object) -> list[Image.Image]:
+        board = Image.new("RGB", (8, 8), "ivory")
+        for square in range(0, 64, 3):
+            board.putpixel((square % 8, square // 8), (90, 60, 40))
+        size = (job.width, job.height)
+        return [board.resize(size, Image.Resampling.NEAREST) for _ in job.seeds]
+
+
+@pytest.mark.filterwarnings("ignore::chopmark.provenance.DevelopmentCredentialWarning")
+async def test_pictures_are_made_with_a_log_a_store_and_a_credential_of_a_plugin(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    _offer(monkeypatch, Elsewhere())
+    parts = Parts(settings).use(plugins=load_plugins(builtin))
+    with Pipeline(parts) as pipeline:
+        released = await pipeline.generate(GenerationRequest(prompt="a chessboard", seed=1))
+        data = released.outputs[0].data
+        assert examine(parts, data).verdict == "made_here"
+        assert reattach(parts, remove(data)) == data
+        assert {type(parts.opened[name]) for name in ("request_log", "store", "credentials")} == {
+            Delegates
+        }
+        # What only our own log can do says so.
+        with pytest.raises(ConfigurationError, match="a plugin's") as caught:
+            _ = parts.log
+        assert caught.value.hint
+
+
+def test_a_store_that_a_plugin_keeps_elsewhere_is_asked_from_a_fresh_home(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    ours = Parts(settings).use(plugins=load_plugins(builtin, others=False))
+    assert not ours.exists("store")
+    _offer(monkeypatch, Elsewhere())
+    theirs = Parts(settings).use(plugins=load_plugins(builtin))
+    assert theirs.exists("store")
+    assert theirs.exists("request_log")
+    assert not theirs.exists("mark_keys")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -42,24 +42,21 @@ def evaluate(
     typer.echo(yaml.safe_dump(report, sort_keys=False), nl=False)
 
 
-def _guards(hook: str) -> list[Any]:
-    """Return what the pipeline would ask, ours first, without a home folder."""
+# The guards that the pipeline would ask, without a home folder.
+def prompt_guards() -> PromptGuards:
+    """Return the prompt guards that the pipeline would ask."""
     from chopmark.plugins.builtin import all_plugins
+    from chopmark.safety import PromptGuards
     from chopmark.settings import load_settings
 
     settings = load_settings()
-    found: list[Any] = all_plugins(others=settings.plugins).ask(hook, settings=settings)
-    return found[::-1]
-
-
-def prompt_guards() -> PromptGuards:
-    """Return the prompt guards that the pipeline would ask."""
-    from chopmark.safety import PromptGuards
-
-    return PromptGuards(_guards("chopmark_prompt_guard"))
+    return PromptGuards(all_plugins(others=settings.plugins).prompt_guards(settings))
 
 
 def _picture_guards() -> ImageGuards:
+    from chopmark.plugins.builtin import all_plugins
     from chopmark.safety import ImageGuards
+    from chopmark.settings import load_settings
 
-    return ImageGuards(_guards("chopmark_image_guard"))
+    settings = load_settings()
+    return ImageGuards(all_plugins(others=settings.plugins).image_guards(settings))

@@ -46,7 +46,7 @@ def init(as_json: Json = False) -> None:
 def show(as_json: Json = False) -> None:
     """Show which keys are in use and how many pictures wait for a time stamp; no secret."""
     with _parts() as parts:
-        if not (parts.exists("log") and parts.exists("mark_keys")):
+        if not (parts.exists("request_log") and parts.exists("mark_keys")):
             raise ConfigurationError(
                 f"there are no keys in {parts.home} yet", hint="`chopmark keys init` makes them"
             )

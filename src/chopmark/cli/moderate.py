@@ -38,7 +38,7 @@ def moderate(
     with Pipeline.from_settings(load_settings()) as pipeline:
         if image is not None:
             data = read(image)
-            _show(asyncio.run(pipeline.moderate_image(data)).verdicts[0], as_json=as_json)
+            _show(asyncio.run(pipeline.moderate(image=data)).verdicts[0], as_json=as_json)
             return
         rows = [text] if text is not None else _rows(jsonl)
         with progress_bar(quiet=as_json or len(rows) <= _BATCH) as progress:

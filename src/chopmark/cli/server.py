@@ -95,12 +95,12 @@ def _may_listen(settings: Settings) -> None:
 
 def doctor(as_json: Json = False) -> None:
     """Open every part, strike and read a mark, sign and verify, and say what does not work."""
-    from chopmark.doctor import examine
+    from chopmark.doctor import diagnose
     from chopmark.settings import load_settings
 
     settings = load_settings()
     with progress_bar(quiet=as_json) as progress:
-        findings = examine(settings, progress=progress)
+        findings = diagnose(settings, progress=progress)
     if as_json:
         emit({"ok": all(f.ok for f in findings), "findings": [f.to_dict() for f in findings]})
     else:

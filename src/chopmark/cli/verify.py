@@ -42,6 +42,8 @@ def verify(
     when that is not so for one of them, 1 when one cannot be read.
     """
     from chopmark import Pipeline
+    from chopmark.pipeline.inspect import examine
+    from chopmark.pipeline.inspect import reattach as with_manifest
     from chopmark.settings import load_settings
 
     if reattach is not None and len(files) != 1:
@@ -50,7 +52,7 @@ def verify(
     with Pipeline.from_settings(load_settings()) as pipeline:
         for file in files:
             try:
-                report = pipeline.look(read(file), public=public)
+                report = examine(pipeline.parts, read(file), public=public)
             except ChopmarkError as error:
                 if not as_json:
                     typer.echo(f"{file}", err=True)
@@ -65,7 +67,8 @@ def verify(
             else:
                 _print(file, report)
         if reattach is not None and code != 1:
-            reattach.write_bytes(pipeline.reattach(read(files[0])))
+            restored = with_manifest(pipeline.parts, read(files[0]))
+            reattach.write_bytes(restored)
             typer.echo(f"{reattach}: the manifest is back in place", err=True)
     raise typer.Exit(code)
 

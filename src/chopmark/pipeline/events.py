@@ -1,4 +1,4 @@
-"""What the log is told of a request: the part that anybody may read, and the part that is personal.
+"""What the log holds of a request: the part that anybody may read, and the part that is personal.
 
 The public part stands in the tree for ever, so it holds nothing that a person wrote, nothing that
 leads to one, and no digest of a picture (a public picture is linkable by it). The personal part is
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from chopmark.pipeline.request import GenerationRequest
     from chopmark.safety import Policy, Verdict
 
-__all__ = ["completed", "decided", "ended", "received", "restricted", "rounded", "summary"]
+__all__ = ["completed", "decided", "ended", "moderated", "received", "rounded"]
 
 
 def received(
@@ -64,8 +64,8 @@ def received(
 
 def decided(
     policy: Policy,
-    said: Verdict,
-    seen: Sequence[Verdict],
+    prompt_verdict: Verdict,
+    input_verdicts: Sequence[Verdict],
     *,
     exception: Record | None,
     shadow: Mapping[str, JsonValue],
@@ -74,9 +74,12 @@ def decided(
     return {
         "policy": policy.digest(),
         "exception": exception.index if exception else None,
-        "verdicts": [summary("prompt", said), *(summary("input", verdict) for verdict in seen)],
+        "verdicts": [
+            _summary("prompt", prompt_verdict),
+            *(_summary("input", verdict) for verdict in input_verdicts),
+        ],
         **shadow,
-    }, {"evidence": [verdict.to_dict()["evidence"] for verdict in (said, *seen)]}
+    }, {"evidence": [v.to_dict()["evidence"] for v in (prompt_verdict, *input_verdicts)]}
 
 
 def completed(
@@ -85,16 +88,16 @@ def completed(
     outputs: Sequence[Output],
     withheld: Sequence[Withheld],
     *,
-    before: Sequence[Verdict],
+    prompt_verdict: Verdict,
+    input_verdicts: Sequence[Verdict],
     shadow: Mapping[str, JsonValue],
     pdq: Mapping[str, str],
-    looks: Mapping[str, JsonValue],
+    review_copies: Mapping[str, JsonValue],
     repeats: str | None,
 ) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
     """Return both parts of ``request.completed``.
 
-    ``before`` are the verdicts on what came in; ``repeats`` is the record whose pictures leave
-    again, and were judged again.
+    ``repeats`` is the record whose pictures leave again, and were judged again.
     """
     from chopmark.safety.categories import worst
 
@@ -104,7 +107,8 @@ def completed(
         "policy": policy.digest(),
         # What a reviewer's queue goes by: the strictest of what let this through.
         "action": worst(
-            *(verdict.action for verdict in before),
+            prompt_verdict.action,
+            *(verdict.action for verdict in input_verdicts),
             *(output.verdict.action for output in outputs),
         ),
         "outputs": [
@@ -114,35 +118,63 @@ def completed(
                 "format": output.format,
                 "seed": output.seed,
                 "batch": output.batch,
-                "verdict": summary("output", output.verdict),
+                "verdict": _summary("output", output.verdict),
             }
             for output in outputs
         ],
         "withheld": [
-            {"index": item.index, "verdict": summary("output", item.verdict)} for item in withheld
+            {"index": item.index, "verdict": _summary("output", item.verdict)} for item in withheld
         ],
-        **restricted([item.verdict for item in withheld]),
+        **_restricted([item.verdict for item in withheld]),
         **({} if repeats is None else {"repeats": repeats}),
         **shadow,
     }, {
         "sha256": {output.output_id: output.sha256 for output in outputs},
         "pdq": dict(pdq),
-        **({"looks": dict(looks)} if looks else {}),
+        **_review_copies(review_copies),
     }
 
 
-def ended(error: BaseException, stage: str) -> tuple[EventKind, dict[str, JsonValue]]:
-    """Return kind and public part of the end of a request that did not complete."""
+def ended(
+    error: BaseException, stage: str, *, review_copies: Mapping[str, JsonValue]
+) -> tuple[EventKind, dict[str, JsonValue], dict[str, JsonValue]]:
+    """Return kind, public and personal part of the end of a request that did not complete."""
+    personal = _review_copies(review_copies)
     if isinstance(error, Refused):
-        return "request.refused", {
-            "stage": error.stage,
-            "action": error.verdict.action,
-            "categories": list(error.verdict.categories),
-            "verdict": summary(error.stage, error.verdict),
-            **restricted([error.verdict]),
-        }
+        return (
+            "request.refused",
+            {
+                "stage": error.stage,
+                "action": error.verdict.action,
+                "categories": list(error.verdict.categories),
+                "verdict": _summary(error.stage, error.verdict),
+                **_restricted([error.verdict]),
+            },
+            personal,
+        )
     ours = error if isinstance(error, ChopmarkError) else Cancelled("gone")
-    return "request.failed", {"code": ours.code, "stage": stage}
+    return "request.failed", {"code": ours.code, "stage": stage}, personal
+
+
+def moderated(
+    policy: Policy,
+    texts: Sequence[str],
+    text_verdicts: Sequence[Verdict],
+    *,
+    picture_verdict: Verdict | None,
+    shadow: Mapping[str, JsonValue],
+) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
+    """Return both parts of ``moderation.completed``; of a picture nothing is kept."""
+    public: dict[str, JsonValue] = {"policy": policy.digest()}
+    if texts:
+        actions = [verdict.action for verdict in text_verdicts]
+        public["texts"] = len(texts)
+        public["actions"] = {name: actions.count(name) for name in sorted(set(actions))}
+    if picture_verdict is not None:
+        public["verdict"] = _summary("input", picture_verdict)
+    judged = [*text_verdicts, *([] if picture_verdict is None else [picture_verdict])]
+    public |= {**_restricted(judged), **shadow}
+    return public, ({"texts": list(texts)} if texts else {})
 
 
 def rounded(timings_ms: Mapping[str, float]) -> dict[str, JsonValue]:
@@ -150,12 +182,17 @@ def rounded(timings_ms: Mapping[str, float]) -> dict[str, JsonValue]:
     return {name: round(ms, 1) for name, ms in timings_ms.items()}
 
 
-def restricted(verdicts: Sequence[Verdict]) -> dict[str, JsonValue]:
+def _review_copies(copies: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return the personal part that holds review copies, under the name that the console reads."""
+    return {"looks": dict(copies)} if copies else {}
+
+
+def _restricted(verdicts: Sequence[Verdict]) -> dict[str, JsonValue]:
     """Mark a record that ordinary roles are not to open (docs/safety.md)."""
     return {"restricted": True} if any(verdict.restricted for verdict in verdicts) else {}
 
 
-def summary(stage: str, verdict: Verdict) -> dict[str, JsonValue]:
+def _summary(stage: str, verdict: Verdict) -> dict[str, JsonValue]:
     """The part of a verdict that tells nothing of the person: no text, no evidence."""
     return {
         "stage": stage,

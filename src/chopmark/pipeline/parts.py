@@ -8,7 +8,18 @@ serve`` wants no surprise at the first request.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Final,
+    Generic,
+    Literal,
+    Self,
+    TypeVar,
+    cast,
+    overload,
+)
 
 from chopmark.errors import ConfigurationError
 from chopmark.pipeline.policy_book import PolicyBook
@@ -22,12 +33,13 @@ if TYPE_CHECKING:
     from chopmark.generation import Generator
     from chopmark.generation.semantic import PromptIndex
     from chopmark.kit.types import Progress
-    from chopmark.plugins import Plugins
+    from chopmark.pipeline.answer_cache import AnswerCache
+    from chopmark.plugins import Plugins, RequestLog
     from chopmark.provenance import (
         Credential,
-        CredentialSource,
+        CredentialProvider,
         LabelStyle,
-        ManifestStore,
+        ManifestRepository,
         MarkKeys,
         MarkKeySource,
         TimestampAuthority,
@@ -40,7 +52,13 @@ if TYPE_CHECKING:
 __all__ = ["Parts"]
 
 T = TypeVar("T")
-_FOLDERS = {"log": "audit", "mark_keys": "keys/watermark", "store": "manifests"}
+# Parts that a home need not have yet: where ours keep them, and the hook of those who keep them
+# elsewhere.
+_LASTING: Final[dict[str, tuple[str, str]]] = {
+    "request_log": ("audit", "chopmark_log"),
+    "mark_keys": ("keys/watermark", ""),
+    "store": ("manifests", "chopmark_manifest_store"),
+}
 
 
 class _Part(Generic[T]):
@@ -129,7 +147,7 @@ class Parts:
         """Which policy judges whose requests."""
         return PolicyBook(
             self.settings.policy,
-            log=lambda: self.log,
+            log=lambda: self.request_log,
             overrides=self.settings.tenant_policies,
             shadow=self.settings.shadow_policy,
         )
@@ -157,23 +175,19 @@ class Parts:
         """Judges prompts."""
         from chopmark.safety import PromptGuards
 
-        # The hook that was registered last answers first; our own guard judges first.
-        return PromptGuards(self.plugins.ask("chopmark_prompt_guard", settings=self.settings)[::-1])
+        return PromptGuards(self.plugins.prompt_guards(self.settings))
 
     @_Once
     def image_guard(self) -> ImageGuards:
         """Judges pictures."""
         from chopmark.safety import ImageGuards
 
-        return ImageGuards(self.plugins.ask("chopmark_image_guard", settings=self.settings)[::-1])
+        return ImageGuards(self.plugins.image_guards(self.settings))
 
     @_Once
     def generator(self) -> Generator:
         """Makes pictures."""
-        generator: Generator = self.plugins.ask(
-            "chopmark_generator", settings=self.settings, progress=self.progress
-        )
-        return generator
+        return self.plugins.generator(self.settings, self.progress)
 
     @_Once
     def prompt_index(self) -> PromptIndex | None:
@@ -183,6 +197,13 @@ class Parts:
         from chopmark.generation.semantic import PromptIndex
 
         return PromptIndex.open(self.home)
+
+    @_Once
+    def answer_cache(self) -> AnswerCache:
+        """Earlier answers, and what keeps new ones; idle where the deployer did not opt in."""
+        from chopmark.pipeline.answer_cache import AnswerCache
+
+        return AnswerCache(close_s=self.settings.guard_timeout_s)
 
     @_Once
     def mark_key_source(self) -> MarkKeySource:
@@ -197,12 +218,9 @@ class Parts:
         return self.mark_key_source.current()
 
     @_Once
-    def credentials(self) -> Credential | CredentialSource:
+    def credentials(self) -> CredentialProvider:
         """Where the signing credential is."""
-        credentials: Credential | CredentialSource = self.plugins.ask(
-            "chopmark_credential", settings=self.settings
-        )
-        return credentials
+        return self.plugins.credentials(self.settings)
 
     @_Current
     def credential(self) -> Credential:
@@ -236,15 +254,31 @@ class Parts:
         )
 
     @_Once
-    def store(self) -> ManifestStore:
+    def store(self) -> ManifestRepository:
         """Manifests by id, by watermark and by fingerprint."""
-        store: ManifestStore = self.plugins.ask("chopmark_manifest_store", settings=self.settings)
-        return store
+        return self.plugins.manifest_store(self.settings)
 
     @_Once
+    def request_log(self) -> RequestLog:
+        """The tamper-evident log: as much of it as it takes to make pictures."""
+        return self.plugins.log(self.settings)
+
+    @property
     def log(self) -> AuditLog:
-        """The tamper-evident log."""
-        log: AuditLog = self.plugins.ask("chopmark_log", settings=self.settings)
+        """The same log with its desk, its proofs and its custody, for those who work with it.
+
+        Raises:
+            ConfigurationError: It is a plugin's, which need not have these.
+        """
+        from chopmark.audit import AuditLog
+
+        log = self.request_log
+        if not isinstance(log, AuditLog):
+            raise ConfigurationError(
+                f"the log here is a plugin's ({type(log).__name__}), which has no review, appeals,"
+                " search or erasure",
+                hint="use that log's own tools; `chopmark doctor` lists the plugins",
+            )
         return log
 
     def announce_keys(self) -> None:
@@ -253,20 +287,25 @@ class Parts:
         if keys == self._announced:
             return
         for what, name in zip(("signing certificate", "watermark key"), keys, strict=True):
-            self.log.in_force("key.rotated", name, what=what)
+            self.request_log.in_force("key.rotated", name, what=what)
         self._announced = keys
 
-    def exists(self, part: Literal["log", "mark_keys", "store"]) -> bool:
+    def exists(self, part: Literal["request_log", "mark_keys", "store"]) -> bool:
         """Whether this home ever had this part; asking does not make it."""
-        return part in self.opened or (self.home / _FOLDERS[part]).is_dir()
+        folder, hook = _LASTING[part]
+        return (
+            part in self.opened
+            or (self.home / folder).is_dir()
+            or any(hook in plugin.hooks for plugin in self.plugins.loaded)
+        )
 
     def open_all(self) -> None:
         """Open every part, the slowest last."""
         self.policies.active()
         self.policies.shadow()
-        for name in ("log", "credential", "mark_keys", "anchors", "store"):
+        for name in ("request_log", "credential", "mark_keys", "anchors", "store"):
             getattr(self, name)
-        for name in ("authority", "label", "prompt_index"):
+        for name in ("authority", "label", "prompt_index", "answer_cache"):
             getattr(self, name)
         for name in ("prompt_guard", "image_guard", "generator"):
             getattr(self, name)
@@ -276,8 +315,9 @@ class Parts:
             warm_up()
 
     def close(self) -> None:
-        """Close what was opened and holds files."""
-        for name in ("log", "store", "prompt_index"):
+        """Finish what is still to be kept, and close what was opened and holds files."""
+        # The cache first: what it keeps goes into the others.
+        for name in ("answer_cache", "request_log", "store", "prompt_index"):
             part: Any = self.opened.pop(name, None)
             if part is not None:
                 part.close()

@@ -16,66 +16,46 @@ it can. ``Released`` can only be built with a receipt of the log, so there is no
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import io
 import secrets
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from chopmark import errors
 from chopmark.kit import ids, limits
-from chopmark.pipeline import events
-from chopmark.pipeline.answer_cache import Repeats
-from chopmark.pipeline.inspect import Inspection
+from chopmark.pipeline import events, inspect, moderation, recall, seal
+from chopmark.pipeline.generation import GenerationCase, make_pictures
+from chopmark.pipeline.moderation import judge_picture, shadow_verdicts, stops
 from chopmark.pipeline.parts import Parts
 from chopmark.pipeline.released import Output, Refused, Released, Withheld
-from chopmark.pipeline.request import EditRequest, GenerationRequest, check_request
-from chopmark.pipeline.steps import Case, in_thread
+from chopmark.pipeline.request import GenerationRequest, check_request
+from chopmark.pipeline.review_copy import review_copies
+from chopmark.pipeline.steps import Steps, in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from PIL import Image
 
-    from chopmark.generation import Draft
-    from chopmark.kit.types import ImageFormat, JsonValue, Progress
-    from chopmark.pipeline.answer_cache import Again
+    from chopmark.kit.types import JsonValue, Progress
+    from chopmark.pipeline.inspect import Verification
+    from chopmark.pipeline.moderation import Moderated
     from chopmark.pipeline.preview import PreviewSink
-    from chopmark.provenance import Signed
+    from chopmark.pipeline.request import EditRequest
     from chopmark.safety import Policy, Verdict
     from chopmark.settings import Settings
 
 __all__ = ["Pipeline"]
 
 
-@dataclass(kw_only=True)
-class _Asked(Case):
-    """A case with what was asked for, every open choice made."""
-
-    request: GenerationRequest
-    seed: int
-    size: tuple[int, int]
-    format: ImageFormat
-    preview: PreviewSink | None = None
-    previews_shown: int = 0
-    pdq: dict[str, str] = field(default_factory=dict)
-    looks: dict[str, JsonValue] = field(default_factory=dict)
-    terms: bytes | None = None
-
-
-class Pipeline(Inspection):
+class Pipeline:
     """Judges, generates, judges, marks, signs and books; see the module's docstring.
 
     Attributes:
-        settings: How this installation behaves.
         parts: The opened parts; ``parts.open_all()`` warms everything up.
-        repeats: Earlier answers, where the deployer opted in.
     """
 
-    def __init__(self, settings: Settings, parts: Parts) -> None:
-        super().__init__(settings, parts)
-        self.repeats = Repeats(parts)
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._steps = Steps(parts)
         self._in_flight = 0
 
     @classmethod
@@ -89,11 +69,15 @@ class Pipeline(Inspection):
         Raises:
             ConfigurationError: The home folder cannot be used.
         """
-        return cls(settings, Parts(settings, progress=progress))
+        return cls(Parts(settings, progress=progress))
+
+    @property
+    def settings(self) -> Settings:
+        """How this installation behaves."""
+        return self.parts.settings
 
     def close(self) -> None:
         """Finish what is still to be kept; close the log and the manifest store. Idempotent."""
-        self.repeats.close()
         self.parts.close()
 
     def __enter__(self) -> Self:
@@ -121,7 +105,7 @@ class Pipeline(Inspection):
             Refused: The policy blocked the prompt or every picture; the record says why.
             ChopmarkError: A request that cannot be used, or a step that failed; nothing leaves.
         """
-        return await self._through(request, progress, preview)
+        return await self._fulfil(request, progress, preview)
 
     async def edit(
         self,
@@ -138,14 +122,51 @@ class Pipeline(Inspection):
             Refused: The policy blocked the prompt, an input or every output.
             ChopmarkError: As in :meth:`generate`.
         """
-        return await self._through(request, progress, preview)
+        return await self._fulfil(request, progress, preview)
 
-    async def _through(
+    async def moderate(
+        self,
+        texts: Sequence[str] = (),
+        *,
+        image: bytes | None = None,
+        tenant: str = "default",
+        subject: str | None = None,
+        policy: Policy | None = None,
+    ) -> Moderated:
+        """Judge texts, a picture, or both, without generating anything; one record for the call.
+
+        Args:
+            texts: Judged as prompts; they are kept as a prompt is.
+            image: The bytes of a file, judged as an input picture and not kept.
+            tenant: Whose policy and log namespace apply.
+            subject: Opaque reference to the person.
+            policy: Instead of the tenant's.
+
+        Raises:
+            InvalidRequest: There is nothing to judge, or the bytes are no picture.
+            ChopmarkError: A guard or the log failed; nothing is called safe that was not judged.
+        """
+        return await moderation.moderate(
+            self._steps, texts, image=image, tenant=tenant, subject=subject, policy=policy
+        )
+
+    async def verify(self, data: bytes, *, tenant: str = "default") -> Verification:
+        """Tell what a picture is, and book that somebody asked and what the verdict was.
+
+        Neither the picture nor a digest of it is kept.
+
+        Raises:
+            ChopmarkError: The bytes are no picture or over a limit, or the log failed.
+        """
+        return await inspect.verify(self._steps, data, tenant=tenant)
+
+    async def _fulfil(
         self,
         request: GenerationRequest,
         progress: Progress | None,
         preview: PreviewSink | None,
     ) -> Released:
+        """Step 1, and the record of how the request ended."""
         if self._in_flight > self.settings.max_queue:
             raise errors.Busy(
                 f"{self._in_flight} requests are waiting already", hint="try again in a moment"
@@ -154,7 +175,7 @@ class Pipeline(Inspection):
         try:
             generator = await in_thread(lambda: self.parts.generator)
             check_request(request, self.settings, generator.info)
-            case = _Asked(
+            case = GenerationCase(
                 request=request,
                 tenant=request.tenant,
                 subject=request.subject,
@@ -171,9 +192,9 @@ class Pipeline(Inspection):
             public, personal = events.received(
                 request, generator.info, seed=case.seed, size=case.size, format=case.format
             )
-            await self.book(case, "received", "request.received", public, personal)
+            await self._steps.book(case, "received", "request.received", public, personal)
             try:
-                return await self._two_to_seven(case)
+                return await self._judge_and_make(case)
             except BaseException as error:
                 case.gone.set()
                 await asyncio.shield(self._book_the_end(case, error))
@@ -181,322 +202,175 @@ class Pipeline(Inspection):
         finally:
             self._in_flight -= 1
 
-    async def _two_to_seven(self, case: _Asked) -> Released:
-        request, parts = case.request, self.parts
+    async def _judge_and_make(self, case: GenerationCase) -> Released:
+        """Steps 2 to 6."""
+        request, parts, steps = case.request, self.parts, self._steps
+        settings = parts.settings
 
         # 2. The prompt, and every input picture, under the policy.
-        policy = await self.run(
+        policy = await steps.run(
             case, "judge_prompt", lambda: request.policy or parts.policies.for_tenant(case.tenant)
         )
         text = "\n".join(filter(None, (request.prompt, request.negative_prompt)))
-        said = await self.run(
+        prompt_verdict = await steps.run(
             case,
             "judge_prompt",
             lambda: parts.prompt_guard.judge(text, policy, stage="prompt", tenant=case.tenant),
         )
-        inputs = await self.run(case, "judge_input", lambda: self._open_inputs(request))
-        seen = [
-            await self.judge_picture(case, "input", picture, policy, said) for picture in inputs
+        inputs = await steps.run(
+            case, "judge_input", lambda: moderation.open_inputs(request, settings)
+        )
+        input_verdicts = [
+            await judge_picture(steps, case, "input", picture, policy, prompt_verdict)
+            for picture in inputs
         ]
         # An overturned appeal may have let this very prompt pass; its pictures are judged as ever.
-        excepted = await self.excepted(case, request.prompt, request.negative_prompt, said, policy)
+        exception = await moderation.prompt_exception(steps, case, request, prompt_verdict, policy)
         # A second policy may be judged beside the active one; only the log hears of it.
-        shadow = await self.shadowed(
-            case, [("prompt", said), *(("input", verdict) for verdict in seen)], said
+        shadow = await shadow_verdicts(
+            steps,
+            case,
+            [("prompt", prompt_verdict), *(("input", verdict) for verdict in input_verdicts)],
+            prompt_verdict,
         )
-        public, personal = events.decided(policy, said, seen, exception=excepted, shadow=shadow)
-        await self.book(case, "decided", "request.decided", public, personal)
-        for verdict in (said, *seen):
-            if self.stops(verdict) and not (excepted and verdict is said):
+        public, personal = events.decided(
+            policy, prompt_verdict, input_verdicts, exception=exception, shadow=shadow
+        )
+        await steps.book(case, "decided", "request.decided", public, personal)
+        for verdict in (prompt_verdict, *input_verdicts):
+            if stops(verdict, settings) and not (exception and verdict is prompt_verdict):
                 raise Refused(record_id=case.record_id, stage="input", verdict=verdict)
 
-        # A wish that was granted before gets those pictures again, where that still stands; in any
-        # doubt new ones are made.
-        again = await self._granted_before(case, policy, said)
-        if again is not None:
-            return await self._complete(case, policy, (said,), again.outputs, repeats=again.repeats)
+        # A request that was answered before gets those pictures again, where that still stands and
+        # today's guards let them; in any doubt new ones are made.
+        cached = await recall.recall(steps, case, policy, prompt_verdict)
+        if cached is not None:
+            return await self._complete(
+                case, policy, prompt_verdict, cached.outputs, repeats=cached.repeats
+            )
 
         # 3. Generation. A preview is judged like an output before anybody sees it.
-        def show(draft: Draft) -> None:
-            self._show(case, draft, policy, said)
-
-        pictures = await self.run(case, "generate", lambda: self._generate(case, inputs, show))
+        pictures = await steps.run(
+            case, "generate", lambda: make_pictures(parts, case, inputs, policy, prompt_verdict)
+        )
 
         # 4. Every output is judged. A blocked one stays here, the others may go on.
-        verdicts = [
-            await self.judge_picture(case, "output", picture, policy, said) for picture in pictures
+        output_verdicts = [
+            await judge_picture(steps, case, "output", picture, policy, prompt_verdict)
+            for picture in pictures
         ]
-        judged = list(zip(range(1, len(pictures) + 1), pictures, verdicts, strict=True))
-        withheld = [Withheld(index=i, verdict=v) for i, _, v in judged if self.stops(v)]
-        kept = [item for item in judged if not self.stops(item[2])]
-        if self.settings.review_pictures:
-            await self.run(case, "judge_output", lambda: _look(case, judged, (said, *seen)))
+        judged = list(zip(range(1, len(pictures) + 1), pictures, output_verdicts, strict=True))
+        withheld = [Withheld(index=i, verdict=v) for i, _, v in judged if stops(v, settings)]
+        kept = [item for item in judged if not stops(item[2], settings)]
+        if settings.review_pictures:
+            case.review_copies = await steps.run(
+                case,
+                "judge_output",
+                lambda: review_copies(case.record_id, judged, (prompt_verdict, *input_verdicts)),
+            )
         if not kept:
             raise Refused(record_id=case.record_id, stage="output", verdict=withheld[0].verdict)
 
         # Another mark key or certificate than before is booked before it is used.
-        await self.run(case, "mark", parts.announce_keys)
+        await steps.run(case, "mark", parts.announce_keys)
 
         # 5 and 6. Marked and read back; then metadata, the manifest last, validated at once.
         outputs = [await self._seal(case, *item) for item in kept]
 
-        return await self._complete(case, policy, (said, *seen), outputs, withheld)
+        return await self._complete(
+            case, policy, prompt_verdict, outputs, withheld, input_verdicts=input_verdicts
+        )
 
     async def _complete(
         self,
-        case: _Asked,
+        case: GenerationCase,
         policy: Policy,
-        before: Sequence[Verdict],
+        prompt_verdict: Verdict,
         outputs: Sequence[Output],
         withheld: Sequence[Withheld] = (),
         *,
+        input_verdicts: Sequence[Verdict] = (),
         repeats: str | None = None,
     ) -> Released:
-        """Step 7; ``before`` are the verdicts on what came in, the prompt's first."""
-        parts, said = self.parts, before[0]
+        """Step 7."""
+        parts, steps = self.parts, self._steps
         model = parts.generator.info
-        judged = {one.index: one.verdict for one in outputs}
-        judged |= {one.index: one.verdict for one in withheld}
+        judged = {output.index: output.verdict for output in outputs}
+        judged |= {item.index: item.verdict for item in withheld}
 
         # 7. Durable, with the digests of what leaves. Only then does anything leave.
-        shadow = await self.shadowed(case, [("output", judged[i]) for i in sorted(judged)], said)
+        shadow = await shadow_verdicts(
+            steps, case, [("output", judged[i]) for i in sorted(judged)], prompt_verdict
+        )
         public, personal = events.completed(
             model, policy, outputs, withheld,
-            before=before, shadow=shadow, pdq=case.pdq, looks=case.looks, repeats=repeats,
+            prompt_verdict=prompt_verdict, input_verdicts=input_verdicts, shadow=shadow,
+            pdq=case.pdq, review_copies=case.review_copies, repeats=repeats,
         )  # fmt: skip
-        public |= self._told(case)
-        booked = await self.book(case, "completed", "request.completed", public, personal)
-        receipt = await self.run(case, "completed", lambda: parts.log.proof.receipt(booked.index))
+        public |= _at_every_end(case)
+        booked = await steps.book(case, "completed", "request.completed", public, personal)
+        receipt = await steps.run(
+            case, "completed", lambda: parts.request_log.proof.receipt(booked.index)
+        )
         released = Released(
             record_id=case.record_id,
             outputs=tuple(outputs),
             withheld=tuple(withheld),
-            prompt_verdict=said,
+            prompt_verdict=prompt_verdict,
             receipt=receipt,
             timings_ms=dict(case.timings_ms),
             model=f"{model.id}@{model.version}",
             repeats=repeats,
         )
         # Kept for later, where the deployer opted in; nobody waits for it.
-        self.repeats.remember(case.request, released, seed=case.seed, terms=case.terms)
+        recall.keep(parts, case.request, released, seed=case.seed, terms=case.terms)
         return released
 
-    async def _granted_before(self, case: _Asked, policy: Policy, said: Verdict) -> Again | None:
-        """Return the pictures that this very wish got before, judged again; any doubt is None."""
-        repeats, request = self.repeats, case.request
-        if not repeats.concern(request) or said.action != "allow":
-            return None
-        try:
-            case.terms = await self.run(
-                case, "recall", lambda: repeats.terms(request, policy, case.size, case.format)
-            )
-            past = await self.run(case, "recall", lambda: repeats.find(request, policy, case.terms))
-            if past is None:
-                return None
-            verdicts = [
-                await self.judge_picture(case, "output", one.picture, policy, said)
-                for one in past.kept
-            ]
-        except errors.ChopmarkError as error:
-            repeats.failed(error)
-            return None
-        again = repeats.again(past, verdicts)
-        if again is not None:
-            case.pdq.update(again.pdq)
-        return again
-
-    def _open_inputs(self, request: GenerationRequest) -> list[Image.Image]:
-        """Decode the pictures that come in, and the mask after them, within the limits."""
-        from chopmark.safety import decode_image
-
-        limits = self.settings.max_image_bytes, self.settings.max_image_pixels
-        opened = []
-        for name, data in request.inputs.items() if isinstance(request, EditRequest) else ():
-            try:
-                opened.append(decode_image(data, max_bytes=limits[0], max_pixels=limits[1]))
-            except errors.InvalidRequest as error:
-                error.message = f"{name}: {error.message}"  # which of several it is
-                raise
-        return opened
-
-    def _generate(
-        self, case: _Asked, inputs: Sequence[Image.Image], show: Callable[[Draft], None]
-    ) -> list[Image.Image]:
-        from chopmark.generation import GenerationJob
-
-        request = case.request
-        edit = request if isinstance(request, EditRequest) else None
-        shown = len(edit.pictures) if edit else 0
-        job = GenerationJob(
-            prompt=request.prompt,
-            negative_prompt=request.negative_prompt,
-            n=request.n,
-            seed=case.seed,
-            width=case.size[0],
-            height=case.size[1],
-            steps=request.steps,
-            guidance=request.guidance,
-            images=tuple(inputs[:shown]),
-            mask=inputs[shown] if len(inputs) > shown else None,
-            strength=edit.strength if edit else None,
-            drafts=request.previews if case.preview else 0,
-            tenant=case.tenant,
-        )
-        pictures = self.parts.generator.generate(
-            job,
-            progress=lambda done, total: case.tell(done, total, "generating"),
-            cancelled=case.gone.is_set,
-            draft=show,
-        )
-        if len(pictures) != request.n:
-            raise errors.GenerationFailed(
-                f"the generator made {len(pictures)} of {request.n} pictures"
-            )
-        return pictures
-
-    def _show(self, case: _Asked, draft: Draft, policy: Policy, said: Verdict) -> None:
-        """Hand a preview out if the guards let it; what is raised here ends the generation."""
-        from chopmark.pipeline.preview import make_preview
-
-        try:
-            verdict = self.parts.image_guard.judge(
-                draft.picture, policy, stage="output", prompt_verdict=said
-            )
-        except errors.ChopmarkError:
-            raise
-        except Exception as error:
-            raise errors.GuardFailed("a preview could not be judged") from error
-        if self.stops(verdict):
-            raise Refused(record_id=case.record_id, stage="output", verdict=verdict)
-        if case.preview is not None and not case.gone.is_set():
-            case.preview(make_preview(draft, verdict))
-            case.previews_shown += 1
-
     async def _seal(
-        self, case: _Asked, index: int, picture: Image.Image, verdict: Verdict
+        self, case: GenerationCase, index: int, picture: Image.Image, verdict: Verdict
     ) -> Output:
         """Steps 5 and 6 for one output."""
         from chopmark.generation import batch_size
 
+        request, parts, steps = case.request, self.parts, self._steps
         output_id = ids.output_id(case.record_id, index)
-        case.tell(index, case.request.n, "marking and signing")
-        encoded = await self.run(case, "mark", lambda: self._mark(case, picture, output_id))
-        signed = await self.run(case, "sign", lambda: self._sign(case, encoded, output_id))
+        case.tell(index, request.n, "marking and signing")
+        encoded = await steps.run(
+            case,
+            "mark",
+            lambda: seal.mark(parts, picture, request, output_id=output_id, format=case.format),
+        )
+        sealed = await steps.run(
+            case,
+            "sign",
+            lambda: seal.sign(parts, encoded, request, output_id=output_id, format=case.format),
+        )
+        case.pdq[output_id] = sealed.pdq
         return Output(
             index=index,
             output_id=output_id,
-            data=signed.data,
+            data=sealed.data,
             format=case.format,
             width=picture.width,
             height=picture.height,
             seed=case.seed + index - 1,
             batch=batch_size(picture),
-            manifest_id=signed.manifest_id,
+            manifest_id=sealed.manifest_id,
             verdict=verdict,
         )
 
-    def _mark(self, case: _Asked, picture: Image.Image, output_id: str) -> bytes:
-        """Draw the label if there is one, strike the watermark, encode, and read the mark back."""
-        from PIL import Image
-
-        from chopmark.provenance import detect_mark, draw_label, embed_mark, encode_image
-
-        if self.parts.label is not None:
-            picture = draw_label(picture, self.parts.label)
-        method, keys = self.settings.mark_method, self.parts.mark_keys
-        payload = bytes.fromhex(output_id)
-        marked = embed_mark(picture, payload, key=keys.active, method=method)
-        encoded = encode_image(marked, case.format, quality=case.request.quality)
-        with Image.open(io.BytesIO(encoded)) as again:
-            found = detect_mark(again, keys=[keys.active], methods=[method])
-        if not found.detected or found.payload != payload:
-            request = case.request
-            chosen = request.quality is not None or request.size is not None
-            # With our own size and quality it is our failure, with the caller's it is theirs.
-            raise (errors.MarkTooWeak if chosen else errors.MarkNotReadable)(
-                f"output {output_id}: the {method} watermark did not survive encoding as"
-                f" {case.format}",
-                hint="a higher quality, a lossless format or a larger picture carries it",
-            )
-        return encoded
-
-    def _sign(self, case: _Asked, encoded: bytes, output_id: str) -> Signed:
-        """Write XMP, sign the manifest last, and keep it where the watermark leads to it."""
-        from PIL import Image
-
-        from chopmark import __version__
-        from chopmark.provenance import ManifestInfo, fingerprint, pixel_digest, sign, write_xmp
-
-        settings, parts = self.settings, self.parts
-        model, request = parts.generator.info, case.request
-        edit = request if isinstance(request, EditRequest) else None
-        with Image.open(io.BytesIO(encoded)) as marked:
-            pdq, _ = fingerprint(marked)
-            pixels = pixel_digest(marked)
-        case.pdq[output_id] = pdq
-        info = ManifestInfo(
-            output_id=output_id,
-            record_id=case.record_id,
-            model_id=model.id,
-            model_version=model.version or model.digest[:12],
-            created_at=datetime.now(UTC),
-            action="edited" if edit else "created",
-            parent=edit.image if edit else None,
-            references=edit.references if edit else (),
-            mark_method=settings.mark_method,
-            mark_payload=bytes.fromhex(output_id),
-            pdq=pdq,
-            pixels_sha256=pixels,
-            soft_bindings=settings.soft_binding,
-            generator_version=__version__,
-            prompt=request.prompt if settings.manifest_prompt else None,
-            training=settings.training_mining,
-            aigc_producer=settings.aigc_producer,
-        )
-        signed = sign(
-            write_xmp(encoded, case.format, info),
-            case.format,
-            info,
-            parts.credential,
-            authority=parts.authority,
-        )
-        parts.store.put(
-            manifest_id=signed.manifest_id,
-            manifest=signed.manifest,
-            output_id=output_id,
-            record_id=case.record_id,
-            pdq=pdq,
-            signed_sha256=hashlib.sha256(signed.data).hexdigest(),
-        )
-        if parts.authority is not None and not signed.time_stamped:
-            parts.stamps.add(signed)  # an authority that is down never stops a picture
-        return signed
-
-    @staticmethod
-    def _told(case: _Asked) -> dict[str, JsonValue]:
-        """What every end of a request says."""
-        return {"previews": case.previews_shown, "timings_ms": events.rounded(case.timings_ms)}
-
-    async def _book_the_end(self, case: _Asked, error: BaseException) -> None:
+    async def _book_the_end(self, case: GenerationCase, error: BaseException) -> None:
         """Book how a request ended that did not complete. Never hides the first error."""
-        kind, public = events.ended(error, case.stage)
-        public |= self._told(case)
-        private: dict[str, JsonValue] = {"looks": dict(case.looks)} if case.looks else {}
+        kind, public, personal = events.ended(error, case.stage, review_copies=case.review_copies)
+        public |= _at_every_end(case)
         try:
-            await self.book(case, case.stage, kind, public, private)
+            await self._steps.book(case, case.stage, kind, public, personal)
         except errors.ChopmarkError:
             # The log is what failed. Its reconciler closes this request when it can write again:
             # a `request.received` without an end is found and booked as lost.
             return
 
 
-def _look(
-    case: _Asked, judged: Sequence[tuple[int, Image.Image, Verdict]], others: Sequence[Verdict]
-) -> None:
-    """Keep small copies of what a guard flagged, for the log's private part."""
-    from chopmark.pipeline.review_copy import look_at
-
-    for index, picture, verdict in judged:
-        look = look_at(picture, verdict, others)
-        if look is not None:
-            case.looks[ids.output_id(case.record_id, index)] = look
+def _at_every_end(case: GenerationCase) -> dict[str, JsonValue]:
+    """What the record of every end says, be it completed, refused or failed."""
+    return {"previews": case.previews_shown, "timings_ms": events.rounded(case.timings_ms)}

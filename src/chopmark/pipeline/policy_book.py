@@ -24,7 +24,7 @@ from chopmark.kit.file_cache import FileCache
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chopmark.audit import AuditLog
+    from chopmark.plugins.protocols import RequestLog
     from chopmark.safety import Policy
     from chopmark.safety.policy.schema import PolicyOverride
 
@@ -48,7 +48,7 @@ class PolicyBook:
         self,
         active: str,
         *,
-        log: Callable[[], AuditLog],
+        log: Callable[[], RequestLog],
         overrides: Path | None = None,
         shadow: str | None = None,
     ) -> None:

@@ -10,6 +10,8 @@ import base64
 import io
 from typing import TYPE_CHECKING, Final
 
+from chopmark.kit import ids
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,14 +20,33 @@ if TYPE_CHECKING:
     from chopmark.kit.types import JsonValue
     from chopmark.safety import Verdict
 
-__all__ = ["look_at"]
+__all__ = ["review_copies", "review_copy"]
 
 _SIDE: Final = 256
 _NEVER: Final = "sexual/minors"
 _ANY_SIGN: Final = 0.05
 
 
-def look_at(
+def review_copies(
+    record_id: str,
+    judged: Sequence[tuple[int, Image.Image, Verdict]],
+    others: Sequence[Verdict],
+) -> dict[str, JsonValue]:
+    """Return the copies of a request's outputs by output id, of those that need one.
+
+    Args:
+        record_id: Of the request.
+        judged: Place (1..n), picture and verdict of each output.
+        others: Verdicts on the prompt and the input pictures.
+    """
+    copies = {
+        ids.output_id(record_id, index): review_copy(picture, verdict, others)
+        for index, picture, verdict in judged
+    }
+    return {output_id: copy for output_id, copy in copies.items() if copy is not None}
+
+
+def review_copy(
     picture: Image.Image, verdict: Verdict, others: Sequence[Verdict]
 ) -> dict[str, JsonValue] | None:
     """Return a copy of a picture at most 256 pixels wide and high, and what its guard points at.
@@ -39,11 +60,12 @@ def look_at(
         ``webp`` (base64) and ``boxes`` (left, top, width, height in percent, category); ``None``
         where nothing was flagged, or where nothing may be kept.
     """
-    every = (verdict, *others)
-    if all(one.action == "allow" for one in every):
+    verdicts = (verdict, *others)
+    if all(one.action == "allow" for one in verdicts):
         return None
-    for one in every:
+    for one in verdicts:
         listed = any(item.kind == "hash" for item in one.evidence)
+        # Far below the threshold of any policy: in doubt nothing is kept.
         minors = _NEVER in one.categories or one.scores.get(_NEVER, 0.0) >= _ANY_SIGN
         if listed or minors:
             return None

@@ -1,6 +1,6 @@
 """How one step of the pipeline runs: in a thread, within its time, and failing closed.
 
-Every step of :mod:`chopmark.pipeline` goes through ``Stages.run`` (any work) or ``Stages.book`` (an
+Every step of :mod:`chopmark.pipeline` goes through ``Steps.run`` (any work) or ``Steps.book`` (an
 event that must be durable); both end in a result or in one ``ChopmarkError``, in nothing else.
 """
 
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from chopmark.audit import EventKind, Record
     from chopmark.kit.types import JsonValue, Progress
     from chopmark.pipeline.parts import Parts
-    from chopmark.settings import Settings
 
-__all__ = ["Case", "Stage", "Stages", "in_thread"]
+__all__ = ["Case", "Stage", "Steps", "in_thread"]
 
 T = TypeVar("T")
 Stage = Literal[
@@ -77,11 +76,14 @@ class Case:
             self.progress(done, total, what)
 
 
-class Stages:
-    """Runs and books; knows nothing of the order of the steps."""
+class Steps:
+    """Runs and books; knows nothing of the order of the steps.
 
-    def __init__(self, settings: Settings, parts: Parts) -> None:
-        self.settings = settings
+    Attributes:
+        parts: What the work is done with.
+    """
+
+    def __init__(self, parts: Parts) -> None:
         self.parts = parts
 
     async def run(self, case: Case, stage: Stage, work: Callable[[], T]) -> T:
@@ -112,17 +114,18 @@ class Stages:
             case.timings_ms[stage] = case.timings_ms.get(stage, 0.0) + spent
 
     def _seconds(self, stage: Stage) -> float:
+        settings = self.parts.settings
         match stage:
             case "judge_prompt" | "judge_input" | "judge_output":
-                return self.settings.guard_timeout_s
+                return settings.guard_timeout_s
             case "recall":
                 return RECALL_S
             case "generate":
-                return self.settings.generate_timeout_s
+                return settings.generate_timeout_s
             case "mark" | "sign":
-                return self.settings.seal_timeout_s
+                return settings.seal_timeout_s
             case "received" | "decided" | "completed":
-                return self.settings.log_timeout_s
+                return settings.log_timeout_s
 
     async def book(
         self,
@@ -143,7 +146,7 @@ class Stages:
             public=public,
             private=private or {},
         )
-        return await self.run(case, stage, lambda: self.parts.log.append(event))
+        return await self.run(case, stage, lambda: self.parts.request_log.append(event))
 
 
 async def in_thread(work: Callable[[], T]) -> T:

@@ -21,5 +21,6 @@ verdict holds, so that installing a package can never switch a guard off.
 from __future__ import annotations
 
 from chopmark.plugins.hooks import GROUP, Hooks, Plugin, Plugins, hookimpl, load_plugins
+from chopmark.plugins.protocols import RequestLog
 
-__all__ = ["GROUP", "Hooks", "Plugin", "Plugins", "hookimpl", "load_plugins"]
+__all__ = ["GROUP", "Hooks", "Plugin", "Plugins", "RequestLog", "hookimpl", "load_plugins"]

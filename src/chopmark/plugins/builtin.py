@@ -1,6 +1,7 @@
 """Chopmark's own parts, behind the same hooks as everybody's (:mod:`chopmark.plugins`).
 
-The room's doors are imported where they are used: who verifies a picture loads no generator.
+The rooms' doors are imported where they are used: who verifies a picture loads no generator. Each
+function returns what its hook promises, so that mypy checks our own classes against the Protocols.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from chopmark.plugins import Plugins, hookimpl, load_plugins, signing_settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chopmark.audit import AuditLog
     from chopmark.generation import Generator
     from chopmark.kit.types import Progress
-    from chopmark.provenance import CredentialSource, ManifestStore
-    from chopmark.safety import ImageGuard, PromptGuard
+    from chopmark.plugins.protocols import RequestLog
+    from chopmark.provenance import CredentialProvider, ManifestRepository
+    from chopmark.safety import JudgesPictures, JudgesText, PromptGuard
     from chopmark.settings import Settings
 
 __all__ = [
@@ -44,13 +45,12 @@ def all_plugins(*, others: bool = True) -> Plugins:
         ConfigurationError: A plugin is broken, or takes a name that is taken.
     """
     plugins = load_plugins(sys.modules[__name__], others=others)
-    methods = [offer for offer in plugins.ask("chopmark_watermarkers") if offer]
+    methods = plugins.watermarkers()
     if methods:
         from chopmark.provenance.watermark import register_method
 
-        for offer in methods:
-            for name, make in offer.items():
-                register_method(name, make)
+        for name, make in methods:
+            register_method(name, make)
     return plugins
 
 
@@ -89,7 +89,7 @@ def chopmark_generator(settings: Settings, progress: Progress | None) -> Generat
 
 
 @hookimpl
-def chopmark_prompt_guard(settings: Settings) -> PromptGuard:
+def chopmark_prompt_guard(settings: Settings) -> JudgesText:
     """Rules and the trained models; a larger one for the uncertain, if the settings name one."""
     return _prompt_guard(settings.guard_model, settings.guard_model_timeout_s)
 
@@ -111,7 +111,7 @@ def _prompt_guard(guard_model: str | None, timeout_s: float) -> PromptGuard:
 
 
 @hookimpl
-def chopmark_image_guard(settings: Settings) -> ImageGuard:
+def chopmark_image_guard(settings: Settings) -> JudgesPictures:
     """Hash lists, picture models, and the reader of text where it is installed."""
     from chopmark.safety import ImageGuard
     from chopmark.safety.hashes.remote import HmaBank
@@ -133,13 +133,13 @@ def chopmark_image_guard(settings: Settings) -> ImageGuard:
 
 
 @hookimpl
-def chopmark_credential(settings: Settings) -> CredentialSource:
+def chopmark_credential(settings: Settings) -> CredentialProvider:
     """Sign with the key that the settings name, in a file, a token or a service."""
     return signing_settings.credentials(settings)
 
 
 @hookimpl
-def chopmark_manifest_store(settings: Settings) -> ManifestStore:
+def chopmark_manifest_store(settings: Settings) -> ManifestRepository:
     """A folder and a SQLite index in the home folder."""
     from chopmark.provenance import ManifestStore
 
@@ -147,7 +147,7 @@ def chopmark_manifest_store(settings: Settings) -> ManifestStore:
 
 
 @hookimpl
-def chopmark_log(settings: Settings) -> AuditLog:
+def chopmark_log(settings: Settings) -> RequestLog:
     """SQLite in the home folder."""
     from chopmark.audit import AuditLog
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from chopmark.pipeline.answer_cache import Repeats
+    from chopmark.pipeline.answer_cache import AnswerCache
     from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.released import Released
     from chopmark.safety import Verdict
@@ -39,7 +39,7 @@ _SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 180, 600)
 class Metrics:
     """One registry a server: two servers in one process must not share counts."""
 
-    def __init__(self, parts: Parts, lines: Mapping[str, Turns], *, repeats: Repeats) -> None:
+    def __init__(self, parts: Parts, lines: Mapping[str, Turns], *, repeats: AnswerCache) -> None:
         self.registry = CollectorRegistry()
         self._parts = parts
         self._others: set[str] = set()
@@ -181,7 +181,7 @@ class Metrics:
 class _RepeatsCollector:
     """Reads what the pipeline counted: it works without a server too, and knows no Prometheus."""
 
-    def __init__(self, repeats: Repeats) -> None:
+    def __init__(self, repeats: AnswerCache) -> None:
         self._repeats = repeats
 
     def collect(self) -> Iterator[Metric]:

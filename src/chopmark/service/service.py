@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from chopmark.kit.types import Progress
     from chopmark.pipeline import Pipeline
-    from chopmark.pipeline.inspect import Looked, Moderated
+    from chopmark.pipeline.inspect import Verification
+    from chopmark.pipeline.moderation import Moderated
     from chopmark.pipeline.preview import PreviewSink
     from chopmark.pipeline.released import Released
     from chopmark.safety import Policy
@@ -60,7 +61,7 @@ class Service:
         self.metrics = Metrics(
             pipeline.parts,
             {"making": self.generator_turns, "judging": self.judge_turns},
-            repeats=pipeline.repeats,
+            repeats=pipeline.parts.answer_cache,
         )
         self.working: set[asyncio.Future[Any]] = set()
         self.abuse = AbuseControl(pipeline, self.metrics.abused)
@@ -152,13 +153,13 @@ class Service:
         """Judge a picture under the caller's policy."""
         policy = await in_thread(lambda: self.policy_of(caller.tenant))
         async with self.judge_turns.turn(caller.tenant.name):
-            moderated = await self.pipeline.moderate_image(
-                data, tenant=caller.tenant.name, policy=policy
+            moderated = await self.pipeline.moderate(
+                image=data, tenant=caller.tenant.name, policy=policy
             )
         self.metrics.judged("input", *moderated.verdicts)
         return moderated
 
-    async def verify(self, caller: Caller, data: bytes) -> Looked:
+    async def verify(self, caller: Caller, data: bytes) -> Verification:
         """Tell what a picture is."""
         async with self.judge_turns.turn(caller.tenant.name):
             return await self.pipeline.verify(data, tenant=caller.tenant.name)

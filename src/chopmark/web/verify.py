@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 
 from chopmark.errors import InvalidRequest
+from chopmark.pipeline.inspect import reattach
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.deployment import TheService
 from chopmark.web.render import is_part, page
@@ -57,7 +58,8 @@ async def restored(
     data = await image.read()
     from PIL import Image
 
-    whole = await service.attended(request, in_thread(lambda: service.pipeline.reattach(data)))
+    parts = service.pipeline.parts
+    whole = await service.attended(request, in_thread(lambda: reattach(parts, data)))
     with Image.open(io.BytesIO(whole)) as picture:
         name = (picture.format or "").lower()
     return Response(

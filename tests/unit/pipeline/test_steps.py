@@ -8,12 +8,12 @@ import pytest
 
 from chopmark.errors import StageTimeout
 from chopmark.pipeline.parts import Parts
-from chopmark.pipeline.steps import Case, Stages
+from chopmark.pipeline.steps import Case, Steps
 from chopmark.settings import Settings
 
 
-def stages(settings: Settings) -> Stages:
-    return Stages(settings, Parts(settings))
+def steps(settings: Settings) -> Steps:
+    return Steps(Parts(settings))
 
 
 async def test_a_cancellation_that_comes_as_the_work_ends_is_not_lost(settings: Settings) -> None:
@@ -21,7 +21,7 @@ async def test_a_cancellation_that_comes_as_the_work_ends_is_not_lost(settings: 
         done = threading.Event()
 
         async def two(done: threading.Event = done) -> None:
-            await stages(settings).run(Case(tenant="x"), "judge_prompt", lambda: done.wait(5))
+            await steps(settings).run(Case(tenant="x"), "judge_prompt", lambda: done.wait(5))
             await asyncio.sleep(5)
 
         task = asyncio.ensure_future(two())
@@ -36,4 +36,4 @@ async def test_a_cancellation_that_comes_as_the_work_ends_is_not_lost(settings: 
 async def test_a_step_that_takes_too_long_is_a_coded_error(settings: Settings) -> None:
     short = settings.model_copy(update={"guard_timeout_s": 0.05})
     with pytest.raises(StageTimeout):
-        await stages(short).run(Case(tenant="x"), "judge_prompt", lambda: time.sleep(0.5))
+        await steps(short).run(Case(tenant="x"), "judge_prompt", lambda: time.sleep(0.5))

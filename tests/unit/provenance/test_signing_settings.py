@@ -19,6 +19,7 @@ from chopmark import GenerationRequest, Pipeline, Settings
 from chopmark.cli import app
 from chopmark.errors import ConfigurationError, CredentialRefused
 from chopmark.generation import ModelInfo
+from chopmark.pipeline.inspect import examine
 from chopmark.pipeline.parts import Parts
 from chopmark.plugins import signing_settings
 from chopmark.provenance import (
@@ -144,7 +145,7 @@ def test_what_is_said_by_setting(pipeline_with: Callable[..., Pipeline]) -> None
     assert read_xmp(data).aigc_label == "1"
     assert b"91310000EXAMPLE" in data
     # The watermark leads to the manifest all the same: the store needs no soft binding for it.
-    report = pipeline.look(data)
+    report = examine(pipeline.parts, data)
     assert report.verdict == "made_here"
     assert report.watermark.state == "detected"
 
@@ -164,7 +165,7 @@ def test_a_visible_label(
         assert _difference(shown.crop(lower), bare.crop(lower)) > 5
         assert _difference(shown.crop(upper), bare.crop(upper)) < 3
     # It was drawn first: the mark is read over it, and the manifest binds it.
-    assert pipeline.look(data).verdict == "made_here"
+    assert examine(pipeline.parts, data).verdict == "made_here"
 
 
 def _difference(one: Image.Image, other: Image.Image) -> float:
@@ -194,7 +195,7 @@ def test_a_certificate_of_our_own(
     pipeline = pipeline_with(signing_cert=cert, signing_key=key)
     with pytest.warns(NoTimestampWarning, match="CHOPMARK_TSA_URL"):
         data = _picture(pipeline)
-    report = pipeline.look(data)
+    report = examine(pipeline.parts, data)
     assert (report.verdict, report.credential.issuer) == ("made_here", "Our company")
     assert report.credential.anchor == "own credential"
 
@@ -215,7 +216,7 @@ def test_rotation_without_a_restart(
     after = _picture(pipeline)
     assert pipeline.parts.mark_keys.active.key_id != mark
     for data, issuer in ((before, "Our company"), (after, "Renewed")):
-        report = pipeline.look(data)
+        report = examine(pipeline.parts, data)
         assert (report.verdict, report.credential.issuer) == ("made_here", issuer)
         assert report.watermark.state == "detected"
     # Nobody had to say so: the log has both, with what was before.
@@ -224,7 +225,7 @@ def test_rotation_without_a_restart(
     key.write_bytes(b"no key")
     with pytest.warns(CredentialRotationWarning, match="old one stays"):
         again = _picture(pipeline)
-    assert pipeline.look(again).credential.issuer == "Renewed"
+    assert examine(pipeline.parts, again).credential.issuer == "Renewed"
 
 
 def test_a_signing_service(
@@ -247,7 +248,7 @@ def test_a_signing_service(
         data = _picture(pipeline)
     finally:
         service.close()
-    assert pipeline.look(data).verdict == "made_here"
+    assert examine(pipeline.parts, data).verdict == "made_here"
     assert ("/sign?alg=es256", "Bearer s3cret") in service.asked
 
 
@@ -272,7 +273,7 @@ def test_a_token(
         tsa_url="http://127.0.0.1:9/",
         tsa_wait_s=0,
     )
-    assert pipeline.look(_picture(pipeline)).verdict == "made_here"
+    assert examine(pipeline.parts, _picture(pipeline)).verdict == "made_here"
 
 
 @pytest.mark.parametrize(
@@ -327,7 +328,7 @@ def test_an_authority_that_is_down_stops_nothing_and_stamps_later(
     data = _picture(pipeline)
     assert tsa.asked
     assert pipeline.parts.stamps.waiting() == 1
-    assert pipeline.look(data).time.state == "absent"
+    assert examine(pipeline.parts, data).time.state == "absent"
     # Durable: another process finds it, and stamps it as soon as the authority is back.
     pipeline.close()
     again = pipeline_with(tsa_url=tsa.url, tsa_every_s=0.05)
@@ -336,12 +337,12 @@ def test_an_authority_that_is_down_stops_nothing_and_stamps_later(
         end = time.monotonic() + 20
         while again.parts.stamps.waiting() and time.monotonic() < end:
             time.sleep(0.05)
-    report = again.look(data)
+    report = examine(again.parts, data)
     assert report.time.state == "trusted"
     assert report.verdict == "made_here"
     assert report.manifest.updates is not None
     # With the authority up, a picture is stamped before it leaves.
-    prompt = again.look(_picture(again))
+    prompt = examine(again.parts, _picture(again))
     assert (prompt.time.state, prompt.manifest.updates) == ("trusted", None)
     assert again.parts.stamps.waiting() == 0
     tsa.close()

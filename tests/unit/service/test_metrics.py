@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def metrics(settings: Settings) -> Iterator[Metrics]:
     with Pipeline.from_settings(settings) as pipeline:
-        yield Metrics(pipeline.parts, {}, repeats=pipeline.repeats)
+        yield Metrics(pipeline.parts, {}, repeats=pipeline.parts.answer_cache)
 
 
 def _counts(metrics: Metrics) -> dict[str, float]:

@@ -1,0 +1,132 @@
+"""Step 3: a request becomes an order for the generator, and previews are judged on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from chopmark import errors
+from chopmark.pipeline.moderation import stops
+from chopmark.pipeline.released import Refused
+from chopmark.pipeline.request import EditRequest
+from chopmark.pipeline.steps import Case
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PIL import Image
+
+    from chopmark.generation import Draft, GenerationJob
+    from chopmark.kit.types import ImageFormat, JsonValue
+    from chopmark.pipeline.parts import Parts
+    from chopmark.pipeline.preview import PreviewSink
+    from chopmark.pipeline.request import GenerationRequest
+    from chopmark.safety import Policy, Verdict
+
+__all__ = ["GenerationCase", "make_pictures"]
+
+
+@dataclass(kw_only=True)
+class GenerationCase(Case):
+    """A request with every open choice made, and what is found out on its way.
+
+    Attributes:
+        request: What was asked for.
+        seed: The seed of the first output; n outputs take ``seed`` .. ``seed + n - 1``.
+        size: Width and height in pixels.
+        format: File format of the outputs.
+        preview: Takes previews, or ``None``.
+        previews_shown: How many left.
+        pdq: Fingerprints of the outputs by output id.
+        review_copies: Small copies of flagged outputs by output id, for the log alone.
+        terms: Digest of what shapes the answer beside prompt and seed, where that was asked for.
+    """
+
+    request: GenerationRequest
+    seed: int
+    size: tuple[int, int]
+    format: ImageFormat
+    preview: PreviewSink | None = None
+    previews_shown: int = 0
+    pdq: dict[str, str] = field(default_factory=dict)
+    review_copies: dict[str, JsonValue] = field(default_factory=dict)
+    terms: bytes | None = None
+
+
+def make_pictures(
+    parts: Parts,
+    case: GenerationCase,
+    inputs: Sequence[Image.Image],
+    policy: Policy,
+    prompt_verdict: Verdict,
+) -> list[Image.Image]:
+    """Return the unjudged, unmarked pictures of a request; they must go no further as they are.
+
+    Args:
+        parts: Where the generator and the guards are.
+        case: What is asked for; the generator stops within one step once it is ``gone``.
+        inputs: The decoded pictures of an edit in their order, and the mask after them.
+        policy: What previews are judged under.
+        prompt_verdict: What they are judged in the light of.
+
+    Raises:
+        Refused: A preview was blocked.
+        ChopmarkError: The generator or a guard failed.
+    """
+    pictures = parts.generator.generate(
+        _job(case, inputs),
+        progress=lambda done, total: case.tell(done, total, "generating"),
+        cancelled=case.gone.is_set,
+        draft=lambda draft: _show(parts, case, draft, policy, prompt_verdict),
+    )
+    if len(pictures) != case.request.n:
+        raise errors.GenerationFailed(
+            f"the generator made {len(pictures)} of {case.request.n} pictures"
+        )
+    return pictures
+
+
+def _job(case: GenerationCase, inputs: Sequence[Image.Image]) -> GenerationJob:
+    from chopmark.generation import GenerationJob
+
+    request = case.request
+    edit = request if isinstance(request, EditRequest) else None
+    pictures = len(edit.pictures) if edit else 0
+    return GenerationJob(
+        prompt=request.prompt,
+        negative_prompt=request.negative_prompt,
+        n=request.n,
+        seed=case.seed,
+        width=case.size[0],
+        height=case.size[1],
+        steps=request.steps,
+        guidance=request.guidance,
+        images=tuple(inputs[:pictures]),
+        mask=inputs[pictures] if len(inputs) > pictures else None,
+        strength=edit.strength if edit else None,
+        # Drafts cost time: none where nobody takes them.
+        drafts=request.previews if case.preview else 0,
+        tenant=case.tenant,
+    )
+
+
+def _show(
+    parts: Parts, case: GenerationCase, draft: Draft, policy: Policy, prompt_verdict: Verdict
+) -> None:
+    """Hand a preview out if the guards let it; what is raised here ends the generation."""
+    from chopmark.pipeline.preview import make_preview
+
+    try:
+        verdict = parts.image_guard.judge(
+            draft.picture, policy, stage="output", prompt_verdict=prompt_verdict
+        )
+    except errors.ChopmarkError:
+        raise
+    except Exception as error:
+        # Raised through the generator, it would else read as a failure of the generator.
+        raise errors.GuardFailed("a preview could not be judged") from error
+    if stops(verdict, parts.settings):
+        raise Refused(record_id=case.record_id, stage="output", verdict=verdict)
+    if case.preview is not None and not case.gone.is_set():
+        case.preview(make_preview(draft, verdict))
+        case.previews_shown += 1

@@ -1,0 +1,207 @@
+"""Judging: texts and pictures under a policy, and what may change or only accompany a verdict.
+
+The pipeline's steps 2 and 4 are made of these functions; :func:`moderate` is judging for its own
+sake, with nothing generated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from chopmark.errors import ImageTooSmall, InvalidRequest
+from chopmark.pipeline import events
+from chopmark.pipeline.request import EditRequest
+from chopmark.pipeline.steps import Case
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PIL import Image
+
+    from chopmark.audit import Record
+    from chopmark.kit.types import JsonValue
+    from chopmark.pipeline.request import GenerationRequest
+    from chopmark.pipeline.steps import Steps
+    from chopmark.safety import Policy, Verdict
+    from chopmark.safety.categories import Stage as SafetyStage
+    from chopmark.settings import Settings
+
+__all__ = [
+    "MIN_INPUT_SIDE",
+    "Moderated",
+    "judge_picture",
+    "moderate",
+    "open_inputs",
+    "prompt_exception",
+    "shadow_verdicts",
+    "stops",
+]
+
+# Below this a picture guard has nothing to look at.
+MIN_INPUT_SIDE = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moderated:
+    """What was judged without being generated.
+
+    Attributes:
+        record_id: Where it is booked, 16 hex digits.
+        verdicts: On the texts in their order, then on the picture.
+    """
+
+    record_id: str
+    verdicts: tuple[Verdict, ...]
+
+
+async def moderate(
+    steps: Steps,
+    texts: Sequence[str],
+    *,
+    image: bytes | None,
+    tenant: str,
+    subject: str | None,
+    policy: Policy | None,
+) -> Moderated:
+    """Judge texts and a picture; one record for the whole call. See ``Pipeline.moderate``."""
+    if not texts and image is None:
+        raise InvalidRequest("there is nothing to judge", hint="give texts, or a picture")
+    parts, case = steps.parts, Case(tenant=tenant, subject=subject)
+    first_stage: Literal["judge_prompt", "judge_input"] = "judge_prompt" if texts else "judge_input"
+    rules = await steps.run(case, first_stage, lambda: policy or parts.policies.for_tenant(tenant))
+
+    text_verdicts: list[Verdict] = []
+    if texts:
+        text_verdicts = await steps.run(
+            case,
+            "judge_prompt",
+            lambda: parts.prompt_guard.judge_many(texts, rules, tenant=tenant),
+        )
+    # Not judged as an illustration of the texts: nobody says that they belong together.
+    picture_verdict: Verdict | None = None
+    if image is not None:
+        picture = await steps.run(case, "judge_input", lambda: _open_picture(image, parts.settings))
+        picture_verdict = await judge_picture(steps, case, "input", picture, rules)
+
+    judged: list[tuple[SafetyStage, Verdict]] = [("prompt", verdict) for verdict in text_verdicts]
+    if picture_verdict is not None:
+        judged.append(("input", picture_verdict))
+    shadow = await shadow_verdicts(steps, case, judged)
+    public, personal = events.moderated(
+        rules, texts, text_verdicts, picture_verdict=picture_verdict, shadow=shadow
+    )
+    record = await steps.book(case, "completed", "moderation.completed", public, personal)
+    return Moderated(record_id=record.record_id, verdicts=tuple(verdict for _, verdict in judged))
+
+
+async def judge_picture(
+    steps: Steps,
+    case: Case,
+    where: Literal["input", "output"],
+    picture: Image.Image,
+    policy: Policy,
+    prompt_verdict: Verdict | None = None,
+) -> Verdict:
+    """Judge one picture under the policy, in the light of the verdict on its prompt.
+
+    Raises:
+        ImageTooSmall: An input has a side below 16 pixels.
+        ChopmarkError: The guard failed.
+    """
+    if where == "input" and min(picture.size) < MIN_INPUT_SIDE:
+        raise ImageTooSmall(
+            f"a picture of {picture.width}x{picture.height} pixels cannot be judged",
+            hint=f"at least {MIN_INPUT_SIDE} pixels a side",
+        )
+    return await steps.run(
+        case,
+        "judge_input" if where == "input" else "judge_output",
+        lambda: steps.parts.image_guard.judge(
+            picture, policy, stage=where, prompt_verdict=prompt_verdict
+        ),
+    )
+
+
+def stops(verdict: Verdict, settings: Settings) -> bool:
+    """Tell whether what was judged stays here."""
+    return verdict.action == "block" or (
+        verdict.action == "review" and settings.on_review == "refuse"
+    )
+
+
+async def shadow_verdicts(
+    steps: Steps,
+    case: Case,
+    verdicts: Sequence[tuple[SafetyStage, Verdict]],
+    prompt_verdict: Verdict | None = None,
+) -> dict[str, JsonValue]:
+    """Return what the shadow policy makes of the same scores, for the log and nothing else.
+
+    Empty where no shadow policy is set. ``differs`` counts the verdicts that it would change.
+    """
+    from chopmark.safety.policy_tools import rejudge
+
+    shadow = await steps.run(case, case.stage, steps.parts.policies.shadow)
+    if shadow is None:
+        return {}
+    differs = 0
+    rejudged: list[JsonValue] = []
+    for stage, verdict in verdicts:
+        # A prompt's own verdict is what the others are seen in the light of.
+        light = None if stage == "prompt" else prompt_verdict
+        other = rejudge(verdict, shadow, stage=stage, prompt_verdict=light)
+        differs += other.action != verdict.action
+        rejudged.append(
+            {"stage": stage, "action": other.action, "categories": list(other.categories)}
+        )
+    return {"shadow": {"policy": shadow.digest(), "differs": differs, "verdicts": rejudged}}
+
+
+async def prompt_exception(
+    steps: Steps, case: Case, request: GenerationRequest, verdict: Verdict, policy: Policy
+) -> Record | None:
+    """Return the exception that lets a stopped prompt pass; some categories know none."""
+    from chopmark.audit import PromptException
+
+    # The categories that decided it are not all that count: a prompt may be stopped for one that
+    # can be excepted, and touch one that cannot.
+    touched = {
+        name
+        for name, rule in policy.categories.items()
+        if rule.action("prompt", verdict.scores.get(name, 0.0)) != "allow"
+    }
+    barred = PromptException.NEVER.intersection(touched.union(verdict.categories))
+    if barred or not stops(verdict, steps.parts.settings):
+        return None
+    return await steps.run(
+        case,
+        "judge_prompt",
+        lambda: steps.parts.request_log.exceptions.find(
+            request.prompt, negative_prompt=request.negative_prompt, tenant=case.tenant
+        ),
+    )
+
+
+def open_inputs(request: GenerationRequest, settings: Settings) -> list[Image.Image]:
+    """Decode the pictures that come in, and the mask after them, within the limits.
+
+    Raises:
+        InvalidRequest: One of them is no picture or over a limit; the message says which.
+    """
+    pictures = []
+    for name, data in request.inputs.items() if isinstance(request, EditRequest) else ():
+        try:
+            pictures.append(_open_picture(data, settings))
+        except InvalidRequest as error:
+            error.message = f"{name}: {error.message}"
+            raise
+    return pictures
+
+
+def _open_picture(data: bytes, settings: Settings) -> Image.Image:
+    from chopmark.safety import decode_image
+
+    return decode_image(
+        data, max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels
+    )
