@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from concurrent.futures import CancelledError, Future
 from hashlib import sha256
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditLog"]
 
+_LOG = logging.getLogger(__name__)
 _WAIT_S: Final = 30.0
 _CAPACITY: Final = 4096
 _FREE_BYTES: Final = 32 * 1024 * 1024
@@ -107,7 +109,9 @@ class AuditLog(Serving):
             keys.close()
             raise
         log = cls(paths=paths, database=database_, ledger=ledger, signer=signer)
+        _LOG.debug("log %s opened at entry %d", origin, log.size)
         if finished:
+            _LOG.warning("%d erasures that had been cut short are finished", len(finished))
             log._recovered({"erasures": len(finished)})
         return log
 
@@ -269,6 +273,7 @@ class AuditLog(Serving):
                     )
                 )
         if closed:
+            _LOG.warning("%d requests that never ended are closed as lost", len(closed))
             self._recovered({"closed": len(closed)})
         return closed
 

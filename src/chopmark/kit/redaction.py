@@ -78,7 +78,7 @@ _FORMS: Final = tuple(
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Scope:
     """What one request conceals; shared by all tasks and threads that work for it."""
 
@@ -86,16 +86,20 @@ class _Scope:
 
 
 _SCOPE: ContextVar[_Scope | None] = ContextVar("chopmark.concealed", default=None)
+_OPEN: Final[set[_Scope]] = set()
 _FOR_GOOD: Final[set[str]] = set()
 
 
 @contextmanager
 def concealing() -> Iterator[None]:
     """Open a scope for :func:`conceal`, which tasks and threads begun inside share."""
-    token = _SCOPE.set(_Scope())
+    scope = _Scope()
+    token = _SCOPE.set(scope)
+    _OPEN.add(scope)
     try:
         yield
     finally:
+        _OPEN.discard(scope)
         _SCOPE.reset(token)
 
 
@@ -119,11 +123,14 @@ def redact(text: str) -> str:
     length, text = len(text), text[:_MOST_SEARCHED]
     for secret in sorted(_FOR_GOOD, key=len, reverse=True):
         text = text.replace(secret, _HIDDEN)
-    scope = _SCOPE.get()
-    concealed = scope.texts if scope is not None else ()
-    variants = {form for one in concealed for form in _variants(one)}
+    mine, others = _SCOPE.get(), [scope.texts for scope in _OPEN.copy()]
+    # A thread that works for many requests at once (a batch of the model) is in no scope, and what
+    # fails there may quote any of them; what fails for one may quote another of the batch.
+    own = mine.texts if mine is not None else [one for texts in others for one in texts]
+    variants = {form for one in own for form in _variants(one)}
+    every = variants | {form for texts in others for one in texts for form in _variants(one)}
     folded = text.casefold()
-    for form in sorted(variants, key=len, reverse=True):
+    for form in sorted(every, key=len, reverse=True):
         if len(form) >= _LEAST_TEXT and form.casefold() in folded:
             # A prompt of one short word must not blank the middle of other words.
             text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", _HIDDEN, text, flags=re.IGNORECASE)

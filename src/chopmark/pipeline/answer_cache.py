@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
 import warnings
 from collections import Counter
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Again", "AnswerOutcome", "Kept", "Past", "Repeats"]
 
+_LOG = logging.getLogger(__name__)
 AnswerOutcome = Literal["hit", "miss", "doubt", "bypassed", "failed"]
 # Settings that shape a picture or its file and are told by nothing else.
 _SHAPING: Final = (
@@ -294,6 +296,7 @@ class Repeats:
     def failed(self, error: errors.ChopmarkError) -> None:
         """Count a look-up that broke or took too long; the request goes on without it."""
         self._count("failed")
+        _LOG.warning("no answer from the past, new pictures are made", exc_info=error)
         with self._lock:
             self._stuck = self._looking > 0 and isinstance(error, errors.StageTimeout)
             reason, told = str(error), self._told

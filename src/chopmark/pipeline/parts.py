@@ -7,10 +7,15 @@ serve`` wants no surprise at the first request.
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar, cast, overload
 
+from pydantic import SecretStr
+
 from chopmark.errors import ConfigurationError
+from chopmark.kit.redaction import conceal_for_good
 from chopmark.pipeline.policy_book import PolicyBook
 from chopmark.plugins import signing_settings
 
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Parts"]
 
+_LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 _FOLDERS = {"log": "audit", "mark_keys": "keys/watermark", "store": "manifests"}
 
@@ -75,7 +81,10 @@ class _Once(_Part[T]):
     def _of(self, parts: Parts) -> T:
         with parts.lock:
             if self._name not in parts.opened:
+                begun = time.perf_counter()
                 parts.opened[self._name] = self._make(parts)
+                spent = (time.perf_counter() - begun) * 1000
+                _LOG.debug("opened %s in %.0f ms", self._name, spent)
             return cast("T", parts.opened[self._name])
 
 
@@ -107,6 +116,10 @@ class Parts:
         self.lock = threading.RLock()
         self.home: Path = settings.open_home()
         self.opened: dict[str, object] = {}
+        # No line of any log may quote these, whatever fails with them.
+        conceal_for_good(
+            *(value.get_secret_value() for _, value in settings if isinstance(value, SecretStr))
+        )
         self._announced: tuple[str, str] | None = None
 
     def use(self, **parts: object) -> Self:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import logging
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from chopmark.settings import Settings
 
 __all__ = ["Pipeline"]
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -418,6 +421,7 @@ class Pipeline(Inspection):
                 f" {case.format}",
                 hint="a higher quality, a lossless format or a larger picture carries it",
             )
+        _LOG.debug("the mark of output %s was read back (%s)", output_id, method)
         return encoded
 
     def _sign(self, case: _Asked, encoded: bytes, output_id: str) -> Signed:
@@ -484,7 +488,7 @@ class Pipeline(Inspection):
         private: dict[str, JsonValue] = {"looks": dict(case.looks)} if case.looks else {}
         try:
             await self.book(case, case.stage, kind, public, private)
-        except errors.ChopmarkError:
+        except errors.ChopmarkError:  # the step has said it
             # The log is what failed. Its reconciler closes this request when it can write again:
             # a `request.received` without an end is found and booked as lost.
             return
