@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 from hashlib import sha256
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditLog"]
 
+_LOG = logging.getLogger(__name__)
 _FREE_BYTES: Final = 32 * 1024 * 1024
 
 
@@ -123,7 +125,9 @@ class AuditLog:
             keys.close()
             raise
         log = cls(paths=paths, ledger=ledger, signer=signer)
+        _LOG.debug("log %s opened at entry %d", origin, log.size)
         if finished:
+            _LOG.warning("%d erasures that had been cut short are finished", len(finished))
             log._recovered({"erasures": len(finished)})
         return log
 
@@ -248,6 +252,7 @@ class AuditLog:
                     )
                 )
         if closed:
+            _LOG.warning("%d requests that never ended are closed as lost", len(closed))
             self._recovered({"closed": len(closed)})
         return closed
 

@@ -14,6 +14,7 @@ know can ask :func:`~chopmark.generation.interface.batch_size` of a picture.
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from chopmark.generation.interface import GenerationJob, ModelInfo
 
 #: Seconds between two looks at whether a waiting caller is still there.
+_LOG = logging.getLogger(__name__)
+_AGAIN: Final = "a batch of %d failed, and is made again one by one"
 _POLL_S: Final = 0.05
 
 
@@ -206,18 +209,21 @@ class BatchingGenerator:
         try:
             pictures = self._engine.run([place.slot(batch) for place in batch])
         except Cancelled:
-            # Nobody of the batch is there any more.
+            _LOG.debug("nobody of a batch of %d is there any more", len(batch))
             return
         except ChopmarkError as error:
             if alone:
                 batch[0].ticket.news.put(error)
                 return
+            _LOG.warning(_AGAIN, len(batch), exc_info=error)
         except Exception as error:  # noqa: BLE001 - it is told to whoever waits, and the worker lives on
             if alone:
                 failed = GenerationFailed(f"the model failed: {type(error).__name__}")
                 failed.__cause__ = error
                 batch[0].ticket.news.put(failed)
                 return
+            # Said here and not below: the trace holds the memory that the next try needs.
+            _LOG.warning(_AGAIN, len(batch), exc_info=error)
         else:
             took = time.perf_counter() - begun
             self._pace.note(_kind(batch[0].job), pictures=len(batch), seconds=took)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chopmark.generation.interface import Generator
+_LOG = logging.getLogger(__name__)
 
 
 def load_generator(
@@ -46,6 +48,7 @@ def load_generator(
     """
     options = options or LoadOptions()
     if model.startswith(REMOTE):
+        _LOG.debug("pictures are made by %s", model)
         return RemoteGenerator.connect(model, options=remote)
     if options.torch_device == "cpu" and not options.memory_limit_mb:
         keep_freed_memory()
@@ -57,4 +60,9 @@ def load_generator(
         engine = DiffusersGenerator.load(folder, name="embedded", options=options)
     else:
         engine = DiffusersGenerator.load(model, options=options)
+    info = engine.info
+    _LOG.debug(
+        "model %s %s loaded as %s on %s, %s; SHA-256 %s",
+        info.id, info.version, options.runtime, options.device, info.quantization, info.digest[:12],
+    )  # fmt: skip
     return BatchingGenerator(engine, max_waiting=options.max_waiting)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import logging
 import re
 import threading
 import time
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from chopmark.generation.interface import Draft, GenerationJob
 
+_LOG = logging.getLogger(__name__)
 _FORMATS: Final = ("PNG", "JPEG", "WEBP")
 #: Answers after which the same request may succeed.
 _AGAIN: Final = frozenset({429, 502, 503, 504})
@@ -223,6 +225,7 @@ class _Job:
                 raise refusal(self._base, status, data)
             asked = headers.get("retry-after", "")
             wait = min(10.0, float(asked)) if re.fullmatch(r"\d{1,4}", asked) else wait
+            _LOG.debug("%s answered %d; asked again in %.1f s", self._base, status, wait)
             if time.monotonic() + wait > deadline or self._stopped.wait(wait):
                 raise refusal(self._base, status, data)
         raise GenerationFailed(f"{self._base} was not asked")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.errors import (
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_MANIFEST", "MAX_RESULTS", "Resolver"]
 
+_LOG = logging.getLogger(__name__)
 MAX_MANIFEST: Final = 4 << 20
 """Largest manifest store that is taken in, in bytes."""
 MAX_RESULTS: Final = 100
@@ -323,7 +325,8 @@ class Resolver:
         now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         try:
             self._store.count()
-        except Exception:  # noqa: BLE001 - whatever it is, the store does not answer
+        except Exception as error:  # noqa: BLE001 - whatever it is, the store does not answer
+            _LOG.warning("the manifest store does not answer", exc_info=error)
             return {"status": "down", "timestamp": now}
         return {"status": "ok", "timestamp": now}
 

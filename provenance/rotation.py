@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import warnings
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from chopmark.provenance.credential import Credential
 
 __all__ = ["CredentialRotationWarning", "CredentialSource", "MarkKeySource"]
+_LOG = logging.getLogger(__name__)
 
 
 class CredentialRotationWarning(UserWarning):
@@ -83,6 +85,7 @@ class CredentialSource:
                 check_chain(parse_chain(held.chain_pem.encode(), source="the old credential"))
                 # Once for these files; the next change is looked at again.
                 self._seen = seen
+                _LOG.warning("the new credential is refused, the old one stays", exc_info=error)
                 warnings.warn(
                     f"the new credential is refused, the old one stays in use: {error}",
                     CredentialRotationWarning,
@@ -90,6 +93,12 @@ class CredentialSource:
                 )
                 return held
             self._credential, self._seen = found, self._look()
+            _LOG.info(
+                "credential %s in use%s, valid until %s",
+                found.fingerprint[:16],
+                " (a development one)" if found.is_development else "",
+                found.leaf.not_valid_after_utc,
+            )
             return found
 
     def _look(self) -> tuple[object, ...]:
@@ -128,6 +137,7 @@ class MarkKeySource:
             if self._keys is None or seen != self._seen:
                 # Looked at again afterwards: the first load makes the first key.
                 self._keys = load_mark_keys(self._home)
+                _LOG.info("watermark key %s in use", self._keys.active.key_id)
                 self._seen = self._look() if seen is None else seen
             return self._keys
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import socket
 import struct
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Relay"]
 
+_LOG = logging.getLogger(__name__)
 _HEAD: Final = struct.Struct(">II")
 _ITEM: Final = struct.Struct(">q10I")
 _REPLY: Final = struct.Struct(">QI")
@@ -100,8 +102,10 @@ class Relay:
             except OSError:
                 os.close(lock)
                 self._leader = self._connected()
+                _LOG.debug("another process writes the log; records go through it")
                 return
             self._leading = lock
+            _LOG.debug("this process writes the log for those that share its folder")
             self._listen()
         except OSError:  # the leader has the lock and does not listen yet, for example
             self._alone_until = time.monotonic() + _AGAIN_S

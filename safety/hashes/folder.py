@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Final, Protocol
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bank", "ListFolder", "list_paths", "open_list"]
 
+_LOG = logging.getLogger(__name__)
 _EVERY_S: Final[float] = 0.25
 _Signature = tuple[tuple[str, int, int], ...]
 
@@ -102,9 +104,14 @@ class ListFolder:
             error = caught
         except Exception as caught:  # noqa: BLE001 - a dying thread leaves no old lists in force
             error = HashListError(f"the hash lists cannot be read: {type(caught).__name__}")
+            error.__cause__ = caught
         with self._lock:
             self._banks = banks or self._banks
             self._error, self._reading = error, False
+        if error is not None:
+            _LOG.error("nothing is judged until the hash lists can be read", exc_info=error)
+        elif banks is not None:
+            _LOG.info("hash lists in force: %s", ", ".join(bank.name for bank in banks))
 
     def _read(self) -> tuple[Bank, ...]:
         paths = list_paths(self._folder) if self._folder is not None else ()

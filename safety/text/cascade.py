@@ -8,6 +8,7 @@ counts as harmful, what was clear stays as it was.
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Cascade"]
 
 #: How far below and above its block threshold a score is uncertain.
+_LOG = logging.getLogger(__name__)
 _BELOW: Final[float] = 0.2
 _ABOVE: Final[float] = 0.15
 _WAITING: Final[int] = 64
@@ -99,8 +101,10 @@ class Cascade:
                 whole = all(0.0 <= score <= 1.0 for score in kept.values())
                 question.answer.put(kept if whole else "its scores are no shares of one")
             except GuardFailed as error:
+                _LOG.warning("the larger model gave no answer", exc_info=error)
                 question.answer.put(error.message)
             except Exception as error:  # noqa: BLE001 - whatever it was, the doubt stands
+                _LOG.warning("the larger model failed", exc_info=error)
                 question.answer.put(f"it failed: {type(error).__name__}")
 
 

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from chopmark.kit.door import lazy_door
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["EditRequest", "GenerationRequest", "Pipeline", "Refused", "Released", "Settings"]
+
+# A library writes to no stream by itself: whoever wants the lines of `chopmark.*` takes them.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __getattr__, __dir__ = lazy_door(
     __name__,

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from chopmark.pipeline import Pipeline
-    from chopmark.service.logging import RequestLogger
+    from chopmark.service.logging import ServerLogger
 
 __all__ = ["create_site"]
 
 
-def create_site(pipeline: Pipeline, *, logger: RequestLogger | None = None) -> ASGIApp:
+def create_site(pipeline: Pipeline, *, logger: ServerLogger | None = None) -> ASGIApp:
     """Return the ASGI application that ``chopmark serve`` runs: the API and the pages.
 
     Args:

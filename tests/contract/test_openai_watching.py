@@ -32,13 +32,17 @@ def lines(live: Any) -> Any:
         middleware = middleware.app
     middleware.logger = make_logger(text)
 
-    def read(count: int) -> list[dict[str, Any]]:
-        end = time.monotonic() + 10
-        # A line is written after the answer has left.
-        while text.getvalue().count("\n") < count:
+    def read(count: int, event: str = "request") -> list[dict[str, Any]]:
+        """The lines of an event, as soon as there are so many."""
+        end = time.monotonic() + 60
+        while True:
+            found = [json.loads(line) for line in text.getvalue().splitlines()]
+            found = [line for line in found if line["event"] == event]
+            # A line is written after the answer has left.
+            if len(found) >= count:
+                return found
             assert time.monotonic() < end
             time.sleep(0.01)
-        return [json.loads(line) for line in text.getvalue().splitlines()]
 
     return read
 
@@ -91,22 +95,36 @@ def test_nobody_writes_lines_into_the_log(live: Any, lines: Any) -> None:
     assert "forged" not in json.dumps(told)
 
 
-def test_a_failure_tells_its_cause_but_not_its_message(live: Any, lines: Any) -> None:
-    def broken(*_: Any, **__: Any) -> Any:
-        raise RuntimeError("the prompt was: a red apple")
+def test_a_failure_tells_its_cause_but_neither_prompt_nor_key(live: Any, lines: Any) -> None:
+    with AccessStore.open(live.pipeline.parts.home) as store:
+        key = store.create_key("default").text
+
+    def broken(job: Any, **_: Any) -> Any:
+        local = f"{job.prompt} {key}"  # what stands in a frame is never looked at
+        raise RuntimeError(f"no tokens for {local!r}, token 'APPLE'") from OSError(job.prompt)
 
     live.generator.generate = broken
     with (
-        openai.OpenAI(base_url=f"{live.url}/v1", api_key="unused", max_retries=0) as client,
+        openai.OpenAI(base_url=f"{live.url}/v1", api_key=key, max_retries=0) as client,
         pytest.raises(openai.InternalServerError) as caught,
     ):
-        client.images.generate(prompt="a red apple")
+        client.images.generate(prompt="a red apple", user="alice")
     assert "apple" not in str(caught.value.body)
-    (line,) = lines(1)
+    (line,), (failed,) = lines(1), lines(1, event="log")
     assert line["code"] == "generation_failed"
-    assert "builtins.RuntimeError" in line["cause"]
-    assert any(frame.endswith(" broken") for frame in line["cause"])
-    assert "apple" not in json.dumps(line)
+    assert line["request_id"] in str(caught.value.body)  # where whoever asked may point to
+    assert failed["request_id"] == line["request_id"]
+    kinds = [record.kind for record in live.pipeline.parts.log.records(failed["record_id"])]
+    assert kinds[-1] == "request.failed"
+    assert (failed["level"], failed["logger"]) == ("error", "chopmark.pipeline.steps")
+    for told in (line["cause"], failed["cause"]):
+        runtime = next(link for link in told if link["type"] == "builtins.RuntimeError")
+        assert runtime["message"] == "no tokens for '[redacted] [redacted]', token '[redacted]'"
+        assert re.fullmatch(r"test_openai_watching\.py:\d+ broken", runtime["frames"][-1])
+        assert told[-1]["type"] == "builtins.OSError"
+    whole = json.dumps([line, failed]).lower()
+    for secret in ("apple", key.lower(), key[-43:].lower(), "alice", "127.0.0.1"):
+        assert secret not in whole
 
 
 def test_metrics_count_what_happens(live: Any) -> None:

@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from chopmark.pipeline import Pipeline
-    from chopmark.service.logging import RequestLogger
+    from chopmark.service.logging import ServerLogger
 
 __all__ = ["app_over", "create_app"]
 
 
-def create_app(pipeline: Pipeline, *, logger: RequestLogger | None = None) -> FastAPI:
+def create_app(pipeline: Pipeline, *, logger: ServerLogger | None = None) -> FastAPI:
     """Return the ASGI application over one pipeline; what it opens, its shutdown closes.
 
     Args:
@@ -53,7 +53,7 @@ def create_app(pipeline: Pipeline, *, logger: RequestLogger | None = None) -> Fa
     return app_over(Deployment.open(pipeline), logger=logger or make_logger())
 
 
-def app_over(deployment: Deployment, *, logger: RequestLogger) -> FastAPI:
+def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
     """Return the ASGI application over what is open already; its shutdown closes that."""
     settings = deployment.settings
     app = FastAPI(

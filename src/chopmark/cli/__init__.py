@@ -17,6 +17,7 @@ import typer
 from chopmark.cli import (
     access,
     audit,
+    debug_log,
     evaluate,
     generate,
     hashes,
@@ -71,12 +72,22 @@ def _version(show: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001  its callback acts
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
     ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            envvar="CHOPMARK_DEBUG",
+            help="Show on stderr what is being done, and of an error the whole chain of causes.",
+        ),
+    ] = False,
 ) -> None:
     """Options before the command."""
+    if debug:
+        debug_log.show()
 
 
 def main() -> None:
@@ -96,3 +107,5 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.echo("\nstopped", err=True)
         sys.exit(130)
+    finally:
+        debug_log.stop()

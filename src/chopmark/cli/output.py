@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
+
+from chopmark.cli import debug_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +30,7 @@ __all__ = [
     "warn",
 ]
 
+_LOG = logging.getLogger(__name__)
 EXIT_REFUSED = 3
 EXIT_NOT_AUTHENTIC = 4
 
@@ -38,10 +42,18 @@ def emit(value: JsonValue) -> None:
 
 def fail(error: ChopmarkError, *, as_json: bool) -> None:
     """Say an error: on stderr for people, as one JSON object on stdout for machines."""
+    hint = error.hint
+    if debug_log.is_shown():
+        _LOG.debug("%s was the end of:", error.code, exc_info=error)
+    elif error.status >= 500 and error.__cause__ is not None:
+        again = "`chopmark --debug ...` shows the cause"
+        hint = f"{hint}; {again}" if hint else again
     if as_json:
-        emit({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
+        emit({"error": {"code": error.code, "message": error.message, "hint": hint}})
     else:
-        typer.echo(f"error ({error.code}): {error.explain()}", err=True)
+        typer.echo(f"error ({error.code}): {error.message}", err=True)
+        if hint:
+            typer.echo(f"  hint: {hint}", err=True)
 
 
 def refuse(error: Refused, *, as_json: bool) -> None:
@@ -89,7 +101,7 @@ def progress_bar(*, quiet: bool) -> Iterator[Progress | None]:
     if quiet:
         yield None
         return
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or debug_log.is_shown():  # a bar would be torn by other lines
         last = ""
 
         def line(_done: int, _total: int, what: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from chopmark.cli import debug_log
 from chopmark.cli.output import emit, progress_bar
 from chopmark.errors import ConfigurationError
 
@@ -49,6 +51,9 @@ def serve(
         lost = pipeline.parts.log.reconcile(older_than_s=settings.longest_s)
         if lost:
             typer.echo(f"closed {len(lost)} requests that an earlier run left open", err=True)
+        if debug_log.is_shown():
+            # From here on the server's own log has these lines, and hides prompts.
+            debug_log.stop(level=logging.DEBUG)
         with stamping(pipeline.parts), retaining(pipeline.parts), _tracing(settings):
             uvicorn.run(
                 create_site(pipeline),

@@ -6,6 +6,8 @@ program ends is done first.
 
 from __future__ import annotations
 
+import contextvars
+import logging
 import queue
 import threading
 import time
@@ -13,11 +15,16 @@ import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
+from chopmark.kit.redaction import redact
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    _Work = tuple[Callable[[], None], contextvars.Context]
+
 __all__ = ["Afterwards", "AfterwardsWarning", "Outcome"]
 
+_LOG = logging.getLogger(__name__)
 Outcome = Literal["done", "failed", "lost"]
 
 
@@ -36,7 +43,7 @@ class Afterwards:
     def __init__(self, what: str, *, most: int = 32) -> None:
         self.counts: Counter[Outcome] = Counter()
         self._what = what
-        self._line: queue.Queue[Callable[[], None]] = queue.Queue(most)
+        self._line: queue.Queue[_Work] = queue.Queue(most)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._last_reason = ""
@@ -49,7 +56,8 @@ class Afterwards:
     def do(self, work: Callable[[], None]) -> None:
         """Have something done soon; returns at once."""
         try:
-            self._line.put_nowait(work)
+            # What fails is reported within the request that it was for, whose prompt is hidden.
+            self._line.put_nowait((work, contextvars.copy_context()))
         except queue.Full:
             self._went_wrong("lost", f"more than {self._line.maxsize} wait")
             return
@@ -81,18 +89,22 @@ class Afterwards:
 
     def _run(self) -> None:
         while True:
-            work = self._line.get()
+            work, context = self._line.get()
             try:
-                work()
+                context.run(work)
             except Exception as error:  # noqa: BLE001  counted and warned of; there is no caller
-                self._went_wrong("failed", f"{type(error).__name__}: {error}")
+                context.run(self._failed, error)
             else:
                 with self._lock:
                     self.counts["done"] += 1
                     self._last_reason = ""
             finally:
-                del work  # it holds pictures, and the next may be long in coming
+                del work, context  # it holds pictures, and the next may be long in coming
                 self._line.task_done()
+
+    def _failed(self, error: Exception) -> None:
+        _LOG.error("%s failed", self._what, exc_info=error)
+        self._went_wrong("failed", redact(f"{type(error).__name__}: {error}"))
 
     def _went_wrong(self, outcome: Outcome, reason: str, *, times: int = 1) -> None:
         with self._lock:

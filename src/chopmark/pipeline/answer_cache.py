@@ -6,6 +6,7 @@ What may be an answer again is decided in :mod:`chopmark.pipeline.recall`.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import warnings
 from collections import Counter
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AnswerCache", "AnswerOutcome"]
 
+_LOG = logging.getLogger(__name__)
 AnswerOutcome = Literal["hit", "miss", "doubt", "bypassed", "failed"]
 
 
@@ -71,6 +73,7 @@ class AnswerCache:
     def failed(self, error: ChopmarkError) -> None:
         """Count a look-up that broke or took too long; the request goes on without it."""
         self.count("failed")
+        _LOG.warning("no answer from the past, new pictures are made", exc_info=error)
         with self._lock:
             self._stuck = self._searches > 0 and isinstance(error, StageTimeout)
             reason, before = str(error), self._last_warning

@@ -7,7 +7,9 @@ serve`` wants no surprise at the first request.
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -21,7 +23,10 @@ from typing import (
     overload,
 )
 
+from pydantic import SecretStr
+
 from chopmark.errors import ConfigurationError
+from chopmark.kit.redaction import conceal_for_good
 from chopmark.pipeline.policy_book import PolicyBook
 from chopmark.plugins import signing_settings
 
@@ -51,6 +56,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Parts"]
 
+_LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 # Parts that a home need not have yet: where ours keep them, and the hook of those who keep them
 # elsewhere.
@@ -93,7 +99,10 @@ class _Once(_Part[T]):
     def _of(self, parts: Parts) -> T:
         with parts.lock:
             if self._name not in parts.opened:
+                begun = time.perf_counter()
                 parts.opened[self._name] = self._make(parts)
+                spent = (time.perf_counter() - begun) * 1000
+                _LOG.debug("opened %s in %.0f ms", self._name, spent)
             return cast("T", parts.opened[self._name])
 
 
@@ -125,6 +134,10 @@ class Parts:
         self.lock = threading.RLock()
         self.home: Path = settings.open_home()
         self.opened: dict[str, object] = {}
+        # No line of any log may quote these, whatever fails with them.
+        conceal_for_good(
+            *(value.get_secret_value() for _, value in settings if isinstance(value, SecretStr))
+        )
         self._announced: tuple[str, str] | None = None
 
     def use(self, **parts: object) -> Self:

@@ -365,7 +365,7 @@ class Pipeline:
         public |= _at_every_end(case)
         try:
             await self._steps.book(case, case.stage, kind, public, personal)
-        except errors.ChopmarkError:
+        except errors.ChopmarkError:  # its step has logged it
             # The log is what failed. Its reconciler closes this request when it can write again:
             # a `request.received` without an end is found and booked as lost.
             return

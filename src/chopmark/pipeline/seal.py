@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from chopmark.pipeline.request import GenerationRequest
 
 __all__ = ["SealedFile", "mark", "sign"]
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,7 @@ def mark(
             f"output {output_id}: the {method} watermark did not survive encoding as {format}",
             hint="a higher quality, a lossless format or a larger picture carries it",
         )
+    _LOG.debug("the mark of output %s was read back (%s)", output_id, method)
     return encoded
 
 

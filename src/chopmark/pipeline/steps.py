@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
+import logging
 import threading
 import time
 from dataclasses import dataclass, field
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Case", "Stage", "Steps", "in_thread"]
 
+_LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 Stage = Literal[
     "received", "judge_prompt", "judge_input", "decided", "recall", "generate", "judge_output",
@@ -97,17 +100,27 @@ class Steps:
                 # Not `wait_for`: before Python 3.12 it loses a cancellation as the work ends.
                 async with asyncio.timeout(seconds):
                     return await in_thread(work)
-        except errors.ChopmarkError:
+        except errors.ChopmarkError as error:
+            # What the caller did is no news for the operator; what broke here is.
+            level = logging.ERROR if error.status >= 500 else logging.DEBUG
+            _LOG.log(
+                level, "%s ended with %s: %s", stage, error.code, error.message,
+                exc_info=error, extra={"record_id": case.record_id},
+            )  # fmt: skip
             raise
         except TimeoutError:
+            _LOG.error(
+                "%s took longer than %g s", stage, seconds, extra={"record_id": case.record_id}
+            )
             raise errors.StageTimeout(
                 f"{stage.replace('_', ' ')} took longer than {seconds:g} s",
                 hint="nothing left the system; try again or raise the stage's time-out",
             ) from None
         except Exception as error:
+            _LOG.exception("%s failed", stage, extra={"record_id": case.record_id})
             raise _STAGE_ERROR[stage](
                 f"{stage.replace('_', ' ')} failed: {type(error).__name__}",
-                hint="nothing left the system; the operator's log has the cause",
+                hint="nothing left the system",
             ) from error
         finally:
             spent = (time.perf_counter() - started) * 1000
@@ -153,10 +166,12 @@ async def in_thread(work: Callable[[], T]) -> T:
     """Run ``work`` in a daemon thread.
 
     Not ``asyncio.to_thread``: its pool is joined when the program ends, so that one hung stage
-    would keep ``chopmark generate`` from ever exiting.
+    would keep ``chopmark generate`` from ever exiting. The thread sees the caller's context
+    variables, as there: a log line of its knows the request that it is for.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
+    context = contextvars.copy_context()
 
     def settle(result: T | None, error: BaseException | None) -> None:
         if future.done():
@@ -170,7 +185,7 @@ async def in_thread(work: Callable[[], T]) -> T:
         result: T | None = None
         error: BaseException | None = None
         try:
-            result = work()
+            result = context.run(work)
         except BaseException as caught:  # noqa: BLE001  it is handed to the caller, not swallowed
             error = caught
         # The loop is closed when the caller gave up and left; nobody waits for the result then.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from types import FunctionType
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["GROUP", "Hooks", "Plugin", "Plugins", "hookimpl", "load_plugins"]
 
 #: The entry point group, and pluggy's project name.
+_LOG = logging.getLogger(__name__)
 GROUP: Final = "chopmark"
 _spec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
@@ -235,6 +237,8 @@ def load_plugins(*own: object, others: bool = True) -> Plugins:
                 hooks=tuple(sorted(caller.name for caller in callers)),
             )
         )
+    for one in loaded:
+        _LOG.debug("plugin %s of %s: %s", one.name, one.distribution, " ".join(one.hooks))
     return Plugins(manager, loaded)
 
 

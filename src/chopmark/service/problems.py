@@ -214,6 +214,9 @@ def install_handlers(app: FastAPI, *, appeal_url: str) -> None:
     @app.exception_handler(errors.ChopmarkError)
     async def ours(request: Request, error: ChopmarkError) -> Response:
         request.state.error = error  # for the log line
+        if error.status >= 500 and error.__cause__ is not None:
+            where = f"the operator's log has the cause of {request.state.request_id}"
+            error.hint = f"{error.hint}; {where}" if error.hint else where
         return problem_response(error, path=request.url.path, appeal_url=appeal_url)
 
     @app.exception_handler(RequestValidationError)

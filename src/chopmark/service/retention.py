@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import warnings
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RetentionWarning", "end_retention", "retaining"]
 
+_LOG = logging.getLogger(__name__)
 _EVERY_S: Final = 3600.0
 
 
@@ -74,6 +76,7 @@ def retaining(parts: Parts, *, every_s: float = _EVERY_S) -> Iterator[None]:
                     timedelta(hours=parts.settings.cached_answers_hours)
                 )
             except ChopmarkError as error:
+                _LOG.error("retention did not end what it should have", exc_info=error)
                 warnings.warn(f"retention: {error}", RetentionWarning, stacklevel=2)
             if stop.wait(every_s):
                 return

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from chopmark.errors import Cancelled, ChopmarkError
+from chopmark.kit.redaction import conceal
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.pipeline.steps import in_thread
@@ -94,6 +95,8 @@ class Service:
             Cancelled: The client went away.
             ChopmarkError: As in :meth:`chopmark.Pipeline.generate`.
         """
+        # Before anything is done with them: whatever fails may quote what it was given.
+        conceal(asked.prompt, asked.negative_prompt, identifier)
         mine = replace(
             asked,
             tenant=caller.tenant.name,
@@ -141,6 +144,7 @@ class Service:
 
     async def moderate(self, caller: Caller, texts: list[str]) -> Moderated:
         """Judge texts under the caller's policy."""
+        conceal(*texts)
         policy = await in_thread(lambda: self.policy_of(caller.tenant))
         async with self.judge_turns.turn(caller.tenant.name):
             moderated = await self.pipeline.moderate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import warnings
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from chopmark.provenance import QueueRun
 
 __all__ = ["StampingWarning", "stamp", "stamping"]
+_LOG = logging.getLogger(__name__)
 
 
 class StampingWarning(UserWarning):
@@ -49,6 +51,7 @@ def stamping(parts: Parts) -> Iterator[None]:
                 reason = run.reason if run is not None else ""
             except ChopmarkError as error:
                 reason = str(error)
+                _LOG.warning("time stamps wait", exc_info=error)
             if reason and reason != warned:  # once; the next turn may go better
                 warnings.warn(f"time stamps wait: {reason}", StampingWarning, stacklevel=2)
             warned = reason

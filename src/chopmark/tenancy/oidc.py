@@ -8,6 +8,7 @@ pinned and asymmetric, so that a public key can never be taken for a shared secr
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ALGORITHMS", "Provider"]
 
+_LOG = logging.getLogger(__name__)
 ALGORITHMS: Final = frozenset({"RS256", "PS256", "ES256", "EdDSA"})
 _TIMEOUT_S: Final = 5.0
 _MAX_BYTES: Final = 2**20
@@ -186,6 +188,7 @@ class Provider:
             keys = KeySet.import_key_set({"keys": usable})
         except Exception as error:
             raise IdentityUnavailable("the OIDC provider's keys cannot be read") from error
+        _LOG.debug("%d signing keys of the OIDC provider are in use", len(usable))
         return _Fetched(document, keys, frozenset(key.get("kid") for key in usable), now)
 
     def _may_fetch(self, address: str) -> bool:

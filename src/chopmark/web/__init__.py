@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from chopmark.service.deployment import Deployment
-    from chopmark.service.logging import RequestLogger
+    from chopmark.service.logging import ServerLogger
 
 __all__ = ["is_page", "pages_over"]
 
@@ -41,7 +41,7 @@ def is_page(path: str) -> bool:
     return path == "/" or (path.startswith("/") and path.split("/", 2)[1] in _PAGES)
 
 
-def pages_over(deployment: Deployment, *, logger: RequestLogger) -> ASGIApp:
+def pages_over(deployment: Deployment, *, logger: ServerLogger) -> ASGIApp:
     """Return the ASGI application of the pages; it closes nothing that is in the deployment.
 
     Raises:
