@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from chopmark.errors import GuardFailed, HashListError
+from chopmark.kit.fingerprint import MATCH_DISTANCE, MIN_QUALITY
 from chopmark.safety.hashes.bank import LISTED, HashEntry, HashMatch
 from chopmark.safety.hashes.formats import Format, import_list
-from chopmark.safety.hashes.perceptual import PDQ_MATCH, PDQ_QUALITY, PictureHashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from chopmark.safety.hashes.formats import Imported
+    from chopmark.safety.hashes.perceptual import PictureHashes
 
 __all__ = ["HmaBank", "fetch", "pages"]
 
@@ -148,7 +149,7 @@ class HmaBank:
         Raises:
             GuardFailed: No answer, or none that can be read.
         """
-        if hashes.quality < PDQ_QUALITY:
+        if hashes.quality < MIN_QUALITY:
             return ()
         found: dict[str, HashMatch] = {}
         for turned in np.unique(hashes.pdq[:4], axis=0):
@@ -170,7 +171,7 @@ class HmaBank:
             for bank, matches in said.items():
                 for one in matches:
                     distance = int(one["distance"])
-                    if distance <= PDQ_MATCH:
+                    if distance <= MATCH_DISTANCE:
                         yield self._match(str(bank), str(one["bank_content_id"]), signal, distance)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise GuardFailed(
