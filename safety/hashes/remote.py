@@ -115,12 +115,12 @@ def pages(
     raise HashListError("the list's pages go round in a circle", hint=f"at {here[:100]}")
 
 
-def _next(here: str, said: str, parameter: str) -> str:
-    if said.startswith(("http://", "https://", "/", "?")):
-        return urllib.parse.urljoin(here, said)
+def _next(here: str, following: str, parameter: str) -> str:
+    if following.startswith(("http://", "https://", "/", "?")):
+        return urllib.parse.urljoin(here, following)
     parts = urllib.parse.urlsplit(here)
     query = [pair for pair in urllib.parse.parse_qsl(parts.query) if pair[0] != parameter]
-    query.append((parameter, said))
+    query.append((parameter, following))
     return urllib.parse.urlunsplit(parts._replace(query=urllib.parse.urlencode(query)))
 
 
@@ -167,8 +167,8 @@ class HmaBank:
             # Not the caller's fault, as a wrong list would be: the service may be back in a moment.
             raise GuardFailed(f"HMA: {error.message}", hint=error.hint) from error
         try:
-            said = json.loads(data)
-            for bank, matches in said.items():
+            answer = json.loads(data)
+            for bank, matches in answer.items():
                 for one in matches:
                     distance = int(one["distance"])
                     if distance <= MATCH_DISTANCE:
