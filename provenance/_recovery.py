@@ -80,7 +80,7 @@ def recover(
     if not matches and look.image is not None:
         turned = [
             match
-            for one in dihedral(look.image)[1:]
+            for one in dihedral(look.image)[0][1:]
             for match in store.by_pdq(one, max_distance=MATCH_DISTANCE)
         ]
         matches = sorted(turned, key=lambda match: match.distance)
@@ -108,7 +108,7 @@ def _distance(look: Look, entry: StoredManifest) -> int | None:
     upright = distance(pdq[0], entry.pdq)
     if upright <= MATCH_DISTANCE:
         return upright
-    return min(distance(one, entry.pdq) for one in dihedral(look.image))
+    return min(distance(one, entry.pdq) for one in dihedral(look.image)[0])
 
 
 def _exact(look: Look, entry: StoredManifest, store: ManifestRepository) -> Any:

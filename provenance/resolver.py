@@ -29,7 +29,7 @@ from chopmark.errors import (
     UnsupportedImage,
     ValueTooLong,
 )
-from chopmark.kit.fingerprint import MATCH_DISTANCE, MIN_QUALITY, dihedral, fingerprint
+from chopmark.kit.fingerprint import MATCH_DISTANCE, MIN_QUALITY, dihedral
 from chopmark.provenance import _jumbf
 from chopmark.provenance._fetch import fetch_public
 from chopmark.provenance._formats import Limits, check_size, mime_of, open_image
@@ -361,8 +361,9 @@ class Resolver:
                 entry = self._store.by_output(mark.payload.hex())
                 if entry is not None:
                     found[entry.manifest_id] = 100
-        if alg in {None, PDQ_ALG} and fingerprint(image)[1] >= MIN_QUALITY:
-            for pdq in dihedral(image):
+        if alg in {None, PDQ_ALG}:
+            turned, quality = dihedral(image)
+            for pdq in turned if quality >= MIN_QUALITY else ():
                 self._near(pdq, found)
         return found
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
     from PIL import Image
 
     from chopmark.provenance.watermark._pixels import Plane
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["nearest_original"]
 
 _SHORT_LIST = 12
-_LARGEST = 512
 
 
 def nearest_original(image: Image.Image, paths: Iterable[Path]) -> Path | None:
@@ -37,20 +34,18 @@ def nearest_original(image: Image.Image, paths: Iterable[Path]) -> Path | None:
         ImageTooSmall: It is under 64 pixels.
         ImageTooLarge: It is over 8192 pixels.
     """
-    import numpy as np
-
-    from chopmark.kit.pdq import pdq_dihedral, pdq_hash
+    from chopmark.kit.fingerprint import dihedral, distance, fingerprint
     from chopmark.provenance.watermark._pixels import luma_of, opened
     from chopmark.provenance.watermark.lattice._original import bare_residual
 
     luma = luma_of(opened(image))
-    sought = np.stack(pdq_dihedral(_small(luma))[0])
+    sought, _ = dihedral(_grey(luma))
     found: list[tuple[int, Path]] = []
     for path in paths:
         other = _luma(path)
         if other is not None:
-            bits, _ = pdq_hash(_small(other))
-            found.append((int((sought != bits).sum(axis=1).min()), path))
+            pdq, _ = fingerprint(_grey(other))
+            found.append((min(distance(one, pdq) for one in sought), path))
     for _, path in sorted(found, key=lambda pair: pair[0])[:_SHORT_LIST]:
         other = _luma(path)
         if other is not None and bare_residual(luma, other) is not None:
@@ -70,10 +65,8 @@ def _luma(path: Path) -> Plane | None:
         return None
 
 
-def _small(luma: Plane) -> NDArray[np.uint8]:
+def _grey(luma: Plane) -> Image.Image:
     import numpy as np
     from PIL import Image
 
-    plain = Image.fromarray(np.clip(np.rint(luma), 0, 255).astype(np.uint8))
-    plain.thumbnail((_LARGEST, _LARGEST))
-    return np.repeat(np.asarray(plain)[..., None], 3, axis=2)
+    return Image.fromarray(np.clip(np.rint(luma), 0, 255).astype(np.uint8))

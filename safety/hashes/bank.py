@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from chopmark.errors import HashListError
+from chopmark.kit.fingerprint import MIN_QUALITY
 from chopmark.safety.categories import CATEGORIES, FORM, closest, is_category
 from chopmark.safety.hashes.index import HammingIndex
-from chopmark.safety.hashes.perceptual import PDQ_QUALITY, PHASH_MATCH, PictureHashes
+from chopmark.safety.hashes.perceptual import PHASH_MATCH, PictureHashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -132,11 +133,11 @@ class HashBank:
         exact = self._exact.get(hashes.sha256)
         if exact is not None:
             note(exact, 0)
-        if self._near is not None and hashes.quality >= PDQ_QUALITY:
+        if self._near is not None and hashes.quality >= MIN_QUALITY:
             for turned in hashes.pdq:
                 for at, distance in zip(*self._near.search(turned), strict=True):
                     note(self._near_entries[int(at)], int(distance))
-        if self._small_entries and hashes.quality >= PDQ_QUALITY:
+        if self._small_entries and hashes.quality >= MIN_QUALITY:
             for small in hashes.phash:
                 distances = np.bitwise_count(self._small ^ small)
                 for at in np.flatnonzero(distances <= PHASH_MATCH):

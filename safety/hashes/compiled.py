@@ -15,9 +15,10 @@ import numpy as np
 
 from chopmark.errors import HashListError
 from chopmark.kit.files import install_folder
+from chopmark.kit.fingerprint import MIN_QUALITY
 from chopmark.safety.hashes.bank import HashEntry, HashKind, HashMatch
 from chopmark.safety.hashes.index import HammingIndex
-from chopmark.safety.hashes.perceptual import PDQ_QUALITY, PHASH_MATCH, PictureHashes
+from chopmark.safety.hashes.perceptual import PHASH_MATCH, PictureHashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -176,7 +177,7 @@ class CompiledBank:
         row = self._exact(bytes.fromhex(hashes.sha256))
         if row is not None:
             note("sha256", row, 0)
-        if hashes.quality >= PDQ_QUALITY:
+        if hashes.quality >= MIN_QUALITY:
             for turned in hashes.pdq if self._sizes["pdq"] else ():
                 for at, distance in zip(*self._index.search(turned), strict=True):
                     note("pdq", int(at), int(distance))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from chopmark.errors import HashListError
+from chopmark.kit.fingerprint import MATCH_DISTANCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["HammingIndex"]
 
 _BITS: Final[int] = 256
-_REACH: Final[int] = 31
+_REACH: Final[int] = MATCH_DISTANCE
 #: Up to here 16 bands of 16 bits; above, 12 bands of 21 and 22 bits: a third of the candidates.
 _SMALL: Final[int] = 2_000_000
 _FILES: Final[tuple[str, ...]] = ("hashes", "starts", "order", "bands")

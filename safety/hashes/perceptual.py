@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from chopmark.kit.pdq import pdq_dihedral
+from chopmark.kit.fingerprint import dihedral
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
 __all__ = [
-    "PDQ_MATCH",
-    "PDQ_QUALITY",
     "PHASH_MATCH",
     "PictureHashes",
     "hash_picture",
@@ -30,12 +28,8 @@ __all__ = [
     "trimmed",
 ]
 
-#: Meta's PDQ paper: distance up to 31 of 256 is a match, quality under 50 is not to be used.
-PDQ_MATCH: Final[int] = 31
-PDQ_QUALITY: Final[int] = 50
 #: Of 64 bits; unrelated pictures differ in 32 with a deviation of 4.
 PHASH_MATCH: Final[int] = 10
-_LARGEST: Final[int] = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,16 +59,9 @@ def pixel_sha256(image: Image) -> str:
 
 
 def pdq(image: Image) -> tuple[NDArray[np.uint8], int]:
-    """Return the eight dihedral PDQ hashes, shape (8, 32) uint8, and the quality 0..100.
-
-    A large picture is first scaled to 512 pixels, as the reference does: ten times as fast.
-    """
-    plain = image if image.mode == "RGB" else image.convert("RGB")
-    if max(plain.size) > _LARGEST:
-        plain = plain.copy()
-        plain.thumbnail((_LARGEST, _LARGEST))
-    vectors, quality = pdq_dihedral(np.asarray(plain))
-    return np.packbits(np.asarray(vectors, dtype=np.uint8), axis=1), quality
+    """Return the PDQ of a picture's eight orientations, shape (8, 32) uint8, and the quality."""
+    turned, quality = dihedral(image)
+    return np.frombuffer(bytes.fromhex("".join(turned)), np.uint8).reshape(8, 32), quality
 
 
 def _cosines(size: int) -> NDArray[np.float64]:

@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from chopmark.errors import GuardFailed, HashListError
+from chopmark.kit.fingerprint import MATCH_DISTANCE, MIN_QUALITY
 from chopmark.safety.hashes.bank import LISTED, HashEntry, HashMatch
 from chopmark.safety.hashes.formats import Format, import_list
-from chopmark.safety.hashes.perceptual import PDQ_MATCH, PDQ_QUALITY, PictureHashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from chopmark.safety.hashes.formats import Imported
+    from chopmark.safety.hashes.perceptual import PictureHashes
 
 __all__ = ["HmaBank", "fetch", "pages"]
 
@@ -114,12 +115,12 @@ def pages(
     raise HashListError("the list's pages go round in a circle", hint=f"at {here[:100]}")
 
 
-def _next(here: str, said: str, parameter: str) -> str:
-    if said.startswith(("http://", "https://", "/", "?")):
-        return urllib.parse.urljoin(here, said)
+def _next(here: str, following: str, parameter: str) -> str:
+    if following.startswith(("http://", "https://", "/", "?")):
+        return urllib.parse.urljoin(here, following)
     parts = urllib.parse.urlsplit(here)
     query = [pair for pair in urllib.parse.parse_qsl(parts.query) if pair[0] != parameter]
-    query.append((parameter, said))
+    query.append((parameter, following))
     return urllib.parse.urlunsplit(parts._replace(query=urllib.parse.urlencode(query)))
 
 
@@ -148,7 +149,7 @@ class HmaBank:
         Raises:
             GuardFailed: No answer, or none that can be read.
         """
-        if hashes.quality < PDQ_QUALITY:
+        if hashes.quality < MIN_QUALITY:
             return ()
         found: dict[str, HashMatch] = {}
         for turned in np.unique(hashes.pdq[:4], axis=0):
@@ -166,11 +167,11 @@ class HmaBank:
             # Not the caller's fault, as a wrong list would be: the service may be back in a moment.
             raise GuardFailed(f"HMA: {error.message}", hint=error.hint) from error
         try:
-            said = json.loads(data)
-            for bank, matches in said.items():
+            answer = json.loads(data)
+            for bank, matches in answer.items():
                 for one in matches:
                     distance = int(one["distance"])
-                    if distance <= PDQ_MATCH:
+                    if distance <= MATCH_DISTANCE:
                         yield self._match(str(bank), str(one["bank_content_id"]), signal, distance)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise GuardFailed(

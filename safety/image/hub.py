@@ -141,9 +141,9 @@ class ShieldGemma2:
 
         inputs = self._processor(images=[image], policies=list(_GEMMA), return_tensors="pt")
         with torch.inference_mode():
-            said = self._model(**inputs).probabilities
+            probabilities = self._model(**inputs).probabilities
         # Column 0 is "Yes": the picture violates the policy.
-        found = {ours: float(said[row, 0]) for row, ours in enumerate(_GEMMA.values())}
+        found = {ours: float(probabilities[row, 0]) for row, ours in enumerate(_GEMMA.values())}
         return Seen(scores=_whole(found, self.model))
 
 

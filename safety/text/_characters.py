@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["clean"]
 
 _FOLDED_SCRIPTS: Final[frozenset[str]] = frozenset({"latin", "greek", "cyrillic"})
+#: U+202E (override) and U+2067 (isolate) to their ends, U+202C and U+2069, or to the end of the line.
 _RIGHT_TO_LEFT: Final[re.Pattern[str]] = re.compile(
     "[\u202e\u2067]([^\u202c\u2069\n]*)[\u202c\u2069]?"
 )
+#: Letters and digits, apostrophes inside: "don't" is one word.
 _WORD: Final[re.Pattern[str]] = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
@@ -72,6 +74,7 @@ def _overrides(marked: Marked) -> None:
 def _regional(marked: Marked) -> None:
     """Regional indicators: two are a flag; longer or single ones are letters."""
     edits = []
+    # Letters A to Z of U+1F1E6 on, with a space or a zero-width character between at most.
     pattern = "[\U0001f1e6-\U0001f1ff](?:[ \u200b-\u200d]?[\U0001f1e6-\U0001f1ff])*"
     for found in re.finditer(pattern, marked.text):
         letters = [char for char in found.group() if char >= "\U0001f1e6"]
@@ -87,6 +90,7 @@ def _regional(marked: Marked) -> None:
     marked.replace(edits)
 
 
+#: Country codes (ISO 3166) whose flags people do put in prompts; other pairs are letters.
 _FLAGS: Final[frozenset[str]] = frozenset(
     "us gb de fr es it pt br ru cn jp kr in mx ca au ar cl co pe nl be ch at pl ua se no dk fi ie gr tr"
     " il sa ae eg za ng ke ma dz pk bd id th vn ph my sg nz cz hu ro bg rs hr eu un".split()
@@ -114,6 +118,7 @@ def _drop_invisible(marked: Marked) -> None:
     marked.replace(edits)
 
 
+#: Three single letters or more with arrows, dingbats or emoji between: ``n★u★d★e``.
 _PICTURED: Final = re.compile(
     r"[a-zA-Z](?:[\u2190-\u2bff\U0001f000-\U0001faff]+ ?[a-zA-Z](?![a-zA-Z])){2,}"
 )
@@ -136,6 +141,8 @@ def _between(marked: Marked) -> None:
 def _enclosed(char: str) -> str:
     """Return the letter of a negative circle or square, or of one in parentheses."""
     code = ord(char)
+    # In parentheses, small and capital; white on black, in a circle and in a square. NFKC leaves the
+    # last two alone and gives "(a)" for the others.
     if 0x249C <= code <= 0x24B5:
         return chr(code - 0x249C + 97)
     if 0x1F110 <= code <= 0x1F129:
@@ -147,7 +154,11 @@ def _enclosed(char: str) -> str:
 
 
 def _compose(marked: Marked) -> None:
-    """NFKC character by character, and marks off the letters of three scripts."""
+    """NFKC character by character, and marks off the letters of three scripts.
+
+    One mark on a letter is spelling (é). Two and more are a disguise, noted from the second such letter
+    on; on letters of other scripts, which need their marks, those after the second are dropped.
+    """
     chars: list[str] = []
     spans: list[tuple[int, int]] = []
     base_folded = False
@@ -197,6 +208,7 @@ def _confusables(marked: Marked) -> None:
     words = [(found.start(), found.end(), found.group()) for found in _WORD.finditer(text)]
     ascii_words = sum(word.isascii() and word.isalpha() for _, _, word in words)
     mixed = [word for _, _, word in words if _mixed(word)]
+    # Half of the words are Latin, plain or in disguise: then lone look-alikes among them are as well.
     mostly_latin = (ascii_words + len(mixed)) * 2 >= len(words) and (ascii_words or mixed)
     all_alike = bool(words) and all(_alike(word) or word.isascii() for _, _, word in words)
     if all_alike and not mostly_latin:

@@ -20,17 +20,37 @@ if TYPE_CHECKING:
 
 __all__ = ["decode", "shift"]
 
+# How each encoding looks. A pattern only nominates: `decode` keeps what its decoder can read, and of
+# bytes what a person could have written (`_reads`). The least lengths keep out the short strings that
+# ordinary prompts hold by chance.
+
+#: RFC 3986, 2.1: ``%6e%75``.
 _PERCENT: Final = re.compile(r"(?:%[0-9A-Fa-f]{2}){1,}")
+#: HTML: decimal, hexadecimal and named character references, ``&#110;``, ``&#x6e;``, ``&amp;``.
 _ENTITY: Final = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,20});")
+#: Escapes of C, JSON and JavaScript: ``\x6e``, ``\u006e``, ``\u{6e}``.
 _ESCAPE: Final = re.compile(r"(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\u\{[0-9A-Fa-f]{1,6}\})")
+#: Four bytes or more, with or without ``0x`` and what separates them: ``6e756465``, ``6e:75:64:65``.
 _HEX: Final = re.compile(
-    r"(?<![0-9A-Za-z])(?:0x)?[0-9A-Fa-f]{2}(?:[ :,-]{0,2}(?:0x)?[0-9A-Fa-f]{2}){3,}(?![0-9A-Za-z])"
+    r"""
+    (?<![0-9A-Za-z])
+    (?:0x)?[0-9A-Fa-f]{2}
+    (?:[ :,-]{0,2}(?:0x)?[0-9A-Fa-f]{2}){3,}
+    (?![0-9A-Za-z])
+    """,
+    re.VERBOSE,
 )
+#: RFC 4648, 4 and 5 (the URL's alphabet), from eight signs (six bytes) on, nothing of its kind beside.
 _BASE64: Final = re.compile(r"(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/_-]{8,}={0,2}(?![A-Za-z0-9+/=_-])")
+#: Three bytes or more of seven or eight bits: ``01101110 01110101 01100100``.
 _BINARY: Final = re.compile(r"(?<![01])[01]{7,8}(?:[ ,]?[01]{7,8}){2,}(?![01])")
+#: Five or more character codes of ASCII: ``110 117 100 101 115``.
 _DECIMAL: Final = re.compile(r"(?<!\d)\d{2,3}(?:[ ,;]{1,2}\d{2,3}){4,}(?!\d)")
+#: Six or more numbers of one or two digits, places in the alphabet: ``14-21-4-5-19-19``.
 _PLACES: Final = re.compile(r"(?<![\d.,])(?:\d{1,2}[ ,;/-]{1,2}){5,}\d{1,2}(?![\d])")
+#: Four or more groups of dots and dashes, typographic ones too; "/" or "|" stands between words.
 _MORSE: Final = re.compile(r"(?<![\w.])[.\-·−–]{1,6}(?:[ /|]+[.\-·−–]{1,6}){3,}(?![\w])")
+#: RFC 4648, 6, from ten bytes on: capitals alone are also how people shout.
 _BASE32: Final = re.compile(r"(?<![A-Z2-7=])[A-Z2-7]{16,}={0,6}(?![A-Z2-7=])")
 
 
@@ -62,6 +82,7 @@ def _reads(text: str) -> bool:
     letters = sum(char.isalpha() or char.isspace() for char in text)
     if letters < 0.7 * len(text):
         return False
+    # Random bytes are seldom UTF-8, and then of many scripts; for English there are words to look up.
     if not text.isascii():
         scripts = {script(char) for char in text} - {""}
         return len(text) >= 8 and letters > 0.85 * len(text) and len(scripts) <= 2
@@ -101,7 +122,7 @@ def _hex(part: str) -> str | None:
 def _base64(part: str) -> str | None:
     plain = part.rstrip("=").replace("-", "+").replace("_", "/")
     if plain.isdigit() or (plain.islower() and rank(plain) is not None):
-        return None
+        return None  # a number, or a word that happens to be written in this alphabet
     try:
         data = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError):
@@ -128,10 +149,11 @@ def _binary(part: str) -> str | None:
 def _decimal(part: str) -> str | None:
     codes = [int(code) for code in re.findall(r"\d+", part)]
     if any(code > 126 or code < 9 for code in codes):
-        return None
+        return None  # from the tabulator to the tilde
     return _bytes_as_text(bytes(codes))
 
 
+#: ITU-R M.1677-1: letters, then digits.
 _MORSE_CODE: Final[dict[str, str]] = dict(
     zip(
         ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- ...- .--"
@@ -194,10 +216,11 @@ def shift(marked: Marked) -> bool:
         return False
     as_is = known_share(words)
     if as_is > 0.55:
-        return False
+        return False  # it reads as language
     best, name, table = _best_rotation(words)
     mirrored = known_share([word.translate(_ATBASH) for word in words])
     backwards = known_share([word[::-1] for word in words])
+    # With 25 rotations one of a short text's hits a word or two by chance, so it must read better.
     needed = max(0.75 if letters < 24 else 0.55, as_is + 0.3)
     if max(best, mirrored, backwards) < needed:
         return False

@@ -14,17 +14,55 @@ if TYPE_CHECKING:
 
 __all__ = ["respell", "strangeness"]
 
+#: A letter or digit, or a sign that is drawn like one.
+_LETTER: Final = r"(?:[^\W_]|[@$!|])"
+#: What is neither: ``\w`` holds the underscore, which is a sign between letters here.
+_NO_LETTER: Final = r"[^\w@$!|]|_"
+#: What people put between the letters of a word to hide it.
+_BETWEEN: Final = r"[ ._\-*~/|,·•]"
+#: ``n u d e``, ``n.u.d.e``, ``k . i . l . l   h . i . m``: at least three letters, each alone.
 _SPACED: Final = re.compile(
-    r"(?<![^\s])(?:[^\W_]|[@$!|])(?:([ ._\-*~/|,·•])\1{0,1}(?:[^\W_]|[@$!|])(?![^\W_])){2,}(?:(?:\s{2,}|[ ._\-*~/|,·•]{2,3})(?:[^\W_]|[@$!|])(?![^\W_])(?:[ ._\-*~/|,·•](?:[^\W_]|[@$!|])(?![^\W_]))*)*"
+    rf"""
+    (?<![^\s])                              # at the beginning of a word
+    {_LETTER}
+    (?:({_BETWEEN})\1{{0,1}}                # the sign between, once or twice the same
+       {_LETTER}(?![^\W_])){{2,}}           # the next letter, and no other at its side
+    (?:                                     # further words of the same kind:
+       (?:\s{{2,}}|{_BETWEEN}{{2,3}})       # behind a wider gap
+       {_LETTER}(?![^\W_])
+       (?:{_BETWEEN}{_LETTER}(?![^\W_]))*
+    )*
+    """,
+    re.VERBOSE,
 )
+#: Marks inside a word, any number at a place: ``n.u.d.e``, ``na-ked``, ``po^^rn``.
 _INNER: Final = re.compile(r"[A-Za-z]+(?:[.\-_*~/|,·•'`^+=:;\\]+[A-Za-z]+)+")
+#: What stands between spaces and punctuation that leetspeak does not use.
 _TOKEN: Final = re.compile(r"[^\s,;:?\"“”()\[\]{}]+")
+#: Three or more of one letter: no English word has them.
 _REPEAT: Final = re.compile(r"([A-Za-z])\1{2,}")
+#: ``NakedWomanPhoto``, ``#nakedWoman``: a capital after a small letter, at least once.
 _CAMEL: Final = re.compile(r"(?<![A-Za-z])[#@]?(?:[A-Z]?[a-z]+)(?:[A-Z][a-z]*)+(?![a-z])")
-#: Digits that mean digits: sizes, lenses, dates, ordinals, versions, dimensions.
+#: Digits that mean digits, whatever word they could spell; matched against a whole lower-case token.
 _PLAIN: Final = re.compile(
-    r"(?:\d+(?:st|nd|rd|th|s|x|d|k|p|mm|cm|m|km|ml|px|fps|am|pm|kg|g|gb|mb|ft|in|yo|hp|hz|v|w|c|f|bit|k?)"
-    r"|[a-z]{1,2}\d+|f/?\d[\d.]*|\d+x\d+|[a-z]+\d{1,4}|\d+[.,:/%-]?\d*|[a-z]\d[a-z]\d|mp[34]|\$\d+k?|#\d+)!*\.?"
+    r"""
+    (?:
+        # A number with its unit or ending: 85mm, 4k, 1920s, 3rd, 16bit.
+        \d+(?:st|nd|rd|th|s|x|d|k|p|mm|cm|m|km|ml|px|fps|am|pm|kg|g|gb|mb
+             |ft|in|yo|hp|hz|v|w|c|f|bit|k?)
+      | [a-z]{1,2}\d+               # b2, mk4: letters and any number
+      | f/?\d[\d.]*                 # apertures: f/1.8
+      | \d+x\d+                     # 512x512
+      | [a-z]+\d{1,4}               # a name with a number: sdxl10
+      | \d+[.,:/%-]?\d*             # 3.5, 16:9, 50%
+      | [a-z]\d[a-z]\d              # r2d2
+      | mp[34]
+      | \$\d+k?                     # $50k
+      | \#\d+                       # #1
+    )
+    !*\.?                           # and the end of a sentence
+    """,
+    re.VERBOSE,
 )
 
 
@@ -44,7 +82,8 @@ def _spaced(marked: Marked) -> None:
     edits: list[tuple[int, int, str]] = []
     for found in _SPACED.finditer(text):
         part = found.group()
-        letters = re.sub(r"[^\w@$!|]|_", "", part)
+        letters = re.sub(_NO_LETTER, "", part)
+        # Fewer are initials or signs; digits alone are put together to one number.
         if sum(char.isalpha() for char in letters) < 3 and not letters.isdigit():
             continue
         if (
@@ -55,8 +94,9 @@ def _spaced(marked: Marked) -> None:
             continue  # U.S.A., also after "a"
         # Inside a word stands one sign (or one space); two, or a space among signs, end it.
         gap = r"\s+|[._\-*~/|,·•]{2,3}" if re.search(r"\w[^\w\s]\w", part) else r"\s{2,}"
-        words = [re.sub(r"[^\w@$!|]|_", "", word) for word in re.split(gap, part)]
+        words = [re.sub(_NO_LETTER, "", word) for word in re.split(gap, part)]
         if len(words) == 1 or max(map(len, words)) < 2:
+            # The gaps are no ends of words: the letters say where to cut ("nakedwoman").
             plain = unleet(letters.lower(), eager=True) or letters.lower()
             cut = segment(plain) if plain.isascii() and plain.isalpha() else None
             if cut is None and not letters.isdigit() and len(letters) < 4:
@@ -107,7 +147,9 @@ def unleet(token: str, *, eager: bool = False) -> str | None:
     size = 1
     for option in options:
         size *= len(option)
-    if size > 700:  # a long word of many signs: the most usual readings alone
+    if (
+        size > 700
+    ):  # readings of one token, each looked up: a long word of many signs: the most usual readings alone
         options = [option[:1] for option in options]
     best: tuple[int, str] | None = None
     for letters in itertools.product(*options):
@@ -121,7 +163,11 @@ def unleet(token: str, *, eager: bool = False) -> str | None:
 
 
 def _leet(marked: Marked) -> None:
-    """Two passes: what is clear (a sign between letters) shows whether to try the rest."""
+    """Two passes: what is clear (a sign between letters) shows whether to try the rest.
+
+    A token is clear where a digit or sign stands inside it, or ``@`` or ``$`` at an end, and its word
+    has three letters or more. ``7he`` alone may be a typing slip; beside ``n4ked`` it is leetspeak.
+    """
     text = marked.text
     lower = text.lower()
     clear: list[tuple[int, int, str]] = []
@@ -132,6 +178,8 @@ def _leet(marked: Marked) -> None:
         token = found.group()
         core = token.strip(".,'’-_/").rstrip("!+*#|")
         start = found.start() + token.find(core) if core else found.start()
+        # Punctuation at the ends is the sentence's; "!", "+", "*", "#" and "|" at the end are not taken
+        # for letters either.
         if not core or not any(char in LEET for char in core) or _PLAIN.fullmatch(core):
             continue
         if not any(char.isalpha() for char in core) and len(core) < 4:
@@ -144,6 +192,7 @@ def _leet(marked: Marked) -> None:
             if bare.isalpha() or not bare or not any(char in LEET for char in bare):
                 continue
             word = unleet(bare, eager=True)
+            # Short codes in capitals (B2B, X1Z) are names, and not guessed at.
             capitals = text[here : here + len(bare)]
             if word is None and not (capitals.isupper() and len(bare) < 6):
                 word = _guess(bare)
@@ -176,7 +225,7 @@ def _guess(token: str) -> str | None:
     if not inner or (not token[0].isalpha() and token[0] not in "@$!|0123457"):
         return None
     if re.fullmatch(r"[a-z]+\d+|\d+[a-z]+", token):
-        return None
+        return None  # a name with a number before or behind it
     return "".join(LEET.get(char, char)[:1] for char in token)
 
 
@@ -187,6 +236,7 @@ def _inner(marked: Marked) -> None:
         part = found.group()
         pieces = re.split(r"[^A-Za-z]+", part.lower())
         joined = "".join(pieces)
+        # Two letters with a full stop are an abbreviation ("e.g", "a.m").
         if len(joined) < 3 or (
             re.fullmatch(r"(?:[a-z]\.)+[a-z]", part.lower()) and len(pieces) < 3
         ):
@@ -197,8 +247,9 @@ def _inner(marked: Marked) -> None:
             continue  # the stars stand for letters
         known = [rank(piece) is not None for piece in pieces]
         if all(known) or (len(pieces) == 2 and "'" in part):
-            continue
+            continue  # words that a mark joins ("long-haired"), or an elision ("o'clock")
         cut = [joined] if rank(joined) is not None else None
+        # Where most pieces are words, the marks join them and hide none.
         if cut is None and sum(known) * 2 <= len(pieces):
             cut = segment(joined)
         if cut is not None and len(cut) < len(pieces):
@@ -250,8 +301,10 @@ def _repeats(marked: Marked) -> None:
     for found in re.finditer(r"[A-Za-z]+", marked.text):
         word = found.group()
         low = word.lower()
+        # Roman numerals, "www", "xxx", "aaa", "mmm" and "hmm" are spelt with repeats.
         if not _REPEAT.search(low) or re.fullmatch(r"[ivxlcm]+|www|x+|a+|h?m+", low):
             continue
+        # At most six runs: each is tried with one letter and with two, 64 readings in all.
         runs = [(m.start(), m.end()) for m in re.finditer(r"([a-z])\1+", low)][:6]
         best: tuple[int, list[int]] | None = None
         for keep in itertools.product((1, 2), repeat=len(runs)):
@@ -288,6 +341,8 @@ def _split_words(marked: Marked) -> None:
             pieces = [found.group().lower() for found in part]
             unknown = sum(rank(piece) is None for piece in pieces)
             whole = "".join(pieces)
+            # Half of the pieces must be no words ("can not" is left alone), and what they make long
+            # enough to be no word by chance.
             possible = 4 <= len(whole) <= 18 and is_word(whole) and unknown * 2 >= size
             if possible and not _name(part) and not _elided(text, part):
                 joined = (size, part)
@@ -331,29 +386,38 @@ def strangeness(marked: Marked) -> float:
         scripts = {script(char) for char in core} - {""}
         size = len(core)
         total += size
+        # Two alphabets in one word are look-alikes that nothing undid. From 20 letters on, a word that
+        # cannot be cut into words is a code; shorter ones are names and abbreviations.
         if len(scripts & {"latin", "greek", "cyrillic", "armenian", "cherokee", "other"}) > 1 or (
             size >= 20 and scripts <= {"latin"} and "://" not in core and _noise(core)
         ):
             strange += size
         elif scripts == {"latin"}:
             latin_words += re.findall(r"[a-z]{2,}", core.lower())
+        # No letter at all, and no number, price, date or size ("1024x768", "$3.50") either.
         elif not scripts and size >= 6 and not re.fullmatch(r"[\d.,:/%$€£x+-]+", core):
             ascii_signs = sum(char.isascii() for char in core)
             strange += size if ascii_signs > size / 2 else 0
     if len(latin_words) >= 3:
         unknown = 1.0 - known_share(latin_words)
+        # Names and other languages are unknown as well, but have vowels.
         if unknown > 0.75 and not _pronounceable(latin_words):
             strange += sum(map(len, latin_words)) * unknown
     return round(min(1.0, strange / total), 6) if total else 0.0
 
 
 def _noise(core: str) -> bool:
+    """Tell whether no words are in a long string, or only pieces of under three letters each."""
     words = segment(re.sub(r"[^a-z]", "", core.lower())[:64])
     return words is None or len(words) > len(core) / 3
 
 
 def _pronounceable(words: list[str]) -> bool:
-    """Tell whether the words have vowels where a Latin-script language puts them."""
+    """Tell whether the words have vowels where a Latin-script language puts them.
+
+    Odd is a word with five consonants in a row (German has "Angstschweiß", but seldom) or, from four
+    letters on, without a vowel; less than a third of the words may be.
+    """
     odd = 0
     for word in words:
         runs = re.findall(r"[bcdfghjklmnpqrstvwxz]+", word)

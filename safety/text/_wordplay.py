@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["halve", "letters_of_numbers", "undo", "unstar"]
 
 _WORD: Final = re.compile(r"[A-Za-z]+")
+#: ``n*de``: letters with at least one star and one letter among them (the two look-aheads), three
+#: signs at least; ``**bold**`` touches other stars and is none.
 _STARRED: Final = re.compile(
     r"(?<![\w*])(?=[A-Za-z*]*\*)(?=[A-Za-z*]*[A-Za-z])[A-Za-z*]{3,}(?![\w*])"
 )
+#: A long run of letters that may be several words; no part of a path, an address or a hashtag.
 _JOINED: Final = re.compile(r"(?<![\w/@#])[A-Za-z]{6,}(?![\w/@])(?!://)")
 _LATIN: Final[str] = "aeiou"
 #: Below this share of known letters a text does not read as language.

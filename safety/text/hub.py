@@ -155,8 +155,8 @@ class HubGuard:
                     found = {name: self._yes(_gemma_prompt(text, name)) for name in wanted}
                 case "granite-guardian":
                     risks = {_GRANITE[name] for name in wanted}
-                    said = {risk: self._yes(self._granite(text, risk)) for risk in risks}
-                    found = {name: said[_GRANITE[name]] for name in wanted}
+                    shares = {risk: self._yes(self._granite(text, risk)) for risk in risks}
+                    found = {name: shares[_GRANITE[name]] for name in wanted}
         return {name: found.get(name, _SAFE) for name in wanted}
 
     def _chat(self, text: str, **options: Any) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 __all__ = ["youth_cues"]
 
 _ADULT: Final[int] = 18
+#: English words for people under eighteen, and those of pornography for them (loli, shota).
 _WORDS: Final = re.compile(
     r"\b(?:child(?:ren|like|hood)?|kid(?:s|die|dies)?|minors?|under-?age[d]?|pre-?teen(?:s|ager)?"
     r"|teen(?:s|age|aged|ager|agers)?|tween(?:s)?|toddlers?|infants?|bab(?:y|ies)|newborns?"
@@ -20,6 +21,8 @@ _WORDS: Final = re.compile(
     r"|adolescents?|pubescents?|loli(?:s|ta|tas|con)?|shota(?:s|con)?|youngsters?)\b",
     re.IGNORECASE,
 )
+#: Two forms, each with the age in a group of its own: "15 years old", "15-yr-old", "aged 15 years",
+#: "15yo"; and "aged 15", "age of 15".
 _AGE: Final = re.compile(
     r"\b(?:age[d]?\s+(?:of\s+)?)?(\d{1,2})(?:\s*-?\s*(?:years?|yrs?|yr|y)(?:[\s-]*(?:old|o))?\b)"
     r"|\baged?\s+(?:of\s+)?(\d{1,2})\b",

@@ -1,6 +1,7 @@
 """The perceptual fingerprint: PDQ, 256 bits that stay nearly the same when a picture is re-encoded.
 
-Source: "PDQ & TMK + PDQF", Meta, 2019; the hash itself is `chopmark.kit.pdq`. Two random pictures
+What hash lists, the manifest store and the watermark's search all ask of a picture; the hash of
+pixels itself is `chopmark.kit.pdq`. Source: "PDQ & TMK + PDQF", Meta, 2019. Two random pictures
 differ in about 128 bits; Meta's advice is to call 31 or fewer "the same picture".
 """
 
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 from chopmark.errors import UnreadableImage
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL import Image
 
 __all__ = [
@@ -36,36 +39,48 @@ def fingerprint(image: Image.Image) -> tuple[str, int]:
     Raises:
         UnreadableImage: The picture has no pixels.
     """
-    import numpy as np
-
     from chopmark.kit.pdq import pdq_hash
+
+    bits, quality = pdq_hash(_small(image))
+    return _hex(bits), quality
+
+
+def dihedral(image: Image.Image) -> tuple[list[str], int]:
+    """Return the fingerprints of the picture's eight orientations, as it stands first, and quality.
+
+    PDQ knows no mirror image and no quarter turn: whoever looks for a turned picture asks for each
+    of these. Their order is `chopmark.kit.pdq.DIHEDRAL`.
+
+    Raises:
+        UnreadableImage: The picture has no pixels.
+    """
+    from chopmark.kit.pdq import pdq_dihedral
+
+    turned, quality = pdq_dihedral(_small(image))
+    return [_hex(bits) for bits in turned], quality
+
+
+def _small(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the pixels that are hashed, (H, W, 3), at most 512 a side.
+
+    The reference's own tools scale a picture down like this; it is ten times as fast for a large
+    one. Turning the small picture, and not the large one, is what makes eight hashes cheap.
+    """
+    import numpy as np
 
     plain = flat(image)
     if min(plain.size) < 1:
         raise UnreadableImage("no fingerprint can be made: the picture has no pixels")
     if max(plain.size) > _LARGEST:
-        # As the reference's own tools do; ten times as fast for a large picture.
         plain = plain.copy()
         plain.thumbnail((_LARGEST, _LARGEST))
-    bits, quality = pdq_hash(np.asarray(plain))
-    return np.packbits(bits).tobytes().hex(), quality
+    return np.asarray(plain)
 
 
-def dihedral(image: Image.Image) -> list[str]:
-    """Return the PDQ hashes of the picture in its eight orientations, as it stands first.
+def _hex(bits: NDArray[np.uint8]) -> str:
+    import numpy as np
 
-    PDQ knows no mirror image and no quarter turn. ``pdqhash.compute_dihedral`` would derive the
-    hashes of the other seven from the first in less time, but they are 10 to 24 bits off the true
-    ones (measured), which leaves little of the 31 for what else was done to the picture.
-
-    Raises:
-        UnreadableImage: The picture has no pixels.
-    """
-    from PIL import Image as Pillow
-
-    plain = flat(image)
-    turned = (plain.transpose(one) for one in Pillow.Transpose)
-    return [fingerprint(one)[0] for one in (plain, *turned)]
+    return np.packbits(bits).tobytes().hex()
 
 
 def distance(one: str, other: str) -> int:

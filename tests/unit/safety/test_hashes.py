@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from chopmark.errors import HashListError
+from chopmark.kit.fingerprint import MATCH_DISTANCE, distance
 from chopmark.safety import ImageGuard, decode_image, draw_test_card, load_policy
 from chopmark.safety.hashes.bank import HashBank, HashEntry, read_csv, test_bank
 from chopmark.safety.hashes.folder import ListFolder
@@ -47,9 +48,9 @@ def test_neighbours_at_every_distance_are_found_exactly_to_31() -> None:
     base = np.zeros(256, np.uint8)
     dice = np.random.default_rng(1)
     rows = []
-    for distance in range(40):
+    for flips in range(40):
         bits = base.copy()
-        bits[dice.choice(256, distance, replace=False)] = 1
+        bits[dice.choice(256, flips, replace=False)] = 1
         rows.append(np.packbits(bits))
     found, distances = HammingIndex.build(np.stack(rows)).search(np.packbits(base))
     assert list(found) == list(range(32))
@@ -90,6 +91,25 @@ def test_an_edited_test_card_is_still_blocked(name: str) -> None:
     matches = bank.match(hash_picture(_edit(name)))
     assert matches
     assert matches[0].entry.reference == "test card"
+
+
+@pytest.mark.parametrize("turn", list(Image.Transpose), ids=lambda turn: turn.name.lower())
+def test_a_turned_picture_of_fine_texture_is_found_though_derived_hashes_miss_it(
+    turn: Image.Transpose,
+) -> None:
+    from benchmarks.turned_pictures import derived
+
+    cells = np.random.default_rng(1).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    picture = Image.fromarray(cells).resize((512, 512), Image.Resampling.BICUBIC)
+    listed = hash_picture(picture).pdq[0].tobytes().hex()
+    bank = HashBank(name="ours", entries=(HashEntry(kind="pdq", value=listed),))
+    held = io.BytesIO()
+    picture.transpose(turn).save(held, "JPEG", quality=75)
+    copy = decode_image(held.getvalue())
+    (match,) = bank.match(hash_picture(copy))
+    assert match.distance <= 8
+    if turn is not Image.Transpose.TRANSPOSE:  # which a spectrum gives exactly
+        assert min(distance(one, listed) for one in derived(copy)) > MATCH_DISTANCE
 
 
 def test_another_picture_is_not_on_the_list() -> None:
