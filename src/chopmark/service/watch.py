@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from chopmark.service.caller import Caller
     from chopmark.service.service import Service
 
-__all__ = ["Making"]
+__all__ = ["HEARTBEAT_S", "Making"]
 
+#: Silence after which a stream says that it is alive: proxies cut one that is silent for a minute.
+HEARTBEAT_S: Final = 15.0
 _BEGUN: Final = "generate"
 
 
@@ -72,13 +74,13 @@ class Making:
             first.cancel()
         return self
 
-    async def previews(self, *, heartbeat_s: float) -> AsyncIterator[Preview | None]:
-        """Yield each preview as it comes, and ``None`` where none came for a while."""
+    async def previews(self) -> AsyncIterator[Preview | None]:
+        """Yield each preview as it comes, and ``None`` where none came for ``HEARTBEAT_S``."""
         while True:
             come = asyncio.ensure_future(self._previews.get())
             try:
                 await asyncio.wait(
-                    {self._work, come}, timeout=heartbeat_s, return_when=asyncio.FIRST_COMPLETED
+                    {self._work, come}, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED
                 )
                 if come.done():
                     yield come.result()
