@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +11,10 @@ import httpx
 import openai
 import pytest
 
-from chopmark.service.logging import make_logger
+from chopmark import Pipeline
 from chopmark.service.metrics import Metrics
 from chopmark.tenancy import AccessStore
+from tests.support.wait import until
 
 BLOCKED = "explicit photo of a naked woman having sex"
 DOCS = Path(__file__).parents[2] / "docs"
@@ -24,19 +23,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 @pytest.fixture
 def lines(live: Any) -> Any:
     """Returns a reader of the running server's log."""
-    text = io.StringIO()
-    middleware = live.app.middleware_stack
-    while not hasattr(middleware, "logger"):
-        middleware = middleware.app
-    middleware.logger = make_logger(text)
 
     def read(count: int) -> list[dict[str, Any]]:
-        end = time.monotonic() + 10
         # A line is written after the answer has left.
-        while text.getvalue().count("\n") < count:
-            assert time.monotonic() < end
-            time.sleep(0.01)
-        return [json.loads(line) for line in text.getvalue().splitlines()]
+        until(lambda: live.log.getvalue().count("\n") >= count)
+        return [json.loads(line) for line in live.log.getvalue().splitlines()]
 
     return read
 
@@ -152,12 +143,14 @@ def test_a_mark_that_is_not_read_back_is_counted(
     assert now["chopmark_mark_readback_failures_total"] == 1
 
 
-def test_every_metric_is_in_the_manual(opened: Any) -> None:
+def test_every_metric_is_in_the_manual(shared_pipeline: Pipeline) -> None:
     text = (DOCS / "http.md").read_text(encoding="utf-8")
     told = set(re.findall(r"`(chopmark_\w+)`", text))
     names = {
         f"{metric.name}_total" if metric.type == "counter" else metric.name
-        for metric in Metrics(opened.parts, {}, repeats=opened.repeats).registry.collect()
+        for metric in Metrics(
+            shared_pipeline.parts, {}, repeats=shared_pipeline.repeats
+        ).registry.collect()
     }
     assert told == names
 
