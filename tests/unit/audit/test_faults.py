@@ -116,6 +116,12 @@ def start_worker(home: Path) -> subprocess.Popen[str]:
     )
 
 
+def first_lines(worker: subprocess.Popen[str], count: int) -> str:
+    """Wait until so many events are acknowledged."""
+    assert worker.stdout is not None
+    return "".join(worker.stdout.readline() for _ in range(count))
+
+
 def acknowledged(output: str) -> dict[str, int]:
     """Read what the worker printed: event id and index, one acknowledged event a line."""
     lines = output.split("\n")[:-1]  # what follows the last line feed may be half a line
@@ -126,10 +132,9 @@ def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
     booked: dict[str, int] = {}
     for turn in range(6):
         worker = start_worker(tmp_path)
-        time.sleep(0.5 + 0.05 * turn)
+        output = first_lines(worker, 20 + turn)
         worker.send_signal(signal.SIGKILL)
-        output, _ = worker.communicate()
-        booked |= acknowledged(output)
+        booked |= acknowledged(output + worker.communicate()[0])
     assert len(booked) > 100
     report = verify_log(tmp_path)
     assert report.problems == ()
@@ -140,11 +145,11 @@ def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
 
 def test_two_processes_do_not_fork_the_log(tmp_path: Path) -> None:
     workers = [start_worker(tmp_path) for _ in range(2)]
-    time.sleep(1.5)
+    outputs = [first_lines(worker, 50) for worker in workers]
     booked: dict[str, int] = {}
-    for worker in workers:
+    for worker, output in zip(workers, outputs, strict=True):
         worker.send_signal(signal.SIGKILL)
-        one = acknowledged(worker.communicate()[0])
+        one = acknowledged(output + worker.communicate()[0])
         assert one
         assert not set(one.values()) & set(booked.values())
         booked |= one
