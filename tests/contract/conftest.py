@@ -25,8 +25,8 @@ def live_server(open_pipeline: Callable[..., Pipeline]) -> Callable[..., Any]:
     """Returns a factory of running servers, each with settings of its own."""
 
     @contextmanager
-    def start(**settings: Any) -> Iterator[Live]:
-        pipeline = open_pipeline(generator=StandIn(), **settings)
+    def start(*, generator: StandIn | None = None, **settings: Any) -> Iterator[Live]:
+        pipeline = open_pipeline(generator=generator or StandIn(), **settings)
         with serve(pipeline, shutdown_s=pipeline.settings.shutdown_s) as live:
             yield live
 
@@ -35,8 +35,9 @@ def live_server(open_pipeline: Callable[..., Pipeline]) -> Callable[..., Any]:
 
 @pytest.fixture
 def forgiving(live_server: Callable[..., Any]) -> Iterator[Live]:
-    """A running server for thousands of small requests: no rate, no cool-down, two pictures."""
-    with live_server(requests_per_minute=0, abuse="none", max_outputs=2) as live:
+    """A running server for thousands of small requests: no rate, no cool-down, small pictures."""
+    small = StandIn(default_size=(256, 256), max_size=256, default_steps=1)
+    with live_server(generator=small, requests_per_minute=0, abuse="none", max_outputs=2) as live:
         yield live
 
 
