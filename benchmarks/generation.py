@@ -242,7 +242,7 @@ def measure(child: Child, file: Path) -> dict[str, Any]:
     np.save(file, np.asarray(small))
     answer |= {"size": info.default_size[0], "native": info.native_size}
     answer["parts"] = ", ".join(f"{name} {size} M" for name, size in parameters(engine).items())
-    pipeline = engine._variants.pipeline("generate")  # noqa: SLF001
+    pipeline = engine.variants.pipeline("generate")
     answer["auto"] = "int8" if hasattr(pipeline, "transformer") else "fp32"
 
     def median(run: Callable[[], object]) -> float:
@@ -292,7 +292,7 @@ def overhead(generator: Any, engine: DiffusersGenerator, rounds: int = 15) -> di
     Two runs of some hundred ms differ by more than the wrapper takes, so it is not a difference of
     runs: in each run the time inside the stock call is noted, less that inside our callback.
     """
-    kind = type(engine._variants.pipeline("generate"))  # noqa: SLF001
+    kind = type(engine.variants.pipeline("generate"))
     stock: Callable[..., Any] = kind.__call__
     spent = {"inside": 0.0}
 

@@ -192,7 +192,7 @@ class Run:
 
         call = engine.call(slots(job, 1, steps=max(STEPS)))
         given = dict(call._arguments)  # noqa: SLF001
-        pipeline = engine._variants.pipeline("generate")  # noqa: SLF001
+        pipeline = engine.variants.pipeline("generate")
 
         def once() -> None:
             with torch.inference_mode():
@@ -318,7 +318,7 @@ def surroundings(device: str) -> dict[str, Any]:
 
 def parameters(engine: DiffusersGenerator) -> dict[str, float]:
     """Return millions of weights by part."""
-    pipeline = engine._variants.pipeline("generate")  # noqa: SLF001
+    pipeline = engine.variants.pipeline("generate")
     return {
         name: round(sum(weight.numel() for weight in part.parameters()) / 1e6, 1)
         for name, part in pipeline.components.items()

@@ -33,6 +33,9 @@ class DiffusersGenerator:
     for bit. :class:`~chopmark.generation.batches.BatchingGenerator` joins pictures to batches.
 
     Made by :meth:`load`; safe to call from several threads, one picture at a time.
+
+    Attributes:
+        variants: The pipelines of diffusers that do its work, by operation.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class DiffusersGenerator:
         arguments: Mapping[str, Any] | None = None,
         options: LoadOptions | None = None,
     ) -> None:
-        self._variants = variants
+        self.variants = variants
         self._info = info
         self._default_guidance = default_guidance
         self._arguments = arguments
@@ -149,7 +152,7 @@ class DiffusersGenerator:
 
     def call(self, slots: Sequence[Slot]) -> Call:
         """Return the call that :meth:`run` makes, with its arguments, not yet run."""
-        return Call(slots, self._info, self._variants, self._default_guidance, self._arguments)
+        return Call(slots, self._info, self.variants, self._default_guidance, self._arguments)
 
     @property
     def first_job(self) -> GenerationJob | None:
@@ -181,7 +184,7 @@ class DiffusersGenerator:
             raise InvalidRequest(
                 f"{job.width}x{job.height} is over the model's largest side, {info.max_size} pixels"
             )
-        most = min(info.max_images, self._variants.max_images(job.operation))
+        most = min(info.max_images, self.variants.max_images(job.operation))
         if len(job.images) > most:
             takes = "one picture" if most == 1 else f"{most} pictures"
             way = " within a mask" if job.mask is not None else ""

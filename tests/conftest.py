@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from chopmark.settings import Settings
+from chopmark import Pipeline, Settings
+from tests.support.home import LENT, open_with
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
 # No library of ours may look for a hub, in any test.
@@ -35,6 +36,39 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def settings(home: Path) -> Settings:
     return Settings(home=home)
+
+
+@pytest.fixture(scope="session")
+def shared_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """A whole pipeline, with the embedded model; also the lender of ``open_pipeline``."""
+    from chopmark.provenance import DevelopmentCredentialWarning
+
+    home = tmp_path_factory.mktemp("shared") / "home"
+    with Pipeline.from_settings(Settings(home=home)) as pipeline:
+        with pytest.warns(DevelopmentCredentialWarning):
+            _ = pipeline.parts.credential
+        yield pipeline
+
+
+@pytest.fixture
+def open_pipeline(shared_pipeline: Pipeline, home: Path) -> Iterator[Callable[..., Pipeline]]:
+    """Returns an opener of pipelines with settings of the test's own; slow parts are shared.
+
+    ``generator`` is an instance that stands for the embedded model; ``lend`` names fewer parts.
+    """
+    opened: list[Pipeline] = []
+
+    def make(
+        *, lend: Collection[str] = LENT, generator: object = None, **settings: Any
+    ) -> Pipeline:
+        given = {} if generator is None else {"generator": generator}
+        wanted = Settings(**{"home": home, **settings})
+        opened.append(open_with(shared_pipeline, wanted, lend=lend, **given))
+        return opened[-1]
+
+    yield make
+    for pipeline in reversed(opened):
+        pipeline.close()
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def post(live: Any, body: dict[str, Any], path: str = GENERATE, **headers: str) 
         timeout=60,
         trust_env=False,
     )
-    assert live.pipeline.parts.answer_cache.later.drain(20)
+    assert live.pipeline.parts.answer_cache.later.drain(120)
     return answer
 
 

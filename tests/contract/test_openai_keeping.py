@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import openai
 import pytest
 
-from chopmark.service.deployment import Deployment
-from chopmark.service.state import state_of
 from chopmark.tenancy import AccessStore, Tenant
+from tests.support.wait import HANG_S, until, until_async
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from chopmark.audit import Record
 
 BLOCKED = "explicit photo of a naked woman having sex"
@@ -31,13 +27,6 @@ def _client(live: Any, **options: Any) -> openai.OpenAI:
 def _records(live: Any, since: int = 0) -> list[Record]:
     log = live.pipeline.parts.log
     return [log.get(index) for index in range(since, log.size)]
-
-
-def _until(true: Callable[[], bool], seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.01)
 
 
 def test_a_replay_is_the_same_bytes_and_no_new_record(live: Any) -> None:
@@ -92,11 +81,11 @@ def test_the_same_form_has_the_same_fingerprint(
 
 
 def test_while_the_first_runs_the_client_waits_and_gets_its_answer(live: Any) -> None:
-    live.generator.step_s = 0.2
+    live.generator.gate.clear()
     answers: list[Any] = []
 
-    def ask(retries: int) -> None:
-        with _client(live, max_retries=retries) as client:
+    def ask(**options: Any) -> None:
+        with _client(live, **options) as client:
             try:
                 answers.append(
                     client.images.with_raw_response.generate(
@@ -106,14 +95,23 @@ def test_while_the_first_runs_the_client_waits_and_gets_its_answer(live: Any) ->
             except openai.APIStatusError as error:
                 answers.append(error)
 
-    first = threading.Thread(target=ask, args=(0,))
+    first = threading.Thread(target=ask, kwargs={"max_retries": 0})
     first.start()
-    _until(lambda: bool(live.generator.jobs))
-    ask(0)
+    until(lambda: live.generator.jobs)
+    ask(max_retries=0)
     assert answers[0].status_code == 409
     assert answers[0].code == "idempotency_in_flight"
-    ask(6)  # the client's own retries last until the first one is done
+    # The client's own retries last until the first one is done: which it may be, from now on.
+    seen: list[int] = []
+
+    def look(answer: httpx.Response) -> None:
+        seen.append(answer.status_code)
+        live.generator.gate.set()
+
+    with httpx.Client(event_hooks={"response": [look]}, trust_env=False) as watched:
+        ask(max_retries=20, http_client=watched)
     first.join()
+    assert seen[0] == 409
     assert answers[1].content == answers[2].content
     assert len(live.generator.jobs) == 1
 
@@ -134,16 +132,25 @@ def test_a_failure_lets_go_of_the_key(live: Any) -> None:
         ).data
 
 
-def test_a_full_queue_is_503_and_every_answer_is_accounted_for(live_server: Any) -> None:
+def _asking(live: Any, **headers: str) -> asyncio.Task[httpx.Response]:
+    """Ask from a connection of its own; cancelling the task hangs up."""
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(
+            base_url=live.url, trust_env=False, timeout=HANG_S, headers=headers
+        ) as client:
+            return await client.post(GENERATE, json={"prompt": "a red apple"})
+
+    return asyncio.create_task(ask())
+
+
+async def test_a_full_queue_is_503_and_every_answer_is_accounted_for(live_server: Any) -> None:
     with live_server(max_running=1, max_queue=2) as live:
-        live.generator.step_s = 0.1
-
-        async def storm() -> list[httpx.Response]:
-            async with httpx.AsyncClient(base_url=live.url, trust_env=False, timeout=60) as client:
-                asked = [client.post(GENERATE, json={"prompt": "a red apple"}) for _ in range(8)]
-                return await asyncio.gather(*asked)
-
-        answers = asyncio.run(storm())
+        live.generator.gate.clear()
+        asked = [_asking(live) for _ in range(8)]
+        await until_async(lambda: sum(task.done() for task in asked) == 5)
+        live.generator.gate.set()
+        answers = await asyncio.gather(*asked)
         codes = [answer.status_code for answer in answers]
         assert codes.count(200) == 3
         assert codes.count(503) == 5
@@ -155,92 +162,69 @@ def test_a_full_queue_is_503_and_every_answer_is_accounted_for(live_server: Any)
         assert completed == {a.headers["x-record-id"] for a in answers if a.status_code == 200}
 
 
-def test_a_busy_tenant_does_not_shut_out_another(live_server: Any) -> None:
+async def test_a_busy_tenant_does_not_shut_out_another(live_server: Any) -> None:
     with live_server(max_running=1, max_queue=4) as live:
-        live.generator.step_s = 0.1
+        live.generator.gate.clear()
         with AccessStore.open(live.pipeline.parts.home) as store:
             for name in ("greedy", "modest"):
                 store.set_tenant(Tenant(name=name))
-            greedy, modest = (store.create_key(name).text for name in ("greedy", "modest"))
-
-        async def storm() -> tuple[list[httpx.Response], httpx.Response]:
-            async with httpx.AsyncClient(base_url=live.url, trust_env=False, timeout=60) as client:
-
-                async def ask(key: str) -> httpx.Response:
-                    headers = {"authorization": f"Bearer {key}"}
-                    return await client.post(
-                        GENERATE, json={"prompt": "a red apple"}, headers=headers
-                    )
-
-                many = [asyncio.create_task(ask(greedy)) for _ in range(5)]
-                while not live.generator.jobs:  # noqa: ASYNC110  it runs in another thread
-                    await asyncio.sleep(0.01)
-                await asyncio.sleep(0.2)
-                one = await ask(modest)
-                return list(await asyncio.gather(*many)), one
-
-        many, one = asyncio.run(storm())
-        assert one.status_code == 200
-        assert sorted(answer.status_code for answer in many) == [200, 200, 200, 200, 429]
+            greedy, modest = (
+                f"Bearer {store.create_key(name).text}" for name in ("greedy", "modest")
+            )
+        many = [_asking(live, authorization=greedy) for _ in range(5)]
+        await until_async(lambda: live.generator.jobs and live.service.generator_turns.waiting == 4)
+        one = _asking(live, authorization=modest)
+        await until_async(lambda: any(task.done() for task in many))  # whose place it was given
+        live.generator.gate.set()
+        answers = await asyncio.gather(*many)
+        assert (await one).status_code == 200
+        assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 200, 429]
         tenants = [r.tenant for r in _records(live) if r.kind == "request.completed"]
         assert tenants.index("modest") <= 2  # it did not wait for all of the other's
 
 
-def test_a_client_that_goes_away_stops_the_generator(live: Any) -> None:
-    live.generator.step_s = 0.1
-    with _client(live, max_retries=0, timeout=1.0) as client, pytest.raises(openai.APITimeoutError):
-        client.images.generate(prompt="a red apple", n=10)
-    _until(lambda: live.generator.cancelled == 1)
-    _until(lambda: _records(live)[-1].kind == "request.failed")
+async def test_a_client_that_goes_away_stops_the_generator(live: Any) -> None:
+    live.generator.gate.clear()
+    leaves = _asking(live)
+    await until_async(lambda: live.generator.jobs)
+    leaves.cancel()
+    await until_async(lambda: live.generator.cancelled == 1)
+    await until_async(lambda: _records(live)[-1].kind == "request.failed")
     assert _records(live)[-1].public["code"] == "cancelled"
-    live.generator.step_s = 0.0
-    with _client(live) as client:
-        assert client.images.generate(prompt="a red apple").data
+    live.generator.gate.set()
+    assert (await _asking(live)).status_code == 200
 
 
-def test_a_client_that_goes_away_while_it_waits_leaves_the_queue(live_server: Any) -> None:
+async def test_a_client_that_goes_away_while_it_waits_leaves_the_queue(live_server: Any) -> None:
     with live_server(max_running=1) as live:
-        live.generator.step_s = 0.2
-        service = state_of(live.app, Deployment).service
-        running = threading.Thread(
-            target=lambda: httpx.post(
-                f"{live.url}{GENERATE}", json={"prompt": "a red apple"}, trust_env=False, timeout=60
-            )
-        )
-        running.start()
-        _until(lambda: service.generator_turns.running == 1)
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{live.url}{GENERATE}", json={"prompt": "b"}, trust_env=False, timeout=0.3)
-        _until(lambda: service.generator_turns.waiting == 0)
-        running.join()
+        live.generator.gate.clear()
+        stays = _asking(live)
+        await until_async(lambda: live.service.generator_turns.running == 1)
+        leaves = _asking(live)
+        await until_async(lambda: live.service.generator_turns.waiting == 1)
+        leaves.cancel()
+        await until_async(lambda: live.service.generator_turns.waiting == 0)
+        live.generator.gate.set()
+        assert (await stays).status_code == 200
         assert len(live.generator.jobs) == 1  # who left before his turn was never booked
 
 
-@pytest.mark.parametrize(("patience", "status"), [(20, 200), (1, None)])
-def test_a_stopped_server_finishes_or_books(
+@pytest.mark.parametrize(("patience", "status"), [(HANG_S, 200), (1, None)])
+async def test_a_stopped_server_finishes_or_books(
     live_server: Any, patience: int, status: int | None
 ) -> None:
     with live_server(shutdown_s=patience) as live:
-        live.generator.step_s = 0.5
-        got: list[int | None] = []
-
-        def ask() -> None:
-            body = {"prompt": "a red apple", "steps": 6}
-            try:
-                answer = httpx.post(f"{live.url}{GENERATE}", json=body, trust_env=False, timeout=60)
-                got.append(answer.status_code)
-            except httpx.HTTPError:
-                got.append(None)
-
-        client = threading.Thread(target=ask)
-        client.start()
-        _until(lambda: bool(live.generator.jobs))
+        live.generator.gate.clear()
+        asked = _asking(live)
+        await until_async(lambda: live.generator.jobs)
         live.server.should_exit = True
-        client.join(30)
+        await until_async(lambda: not live.server.servers[0].is_serving())
         if status == 200:
-            assert got == [200]
+            live.generator.gate.set()
+            assert (await asked).status_code == 200
             assert _records(live)[-1].kind == "request.completed"
         else:
-            assert got != [200]
-            _until(lambda: _records(live)[-1].kind == "request.failed")
+            await asyncio.wait([asked])
+            assert asked.exception() is not None or asked.result().status_code != 200
+            await until_async(lambda: _records(live)[-1].kind == "request.failed")
             assert _records(live)[-1].public["code"] == "cancelled"

@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -16,6 +15,7 @@ from PIL import Image
 
 from chopmark.pipeline.inspect import examine
 from chopmark.safety.testcard import draw_test_card
+from tests.support.wait import HANG_S, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,23 +96,27 @@ def test_only_official_names_are_on_the_wire(live: Any) -> None:
 
 
 def test_a_long_wait_has_heartbeats(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chopmark.api.openai.stream._HEARTBEAT_S", 0.1)
-    live.generator.step_s = 0.2
+    monkeypatch.setattr("chopmark.service.watch.HEARTBEAT_S", 0.1)
+    live.generator.gate.clear()
+    lines: list[str] = []
     with httpx.stream(
         "POST",
         f"{live.url}/v1/images/generations",
         json={"prompt": "a red apple", "stream": True},
         trust_env=False,
-        timeout=60,
+        timeout=HANG_S,
     ) as answer:
-        lines = list(answer.iter_lines())
+        for line in answer.iter_lines():
+            lines.append(line)
+            if lines.count(": still at work") == 3:
+                live.generator.gate.set()
     assert lines.count(": still at work") >= 3
     with openai.OpenAI(base_url=f"{live.url}/v1", api_key="unused") as client:
         assert len(list(client.images.generate(prompt="a red apple", stream=True))) == 1
 
 
 def test_a_reader_who_leaves_the_stream_stops_the_generator(live: Any) -> None:
-    live.generator.step_s = 0.1
+    live.generator.gate.clear()
     with httpx.stream(
         "POST",
         f"{live.url}/v1/images/generations",
@@ -121,10 +125,7 @@ def test_a_reader_who_leaves_the_stream_stops_the_generator(live: Any) -> None:
         timeout=60,
     ) as answer:
         assert answer.status_code == 200
-    end = time.monotonic() + 15
-    while not live.generator.cancelled:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    until(lambda: live.generator.cancelled)
 
 
 def test_a_replayed_stream_is_the_same_bytes(live: Any) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,12 @@ import httpx
 import openai
 import pytest
 
+from chopmark import Pipeline
 from chopmark.service.deployment import Deployment
-from chopmark.service.logging import make_logger
 from chopmark.service.metrics import Metrics
 from chopmark.service.state import state_of
 from chopmark.tenancy import AccessStore
+from tests.support.wait import until
 
 BLOCKED = "explicit photo of a naked woman having sex"
 DOCS = Path(__file__).parents[2] / "docs"
@@ -26,23 +25,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 @pytest.fixture
 def lines(live: Any) -> Any:
     """Returns a reader of the running server's log."""
-    text = io.StringIO()
-    middleware = live.app.middleware_stack
-    while not hasattr(middleware, "logger"):
-        middleware = middleware.app
-    middleware.logger = make_logger(text)
 
-    def read(count: int, event: str = "request") -> list[dict[str, Any]]:
-        """The lines of an event, as soon as there are so many."""
-        end = time.monotonic() + 60
-        while True:
-            found = [json.loads(line) for line in text.getvalue().splitlines()]
-            found = [line for line in found if line["event"] == event]
-            # A line is written after the answer has left.
-            if len(found) >= count:
-                return found
-            assert time.monotonic() < end
-            time.sleep(0.01)
+    def read(count: int) -> list[dict[str, Any]]:
+        # A line is written after the answer has left.
+        until(lambda: live.log.getvalue().count("\n") >= count)
+        return [json.loads(line) for line in live.log.getvalue().splitlines()]
 
     return read
 
@@ -172,13 +159,13 @@ def test_a_mark_that_is_not_read_back_is_counted(
     assert now["chopmark_mark_readback_failures_total"] == 1
 
 
-def test_every_metric_is_in_the_manual(opened: Any) -> None:
+def test_every_metric_is_in_the_manual(shared_pipeline: Pipeline) -> None:
     text = (DOCS / "http.md").read_text(encoding="utf-8")
     told = set(re.findall(r"`(chopmark_\w+)`", text))
     names = {
         f"{metric.name}_total" if metric.type == "counter" else metric.name
         for metric in Metrics(
-            opened.parts, {}, repeats=opened.parts.answer_cache
+            shared_pipeline.parts, {}, repeats=shared_pipeline.parts.answer_cache
         ).registry.collect()
     }
     assert told == names

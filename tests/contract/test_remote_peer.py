@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,22 +67,17 @@ def test_what_the_peer_refuses_is_an_error_without_its_words(live: Any) -> None:
 
 
 async def test_the_pipeline_judges_marks_signs_and_books_what_a_peer_made(
-    live: Any, opened: Any, to_bytes: Any, make_picture: Any
+    live: Any, open_pipeline: Any, tmp_path: Path, to_bytes: Any, make_picture: Any
 ) -> None:
-    parts, kept = opened.parts, dict(opened.parts.opened)
-    try:
-        parts.use(generator=connect(live))
-        released = await opened.generate(GenerationRequest(prompt="a red apple", seed=5))
-        assert released.model.startswith("remote:127.0.0.1")
-        assert examine(opened.parts, released.outputs[0].data).verdict == "made_here"
-        edit = EditRequest(prompt="a boat", image=to_bytes(make_picture(384, 384)), seed=5)
-        edited = await opened.edit(edit)
-        assert edited.outputs[0].width == 384
-        # Our own guards stand before the peer's.
-        before = len(live.generator.jobs)
-        with pytest.raises(Refused):
-            await opened.generate(GenerationRequest(prompt=BLOCKED))
-        assert len(live.generator.jobs) == before
-    finally:
-        parts.opened.clear()
-        parts.opened.update(kept)
+    pipeline = open_pipeline(home=tmp_path / "ours", generator=connect(live))
+    released = await pipeline.generate(GenerationRequest(prompt="a red apple", seed=5))
+    assert released.model.startswith("remote:127.0.0.1")
+    assert examine(pipeline.parts, released.outputs[0].data).verdict == "made_here"
+    edit = EditRequest(prompt="a boat", image=to_bytes(make_picture(384, 384)), seed=5)
+    edited = await pipeline.edit(edit)
+    assert edited.outputs[0].width == 384
+    # Our own guards stand before the peer's.
+    before = len(live.generator.jobs)
+    with pytest.raises(Refused):
+        await pipeline.generate(GenerationRequest(prompt=BLOCKED))
+    assert len(live.generator.jobs) == before

@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 
 from chopmark.tenancy import ROLES, People
+from tests.support.wait import HANG_S
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
+
+# Only a run that hangs takes as long; how long one takes is the machine's affair.
+pytestmark = pytest.mark.timeout(3600)
 
 
 def _explore(url: str, *options: str, cwd: Path) -> str:
@@ -24,11 +28,12 @@ def _explore(url: str, *options: str, cwd: Path) -> str:
             f"{url}/openapi.json",
             "--no-color",
             "--generation-deterministic",
+            # Its own limit on a read is ten seconds, which a busy machine needs for a picture.
+            f"--request-timeout={HANG_S}",
             *options,
         ],
         capture_output=True,
         text=True,
-        timeout=540,
         check=False,
         cwd=cwd,
     )
@@ -40,7 +45,7 @@ def test_nothing_comes_back_that_is_not_described(forgiving: Any, tmp_path: Path
     before = forgiving.pipeline.parts.log.size
     # The desk's routes are explored below, by somebody whom they do not answer 403.
     desk = [f"--exclude-tag={tag}" for tag in ("desk", "hashes", "policies", "exports")]
-    told = _explore(forgiving.url, "--max-examples=6", *desk, cwd=tmp_path)
+    told = _explore(forgiving.url, "--max-examples=3", *desk, cwd=tmp_path)
     assert " passed" in told
     # It did reach the pipeline: pictures were made, and nothing is left open.
     assert forgiving.generator.jobs
@@ -55,7 +60,7 @@ def test_the_same_of_somebody_who_may_do_everything(forgiving: Any, tmp_path: Pa
         begun = people.redeem(people.link("root"))
     told = _explore(
         forgiving.url,
-        "--max-examples=4",
+        "--max-examples=2",
         "--exclude-tag=openai",
         "--exclude-tag=gemini",
         # Signing the explorer out would end what it is there for.
@@ -72,4 +77,5 @@ def test_the_same_of_somebody_who_may_do_everything(forgiving: Any, tmp_path: Pa
 
 @pytest.mark.slow
 def test_everything_for_longer(forgiving: Any, tmp_path: Path) -> None:
+    """What the two above leave to chance: many more examples of each operation."""
     _explore(forgiving.url, "--max-examples=150", cwd=tmp_path)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +13,9 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from tests.support.http import Loopback, Reply
+from tests.support.wait import until
 
 BLOCKED = "explicit photo of a naked woman having sex"
 STAGES = ["received", "judge_prompt", "decided", "generate", "judge_output", "mark", "sign"]
@@ -43,11 +43,8 @@ def _ask(live: Any, prompt: str, **headers: str) -> httpx.Response:
 
 def _finished(spans: InMemorySpanExporter) -> list[Any]:
     """Return all spans of a request, once its outermost has ended: after the answer's last byte."""
-    until = time.monotonic() + 20
-    while not (made := spans.get_finished_spans()) or made[-1].name != "chopmark.http":
-        assert time.monotonic() < until, [span.name for span in made]
-        time.sleep(0.01)
-    return list(made)
+    until(lambda: [span.name for span in spans.get_finished_spans()][-1:] == ["chopmark.http"])
+    return list(spans.get_finished_spans())
 
 
 def test_a_request_is_a_span_and_each_stage_one_inside_it(
@@ -93,34 +90,19 @@ def test_a_refusal_ends_after_its_stages(live: Any, spans: InMemorySpanExporter)
 
 
 def test_spans_reach_a_collector() -> None:
-    got: list[tuple[str, bytes]] = []
-
-    class Collector(http.server.BaseHTTPRequestHandler):
-        def log_message(self, *_: Any) -> None:
-            pass
-
-        def do_POST(self) -> None:
-            length = int(self.headers["content-length"])
-            got.append((self.path, self.rfile.read(length)))
-            self.send_response(200)
-            self.end_headers()
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with Loopback(lambda _: Reply()) as server:
         program = (
             "from chopmark.kit.tracing import export_spans, span\n"
             "provider = export_spans('1')\n"
             "with span('chopmark.sign', stage='sign'): pass\n"
             "provider.shutdown()\n"
         )
-        where = f"http://127.0.0.1:{server.server_address[1]}"
         subprocess.run(
             [sys.executable, "-c", program],
-            env={"OTEL_EXPORTER_OTLP_ENDPOINT": where, "PYTHONPATH": ":".join(sys.path)},
+            env={"OTEL_EXPORTER_OTLP_ENDPOINT": server.url, "PYTHONPATH": ":".join(sys.path)},
             check=True,
             timeout=60,
         )
-        server.shutdown()
-    ((path, body),) = got
-    assert path == "/v1/traces"
-    assert b"chopmark.sign" in body
+    (asked,) = server.asked
+    assert asked.path == "/v1/traces"
+    assert b"chopmark.sign" in asked.body

@@ -1,4 +1,4 @@
-"""One real pipeline for all functional tests, and the command line in this process."""
+"""A real pipeline for each functional test, and the command line in this process."""
 
 from __future__ import annotations
 
@@ -8,35 +8,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chopmark import Pipeline, Settings
 from chopmark.cli import main
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from chopmark import Pipeline
 
     Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture(scope="session")
-def shared_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    from chopmark.provenance import DevelopmentCredentialWarning
-
-    home = tmp_path_factory.mktemp("shared") / "home"
-    with Pipeline.from_settings(Settings(home=home)) as pipeline:
-        with pytest.warns(DevelopmentCredentialWarning):
-            _ = pipeline.parts.credential
-        pipeline.parts.open_all()
-        yield pipeline
-
-
 @pytest.fixture
-def pipeline(shared_pipeline: Pipeline) -> Iterator[Pipeline]:
-    """The shared pipeline; whatever a test puts in place of a part is taken out again."""
-    parts, settings = dict(shared_pipeline.parts.opened), shared_pipeline.settings
-    yield shared_pipeline
-    shared_pipeline.parts.opened.clear()
-    shared_pipeline.parts.opened.update(parts)
-    shared_pipeline.parts.settings = settings
+def pipeline(open_pipeline: Callable[..., Pipeline]) -> Pipeline:
+    """The embedded model and everything behind it, over a home of this test's own."""
+    return open_pipeline()
 
 
 @pytest.fixture

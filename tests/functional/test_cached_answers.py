@@ -11,56 +11,36 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chopmark import EditRequest, GenerationRequest, Pipeline, Refused, Released, Settings
+from chopmark import EditRequest, GenerationRequest, Pipeline, Refused, Released
 from chopmark.audit import Actor
 from chopmark.kit.background import AfterwardsWarning
 from chopmark.pipeline.erase_prompts import forget_person, forget_prompts, forget_with_the_log
+from tests.support.generator import Watched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     Open = Callable[..., Pipeline]
 
-_SHARED = ("prompt_guard", "image_guard", "credentials", "mark_key_source", "anchors")
 PROMPT = "a red apple on a table"
 TWO = ("Ada", "Grace")
 
 
-class Counting:
-    """The embedded generator, which says how often it was asked."""
-
-    def __init__(self, real: Any) -> None:
-        self.real, self.jobs = real, 0
-        self.info = real.info
-
-    def generate(self, job: Any, **options: Any) -> Any:
-        self.jobs += 1
-        return self.real.generate(job, **options)
-
-
 @pytest.fixture
-def open_pipeline(shared_pipeline: Pipeline, home: Path) -> Iterator[Open]:
-    """Opens pipelines over a home of the test's own; the slow parts are shared."""
-    opened: list[Pipeline] = []
+def open_cached(open_pipeline: Open, shared_pipeline: Pipeline) -> Open:
+    """Opens pipelines that answer again, over a home of the test's own."""
 
     def make(**settings: Any) -> Pipeline:
         given = {"prompt_index": True, "cached_answers": "exact", **settings}
-        pipeline = Pipeline.from_settings(Settings(home=home, **given))
-        for name in _SHARED:
-            pipeline.parts.opened[name] = getattr(shared_pipeline.parts, name)
-        pipeline.parts.use(generator=Counting(shared_pipeline.parts.generator))
-        opened.append(pipeline)
-        return pipeline
+        return open_pipeline(generator=Watched(shared_pipeline.parts.generator), **given)
 
-    yield make
-    for pipeline in opened:
-        pipeline.close()
+    return make
 
 
 @pytest.fixture
-def pipeline(open_pipeline: Open) -> Pipeline:
-    return open_pipeline()
+def pipeline(open_cached: Open) -> Pipeline:
+    return open_cached()
 
 
 def ask(prompt: str = PROMPT, **changes: Any) -> GenerationRequest:
@@ -70,13 +50,13 @@ def ask(prompt: str = PROMPT, **changes: Any) -> GenerationRequest:
 async def granted(pipeline: Pipeline, request: GenerationRequest) -> Released:
     """Ask, and wait until what is to be kept is kept."""
     released = await pipeline.generate(request)
-    assert pipeline.parts.answer_cache.later.drain(20)
+    assert pipeline.parts.answer_cache.later.drain(120)
     return released
 
 
 def jobs(pipeline: Pipeline) -> int:
     generator: Any = pipeline.parts.generator
-    return int(generator.jobs)
+    return len(generator.jobs)
 
 
 async def test_a_repeated_prompt_gets_the_same_pictures_and_a_record_of_its_own(
@@ -154,9 +134,9 @@ async def test_who_refuses_an_old_answer_gets_a_new_one_which_is_the_next_answer
 
 
 async def test_nothing_is_kept_or_answered_unless_somebody_opted_in(
-    open_pipeline: Open, home: Path
+    open_cached: Open, home: Path
 ) -> None:
-    pipeline = open_pipeline(cached_answers="off")
+    pipeline = open_cached(cached_answers="off")
     first = await granted(pipeline, ask())
     assert (await granted(pipeline, ask())).repeats is None
     assert jobs(pipeline) == 2
@@ -166,13 +146,13 @@ async def test_nothing_is_kept_or_answered_unless_somebody_opted_in(
         )
         is None
     )
-    off = open_pipeline(cached_answers="off", prompt_index=False)
+    off = open_cached(cached_answers="off", prompt_index=False)
     await granted(off, ask())
     assert off.parts.answer_cache.later.counts == {}
 
 
-async def test_other_wordings_are_the_same_wish_only_where_set(open_pipeline: Open) -> None:
-    pipeline = open_pipeline(cached_answers="reworded")
+async def test_other_wordings_are_the_same_wish_only_where_set(open_cached: Open) -> None:
+    pipeline = open_cached(cached_answers="reworded")
     first = await granted(pipeline, ask("a cup on the left of a jug"))
     same = await granted(pipeline, ask("A cup on the left of the jug."))
     assert same.repeats == first.record_id
@@ -187,8 +167,8 @@ async def test_other_wordings_are_the_same_wish_only_where_set(open_pipeline: Op
     assert (await granted(pipeline, ask('a sign that says "Polish"'))).repeats is None
 
 
-async def test_what_the_model_cannot_read_must_be_the_very_prompt(open_pipeline: Open) -> None:
-    pipeline = open_pipeline(cached_answers="reworded")
+async def test_what_the_model_cannot_read_must_be_the_very_prompt(open_cached: Open) -> None:
+    pipeline = open_cached(cached_answers="reworded")
     long = "apple " * 140
     first = await granted(pipeline, ask(f"{long} red"))
     assert (await granted(pipeline, ask(f"{long} blue"))).repeats is None
@@ -413,7 +393,7 @@ async def test_an_edit_is_never_an_answer_and_never_gets_one(
     for _ in range(2):
         released = await pipeline.edit(edit)
         assert released.repeats is None
-    assert pipeline.parts.answer_cache.later.drain(20)
+    assert pipeline.parts.answer_cache.later.drain(120)
     assert (await granted(pipeline, ask(steps=2))).repeats is None
     assert pipeline.parts.answer_cache.later.counts == {"done": 3}
 
@@ -434,11 +414,11 @@ class Hanging:
 
     def asked_before(self, *_args: Any, **_options: Any) -> list[Any]:
         self.asked += 1
-        self.go.wait(30)
+        self.go.wait()
         return []
 
     def add(self, *_args: Any, **_options: Any) -> None:
-        self.go.wait(30)
+        self.go.wait()
 
     def close(self) -> None:
         self.go.set()
@@ -447,18 +427,18 @@ class Hanging:
 async def test_an_index_that_hangs_delays_one_request_and_no_other(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chopmark.pipeline.steps.RECALL_S", 0.3)
     index = Hanging()
     pipeline.parts.use(prompt_index=index)
-    with pytest.warns(AfterwardsWarning, match="recall took longer"):
-        await pipeline.generate(ask())
+    with monkeypatch.context() as patch:
+        patch.setattr("chopmark.pipeline.steps.RECALL_S", 0.3)
+        with pytest.warns(AfterwardsWarning, match="recall took longer"):
+            await pipeline.generate(ask())
     for _ in range(2):
-        released = await pipeline.generate(ask())
-        assert released.timings_ms["recall"] < 300
+        await pipeline.generate(ask())
     assert index.asked == 1
     assert pipeline.parts.answer_cache.later.waiting == 3
     index.go.set()
-    assert pipeline.parts.answer_cache.later.drain(20)
+    assert pipeline.parts.answer_cache.later.drain(120)
     await pipeline.generate(ask())
     assert index.asked == 2
 
@@ -486,14 +466,14 @@ async def test_an_index_that_breaks_is_counted_said_once_and_harms_nothing(
     ]
 
 
-async def test_nothing_is_lost_when_the_pipeline_closes(open_pipeline: Open) -> None:
-    pipeline = open_pipeline()
+async def test_nothing_is_lost_when_the_pipeline_closes(open_cached: Open) -> None:
+    pipeline = open_cached()
     index = pipeline.parts.prompt_index
     assert index is not None
     real, go = index.add, threading.Event()
 
     def slow(*args: Any, **options: Any) -> None:
-        go.wait(20)
+        go.wait()
         real(*args, **options)
 
     index.add = slow  # type: ignore[method-assign]
@@ -501,7 +481,7 @@ async def test_nothing_is_lost_when_the_pipeline_closes(open_pipeline: Open) -> 
     assert pipeline.parts.answer_cache.later.waiting == 3
     threading.Timer(0.3, go.set).start()
     pipeline.close()
-    again = open_pipeline()
+    again = open_cached()
     for number, first in enumerate(released):
         repeated = await granted(again, ask(f"{PROMPT} {number}"))
         assert repeated.repeats == first.record_id

@@ -16,6 +16,7 @@ from chopmark import EditRequest, GenerationRequest, Pipeline, Refused
 from chopmark.kit.ids import record_of
 from chopmark.pipeline.inspect import examine
 from chopmark.safety import draw_test_card
+from tests.support.generator import UNSAFE_OUTPUT, StandIn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,17 +130,9 @@ async def test_a_generator_that_makes_the_test_card_is_blocked_neither_marked_no
         monkeypatch.setattr(
             chopmark.provenance, name, lambda *_, _name=name, **__: touched.append(_name)
         )
-    real = pipeline.parts.generator
-
-    class MakesTheCard:
-        info = real.info
-
-        def generate(self, *_: object, **__: object) -> list[Image.Image]:
-            return [draw_test_card()]
-
-    pipeline.parts.use(generator=MakesTheCard())
+    pipeline.parts.use(generator=StandIn())
     with pytest.raises(Refused) as caught:
-        await pipeline.generate(GenerationRequest(prompt="a red apple"))
+        await pipeline.generate(GenerationRequest(prompt=UNSAFE_OUTPUT))
     assert caught.value.stage == "output"
     assert not touched
 

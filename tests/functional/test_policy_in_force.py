@@ -11,9 +11,12 @@ from chopmark import GenerationRequest, Pipeline, Refused
 from chopmark.errors import InvalidPolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from PIL import Image
+
+    Open = Callable[..., Pipeline]
 
 NIKE = "official Nike logo on a t-shirt"
 
@@ -22,17 +25,11 @@ def _public(pipeline: Pipeline, record_id: str, kind: str) -> Any:
     return next(r.public for r in pipeline.parts.log.records(record_id) if r.kind == kind)
 
 
-def _with(pipeline: Pipeline, **changes: object) -> None:
-    """Change settings for this test; the fixture puts the old ones back."""
-    pipeline.parts.settings = pipeline.settings.model_copy(update=changes)
-    pipeline.parts.opened.pop("policies", None)
-
-
 async def test_a_tenant_is_judged_by_its_override_and_others_are_not(
-    pipeline: Pipeline, tmp_path: Path
+    open_pipeline: Open, tmp_path: Path
 ) -> None:
     (tmp_path / "shop.yaml").write_text("name: shop\ncategories:\n  ip: {ceiling: allow}\n")
-    _with(pipeline, tenant_policies=tmp_path)
+    pipeline = open_pipeline(tenant_policies=tmp_path)
     theirs = await pipeline.moderate([NIKE], tenant="shop")
     ours = await pipeline.moderate([NIKE], tenant="other")
     assert theirs.verdicts[0].action == "allow"
@@ -42,10 +39,10 @@ async def test_a_tenant_is_judged_by_its_override_and_others_are_not(
 
 
 async def test_a_changed_override_is_in_force_at_the_next_request(
-    pipeline: Pipeline, tmp_path: Path
+    open_pipeline: Open, tmp_path: Path
 ) -> None:
     file = tmp_path / "shop.yaml"
-    _with(pipeline, tenant_policies=tmp_path)
+    pipeline = open_pipeline(tenant_policies=tmp_path)
     actions = []
     for ceiling in ("review", "block"):
         file.write_text(f"name: shop\ncategories:\n  ip: {{ceiling: {ceiling}}}\n")
@@ -55,12 +52,12 @@ async def test_a_changed_override_is_in_force_at_the_next_request(
 
 
 async def test_an_override_below_a_floor_stops_that_tenant_and_nothing_is_judged_without_it(
-    pipeline: Pipeline, tmp_path: Path
+    open_pipeline: Open, tmp_path: Path
 ) -> None:
     (tmp_path / "shop.yaml").write_text(
         "name: shop\ncategories:\n  sexual: {prompt: {review: 0.8, block: 0.9}}\n"
     )
-    _with(pipeline, tenant_policies=tmp_path)
+    pipeline = open_pipeline(tenant_policies=tmp_path)
     with pytest.raises(InvalidPolicy, match="floor"):
         await pipeline.generate(GenerationRequest(prompt="a red apple", tenant="shop"))
     released = await pipeline.generate(GenerationRequest(prompt="a red apple", steps=2))
@@ -69,31 +66,31 @@ async def test_an_override_below_a_floor_stops_that_tenant_and_nothing_is_judged
 
 @pytest.mark.parametrize("tenant", ["../other", "a/b", ".hidden", ""])
 async def test_a_name_of_a_tenant_leads_to_no_other_file(
-    pipeline: Pipeline, tmp_path: Path, tenant: str
+    open_pipeline: Open, tmp_path: Path, tenant: str
 ) -> None:
     (tmp_path / "other.yaml").write_text("not: a policy\n")
     (tmp_path / "folder").mkdir()
-    _with(pipeline, tenant_policies=tmp_path / "folder")
+    pipeline = open_pipeline(tenant_policies=tmp_path / "folder")
     policies = pipeline.parts.policies
     assert policies.for_tenant(tenant) is policies.active()
 
 
 @pytest.mark.parametrize(("days", "action"), [(1, "allow"), (-1, "block")])
 async def test_an_allowed_phrase_holds_for_its_tenant_until_it_expires(
-    pipeline: Pipeline, tmp_path: Path, days: int, action: str
+    open_pipeline: Open, tmp_path: Path, days: int, action: str
 ) -> None:
     until = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=days)
     (tmp_path / "shop.yaml").write_text(
         "name: shop\nallow:\n"
         f"  - {{phrase: nike logo, categories: [ip], reason: licensed, expires: {until}}}\n"
     )
-    _with(pipeline, tenant_policies=tmp_path)
+    pipeline = open_pipeline(tenant_policies=tmp_path)
     said = await pipeline.moderate(["a nike logo on a shirt"], tenant="shop")
     assert said.verdicts[0].action == action
 
 
-async def test_a_shadow_policy_is_logged_and_never_acted_on(pipeline: Pipeline) -> None:
-    _with(pipeline, shadow_policy="strict")
+async def test_a_shadow_policy_is_logged_and_never_acted_on(open_pipeline: Open) -> None:
+    pipeline = open_pipeline(shadow_policy="strict")
     # Under "strict" what cannot be read is blocked; here it goes to a person, and is released.
     said = await pipeline.moderate(["a red apple", "xqzv kjwpf zzqx vbnmk qwrtp"])
     shadow = _public(pipeline, said.record_id, "moderation.completed")["shadow"]

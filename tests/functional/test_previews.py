@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -127,18 +129,18 @@ async def test_a_long_picture_has_a_preview_whose_label_fits(pipeline: Pipeline)
     assert [(p.width, p.height) for p in seen] == [(256, 96)]
 
 
-async def test_prompts_are_remembered_only_where_somebody_opted_in(pipeline: Pipeline) -> None:
-    import dataclasses
-
-    folder = pipeline.parts.home / "prompts"
-    await pipeline.generate(_ask(previews=0))
-    assert not folder.exists()
-    pipeline.parts.settings = pipeline.settings.model_copy(update={"prompt_index": True})
-    pipeline.parts.opened.pop("prompt_index", None)
-    released = await pipeline.generate(dataclasses.replace(_ask(previews=0), subject="one:ann"))
+async def test_prompts_are_remembered_only_where_somebody_opted_in(
+    open_pipeline: Callable[..., Pipeline], home: Path
+) -> None:
+    without = open_pipeline()
+    await without.generate(_ask(previews=0))
+    assert not (home / "prompts").exists()
+    without.close()
+    pipeline = open_pipeline(prompt_index=True)
+    released = await pipeline.generate(_ask(previews=0, subject="one:ann"))
     index = pipeline.parts.prompt_index
     assert index is not None
-    assert pipeline.parts.answer_cache.later.drain(20)
+    assert pipeline.parts.answer_cache.later.drain(120)
     assert index.records() == [released.record_id]
     assert index.erase(subject="one:ann") == 1
 

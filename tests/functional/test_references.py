@@ -15,23 +15,13 @@ from chopmark import EditRequest, Pipeline, Refused
 from chopmark.errors import ChopmarkError
 from chopmark.pipeline.inspect import examine
 from chopmark.safety import ImageGuard, draw_test_card
+from tests.support.generator import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from chopmark.audit import Record
-
-
-class Watched:
-    """The real generator, counting what it is asked."""
-
-    def __init__(self, real: Any) -> None:
-        self.real, self.info, self.asked = real, real.info, 0
-
-    def generate(self, *args: Any, **kwargs: Any) -> Any:
-        self.asked += 1
-        return self.real.generate(*args, **kwargs)
 
 
 @pytest.fixture
@@ -106,7 +96,7 @@ async def test_the_test_card_beside_a_harmless_picture_makes_nothing_and_is_book
             EditRequest(prompt="put both together", image=pictures[0], references=(pictures[1],))
         )
     assert caught.value.stage == "input"
-    assert watched.asked == 0
+    assert not watched.jobs
     records = _records(pipeline, before)
     assert [one.kind for one in records] == [
         "request.received",
@@ -137,7 +127,7 @@ async def test_a_second_picture_on_a_hash_list_is_refused(
         )
     assert caught.value.verdict.categories == ("sexual/minors",)
     assert caught.value.verdict.restricted
-    assert watched.asked == 0
+    assert not watched.jobs
 
 
 async def test_a_guard_that_fails_on_the_second_picture_fails_the_request(
@@ -160,7 +150,7 @@ async def test_a_guard_that_fails_on_the_second_picture_fails_the_request(
             EditRequest(prompt="put both together", image=pictures[0], references=(pictures[1],))
         )
     assert caught.value.code == "guard_failed"
-    assert watched.asked == 0
+    assert not watched.jobs
     assert [one.kind for one in _records(pipeline, before)] == [
         "request.received",
         "request.failed",
@@ -192,7 +182,7 @@ async def test_a_second_picture_that_is_none(
     assert caught.value.code == code
     if code != "image_too_small":
         assert caught.value.message.startswith("reference 1: ")
-    assert watched.asked == 0
+    assert not watched.jobs
     assert [one.kind for one in _records(pipeline, before)] == [
         "request.received",
         "request.failed",

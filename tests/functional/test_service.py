@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-import uvicorn
 
-from chopmark.api import create_app
+from tests.support.server import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,17 +21,8 @@ BLOCKED = "explicit photo of a naked woman having sex"
 
 @pytest.fixture(scope="module")
 def base_url(shared_pipeline: Pipeline) -> Iterator[str]:
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(shared_pipeline), host="127.0.0.1", port=0, log_level="error")
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(10)
+    with serve(shared_pipeline) as live:
+        yield live.url
 
 
 @pytest.fixture

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
-import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
-import uvicorn
 from google import genai
 from google.genai import types
 from PIL import Image
 
-from chopmark.api import create_app
 from chopmark.audit import Receipt
 from chopmark.pipeline.inspect import examine
-from chopmark.service.logging import make_logger
+from tests.support.server import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,15 +26,8 @@ BLOCKED = "explicit photo of a naked woman having sex"
 
 @pytest.fixture(scope="module")
 def base_url(shared_pipeline: Pipeline) -> Iterator[str]:
-    app = create_app(shared_pipeline, logger=make_logger(io.StringIO()))
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
+    with serve(shared_pipeline) as live:
+        yield live.url
 
 
 @pytest.fixture

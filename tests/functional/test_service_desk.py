@@ -4,55 +4,46 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import io
 import json
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
-import uvicorn
 
-from chopmark import Pipeline, Settings
-from chopmark.api import create_app
+from chopmark import Pipeline
 from chopmark.api.public_log import PublicLog
 from chopmark.audit import Actor, Rule, check_export
 from chopmark.audit.log.merkle import leaf_hash
-from chopmark.provenance import DevelopmentCredentialWarning
 from chopmark.service.deployment import Deployment
-from chopmark.service.logging import make_logger
 from chopmark.service.state import state_of
 from chopmark.tenancy import AccessStore, People, Tenant
+from tests.support.generator import StandIn
+from tests.support.server import Live, serve
+
+if TYPE_CHECKING:
+    import httpx
 
 BLOCKED = "explicit photo of a naked woman having sex"
 MISSING = "0123456789abcde0"
-
-
-class NoGenerator:
-    class info:  # noqa: N801  the interface's name
-        id, version, digest = "none", "1", "0" * 64
-        default_size, max_size, default_steps = (64, 64), 512, 4
-        supports = frozenset({"generate"})
-        max_images, ignores = 1, frozenset[str]()
 
 
 @dataclass
 class House:
     """A server with two tenants, their people and one refused request each."""
 
-    url: str
-    pipeline: Pipeline
+    live: Live
     people: People
-    app: Any
-    refused: dict[str, str]
+    refused: dict[str, str] = field(default_factory=dict)
     clients: list[httpx.Client] = field(default_factory=list)
 
+    @property
+    def pipeline(self) -> Pipeline:
+        return self.live.pipeline
+
     def client(self) -> httpx.Client:
-        self.clients.append(httpx.Client(base_url=self.url, trust_env=False, timeout=60))
+        self.clients.append(self.live.client())
         return self.clients[-1]
 
     def sign_in(self, name: str, tenant: str | None, *roles: str) -> httpx.Client:
@@ -65,12 +56,10 @@ class House:
     def refuse(self, tenant: str, prompt: str = BLOCKED) -> str:
         with AccessStore.open(self.pipeline.parts.home) as store:
             key = store.create_key(tenant).text
-        answer = httpx.post(
-            f"{self.url}/v1/images/generations",
+        answer = self.client().post(
+            "/v1/images/generations",
             json={"prompt": prompt, "user": "42"},
             headers={"authorization": f"Bearer {key}"},
-            trust_env=False,
-            timeout=60,
         )
         return str(answer.json()["error"]["decision_id"])
 
@@ -81,39 +70,20 @@ class House:
         )
 
 
-@pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    with Pipeline.from_settings(Settings(home=tmp_path_factory.mktemp("desk"))) as pipeline:
-        with pytest.warns(DevelopmentCredentialWarning):
-            _ = pipeline.parts.credential
-        yield pipeline
-
-
 @pytest.fixture
-def house(home: Path, tmp_path: Path, parts: Pipeline) -> Iterator[House]:
-    lists = tmp_path / "lists"
-    settings = Settings(home=home, hash_lists=lists, requests_per_minute=0)
-    with Pipeline.from_settings(settings) as pipeline, People.open(home) as people:
-        pipeline.parts.use(generator=NoGenerator())
-        for name in ("prompt_guard", "credentials"):
-            pipeline.parts.opened[name] = getattr(parts.parts, name)
-        app = create_app(pipeline, logger=make_logger(io.StringIO()))
-        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
+def house(home: Path, tmp_path: Path, open_pipeline: Callable[..., Pipeline]) -> Iterator[House]:
+    pipeline = open_pipeline(
+        generator=StandIn(), hash_lists=tmp_path / "lists", requests_per_minute=0
+    )
+    with People.open(home) as people, serve(pipeline) as live:
         with AccessStore.open(home) as store:
             for name in ("acme", "globex"):
                 store.set_tenant(Tenant(name=name))
-        made = House(f"http://127.0.0.1:{port}", pipeline, people, app, {})
+        made = House(live, people)
         made.refused = {name: made.refuse(name) for name in ("acme", "globex")}
         yield made
         for client in made.clients:
             client.close()
-        server.should_exit = True
-        thread.join(10)
 
 
 def _code(answer: httpx.Response) -> str:
@@ -227,7 +197,7 @@ def test_whoever_was_refused_appeals_without_an_account(house: House) -> None:
         == 200
     )
     assert rex.get("/api/v1/review/appeals").json()["appeals"] == []
-    state_of(house.app, Deployment).appeal_rates._windows.clear()
+    state_of(house.live.app, Deployment).appeal_rates._windows.clear()
     told = anybody.get(url, params={"ticket": ticket}).json()
     assert (told["outcome"], told["rationale"]) == ("overturned", "a known painting")
     assert _code(anybody.post("/api/v1/appeals", json=body)) == "duplicate_record"
@@ -414,7 +384,7 @@ def test_an_older_partial_tile_is_cut_out_of_a_newer_one(house: House) -> None:
     size = int(anybody.get("/log/checkpoint").text.splitlines()[1])
     before = anybody.get(f"/log/tile/0/000.p/{size}").content
     house.refuse("acme")
-    state_of(house.app, PublicLog)._at = float("-inf")
+    state_of(house.live.app, PublicLog)._at = float("-inf")
     newer = int(anybody.get("/log/checkpoint").text.splitlines()[1])
     assert newer > size
     assert anybody.get(f"/log/tile/0/000.p/{size}").content == before
@@ -429,7 +399,7 @@ def test_an_older_partial_tile_is_cut_out_of_a_newer_one(house: House) -> None:
      "-1/000", "0/x00/000", "0/000.p/1/2", "%2e%2e/%2e%2e/log.db", "0/000%00"],
 )  # fmt: skip
 def test_no_other_file_is_under_the_tiles(house: House, path: str) -> None:
-    answer = httpx.get(f"{house.url}/log/tile/{path}", trust_env=False)
+    answer = house.client().get(f"/log/tile/{path}")
     assert answer.status_code == 404
 
 

@@ -7,66 +7,53 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import http.server
 import io
 import json
 import re
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-import uvicorn
 from joserfc import jwk, jwt
 from pydantic import SecretStr
 
 from chopmark import Pipeline, Settings
-from chopmark.api import create_app
 from chopmark.api.signin import safe_path
 from chopmark.errors import ConfigurationError, IdentityUnavailable, InvalidToken
 from chopmark.service.logging import make_logger
 from chopmark.tenancy import AccessStore, People, Tenant
 from chopmark.tenancy.oidc import Provider
 from chopmark.tenancy.signin import Attempt, SignIn
+from tests.support.generator import StandIn
+from tests.support.http import Asked, Loopback, Reply
+from tests.support.server import serve
+
+Start = Callable[..., httpx.Client]
 
 PASSWORD = "four short plain words"
 
 
-class Idp:
+class Idp(Loopback):
     """An OIDC provider: discovery, keys, authorization (always as ``person``), token."""
 
     def __init__(self) -> None:
         self.keys = [jwk.ECKey.generate_key("P-256", {"kid": "one", "use": "sig"}, private=True)]
         self.published = list(self.keys)
-        self.asked: list[str] = []
         self.person: dict[str, Any] = {"sub": "eve", "roles": ["reviewer"], "tenant": "acme"}
         self.codes: dict[str, dict[str, str]] = {}
         self.document: dict[str, Any] = {}
         self.nonce: str | None = None
         self.broken = False
-        idp = self
+        super().__init__()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def log_message(self, *_: Any) -> None:
-                pass
-
-            def do_GET(self) -> None:
-                idp._get(self)
-
-            def do_POST(self) -> None:
-                idp._post(self)
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.issuer = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+    @property
+    def issuer(self) -> str:
+        return self.url
 
     def token(self, *, key: Any = None, alg: str = "ES256", header: Any = None, **more: Any) -> str:
         now = int(time.time())
@@ -76,99 +63,65 @@ class Idp:
         head = {"alg": alg, "kid": key.kid, **(header or {})}
         return jwt.encode(head, claims, key, algorithms=[alg])
 
-    def _get(self, handler: Any) -> None:
-        parts = urlsplit(handler.path)
-        self.asked.append(parts.path)
+    def reply(self, asked: Asked) -> Reply:
+        parts = urlsplit(asked.path)
         if self.broken:
-            self._say(handler, 500, {})
-        elif parts.path == "/.well-known/openid-configuration":
+            return _json(500, {})
+        if parts.path == "/.well-known/openid-configuration":
             document = {
                 "issuer": self.issuer,
                 "jwks_uri": f"{self.issuer}/keys",
                 "authorization_endpoint": f"{self.issuer}/authorize",
                 "token_endpoint": f"{self.issuer}/token",
             }
-            self._say(handler, 200, {**document, **self.document})
-        elif parts.path == "/keys":
-            self._say(handler, 200, {"keys": [k.as_dict(private=False) for k in self.published]})
-        elif parts.path == "/authorize":
+            return _json(200, {**document, **self.document})
+        if parts.path == "/keys":
+            return _json(200, {"keys": [k.as_dict(private=False) for k in self.published]})
+        if parts.path == "/authorize":
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             code = base64.urlsafe_b64encode(query["state"].encode()).decode()
             self.codes[code] = query
-            handler.send_response(302)
             back = f"{query['redirect_uri']}?code={code}&state={query['state']}&iss={self.issuer}"
-            handler.send_header("location", back)
-            handler.end_headers()
+            return Reply(302, b"", {"location": back})
+        return self._redeem(asked)
 
-    def _post(self, handler: Any) -> None:
-        length = int(handler.headers["content-length"])
-        form = {n: v[0] for n, v in parse_qs(handler.rfile.read(length).decode()).items()}
-        asked = self.codes.pop(form.get("code", ""), None)
+    def _redeem(self, asked: Asked) -> Reply:
+        form = {n: v[0] for n, v in parse_qs(asked.body.decode()).items()}
+        begun = self.codes.pop(form.get("code", ""), None)
         challenge = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         expected = base64.b64encode(b"chopmark:hush").decode()
         if (
-            asked is None
-            or handler.headers["authorization"] != f"Basic {expected}"
-            or asked["code_challenge_method"] != "S256"
-            or base64.urlsafe_b64encode(challenge).rstrip(b"=").decode() != asked["code_challenge"]
-            or form["redirect_uri"] != asked["redirect_uri"]
+            begun is None
+            or asked.headers["authorization"] != f"Basic {expected}"
+            or begun["code_challenge_method"] != "S256"
+            or base64.urlsafe_b64encode(challenge).rstrip(b"=").decode() != begun["code_challenge"]
+            or form["redirect_uri"] != begun["redirect_uri"]
         ):
-            self._say(handler, 400, {"error": "invalid_grant"})
-            return
-        token = self.token(aud="chopmark", nonce=self.nonce or asked["nonce"])
-        self._say(handler, 200, {"access_token": "x", "token_type": "Bearer", "id_token": token})
+            return _json(400, {"error": "invalid_grant"})
+        token = self.token(aud="chopmark", nonce=self.nonce or begun["nonce"])
+        return _json(200, {"access_token": "x", "token_type": "Bearer", "id_token": token})
 
-    @staticmethod
-    def _say(handler: Any, status: int, body: Any) -> None:
-        data = json.dumps(body).encode()
-        handler.send_response(status)
-        handler.send_header("content-type", "application/json")
-        handler.send_header("content-length", str(len(data)))
-        handler.end_headers()
-        handler.wfile.write(data)
+
+def _json(status: int, body: Any) -> Reply:
+    return Reply(status, json.dumps(body).encode(), {"content-type": "application/json"})
 
 
 @pytest.fixture
 def idp() -> Iterator[Idp]:
-    provider = Idp()
-    yield provider
-    provider.close()
-
-
-class NoGenerator:
-    class info:  # noqa: N801  the interface's name
-        id, version, digest = "none", "1", "0" * 64
-        default_size, max_size, default_steps = (64, 64), 512, 4
-        supports = frozenset({"generate"})
-        max_images, ignores = 1, frozenset[str]()
+    with Idp() as provider:
+        yield provider
 
 
 @pytest.fixture
-def serve(home: Path) -> Iterator[Any]:
+def start(open_pipeline: Callable[..., Pipeline]) -> Iterator[Start]:
     """Starts servers; returns a function from settings to a client."""
-    running: list[tuple[uvicorn.Server, threading.Thread, Pipeline, httpx.Client]] = []
+    with ExitStack() as running:
 
-    def start(**settings: Any) -> httpx.Client:
-        pipeline = Pipeline.from_settings(Settings(home=home, **settings))
-        pipeline.parts.use(generator=NoGenerator())
-        app = create_app(pipeline, logger=make_logger(io.StringIO()))
-        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False)
-        running.append((server, thread, pipeline, client))
-        return client
+        def start(**settings: Any) -> httpx.Client:
+            live = running.enter_context(serve(open_pipeline(generator=StandIn(), **settings)))
+            return running.enter_context(live.client())
 
-    yield start
-    for server, thread, pipeline, client in running:
-        client.close()
-        server.should_exit = True
-        thread.join(10)
-        pipeline.close()
+        yield start
 
 
 def _people(home: Path) -> People:
@@ -187,10 +140,10 @@ def _bearer(token: str) -> dict[str, str]:
 # Local people over HTTP
 
 
-def test_a_password_opens_a_session_and_signing_out_ends_it(serve: Any, home: Path) -> None:
+def test_a_password_opens_a_session_and_signing_out_ends_it(start: Start, home: Path) -> None:
     with _people(home) as people:
         people.add("ada", roles=["reader"], tenant="default", password=PASSWORD)
-    client = serve()
+    client = start()
     assert _code(client.get("/v1/models")) == "invalid_api_key"
     assert _code(client.get("/api/v1/session")) == "not_signed_in"
     wrong = client.post("/api/v1/session", json={"name": "ada", "password": "no" * 10})
@@ -210,10 +163,10 @@ def test_a_password_opens_a_session_and_signing_out_ends_it(serve: Any, home: Pa
     assert _code(client.get("/v1/models")) == "not_signed_in"
 
 
-def test_a_cookie_alone_changes_nothing(serve: Any, home: Path) -> None:
+def test_a_cookie_alone_changes_nothing(start: Start, home: Path) -> None:
     with _people(home) as people:
         people.add("ada", roles=["creator"], tenant="default", password=PASSWORD)
-    client = serve()
+    client = start()
     said = client.post("/api/v1/session", json={"name": "ada", "password": PASSWORD}).json()
     body = {"input": "a red apple"}
     for headers in ({}, {"x-csrf-token": ""}, {"x-csrf-token": said["csrf_token"][:-1]}):
@@ -223,11 +176,11 @@ def test_a_cookie_alone_changes_nothing(serve: Any, home: Path) -> None:
     assert client.post("/v1/moderations", json=body, headers=headers).status_code == 200
 
 
-def test_a_role_opens_its_own_routes_only(serve: Any, home: Path) -> None:
+def test_a_role_opens_its_own_routes_only(start: Start, home: Path) -> None:
     with _people(home) as people:
         people.add("ada", roles=["auditor"], tenant="default")
         link = people.link("ada")
-    client = serve()
+    client = start()
     csrf = client.post("/api/v1/session", json={"link": link}).json()["csrf_token"]
     for route in ("/v1/moderations", "/v1/images/generations"):
         body = {"input": "a", "prompt": "a"}
@@ -238,21 +191,21 @@ def test_a_role_opens_its_own_routes_only(serve: Any, home: Path) -> None:
     assert _code(client.post("/api/v1/session", json={"link": link})) == "sign_in_failed"
 
 
-def test_two_session_cookies_are_none(serve: Any, home: Path) -> None:
+def test_two_session_cookies_are_none(start: Start, home: Path) -> None:
     with _people(home) as people:
         people.add("ada", roles=["reader"], tenant="default", password=PASSWORD)
         token = people.sign_in("ada", PASSWORD).token
-    client = serve()
+    client = start()
     one = {"cookie": f"chopmark_session={token}"}
     two = {"cookie": f"chopmark_session=x; chopmark_session={token}"}
     assert client.get("/v1/models", headers=one).status_code == 200
     assert client.get("/v1/models", headers=two).status_code == 401
 
 
-def test_guessing_a_password_is_slowed_down(serve: Any, home: Path) -> None:
+def test_guessing_a_password_is_slowed_down(start: Start, home: Path) -> None:
     with _people(home) as people:
         people.add("ada", roles=["reader"], tenant="default", password=PASSWORD)
-    client = serve()
+    client = start()
     codes = [
         _code(client.post("/api/v1/session", json={"name": "ada", "password": "x" * 15}))
         for _ in range(11)
@@ -260,10 +213,10 @@ def test_guessing_a_password_is_slowed_down(serve: Any, home: Path) -> None:
     assert codes == ["sign_in_failed"] * 10 + ["rate_limit_exceeded"]
 
 
-def test_with_https_the_cookie_is_for_https_alone(serve: Any, home: Path) -> None:
+def test_with_https_the_cookie_is_for_https_alone(start: Start, home: Path) -> None:
     with _people(home) as people:
         people.add("ada", roles=["reader"], tenant="default", password=PASSWORD)
-    client = serve(public_url="https://pictures.example")
+    client = start(public_url="https://pictures.example")
     said = client.post("/api/v1/session", json={"name": "ada", "password": PASSWORD})
     assert "; secure" in said.headers["set-cookie"].lower()
 
@@ -276,22 +229,22 @@ def oidc(idp: Idp) -> dict[str, Any]:
     return {"oidc_issuer": idp.issuer, "oidc_audience": "api"}
 
 
-def test_a_bearer_token_is_a_person(serve: Any, home: Path, idp: Idp, oidc: Any) -> None:
+def test_a_bearer_token_is_a_person(start: Start, home: Path, idp: Idp, oidc: Any) -> None:
     with AccessStore.open(home) as store:
         store.set_tenant(Tenant(name="acme"))
         key = store.create_key("acme").text
-    client = serve(**oidc)
+    client = start(**oidc)
     assert client.get("/v1/models", headers=_bearer(idp.token())).status_code == 200
     assert client.get("/v1/models", headers=_bearer(key)).status_code == 200
     assert _code(client.get("/v1/models")) == "invalid_api_key"
     unknown = client.get("/v1/models", headers=_bearer(idp.token(tenant="globex")))
     assert (unknown.status_code, _code(unknown)) == (403, "access_denied")
-    assert idp.asked.count("/keys") == 1
+    assert [asked.path for asked in idp.asked].count("/keys") == 1
 
 
-def test_what_is_wrong_with_a_token_is_401(serve: Any, home: Path, idp: Idp, oidc: Any) -> None:
+def test_what_is_wrong_with_a_token_is_401(start: Start, home: Path, idp: Idp, oidc: Any) -> None:
     AccessStore.open(home).close()
-    client = serve(**oidc)
+    client = start(**oidc)
     other = jwk.ECKey.generate_key("P-256", {"kid": "one"}, private=True)
     secret = jwk.OctKey.import_key(json.dumps(idp.keys[0].as_dict(private=False)).encode())
     secret = jwk.OctKey.import_key({**secret.as_dict(), "kid": "one"})
@@ -327,15 +280,17 @@ def test_what_is_wrong_with_a_token_is_401(serve: Any, home: Path, idp: Idp, oid
         answer = client.get("/v1/models", headers=_bearer(token))
         assert (answer.status_code, _code(answer)) == (401, "invalid_token"), name
         assert 'error="invalid_token"' in answer.headers["www-authenticate"]
-    assert "/evil" not in idp.asked
-    assert idp.asked.count("/keys") <= 2  # the unknown key asked once more at most
+    assert "/evil" not in [asked.path for asked in idp.asked]
+    assert [asked.path for asked in idp.asked].count(
+        "/keys"
+    ) <= 2  # the unknown key asked once more at most
 
 
 def test_a_token_without_a_role_or_a_tenant_is_403(
-    serve: Any, home: Path, idp: Idp, oidc: Any
+    start: Start, home: Path, idp: Idp, oidc: Any
 ) -> None:
     AccessStore.open(home).close()
-    client = serve(**oidc)
+    client = start(**oidc)
     wrong: list[dict[str, Any]] = [{"roles": []}, {"roles": None}, {"roles": ["boss"]}]
     for more in [*wrong, {"tenant": None}]:
         answer = client.get("/v1/models", headers=_bearer(idp.token(**more)))
@@ -396,11 +351,11 @@ def test_keys_rotate_and_an_outage_is_borne(idp: Idp) -> None:
         provider.claims(idp.token(exp=int(clock.now) + 60), audience="api")
 
 
-def test_a_provider_that_does_not_answer_is_503(serve: Any, home: Path, idp: Idp) -> None:
+def test_a_provider_that_does_not_answer_is_503(start: Start, home: Path, idp: Idp) -> None:
     AccessStore.open(home).close()
     token = idp.token()
     idp.broken = True
-    client = serve(oidc_issuer=idp.issuer, oidc_audience="api")
+    client = start(oidc_issuer=idp.issuer, oidc_audience="api")
     answer = client.get("/v1/models", headers=_bearer(token))
     assert (answer.status_code, _code(answer)) == (503, "identity_unavailable")
     assert answer.headers["retry-after"]
@@ -422,7 +377,7 @@ def test_an_odd_document_is_not_followed(idp: Idp, document: dict[str, Any]) -> 
     idp.document = document
     with pytest.raises(IdentityUnavailable):
         Provider(idp.issuer).claims(idp.token(), audience="api")
-    assert idp.asked == ["/.well-known/openid-configuration"]
+    assert [asked.path for asked in idp.asked] == ["/.well-known/openid-configuration"]
 
 
 def test_shared_secrets_among_the_keys_are_not_used(idp: Idp) -> None:
@@ -453,16 +408,15 @@ def test_odd_settings_are_refused_at_the_start(home: Path, settings: dict[str, s
 
 
 @pytest.fixture
-def pages(serve: Any, home: Path, idp: Idp) -> httpx.Client:
+def pages(start: Start, home: Path, idp: Idp) -> httpx.Client:
     with AccessStore.open(home) as store:
         store.set_tenant(Tenant(name="acme"))
-    client: httpx.Client = serve(
+    return start(
         oidc_issuer=idp.issuer,
         oidc_client_id="chopmark",
         oidc_client_secret=SecretStr("hush"),
         public_url="http://pictures.test",
     )
-    return client
 
 
 def _to_the_provider(pages: httpx.Client, then: str = "/console") -> str:
@@ -539,36 +493,35 @@ def test_a_repr_of_an_attempt_tells_no_secret() -> None:
         assert secret not in repr(attempt)
 
 
-def test_without_a_provider_there_is_nowhere_to_go(serve: Any, home: Path) -> None:
-    del home
-    assert _code(serve().get("/api/v1/session/oidc")) == "invalid_request"
+def test_without_a_provider_there_is_nowhere_to_go(start: Start) -> None:
+    assert _code(start().get("/api/v1/session/oidc")) == "invalid_request"
 
 
-def test_the_page_to_sign_in_leads_to_the_provider_and_back(home: Path, idp: Idp) -> None:
+def test_the_page_to_sign_in_leads_to_the_provider_and_back(
+    open_pipeline: Callable[..., Pipeline], home: Path, idp: Idp
+) -> None:
     from starlette.testclient import TestClient
 
     from chopmark.site import create_site
 
     with AccessStore.open(home) as store:
         store.set_tenant(Tenant(name="acme"))
-    settings = Settings(
-        home=home,
+    pipeline = open_pipeline(
+        generator=StandIn(),
         oidc_issuer=idp.issuer,
         oidc_client_id="chopmark",
         oidc_client_secret=SecretStr("hush"),
         public_url="http://testserver",
     )
-    with Pipeline.from_settings(settings) as pipeline:
-        pipeline.parts.use(generator=NoGenerator())
-        site = create_site(pipeline, logger=make_logger(io.StringIO()))
-        with TestClient(site, follow_redirects=False) as browser:
-            shown = browser.get("/sign-in").text
-            where = re.search(r'href="(/[^"]+oidc[^"]*)"', shown)
-            assert where is not None
-            away = browser.get(where[1])
-            back = httpx.get(away.headers["location"], trust_env=False).headers["location"]
-            landed = browser.get(back.removeprefix("http://testserver"))
-            assert (landed.status_code, landed.headers["location"]) == (303, "/studio")
-            assert browser.get("/api/v1/session").json()["name"] == "oidc:eve"
-            # The pages know the session that the API began.
-            assert "oidc:eve" in browser.get("/console").text
+    site = create_site(pipeline, logger=make_logger(io.StringIO()))
+    with TestClient(site, follow_redirects=False) as browser:
+        shown = browser.get("/sign-in").text
+        where = re.search(r'href="(/[^"]+oidc[^"]*)"', shown)
+        assert where is not None
+        away = browser.get(where[1])
+        back = httpx.get(away.headers["location"], trust_env=False).headers["location"]
+        landed = browser.get(back.removeprefix("http://testserver"))
+        assert (landed.status_code, landed.headers["location"]) == (303, "/studio")
+        assert browser.get("/api/v1/session").json()["name"] == "oidc:eve"
+        # The pages know the session that the API began.
+        assert "oidc:eve" in browser.get("/console").text

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import httpx
 import pytest
 
 from chopmark.audit import AuditLog, verify_log
+from tests.support.wait import HANG_S, until
 
 
 def _serve(home: Path, **settings: str) -> tuple[subprocess.Popen[str], str]:
@@ -63,17 +63,14 @@ def test_what_runs_is_finished_or_booked(home: Path, finishes: bool) -> None:
     try:
         size = {"n": 1} if finishes else {"n": 10, "steps": 100}
         asking = _Asking(url, {"prompt": "a red apple", **size})
-        end = time.monotonic() + 60
-        while not _running(url):
-            assert time.monotonic() < end
-            assert asking.status is None
-            time.sleep(0.02)
+        until(lambda: not asking.is_alive() or _running(url))
+        assert asking.is_alive()
         process.send_signal(signal.SIGTERM)
         assert process.wait(90) in {0, -signal.SIGTERM}
     finally:
         process.kill()
         process.wait()
-    asking.join(20)
+    asking.join(HANG_S)
     with AuditLog.open(home) as log:
         # Nothing is open: the server closed what it could not finish before it went.
         assert log.reconcile(older_than_s=0) == []

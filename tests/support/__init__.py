@@ -1,1 +1,1 @@
-"""What several tests share; ``from tests.support import ...`` works from the repository's root."""
+"""What many tests stand on: one stand-in generator, one live server, one way to open a home."""

@@ -61,7 +61,7 @@ class Visits:
         context = self._browser.new_context(
             base_url=self._site.url, reduced_motion="reduce", **options
         )
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(120_000)
         if name:
             token = self._site.token(name)
             context.add_cookies([{"name": COOKIE, "value": token, "url": self._site.url}])
@@ -143,11 +143,8 @@ def test_verify_this_and_change_this_with_a_painted_mask(visit: Visits, site: Si
     page.locator("#canvas").focus()
     for key in ("ArrowRight", " ", "ArrowDown", " "):
         page.keyboard.press(key)
-    for _ in range(50):
-        if page.evaluate("document.getElementById('mask').files.length") == 1:
-            break
-        page.wait_for_timeout(100)
-    painter: Any = site.pipeline.parts.opened["generator"]
+    page.wait_for_function("document.getElementById('mask').files.length === 1")
+    painter: Any = site.pipeline.parts.generator
     jobs = painter.jobs
     before = len(jobs)
     page.fill("#prompt", "another colour")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import json
 import re
-import time
 import zipfile
 from typing import TYPE_CHECKING
 
 from chopmark.web.shifts import Shifts
+from tests.support.wait import until
 from tests.web.conftest import BLOCKED
 
 if TYPE_CHECKING:
@@ -139,11 +139,8 @@ def test_an_export_takes_two_and_carries_its_proofs(site: Site) -> None:
         assert own.status_code == 403
         went = egon.post(f"{agree[1]}/agree", data={"csrf": site.csrf(egon)})
         assert went.status_code == 303
-        for _ in range(100):
-            file = emma.get(agree[1])
-            if file.status_code == 200:
-                break
-            time.sleep(0.05)
+        until(lambda: emma.get(agree[1]).status_code == 200)
+        file = emma.get(agree[1])
         with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
             assert json.loads(archive.read("manifest.json"))["query"]["decision"] == "block"
     with site.client("zoe") as zoe:

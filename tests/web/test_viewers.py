@@ -8,31 +8,30 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from chopmark import Pipeline, Settings
 from chopmark.service.logging import make_logger
 from chopmark.site import create_site
 from chopmark.tenancy import AccessStore, People
-from tests.web.conftest import Painter
+from tests.support.generator import StandIn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Callable
+
+    from chopmark import Pipeline, Settings
 
 
 @pytest.fixture
-async def fresh(settings: Settings) -> AsyncIterator[Any]:
+def fresh(open_pipeline: Callable[..., Pipeline]) -> Any:
     """Returns a function that asks a site without keys and people."""
-    with Pipeline.from_settings(settings) as pipeline:
-        pipeline.parts.use(generator=Painter())
-        app = create_site(pipeline, logger=make_logger(io.StringIO()))
+    site = create_site(open_pipeline(generator=StandIn()), logger=make_logger(io.StringIO()))
 
-        async def ask(
-            path: str, *, address: str = "127.0.0.1", host: str = "127.0.0.1"
-        ) -> httpx.Response:
-            transport = httpx.ASGITransport(app, client=(address, 4711))
-            async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
-                return await client.get(path)
+    async def ask(
+        path: str, *, address: str = "127.0.0.1", host: str = "127.0.0.1"
+    ) -> httpx.Response:
+        transport = httpx.ASGITransport(site, client=(address, 4711))
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
+            return await client.get(path)
 
-        yield ask
+    return ask
 
 
 async def test_whoever_sits_at_the_machine_may_make_and_nobody_else(fresh: Any) -> None:

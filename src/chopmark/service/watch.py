@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from chopmark.service.caller import Caller
     from chopmark.service.service import Service
 
-__all__ = ["GenerationState", "WatchedGeneration"]
+__all__ = ["HEARTBEAT_S", "GenerationState", "WatchedGeneration"]
 
 T = TypeVar("T")
+#: Silence after which a stream says that it is alive: proxies cut one that is silent for a minute.
+HEARTBEAT_S: Final = 15.0
 _BEGUN: Final = "generate"
 
 
@@ -92,10 +94,10 @@ class WatchedGeneration:
             raise
         return self
 
-    async def previews(self, *, heartbeat_s: float) -> AsyncIterator[Preview | None]:
-        """Yield each preview as it comes, and ``None`` where none came for a while."""
+    async def previews(self) -> AsyncIterator[Preview | None]:
+        """Yield each preview as it comes, and ``None`` where none came for ``HEARTBEAT_S``."""
         while True:
-            preview = await self._first(self._previews.get(), timeout_s=heartbeat_s)
+            preview = await self._first(self._previews.get(), timeout_s=HEARTBEAT_S)
             if preview is None and self._work.done():
                 break
             yield preview

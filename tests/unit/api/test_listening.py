@@ -15,6 +15,7 @@ from chopmark.cli import app as cli
 from chopmark.errors import ConfigurationError, InvalidKey, TenantNotFound
 from chopmark.settings import Settings
 from chopmark.tenancy import AccessStore
+from tests.support.generator import StandIn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +78,7 @@ async def test_another_machine_is_turned_away_even_when_something_else_listens(
     settings: Settings, address: str, status: int
 ) -> None:
     with Pipeline.from_settings(settings) as pipeline:
-        pipeline.parts.use(generator=type("G", (), {"info": None}))
+        pipeline.parts.use(generator=StandIn())
         transport = httpx.ASGITransport(app=create_app(pipeline), client=(address, 1234))
         async with httpx.AsyncClient(
             transport=transport, base_url="http://localhost", trust_env=False

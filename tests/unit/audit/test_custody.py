@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import pytest
 from chopmark.audit import AuditLog, Event, verify_log
 from chopmark.audit.log.paths import Paths
 from chopmark.errors import DuplicateRecord, ErasureRefused, InvalidRequest, RecordNotFound
+from tests.support.wait import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -251,7 +251,8 @@ def test_events_of_the_erased_keep_coming(open_log: OpenLog, make_event: MakeEve
         thread.start()
     erased = 0
     for _ in range(10):
-        time.sleep(0.02)
+        before = logs[0].size
+        until(lambda: logs[0].size > before)  # noqa: B023 - it is waited for here
         try:
             erased += erase(logs[0], "p")
         except RecordNotFound:

@@ -116,8 +116,8 @@ def start_worker(home: Path) -> subprocess.Popen[str]:
     )
 
 
-def some_lines(worker: subprocess.Popen[str], count: int) -> str:
-    """Wait for so many lines of a worker; each is an event that it was told is booked."""
+def first_lines(worker: subprocess.Popen[str], count: int) -> str:
+    """Wait until so many events are acknowledged."""
     assert worker.stdout is not None
     return "".join(worker.stdout.readline() for _ in range(count))
 
@@ -132,9 +132,9 @@ def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
     booked: dict[str, int] = {}
     for turn in range(6):
         worker = start_worker(tmp_path)
-        lines = some_lines(worker, 20 + 3 * turn)
+        output = first_lines(worker, 20 + turn)
         worker.send_signal(signal.SIGKILL)
-        booked |= acknowledged(lines + worker.communicate()[0])
+        booked |= acknowledged(output + worker.communicate()[0])
     assert len(booked) > 100
     report = verify_log(tmp_path)
     assert report.problems == ()
@@ -145,11 +145,12 @@ def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
 
 def test_two_processes_do_not_fork_the_log(tmp_path: Path) -> None:
     workers = [start_worker(tmp_path) for _ in range(2)]
-    begun = [some_lines(worker, 30) for worker in workers]
+    outputs = [first_lines(worker, 50) for worker in workers]
     booked: dict[str, int] = {}
-    for worker, lines in zip(workers, begun, strict=True):
+    for worker, output in zip(workers, outputs, strict=True):
         worker.send_signal(signal.SIGKILL)
-        one = acknowledged(lines + worker.communicate()[0])
+        one = acknowledged(output + worker.communicate()[0])
+        assert one
         assert not set(one.values()) & set(booked.values())
         booked |= one
     report = verify_log(tmp_path)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chopmark.audit import AuditLog, DuplicateRecord, Event, verify_log
+from tests.support.wait import HANG_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ def pair(open_log: OpenLog, make_event: MakeEvent) -> tuple[AuditLog, AuditLog]:
 def test_a_follower_books_with_the_leader(open_log: OpenLog, make_event: MakeEvent) -> None:
     leader, follower = pair(open_log, make_event)
     jobs = [(leader, follower)[n % 2].submit(make_event(subject=f"p{n % 9}")) for n in range(300)]
-    indexes = sorted(job.result(20).index for job in jobs)
+    indexes = sorted(job.result(HANG_S).index for job in jobs)
     assert indexes == list(range(2, 302))
     for log in (leader, follower):
         assert all(log.private(index) == {"prompt": "a red apple"} for index in range(302))
@@ -101,7 +102,7 @@ def test_a_killed_leader_loses_nothing(
     time.sleep(0.01)
     worker.kill()
     worker.communicate()
-    booked += [job.result(20) for job in jobs]
+    booked += [job.result(HANG_S) for job in jobs]
     assert len({record.index for record in booked}) == 70
     for record in booked:
         assert log.get(record.index) == record
@@ -121,7 +122,7 @@ def test_nonsense_on_the_socket_harms_nobody(open_log: OpenLog, make_event: Make
         b"\x00\x00\x00\x04\xff\xff\xff\xffabcd",
     ):
         with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(5)
+            client.settimeout(HANG_S)
             client.connect(f"/proc/self/fd/{folder}/log.sock")
             client.sendall(frame)
             client.shutdown(socket.SHUT_WR)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import shutil
 import subprocess
-import threading
 import time
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +25,8 @@ from chopmark.audit.log.merkle import verify_consistency
 from chopmark.audit.proof.note import NoteKey, note_parts, open_checkpoint
 from chopmark.audit.proof.witness import with_lines
 from chopmark.errors import ConfigurationError, InvalidRequest, LogUnavailable
+from tests.support.http import Asked, Loopback, Reply
+from tests.support.wait import HANG_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,28 +86,12 @@ class SmallWitness:
 def serving(witness: SmallWitness) -> Iterator[Witness]:
     """Let a witness listen; give what a log asks it by."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            known = self.path == "/w/add-checkpoint"
-            status, answer = witness.answer(body) if known else (404, b"")
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+    def reply(asked: Asked) -> Reply:
+        known = asked.path == "/w/add-checkpoint"
+        return Reply(*witness.answer(asked.body)) if known else Reply(404)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield Witness(
-            url=f"http://127.0.0.1:{server.server_port}/w/", key=witness.key, timeout_s=5.0
-        )
-    finally:
-        server.shutdown()
-        server.server_close()
+    with Loopback(reply) as server:
+        yield Witness(url=f"{server.url}/w/", key=witness.key, timeout_s=HANG_S)
 
 
 def fill(log: AuditLog, make_event: MakeEvent, count: int) -> None:

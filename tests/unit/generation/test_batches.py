@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import ctypes
 import threading
-import time
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -22,9 +21,10 @@ from chopmark.generation import (
 )
 from chopmark.generation.batches import BatchingGenerator
 from chopmark.generation.memory import check_after, keep_freed_memory
+from tests.support.wait import HANG_S, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from PIL import Image
@@ -95,15 +95,8 @@ class Crowd:
 
     def join(self) -> None:
         for thread in self.threads:
-            thread.join(30)
+            thread.join(HANG_S)
             assert not thread.is_alive()
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -133,11 +126,11 @@ def test_concurrent_requests_share_a_call_and_keep_their_own_seeds(
     batching = BatchingGenerator(held, max_batch=4)  # type: ignore[arg-type]
     crowd = Crowd(batching)
     crowd.ask("first", job())
-    eventually(lambda: bool(held.batches))
+    until(lambda: bool(held.batches))
     orders = {f"{seed}": job(seed=seed, prompt=f"picture {seed}") for seed in range(20, 25)}
     for name, order in orders.items():
         crowd.ask(name, order)
-    eventually(lambda: batching.waiting == 5)
+    until(lambda: batching.waiting == 5)
     held.go.set()
     crowd.join()
     assert [len(batch) for batch in held.batches] == [1, 4, 1]
@@ -151,11 +144,11 @@ def test_what_differs_in_shape_steps_or_guidance_is_not_mixed(held: Held) -> Non
     batching = BatchingGenerator(held)  # type: ignore[arg-type]
     crowd = Crowd(batching)
     crowd.ask("first", job())
-    eventually(lambda: bool(held.batches))
+    until(lambda: bool(held.batches))
     kinds: tuple[dict[str, Any], ...] = ({}, {"width": 64}, {"steps": 2}, {"guidance": 3.0}, {})
     for index, changes in enumerate(kinds):
         crowd.ask(str(index), job(**changes))
-        eventually(lambda count=index + 1: batching.waiting == count)  # type: ignore[misc]
+        until(lambda count=index + 1: batching.waiting == count)  # type: ignore[misc]
     held.go.set()
     crowd.join()
     assert sorted(len(batch) for batch in held.batches[1:]) == [1, 1, 1, 2]
@@ -166,11 +159,11 @@ def test_each_tenant_gets_its_turn(held: Held) -> None:
     batching = BatchingGenerator(held, max_batch=2)  # type: ignore[arg-type]
     crowd = Crowd(batching)
     crowd.ask("first", job(tenant="greedy"))
-    eventually(lambda: bool(held.batches))
+    until(lambda: bool(held.batches))
     crowd.ask("many", job(tenant="greedy", n=8))
-    eventually(lambda: batching.waiting == 8)
+    until(lambda: batching.waiting == 8)
     crowd.ask("one", job(tenant="modest"))
-    eventually(lambda: batching.waiting == 9)
+    until(lambda: batching.waiting == 9)
     held.go.set()
     crowd.join()
     # Eight pictures were there before, and the ninth is in the first batch that follows.
@@ -183,11 +176,11 @@ def test_one_who_leaves_goes_at_once_and_the_others_stay(held: Held) -> None:
     crowd, gone = Crowd(batching), threading.Event()
     crowd.ask("leaves", job(n=3), cancelled=gone.is_set)
     # Both at once might share the call, and then nobody waits.
-    eventually(lambda: bool(held.batches))
+    until(lambda: bool(held.batches))
     crowd.ask("stays", job(tenant="other"))
-    eventually(lambda: batching.waiting == 1)
+    until(lambda: batching.waiting == 1)
     gone.set()
-    eventually(lambda: "leaves" in crowd.results)
+    until(lambda: "leaves" in crowd.results)
     assert isinstance(crowd.results["leaves"], Cancelled)
     held.go.set()
     crowd.join()
@@ -223,12 +216,12 @@ def test_progress_and_drafts_reach_the_one_who_asked_in_its_own_thread(held: Hel
         threads.add(threading.get_ident())
 
     crowd.ask("first", job())
-    eventually(lambda: bool(held.batches))
+    until(lambda: bool(held.batches))
     crowd.ask("quiet", job(seed=1))
     crowd.ask(
         "told", job(n=2, steps=3, drafts=1), progress=lambda *at: told.append(at), draft=draft
     )
-    eventually(lambda: batching.waiting == 3)
+    until(lambda: batching.waiting == 3)
     held.go.set()
     crowd.join()
     assert [len(batch) for batch in held.batches] == [1, 3]
@@ -241,9 +234,9 @@ def test_a_full_queue_refuses_and_an_empty_one_takes_any_job(held: Held) -> None
     batching = BatchingGenerator(held, max_waiting=3)  # type: ignore[arg-type]
     crowd = Crowd(batching)
     crowd.ask("first", job())
-    eventually(lambda: bool(held.batches))
+    until(lambda: bool(held.batches))
     crowd.ask("second", job(n=3))
-    eventually(lambda: batching.waiting == 3)
+    until(lambda: batching.waiting == 3)
     with pytest.raises(Busy):
         batching.generate(job())
     held.go.set()
@@ -257,11 +250,11 @@ def test_a_batch_that_breaks_is_made_again_one_by_one(
     batching = BatchingGenerator(held)  # type: ignore[arg-type]
     crowd = Crowd(batching)
     crowd.ask("first", job())
-    eventually(lambda: bool(held.batches))
+    until(lambda: bool(held.batches))
     for seed in range(3):
         crowd.ask(str(seed), job(seed=seed))
     crowd.ask("poison", job(prompt="poison"))
-    eventually(lambda: batching.waiting == 4)
+    until(lambda: batching.waiting == 4)
     real = generator.run
 
     def breaks(slots: Sequence[Slot]) -> list[Image.Image]:

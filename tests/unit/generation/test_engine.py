@@ -163,7 +163,7 @@ def test_over_the_largest_side_is_refused(generator: DiffusersGenerator) -> None
 def test_a_breaking_pipeline_is_a_coded_error(
     generator: DiffusersGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipeline = generator._variants.pipeline("generate")
+    pipeline = generator.variants.pipeline("generate")
 
     def explode(*_: object, **__: object) -> None:
         raise RuntimeError("out of memory")
@@ -176,7 +176,7 @@ def test_a_breaking_pipeline_is_a_coded_error(
 def test_numbers_that_are_no_picture_are_a_coded_error(
     generator: DiffusersGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipeline = generator._variants.pipeline("generate")
+    pipeline = generator.variants.pipeline("generate")
     decode = pipeline.vae.decode
 
     def nan(*arguments: object, **options: object) -> object:
@@ -205,7 +205,7 @@ def test_threads_take_turns_and_get_their_own_pictures(generator: DiffusersGener
 def test_int8_is_real_and_close(unet_folder: Path, generator: DiffusersGenerator) -> None:
     small = DiffusersGenerator.load(unet_folder, options=LoadOptions(quantization="int8"))
     assert small.info.quantization == "int8"
-    assert "Int8Linear" in repr(small._variants.pipeline("generate").unet)
+    assert "Int8Linear" in repr(small.variants.pipeline("generate").unet)
     full, eight = (
         np.asarray(engine.generate(job())[0], dtype=np.float32) for engine in (generator, small)
     )
@@ -256,7 +256,7 @@ def test_unknown_options_are_refused(unet_folder: Path, options: dict[str, str])
 def test_the_denoiser_works_near_its_native_number_of_pixels(
     asked: tuple[int, int], rendered: tuple[int, int], generator: DiffusersGenerator
 ) -> None:
-    pipeline = generator._variants.pipeline("generate")
+    pipeline = generator.variants.pipeline("generate")
     width, height = render_size(*asked, 128, pipeline)
     assert width % 8 == 0
     assert height % 8 == 0
@@ -267,9 +267,9 @@ def test_the_denoiser_works_near_its_native_number_of_pixels(
 def test_a_derived_pipeline_leaves_the_weights_as_they_were_loaded(tmp_path: Path) -> None:
     options = LoadOptions(quantization="none", dtype="bfloat16")
     engine = DiffusersGenerator.load(FAMILIES["flux2_klein"].save(tmp_path), options=options)
-    pipeline = engine._variants.pipeline("generate")
-    engine._variants._derive("inpaint", Flux2KleinInpaintPipeline, pipeline)
-    derived = engine._variants.pipeline("inpaint")
+    pipeline = engine.variants.pipeline("generate")
+    engine.variants._derive("inpaint", Flux2KleinInpaintPipeline, pipeline)
+    derived = engine.variants.pipeline("inpaint")
     assert derived.transformer is pipeline.transformer
     assert derived.config.is_distilled
     assert {pipeline.transformer.dtype, pipeline.vae.dtype} == {torch.bfloat16}

@@ -137,7 +137,7 @@ def test_auto_and_int8_on_a_cpu(
         folder(name), options=LoadOptions(device="cpu", quantization="int8")
     )
     assert eight.info.quantization == "int8"
-    parts = eight._variants.pipeline("generate").components.values()
+    parts = eight.variants.pipeline("generate").components.values()
     layers = [layer for part in parts if isinstance(part, nn.Module) for layer in part.modules()]
     assert any(isinstance(layer, Int8Linear) for layer in layers)
     full, small = (np.asarray(one.generate(job())[0], dtype=float) for one in (engine, eight))

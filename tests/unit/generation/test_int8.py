@@ -58,7 +58,7 @@ def test_narrow_layers_embedders_and_layers_of_another_kind_stay(
 
 
 def _denoiser(engine: DiffusersGenerator) -> nn.Module:
-    denoiser = engine._variants.pipeline("generate").transformer
+    denoiser = engine.variants.pipeline("generate").transformer
     assert isinstance(denoiser, nn.Module)
     return denoiser
 

@@ -83,7 +83,7 @@ def test_a_gguf_file_is_loaded_in_place_of_the_denoiser(flux_folder: Path, tmp_p
     weights.unlink()  # so that nothing else can have been loaded
     engine = DiffusersGenerator.load(folder, options=LoadOptions(quantization="gguf"))
     assert engine.info.quantization == "gguf"
-    assert "GGUFLinear" in repr(engine._variants.pipeline("generate").transformer)
+    assert "GGUFLinear" in repr(engine.variants.pipeline("generate").transformer)
     full = DiffusersGenerator.load(flux_folder, options=LoadOptions(quantization="none"))
     assert np.abs(array(engine) - array(full)).mean() < 8
 

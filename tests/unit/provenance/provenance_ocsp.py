@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import http.server
-import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -19,54 +17,31 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
+from tests.support.http import Asked, Loopback, Reply
+
 if TYPE_CHECKING:
     from tests.unit.provenance.provenance_attacks import Outsider
 
 
-class Responder:
+class Responder(Loopback):
     """Answers for the certificates of one party's CA.
 
     Attributes:
         revoked: What it says of every certificate.
-        asked: How often it was asked.
     """
 
     def __init__(self) -> None:
         self.revoked = False
-        self.asked = 0
         self.party: Outsider | None = None
-        responder = self
+        super().__init__()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._answer(base64.b64decode(unquote(self.path[1:])))
-
-            def do_POST(self) -> None:
-                self._answer(self.rfile.read(int(self.headers["content-length"])))
-
-            def _answer(self, request: bytes) -> None:
-                responder.asked += 1
-                body = responder.answer(request)
-                self.send_response(200)
-                self.send_header("content-type", "application/ocsp-response")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+    def reply(self, asked: Asked) -> Reply:
+        request = asked.body or base64.b64decode(unquote(asked.path[1:]))
+        return Reply(200, self.answer(request), {"content-type": "application/ocsp-response"})
 
     def names_itself(self, values: dict[str, Any], _: object) -> None:
         """Put this responder's address into a certificate that is being issued."""
-        place = x509.UniformResourceIdentifier(self.url)
+        place = x509.UniformResourceIdentifier(f"{self.url}/")
         values["access"] = x509.AuthorityInformationAccess(
             [x509.AccessDescription(AuthorityInformationAccessOID.OCSP, place)]
         )

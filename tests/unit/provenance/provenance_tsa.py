@@ -1,17 +1,15 @@
 """A small time-stamping authority for tests and development: ``openssl ts`` on loopback HTTP.
 
-``python tests/unit/provenance/provenance_tsa.py FOLDER [PORT]`` serves one until it is stopped; its
+``python -m tests.unit.provenance.provenance_tsa FOLDER [PORT]`` serves one until it is stopped; its
 root is ``FOLDER/tsa-root.pem``.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import http.server
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 from cryptography import x509
@@ -19,6 +17,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from tests.support.http import Asked, Loopback, Reply
 
 _CONFIG = """
 [tsa]
@@ -39,52 +39,31 @@ ess_cert_id_alg = sha256
 """
 
 
-class LocalAuthority:
+class LocalAuthority(Loopback):
     """Answers time-stamp queries; ``mode`` makes it fail in a chosen way.
 
     Attributes:
-        mode: ``ok``, ``error`` (HTTP 500), ``hang`` (answers nothing for 30 s) or ``garbage``.
-        asked: How many queries came in.
+        mode: ``ok``, ``error`` (HTTP 500), ``hang`` (answers nothing) or ``garbage``.
     """
 
     def __init__(self, folder: Path, port: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.mode = "ok"
-        self.asked = 0
         self.root_pem = _certificates(folder)
-        authority = self
+        super().__init__(port=port)
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                query = self.rfile.read(int(self.headers["content-length"]))
-                authority.asked += 1
-                status, body = authority.answer(query)
-                self.send_response(status)
-                self.send_header("content-type", "application/timestamp-reply")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/tsa"
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+    def reply(self, asked: Asked) -> Reply:
+        if self.mode == "hang":
+            return self.hang()
+        status, body = self.answer(asked.body)
+        return Reply(status, body, {"content-type": "application/timestamp-reply"})
 
     def answer(self, query: bytes) -> tuple[int, bytes]:
         if self.mode == "error":
             return 500, b"out of order"
         if self.mode == "garbage":
             return 200, b"\x30\x82\xff\xff garbage"
-        if self.mode == "hang":
-            time.sleep(30)
         asked = self.folder / f"query-{threading.get_ident()}.tsq"
         asked.write_bytes(query)
         out = subprocess.run(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import socketserver
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -17,6 +15,7 @@ from PIL import Image
 
 from chopmark.errors import ChopmarkError, ImageTooLarge, UnreadableImage
 from chopmark.provenance import AnchorList, Limits, TrustAnchors, embed_mark, encode_image, verify
+from tests.support.http import Loopback, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -530,32 +529,23 @@ def test_metadata_alone(maker: Maker, photograph: Callable[..., Image.Image]) ->
 def test_remote_manifest_is_never_fetched(
     maker: Maker, photograph: Callable[..., Image.Image], outsider: Callable[..., attacks.Outsider]
 ) -> None:
-    visits: list[bytes] = []
-
-    class Count(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            visits.append(self.request.recv(100))
-
-    with socketserver.TCPServer(("127.0.0.1", 0), Count) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        address = f"http://127.0.0.1:{server.server_address[1]}/manifest.c2pa"
+    with Loopback(lambda _: Reply(404)) as server:
+        address = f"{server.url}/manifest.c2pa"
         data = outsider().sign(
             encode_image(photograph(seed=24), "jpeg"), remote=address, embed=False
         )
         report = maker.look(data)
         as_input = maker.make(photograph(seed=24), output_id="d3f09c1122334471", parent=data)
         maker.look(as_input.data)
-        seen = list(visits)
+        seen = list(server.asked)
         # Shows that this test could fail: the library's own defaults do go there.
         with contextlib.suppress(c2pa.C2paError):
             c2pa.Reader("image/jpeg", io.BytesIO(data), context=c2pa.Context())
-        server.shutdown()
     assert report.manifest.state == "remote_only"
     assert report.manifest.address == address
     assert report.verdict == "no_signal"
     assert seen == []
-    assert visits
+    assert server.asked
 
 
 def test_five_different_answers(

@@ -29,7 +29,7 @@ else:
 
 FORMATS = ("png", "jpeg", "webp", "avif")
 COUNT = 2_000
-SECONDS = 20.0
+SECONDS = 20.0  # of CPU
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +60,14 @@ def test_two_thousand_mutated_files(session_maker: Maker, seeds: list[bytes]) ->
     anchors = TrustAnchors.of(session_maker.credential)
     answers: dict[str, int] = {}
     for number, data in mutants(seeds, COUNT):
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             report = verify(data, anchors=anchors, store=session_maker.store)
             _plausible(report, number)
             answer = str(report.manifest.state)
         except ChopmarkError as error:
             answer = error.code
-        assert time.perf_counter() - began < SECONDS, f"mutant {number}"
+        assert time.process_time() - began < SECONDS, f"mutant {number}"
         answers[answer] = answers.get(answer, 0) + 1
     # The mutations reach every kind of answer, or this test would prove little.
     assert {"absent", "intact", "broken", "malformed", "unreadable_image"} <= set(answers), answers

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import http.server
 import re
 import socket
 import ssl
-import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +19,7 @@ from chopmark.provenance import Limits, ManifestStore, _jumbf, encode_image, fin
 from chopmark.provenance._fetch import check_address, fetch_public
 from chopmark.provenance.manifest import PDQ_ALG, mark_algorithm
 from chopmark.provenance.resolver import Resolver
+from tests.support.http import Asked, Loopback, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -343,27 +341,11 @@ def test_private_addresses_are_never_connected_to(
         fetch_public("https://innocent.example/x.png", max_bytes=10)
 
 
-class Site:
-    """An HTTPS server on loopback that stands where a public one would."""
+class Site(Loopback):
+    """An HTTPS server on loopback that stands where a public one would; drips its body slowly."""
 
     def __init__(self, folder: Path, party: attacks.Outsider) -> None:
         self.status, self.body, self.delay = 200, b"x" * 100, 0.0
-        site = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(site.status)
-                self.send_header("location", "https://127.0.0.1/elsewhere")
-                self.send_header("content-length", str(len(site.body)))
-                self.end_headers()
-                for start in range(0, len(site.body), 10):
-                    time.sleep(site.delay)
-                    with contextlib.suppress(OSError):
-                        self.wfile.write(site.body[start : start + 10])
-
-            def log_message(self, *_: object) -> None:
-                pass
-
         leaf, key = party.issue("pictures.example", _for_a_server)
         pem = leaf.public_bytes(Encoding.PEM).decode()
         (folder / "chain.pem").write_text(
@@ -371,10 +353,16 @@ class Site:
         )
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(folder / "chain.pem")
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        super().__init__(tls=tls)
+
+    def reply(self, asked: Asked) -> Reply:
+        headers = {"location": "https://127.0.0.1/elsewhere"}
+        return Reply(self.status, self._drops(), headers, length=len(self.body))
+
+    def _drops(self) -> Iterator[bytes]:
+        for start in range(0, len(self.body), 10):
+            self.closing.wait(self.delay)
+            yield self.body[start : start + 10]
 
 
 def _for_a_server(values: dict[str, Any], _: object) -> None:
@@ -394,13 +382,12 @@ def site(
     """Reached through a public address that leads to loopback, with its root trusted."""
     party = outsider()
     made = Site(tmp_path, party)
-    port = made.server.server_address[1]
 
     def connect(address: tuple[str, int], timeout: float) -> socket.socket:
         assert address == ("93.184.216.34", 443)
         plain = socket.socket()
         plain.settimeout(timeout)
-        plain.connect(("127.0.0.1", port))
+        plain.connect(("127.0.0.1", made.port))
         return plain
 
     def resolve(*_: Any, **__: Any) -> list[Any]:
@@ -411,8 +398,7 @@ def site(
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     monkeypatch.setattr(ssl, "create_default_context", lambda: trusting)
     yield made
-    made.server.shutdown()
-    made.server.server_close()
+    made.close()
 
 
 def test_a_public_picture_is_fetched_and_looked_at(

@@ -80,12 +80,12 @@ def chain(party: Outsider, tmp_path: Path) -> Path:
 def test_a_service_signs(
     service: Service, chain: Path, tmp_path: Path, photograph: Callable[..., Image.Image]
 ) -> None:
-    signer = RemoteSigner(service.url, alg="es256", token=lambda: "secret")
+    signer = RemoteSigner(service.where, alg="es256", token=lambda: "secret")
     credential = load_credential(tmp_path, cert=chain, signer=signer)
     signed = sign(encode_image(photograph(64, 64), "png"), "png", _info(), credential)
     report = verify(signed.data, anchors=load_anchors(tmp_path))
     assert (report.manifest.state, report.credential.own) == ("intact", True)
-    assert service.asked[-1] == ("/sign?alg=es256", "Bearer secret")
+    assert service.callers[-1] == ("/sign?alg=es256", "Bearer secret")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_service_that_answers_nonsense(
     status: int,
     body: bytes,
 ) -> None:
-    signer = RemoteSigner(service.url, alg="es256")
+    signer = RemoteSigner(service.where, alg="es256")
     credential = load_credential(tmp_path, cert=chain, signer=signer)
     service.status, service.body = status, body
     with pytest.raises(SigningFailed, match=str(status)):
@@ -109,12 +109,12 @@ def test_a_service_that_answers_nonsense(
 def test_a_service_that_hangs_or_is_gone(
     service: Service, chain: Path, tmp_path: Path, photograph: Callable[..., Image.Image]
 ) -> None:
-    signer = RemoteSigner(service.url, alg="es256", timeout_s=0.3)
+    signer = RemoteSigner(service.where, alg="es256", timeout_s=2.0)
     credential = load_credential(tmp_path, cert=chain, signer=signer)
-    service.delay = 2.0
+    service.hangs = True
     with pytest.raises(SigningFailed, match="does not answer"):
         sign(encode_image(photograph(64, 64), "png"), "png", _info(), credential)
-    service.server.server_close()
+    service.close()
     with pytest.raises(SigningFailed, match="does not answer"):
         signer.sign(b"x")
 
@@ -133,7 +133,7 @@ def test_a_service_with_another_key_is_refused(
     path = tmp_path / "other.pem"
     path.write_text(outsider().chain_pem)
     with pytest.raises(CredentialRefused, match="does not belong"):
-        load_credential(tmp_path, cert=path, signer=RemoteSigner(service.url, alg="es256"))
+        load_credential(tmp_path, cert=path, signer=RemoteSigner(service.where, alg="es256"))
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import datetime as dt
 import io
 import json
 import shutil
-import time
 from typing import TYPE_CHECKING, Any
 
 import c2pa
@@ -18,7 +17,6 @@ from PIL import Image
 from chopmark import GenerationRequest, Pipeline, Settings
 from chopmark.cli import app
 from chopmark.errors import ConfigurationError, CredentialRefused
-from chopmark.generation import ModelInfo
 from chopmark.pipeline.inspect import examine
 from chopmark.pipeline.parts import Parts
 from chopmark.plugins import signing_settings
@@ -29,9 +27,12 @@ from chopmark.provenance import (
     read_xmp,
 )
 from chopmark.service.timestamps import stamping
+from tests.support.generator import StandIn
+from tests.support.home import GUARDS
+from tests.support.wait import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from chopmark.generation import GenerationJob
@@ -43,52 +44,20 @@ else:
     from provenance_tsa import LocalAuthority
 
 
-class Drawing:
-    """Stands where a model would: these tests are about what happens to its pictures."""
-
-    info = ModelInfo(
-        id="drawing",
-        version="1",
-        digest="0" * 64,
-        licence="Apache-2.0",
-        native_size=512,
-        default_size=(512, 512),
-        max_size=1024,
-        default_steps=1,
-        quantization="none",
-        supports=frozenset({"generate"}),
-    )
-
-    def __init__(self, photograph: Callable[..., Image.Image]) -> None:
-        self._photograph = photograph
-
-    def generate(self, job: GenerationJob, **_: object) -> list[Image.Image]:
-        return [self._photograph(job.width, job.height, seed=seed) for seed in job.seeds]
-
-
-@pytest.fixture(scope="module")
-def guards(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The real guards, opened once."""
-    parts = Parts(Settings(home=tmp_path_factory.mktemp("guards")))
-    return {name: getattr(parts, name) for name in ("policy", "prompt_guard", "image_guard")}
-
-
 @pytest.fixture
 def pipeline_with(
-    home: Path, guards: dict[str, Any], photograph: Callable[..., Image.Image]
-) -> Iterator[Callable[..., Pipeline]]:
-    opened: list[Pipeline] = []
+    open_pipeline: Callable[..., Pipeline], photograph: Callable[..., Image.Image]
+) -> Callable[..., Pipeline]:
+    """Opens pipelines that sign with what the settings say; the guards alone are shared."""
+
+    def draw(job: GenerationJob, seed: int) -> Image.Image:
+        return photograph(job.width, job.height, seed=seed)
 
     def make(**settings: Any) -> Pipeline:
-        pipeline = Pipeline.from_settings(Settings(home=home, **settings))
-        opened.append(pipeline)
-        pipeline.parts.opened.update(guards)
-        pipeline.parts.use(generator=Drawing(photograph))
-        return pipeline
+        generator = StandIn(draw, default_size=(512, 512))
+        return open_pipeline(lend=GUARDS, generator=generator, **settings)
 
-    yield make
-    for pipeline in opened:
-        pipeline.close()
+    return make
 
 
 def _picture(pipeline: Pipeline, fmt: str = "png") -> bytes:
@@ -239,7 +208,7 @@ def test_a_signing_service(
     pipeline = pipeline_with(
         signer="remote",
         signing_cert=cert,
-        remote_signer_url=service.url,
+        remote_signer_url=service.where,
         remote_signer_token_file=token,
         tsa_url="http://127.0.0.1:9/",
         tsa_wait_s=0,
@@ -249,7 +218,7 @@ def test_a_signing_service(
     finally:
         service.close()
     assert examine(pipeline.parts, data).verdict == "made_here"
-    assert ("/sign?alg=es256", "Bearer s3cret") in service.asked
+    assert ("/sign?alg=es256", "Bearer s3cret") in service.callers
 
 
 def test_a_token(
@@ -334,9 +303,7 @@ def test_an_authority_that_is_down_stops_nothing_and_stamps_later(
     again = pipeline_with(tsa_url=tsa.url, tsa_every_s=0.05)
     tsa.mode = "ok"
     with stamping(again.parts):
-        end = time.monotonic() + 20
-        while again.parts.stamps.waiting() and time.monotonic() < end:
-            time.sleep(0.05)
+        until(lambda: not again.parts.stamps.waiting())
     report = examine(again.parts, data)
     assert report.time.state == "trusted"
     assert report.verdict == "made_here"

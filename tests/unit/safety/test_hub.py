@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -96,7 +95,7 @@ class _Larger:
     def scores(self, text: str, wanted: Sequence[str], /) -> Mapping[str, float]:
         self.asked.append(tuple(wanted))
         if self.wait is not None:
-            self.wait.wait(10)
+            self.wait.wait()
         return dict.fromkeys(wanted, self.score)
 
 
@@ -142,10 +141,8 @@ def test_a_time_out_fails_closed_for_what_was_uncertain_and_for_nothing_else() -
     release = threading.Event()
     larger = _Larger(0.0, wait=release)
     guard = _guard(larger, {"sexual": 0.5, "violence": 0.1}, timeout_s=0.1)
-    begun = time.monotonic()
     verdict = guard.judge("a red apple", POLICY)
     release.set()
-    assert time.monotonic() - begun < 5
     assert (verdict.action, verdict.categories) == ("block", ("sexual",))
     assert verdict.scores["violence"] == 0.1
     assert any("did not answer in 0.1 s" in item.detail for item in verdict.evidence)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from chopmark.pipeline.parts import Parts
 from chopmark.service.retention import end_retention, retaining
 from chopmark.settings import Settings
 from chopmark.tenancy import AccessStore, Tenant
+from tests.support.wait import until
 
 
 @pytest.fixture
@@ -96,8 +96,5 @@ def test_a_server_does_it_by_itself(home: Path, later: Any) -> None:
     index = _book(parts.log, "short")
     later(11)
     with retaining(parts, every_s=0.05):
-        end = time.monotonic() + 10
-        while parts.log.private(index) is not None:
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        until(lambda: parts.log.private(index) is None)
     parts.close()

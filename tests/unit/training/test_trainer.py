@@ -64,7 +64,7 @@ def test_the_export_loads_without_a_special_case_and_edits(trained: Path, tmp_pa
     engine = DiffusersGenerator.load(
         tmp_path / "plain", options=LoadOptions(device="cpu", quantization="none")
     )
-    assert type(engine._variants.pipeline("generate")).__name__ == "Flux2KleinPipeline"
+    assert type(engine.variants.pipeline("generate")).__name__ == "Flux2KleinPipeline"
     assert (engine.info.default_steps, engine.info.native_size) == (4, 256)
     assert engine.info.supports == {"generate", "edit", "inpaint"}
     one, two = (Image.new("RGB", (256, 256), colour) for colour in ("red", "blue"))

@@ -49,7 +49,6 @@ _FORMATS: dict[str, ImageFormat] = {
 }
 _PIXELS = {"512": 512**2, "512PX": 512**2, "1K": 1024**2, "2K": 2048**2, "4K": 4096**2}
 _SIDE_STEP = 16
-_HEARTBEAT_S = 15.0
 # What an error message repeats must be short.
 _Word = Annotated[str, Field(max_length=40)]
 
@@ -190,7 +189,7 @@ async def _with_previews(
 
     async def chunks() -> AsyncIterator[str]:
         try:
-            async for preview in generation.previews(heartbeat_s=_HEARTBEAT_S):
+            async for preview in generation.previews():
                 if preview is not None:
                     part = {"thought": True, "inlineData": _inline(preview)}
                     content = {"role": "model", "parts": [part]}

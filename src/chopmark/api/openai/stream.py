@@ -7,7 +7,7 @@ fewer of them than were asked for. What is refused before generation begins is a
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from fastapi.responses import StreamingResponse
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from chopmark.service.service import Service
 
 __all__ = ["stream"]
-
-_HEARTBEAT_S: Final = 15.0
 
 
 async def stream(
@@ -66,7 +64,7 @@ async def _events(
 ) -> AsyncIterator[str]:
     try:
         number = 0
-        async for preview in generation.previews(heartbeat_s=_HEARTBEAT_S):
+        async for preview in generation.previews():
             if preview is None:
                 yield ": still at work\n\n"
                 continue
