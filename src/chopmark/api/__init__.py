@@ -16,11 +16,11 @@ from fastapi import FastAPI
 
 from chopmark import __version__
 from chopmark.api import health, public_log, signin, verify
-from chopmark.api.c2pa import routes as c2pa
+from chopmark.api.c2pa import routes as c2pa_routes
 from chopmark.api.desk import appeals, exports, hash_lists, policies, records
-from chopmark.api.gemini import routes as gemini
+from chopmark.api.gemini import routes as gemini_routes
 from chopmark.api.idempotency import Idempotency
-from chopmark.api.openai import routes as openai
+from chopmark.api.openai import routes as openai_routes
 from chopmark.api.public_log import PublicLog
 from chopmark.api.schema import describe
 from chopmark.service.access import Access
@@ -38,6 +38,22 @@ if TYPE_CHECKING:
     from chopmark.service.logging import ServerLogger
 
 __all__ = ["app_over", "create_app"]
+
+# Gemini's first: its paths end in a verb that OpenAI's GET /v1/models/{model} would take too.
+_PARTS = (
+    gemini_routes,
+    openai_routes,
+    verify,
+    signin,
+    records,
+    appeals,
+    hash_lists,
+    policies,
+    exports,
+    public_log,
+    c2pa_routes,
+    health,
+)
 
 
 def create_app(pipeline: Pipeline, *, logger: ServerLogger | None = None) -> FastAPI:
@@ -67,10 +83,7 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
     put_state(app, deployment)
     put_state(app, PublicLog(deployment.service.pipeline.parts.home))
     install_handlers(app, appeal_url=settings.appeal_url)
-    # Gemini's first: its paths end in a verb that OpenAI's GET /v1/models/{model} would take too.
-    for part in (gemini, openai, verify, signin, records, appeals, hash_lists, policies, exports):
-        app.include_router(part.router)
-    for part in (public_log, c2pa, health):
+    for part in _PARTS:
         app.include_router(part.router)
     describe(app)
     # The last one added is the outermost.
