@@ -11,6 +11,10 @@
 every face calls them. They fail closed: whatever goes wrong in a step (an exception, a time-out, a
 full disk), no pixels leave, the caller gets one error with a code, and the log says so as soon as
 it can. ``Released`` can only be built with a receipt of the log, so there is no way around step 7.
+
+This file holds the order of the steps, and what is booked when. How a step is done stands in the
+modules beside it, whose pictures no face may touch: ``moderation`` (steps 2 and 4), ``generation``
+(3), ``seal`` (5 and 6), ``events`` (what the log holds) and ``steps`` (threads, time-outs, errors).
 """
 
 from __future__ import annotations
