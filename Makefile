@@ -14,7 +14,7 @@ test: env
 
 env: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt scripts/env.sh
+$(STAMP): pyproject.toml constraints.txt hatch_build.py scripts/env.sh
 	@PYTHON=$(PYTHON) sh scripts/env.sh
 	@touch $(STAMP)
 
