@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from chopmark.safety.text import _characters, _codes, _spelling, _wordplay
 from chopmark.safety.text._marked import Marked
+from chopmark.safety.text._strangeness import strangeness
 
 __all__ = ["MAX_CHARS", "Normalized", "normalize"]
 
@@ -70,7 +71,7 @@ def normalize(text: str) -> Normalized:
         _spelling.respell(marked)
     if _codes.shift(marked):
         _spelling.respell(marked)
-    obfuscated = _spelling.strangeness(marked)
+    obfuscated = strangeness(marked)
     marked.squeeze()
     return Normalized(
         text="".join(marked.chars),
