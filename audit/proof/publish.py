@@ -108,11 +108,14 @@ def _bundle(transaction: Transaction, n: int, width: int) -> bytes:
     )
     if len(rows) != width:
         raise LogCorrupt(f"entries are missing in {first}..{first + width - 1}")
+    # tlog-tiles, "Log Entries": big-endian uint16 before each entry.
     return b"".join(len(row[0]).to_bytes(2, "big") + bytes(row[0]) for row in rows)
 
 
 def _drop_partials(folder: Path, before: int, size: int) -> None:
     """Remove the partial tiles of the last publication that are not those of this one."""
+    # A partial tile may go once a fuller one stands there (tlog-tiles, "Partial Tiles"); failing
+    # to remove one costs room and nothing else.
     kept = {tile_path(*tile) for tile in _tiles(size, size)}
     with contextlib.suppress(OSError):
         for level, n, width in _tiles(before, before):
@@ -140,7 +143,7 @@ def _put(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_bytes(data)
+        draft.write_bytes(data)  # not synced one by one: publish() syncs all before the checkpoint
         draft.replace(path)
     except OSError as error:
         raise LogUnavailable(f"cannot write {path}: {error.strerror}") from None

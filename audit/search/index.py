@@ -74,6 +74,7 @@ class SearchIndex:
             LogUnavailable: A file cannot be read or written.
             LogCorrupt: The log does not agree with itself.
         """
+        # One read of the key file a subject, not one an entry.
         with self._ledger.vault.remembering():
             total, removed = self._follow(progress)
         if removed:
@@ -221,6 +222,7 @@ class SearchIndex:
         """Return the items with a picture within the distance, and the smallest distance."""
         import numpy as np
 
+        # Every hash of the tenant is compared; reading the rows costs more than comparing them.
         wanted = np.frombuffer(pdq_bytes(query.similar_to), np.uint8)
         with self.database.read() as transaction:
             rows = transaction.execute(
@@ -272,6 +274,7 @@ def _drop_other_version(path: Path, lock: Path) -> None:
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            # The lock that SqliteDatabase's writers take: nobody makes the file while it goes.
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
             version = connection.pragma("user_version")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import chopmark.audit.audit_log as log_module
 import chopmark.audit.log.connect as connect_module
-import chopmark.audit.proof.prover as proving_module
+import chopmark.audit.proof.kept_checkpoint as kept_module
+import chopmark.audit.proof.prover as prover_module
 from chopmark.audit import AuditLog, Event, Record, verify_log
 from chopmark.audit.log.paths import Paths, replace_file
 from chopmark.errors import ChopmarkError
@@ -50,7 +50,7 @@ def record(
         replace_file(path, data)
         operations.append(Operation("file", str(path), 0, data))
 
-    for module in (log_module, proving_module):
+    for module in (kept_module, prover_module):
         monkeypatch.setattr(module, "replace_file", replaced)
     monkeypatch.setattr("chopmark.kit.sqlite._CHECKPOINT_PAGES", 30)
     acknowledged: list[str] = []
