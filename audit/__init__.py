@@ -1,4 +1,4 @@
-"""The book: every request, decision and look is an entry that cannot be altered unseen.
+"""The log: every request, decision and look is an entry that cannot be altered unseen.
 
 >>> import tempfile, pathlib
 >>> from chopmark.audit import AuditLog, Event, verify_log
@@ -16,6 +16,18 @@
 ()
 >>> verify_log(home).ok
 True
+
+An :class:`AuditLog` writes (``append``, ``submit``, ``in_force``, ``reconcile``) and reads
+(``get``, ``records``, ``find``, ``content``, ``private``). The rest stands in its parts:
+
+- ``log.proof``: ``checkpoint``, ``cosign``, ``stamp``, ``receipt``, ``consistency_proof``,
+  ``publish``
+- ``log.custody``: ``erase``, ``expire``, ``contentless``, and in it ``holds`` and ``attachments``
+- ``log.appeals``: ``open`` and ``state``, for the person who was refused
+- ``log.exceptions``: ``find`` and ``standing``, prompts that an overturned appeal lets pass
+- ``log.search``: the projection that answers searches, ``update`` and ``rebuild``
+- ``log.desk(actor, purpose=...)``: what a person does, each act booked: ``search``, ``view``,
+  ``seal``, ``erase``, and in it ``review``, ``appeals``, ``queries`` and ``export``
 """
 
 from __future__ import annotations

@@ -19,25 +19,16 @@ from chopmark.audit.log.clock import now
 from chopmark.audit.log.connect import open_keys, open_log
 from chopmark.audit.log.events import SYSTEM_TENANT, Event, Record
 from chopmark.audit.log.ledger import Ledger
-from chopmark.audit.log.merkle import root_at
 from chopmark.audit.log.paths import Paths
 from chopmark.audit.log.reader import Reader
-from chopmark.audit.log.schema import State, load_state, save_state
-from chopmark.audit.log.tiles import node_reader
+from chopmark.audit.log.schema import load_state
 from chopmark.audit.log.vault import Vault
 from chopmark.audit.log.writer import Writer
-from chopmark.audit.proof.note import Signer, open_checkpoint
+from chopmark.audit.proof.kept_checkpoint import check_before_use
 from chopmark.audit.proof.prover import Prover, load_signer
 from chopmark.audit.search.index import SearchIndex
-from chopmark.errors import (
-    ConfigurationError,
-    DuplicateRecord,
-    InvalidRequest,
-    LogCorrupt,
-    LogUnavailable,
-    RecordNotFound,
-)
-from chopmark.kit.files import make_private_folder, random_secret, write_public
+from chopmark.errors import DuplicateRecord, LogCorrupt, LogUnavailable, RecordNotFound
+from chopmark.kit.files import make_private_folder, random_secret
 from chopmark.kit.ids import new_record_id
 
 if TYPE_CHECKING:
@@ -47,7 +38,7 @@ if TYPE_CHECKING:
     from chopmark.audit.desk.actor import Actor
     from chopmark.audit.log.events import EventKind
     from chopmark.audit.log.vault import Content
-    from chopmark.kit.database import Database
+    from chopmark.audit.proof.note import Signer
     from chopmark.kit.types import JsonValue
 
 __all__ = ["AuditLog"]
@@ -117,7 +108,7 @@ class AuditLog:
             keys.close()
             raise
         try:
-            _check_before_use(database_, signer, paths)
+            check_before_use(database_, signer, paths)
             ledger = Ledger(database_, Vault(keys, kek), origin)
             finished = finish_erasures(ledger)
         except BaseException:
@@ -381,39 +372,3 @@ class AuditLog:
         """Take content that went out of the projection too, where there is one."""
         if self._search is not None or self._paths.search.is_file():
             self.search.update()
-
-
-def _check_before_use(database: Database, signer: Signer, paths: Paths) -> None:
-    """Compare the log with its name and with the checkpoint that it kept outside its database."""
-    try:
-        kept = paths.checkpoint.read_text("utf-8") if paths.checkpoint.is_file() else None
-    except (OSError, UnicodeDecodeError) as error:
-        raise LogUnavailable(f"cannot read {paths.checkpoint}: {error}") from None
-    with database.write() as transaction:
-        state = load_state(transaction)
-        if state is None:
-            state = State(origin=signer.key.name)
-            save_state(transaction, state)
-        if state.origin != signer.key.name:
-            raise ConfigurationError(
-                f"this log is {state.origin!r}, not {signer.key.name!r}",
-                hint="a log keeps its origin for life",
-            )
-        if not paths.public_key.is_file():
-            write_public(paths.public_key, f"{signer.key}\n".encode(), error=LogUnavailable)
-        if kept is None:
-            return
-        try:
-            checkpoint = open_checkpoint(kept, signer.key)
-        except InvalidRequest as error:
-            raise LogCorrupt(f"{paths.checkpoint}: {error.message}") from None
-        if checkpoint.size > state.size:
-            raise LogCorrupt(
-                f"the log has {state.size} entries and signed for {checkpoint.size} before",
-                hint="it was cut or restored from a backup; bring back the newer one",
-            )
-        if root_at(checkpoint.size, node_reader(transaction, state.size)) != checkpoint.root:
-            raise LogCorrupt(
-                f"the first {checkpoint.size} entries are not those signed for before",
-                hint="run chopmark audit verify",
-            )

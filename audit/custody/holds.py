@@ -132,6 +132,7 @@ class Holds:
 
     def standing(self) -> list[Hold]:
         """Return the holds that stand now, oldest first."""
+        # Basis and name are in the content, not in this table: they are as erasable as a prompt.
         with self._ledger.database.read() as transaction:
             rows = transaction.execute(
                 "SELECT idx, until FROM hold WHERE until > ? ORDER BY idx", (now(),)

@@ -47,6 +47,7 @@ def rows_of(
     transaction: Transaction, record_ids: Iterable[str], size: int
 ) -> list[dict[str, JsonValue]]:
     """Return a row for each entry of the records below ``size``: leaf, path, no content yet."""
+    # One reader for all: neighbouring entries share nearly all the tiles of their paths.
     node = node_reader(transaction, size)
     rows: list[dict[str, JsonValue]] = []
     for record_id in record_ids:
@@ -147,7 +148,7 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
         case ".jsonl":
             return [json.loads(line) for line in path.read_text("utf-8").split("\n")[:-1]]
         case ".csv":
-            csv.field_size_limit(2**31 - 1)
+            csv.field_size_limit(2**31 - 1)  # a prompt may be longer than the default 128 KiB
             with path.open(encoding="utf-8", newline="") as file:
                 rows: list[dict[str, Any]] = list(csv.DictReader(file))
         case _:
@@ -174,6 +175,7 @@ def check_export(folder: Path, public_key: str) -> tuple[Problem, ...]:
     problems: list[Problem] = []
     try:
         manifest = json.loads((folder / "manifest.json").read_bytes())
+        # The name only: a manifest is foreign, and must not lead out of the folder.
         path = folder / Path(str(manifest["file"]["name"])).name
         if sha256(path.read_bytes()).hexdigest() != manifest["file"]["sha256"]:
             detail = "it is not the file that the manifest speaks of"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit.desk.session import Session
     from chopmark.audit.log.events import EventKind, Record
-    from chopmark.audit.search.query import Decision, Hit
+    from chopmark.audit.search.query import Ending, Hit
     from chopmark.kit.database import Transaction
     from chopmark.kit.types import JsonValue
 
@@ -38,7 +38,7 @@ class Rule:
 
     queue: str
     priority: int = 0
-    decision: Decision | None = None
+    decision: Ending | None = None
     category: str | None = None
     min_score: float | None = None
     tenant: str | None = None
@@ -202,6 +202,7 @@ class Review:
                     "SELECT review.record_id, tenant FROM review"
                     " JOIN item ON item.record_id = review.record_id"
                     " WHERE queue = ? AND review.decision IS NULL AND tenant = coalesce(?, tenant)"
+                    # A lease that is over frees the task by itself; nobody has to clean up.
                     " AND (until IS NULL OR until < ?) ORDER BY priority DESC, queued LIMIT 1",
                     (queue, self._session.tenant, now()),
                 )

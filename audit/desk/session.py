@@ -120,6 +120,7 @@ class Session:
         return Event(
             kind=kind,
             record_id=record_id,
+            # Not derived from the record: a person may do the same to it twice.
             event_id=f"{record_id}:{kind}:{new_record_id()}",
             tenant=tenant,
             subject=subject,

@@ -63,6 +63,7 @@ def transparency_report(
     for leaf in leaves:
         entries += 1
         members = parse_leaf(leaf)
+        # What began before the period is followed, too, because it may end inside it.
         if members["time"] < until and tenant in {None, members["tenant"]}:
             _count(counts, members, inside=members["time"] >= since)
     for record_id in counts.refused:

@@ -50,6 +50,7 @@ def open_keys(paths: Paths, url: str | None, *, write: bool) -> Database:
     if url is not None:
         return _postgres(url, VAULT_SCHEMA.format(**_POSTGRES) if write else None)
     schema = VAULT_SCHEMA.format(**_SQLITE)
+    # With a lock of its own: the keys' transaction runs inside the log's, and must not wait for it.
     return SqliteDatabase(paths.keys, schema=schema if write else None)
 
 

@@ -86,7 +86,7 @@ TERMINAL: Final[frozenset[str]] = frozenset(
 RESTRICTED: Final[frozenset[str]] = frozenset({"sexual/minors"})
 """What was refused in these categories is sealed from the start, and no appeal excepts it."""
 
-# An entry of a tlog-tiles bundle carries its length in 16 bits (C2SP tlog-tiles, "Log entries").
+# An entry of a tlog-tiles bundle carries its length in 16 bits (C2SP tlog-tiles, "Log Entries").
 MAX_LEAF: Final = 65535
 _MAX_PRIVATE: Final = 16 * 1024 * 1024
 _KINDS: Final = frozenset(get_args(EventKind))

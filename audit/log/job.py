@@ -53,6 +53,7 @@ class Job:
     def equals(self, other: Job) -> bool:
         """Tell whether both are the same event; the times and the salts always differ."""
         return (
+            # Canonical forms: two spellings of the same JSON are the same event.
             self.data == other.data
             and self.event.subject == other.event.subject
             and build_leaf(self.event, time="", commitment=None)

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 HASH_SIZE = 32
-EMPTY_ROOT = sha256(b"").digest()
+EMPTY_ROOT = sha256(b"").digest()  # MTH({}) of RFC 6962, section 2.1
 
 NodeReader: TypeAlias = Callable[[int, int], bytes]
 """Gives the 32-byte hash of the node ``(level, i)`` of a perfect subtree."""
@@ -33,6 +33,7 @@ NodeReader: TypeAlias = Callable[[int, int], bytes]
 
 def leaf_hash(data: bytes) -> bytes:
     """Return the hash of a leaf: SHA-256 over a zero byte and the data."""
+    # The prefixes 0 and 1 (RFC 6962, section 2.1) keep a leaf from passing for an inner node.
     return sha256(b"\x00" + data).digest()
 
 
@@ -76,6 +77,8 @@ class Frontier:
 
     def append(self, leaf: bytes) -> None:
         """Add one leaf hash at the right."""
+        # As a binary counter carries: each set bit from the lowest on is a finished subtree that
+        # the new leaf completes to the next larger one.
         merged, carry = leaf, self.size
         while carry & 1:
             merged = sha256(b"\x01" + self.hashes.pop() + merged).digest()
@@ -139,7 +142,7 @@ def inclusion_proof(index: int, size: int, node: NodeReader) -> list[bytes]:
     path: list[bytes] = []
     low, high = 0, size
     while high - low > 1:
-        middle = low + _split(high - low)
+        middle = low + _split(high - low)  # k of RFC 9162, section 2.1.1
         if index < middle:
             path.append(_range_root(middle, high, node))
             high = middle
@@ -172,6 +175,7 @@ def consistency_proof(first: int, second: int, node: NodeReader) -> list[bytes]:
         else:
             path.append(_range_root(low, middle, node))
             low, whole = middle, False
+    # The old tree's own root is known to whoever asks, so it is left out (SUBPROOF with b = true).
     if not whole:
         path.append(_range_root(low, high, node))
     path.reverse()
@@ -184,12 +188,14 @@ def verify_inclusion(
     """Tell whether ``proof`` leads from ``leaf`` to ``root`` (RFC 9162, section 2.1.3.2)."""
     if not 0 <= index < size or any(len(item) != HASH_SIZE for item in proof):
         return False
+    # `fn` and `sn` are the places of the node and of the last node on its level, as in the RFC.
     fn, sn, current = index, size - 1, leaf
     for item in proof:
         if sn == 0:
             return False
         if fn & 1 or fn == sn:
             current = node_hash(item, current)
+            # At the right edge a node without a sibling stands on several levels at once.
             while not fn & 1 and fn:
                 fn >>= 1
                 sn >>= 1
@@ -211,6 +217,7 @@ def verify_consistency(
     if first == 0:
         return not proof and first_root == EMPTY_ROOT
     path = list(proof)
+    # Over a power of two the old root is itself a node of the new tree, so no proof repeats it.
     if first & (first - 1) == 0:
         path.insert(0, first_root)
     if not path:

@@ -42,9 +42,10 @@ if TYPE_CHECKING:
 __all__ = ["Relay"]
 
 _LOG = logging.getLogger(__name__)
-_HEAD: Final = struct.Struct(">II")
-_ITEM: Final = struct.Struct(">q10I")
-_REPLY: Final = struct.Struct(">QI")
+# Between processes of one version on one machine only; nothing of it is ever stored.
+_HEAD: Final = struct.Struct(">II")  # bytes and jobs that follow
+_ITEM: Final = struct.Struct(">q10I")  # epoch, and the lengths of the ten fields
+_REPLY: Final = struct.Struct(">QI")  # the leader's epoch, and how many places follow
 _MAX_FRAME: Final = 32 * 1024 * 1024
 _PATIENCE_S: Final = 5.0
 _ALONE_S: Final = 10.0
@@ -98,6 +99,7 @@ class Relay:
                 self._folder / "leader.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
             )
             try:
+                # The kernel gives it back when the process dies, however it dies.
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 os.close(lock)
@@ -236,6 +238,7 @@ class Relay:
         except (OSError, struct.error):
             self._leave(leader)
             return [_ELSEWHERE] * len(jobs)
+        # The leader may know of an erasure that we do not; our cached keys are old then.
         self._ledger.learn(epoch)
         keys = [job.sealed.key for job in jobs if job.sealed is not None]
         if keys:

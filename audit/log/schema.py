@@ -107,6 +107,7 @@ class State:
     @property
     def digest(self) -> bytes:
         """SHA-256 over the members; finds a damaged row (an attacker can compute it too)."""
+        # A torn or flipped row must not become a signed root.
         text = f"{self.origin}\n{self.size}\n{self.frontier.hex()}\n{self.epoch}\n{self.clock}\n"
         return sha256(text.encode()).digest()
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sequencer"]
 
-_MAX_BATCH: Final = 2000
+_MAX_BATCH: Final = 2000  # events in one transaction; what one fsync is shared by
 
 
 @dataclass(slots=True, eq=False)
@@ -103,6 +103,8 @@ class Sequencer:
 
     def _run(self) -> None:
         while True:
+            # Waits for the first, then takes whatever is there: while one batch is synced to the
+            # disk the next one gathers, so the batches grow with the load by themselves.
             taken = [self._queue.get()]
             count = len(taken[0].jobs) if taken[0] is not None else 0
             while count < _MAX_BATCH:
@@ -119,7 +121,7 @@ class Sequencer:
             ]
             if waiting:
                 self._answer(waiting)
-            if None in taken:
+            if None in taken:  # put there by close()
                 self._refuse_the_rest()
                 return
 

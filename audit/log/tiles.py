@@ -51,6 +51,7 @@ def tile_filled(transaction: Transaction, n: int, data: bytes) -> None:
     """
     transaction.execute("INSERT INTO tile (level, n, data) VALUES (0, ?, ?)", (n, data))
     level = 0
+    # A tile that is full has a root, which is one hash of the tile above; that one may fill too.
     while len(data) == TILE_WIDTH * HASH_SIZE:
         root, level = fold(data), level + 1
         n, place = divmod(n, TILE_WIDTH)
@@ -79,6 +80,7 @@ def node_reader(transaction: Transaction, size: int) -> NodeReader:
 
     def tile(level: int, n: int) -> bytes:
         if (level, n) not in tiles:
+            # The open tile at the right edge is stored nowhere: its hashes are made again.
             if level == 0 and n == size >> TILE_HEIGHT:
                 data = b"".join(tail_hashes(transaction, n << TILE_HEIGHT, size))
             else:
@@ -90,6 +92,7 @@ def node_reader(transaction: Transaction, size: int) -> NodeReader:
         return tiles[level, n]
 
     def node(level: int, i: int) -> bytes:
+        # Only each eighth level is stored; what lies between is folded from the tile below.
         tile_level, height = divmod(level, TILE_HEIGHT)
         n, place = divmod(i << height, TILE_WIDTH)
         data = tile(tile_level, n)[place * HASH_SIZE : (place + (1 << height)) * HASH_SIZE]

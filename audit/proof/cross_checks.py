@@ -139,6 +139,7 @@ class CrossChecks:
             elif sha256(bytes(salt) + bytes(ranges)).hexdigest() != claimed:
                 self._wrong("cover_changed", where, "it is not what the entry commits to")
             else:
+                # The salt kept the places secret; the commitment keeps them from being widened.
                 for low, high in json.loads(bytes(ranges)):
                     missing[low : high + 1] = bytes(high + 1 - low)
                     self._taken.append((low, high))

@@ -136,6 +136,7 @@ class Signer:
 
     def sign(self, size: int, root: bytes) -> Checkpoint:
         """Sign the statement that the tree of ``size`` entries has ``root`` (32 bytes)."""
+        # tlog-checkpoint: origin, size, root, each on a line; the signature covers the line feeds.
         body = f"{self.key.name}\n{size}\n{base64.b64encode(root).decode()}\n"
         signature = self.key.key_hash + self._private.sign(body.encode())
         line = f"\u2014 {self.key.name} {base64.b64encode(signature).decode()}\n"
@@ -177,6 +178,7 @@ def note_parts(note: str) -> tuple[bytes, list[str]]:
     Raises:
         InvalidRequest: Not a signed note.
     """
+    # The last empty line divides (signed-note, "Format"): a text may hold empty lines itself.
     body, separator, signatures = note.rpartition("\n\n")
     if len(note) > _MAX_NOTE or not separator or not note.endswith("\n"):
         raise InvalidRequest("this is not a signed note", hint="a text, an empty line, signatures")

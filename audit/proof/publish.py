@@ -108,11 +108,14 @@ def _bundle(transaction: Transaction, n: int, width: int) -> bytes:
     )
     if len(rows) != width:
         raise LogCorrupt(f"entries are missing in {first}..{first + width - 1}")
+    # tlog-tiles, "Log Entries": big-endian uint16 before each entry.
     return b"".join(len(row[0]).to_bytes(2, "big") + bytes(row[0]) for row in rows)
 
 
 def _drop_partials(folder: Path, before: int, size: int) -> None:
     """Remove the partial tiles of the last publication that are not those of this one."""
+    # A partial tile may go once a fuller one stands there (tlog-tiles, "Partial Tiles"); failing
+    # to remove one costs room and nothing else.
     kept = {tile_path(*tile) for tile in _tiles(size, size)}
     with contextlib.suppress(OSError):
         for level, n, width in _tiles(before, before):

@@ -130,6 +130,7 @@ class Walk:
                 return
         except (InvalidRequest, LogCorrupt):
             return
+        # The frontier's subtrees are the set bits of the size, the largest first.
         hashes, low = [], 0
         for level in reversed(range(checkpoint.size.bit_length())):
             if checkpoint.size >> level & 1:
@@ -282,6 +283,7 @@ class Walk:
 
     def _unknown_contents(self, transaction: Transaction, begun: int) -> None:
         """Report content rows that belong to no entry."""
+        # Where the numbers agree nothing can be unknown; only else the two tables are joined.
         count = transaction.execute("SELECT count(*) FROM content WHERE idx >= ?", (begun,))[0][0]
         if count == self._contents:
             return

@@ -78,7 +78,9 @@ def cosignatures(note: str, keys: Iterable[WitnessKey]) -> list[Cosignature]:
             continue
         key = known.get((name, raw[:4]))
         if mark != "\u2014" or key is None:
-            continue
+            continue  # another's signature, or of an algorithm that is not spoken here
+        # tlog-cosignature, "Format": key hash (4), POSIX time (8, big-endian), Ed25519 (64); what
+        # is signed is not the note alone but the note under the line that names that time.
         stamp = int.from_bytes(raw[4:12], "big")
         message = f"cosignature/v1\ntime {stamp}\n".encode() + body
         if len(raw) != _STAMPED or stamp >= 1 << 63 or not key.verify(message, raw[12:]):
@@ -139,9 +141,7 @@ class Witness:
             status, answer = self._post(_request(old, proof, checkpoint.note))
             size = _SIZE.fullmatch(answer)
             if status == http.client.CONFLICT and size is not None and int(size[1]) != old:
-                old = int(
-                    size[1]
-                )  # a witness tells what it saw last, and is asked again from there
+                old = int(size[1])  # what the witness saw last; it is asked again from there
                 if old > checkpoint.size:
                     raise InvalidRequest(
                         f"witness {self.key.name} has seen {old} entries, the log has"
@@ -187,6 +187,7 @@ class Witness:
 
 
 def _request(old: int, proof: Iterable[bytes], note: str) -> bytes:
+    # tlog-witness, "add-checkpoint": the size it saw last, the proof from there, the note.
     lines = [f"old {old}", *(base64.b64encode(item).decode() for item in proof)]
     return ("\n".join(lines) + "\n\n" + note).encode()
 

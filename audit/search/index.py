@@ -68,6 +68,7 @@ class SearchIndex:
             LogUnavailable: A file cannot be read or written.
             LogCorrupt: The log does not agree with itself.
         """
+        # One read of the key file a subject, not one an entry.
         with self._ledger.vault.remembering():
             total, removed = self._follow(progress)
         if removed:
@@ -215,6 +216,7 @@ class SearchIndex:
         """Return the items with a picture within the distance, and the smallest distance."""
         import numpy as np
 
+        # Every hash of the tenant is compared; reading the rows costs more than comparing them.
         wanted = np.frombuffer(pdq_bytes(query.similar_to), np.uint8)
         with self.database.read() as transaction:
             rows = transaction.execute(

@@ -12,7 +12,7 @@ from chopmark.errors import InvalidRequest, LogCorrupt
 
 if TYPE_CHECKING:
     from chopmark.audit.log.vault import Content, Vault
-    from chopmark.audit.search.query import Decision
+    from chopmark.audit.search.query import Ending
     from chopmark.kit.database import Transaction
 
 __all__ = ["SCHEMA", "TABLES", "VERSION", "apply", "take_out"]
@@ -125,6 +125,7 @@ def _record(
 ) -> None:
     public, record_id, kind = leaf["public"], leaf["record_id"], str(leaf["kind"])
     transaction.execute(
+        # The first entry of a record is its item; the later ones only change it.
         "INSERT INTO item (idx, record_id, tenant, time, decision) VALUES (?, ?, ?, ?, 'open')"
         " ON CONFLICT (record_id) DO NOTHING",
         (index, record_id, leaf["tenant"], leaf["time"]),
@@ -185,6 +186,7 @@ def _content(
         with contextlib.suppress(InvalidRequest):  # one odd hash must not stop the projection
             transaction.execute(
                 "INSERT INTO picture (idx, at, output_id, pdq) VALUES (?, ?, ?, ?)",
+                # `idx` is the record's item, `at` the entry with the hash, which a cover names
                 (item, index, output_id, pdq_bytes(pdq)),
             )
 
@@ -211,7 +213,7 @@ def _scores(verdict: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def _decision(kind: str, public: dict[str, Any], verdicts: list[dict[str, Any]]) -> Decision | None:
+def _decision(kind: str, public: dict[str, Any], verdicts: list[dict[str, Any]]) -> Ending | None:
     match kind:
         case "request.refused":
             return "block"

@@ -10,9 +10,10 @@ from chopmark.errors import InvalidRequest
 if TYPE_CHECKING:
     from chopmark.kit.types import JsonValue
 
-__all__ = ["PDQ_BYTES", "Decision", "Hit", "Query", "SavedQuery", "pdq_bytes", "word_match"]
+__all__ = ["PDQ_BYTES", "Ending", "Hit", "Query", "SavedQuery", "pdq_bytes", "word_match"]
 
-Decision = Literal["allow", "review", "block", "failed", "open"]
+Ending = Literal["allow", "review", "block", "failed", "open"]
+"""How a record ended; ``open`` while it has not."""
 PDQ_BYTES: Final = 32
 
 
@@ -39,7 +40,7 @@ class Query:
 
     text: str | None = None
     tenant: str | None = None
-    decision: Decision | None = None
+    decision: Ending | None = None
     category: str | None = None
     min_score: float | None = None
     max_score: float | None = None
@@ -84,7 +85,7 @@ class Hit:
     record_id: str
     tenant: str
     time: str
-    decision: Decision
+    decision: Ending
     score: float
     categories: dict[str, float]
     model: str | None

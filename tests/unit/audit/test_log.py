@@ -15,6 +15,7 @@ import pytest
 
 import chopmark.audit
 from chopmark.audit import (
+    Actor,
     AuditLog,
     DuplicateRecord,
     Event,
@@ -43,6 +44,35 @@ def test_the_example_in_the_door_runs() -> None:
     assert doctest.testmod(chopmark.audit) == (0, 8)
     with pytest.raises(AttributeError):
         chopmark.audit.nothing_of_that_name  # noqa: B018
+
+
+def _public(value: object) -> set[str]:
+    return {name for name in dir(value) if not name.startswith("_")}
+
+
+def test_the_parts_and_their_names_are_pinned(open_log: OpenLog) -> None:
+    """Composition: each part shows what it does, the log and the desk only what is theirs."""
+    log = open_log()
+    desk = log.desk(Actor(name="Ada", roles=frozenset(), tenant=None), purpose="p")
+    shown = {
+        log: "append close content custody appeals desk exceptions find get in_force open private"
+        " proof public_key reconcile records root search size submit writable",
+        log.proof: "checkpoint consistency_proof cosign public_key publish receipt stamp stamps",
+        log.custody: "attachments contentless erase expire holds",
+        log.custody.holds: "place release standing",
+        log.custody.attachments: "drop drop_older keep of",
+        log.appeals: "open state",
+        log.exceptions: "find grant revoke standing",
+        desk: "appeals entries erase expire export holds place_hold queries records release_hold"
+        " review seal search unblur unseal view",
+        desk.queries: "get newest save",
+        desk.review: "decide lease release renew route tasks",
+        desk.appeals: "decide exceptions lease listed revoke_exception",
+        desk.export: "records report statements",
+    }
+    for part, names in shown.items():
+        assert _public(part) == set(names.split()), type(part).__name__
+        assert type(part).__bases__ == (object,)
 
 
 def test_import_is_cheap() -> None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import chopmark.audit.audit_log as log_module
 import chopmark.audit.log.connect as connect_module
-import chopmark.audit.proof.prover as proving_module
+import chopmark.audit.proof.kept_checkpoint as kept_module
+import chopmark.audit.proof.prover as prover_module
 from chopmark.audit import AuditLog, Event, Record, verify_log
 from chopmark.audit.log.paths import Paths
 from chopmark.errors import ChopmarkError
@@ -51,7 +51,7 @@ def record(
         write_public(path, data, **options)
         operations.append(Operation("file", str(path), 0, data))
 
-    for module in (log_module, proving_module):
+    for module in (kept_module, prover_module):
         monkeypatch.setattr(module, "write_public", replaced)
     monkeypatch.setattr("chopmark.kit.sqlite._CHECKPOINT_PAGES", 30)
     acknowledged: list[str] = []
