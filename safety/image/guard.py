@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from chopmark.safety.hashes.folder import Bank
     from chopmark.safety.policy.schema import Policy
 
-__all__ = ["ImageGuard", "PictureModel", "PictureReader", "Seen"]
+__all__ = ["MIN_SIDE", "ImageGuard", "PictureModel", "PictureReader", "Seen"]
 
-_SMALLEST: Final[int] = 16
+#: Pixels a side; below this there is nothing to look at.
+MIN_SIDE: Final[int] = 16
 #: From which ``sexual`` score of a picture on words of youth in its prompt block it. Far below any
 #: policy's threshold on purpose: here the doubt goes against the picture.
 MINORS_SEXUAL: Final[float] = 0.15
@@ -175,10 +176,10 @@ class ImageGuard:
         cues = () if prompt_verdict is None else prompt_verdict.cues
         try:
             plain = image if image.mode == "RGB" else image.convert("RGB")
-            if min(plain.size) < _SMALLEST:
+            if min(plain.size) < MIN_SIDE:
                 raise GuardFailed(
                     f"a picture of {plain.width}x{plain.height} pixels is too small to judge",
-                    hint=f"at least {_SMALLEST} pixels a side",
+                    hint=f"at least {MIN_SIDE} pixels a side",
                 )
             matches = self._listed(plain, look)
             self._every(plain, look)

@@ -221,6 +221,10 @@ def test_a_ticket_key_that_a_full_disk_cut_short_opens_nothing(house: House, lef
     path.unlink()  # as the hint says, where it never was whole
     assert _code(anybody.get(url, params=forged)) == "record_not_found"
     assert len(path.read_bytes()) == 32
+    # Nothing was booked without a ticket: the appeal can be opened now, and asked about.
+    opened = anybody.post("/api/v1/appeals", json=body)
+    assert opened.status_code == 200
+    assert anybody.get(url, params={"ticket": opened.json()["ticket"]}).status_code == 200
 
 
 def test_an_appeal_needs_a_refusal_that_exists(house: House) -> None:

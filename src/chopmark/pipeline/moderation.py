@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from chopmark.settings import Settings
 
 __all__ = [
-    "MIN_INPUT_SIDE",
     "Moderated",
     "judge_picture",
     "moderate",
@@ -37,9 +36,6 @@ __all__ = [
     "shadow_verdicts",
     "stops",
 ]
-
-# Below this a picture guard has nothing to look at.
-MIN_INPUT_SIDE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,10 +105,12 @@ async def judge_picture(
         ImageTooSmall: An input has a side below 16 pixels.
         ChopmarkError: The guard failed.
     """
-    if where == "input" and min(picture.size) < MIN_INPUT_SIDE:
+    from chopmark.safety.image.guard import MIN_SIDE
+
+    if where == "input" and min(picture.size) < MIN_SIDE:
         raise ImageTooSmall(
             f"a picture of {picture.width}x{picture.height} pixels cannot be judged",
-            hint=f"at least {MIN_INPUT_SIDE} pixels a side",
+            hint=f"at least {MIN_SIDE} pixels a side",
         )
     return await steps.run(
         case,

@@ -156,8 +156,12 @@ class PolicyBook:
 
 def _read_policy(name: str) -> Policy:
     from chopmark.safety import load_policy
+    from chopmark.safety.policy_tools import doubts
 
-    return load_policy(name)
+    policy = load_policy(name)
+    for doubt in doubts(policy):  # a plugin's category, or a misspelling that judges nothing
+        _LOG.warning("policy %s: %s", name, doubt)
+    return policy
 
 
 def _read_override(name: str) -> PolicyOverride:

@@ -72,11 +72,8 @@ async def state(
 ) -> dict[str, Any]:
     """Tell whoever appealed how it stands: outcome and rationale once it is decided."""
     _slow_down(deployment.appeal_rates, request)
-    name, parts = record_of(decision_id), deployment.service.pipeline.parts
-    right = _ticket(ticket_key(parts.home), name)
-    if not hmac.compare_digest(ticket.encode(), right.encode()):
-        raise RecordNotFound(f"no appeal against {name} with this ticket")
-    return (await in_thread(lambda: parts.log.appeals.state(name))).to_dict()
+    parts = deployment.service.pipeline.parts
+    return await in_thread(lambda: _state(parts, record_of(decision_id), ticket))
 
 
 @router.get("/review/appeals")
@@ -110,12 +107,21 @@ async def decide(
 
 def _open_and_ticket(parts: Parts, decision_id: str, *, statement: str) -> dict[str, Any]:
     """Book an appeal; return what its opener needs to ask for the outcome later."""
+    # The key first: an appeal that is booked without a ticket could never be asked about.
+    key = ticket_key(parts.home)
     booked = parts.log.appeals.open(decision_id, statement=statement)
     return {
         "decision_id": booked.record_id,
         "opened": booked.time,
-        "ticket": _ticket(ticket_key(parts.home), booked.record_id),
+        "ticket": _ticket(key, booked.record_id),
     }
+
+
+def _state(parts: Parts, record_id: str, ticket: str) -> dict[str, Any]:
+    right = _ticket(ticket_key(parts.home), record_id)
+    if not hmac.compare_digest(ticket.encode(), right.encode()):
+        raise RecordNotFound(f"no appeal against {record_id} with this ticket")
+    return parts.log.appeals.state(record_id).to_dict()
 
 
 def ticket_key(home: FilePath) -> bytes:
