@@ -8,7 +8,7 @@ Traceback (most recent call last):
 chopmark.errors.InvalidRequest: steps is 151, not in 1..150
 
 What a deployer may change is a setting (:mod:`chopmark.settings`) whose own bounds stand here.
-``docs/limits.md`` shows the table; ``python -m chopmark.kit.limits`` prints it.
+``docs/bounds.md`` shows the table; ``python -m chopmark.kit.limits`` prints it.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ TABLE: Final[tuple[Limit[int] | Limit[float], ...]] = (
 
 
 def table_in_markdown() -> str:
-    """Return the table as ``docs/limits.md`` shows it."""
+    """Return the table as ``docs/bounds.md`` shows it."""
     rows = ["| value | least | most | of | what |", "|---|---|---|---|---|"]
     rows += [
         f"| `{one.name}` | {one.least} | {one.most} | {one.unit} | {one.what} |" for one in TABLE

@@ -37,9 +37,9 @@ def outside(limit: limits.Limit[Any]) -> tuple[float, ...]:
 
 
 def test_the_manual_shows_the_table() -> None:
-    page = (DOCS / "limits.md").read_text(encoding="utf-8")
+    page = (DOCS / "bounds.md").read_text(encoding="utf-8")
     assert page.endswith("\n\n" + limits.table_in_markdown()), (
-        "python -m chopmark.kit.limits prints the table for docs/limits.md"
+        "python -m chopmark.kit.limits prints the table for docs/bounds.md"
     )
 
 
@@ -143,7 +143,7 @@ def test_the_seed_of_picture_i_is_the_same_everywhere() -> None:
     stated = "``seed + i - 1``"
     for described in (GenerationRequest, GenerationJob):
         assert stated in " ".join((described.__doc__ or "").split())
-    for page in ("limits.md", "generation.md", "pipeline.md"):
+    for page in ("bounds.md", "generation.md", "pipeline.md"):
         assert "`seed + i - 1`" in (DOCS / page).read_text(encoding="utf-8")
 
 
