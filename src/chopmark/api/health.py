@@ -38,7 +38,7 @@ async def readyz(service: TheService) -> Response:
         "model": lambda: parts.generator.info,
         "guards": lambda: (parts.prompt_guard, parts.image_guard, parts.policies.active()),
         "signer": lambda: parts.credential.check(),  # noqa: PLW0108  opened inside the try
-        "log": lambda: parts.log.writable(),  # noqa: PLW0108  opened inside the try
+        "log": lambda: parts.request_log.writable(),  # noqa: PLW0108  opened inside the try
     }
     results: dict[str, str] = {}
     for name, check in checks.items():
