@@ -26,10 +26,15 @@ DOCS = Path(__file__).parents[2] / "docs"
 def lines(live: Any) -> Any:
     """Returns a reader of the running server's log."""
 
-    def read(count: int) -> list[dict[str, Any]]:
-        # A line is written after the answer has left.
-        until(lambda: live.log.getvalue().count("\n") >= count)
-        return [json.loads(line) for line in live.log.getvalue().splitlines()]
+    def read(count: int, event: str = "request") -> list[dict[str, Any]]:
+        """The lines of an event, as soon as there are so many."""
+
+        def found() -> list[dict[str, Any]]:
+            lines = [json.loads(line) for line in live.log.getvalue().splitlines()]
+            return [line for line in lines if line["event"] == event]
+
+        until(lambda: len(found()) >= count)  # a line is written after the answer has left
+        return found()
 
     return read
 
