@@ -5,8 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import stat
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,6 +23,7 @@ from chopmark.provenance import (
     verify,
 )
 from tests.support.wait import until
+from tests.unit.provenance.provenance_attacks import outlived
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from chopmark.provenance import Credential, Signed
     from tests.unit.provenance.conftest import Maker
     from tests.unit.provenance.provenance_attacks import Outsider
     from tests.unit.provenance.provenance_tsa import LocalAuthority
@@ -149,20 +150,24 @@ def test_a_late_stamp_outlives_the_certificate(
 ) -> None:
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-    short: Any = outsider(seconds=2)
-    (tmp_path / "chain.pem").write_text(short.chain_pem)
-    (tmp_path / "key.pem").touch(mode=0o600)
-    (tmp_path / "key.pem").write_bytes(
-        short.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )
-    credential = load_credential(tmp_path, cert=tmp_path / "chain.pem", key=tmp_path / "key.pem")
     store = ManifestStore.open(tmp_path)
     queue = TimestampQueue(tmp_path, store)
-    signed = sign(encode_image(photograph(64, 64), "png"), "png", _info(), credential)
-    store.put(manifest_id=signed.manifest_id, manifest=signed.manifest)
-    queue.add(signed)
-    assert queue.run(TimestampAuthority(tsa.url), credential).stamped == 1
-    time.sleep(3.2)
+    plain, key, chain = encode_image(photograph(64, 64), "png"), "key.pem", "chain.pem"
+
+    def sign_and_stamp(short: Outsider) -> tuple[Credential, Signed]:
+        (tmp_path / chain).write_text(short.chain_pem)
+        (tmp_path / key).touch(mode=0o600)
+        (tmp_path / key).write_bytes(
+            short.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        )
+        credential = load_credential(tmp_path, cert=tmp_path / chain, key=tmp_path / key)
+        signed = sign(plain, "png", _info(), credential)
+        store.put(manifest_id=signed.manifest_id, manifest=signed.manifest)
+        queue.add(signed)
+        assert queue.run(TimestampAuthority(tsa.url), credential).stamped == 1
+        return credential, signed
+
+    (credential, signed), _ = outlived(sign_and_stamp, outsider)
     lists = (
         *TrustAnchors.of(credential).lists,
         AnchorList(name="tsa", pem=tsa.root_pem, kind="tsa"),
