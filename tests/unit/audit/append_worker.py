@@ -27,5 +27,9 @@ def work(log: AuditLog) -> None:
 
 if __name__ == "__main__":
     opened = AuditLog.open(Path(sys.argv[1]))
-    for _ in range(4):
-        threading.Thread(target=work, args=(opened,)).start()
+    workers = [threading.Thread(target=work, args=(opened,)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    # Python 3.12 starts no thread once the main one has ended, and a leader starts one a follower.
+    for worker in workers:
+        worker.join()
