@@ -20,8 +20,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def pipeline(open_pipeline: Callable[..., Pipeline]) -> Pipeline:
-    """The embedded model and everything behind it, over a home of this test's own."""
-    return open_pipeline()
+    """The embedded model and everything behind it, over a home of this test's own.
+
+    That policy and keys are new to the home is booked already: what a test finds is its own.
+    """
+    opened = open_pipeline()
+    opened.parts.policies.active()
+    opened.parts.announce_keys()
+    return opened
 
 
 @pytest.fixture

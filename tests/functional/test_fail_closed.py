@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import errno
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -64,6 +65,15 @@ def _part(room: str, method: str, when: Any = None) -> Any:
     def install(pipeline: Pipeline, _patch: pytest.MonkeyPatch, fault: Any) -> None:
         real = getattr(pipeline.parts, room)
         pipeline.parts.use(**{room: Broken(real, method, fault, when)})
+
+    return install
+
+
+def _receipt() -> Any:
+    def install(pipeline: Pipeline, patch: pytest.MonkeyPatch, fault: Any) -> None:
+        proof = pipeline.parts.log.proof
+        whole = SimpleNamespace(receipt=proof.receipt)
+        patch.setattr(proof, "receipt", Broken(whole, "receipt", fault).receipt)
 
     return install
 
@@ -129,12 +139,12 @@ STEPS: dict[str, tuple[Any, str, str]] = {
         "log_timeout_s",
         "log_unavailable",
     ),
-    "7 receipt": (_part("request_log", "receipt"), "log_timeout_s", "log_unavailable"),
+    "7 receipt": (_receipt(), "log_timeout_s", "log_unavailable"),
 }
 
 
 def _records(pipeline: Pipeline, before: int) -> list[Record]:
-    log = pipeline.parts.log
+    log: Any = pipeline.parts.request_log  # perhaps a broken one
     return [log.get(index) for index in range(before, log.size)]
 
 

@@ -61,7 +61,7 @@ def _short(said: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_five_files_and_the_page_that_shows_them(
-    pipeline: Pipeline,
+    shared_pipeline: Pipeline,
     attacks: ModuleType,
     make_picture: Callable[..., Image.Image],
     to_bytes: Callable[..., bytes],
@@ -70,7 +70,7 @@ async def test_five_files_and_the_page_that_shows_them(
 ) -> None:
     from chopmark import GenerationRequest
 
-    released = await pipeline.generate(GenerationRequest(prompt="a red apple", seed=7))
+    released = await shared_pipeline.generate(GenerationRequest(prompt="a red apple", seed=7))
     made = released.outputs[0].data
     plain = to_bytes(make_picture(384, 384, seed=90), "JPEG")
     files = {
@@ -84,7 +84,7 @@ async def test_five_files_and_the_page_that_shows_them(
         ),
         "photograph.jpg": (plain, "no_signal", 4),
     }
-    monkeypatch.setenv("CHOPMARK_HOME", str(pipeline.parts.home))
+    monkeypatch.setenv("CHOPMARK_HOME", str(shared_pipeline.parts.home))
     page = (ROOT / "docs" / "provenance.md").read_text(encoding="utf-8")
     shown = {}
     for name, (data, verdict, code) in files.items():

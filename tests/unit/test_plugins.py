@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,6 +95,8 @@ def _offer(monkeypatch: pytest.MonkeyPatch, module: object) -> None:
 
     points = [Point(name="acme", value="acme_chopmark", group=hooks.GROUP)]
     monkeypatch.setattr(hooks, "entry_points", lambda group: points)
+    # What was loaded once is kept for the process.
+    monkeypatch.setattr(builtin, "all_plugins", cache(builtin.all_plugins.__wrapped__))
 
 
 def test_a_plugin_that_does_not_load_stops_everything(monkeypatch: pytest.MonkeyPatch) -> None:

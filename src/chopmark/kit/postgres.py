@@ -131,10 +131,7 @@ class PostgresDatabase:
         with self._read_guard:
             try:
                 with _mapped(self._psycopg):
-                    if self._reader is None:
-                        self._reader = self._open()
-                        self._reader.isolation_level = self._psycopg.IsolationLevel.REPEATABLE_READ
-                        self._reader.read_only = True
+                    self._begin_read()
                 yield _PostgresTransaction(self._psycopg, self._reader)
                 with _mapped(self._psycopg):
                     self._reader.rollback()
@@ -150,18 +147,47 @@ class PostgresDatabase:
         with self._write_guard:
             try:
                 with _mapped(self._psycopg):
-                    if self._writer is None:
-                        self._writer = self._open()
-                    # One writer at a time in this schema; PostgreSQL lets them in in their order.
-                    self._writer.execute(
-                        "SELECT pg_advisory_xact_lock(hashtext('chopmark ' || current_schema()))"
-                    )
+                    self._begin_write()
                 yield _PostgresTransaction(self._psycopg, self._writer)
                 with _mapped(self._psycopg):
                     self._writer.commit()
             except BaseException as error:
                 self._abandon(error)
                 raise
+
+    # A connection that was kept may have died while nobody used it (a restart of the server, a
+    # firewall): the first statement finds out, and one more try costs nothing, since nothing of the
+    # transaction has happened yet.
+
+    def _begin_read(self) -> None:
+        kept = self._reader is not None
+        if self._reader is None:
+            self._reader = self._open()
+            self._reader.isolation_level = self._psycopg.IsolationLevel.REPEATABLE_READ
+            self._reader.read_only = True
+        try:
+            self._reader.execute("SELECT 1")
+        except self._psycopg.OperationalError:
+            if not kept:
+                raise
+            self._drop_reader()
+            self._begin_read()
+
+    def _begin_write(self) -> None:
+        kept = self._writer is not None
+        if self._writer is None:
+            self._writer = self._open()
+        try:
+            # One writer at a time in this schema; PostgreSQL lets them in in their order.
+            self._writer.execute(
+                "SELECT pg_advisory_xact_lock(hashtext('chopmark ' || current_schema()))"
+            )
+        except self._psycopg.OperationalError as error:
+            waited = isinstance(error, self._psycopg.errors.LockNotAvailable)
+            if waited or not kept:
+                raise
+            self._drop_writer()
+            self._begin_write()
 
     def _abandon(self, error: BaseException) -> None:
         """Roll back; after an error of the store itself, trust nothing and connect anew."""

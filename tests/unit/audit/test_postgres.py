@@ -44,6 +44,20 @@ def schema(request: pytest.FixtureRequest) -> str:
     return f"{url}&options=-csearch_path%3D{name}"
 
 
+def test_a_restart_of_the_server_is_not_noticed_by_who_comes_later(
+    server: tuple[TemporaryPostgres, str], tmp_path: Path, make_event: Callable[..., Event]
+) -> None:
+    running, url = server
+    with AuditLog.open(tmp_path, database=url) as log:
+        first = log.append(make_event())
+        assert log.get(first.index) == first
+        running.stop("immediate")
+        running.start()
+        # Both kept connections are dead now; reading and writing each find a new one.
+        assert log.get(first.index) == first
+        assert log.append(make_event()).index == first.index + 1
+
+
 def test_a_server_that_crashes_loses_nothing_acknowledged(
     server: tuple[TemporaryPostgres, str], tmp_path: Path, make_event: Callable[..., Event]
 ) -> None:
