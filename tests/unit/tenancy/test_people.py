@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -207,6 +208,6 @@ def test_no_secret_is_in_the_file_or_in_a_repr(people: People, tmp_path: Path) -
     kept = b"".join(each.read_bytes() for each in path.parent.iterdir())
     for secret in (PASSWORD, link, begun.token):
         assert secret.encode() not in kept
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database:
         (password,) = database.execute("SELECT password FROM person").fetchone()
     assert password.startswith("$argon2id$")
