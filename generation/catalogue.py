@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class ListedModel:
     """One model that can be named.
 
     Attributes:
@@ -32,7 +32,7 @@ class Entry:
     path: Path
 
 
-def list_models(home: Path) -> list[Entry]:
+def list_models(home: Path) -> list[ListedModel]:
     """Return the models on this disk, the embedded one first.
 
     Args:
@@ -52,14 +52,14 @@ def list_models(home: Path) -> list[Entry]:
     return [entry for entry in found if entry is not None]
 
 
-def _entry(name: str, path: Path) -> Entry | None:
+def _entry(name: str, path: Path) -> ListedModel | None:
     try:
         index = json.loads((path / "model_index.json").read_text("utf-8"))
         kind = str(index["_class_name"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return Entry(id=name, kind=kind, size_mb=round(size / 2**20), path=path)
+    return ListedModel(id=name, kind=kind, size_mb=round(size / 2**20), path=path)
 
 
 def _cached() -> Iterator[tuple[str, Path]]:

@@ -207,17 +207,17 @@ def refusal(base: str, status: int, data: bytes) -> ChopmarkError:
         code = word(error.get("code") or error.get("type")) if isinstance(error, dict) else ""
     except (ValueError, AttributeError, RecursionError):
         pass
-    said = f"{base} answered {status}" + (f" ({code})" if code else "")
+    sentence = f"{base} answered {status}" + (f" ({code})" if code else "")
     if status in {401, 403}:
-        return ConfigurationError(said, hint="CHOPMARK_REMOTE_KEY is missing or wrong")
+        return ConfigurationError(sentence, hint="CHOPMARK_REMOTE_KEY is missing or wrong")
     if status in {429, 503}:
-        return Busy(said, hint="the remote generator has no room; try again later")
+        return Busy(sentence, hint="the remote generator has no room; try again later")
     if 300 <= status < 400:
-        return GenerationFailed(said, hint="redirects are not followed: give its final address")
+        return GenerationFailed(sentence, hint="redirects are not followed: give its final address")
     if status == 404:
-        return ModelNotFound(said, hint="is CHOPMARK_MODEL its base address, with /v1?")
+        return ModelNotFound(sentence, hint="is CHOPMARK_MODEL its base address, with /v1?")
     hint = "a server that knows OpenAI's fields only needs CHOPMARK_REMOTE_EXTRAS=false"
-    return GenerationFailed(said, hint=hint if status in {400, 422} else "")
+    return GenerationFailed(sentence, hint=hint if status in {400, 422} else "")
 
 
 def word(value: object) -> str:

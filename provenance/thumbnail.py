@@ -31,8 +31,8 @@ def signed_copy(data: bytes) -> bytes | None:
     out = io.BytesIO()
     try:
         with c2pa.Reader(mime_of(kind), io.BytesIO(data), context=shared) as reader:
-            said = json.loads(reader.json())
-            active = said["manifests"][said["active_manifest"]]
+            store = json.loads(reader.json())
+            active = store["manifests"][store["active_manifest"]]
             reader.resource_to_stream(active["thumbnail"]["identifier"], out)
     except (c2pa.C2paError, ValueError, TypeError, KeyError, AttributeError):
         return None
