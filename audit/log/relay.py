@@ -156,9 +156,16 @@ class Relay:
                         client.close()
                         return
                     self._clients.add(client)
-                threading.Thread(
-                    target=self._serve, args=(client,), name="chopmark-follower", daemon=True
-                ).start()
+                try:
+                    threading.Thread(
+                        target=self._serve, args=(client,), name="chopmark-follower", daemon=True
+                    ).start()
+                except RuntimeError:
+                    # From Python 3.12 on no thread starts once the main one has ended. Whoever
+                    # asked must not wait for an answer that never comes: it books by itself.
+                    client.close()
+                    listener.close()
+                    return
 
     def _serve(self, client: socket.socket) -> None:
         """Book what one follower sends, batch by batch, until it goes."""

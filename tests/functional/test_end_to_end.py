@@ -30,7 +30,7 @@ def _cli(home: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=600,
         cwd=cwd,
         env={**os.environ, "CHOPMARK_HOME": str(home)},
     )
