@@ -14,7 +14,7 @@ from chopmark.audit.custody.custody import Custody, finish_erasures
 from chopmark.audit.desk.appeals import Appeals
 from chopmark.audit.desk.desk import Desk
 from chopmark.audit.desk.prompt_exceptions import PromptExceptions
-from chopmark.audit.desk.session import Session
+from chopmark.audit.desk.session import DeskSession
 from chopmark.audit.log.clock import now
 from chopmark.audit.log.connect import open_keys, open_log
 from chopmark.audit.log.events import SYSTEM_TENANT, Event, Record
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from chopmark.audit.desk.actor import Actor
     from chopmark.audit.log.events import EventKind
     from chopmark.audit.log.vault import Content
-    from chopmark.audit.proof.note import Signer
+    from chopmark.audit.proof.note import NoteSigner
     from chopmark.kit.types import JsonValue
 
 __all__ = ["AuditLog"]
@@ -57,7 +57,7 @@ class AuditLog:
         exceptions: Prompts that pass because an appeal was overturned.
     """
 
-    def __init__(self, *, paths: Paths, ledger: Ledger, signer: Signer) -> None:
+    def __init__(self, *, paths: Paths, ledger: Ledger, signer: NoteSigner) -> None:
         self._paths, self._ledger = paths, ledger
         self._reader = Reader(ledger)
         self._writer = Writer(ledger, paths.folder)
@@ -346,7 +346,7 @@ class AuditLog:
             InvalidRequest: No purpose.
             LogUnavailable: The search projection cannot be opened.
         """
-        session = Session(
+        session = DeskSession(
             actor=actor,
             purpose=purpose,
             ledger=self._ledger,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import UnreadableImage, UnsupportedImage
-from chopmark.provenance._boxes import Piece
+from chopmark.provenance._boxes import Segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,11 +56,11 @@ def avif_without_manifest(data: bytes) -> bytes:
     raise UnreadableImage(f"the AVIF file holds more than {_MAX_MANIFESTS} manifests")
 
 
-def _holds_manifest(data: bytes, box: Piece) -> bool:
+def _holds_manifest(data: bytes, box: Segment) -> bool:
     return box.type == b"uuid" and data.startswith(_USER_TYPE, box.content)
 
 
-def _boxes(data: bytes, start: int, end: int) -> Iterator[Piece]:
+def _boxes(data: bytes, start: int, end: int) -> Iterator[Segment]:
     position = start
     while position + 8 <= end:
         size, content = int.from_bytes(data[position : position + 4], "big"), position + 8
@@ -71,7 +71,7 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[Piece]:
             size = end - position
         if size < content - position or position + size > end:
             raise UnreadableImage("an AVIF box reaches beyond the end of what holds it")
-        yield Piece(data[position + 4 : position + 8], position, content, position + size)
+        yield Segment(data[position + 4 : position + 8], position, content, position + size)
         position += size
     if position != end:
         raise UnreadableImage("there are bytes after the last AVIF box")

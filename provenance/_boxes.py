@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
-    "Piece",
+    "Segment",
     "jpeg_segments",
     "jpeg_with_xmp",
     "png_chunk",
@@ -39,7 +39,7 @@ _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
 @dataclass(frozen=True)
-class Piece:
+class Segment:
     """A chunk or segment: its type, and where it starts, ends and has its content."""
 
     type: bytes
@@ -48,7 +48,7 @@ class Piece:
     end: int
 
 
-def png_chunks(data: bytes) -> Iterator[Piece]:
+def png_chunks(data: bytes) -> Iterator[Segment]:
     """Walk the chunks of a PNG.
 
     Raises:
@@ -60,7 +60,7 @@ def png_chunks(data: bytes) -> Iterator[Piece]:
         end = position + 12 + length
         if end > len(data):
             raise UnreadableImage("a PNG chunk reaches beyond the end of the file")
-        yield Piece(data[position + 4 : position + 8], position, position + 8, end)
+        yield Segment(data[position + 4 : position + 8], position, position + 8, end)
         position = end
 
 
@@ -88,7 +88,7 @@ def png_with_xmp(data: bytes, packet: bytes) -> bytes:
     return bytes(out)
 
 
-def jpeg_segments(data: bytes) -> Iterator[Piece]:
+def jpeg_segments(data: bytes) -> Iterator[Segment]:
     """Walk the segments of a JPEG up to its first scan; ``type`` is the marker's second byte.
 
     The last piece is the scan marker with everything after it.
@@ -106,17 +106,17 @@ def jpeg_segments(data: bytes) -> Iterator[Piece]:
             continue
         # Entropy-coded data follow, in which FF is escaped; nothing behind it is a segment of ours.
         if marker == 0xDA:
-            yield Piece(bytes([marker]), position, position + 2, len(data))
+            yield Segment(bytes([marker]), position, position + 2, len(data))
             return
         if marker in _STANDALONE:
-            yield Piece(bytes([marker]), position, position + 2, position + 2)
+            yield Segment(bytes([marker]), position, position + 2, position + 2)
             position += 2
             continue
         length = int.from_bytes(data[position + 2 : position + 4], "big")
         end = position + 2 + length
         if length < 2 or end > len(data):
             raise UnreadableImage("a JPEG segment reaches beyond the end of the file")
-        yield Piece(bytes([marker]), position, position + 4, end)
+        yield Segment(bytes([marker]), position, position + 4, end)
         position = end
     raise UnreadableImage("the JPEG file has no scan")
 
@@ -144,7 +144,7 @@ def jpeg_with_xmp(data: bytes, packet: bytes) -> bytes:
     return bytes(out)
 
 
-def webp_chunks(data: bytes) -> Iterator[Piece]:
+def webp_chunks(data: bytes) -> Iterator[Segment]:
     """Walk the chunks of a WebP; each piece ends after its padding byte.
 
     Raises:
@@ -158,7 +158,7 @@ def webp_chunks(data: bytes) -> Iterator[Piece]:
         end = position + 8 + length
         if end > len(data):
             raise UnreadableImage("a WebP chunk reaches beyond the end of the file")
-        yield Piece(data[position : position + 4], position, position + 8, end + (length & 1))
+        yield Segment(data[position : position + 4], position, position + 8, end + (length & 1))
         position = end + (length & 1)
 
 
@@ -185,7 +185,7 @@ def webp_with_xmp(data: bytes, packet: bytes) -> bytes:
     return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + bytes(body)
 
 
-def _extended_header(data: bytes, piece: Piece) -> bytes:
+def _extended_header(data: bytes, piece: Segment) -> bytes:
     """Return a VP8X chunk for a simple file (RFC 9649, section 2.7), with the XMP flag set."""
     head = data[piece.content : piece.content + 10]
     flags = 0x04

@@ -31,7 +31,7 @@ def read_manifest(data: bytes, mime: str, trusted: TrustAnchors, bounds: Limits)
         return _without(ManifestFinding(state="absent"))
     except _native.RemoteOnly as elsewhere:
         return _without(ManifestFinding(state="remote_only", address=elsewhere.address[:2048]))
-    except _native.Refused as refusal:
+    except _native.NativeRefusal as refusal:
         return _without(ManifestFinding(state="malformed", problems=(str(refusal)[:500],)))
     examined = examine(found, trusted, max_manifests=bounds.max_manifests)
     if examined.neighbour:
@@ -61,7 +61,7 @@ def with_update(
         return examined
     try:
         found = _native.read(data, mime, _native.settings(*trusted.native()), manifest=update)
-    except (_native.NoManifest, _native.RemoteOnly, _native.Refused):
+    except (_native.NoManifest, _native.RemoteOnly, _native.NativeRefusal):
         return examined
     updated = examine(found, trusted)
     same = updated.manifest.updates == examined.manifest.id

@@ -34,7 +34,7 @@ def identity_of(data: bytes, mime: str, anchors: TrustAnchors, limits: Limits) -
     config["core"]["decode_identity_assertions"] = True
     try:
         found = _native.read(data, mime, config)
-    except (_native.NoManifest, _native.RemoteOnly, _native.Refused) as error:
+    except (_native.NoManifest, _native.RemoteOnly, _native.NativeRefusal) as error:
         return IdentityFinding(state="broken", problems=(str(error)[:200],))
     return _judge(found)
 

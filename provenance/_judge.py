@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from chopmark.provenance._examine import Examined
-    from chopmark.provenance.report import Recovered, Verdict, WatermarkFinding
+    from chopmark.provenance.report import Recovered, ReportVerdict, WatermarkFinding
 
-__all__ = ["Evidence", "judge"]
+__all__ = ["VerifyEvidence", "judge"]
 
 _NEVER_NOT_AI: Final = "This does not mean that it was not made by AI."
 # Beyond this many of 256 bits PDQ sees a different picture, or a strong crop or rotation of it.
@@ -22,7 +22,7 @@ _UNLIKE: Final = 96
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
+class VerifyEvidence:
     """What `verify` gathered."""
 
     examined: Examined
@@ -33,7 +33,7 @@ class Evidence:
     log_asked: bool
 
 
-def judge(evidence: Evidence) -> tuple[WatermarkFinding, Verdict, str, tuple[str, ...]]:
+def judge(evidence: VerifyEvidence) -> tuple[WatermarkFinding, ReportVerdict, str, tuple[str, ...]]:
     """Return the watermark finding (perhaps now a conflict), verdict, sentence and notes."""
     examined = evidence.examined
     mark = evidence.watermark
@@ -62,7 +62,7 @@ def judge(evidence: Evidence) -> tuple[WatermarkFinding, Verdict, str, tuple[str
     return mark, verdict, summary, tuple(notes)
 
 
-def _conflict(evidence: Evidence) -> str | None:
+def _conflict(evidence: VerifyEvidence) -> str | None:
     """Return why mark and manifest cannot both be true, if they cannot."""
     examined, mark = evidence.examined, evidence.watermark
     if mark.state != "detected" or mark.payload is None:
@@ -83,7 +83,7 @@ def _conflict(evidence: Evidence) -> str | None:
     return "the pixels carry our mark, and somebody else's manifest does not name ours as its input"
 
 
-def _copied(evidence: Evidence) -> str | None:
+def _copied(evidence: VerifyEvidence) -> str | None:
     """Return why the mark belongs to another picture, if it does.
 
     A mark that stands where it was struck rules out the crop or rotation that would explain why a
@@ -102,7 +102,7 @@ def _copied(evidence: Evidence) -> str | None:
     )
 
 
-def _verdict(evidence: Evidence) -> tuple[Verdict, str]:
+def _verdict(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
     examined, mark = evidence.examined, evidence.watermark
     if mark.state == "conflict" and examined.manifest.state != "intact":
         return "marked_but_altered", (
@@ -122,7 +122,7 @@ def _verdict(evidence: Evidence) -> tuple[Verdict, str]:
     return _stripped(evidence)
 
 
-def _intact(evidence: Evidence) -> tuple[Verdict, str]:
+def _intact(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
     examined, mark = evidence.examined, evidence.watermark
     same_output = mark.payload is not None and mark.payload == examined.manifest.output_id
     expired = examined.credential.state == "expired"
@@ -155,7 +155,7 @@ def _intact(evidence: Evidence) -> tuple[Verdict, str]:
     )
 
 
-def _own(evidence: Evidence) -> tuple[Verdict, str]:
+def _own(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
     examined, mark = evidence.examined, evidence.watermark
     if evidence.record is not None:
         with_mark = " and its watermark says the same" if mark.state == "detected" else ""
@@ -175,7 +175,7 @@ def _own(evidence: Evidence) -> tuple[Verdict, str]:
     )
 
 
-def _broken(evidence: Evidence) -> tuple[Verdict, str]:
+def _broken(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
     examined, mark = evidence.examined, evidence.watermark
     words = f"Changed after signing: the file does not fit its manifest by {_who(examined)}."
     if mark.state == "detected":
@@ -185,7 +185,7 @@ def _broken(evidence: Evidence) -> tuple[Verdict, str]:
     return "edited_after_signing", words
 
 
-def _stripped(evidence: Evidence) -> tuple[Verdict, str]:
+def _stripped(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
     examined, mark, recovered = evidence.examined, evidence.watermark, evidence.recovered
     lost = {
         "absent": "It carries no manifest",
@@ -231,7 +231,9 @@ def _stripped(evidence: Evidence) -> tuple[Verdict, str]:
     return "no_signal", f"No signal found. {lost}, and {searched}. {_NEVER_NOT_AI}"
 
 
-def _resembling(evidence: Evidence, recovered: Recovered, lost: str) -> tuple[Verdict, str]:
+def _resembling(
+    evidence: VerifyEvidence, recovered: Recovered, lost: str
+) -> tuple[ReportVerdict, str]:
     inner = evidence.recovered_examined
     # The result of an edit looks like its input: that input may be an honest photograph.
     edited = inner is not None and inner.action == "c2pa.opened"
@@ -260,7 +262,7 @@ def _distance(recovered: Recovered | None) -> str:
     return f" ({recovered.distance} of 256 fingerprint bits differ)"
 
 
-def _record_words(evidence: Evidence) -> str:
+def _record_words(evidence: VerifyEvidence) -> str:
     record = evidence.record
     if record is None:
         return ""

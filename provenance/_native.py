@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = [
     "EKU_LIST",
     "Anchors",
+    "NativeRefusal",
     "NoManifest",
-    "Refused",
     "RemoteOnly",
     "context",
     "native_signer",
@@ -57,7 +57,7 @@ class RemoteOnly(Exception):
         self.address = address
 
 
-class Refused(Exception):
+class NativeRefusal(Exception):
     """The library could not make sense of the manifest."""
 
 
@@ -196,9 +196,9 @@ def read(
         if b"jumb" not in data and manifest is None:
             # A broken file without a trace of a manifest is a broken file, no broken manifest.
             raise NoManifest from error
-        raise Refused(text) from error
+        raise NativeRefusal(text) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise Refused(f"{type(error).__name__}: {error}") from error
+        raise NativeRefusal(f"{type(error).__name__}: {error}") from error
 
 
 def native_signer(

@@ -117,7 +117,7 @@ def _exact(look: Look, entry: StoredManifest, store: ManifestRepository) -> Any:
     if manifest is None:
         return "no"
     config = _native.settings(*look.trusted.native())
-    with contextlib.suppress(_native.NoManifest, _native.RemoteOnly, _native.Refused):
+    with contextlib.suppress(_native.NoManifest, _native.RemoteOnly, _native.NativeRefusal):
         found = _native.read(look.data, look.mime, config, manifest=manifest)
         inner = examine(found, look.trusted)
         look.recovered_examined = inner

@@ -80,7 +80,7 @@ def reattach(
         whole = insert(bare, manifest)
         try:
             state = examine(_native.read(whole, mime_of(kind), config), TrustAnchors())
-        except (_native.NoManifest, _native.RemoteOnly, _native.Refused):
+        except (_native.NoManifest, _native.RemoteOnly, _native.NativeRefusal):
             continue
         if state.manifest.state == "intact":
             return whole

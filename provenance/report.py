@@ -21,14 +21,14 @@ __all__ = [
     "ManifestFinding",
     "Recovered",
     "Report",
+    "ReportVerdict",
     "TimeFinding",
-    "Verdict",
     "WatermarkFinding",
 ]
 
 ManifestState = Literal["absent", "intact", "broken", "malformed", "remote_only"]
 CredentialState = Literal["trusted", "untrusted", "expired", "revoked", "refused", "absent"]
-Verdict = Literal[
+ReportVerdict = Literal[
     "made_here",
     "made_by_ai_elsewhere",
     "edited_after_signing",
@@ -236,7 +236,7 @@ class Recovered:
 class Report:
     """All that was found in one file."""
 
-    verdict: Verdict
+    verdict: ReportVerdict
     summary: str
     manifest: ManifestFinding
     credential: CredentialFinding

@@ -137,7 +137,7 @@ def _add_input(
     except _native.RemoteOnly:
         says = "The input picture named a remote C2PA manifest, which was not fetched."
         data = _without_manifest(data)
-    except _native.Refused:
+    except _native.NativeRefusal:
         # Nobody can read that history, so none is lost; the edit need not fail for it.
         says = "The input picture carried a C2PA manifest that could not be read."
         data = _without_manifest(data)
@@ -154,7 +154,7 @@ def _without_manifest(data: bytes) -> bytes:
 def _read_back(signed: bytes, mime: str, config: dict[str, object]) -> str:
     try:
         found = _native.read(signed, mime, config)
-    except (_native.NoManifest, _native.RemoteOnly, _native.Refused) as error:
+    except (_native.NoManifest, _native.RemoteOnly, _native.NativeRefusal) as error:
         raise ManifestUnreadable(f"the signed file does not read back: {error}") from error
     results = found.get("validation_results", {}).get("activeManifest", {})
     codes = [one["code"] for one in results.get("failure", []) if one["code"] not in _HARMLESS]

@@ -14,7 +14,7 @@ from chopmark.errors import ChopmarkError, ImageTooLarge, ImageTooSmall
 from chopmark.kit.ids import record_of
 from chopmark.provenance._carriers import read_manifest, with_update
 from chopmark.provenance._formats import Limits, check_size, mime_of, open_image
-from chopmark.provenance._judge import Evidence, judge
+from chopmark.provenance._judge import VerifyEvidence, judge
 from chopmark.provenance._recovery import Look, recover
 from chopmark.provenance.report import Recovered, Report, WatermarkFinding
 from chopmark.provenance.trust import TrustAnchors
@@ -85,7 +85,7 @@ def verify(
     record, asked = _find_record(examined, mark, recovered, find_record)
     if public:
         examined = _without_names(examined)
-    evidence = Evidence(
+    evidence = VerifyEvidence(
         examined=examined,
         watermark=mark,
         recovered=recovered,

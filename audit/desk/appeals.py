@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from chopmark.audit.desk.prompt_exceptions import PromptException, PromptExceptions
 from chopmark.audit.desk.review import LEASE
-from chopmark.audit.desk.view import Viewer
+from chopmark.audit.desk.view import RecordViewer
 from chopmark.audit.log.clock import moment, now
 from chopmark.audit.log.events import RESTRICTED, Event
 from chopmark.audit.log.schema import record_range
@@ -17,7 +17,7 @@ from chopmark.kit.ids import record_of
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from chopmark.audit.desk.session import Session
+    from chopmark.audit.desk.session import DeskSession
     from chopmark.audit.log.events import Record
     from chopmark.audit.log.ledger import Ledger
     from chopmark.audit.log.reader import Reader
@@ -175,7 +175,7 @@ class _Row(NamedTuple):
 class AppealReview:
     """The appeals of a log, as one person decides them; never who decided first."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: DeskSession) -> None:
         self._session = session
         self._exceptions = PromptExceptions(session.ledger, session.reader)
 
@@ -293,7 +293,7 @@ class AppealReview:
 
     def _grant(self, transaction: Transaction, record_id: str, tenant: str, until: str) -> None:
         """Let the prompt of an overturned refusal pass from now on."""
-        records = Viewer(self._session).records(record_id)
+        records = RecordViewer(self._session).records(record_id)
         for record in records:
             listed = record.public.get("categories")
             if isinstance(listed, list) and RESTRICTED.intersection(map(str, listed)):

@@ -9,7 +9,7 @@ from chopmark.audit.desk.appeals import AppealReview
 from chopmark.audit.desk.export import Export
 from chopmark.audit.desk.review import Review
 from chopmark.audit.desk.saved_queries import SavedQueries
-from chopmark.audit.desk.view import View, Viewer
+from chopmark.audit.desk.view import RecordViewer, View
 from chopmark.audit.log.clock import now
 from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from chopmark.audit.custody.custody import Custody, RetentionClass
     from chopmark.audit.custody.holds import Hold
     from chopmark.audit.desk.actor import Actor
-    from chopmark.audit.desk.session import Session
+    from chopmark.audit.desk.session import DeskSession
     from chopmark.audit.log.events import EventKind, Record
     from chopmark.audit.proof.prover import Prover
     from chopmark.audit.search.query import Hit, Query
@@ -46,9 +46,9 @@ class Desk:
         export: What leaves the log: records with proofs, statements of reasons, reports.
     """
 
-    def __init__(self, session: Session, *, prover: Prover, custody: Custody) -> None:
+    def __init__(self, session: DeskSession, *, prover: Prover, custody: Custody) -> None:
         self._session, self._custody = session, custody
-        self._viewer = Viewer(session)
+        self._viewer = RecordViewer(session)
         self.queries = SavedQueries(session)
         self.review = Review(session)
         self.appeals = AppealReview(session)

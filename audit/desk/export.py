@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from chopmark.audit.desk.dsa_statements import statement_of_reasons
 from chopmark.audit.desk.export_files import rows_of, write_export
 from chopmark.audit.desk.transparency import transparency_report
-from chopmark.audit.desk.view import Viewer
+from chopmark.audit.desk.view import RecordViewer
 from chopmark.audit.search.query import Query
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from chopmark.audit.desk.actor import Actor
     from chopmark.audit.desk.dsa_statements import StatementTemplate
     from chopmark.audit.desk.export_files import ExportFormat
-    from chopmark.audit.desk.session import Session
+    from chopmark.audit.desk.session import DeskSession
     from chopmark.audit.proof.prover import Prover
     from chopmark.audit.search.query import Hit
     from chopmark.kit.types import JsonValue
@@ -34,7 +34,7 @@ class Export:
         prover: Signs what is exported.
     """
 
-    def __init__(self, session: Session, prover: Prover) -> None:
+    def __init__(self, session: DeskSession, prover: Prover) -> None:
         self._session, self._prover = session, prover
 
     def records(
@@ -73,7 +73,7 @@ class Export:
         with session.ledger.database.read() as transaction:
             rows = rows_of(transaction, [hit.record_id for hit in hits], checkpoint.size)
         if content:
-            sealed = Viewer(session).sealed(hit.record_id for hit in hits)
+            sealed = RecordViewer(session).sealed(hit.record_id for hit in hits)
             for row in rows:
                 if row["record_id"] not in sealed:
                     row["private"] = session.reader.private(int(str(row["index"])))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from chopmark.audit.desk.session import Session
+    from chopmark.audit.desk.session import DeskSession
     from chopmark.audit.log.events import EventKind, Record
     from chopmark.audit.search.query import Ending, Hit
     from chopmark.kit.database import Transaction
@@ -143,7 +143,7 @@ class Review:
     whatever processes, can decide on the same state.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: DeskSession) -> None:
         self._session = session
 
     def route(self, rules: Iterable[Rule], *, since: int = 0) -> list[Record]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from chopmark.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from chopmark.audit.desk.session import Session
+    from chopmark.audit.desk.session import DeskSession
     from chopmark.audit.search.query import Query, SavedQuery
 
 __all__ = ["SavedQueries"]
@@ -18,7 +18,7 @@ _LONGEST_NAME: Final = 100
 class SavedQueries:
     """The kept queries of the person's tenant; saving one is booked like everything else."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: DeskSession) -> None:
         self._session = session
 
     def save(self, name: str, query: Query) -> int:

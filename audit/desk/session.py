@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from chopmark.audit.search.query import Query
     from chopmark.kit.types import JsonValue
 
-__all__ = ["Session"]
+__all__ = ["DeskSession"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Session:
+class DeskSession:
     """A person at work in a log.
 
     Attributes:

@@ -12,12 +12,12 @@ from chopmark.kit.ids import record_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from chopmark.audit.desk.session import Session
+    from chopmark.audit.desk.session import DeskSession
     from chopmark.audit.log.events import Record
     from chopmark.kit.database import Transaction
     from chopmark.kit.types import JsonValue
 
-__all__ = ["View", "Viewer"]
+__all__ = ["RecordViewer", "View"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +33,10 @@ class View:
     private: tuple[dict[str, JsonValue] | None, ...]
 
 
-class Viewer:
+class RecordViewer:
     """Decides what one person sees. Books nothing and shows nothing: the desk does both."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: DeskSession) -> None:
         self._session = session
 
     def records(self, record_id: str) -> list[Record]:

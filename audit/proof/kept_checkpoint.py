@@ -17,13 +17,13 @@ from chopmark.kit.files import write_public
 
 if TYPE_CHECKING:
     from chopmark.audit.log.paths import Paths
-    from chopmark.audit.proof.note import Signer
+    from chopmark.audit.proof.note import NoteSigner
     from chopmark.kit.database import Database
 
 __all__ = ["check_before_use"]
 
 
-def check_before_use(database: Database, signer: Signer, paths: Paths) -> None:
+def check_before_use(database: Database, signer: NoteSigner, paths: Paths) -> None:
     """Compare the log with its name and with the checkpoint that it kept outside its database.
 
     A log that is new gets its state row and its public key's file here.

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 
 from chopmark.errors import InvalidRequest
 
-__all__ = ["Checkpoint", "NoteKey", "Signer", "note_parts", "open_checkpoint"]
+__all__ = ["Checkpoint", "NoteKey", "NoteSigner", "note_parts", "open_checkpoint"]
 
 _NAME = re.compile(r"[^\s+]+")
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
@@ -122,7 +122,7 @@ class Checkpoint:
         }
 
 
-class Signer:
+class NoteSigner:
     """Makes signed checkpoints of one log."""
 
     def __init__(self, name: str, key: Ed25519PrivateKey) -> None:

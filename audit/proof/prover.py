@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chopmark.audit.log.merkle import Frontier, consistency_proof, inclusion_proof, leaf_hash
 from chopmark.audit.log.tiles import node_reader
-from chopmark.audit.proof.note import Checkpoint, Signer, note_parts, open_checkpoint
+from chopmark.audit.proof.note import Checkpoint, NoteSigner, note_parts, open_checkpoint
 from chopmark.audit.proof.publish import publish
 from chopmark.audit.proof.receipt import Receipt
 from chopmark.audit.proof.report import Problem
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Prover", "Stamp", "load_signer"]
 
 
-def load_signer(path: Path, origin: str) -> Signer:
+def load_signer(path: Path, origin: str) -> NoteSigner:
     """Return the signer of checkpoints; its key is made on first use.
 
     Raises:
@@ -53,7 +53,7 @@ def load_signer(path: Path, origin: str) -> Signer:
         raise ConfigurationError(
             f"{path} does not hold an Ed25519 private key", hint="restore it from your backup"
         )
-    return Signer(origin, key)
+    return NoteSigner(origin, key)
 
 
 def _new_key() -> bytes:
@@ -89,7 +89,7 @@ class Prover:
         kept: The file that always holds the newest checkpoint.
     """
 
-    def __init__(self, ledger: Ledger, reader: Reader, signer: Signer, *, kept: Path) -> None:
+    def __init__(self, ledger: Ledger, reader: Reader, signer: NoteSigner, *, kept: Path) -> None:
         self._ledger, self._reader = ledger, reader
         self._database = ledger.database
         self._signer, self._kept = signer, kept
@@ -279,7 +279,7 @@ def _about(witness: Witness, what: str, detail: str) -> Problem:
 
 
 def _last_checkpoint(
-    transaction: Transaction, signer: Signer
+    transaction: Transaction, signer: NoteSigner
 ) -> tuple[int, Checkpoint, Frontier] | None:
     """Return number, note and frontier of the newest checkpoint in the table.
 

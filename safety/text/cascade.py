@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from chopmark.safety.policy.schema import Policy
     from chopmark.safety.text.hub import TextModel
 
-__all__ = ["Answer", "Cascade"]
+__all__ = ["Cascade", "ModelAnswer"]
 
 #: How far below and above its block threshold a score is uncertain.
 _LOG = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ _WAITING: Final[int] = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class ModelAnswer:
     """What the larger model said.
 
     Attributes:
@@ -72,10 +72,10 @@ class Cascade:
                 found.append(name)
         return found
 
-    def ask(self, text: str, wanted: Sequence[str]) -> Answer:
+    def ask(self, text: str, wanted: Sequence[str]) -> ModelAnswer:
         """Return the model's scores; certain harm for each wanted category where it has none."""
         if not wanted:
-            return Answer(scores={})
+            return ModelAnswer(scores={})
         question = _Question(text, tuple(wanted))
         try:
             self._asked.put(question, timeout=self._timeout)
@@ -86,8 +86,8 @@ class Cascade:
             question.late.set()
             answer = f"it did not answer in {self._timeout:g} s"
         if isinstance(answer, str):
-            return Answer(scores=dict.fromkeys(wanted, 1.0), failed=answer)
-        return Answer(scores=answer)
+            return ModelAnswer(scores=dict.fromkeys(wanted, 1.0), failed=answer)
+        return ModelAnswer(scores=answer)
 
     def _work(self) -> None:
         while True:

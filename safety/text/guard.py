@@ -17,7 +17,7 @@ from chopmark.safety.text.head import PromptHead, best_of
 from chopmark.safety.text.language import ENGLISH, UNREAD, language_of
 from chopmark.safety.text.lexicon import fold, lexicon
 from chopmark.safety.text.normalize import Normalized, normalize
-from chopmark.safety.text.rules import Finding, apply_rules, sexual_terms
+from chopmark.safety.text.rules import RuleFinding, apply_rules, sexual_terms
 from chopmark.safety.text.text_request import asks_for_text
 from chopmark.safety.text.youth import youth_cues
 from chopmark.safety.verdict import Evidence, Verdict
@@ -291,7 +291,7 @@ def _allowed(
     return found
 
 
-def _raise_scores(scores: dict[str, float], findings: Sequence[Finding]) -> None:
+def _raise_scores(scores: dict[str, float], findings: Sequence[RuleFinding]) -> None:
     """Let word rules add to the model: two doubtful signs are one clear one (noisy or)."""
     strongest: dict[str, float] = {}
     for finding in findings:
@@ -301,7 +301,7 @@ def _raise_scores(scores: dict[str, float], findings: Sequence[Finding]) -> None
         scores[name] = round(1.0 - (1.0 - scores.get(name, 0.0)) * (1.0 - score), 6)
 
 
-def _lexical(text: str, plain: Normalized, finding: Finding) -> Evidence:
+def _lexical(text: str, plain: Normalized, finding: RuleFinding) -> Evidence:
     span = (finding.start, finding.end)
     detail = f"word rule {finding.rule.name}, score {finding.rule.score:.2f}"
     return _evidence(text, plain, span, finding.rule.category, "lexicon", detail)

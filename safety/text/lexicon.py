@@ -17,7 +17,7 @@ from typing import Final
 from chopmark.errors import GuardFailed
 from chopmark.safety.text._unicode import script
 
-__all__ = ["Hit", "Lexicon", "fold", "lexicon"]
+__all__ = ["Lexicon", "TermHit", "fold", "lexicon"]
 
 _FILES: Final[tuple[str, ...]] = ("terms.txt", "figures.txt", "marks.txt")
 _WORD: Final = re.compile(r"[^\W_]+(?:[\u0900-\u0dff][^\W_]*)*")
@@ -27,7 +27,7 @@ _SHORTEST_STEM: Final[int] = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class TermHit:
     """A term of a role in a text.
 
     Attributes:
@@ -101,17 +101,17 @@ class Lexicon:
         else:
             self._by_first.setdefault(words[0], []).append((tuple(words[1:]), open_end, role))
 
-    def find(self, text: str) -> tuple[list[Hit], int]:
+    def find(self, text: str) -> tuple[list[TermHit], int]:
         """Return every hit in a normalised text, in order, and how many words the text has."""
         folded = fold(text)
         if len(folded) != len(text):  # a letter that lowers to two; rare, and offsets must hold
             folded = "".join(fold(char)[:1] or char for char in text)
         words = [(found.group(), found.start(), found.end()) for found in _WORD.finditer(folded)]
-        hits: list[Hit] = []
+        hits: list[TermHit] = []
         for at, (word, start, end) in enumerate(words):
             for form in _forms(word):
                 hits += [
-                    Hit(role, start, end, at, at)
+                    TermHit(role, start, end, at, at)
                     for size in range(_SHORTEST_STEM, len(form) + 1)
                     for role in self._stems.get(form[:size], ())
                 ]
@@ -120,11 +120,11 @@ class Lexicon:
                         continue  # "straps on" is no "strap on"
                     last = at + len(rest)
                     if last < len(words) and _follows(words[at + 1 : last + 1], rest, open_end):
-                        hits.append(Hit(role, start, words[last][2], at, last))
+                        hits.append(TermHit(role, start, words[last][2], at, last))
         for term, role in self._anywhere:
             begin = folded.find(term)
             if begin >= 0:
-                hits.append(Hit(role, begin, begin + len(term), 0, 0))
+                hits.append(TermHit(role, begin, begin + len(term), 0, 0))
         return sorted(set(hits), key=lambda hit: (hit.start, hit.end, hit.role)), len(words)
 
 

@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from chopmark.safety.text.lexicon import Hit, lexicon
+from chopmark.safety.text.lexicon import TermHit, lexicon
 
-__all__ = ["RULES", "Finding", "Rule", "apply_rules", "sexual_terms"]
+__all__ = ["RULES", "Rule", "RuleFinding", "apply_rules", "sexual_terms"]
 
 #: Words that may lie between the roles of one rule.
 _REACH: Final[int] = 14
@@ -55,7 +55,7 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class RuleFinding:
     """A rule that holds, with the span of the words that made it, in the normalised text."""
 
     rule: Rule
@@ -246,12 +246,12 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 
 
-def apply_rules(text: str) -> list[Finding]:
+def apply_rules(text: str) -> list[RuleFinding]:
     """Return the rules that hold in a normalised text, each once, with the closest words."""
     hits, _ = lexicon().find(text)
     if not hits:
         return []
-    by_role: dict[str, list[Hit]] = {}
+    by_role: dict[str, list[TermHit]] = {}
     for hit in hits:
         by_role.setdefault(hit.role, []).append(hit)
     asking = _QUESTION.match(text) is not None
@@ -263,7 +263,7 @@ def apply_rules(text: str) -> list[Finding]:
         if best is None or _taken_back(best, [h for r in rule.unless for h in by_role.get(r, ())]):
             continue
         findings.append(
-            Finding(rule=rule, start=min(h.start for h in best), end=max(h.end for h in best))
+            RuleFinding(rule=rule, start=min(h.start for h in best), end=max(h.end for h in best))
         )
     return findings
 
@@ -286,11 +286,11 @@ def sexual_terms(text: str) -> list[tuple[int, int]]:
     ]
 
 
-def _closest(groups: list[list[Hit]]) -> tuple[Hit, ...] | None:
+def _closest(groups: list[list[TermHit]]) -> tuple[TermHit, ...] | None:
     """Return one hit of each role, as near as possible; no word may play two of the roles."""
     if len(groups) == 1:
         return (groups[0][0],)
-    best: tuple[int, tuple[Hit, ...]] | None = None
+    best: tuple[int, tuple[TermHit, ...]] | None = None
     for a in groups[0]:
         for b in groups[1]:
             if a.first <= b.last and b.first <= a.last and (a.start < b.end and b.start < a.end):
@@ -302,7 +302,7 @@ def _closest(groups: list[list[Hit]]) -> tuple[Hit, ...] | None:
     return best[1] if best else None
 
 
-def _taken_back(found: tuple[Hit, ...], exempt: list[Hit]) -> bool:
+def _taken_back(found: tuple[TermHit, ...], exempt: list[TermHit]) -> bool:
     """Tell whether a word that takes the finding back stands within reach and is none of its own."""
     first, last = min(h.first for h in found), max(h.last for h in found)
     return any(

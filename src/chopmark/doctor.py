@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from chopmark.kit.types import JsonValue, Progress
     from chopmark.settings import Settings
 
-__all__ = ["Finding", "diagnose"]
+__all__ = ["Diagnosis", "diagnose"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Diagnosis:
     """What was found of one part."""
 
     part: str
@@ -38,9 +38,9 @@ class Finding:
         return asdict(self)
 
 
-def diagnose(settings: Settings, *, progress: Progress | None = None) -> list[Finding]:
+def diagnose(settings: Settings, *, progress: Progress | None = None) -> list[Diagnosis]:
     """Open each part and use it once; a part that fails is a finding, never an exception."""
-    findings: list[Finding] = []
+    findings: list[Diagnosis] = []
     parts = Parts(settings, progress=progress)
     checks: tuple[tuple[str, Callable[[Parts], str]], ...] = (
         ("plugins", _plugins),
@@ -57,14 +57,14 @@ def diagnose(settings: Settings, *, progress: Progress | None = None) -> list[Fi
             if progress is not None:
                 progress(done, len(checks), part)
             try:
-                findings.append(Finding(part=part, ok=True, detail=check(parts)))
+                findings.append(Diagnosis(part=part, ok=True, detail=check(parts)))
             except ChopmarkError as error:
                 findings.append(
-                    Finding(part=part, ok=False, detail=f"{error.code}: {error}", hint=error.hint)
+                    Diagnosis(part=part, ok=False, detail=f"{error.code}: {error}", hint=error.hint)
                 )
             except Exception as error:  # noqa: BLE001  a doctor reports whatever he finds
                 findings.append(
-                    Finding(part=part, ok=False, detail=f"{type(error).__name__}: {error}")
+                    Diagnosis(part=part, ok=False, detail=f"{type(error).__name__}: {error}")
                 )
     finally:
         parts.close()

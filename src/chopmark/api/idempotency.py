@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from chopmark.errors import ChopmarkError, InvalidRequest
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.problems import problem_response
-from chopmark.tenancy.replays import Answer
+from chopmark.tenancy.replays import KeptAnswer
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -96,7 +96,7 @@ class _Recorder:
         status = self._start["status"]
         if status >= 500 or status in _PASSING:
             return
-        answer = Answer(
+        answer = KeptAnswer(
             status=status,
             headers=tuple(
                 (name.decode("latin-1"), value.decode("latin-1"))
@@ -145,7 +145,7 @@ def _fingerprint(scope: Scope, body: bytes) -> bytes:
     return digest.digest()
 
 
-async def _replay(answer: Answer, send: Send) -> None:
+async def _replay(answer: KeptAnswer, send: Send) -> None:
     headers = [(n.encode("latin-1"), v.encode("latin-1")) for n, v in answer.headers]
     headers.append((b"idempotent-replayed", b"true"))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

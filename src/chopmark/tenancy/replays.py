@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from chopmark.kit.database import Database
 
-__all__ = ["Answer", "Replays"]
+__all__ = ["KeptAnswer", "Replays"]
 
 KEPT_S: Final = 24 * 3600
 MAX_BYTES: Final = 2**30
@@ -53,7 +53,7 @@ CREATE INDEX IF NOT EXISTS sealed_replay_created ON sealed_replay (created);
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class KeptAnswer:
     """One whole HTTP answer."""
 
     status: int
@@ -95,7 +95,7 @@ class Replays:
         """Close the file. Idempotent."""
         self._database.close()
 
-    def begin(self, tenant: str, key: str, fingerprint: bytes) -> Answer | None:
+    def begin(self, tenant: str, key: str, fingerprint: bytes) -> KeptAnswer | None:
         """Claim a key; return the answer that it had before, if it had one.
 
         Args:
@@ -142,7 +142,7 @@ class Replays:
             )
         return _open(bytes(sealed), tenant, key, fingerprint)
 
-    def finish(self, tenant: str, key: str, fingerprint: bytes, answer: Answer) -> None:
+    def finish(self, tenant: str, key: str, fingerprint: bytes, answer: KeptAnswer) -> None:
         """Keep the answer to a key that was claimed, for the request with this fingerprint."""
         sealed = _seal(answer, tenant, key, fingerprint)
         with self._database.write() as transaction:
@@ -176,14 +176,14 @@ def _cipher(tenant: str, key: str, fingerprint: bytes) -> AESGCM:
     return AESGCM(derivation.derive(_digest("key", tenant, key, fingerprint)))
 
 
-def _seal(answer: Answer, tenant: str, key: str, fingerprint: bytes) -> bytes:
+def _seal(answer: KeptAnswer, tenant: str, key: str, fingerprint: bytes) -> bytes:
     head = json.dumps([answer.status, answer.headers]).encode()
     nonce = os.urandom(_NONCE)
     plain = len(head).to_bytes(4, "big") + head + answer.body
     return nonce + _cipher(tenant, key, fingerprint).encrypt(nonce, plain, None)
 
 
-def _open(sealed: bytes, tenant: str, key: str, fingerprint: bytes) -> Answer:
+def _open(sealed: bytes, tenant: str, key: str, fingerprint: bytes) -> KeptAnswer:
     try:
         plain = _cipher(tenant, key, fingerprint).decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
     except InvalidTag as error:
@@ -192,7 +192,7 @@ def _open(sealed: bytes, tenant: str, key: str, fingerprint: bytes) -> Answer:
         ) from error
     end = 4 + int.from_bytes(plain[:4], "big")
     status, headers = json.loads(plain[4:end])
-    return Answer(
+    return KeptAnswer(
         status=status,
         headers=tuple((name, value) for name, value in headers),
         body=plain[end:],

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Piece", "pieces"]
+__all__ = ["TextPiece", "pieces"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Piece:
+class TextPiece:
     """A stretch of a text, and the categories that its words speak for (none: plain text)."""
 
     text: str
     categories: tuple[str, ...] = ()
 
 
-def pieces(text: str, spans: Iterable[tuple[int, int, str]]) -> list[Piece]:
+def pieces(text: str, spans: Iterable[tuple[int, int, str]]) -> list[TextPiece]:
     """Cut a text at spans of it, which may overlap.
 
     Args:
@@ -29,8 +29,8 @@ def pieces(text: str, spans: Iterable[tuple[int, int, str]]) -> list[Piece]:
     """
     kept = [(max(0, start), min(end, len(text)), name) for start, end, name in spans if start < end]
     cuts = sorted({0, len(text), *(place for start, end, _ in kept for place in (start, end))})
-    found: list[Piece] = []
+    found: list[TextPiece] = []
     for left, right in pairwise(cuts):
         names = tuple(sorted({name for start, end, name in kept if start <= left and right <= end}))
-        found.append(Piece(text=text[left:right], categories=names))
+        found.append(TextPiece(text=text[left:right], categories=names))
     return found

@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chopmark.audit.proof.note import NoteKey, Signer, open_checkpoint
+from chopmark.audit.proof.note import NoteKey, NoteSigner, open_checkpoint
 from chopmark.errors import ChopmarkError, InvalidRequest
 
-SIGNER = Signer("example.org/log", Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+SIGNER = NoteSigner("example.org/log", Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 CHECKPOINT = SIGNER.sign(1234, bytes(range(32)))
 
 
@@ -38,7 +38,7 @@ def test_round_trip() -> None:
 
 
 def test_other_signatures_may_stand_beside_ours() -> None:
-    witness = Signer("witness.example", Ed25519PrivateKey.generate())
+    witness = NoteSigner("witness.example", Ed25519PrivateKey.generate())
     body = CHECKPOINT.note.rpartition("\n\n")[0] + "\n"
     other = witness.sign(1, bytes(32)).note.rpartition("\n\n")[2]
     note = CHECKPOINT.note + other

@@ -10,13 +10,13 @@ from chopmark.errors import (
     IdempotencyMismatch,
     InvalidRequest,
 )
-from chopmark.tenancy.replays import KEPT_S, Answer, Replays
+from chopmark.tenancy.replays import KEPT_S, KeptAnswer, Replays
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-ANSWER = Answer(status=200, headers=(("x-record-id", "0"),), body=b"\x00picture\xff")
+ANSWER = KeptAnswer(status=200, headers=(("x-record-id", "0"),), body=b"\x00picture\xff")
 
 
 class Clock:
@@ -70,7 +70,9 @@ def test_too_many_bytes_push_out_the_oldest(replays: Replays, clock: Clock) -> N
     for number in range(4):
         clock.now += 1
         replays.begin("acme", f"k{number}", b"one")
-        replays.finish("acme", f"k{number}", b"one", Answer(status=200, headers=(), body=b"x" * 40))
+        replays.finish(
+            "acme", f"k{number}", b"one", KeptAnswer(status=200, headers=(), body=b"x" * 40)
+        )
     assert replays.begin("acme", "k3", b"one") is not None
     assert replays.begin("acme", "k2", b"one") is not None
     assert replays.begin("acme", "k1", b"one") is None
@@ -93,7 +95,9 @@ def test_what_is_no_key(replays: Replays, key: str) -> None:
 
 
 def test_without_the_client_nobody_reads_an_answer(replays: Replays, tmp_path: Path) -> None:
-    answer = Answer(status=200, headers=(("x-record-id", "abc"),), body=b"a picture of a person")
+    answer = KeptAnswer(
+        status=200, headers=(("x-record-id", "abc"),), body=b"a picture of a person"
+    )
     replays.begin("acme", "8b1f-key-of-the-client", b"request digest")
     replays.finish("acme", "8b1f-key-of-the-client", b"request digest", answer)
     replays.close()

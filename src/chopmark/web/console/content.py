@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from PIL import Image, ImageFilter, ImageOps
 
 from chopmark.errors import RecordNotFound
-from chopmark.web.text_pieces import Piece, pieces
+from chopmark.web.text_pieces import TextPiece, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,7 @@ class RecordContent:
         remarks: What else was written: appeals, rationales, who looked why.
     """
 
-    prompt: list[Piece]
+    prompt: list[TextPiece]
     verdicts: list[dict[str, Any]]
     evidence: list[dict[str, Any]]
     copies: list[Copy]
