@@ -12,7 +12,7 @@ from typing import Final
 
 from chopmark.safety.text.lexicon import TermHit, lexicon
 
-__all__ = ["RULES", "Rule", "RuleFinding", "apply_rules", "sexual_terms"]
+__all__ = ["RULES", "RuleFinding", "WordRule", "apply_rules", "sexual_terms"]
 
 #: Words that may lie between the roles of one rule.
 _REACH: Final[int] = 14
@@ -37,7 +37,7 @@ _QUESTION: Final = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class WordRule:
     """Roles that together speak for a category.
 
     Attributes:
@@ -58,35 +58,35 @@ class Rule:
 class RuleFinding:
     """A rule that holds, with the span of the words that made it, in the normalised text."""
 
-    rule: Rule
+    rule: WordRule
     start: int
     end: int
 
 
-RULES: Final[tuple[Rule, ...]] = (
-    Rule(
+RULES: Final[tuple[WordRule, ...]] = (
+    WordRule(
         name="explicit",
         category="sexual",
         roles=("sexual.strong",),
         score=0.8,
         unless=("sexual.exempt",),
     ),
-    Rule(
+    WordRule(
         name="nude-person",
         category="sexual",
         roles=("sexual.soft", "person"),
         score=0.42,
         unless=("sexual.exempt",),
     ),
-    Rule(name="gore", category="violence", roles=("gore",), score=0.7, unless=("gore.exempt",)),
-    Rule(
+    WordRule(name="gore", category="violence", roles=("gore",), score=0.7, unless=("gore.exempt",)),
+    WordRule(
         name="attack-blood",
         category="violence",
         roles=("attack", "blood"),
         score=0.6,
         unless=("attack.exempt", "gore.exempt"),
     ),
-    Rule(
+    WordRule(
         name="weapon-making",
         category="illicit",
         roles=("how", "weapon"),
@@ -94,14 +94,14 @@ RULES: Final[tuple[Rule, ...]] = (
         unless=("illicit.exempt",),
         ask=True,
     ),
-    Rule(
+    WordRule(
         name="weapon",
         category="illicit",
         roles=("weapon.strong",),
         score=0.6,
         unless=("illicit.exempt",),
     ),
-    Rule(
+    WordRule(
         name="drug-making",
         category="illicit",
         roles=("how", "drug"),
@@ -109,74 +109,76 @@ RULES: Final[tuple[Rule, ...]] = (
         unless=("illicit.exempt",),
         ask=True,
     ),
-    Rule(
+    WordRule(
         name="drug-trade",
         category="illicit",
         roles=("drug", "trade"),
         score=0.65,
         unless=("illicit.exempt",),
     ),
-    Rule(
+    WordRule(
         name="forgery",
         category="illicit",
         roles=("forge", "document"),
         score=0.7,
         unless=("illicit.exempt",),
     ),
-    Rule(
+    WordRule(
         name="crime-guide",
         category="illicit",
         roles=("how", "crime"),
         score=0.7,
         unless=("illicit.exempt",),
     ),
-    Rule(
+    WordRule(
         name="extremist-glory",
         category="extremism",
         roles=("extremist", "glorify"),
         score=0.75,
         unless=("extremist.exempt",),
     ),
-    Rule(
+    WordRule(
         name="self-harm",
         category="self-harm",
         roles=("selfharm",),
         score=0.7,
         unless=("selfharm.exempt",),
     ),
-    Rule(
+    WordRule(
         name="dehumanising",
         category="hate",
         roles=("group", "dehumanise"),
         score=0.65,
         unless=("hate.exempt",),
     ),
-    Rule(name="slur", category="hate", roles=("slur",), score=0.55),
-    Rule(
+    WordRule(name="slur", category="hate", roles=("slur",), score=0.55),
+    WordRule(
         name="bullying",
         category="harassment",
         roles=("target", "bully"),
         score=0.65,
         unless=("target.exempt",),
     ),
-    Rule(
+    WordRule(
         name="hoax",
         category="disinformation",
         roles=("hoax", "claim"),
         score=0.65,
         unless=("hoax.exempt",),
     ),
-    Rule(
+    WordRule(
         name="figure-deceived",
         category="deepfake",
         roles=("figure", "deceptive"),
         score=0.75,
         unless=("deceptive.exempt",),
     ),
-    Rule(name="figure-sexualised", category="sexual", roles=("figure", "sexualised"), score=0.75),
-    Rule(name="person-faked", category="deepfake", roles=("office", "sexualised"), score=0.7),
+    WordRule(
+        name="figure-sexualised", category="sexual", roles=("figure", "sexualised"), score=0.75
+    ),
+    WordRule(name="person-faked", category="deepfake", roles=("office", "sexualised"), score=0.7),
     # What the model has no labels for, only words: OpenAI's finer categories.
-    Rule(
+    WordRule(
         name="weapon-making-violent",
         category="illicit/violent",
         roles=("how", "weapon"),
@@ -184,14 +186,14 @@ RULES: Final[tuple[Rule, ...]] = (
         unless=("illicit.exempt",),
         ask=True,
     ),
-    Rule(
+    WordRule(
         name="gore-graphic",
         category="violence/graphic",
         roles=("gore",),
         score=0.7,
         unless=("gore.exempt",),
     ),
-    Rule(
+    WordRule(
         name="self-harm-guide",
         category="self-harm/instructions",
         roles=("how", "selfharm"),
@@ -199,7 +201,7 @@ RULES: Final[tuple[Rule, ...]] = (
         unless=("selfharm.exempt",),
         ask=True,
     ),
-    Rule(
+    WordRule(
         name="self-harm-wish",
         category="self-harm/intent",
         roles=("selfharm.wish",),
@@ -207,36 +209,38 @@ RULES: Final[tuple[Rule, ...]] = (
         unless=("selfharm.exempt",),
         ask=True,
     ),
-    Rule(
+    WordRule(
         name="threat-group",
         category="hate/threatening",
         roles=("group", "threat"),
         score=0.7,
         unless=("hate.exempt",),
     ),
-    Rule(
+    WordRule(
         name="threat-person",
         category="harassment/threatening",
         roles=("target", "threat"),
         score=0.7,
         unless=("target.exempt",),
     ),
-    Rule(name="character", category="ip", roles=("character",), score=0.7, unless=("ip.exempt",)),
-    Rule(
+    WordRule(
+        name="character", category="ip", roles=("character",), score=0.7, unless=("ip.exempt",)
+    ),
+    WordRule(
         name="character-hinted",
         category="ip",
         roles=("character.word", "character.hint"),
         score=0.65,
         unless=("ip.exempt",),
     ),
-    Rule(
+    WordRule(
         name="brand-mark",
         category="ip",
         roles=("brand", "brandmark"),
         score=0.7,
         unless=("ip.exempt",),
     ),
-    Rule(
+    WordRule(
         name="brand-logo",
         category="ip",
         roles=("brand.word", "mark.official"),
