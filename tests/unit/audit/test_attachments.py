@@ -11,6 +11,7 @@ import pytest
 from chopmark.audit import AuditLog, Event, verify_log
 from chopmark.errors import InvalidRequest, RecordNotFound
 from chopmark.kit.ids import new_record_id
+from tests.support.logs import paths_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ def test_what_is_attached_comes_back_until_it_is_let_go(
         log.custody.attachments.drop()
     with pytest.raises(RecordNotFound):
         log.custody.attachments.of(99, younger_than=DAY)
-    home = log._paths.home
+    home = paths_of(log).home
     log.close()
     assert verify_log(home).ok
 

@@ -12,6 +12,7 @@ import pytest
 from chopmark.audit import AuditLog, Event, verify_log
 from chopmark.audit.log.paths import Paths
 from chopmark.errors import DuplicateRecord, ErasureRefused, InvalidRequest, RecordNotFound
+from tests.support.logs import paths_of
 from tests.support.wait import until
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def test_a_person_is_forgotten_and_every_proof_stays(
         assert receipt.verify(log.public_key) == ()
     again = log.proof.receipt(1)
     assert again.verify(log.public_key) == ()
-    home = log._paths.home
+    home = paths_of(log).home
     log.close()
     assert verify_log(home, kept=[checkpoint]).problems == ()
 
@@ -64,7 +65,7 @@ def test_no_residue_in_any_file(open_log: OpenLog, make_event: MakeEvent) -> Non
         log.append(
             make_event(subject=f"person-{number % 3}", private={"prompt": "x" * number * 99})
         )
-    paths = log._paths
+    paths = paths_of(log)
     home = paths.home
     tag = log._ledger.vault.tag("person-2", "default")
     keys = apsw.Connection(str(paths.keys))
@@ -104,7 +105,7 @@ def test_a_reader_that_looks_on_does_not_keep_residue(
     assert other.private(0) is None
     assert other.append(make_event(subject="gone")).index == 3
     assert other.private(3) == {"prompt": "a red apple"}
-    home = log._paths.home
+    home = paths_of(log).home
     log.close()
     other.close()
     assert verify_log(home).problems == ()
@@ -149,7 +150,7 @@ def test_a_hold_refuses_and_its_release_allows(open_log: OpenLog, make_event: Ma
         log.custody.holds.release(hold.index, by="Ada", reason="case closed")
     assert erase(log, "p") == 2  # the request's content and the hold's
     log.close()
-    assert verify_log(log._paths.home).problems == ()
+    assert verify_log(paths_of(log).home).problems == ()
 
 
 def test_a_hold_ends_by_itself(open_log: OpenLog, make_event: MakeEvent) -> None:
@@ -163,7 +164,7 @@ def test_a_hold_ends_by_itself(open_log: OpenLog, make_event: MakeEvent) -> None
     with pytest.raises(InvalidRequest):
         log.custody.holds.place("p", basis="b", by="Ada", until="2030-01-01T00:00:00")
     log.close()
-    assert verify_log(log._paths.home).problems == ()
+    assert verify_log(paths_of(log).home).problems == ()
 
 
 @pytest.mark.usefixtures("sqlite_only")
@@ -189,7 +190,7 @@ def test_tampering_with_what_allows_gaps_is_found(
         log.append(make_event(subject=subject))
     log.custody.holds.place("q", basis="b", by="Ada")
     erase(log, "p")
-    home = log._paths.home
+    home = paths_of(log).home
     log.close()
     assert verify_log(home).problems == ()
     connection = apsw.Connection(str(Paths(home).log))
@@ -207,7 +208,7 @@ def test_an_interrupted_erasure_is_finished(
     open_log: OpenLog, make_event: MakeEvent, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = open_log()
-    home = log._paths.home
+    home = paths_of(log).home
     for _ in range(5):
         log.append(make_event(subject="p"))
     destroy = log._ledger.vault.destroy
@@ -262,7 +263,7 @@ def test_events_of_the_erased_keep_coming(open_log: OpenLog, make_event: MakeEve
         thread.join()
     assert not errors
     assert erased > 0
-    home = logs[0]._paths.home
+    home = paths_of(logs[0]).home
     for log in logs:
         log.close()
     assert verify_log(home).problems == ()
@@ -297,7 +298,7 @@ def test_retention_ends_by_class(
     assert sum(int(str(record.public["count"])) for record in gone) == 3
     assert log.custody.expire({"standard": timedelta(0)}) == []
     assert log.private(hold.index) is not None  # the log's own papers stay
-    home = log._paths.home
+    home = paths_of(log).home
     log.close()
     assert verify_log(home).problems == ()
 

@@ -17,6 +17,7 @@ from chopmark.errors import (
     RecordNotFound,
 )
 from chopmark.kit.ids import new_record_id
+from tests.support.logs import paths_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -205,11 +206,11 @@ def test_projection_forgets_and_is_made_again(
     desk = log.desk(actor(), purpose="case 7")
     assert len(desk.search(Query(text=word))) == 1
     log.search.database.scrub()
-    stored = log._paths.search.read_bytes()
+    stored = paths_of(log).search.read_bytes()
     assert word.encode() in stored
     assert bytes.fromhex("5a" * 32) in stored
     log.custody.erase("gone", by=("Ada", "Max"), reason="asked")
-    for path in log._paths.folder.rglob("*"):
+    for path in paths_of(log).folder.rglob("*"):
         if path.is_file():
             assert word.encode() not in path.read_bytes(), path
             assert bytes.fromhex("5a" * 32) not in path.read_bytes(), path
@@ -221,7 +222,7 @@ def test_projection_forgets_and_is_made_again(
     assert index.find(Query()) == before
     assert [hit.record_id for hit in index.find(Query(text="apple"))] == [ids["far"]]
     log.close()
-    assert verify_log(log._paths.home).problems == ()
+    assert verify_log(paths_of(log).home).problems == ()
 
 
 def test_saved_queries_have_versions(stocked: tuple[AuditLog, dict[str, str]]) -> None:
@@ -285,7 +286,7 @@ def test_routing_leases_and_decisions(stocked: tuple[AuditLog, dict[str, str]]) 
     other.review.release(task.record_id)
     assert desk.review.lease("general") is not None
     log.close()
-    assert verify_log(log._paths.home).problems == ()
+    assert verify_log(paths_of(log).home).problems == ()
 
 
 def test_a_lease_ends(stocked: tuple[AuditLog, dict[str, str]]) -> None:
@@ -375,4 +376,4 @@ def test_who_reviewed_does_not_decide_the_appeal(
     other = log.desk(actor("Max"), purpose="appeals")
     other.appeals.decide(ids["blocked"], "upheld", rationale="it is what it is")
     log.close()
-    assert verify_log(log._paths.home).problems == ()
+    assert verify_log(paths_of(log).home).problems == ()

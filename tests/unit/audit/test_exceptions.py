@@ -10,6 +10,7 @@ import pytest
 from chopmark.audit import Actor, AuditLog, Event, verify_log
 from chopmark.audit.log.paths import Paths
 from chopmark.errors import InvalidRequest, RecordNotFound
+from tests.support.logs import paths_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,7 @@ def test_the_very_prompt_only(open_log: OpenLog, make_event: MakeEvent) -> None:
         desk.appeals.revoke_exception(index, reason="over")
     assert log.exceptions.find("a dragon", negative_prompt="sky", tenant="default") is None
     log.close()
-    assert verify_log(log._paths.home).problems == ()
+    assert verify_log(paths_of(log).home).problems == ()
 
 
 @pytest.mark.usefixtures("sqlite_only")
@@ -75,7 +76,7 @@ def test_a_forged_exception_is_found(
         excepted(log, make_event, f"dragon {number}", subject=f"p{number}")
     log.custody.erase("p1", by=("Ada", "Max"), reason="asked")
     assert len(log.exceptions.standing()) == 2
-    home = log._paths.home
+    home = paths_of(log).home
     log.close()
     assert verify_log(home).problems == ()
     connection = apsw.Connection(str(Paths(home).log))

@@ -25,6 +25,7 @@ from chopmark.errors import AuditError, ChopmarkError, InvalidRequest
 from chopmark.kit.ids import new_record_id
 from chopmark.kit.sqlite import SqliteDatabase
 from tests.support.disk_faults import Operation, WatchedVfs
+from tests.support.logs import paths_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,7 +191,7 @@ def test_a_stale_memory_is_not_believed(
         assert log.append(make_event(private={}, subject=None)).index == number
     one.close()
     two.close()
-    assert verify_log(one._paths.home).problems == ()
+    assert verify_log(paths_of(one).home).problems == ()
 
 
 @pytest.mark.parametrize("hours", [-1, 1, -24 * 365 * 10, 24 * 365 * 10])
@@ -221,7 +222,7 @@ def test_a_clock_step_is_booked_and_order_is_kept(
     assert isinstance(milliseconds, int)
     assert abs(milliseconds - hours * 3_600_000) < 2000
     log.close()
-    assert verify_log(log._paths.home).ok
+    assert verify_log(paths_of(log).home).ok
 
 
 HOSTILE = [
@@ -247,7 +248,7 @@ def test_hostile_prompts_are_booked_and_read_back(
     private = log.private(record.index)
     assert private == {"prompt": prompt.encode("utf-8", "backslashreplace").decode()}
     log.close()
-    assert verify_log(log._paths.home).ok
+    assert verify_log(paths_of(log).home).ok
 
 
 def deep(levels: int) -> list[object]:
@@ -359,7 +360,7 @@ def test_two_requests_at_once_for_one_new_subject(
         assert all(log.private(index) == {"prompt": "a red apple"} for index in indexes)
     one.close()
     two.close()
-    assert verify_log(one._paths.home).problems == ()
+    assert verify_log(paths_of(one).home).problems == ()
 
 
 def test_no_error_of_a_driver_leaks(tmp_path: Path, make_event: MakeEvent) -> None:

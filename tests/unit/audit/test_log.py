@@ -27,6 +27,7 @@ from chopmark.audit import (
 )
 from chopmark.errors import ChopmarkError, ConfigurationError, InvalidRequest
 from chopmark.kit.ids import new_record_id, output_id
+from tests.support.logs import paths_of
 
 MakeEvent = Callable[..., Event]
 OpenLog = Callable[..., AuditLog]
@@ -103,7 +104,7 @@ def test_nothing_private_is_in_the_leaf(open_log: OpenLog, make_event: MakeEvent
     assert b"secret" not in receipt.leaf
     assert b"8231" not in receipt.leaf
     log.close()
-    for path in (Path(log._paths.folder)).rglob("*"):
+    for path in paths_of(log).folder.rglob("*"):
         if path.is_file():
             assert b"very secret prompt" not in path.read_bytes(), path
             assert b"person-8231" not in path.read_bytes(), path
@@ -227,7 +228,7 @@ def test_many_threads_and_two_logs_on_one_home(open_log: OpenLog, make_event: Ma
         thread.join()
     assert not errors
     assert logs[0].size == logs[1].size == 480
-    home = logs[0]._paths.home
+    home = paths_of(logs[0]).home
     for log in logs:
         log.close()
     report = verify_log(home)
@@ -240,7 +241,7 @@ def test_files_are_for_the_owner_only(open_log: OpenLog, make_event: MakeEvent) 
     log.append(make_event())
     log.proof.checkpoint()
     shared = {"checkpoint", "log.vkey"}
-    for path in Path(log._paths.folder).rglob("*"):
+    for path in paths_of(log).folder.rglob("*"):
         mode = stat.S_IMODE(path.stat().st_mode)
         if path.name not in shared:
             assert mode & 0o077 == 0, path
@@ -324,7 +325,7 @@ def test_checkpoint_is_kept_and_stable(open_log: OpenLog, make_event: MakeEvent)
     assert one == log.proof.checkpoint()
     assert one.size == 1
     assert one.root.hex() == log.root()
-    assert log._paths.checkpoint.read_text() == one.note
+    assert paths_of(log).checkpoint.read_text() == one.note
 
 
 @pytest.mark.usefixtures("sqlite_only")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chopmark.audit import AuditLog, DuplicateRecord, Event, verify_log
+from tests.support.logs import paths_of
 from tests.support.wait import HANG_S
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def test_a_follower_books_with_the_leader(open_log: OpenLog, make_event: MakeEve
     assert leader.get(record.index) == record
     leader.close()
     follower.close()
-    assert verify_log(leader._paths.home).problems == ()
+    assert verify_log(paths_of(leader).home).problems == ()
 
 
 def test_the_same_event_through_both(open_log: OpenLog, make_event: MakeEvent) -> None:
@@ -72,7 +73,7 @@ def test_erasure_reaches_a_follower(open_log: OpenLog, make_event: MakeEvent) ->
         assert leader.private(record.index) is None
     leader.close()
     follower.close()
-    assert verify_log(leader._paths.home).problems == ()
+    assert verify_log(paths_of(leader).home).problems == ()
 
 
 def test_when_the_leader_goes_another_leads(open_log: OpenLog, make_event: MakeEvent) -> None:
@@ -112,7 +113,7 @@ def test_a_killed_leader_loses_nothing(
 
 def test_nonsense_on_the_socket_harms_nobody(open_log: OpenLog, make_event: MakeEvent) -> None:
     leader, follower = pair(open_log, make_event)
-    folder = os.open(leader._paths.folder, os.O_RDONLY)
+    folder = os.open(paths_of(leader).folder, os.O_RDONLY)
     for frame in (
         b"",
         b"\xff" * 8,

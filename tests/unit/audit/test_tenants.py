@@ -9,6 +9,7 @@ import pytest
 from chopmark.audit import Actor, AuditLog, Event, Query, Role, Rule, StatementTemplate, verify_log
 from chopmark.errors import ErasureRefused, InvalidRequest, NotPermitted, RecordNotFound
 from chopmark.kit.ids import new_record_id
+from tests.support.logs import paths_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,10 +102,10 @@ FORBIDDEN: dict[str, Callable[[Two], object]] = {
     "state": lambda two: two.log.appeals.state(two.b, tenant="a"),
     "appealing": lambda two: two.log.appeals.open(two.b, statement="mine", tenant="a"),
     "export": lambda two: two.desk.export.records(
-        Query(tenant="b"), two.log._paths.home / "x", second=person("Max", "a")
+        Query(tenant="b"), paths_of(two.log).home / "x", second=person("Max", "a")
     ),
     "second": lambda two: two.operator.export.records(
-        Query(), two.log._paths.home / "x", second=person("Max", "a")
+        Query(), paths_of(two.log).home / "x", second=person("Max", "a")
     ),
     "erase": lambda two: two.desk.erase("b:7", second=person("Max", "a"), reason="r"),
     "hold": lambda two: two.desk.place_hold("b:7", basis="b"),
@@ -192,7 +193,7 @@ def test_erasing_and_holding_ones_own(two: Two) -> None:
         two.desk.erase("shared", second=person("Max", "a"), reason="asked")
     two.operator.erase("shared", second=person("Max", None), reason="asked")
     two.log.close()
-    assert verify_log(two.log._paths.home).problems == ()
+    assert verify_log(paths_of(two.log).home).problems == ()
 
 
 @pytest.mark.parametrize("tenant", ["", " ", "*", "chopmark"])

@@ -26,6 +26,7 @@ from chopmark.audit.proof.note import NoteKey, note_parts, open_checkpoint
 from chopmark.audit.proof.witness import with_lines
 from chopmark.errors import ConfigurationError, InvalidRequest, LogUnavailable
 from tests.support.http import Asked, Loopback, Reply
+from tests.support.logs import paths_of
 from tests.support.wait import HANG_S
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def test_cosignatures_are_collected_as_the_log_grows(
     receipt = log.proof.receipt(5)
     keys = [str(one.key), str(two.key)]
     assert receipt.verify(log.public_key, witnesses=keys) == ()
-    home = log._paths.home
+    home = paths_of(log).home
     log.close()
     assert verify_log(home, witnesses=keys).problems == ()
     stranger = SmallWitness("example.org/w3", log.public_key)
@@ -284,4 +285,4 @@ def test_a_checkpoint_is_time_stamped(
         with pytest.raises(subprocess.CalledProcessError):
             openssl(*check, cwd=folder)
     log.close()
-    assert verify_log(log._paths.home).problems == ()
+    assert verify_log(paths_of(log).home).problems == ()
