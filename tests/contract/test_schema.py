@@ -45,7 +45,7 @@ def test_nothing_comes_back_that_is_not_described(forgiving: Any, tmp_path: Path
     before = forgiving.pipeline.parts.log.size
     # The desk's routes are explored below, by somebody whom they do not answer 403.
     desk = [f"--exclude-tag={tag}" for tag in ("desk", "hashes", "policies", "exports")]
-    told = _explore(forgiving.url, "--max-examples=3", *desk, cwd=tmp_path)
+    told = _explore(forgiving.url, "--max-examples=6", *desk, cwd=tmp_path)
     assert " passed" in told
     # It did reach the pipeline: pictures were made, and nothing is left open.
     assert forgiving.generator.jobs
@@ -60,7 +60,7 @@ def test_the_same_of_somebody_who_may_do_everything(forgiving: Any, tmp_path: Pa
         begun = people.redeem(people.link("root"))
     told = _explore(
         forgiving.url,
-        "--max-examples=2",
+        "--max-examples=4",
         "--exclude-tag=openai",
         "--exclude-tag=gemini",
         # Signing the explorer out would end what it is there for.
