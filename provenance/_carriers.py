@@ -13,6 +13,8 @@ from chopmark.provenance.trust import TrustAnchors
 from chopmark.provenance.xmp import read_xmp
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from chopmark.provenance._formats import Limits
     from chopmark.provenance.interface import ManifestRepository
 
@@ -45,25 +47,26 @@ def read_manifest(data: bytes, mime: str, trusted: TrustAnchors, bounds: Limits)
 
 
 def with_update(
-    data: bytes,
-    mime: str,
     examined: Examined,
-    trusted: TrustAnchors,
     store: ManifestRepository,
+    look_with: Callable[[bytes], Examined | None],
     notes: list[str],
 ) -> Examined:
-    """Look with the time stamp that came after the picture had left, if we keep one for it."""
+    """Look with the time stamp that came after the picture had left, if we keep one for it.
+
+    Args:
+        examined: What the file's own manifest answers.
+        store: Where later manifests are kept.
+        look_with: Reads the file with another manifest.
+        notes: Takes a sentence where there was one.
+    """
     if examined.manifest.id is None or examined.time.state != "absent":
         return examined
     entry = store.entry(examined.manifest.id)
     update = store.get(entry.updated_by) if entry and entry.updated_by else None
-    if update is None:
+    updated = look_with(update) if update is not None else None
+    if updated is None:
         return examined
-    try:
-        found = _native.read(data, mime, _native.settings(*trusted.native()), manifest=update)
-    except (_native.NoManifest, _native.RemoteOnly, _native.NativeRefusal):
-        return examined
-    updated = examine(found, trusted)
     same = updated.manifest.updates == examined.manifest.id
     if not same or updated.manifest.state != examined.manifest.state:
         return examined

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from chopmark.errors import ChopmarkError
-from chopmark.kit.fingerprint import (
-    MATCH_DISTANCE,
-    MIN_QUALITY,
-    dihedral,
-    distance,
-    fingerprint,
-    pixel_digest,
-)
-from chopmark.provenance import _native
-from chopmark.provenance._carriers import read_manifest
-from chopmark.provenance._examine import Examined, examine
+from chopmark.kit.fingerprint import MATCH_DISTANCE, MIN_QUALITY, distance
 from chopmark.provenance.report import Recovered
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from chopmark.provenance._examine import Examined
     from chopmark.provenance._formats import Limits
     from chopmark.provenance.interface import ManifestRepository
+    from chopmark.provenance.reading import Prints, ReadsFiles, ReadsPixels
     from chopmark.provenance.report import WatermarkFinding
     from chopmark.provenance.store import StoredManifest
     from chopmark.provenance.trust import TrustAnchors
@@ -39,18 +29,19 @@ class Look:
     """What one verification has in hand; the fingerprint is made only when asked for."""
 
     data: bytes
-    mime: str
     image: Image.Image | None
     trusted: TrustAnchors
     bounds: Limits
+    files: ReadsFiles
+    pixels: ReadsPixels
     recovered_examined: Examined | None = None
-    _pdq: tuple[str, int] | None = None
+    _prints: Prints | None = None
 
-    def pdq(self) -> tuple[str, int] | None:
-        """Return the fingerprint and its quality; None where the pixels cannot be decoded."""
-        if self._pdq is None and self.image is not None:
-            self._pdq = fingerprint(self.image)
-        return self._pdq
+    def prints(self) -> Prints | None:
+        """Return what identifies the pixels; None where they cannot be decoded."""
+        if self._prints is None and self.image is not None:
+            self._prints = self.pixels.prints(self.image)
+        return self._prints
 
 
 def recover(
@@ -72,15 +63,15 @@ def recover(
             exact=exact,
             confidence="strong" if exact == "no" else "certain",
         )
-    pdq = look.pdq()
+    prints = look.prints()
     # A flat picture has nearly the same hash as every other flat picture.
-    if pdq is None or pdq[1] < MIN_QUALITY:
+    if prints is None or prints.quality < MIN_QUALITY:
         return None
-    matches = store.by_pdq(pdq[0], max_distance=MATCH_DISTANCE)
-    if not matches and look.image is not None:
+    matches = store.by_pdq(prints.pdq, max_distance=MATCH_DISTANCE)
+    if not matches:
         turned = [
             match
-            for one in dihedral(look.image)[0][1:]
+            for one in prints.turned[1:]
             for match in store.by_pdq(one, max_distance=MATCH_DISTANCE)
         ]
         matches = sorted(turned, key=lambda match: match.distance)
@@ -102,13 +93,13 @@ def recover(
 
 def _distance(look: Look, entry: StoredManifest) -> int | None:
     """How many fingerprint bits differ, turned and mirrored if need be; None if flat."""
-    pdq = look.pdq()
-    if pdq is None or look.image is None or not entry.pdq or pdq[1] < MIN_QUALITY:
+    prints = look.prints()
+    if prints is None or not entry.pdq or prints.quality < MIN_QUALITY:
         return None
-    upright = distance(pdq[0], entry.pdq)
+    upright = distance(prints.pdq, entry.pdq)
     if upright <= MATCH_DISTANCE:
         return upright
-    return min(distance(one, entry.pdq) for one in dihedral(look.image)[0])
+    return min(distance(one, entry.pdq) for one in prints.turned)
 
 
 def _exact(look: Look, entry: StoredManifest, store: ManifestRepository) -> Any:
@@ -116,25 +107,12 @@ def _exact(look: Look, entry: StoredManifest, store: ManifestRepository) -> Any:
     manifest = store.get(entry.manifest_id)
     if manifest is None:
         return "no"
-    config = _native.settings(*look.trusted.native())
-    with contextlib.suppress(_native.NoManifest, _native.RemoteOnly, _native.NativeRefusal):
-        found = _native.read(look.data, look.mime, config, manifest=manifest)
-        inner = examine(found, look.trusted)
-        look.recovered_examined = inner
-        if _fits(look, manifest):
+    match = look.files.match(look.data, manifest, look.trusted, look.bounds, whole=True)
+    if match.examined is not None:
+        look.recovered_examined = match.examined
+        if match.whole is not None:
             return "file"
     # Our own store's word, not the file's: it was written when the picture was signed.
     known = look.recovered_examined.pixels_sha256 if look.recovered_examined else None
-    if known and look.image is not None:
-        return "pixels" if pixel_digest(look.image) == known else "no"
-    return "no"
-
-
-def _fits(look: Look, manifest: bytes) -> bool:
-    from chopmark.provenance.reattachment import insert
-
-    try:
-        whole = insert(look.data, manifest)
-    except ChopmarkError:
-        return False
-    return read_manifest(whole, look.mime, look.trusted, look.bounds).manifest.state == "intact"
+    prints = look.prints() if known else None
+    return "pixels" if prints is not None and prints.digest == known else "no"

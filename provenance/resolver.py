@@ -29,17 +29,19 @@ from chopmark.errors import (
     UnsupportedImage,
     ValueTooLong,
 )
-from chopmark.kit.fingerprint import MATCH_DISTANCE, MIN_QUALITY, dihedral
+from chopmark.kit.fingerprint import MATCH_DISTANCE, MIN_QUALITY
 from chopmark.provenance import _jumbf
 from chopmark.provenance._fetch import fetch_public
-from chopmark.provenance._formats import Limits, check_size, mime_of, open_image
+from chopmark.provenance._formats import Limits, check_size, mime_of
 from chopmark.provenance._values import from_base64, hex_of
 from chopmark.provenance.manifest import PDQ_ALG, mark_algorithm
+from chopmark.provenance.reading import FilesHere, PixelsHere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from chopmark.provenance.interface import ManifestRepository
+    from chopmark.provenance.reading import ReadsFiles, ReadsPixels
     from chopmark.provenance.store import StoredManifest
     from chopmark.provenance.watermark import MarkKey
 
@@ -69,6 +71,9 @@ class Resolver:
         writable: Whether manifests and bindings may be put in.
         by_reference: Whether pictures are fetched from addresses that clients name. Off unless
             asked for; private addresses are never visited.
+        files: Parses uploads; in this process where none is given.
+        pixels: Reads their pixels, likewise. It has the keys then, and ``mark_keys`` says only
+            whether there are any.
     """
 
     def __init__(
@@ -81,6 +86,8 @@ class Resolver:
         prefix: str = "/api/v1/c2pa",
         writable: bool = False,
         by_reference: bool = False,
+        files: ReadsFiles | None = None,
+        pixels: ReadsPixels | None = None,
     ) -> None:
         self._store = store
         self._keys = mark_keys
@@ -89,6 +96,7 @@ class Resolver:
         self._prefix = prefix
         self._writable = writable
         self._by_reference = by_reference
+        self._files, self._pixels = files or FilesHere(), pixels or PixelsHere(mark_keys)
 
     # Queries
 
@@ -347,14 +355,12 @@ class Resolver:
             )
 
     def _search(self, data: bytes, alg: str | None) -> dict[str, int]:
-        image = open_image(data, self._limits)
+        image = self._files.pixels(data, self._limits)
         found: dict[str, int] = {}
         methods = [method for name, method in self._methods.items() if alg in {None, name}]
         if methods and self._keys:
-            from chopmark.provenance.watermark import detect_mark
-
             try:
-                mark = detect_mark(image, keys=self._keys, methods=methods)
+                mark = self._pixels.mark(image, methods)
             except ImageTooSmall:
                 mark = None
             if mark is not None and mark.payload is not None:
@@ -362,8 +368,8 @@ class Resolver:
                 if entry is not None:
                     found[entry.manifest_id] = 100
         if alg in {None, PDQ_ALG}:
-            turned, quality = dihedral(image)
-            for pdq in turned if quality >= MIN_QUALITY else ():
+            prints = self._pixels.prints(image)
+            for pdq in prints.turned if prints.quality >= MIN_QUALITY else ():
                 self._near(pdq, found)
         return found
 

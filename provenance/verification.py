@@ -10,15 +10,15 @@ import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
-from chopmark.errors import ChopmarkError, ImageTooLarge, ImageTooSmall
+from chopmark.errors import ChopmarkError, ImageTooSmall
 from chopmark.kit.ids import record_of
-from chopmark.provenance._carriers import read_manifest, with_update
-from chopmark.provenance._formats import Limits, check_size, mime_of, open_image
+from chopmark.provenance._carriers import with_update
+from chopmark.provenance._formats import Limits
 from chopmark.provenance._judge import VerifyEvidence, judge
 from chopmark.provenance._recovery import Look, recover
+from chopmark.provenance.reading import FilesHere, PixelsHere
 from chopmark.provenance.report import Recovered, Report, WatermarkFinding
 from chopmark.provenance.trust import TrustAnchors
-from chopmark.provenance.xmp import read_xmp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from chopmark.provenance._examine import Examined
     from chopmark.provenance.interface import ManifestRepository
+    from chopmark.provenance.reading import ReadsFiles, ReadsPixels
     from chopmark.provenance.watermark import MarkKey
 
 __all__ = ["verify"]
@@ -44,6 +45,8 @@ def verify(
     find_record: Callable[[str], dict[str, Any] | None] | None = None,
     limits: Limits | None = None,
     public: bool = False,
+    files: ReadsFiles | None = None,
+    pixels: ReadsPixels | None = None,
 ) -> Report:
     """Tell where a picture comes from, as far as it can be told.
 
@@ -59,28 +62,39 @@ def verify(
         public: Leave out what may name a person: the certificate's common name, an organisation
             that nobody vouches for, titles of inputs, addresses. California SB 942 asks this of
             a detector that is open to all.
+        files: Parses the file; in this process where none is given.
+        pixels: Reads its pixels, likewise. It has the keys then, and ``mark_keys`` says only
+            whether there are any.
 
     Raises:
         ImageTooLarge: Over a limit.
         UnreadableImage: The bytes are no picture, and carry no manifest either.
     """
     bounds = limits or Limits()
+    files, pixels = files or FilesHere(), pixels or PixelsHere(mark_keys)
     trusted = (anchors or TrustAnchors()).fresh()
-    kind = check_size(data, bounds)
-    examined = read_manifest(data, mime_of(kind), trusted, bounds)
+    read = files.read(data, trusted, bounds)
+    examined, xmp, image = read.examined, read.xmp, read.image
     notes: list[str] = []
     if store is not None:
-        examined = with_update(data, mime_of(kind), examined, trusted, store, notes)
-    image = _pixels(data, bounds, examined, notes)
-    look = Look(data=data, mime=mime_of(kind), image=image, trusted=trusted, bounds=bounds)
-    xmp = read_xmp(data)
+        examined = with_update(
+            examined,
+            store,
+            lambda manifest: files.match(data, manifest, trusted, bounds, whole=False).examined,
+            notes,
+        )
+    if image is None:
+        notes.append(f"The pixels could not be looked at: {read.undecoded}.")
+    look = Look(
+        data=data, image=image, trusted=trusted, bounds=bounds, files=files, pixels=pixels
+    )
     if examined.ai_signal.state == "none" and xmp.says_ai:
         system = " ".join(word for word in (xmp.system, xmp.system_version) if word) or None
         found = dataclasses.replace(
             examined.ai_signal, state="metadata", source_type=xmp.source_type, system=system
         )
         examined = dataclasses.replace(examined, ai_signal=found)
-    mark = _watermark(image, mark_keys, mark_methods, notes)
+    mark = _watermark(image if mark_keys else None, pixels, mark_methods, notes)
     recovered = recover(look, examined, mark, store) if store is not None else None
     record, asked = _find_record(examined, mark, recovered, find_record)
     if public:
@@ -107,7 +121,7 @@ def verify(
         record=record,
         recovered=recovered,
         notes=(*notes, *more),
-        format=kind,
+        format=read.kind,
     )
 
 
@@ -124,33 +138,16 @@ def _without_names(examined: Examined) -> Examined:
     )
 
 
-def _pixels(
-    data: bytes, bounds: Limits, examined: Examined, notes: list[str]
-) -> Image.Image | None:
-    try:
-        return open_image(data, bounds)
-    except ImageTooLarge:
-        raise
-    except ChopmarkError as error:
-        # With a manifest there is still something to say; without one there is nothing at all.
-        if examined.manifest.state == "absent":
-            raise
-        notes.append(f"The pixels could not be looked at: {error.message}.")
-        return None
-
-
 def _watermark(
     image: Image.Image | None,
-    keys: Sequence[MarkKey],
+    pixels: ReadsPixels,
     methods: Sequence[str] | None,
     notes: list[str],
 ) -> WatermarkFinding:
-    if image is None or not keys:
+    if image is None:
         return WatermarkFinding(state="none")
-    from chopmark.provenance.watermark import detect_mark
-
     try:
-        result = detect_mark(image, keys=keys, methods=tuple(methods or _SEARCH_METHODS))
+        result = pixels.mark(image, tuple(methods or _SEARCH_METHODS))
     except ImageTooSmall:
         notes.append("The picture is too small to carry a watermark.")
         return WatermarkFinding(state="none")

@@ -60,6 +60,8 @@ def _the_resolver(service: TheService) -> Resolver:
         prefix=PREFIX,
         writable=settings.resolver_writes,
         by_reference=settings.resolver_by_reference,
+        files=parts.files,
+        pixels=parts.pixels,
     )
 
 
