@@ -28,6 +28,14 @@ def serve(
         str | None, typer.Option(help="Address; loopback until there are keys.")
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Processes of each kind that judge, mark, sign and read files; by cores and "
+            "memory if not given. 0: everything in this process.",
+        ),
+    ] = None,
 ) -> None:
     """Serve the HTTP API and the pages (verify, studio, console)."""
     import uvicorn
@@ -37,8 +45,11 @@ def serve(
     from chopmark.service.timestamps import stamping
     from chopmark.settings import load_settings
     from chopmark.site import create_site
+    from chopmark.workers import usual_number
 
-    settings = load_settings(host=host, port=port)
+    settings = load_settings(host=host, port=port, workers=workers)
+    if settings.workers is None:
+        settings = settings.model_copy(update={"workers": usual_number()})
     _may_listen(settings)
     with (
         progress_bar(quiet=not sys.stderr.isatty()) as progress,

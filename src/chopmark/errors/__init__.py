@@ -56,6 +56,9 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   ├── ErasureRefused        erasure_refused        409
     │   ├── NotPermitted          not_permitted          403
     │   └── RecordNotFound        record_not_found       404
+    ├── WorkError                 work_error             500
+    │   ├── OverMemory            over_memory            413
+    │   └── WorkerLost            worker_lost            500
     ├── StageTimeout              stage_timeout          504
     ├── Busy                      busy                   503
     ├── Cancelled                 cancelled              499
@@ -120,6 +123,7 @@ from chopmark.errors.requests import (
     ValueTooLong,
 )
 from chopmark.errors.safety import GuardFailed, HashListError
+from chopmark.errors.work import OverMemory, WorkerLost, WorkError
 
 __all__ = [
     "AccessError",
@@ -162,6 +166,7 @@ __all__ = [
     "NotOffered",
     "NotPermitted",
     "NotSignedIn",
+    "OverMemory",
     "PersonNotFound",
     "QuotaExhausted",
     "RateLimited",
@@ -176,4 +181,6 @@ __all__ = [
     "UnreadableImage",
     "UnsupportedImage",
     "ValueTooLong",
+    "WorkError",
+    "WorkerLost",
 ]

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from chopmark.kit.types import JsonValue
     from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.steps import Steps
-    from chopmark.provenance import Report
+    from chopmark.provenance import Limits, Report
+    from chopmark.settings import Settings
 
 __all__ = ["Verification", "examine", "find_record", "reattach", "verify"]
 
@@ -37,7 +38,7 @@ def examine(parts: Parts, data: bytes, *, public: bool = False) -> Report:
     Raises:
         ChopmarkError: The bytes are no picture, or over a limit.
     """
-    from chopmark.provenance import Limits, verify
+    from chopmark.provenance import verify
 
     settings = parts.settings
     # Somebody who only asks about a picture must not come to own keys and a log by it.
@@ -51,7 +52,9 @@ def examine(parts: Parts, data: bytes, *, public: bool = False) -> Report:
         if parts.exists("request_log")
         else None,
         public=public,
-        limits=Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels),
+        files=parts.files,
+        pixels=parts.pixels,
+        limits=_limits(settings),
     )
 
 
@@ -76,7 +79,14 @@ def reattach(parts: Parts, data: bytes) -> bytes:
     """
     from chopmark.provenance import reattach as with_manifest
 
-    return with_manifest(data, parts.store, mark_keys=parts.mark_keys.all)
+    return with_manifest(
+        data,
+        parts.store,
+        mark_keys=parts.mark_keys.all,
+        limits=_limits(parts.settings),
+        files=parts.files,
+        pixels=parts.pixels,
+    )
 
 
 def find_record(parts: Parts, record_id: str) -> dict[str, JsonValue] | None:
@@ -95,3 +105,9 @@ def find_record(parts: Parts, record_id: str) -> dict[str, JsonValue] | None:
                     "leaf_hash": record.leaf_hash,
                 }
     return None
+
+
+def _limits(settings: Settings) -> Limits:
+    from chopmark.provenance import Limits
+
+    return Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit import Record
     from chopmark.kit.types import JsonValue
+    from chopmark.pipeline.foreign_files import ForeignFiles
     from chopmark.pipeline.request import GenerationRequest
     from chopmark.pipeline.steps import Steps
     from chopmark.safety import Policy, Verdict
@@ -77,7 +78,7 @@ async def moderate(
     # Not judged as an illustration of the texts: nobody says that they belong together.
     picture_verdict: Verdict | None = None
     if image is not None:
-        picture = await steps.run(case, "judge_input", lambda: _open_picture(image, parts.settings))
+        picture = await steps.run(case, "judge_input", lambda: parts.files.decode(image))
         picture_verdict = await judge_picture(steps, case, "input", picture, rules)
 
     judged: list[tuple[SafetyStage, Verdict]] = [("prompt", verdict) for verdict in text_verdicts]
@@ -181,7 +182,7 @@ async def prompt_exception(
     )
 
 
-def open_inputs(request: GenerationRequest, settings: Settings) -> list[Image.Image]:
+def open_inputs(request: GenerationRequest, files: ForeignFiles) -> list[Image.Image]:
     """Decode the pictures that come in, and the mask after them, within the limits.
 
     Raises:
@@ -190,16 +191,8 @@ def open_inputs(request: GenerationRequest, settings: Settings) -> list[Image.Im
     pictures = []
     for name, data in request.inputs.items() if isinstance(request, EditRequest) else ():
         try:
-            pictures.append(_open_picture(data, settings))
+            pictures.append(files.decode(data))
         except InvalidRequest as error:
             error.message = f"{name}: {error.message}"
             raise
     return pictures
-
-
-def _open_picture(data: bytes, settings: Settings) -> Image.Image:
-    from chopmark.safety import decode_image
-
-    return decode_image(
-        data, max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels
-    )

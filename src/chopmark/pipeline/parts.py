@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from chopmark.generation.semantic import PromptIndex
     from chopmark.kit.types import Progress
     from chopmark.pipeline.answer_cache import AnswerCache
+    from chopmark.pipeline.elsewhere import ImageGuardElsewhere, PromptGuardElsewhere
+    from chopmark.pipeline.foreign_files import ForeignFiles
+    from chopmark.pipeline.seal import Sealer
     from chopmark.plugins import Plugins, RequestLog
     from chopmark.provenance import (
         Credential,
@@ -51,8 +54,10 @@ if TYPE_CHECKING:
         TimestampQueue,
         TrustAnchors,
     )
+    from chopmark.provenance.reading import ReadsPixels
     from chopmark.safety import ImageGuards, PromptGuards
     from chopmark.settings import Settings
+    from chopmark.workers import LocalEngine
 
 __all__ = ["Parts"]
 
@@ -184,22 +189,81 @@ class Parts:
         return plugins
 
     @_Once
-    def prompt_guard(self) -> PromptGuards:
+    def engine(self) -> LocalEngine | None:
+        """Worker processes, or None where everything is done in this one."""
+        if not self.settings.workers:
+            return None
+        from chopmark.pipeline.workplace import open_engine
+
+        return open_engine(self.settings, self.plugins)
+
+    @_Once
+    def prompt_guard(self) -> PromptGuards | PromptGuardElsewhere:
         """Judges prompts."""
+        if self.engine is not None:
+            from chopmark.pipeline.elsewhere import PromptGuardElsewhere
+            from chopmark.pipeline.workplace import judges_texts_with_keys
+
+            with_keys = judges_texts_with_keys(self.settings, self.plugins)
+            return PromptGuardElsewhere(
+                self.engine, self.settings, pool="trusted" if with_keys else "texts"
+            )
         from chopmark.safety import PromptGuards
 
         return PromptGuards(self.plugins.prompt_guards(self.settings))
 
     @_Once
-    def image_guard(self) -> ImageGuards:
+    def image_guard(self) -> ImageGuards | ImageGuardElsewhere:
         """Judges pictures."""
+        if self.engine is not None:
+            from chopmark.pipeline.elsewhere import ImageGuardElsewhere
+
+            return ImageGuardElsewhere(self.engine, self.settings)
         from chopmark.safety import ImageGuards
 
         return ImageGuards(self.plugins.image_guards(self.settings))
 
     @_Once
+    def files(self) -> ForeignFiles:
+        """Parses what strangers send."""
+        from chopmark.pipeline.foreign_files import FilesElsewhere, ForeignFilesHere
+
+        if self.engine is not None:
+            return FilesElsewhere(self.engine, self.settings)
+        return ForeignFilesHere(self.settings)
+
+    @_Current
+    def pixels(self) -> ReadsPixels:
+        """Reads marks and fingerprints, with the keys as they are now."""
+        if self.engine is not None:
+            from chopmark.pipeline.elsewhere import PixelsElsewhere
+
+            return PixelsElsewhere(self.engine, self.settings)
+        from chopmark.provenance.reading import PixelsHere
+
+        # Somebody who only asks about a picture must not come to own keys by it.
+        return PixelsHere(self.mark_keys.all if self.exists("mark_keys") else ())
+
+    @_Once
+    def sealer(self) -> Sealer:
+        """Marks and signs."""
+        if self.engine is not None:
+            from chopmark.pipeline.elsewhere import SealerElsewhere
+
+            return SealerElsewhere(self.engine, self.settings)
+        from chopmark.pipeline.seal import SealerHere
+
+        return SealerHere(self)
+
+    @_Once
     def generator(self) -> Generator:
         """Makes pictures."""
+        if self.settings.workers:
+            from chopmark.workers.generators import generator_elsewhere
+
+            return generator_elsewhere(
+                self.settings, threads=self.settings.generator_threads, progress=self.progress
+            )
         return self.plugins.generator(self.settings, self.progress)
 
     @_Once
@@ -320,8 +384,11 @@ class Parts:
             getattr(self, name)
         for name in ("authority", "label", "prompt_index", "answer_cache"):
             getattr(self, name)
-        for name in ("prompt_guard", "image_guard", "generator"):
+        for name in ("engine", "prompt_guard", "image_guard", "files", "sealer", "generator"):
             getattr(self, name)
+        _ = self.generator.info
+        if self.engine is not None:
+            self.engine.ready()
         # A generator of a plugin, or one that costs money a picture, need not have this.
         warm_up = getattr(self.generator, "warm_up", None)
         if self.settings.warm_up and warm_up is not None:
@@ -330,7 +397,8 @@ class Parts:
     def close(self) -> None:
         """Finish what is still to be kept, and close what was opened and holds files."""
         # The cache first: what it keeps goes into the others.
-        for name in ("answer_cache", "request_log", "store", "prompt_index"):
+        for name in ("answer_cache", "engine", "generator", "request_log", "store", "prompt_index"):
             part: Any = self.opened.pop(name, None)
-            if part is not None:
+            # A generator in this process has nothing to close, and a plugin's need not.
+            if part is not None and hasattr(part, "close"):
                 part.close()

@@ -222,7 +222,7 @@ class Pipeline:
             lambda: parts.prompt_guard.judge(text, policy, stage="prompt", tenant=case.tenant),
         )
         inputs = await steps.run(
-            case, "judge_input", lambda: moderation.open_inputs(request, settings)
+            case, "judge_input", lambda: moderation.open_inputs(request, parts.files)
         )
         input_verdicts = [
             await judge_picture(steps, case, "input", picture, policy, prompt_verdict)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from chopmark import errors
 from chopmark.kit import ids
+from chopmark.kit.cancellation import CancelToken, current_running, token_in, work_of
 from chopmark.kit.tracing import span
 from chopmark.settings import RECALL_S
 
@@ -96,7 +97,10 @@ class Steps:
         started = time.perf_counter()
         seconds = self._seconds(stage)
         try:
-            with span(f"chopmark.{stage}", stage=stage, record_id=case.record_id):
+            with (
+                span(f"chopmark.{stage}", stage=stage, record_id=case.record_id),
+                work_of(case.tenant),
+            ):
                 # Not `wait_for`: before Python 3.12 it loses a cancellation as the work ends.
                 async with asyncio.timeout(seconds):
                     return await in_thread(work)
@@ -168,10 +172,16 @@ async def in_thread(work: Callable[[], T]) -> T:
     Not ``asyncio.to_thread``: its pool is joined when the program ends, so that one hung stage
     would keep ``chopmark generate`` from ever exiting. The thread sees the caller's context
     variables, as there: a log line of its knows the request that it is for.
+
+    Whoever gives up on it says so to the work (:mod:`chopmark.kit.cancellation`), which stops where
+    it can: a worker process is killed. Whatever place was held for the work stays held until the
+    thread has ended.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
     context = contextvars.copy_context()
+    token, running = CancelToken(), current_running()
+    context.run(token_in, token)
 
     def settle(result: T | None, error: BaseException | None) -> None:
         if future.done():
@@ -188,9 +198,18 @@ async def in_thread(work: Callable[[], T]) -> T:
             result = context.run(work)
         except BaseException as caught:  # noqa: BLE001  it is handed to the caller, not swallowed
             error = caught
+        finally:
+            if running is not None:
+                running.ended()
         # The loop is closed when the caller gave up and left; nobody waits for the result then.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, result, error)
 
+    if running is not None:
+        running.begun()
     threading.Thread(target=run, daemon=True, name="chopmark-stage").start()
-    return await future
+    try:
+        return await future
+    except asyncio.CancelledError:
+        token.cancel()
+        raise

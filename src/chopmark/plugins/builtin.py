@@ -30,6 +30,7 @@ __all__ = [
     "chopmark_log",
     "chopmark_manifest_store",
     "chopmark_prompt_guard",
+    "own_prompt_guard",
     "unpacking",
 ]
 
@@ -92,6 +93,11 @@ def chopmark_generator(settings: Settings, progress: Progress | None) -> Generat
 def chopmark_prompt_guard(settings: Settings) -> JudgesText:
     """Rules and the trained models; a larger one for the uncertain, if the settings name one."""
     return _prompt_guard(settings.guard_model, settings.guard_model_timeout_s)
+
+
+def own_prompt_guard() -> PromptGuard:
+    """Return Chopmark's own prompt guard alone: rules and the trained models, loaded once."""
+    return _prompt_guard(None, 0.0)
 
 
 @cache

@@ -54,7 +54,14 @@ class GenerationSettings(BaseModel, frozen=True):
         description="Size that a `remote:` generator is asked for when the caller names none.",
     )
     device: str = Field(
-        default="auto", description="Where the model runs: `auto`, `cpu`, `cuda` or `cuda:1`."
+        default="auto",
+        description="Where the model runs: `auto`, `cpu`, `cuda` or `cuda:1`; several with commas "
+        "between for `chopmark serve` with workers, which then has a process for each.",
+    )
+    generator_threads: int = Field(
+        default=0,
+        ge=0,
+        description="Threads that a generator in a process of its own computes with; 0: by cores.",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="Numbers that the model computes in; `auto`: float32 on a CPU."

@@ -10,6 +10,19 @@ __all__ = ["ServiceSettings"]
 class ServiceSettings(BaseModel, frozen=True):
     """The HTTP service and its pages."""
 
+    workers: int | None = Field(
+        default=None,
+        ge=0,
+        le=256,
+        description="Processes of each kind that judge, mark, sign and read files; 0: everything "
+        "in one process. Unset: `chopmark serve` takes as many as cores and memory allow, all else "
+        "0. See [workers.md](workers.md).",
+    )
+    worker_memory_mb: int = Field(
+        default=1024,
+        ge=128,
+        description="MiB that one piece of work in a worker may take before it is stopped.",
+    )
     max_running: int = Field(
         default=8, ge=1, description="HTTP requests that the generator works on at once."
     )

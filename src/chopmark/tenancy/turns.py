@@ -8,11 +8,13 @@ waiting takes the last place of the tenant with the most.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict, deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from chopmark.errors import Busy, RateLimited
+from chopmark.kit.cancellation import Running, running_in, work_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -47,7 +49,10 @@ class Turns:
 
     @asynccontextmanager
     async def turn(self, tenant: str) -> AsyncIterator[None]:
-        """Wait for a turn and hold it.
+        """Wait for a turn and hold it, until the work that was begun in it has really ended.
+
+        A thread that somebody gave up on goes on. Its place is free when it ends, not before:
+        otherwise each time-out would let one more of them run at once.
 
         Raises:
             Busy: All places are taken, and no tenant has more of them than this one.
@@ -57,11 +62,25 @@ class Turns:
             self._running += 1
         else:
             await self._wait(tenant)
+        running, loop = Running(), asyncio.get_running_loop()
+
+        def over() -> None:
+            # From the last thread; a loop that is closed hands out no turns any more.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._free)
+
         try:
-            yield
+            with running_in(running), work_of(tenant):
+                yield
         finally:
-            self._running -= 1
-            self._next()
+            if running.idle:
+                self._free()
+            else:
+                running.when_none(over)
+
+    def _free(self) -> None:
+        self._running -= 1
+        self._next()
 
     async def _wait(self, tenant: str) -> None:
         if self.waiting >= self._places:

@@ -1,0 +1,163 @@
+"""Guards, marks and signatures in worker processes, behind the methods that they have in this one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from chopmark.kit.cancellation import current_tenant
+from chopmark.pipeline.raw_pixels import to_raw
+from chopmark.workers.interface import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PIL import Image
+
+    from chopmark.generation.interface import ModelInfo
+    from chopmark.kit.types import ImageFormat
+    from chopmark.pipeline.request import GenerationRequest
+    from chopmark.pipeline.seal import Marked
+    from chopmark.provenance import Signed
+    from chopmark.provenance.reading import Prints
+    from chopmark.provenance.watermark import MarkResult
+    from chopmark.safety import Policy, Verdict
+    from chopmark.safety.categories import Stage
+    from chopmark.settings import Settings
+    from chopmark.workers.interface import Answer, Engine, PoolName
+
+__all__ = ["ImageGuardElsewhere", "PixelsElsewhere", "PromptGuardElsewhere", "SealerElsewhere"]
+
+
+class _Elsewhere:
+    """Hands work to an engine."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine, self._settings = engine, settings
+
+    def _ask(
+        self, pool: PoolName, name: str, value: Any, *buffers: bytes, limit_s: float
+    ) -> Answer:
+        return self._engine.submit(
+            pool,
+            Job(
+                name=name,
+                value=value,
+                buffers=buffers,
+                tenant=current_tenant(),
+                limit_s=limit_s,
+                memory_mb=self._settings.worker_memory_mb,
+            ),
+        )
+
+
+class PromptGuardElsewhere(_Elsewhere):
+    """The prompt guards; see :class:`chopmark.safety.PromptGuards`.
+
+    Args:
+        engine: Who judges.
+        settings: For how long.
+        pool: ``texts``, or ``trusted`` where a plugin or a larger model takes part.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings, *, pool: PoolName) -> None:
+        super().__init__(engine, settings)
+        self._pool = pool
+
+    def judge(
+        self, text: str, policy: Policy, *, stage: Stage = "prompt", tenant: str | None = None
+    ) -> Verdict:
+        """Judge one text."""
+        return self._judge([text], policy, stage, tenant)[0]
+
+    def judge_many(
+        self, texts: Sequence[str], policy: Policy, *, tenant: str | None = None
+    ) -> list[Verdict]:
+        """Judge several texts; each verdict is the one that :meth:`judge` gives."""
+        return self._judge(list(texts), policy, "prompt", tenant)
+
+    def _judge(
+        self, texts: list[str], policy: Policy, stage: Stage, tenant: str | None
+    ) -> list[Verdict]:
+        value = texts, policy, stage, tenant
+        limit_s = self._settings.guard_timeout_s
+        verdicts: list[Verdict] = self._ask(
+            self._pool, "judge_texts", value, limit_s=limit_s
+        ).value
+        return verdicts
+
+
+class ImageGuardElsewhere(_Elsewhere):
+    """The picture guards; see :class:`chopmark.safety.ImageGuards`."""
+
+    def judge(
+        self,
+        image: Image.Image,
+        policy: Policy,
+        *,
+        stage: Literal["output", "input"] = "output",
+        prompt_verdict: Verdict | None = None,
+    ) -> Verdict:
+        """Judge one picture."""
+        what, pixels = to_raw(image)
+        verdict: Verdict = self._ask(
+            "trusted", "judge_picture", (what, policy, stage, prompt_verdict), pixels,
+            limit_s=self._settings.guard_timeout_s,
+        ).value  # fmt: skip
+        return verdict
+
+
+class PixelsElsewhere(_Elsewhere):
+    """What pixels carry; see :class:`chopmark.provenance.reading.ReadsPixels`."""
+
+    def mark(self, image: Image.Image, methods: Sequence[str]) -> MarkResult:
+        """Look for a mark of ours."""
+        what, pixels = to_raw(image)
+        found: MarkResult = self._ask(
+            "trusted", "find_mark", (what, tuple(methods)), pixels,
+            limit_s=self._settings.guard_timeout_s,
+        ).value  # fmt: skip
+        return found
+
+    def prints(self, image: Image.Image) -> Prints:
+        """Return what identifies the pixels."""
+        what, pixels = to_raw(image)
+        prints: Prints = self._ask(
+            "trusted", "prints", what, pixels, limit_s=self._settings.guard_timeout_s
+        ).value
+        return prints
+
+
+class SealerElsewhere(_Elsewhere):
+    """Marks and signs; see :class:`chopmark.pipeline.seal.Sealer`."""
+
+    def mark(
+        self,
+        picture: Image.Image,
+        request: GenerationRequest,
+        *,
+        output_id: str,
+        format: ImageFormat,  # noqa: A002  the field's name
+    ) -> Marked:
+        """Draw the label, strike the watermark, encode, read the mark back."""
+        what, pixels = to_raw(picture)
+        marked: Marked = self._ask(
+            "trusted", "mark", (what, request, output_id, format), pixels,
+            limit_s=self._settings.seal_timeout_s,
+        ).value  # fmt: skip
+        return marked
+
+    def sign(
+        self,
+        marked: Marked,
+        request: GenerationRequest,
+        *,
+        output_id: str,
+        format: ImageFormat,  # noqa: A002  the field's name
+        model: ModelInfo,
+    ) -> Signed:
+        """Write the metadata and the manifest, signed last."""
+        signed: Signed = self._ask(
+            "trusted", "sign", (marked, request, output_id, format, model),
+            limit_s=self._settings.seal_timeout_s,
+        ).value  # fmt: skip
+        return signed

@@ -1,0 +1,147 @@
+"""Files that strangers sent: parsed here, or in a process that has nothing to lose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from chopmark.kit.cancellation import current_tenant
+from chopmark.pipeline.raw_pixels import from_raw
+from chopmark.provenance.reading import FilesHere, Match, Reading, ReadsFiles
+from chopmark.workers.interface import Job
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from chopmark.provenance.reading import Limits
+    from chopmark.provenance.trust import TrustAnchors
+    from chopmark.settings import Settings
+    from chopmark.workers.interface import Answer, Engine
+
+__all__ = ["FilesElsewhere", "ForeignFiles", "ForeignFilesHere"]
+
+
+class ForeignFiles(ReadsFiles, Protocol):
+    """Whatever is done with a stranger's file. Called from several threads at once."""
+
+    def decode(self, data: bytes) -> Image.Image:
+        """Return a still picture, upright, in RGB, as :func:`chopmark.safety.decode_image` does.
+
+        Raises:
+            InvalidRequest: The bytes are no picture, or over a limit.
+        """
+
+    def small_copy(self, data: bytes, *, side: int, signed: bool = False) -> str | None:
+        """Return a ``data:`` URL of a picture for a page, or ``None`` where there is none.
+
+        Args:
+            data: The file.
+            side: Most pixels a side.
+            signed: Not of the picture, but of the small copy that its manifest holds.
+        """
+
+    def alpha_mask(self, data: bytes) -> bytes:
+        """Return a mask whose white is repainted from one whose transparent part is.
+
+        Raises:
+            InvalidRequest: The bytes are no picture, or over a limit.
+        """
+
+
+class ForeignFilesHere(FilesHere):
+    """Parses in this process; see :class:`ForeignFiles`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._limits = _limits(settings)
+
+    def decode(self, data: bytes) -> Image.Image:
+        """Return the picture."""
+        from chopmark.safety import decode_image
+
+        return decode_image(data, **self._limits)
+
+    def small_copy(self, data: bytes, *, side: int, signed: bool = False) -> str | None:
+        """Return a ``data:`` URL."""
+        from chopmark.pipeline.file_jobs import small_copy
+        from chopmark.provenance import signed_copy
+
+        shown = signed_copy(data) if signed else data
+        return None if shown is None else small_copy(shown, side=side, **self._limits)
+
+    def alpha_mask(self, data: bytes) -> bytes:
+        """Return the mask."""
+        from chopmark.pipeline.file_jobs import alpha_mask
+
+        return alpha_mask(data, **self._limits)
+
+
+@dataclass(frozen=True)
+class FilesElsewhere:
+    """Has a confined process parse; see :class:`ForeignFiles`.
+
+    Attributes:
+        engine: Who does it.
+        settings: How much of a file is looked at, and for how long.
+    """
+
+    engine: Engine
+    settings: Settings
+
+    def decode(self, data: bytes) -> Image.Image:
+        """Return the picture."""
+        answer = self._ask("decode", _limits(self.settings), data)
+        return from_raw(answer.value, *answer.buffers)
+
+    def small_copy(self, data: bytes, *, side: int, signed: bool = False) -> str | None:
+        """Return a ``data:`` URL."""
+        value = signed, {**_limits(self.settings), "side": side}
+        copy: str | None = self._ask("small_copy", value, data).value
+        return copy
+
+    def alpha_mask(self, data: bytes) -> bytes:
+        """Return the mask."""
+        return self._ask("alpha_mask", _limits(self.settings), data).buffers[0]
+
+    def read(self, data: bytes, anchors: TrustAnchors, limits: Limits) -> Reading:
+        """Return what a file says."""
+        answer = self._ask("read_file", (anchors, limits), data)
+        fields = answer.value
+        image = None if fields["image"] is None else from_raw(fields["image"], *answer.buffers)
+        return Reading(**{**fields, "image": image})
+
+    def match(
+        self, data: bytes, manifest: bytes, anchors: TrustAnchors, limits: Limits, *, whole: bool
+    ) -> Match:
+        """Tell how a kept manifest fits a file."""
+        answer = self._ask("match_manifest", (anchors, limits, whole), data, manifest)
+        return Match(
+            examined=answer.value, whole=answer.buffers[0] if answer.buffers else None
+        )
+
+    def pixels(self, data: bytes, limits: Limits) -> Image.Image:
+        """Return a file's first frame."""
+        answer = self._ask("pixels_of_file", limits, data)
+        return from_raw(answer.value, *answer.buffers)
+
+    def bare(self, data: bytes, limits: Limits) -> tuple[bytes, Image.Image]:
+        """Return a file without its manifests, and its pixels."""
+        answer = self._ask("bare_file", limits, data)
+        without, pixels = answer.buffers
+        return without, from_raw(answer.value, pixels)
+
+    def _ask(self, name: str, value: Any, *buffers: bytes) -> Answer:
+        return self.engine.submit(
+            "files",
+            Job(
+                name=name,
+                value=value,
+                buffers=buffers,
+                tenant=current_tenant(),
+                limit_s=self.settings.guard_timeout_s,
+                memory_mb=self.settings.worker_memory_mb,
+            ),
+        )
+
+
+def _limits(settings: Settings) -> dict[str, int]:
+    return {"max_bytes": settings.max_image_bytes, "max_pixels": settings.max_image_pixels}
