@@ -89,8 +89,8 @@ def make_plan(
 
 def _auto(folder: Folder, denoiser: str | None, *, device: str, dtype: str) -> Quantization:
     if not device.startswith("cuda"):
-        # Measured: 1.8 to 2.1 times for transformers, nothing for convolutions. Without instructions
-        # for sums of bytes torch multiplies them one by one: 25 to 30 times slower than float32.
+        # Measured: 1.8 to 2.1 times for transformers, nothing for convolutions. Without
+        # instructions for sums of bytes torch takes them one by one: 25 times slower than float32.
         suits = denoiser == "transformer" and dtype == "float32" and _sums_bytes()
         return "int8" if suits else "none"
     import torch
@@ -102,7 +102,7 @@ def _auto(folder: Folder, denoiser: str | None, *, device: str, dtype: str) -> Q
 
 
 def _sums_bytes() -> bool:
-    """Tell whether the processor has AVX-512 VNNI or AMX, which ``torch._int_mm`` needs to be fast."""
+    """Tell whether the processor has AVX-512 VNNI or AMX, without which int8 is slow."""
     import torch
 
     # torch has no public names for these.

@@ -172,9 +172,7 @@ class FilesHere:
         """Tell how a kept manifest fits a file; see :class:`ReadsFiles`."""
         mime = mime_of(check_size(data, limits))
         try:
-            found = _native.read(
-                data, mime, _native.settings(*anchors.native()), manifest=manifest
-            )
+            found = _native.read(data, mime, _native.settings(*anchors.native()), manifest=manifest)
             examined = examine(found, anchors)
         except (_native.NoManifest, _native.RemoteOnly, _native.NativeRefusal):
             examined = None

@@ -85,9 +85,7 @@ def verify(
         )
     if image is None:
         notes.append(f"The pixels could not be looked at: {read.undecoded}.")
-    look = Look(
-        data=data, image=image, trusted=trusted, bounds=bounds, files=files, pixels=pixels
-    )
+    look = Look(data=data, image=image, trusted=trusted, bounds=bounds, files=files, pixels=pixels)
     if examined.ai_signal.state == "none" and xmp.says_ai:
         system = " ".join(word for word in (xmp.system, xmp.system_version) if word) or None
         found = dataclasses.replace(

@@ -1,4 +1,4 @@
-"""Guards, marks and signatures in worker processes, behind the methods that they have in this one."""
+"""Guards and the reading of pixels in worker processes, behind the methods that they have here."""
 
 from __future__ import annotations
 
@@ -13,11 +13,6 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from chopmark.generation.interface import ModelInfo
-    from chopmark.kit.types import ImageFormat
-    from chopmark.pipeline.request import GenerationRequest
-    from chopmark.pipeline.seal import Marked
-    from chopmark.provenance import Signed
     from chopmark.provenance.reading import Prints
     from chopmark.provenance.watermark import MarkResult
     from chopmark.safety import Policy, Verdict
@@ -25,19 +20,23 @@ if TYPE_CHECKING:
     from chopmark.settings import Settings
     from chopmark.workers.interface import Answer, Engine, PoolName
 
-__all__ = ["ImageGuardElsewhere", "PixelsElsewhere", "PromptGuardElsewhere", "SealerElsewhere"]
+__all__ = ["Elsewhere", "ImageGuardElsewhere", "PixelsElsewhere", "PromptGuardElsewhere"]
 
 
-class _Elsewhere:
-    """Hands work to an engine."""
+class Elsewhere:
+    """Hands work to an engine.
+
+    Args:
+        engine: Who does it.
+        settings: How long it may take, and how much memory.
+    """
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
-        self._engine, self._settings = engine, settings
+        self.engine, self.settings = engine, settings
 
-    def _ask(
-        self, pool: PoolName, name: str, value: Any, *buffers: bytes, limit_s: float
-    ) -> Answer:
-        return self._engine.submit(
+    def ask(self, pool: PoolName, name: str, value: Any, *buffers: bytes, limit_s: float) -> Answer:
+        """Have a job done for whoever is asked for now; see ``Engine.submit``."""
+        return self.engine.submit(
             pool,
             Job(
                 name=name,
@@ -45,12 +44,12 @@ class _Elsewhere:
                 buffers=buffers,
                 tenant=current_tenant(),
                 limit_s=limit_s,
-                memory_mb=self._settings.worker_memory_mb,
+                memory_mb=self.settings.worker_memory_mb,
             ),
         )
 
 
-class PromptGuardElsewhere(_Elsewhere):
+class PromptGuardElsewhere(Elsewhere):
     """The prompt guards; see :class:`chopmark.safety.PromptGuards`.
 
     Args:
@@ -79,14 +78,12 @@ class PromptGuardElsewhere(_Elsewhere):
         self, texts: list[str], policy: Policy, stage: Stage, tenant: str | None
     ) -> list[Verdict]:
         value = texts, policy, stage, tenant
-        limit_s = self._settings.guard_timeout_s
-        verdicts: list[Verdict] = self._ask(
-            self._pool, "judge_texts", value, limit_s=limit_s
-        ).value
+        limit_s = self.settings.guard_timeout_s
+        verdicts: list[Verdict] = self.ask(self._pool, "judge_texts", value, limit_s=limit_s).value
         return verdicts
 
 
-class ImageGuardElsewhere(_Elsewhere):
+class ImageGuardElsewhere(Elsewhere):
     """The picture guards; see :class:`chopmark.safety.ImageGuards`."""
 
     def judge(
@@ -99,65 +96,29 @@ class ImageGuardElsewhere(_Elsewhere):
     ) -> Verdict:
         """Judge one picture."""
         what, pixels = to_raw(image)
-        verdict: Verdict = self._ask(
+        verdict: Verdict = self.ask(
             "trusted", "judge_picture", (what, policy, stage, prompt_verdict), pixels,
-            limit_s=self._settings.guard_timeout_s,
+            limit_s=self.settings.guard_timeout_s,
         ).value  # fmt: skip
         return verdict
 
 
-class PixelsElsewhere(_Elsewhere):
+class PixelsElsewhere(Elsewhere):
     """What pixels carry; see :class:`chopmark.provenance.reading.ReadsPixels`."""
 
     def mark(self, image: Image.Image, methods: Sequence[str]) -> MarkResult:
         """Look for a mark of ours."""
         what, pixels = to_raw(image)
-        found: MarkResult = self._ask(
+        found: MarkResult = self.ask(
             "trusted", "find_mark", (what, tuple(methods)), pixels,
-            limit_s=self._settings.guard_timeout_s,
+            limit_s=self.settings.guard_timeout_s,
         ).value  # fmt: skip
         return found
 
     def prints(self, image: Image.Image) -> Prints:
         """Return what identifies the pixels."""
         what, pixels = to_raw(image)
-        prints: Prints = self._ask(
-            "trusted", "prints", what, pixels, limit_s=self._settings.guard_timeout_s
+        prints: Prints = self.ask(
+            "trusted", "prints", what, pixels, limit_s=self.settings.guard_timeout_s
         ).value
         return prints
-
-
-class SealerElsewhere(_Elsewhere):
-    """Marks and signs; see :class:`chopmark.pipeline.seal.Sealer`."""
-
-    def mark(
-        self,
-        picture: Image.Image,
-        request: GenerationRequest,
-        *,
-        output_id: str,
-        format: ImageFormat,  # noqa: A002  the field's name
-    ) -> Marked:
-        """Draw the label, strike the watermark, encode, read the mark back."""
-        what, pixels = to_raw(picture)
-        marked: Marked = self._ask(
-            "trusted", "mark", (what, request, output_id, format), pixels,
-            limit_s=self._settings.seal_timeout_s,
-        ).value  # fmt: skip
-        return marked
-
-    def sign(
-        self,
-        marked: Marked,
-        request: GenerationRequest,
-        *,
-        output_id: str,
-        format: ImageFormat,  # noqa: A002  the field's name
-        model: ModelInfo,
-    ) -> Signed:
-        """Write the metadata and the manifest, signed last."""
-        signed: Signed = self._ask(
-            "trusted", "sign", (marked, request, output_id, format, model),
-            limit_s=self._settings.seal_timeout_s,
-        ).value  # fmt: skip
-        return signed

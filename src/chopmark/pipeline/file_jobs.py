@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from chopmark.errors import ChopmarkError
 from chopmark.pipeline.raw_pixels import to_raw
 from chopmark.pipeline.worker_values import FILE_VALUES
-from chopmark.provenance import signed_copy
+from chopmark.provenance import read_ingredient, signed_copy
 from chopmark.provenance.reading import FilesHere
 from chopmark.safety import decode_image
 from chopmark.workers.interface import Answer, JobTable
@@ -41,6 +41,7 @@ def open_jobs(_value: object) -> JobTable:
             "match_manifest": _match,
             "pixels_of_file": _pixels,
             "bare_file": _bare,
+            "read_ingredient": _ingredient,
             "small_copy": _small,
             "alpha_mask": _mask,
         },
@@ -103,10 +104,9 @@ def _read(value: Any, buffers: Sequence[bytes]) -> Answer:
 
 def _match(value: Any, buffers: Sequence[bytes]) -> Answer:
     anchors, limits, whole = value
-    match = _FILES.match(*buffers, anchors, limits, whole=whole)
-    return Answer(
-        value=match.examined, buffers=() if match.whole is None else (match.whole,)
-    )
+    data, manifest = buffers
+    match = _FILES.match(data, manifest, anchors, limits, whole=whole)
+    return Answer(value=match.examined, buffers=() if match.whole is None else (match.whole,))
 
 
 def _pixels(value: Any, buffers: Sequence[bytes]) -> Answer:
@@ -118,6 +118,10 @@ def _bare(value: Any, buffers: Sequence[bytes]) -> Answer:
     without, image = _FILES.bare(buffers[0], value)
     what, pixels = to_raw(image)
     return Answer(value=what, buffers=(without, pixels))
+
+
+def _ingredient(value: Any, buffers: Sequence[bytes]) -> Answer:
+    return Answer(value=read_ingredient(buffers[0], value))
 
 
 def _small(value: Any, buffers: Sequence[bytes]) -> Answer:
@@ -132,7 +136,7 @@ def _mask(value: Any, buffers: Sequence[bytes]) -> Answer:
 
 def _warm() -> None:
     """Read one file of ours, so that nothing need be loaded when a stranger's comes."""
-    from chopmark.provenance.reading import Limits
+    from chopmark.provenance import Limits
     from chopmark.provenance.trust import TrustAnchors
 
     out = io.BytesIO()

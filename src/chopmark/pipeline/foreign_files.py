@@ -13,7 +13,7 @@ from chopmark.workers.interface import Job
 if TYPE_CHECKING:
     from PIL import Image
 
-    from chopmark.provenance.reading import Limits
+    from chopmark.provenance import InputIngredient, Limits
     from chopmark.provenance.trust import TrustAnchors
     from chopmark.settings import Settings
     from chopmark.workers.interface import Answer, Engine
@@ -29,6 +29,13 @@ class ForeignFiles(ReadsFiles, Protocol):
 
         Raises:
             InvalidRequest: The bytes are no picture, or over a limit.
+        """
+
+    def ingredient(self, data: bytes, anchors: TrustAnchors) -> InputIngredient:
+        """Return what an input picture says of itself, for the manifest of what is made of it.
+
+        Raises:
+            SigningFailed: It is of no format that a manifest can name.
         """
 
     def small_copy(self, data: bytes, *, side: int, signed: bool = False) -> str | None:
@@ -59,6 +66,12 @@ class ForeignFilesHere(FilesHere):
         from chopmark.safety import decode_image
 
         return decode_image(data, **self._limits)
+
+    def ingredient(self, data: bytes, anchors: TrustAnchors) -> InputIngredient:
+        """Return what it says of itself."""
+        from chopmark.provenance import read_ingredient
+
+        return read_ingredient(data, anchors)
 
     def small_copy(self, data: bytes, *, side: int, signed: bool = False) -> str | None:
         """Return a ``data:`` URL."""
@@ -92,6 +105,11 @@ class FilesElsewhere:
         answer = self._ask("decode", _limits(self.settings), data)
         return from_raw(answer.value, *answer.buffers)
 
+    def ingredient(self, data: bytes, anchors: TrustAnchors) -> InputIngredient:
+        """Return what it says of itself."""
+        found: InputIngredient = self._ask("read_ingredient", anchors, data).value
+        return found
+
     def small_copy(self, data: bytes, *, side: int, signed: bool = False) -> str | None:
         """Return a ``data:`` URL."""
         value = signed, {**_limits(self.settings), "side": side}
@@ -114,9 +132,7 @@ class FilesElsewhere:
     ) -> Match:
         """Tell how a kept manifest fits a file."""
         answer = self._ask("match_manifest", (anchors, limits, whole), data, manifest)
-        return Match(
-            examined=answer.value, whole=answer.buffers[0] if answer.buffers else None
-        )
+        return Match(examined=answer.value, whole=answer.buffers[0] if answer.buffers else None)
 
     def pixels(self, data: bytes, limits: Limits) -> Image.Image:
         """Return a file's first frame."""

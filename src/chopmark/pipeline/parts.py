@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from chopmark.pipeline.answer_cache import AnswerCache
     from chopmark.pipeline.elsewhere import ImageGuardElsewhere, PromptGuardElsewhere
     from chopmark.pipeline.foreign_files import ForeignFiles
-    from chopmark.pipeline.seal import Sealer
     from chopmark.plugins import Plugins, RequestLog
     from chopmark.provenance import (
         Credential,
@@ -245,17 +244,6 @@ class Parts:
         return PixelsHere(self.mark_keys.all if self.exists("mark_keys") else ())
 
     @_Once
-    def sealer(self) -> Sealer:
-        """Marks and signs."""
-        if self.engine is not None:
-            from chopmark.pipeline.elsewhere import SealerElsewhere
-
-            return SealerElsewhere(self.engine, self.settings)
-        from chopmark.pipeline.seal import SealerHere
-
-        return SealerHere(self)
-
-    @_Once
     def generator(self) -> Generator:
         """Makes pictures."""
         if self.settings.workers:
@@ -384,7 +372,7 @@ class Parts:
             getattr(self, name)
         for name in ("authority", "label", "prompt_index", "answer_cache"):
             getattr(self, name)
-        for name in ("engine", "prompt_guard", "image_guard", "files", "sealer", "generator"):
+        for name in ("engine", "prompt_guard", "image_guard", "files", "generator"):
             getattr(self, name)
         _ = self.generator.info
         if self.engine is not None:

@@ -32,6 +32,7 @@ from chopmark.pipeline.parts import Parts
 from chopmark.pipeline.released import Output, Refused, Released, Withheld
 from chopmark.pipeline.request import GenerationRequest, check_request
 from chopmark.pipeline.review_copy import review_copies
+from chopmark.pipeline.sealer import sealer_of
 from chopmark.pipeline.steps import Steps, in_thread
 
 if TYPE_CHECKING:
@@ -209,8 +210,6 @@ class Pipeline:
 
     async def _judge_and_make(self, case: GenerationCase) -> Released:
         """Steps 2 to 6."""
-        from chopmark.provenance import TrustAnchors
-
         request, parts, steps = case.request, self.parts, self._steps
         settings = parts.settings
 
@@ -285,9 +284,7 @@ class Pipeline:
         # What an edit's pictures say of themselves is read once, and not where the key is.
         named: Sequence[InputIngredient] = ()
         if inputs:
-            named = await steps.run(
-                case, "sign", lambda: seal.read_inputs(request, TrustAnchors.of(parts.credential))
-            )
+            named = await steps.run(case, "sign", lambda: seal.read_inputs(parts, request))
         outputs = [await self._seal(case, named, *item) for item in kept]
 
         return await self._complete(
@@ -351,18 +348,19 @@ class Pipeline:
         from chopmark.generation import batch_size
 
         request, parts, steps = case.request, self.parts, self._steps
+        sealer = sealer_of(parts)
         output_id = ids.output_id(case.record_id, index)
         case.tell(index, request.n, "marking and signing")
         marked = await steps.run(
             case,
             "mark",
-            lambda: seal.mark(parts, picture, request, output_id=output_id, format=case.format),
+            lambda: sealer.mark(picture, request, output_id=output_id, format=case.format),
         )
         signed = await steps.run(
             case,
             "sign",
-            lambda: seal.sign(
-                parts, marked, request, output_id=output_id, format=case.format,
+            lambda: sealer.sign(
+                marked, request, output_id=output_id, format=case.format,
                 model=parts.generator.info, inputs=inputs,
             ),
         )  # fmt: skip

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from chopmark.kit.types import ImageFormat
     from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.request import GenerationRequest
-    from chopmark.provenance import InputIngredient, Signed, TrustAnchors
+    from chopmark.provenance import InputIngredient, Signed
 
 __all__ = ["Marked", "SealedFile", "keep", "mark", "read_inputs", "sign"]
 
@@ -72,21 +72,22 @@ class SealedFile:
     pdq: str
 
 
-def read_inputs(request: GenerationRequest, anchors: TrustAnchors) -> tuple[InputIngredient, ...]:
+def read_inputs(parts: Parts, request: GenerationRequest) -> tuple[InputIngredient, ...]:
     """Return what an edit's pictures say of themselves, in their order; nothing for a creation.
 
     Args:
+        parts: What parses foreign files, and our own certificates.
         request: Whose pictures are read.
-        anchors: Our own certificates, `chopmark.provenance.TrustAnchors.of` the credential.
 
     Raises:
         SigningFailed: A picture is of no format that a manifest can name.
     """
-    from chopmark.provenance import read_ingredient
+    from chopmark.provenance import TrustAnchors
 
     if not isinstance(request, EditRequest):
         return ()
-    return tuple(read_ingredient(data, anchors) for data in request.pictures)
+    anchors = TrustAnchors.of(parts.credential)
+    return tuple(parts.files.ingredient(data, anchors) for data in request.pictures)
 
 
 def mark(

@@ -16,9 +16,11 @@ from chopmark.workers.interface import Answer, JobTable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from chopmark.safety import JudgesText
     from chopmark.workers.interface import WorkFunction
 
 __all__ = ["judging_texts", "open_jobs"]
+
 
 def open_jobs(_value: object) -> JobTable:
     """Return the jobs, with the models loaded and used once."""
@@ -27,7 +29,7 @@ def open_jobs(_value: object) -> JobTable:
     return JobTable(functions={"judge_texts": judging_texts(lambda: guards)}, values=TEXT_VALUES)
 
 
-def judging_texts(guards: Callable[[], PromptGuards]) -> WorkFunction:
+def judging_texts(guards: Callable[[], JudgesText]) -> WorkFunction:
     """Return the job that judges texts with these guards."""
 
     def judge_texts(value: Any, _buffers: Sequence[bytes]) -> Answer:

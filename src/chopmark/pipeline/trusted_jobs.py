@@ -85,9 +85,10 @@ class _Jobs:
         )  # fmt: skip
 
     def sign(self, value: Any, _buffers: Sequence[bytes]) -> Answer:
-        marked, request, output_id, format, model = value  # noqa: A001  the field's name
+        marked, request, output_id, format, model, inputs = value  # noqa: A001  the field's name
         return Answer(
             value=seal.sign(
-                self._parts, marked, request, output_id=output_id, format=format, model=model
+                self._parts, marked, request,
+                output_id=output_id, format=format, model=model, inputs=inputs,
             )
-        )
+        )  # fmt: skip

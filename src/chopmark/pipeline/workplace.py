@@ -10,6 +10,7 @@ from chopmark.workers import LocalEngine, Manner, PoolPlan
 if TYPE_CHECKING:
     from chopmark.plugins import Plugins
     from chopmark.settings import Settings
+    from chopmark.workers import PoolName
 
 __all__ = ["judges_texts_with_keys", "open_engine"]
 
@@ -25,24 +26,37 @@ def open_engine(settings: Settings, plugins: Plugins) -> LocalEngine:
         settings: ``workers`` says how many of each kind.
         plugins: Whether any of them judges words.
     """
+    places = settings.workers or 1
     with_keys = judges_texts_with_keys(settings, plugins)
     confined = Manner(trusted=False, most_answer_mb=_megabytes(settings))
-    usual = {"places": settings.workers or 1, "most_jobs": _MOST_JOBS, "one_tenant": False}
-    plans = {
+    plans: dict[PoolName, PoolPlan] = {
         "files": PoolPlan(
-            name="files", module="chopmark.pipeline.file_jobs", value=None, classes=FILE_VALUES,
-            manner=confined, places=settings.workers or 1, most_jobs=_MOST_FILES, one_tenant=True,
+            name="files",
+            module="chopmark.pipeline.file_jobs",
+            classes=FILE_VALUES,
+            manner=confined,
+            places=places,
+            most_jobs=_MOST_FILES,
+            one_tenant=True,
         ),
         "trusted": PoolPlan(
-            name="trusted", module="chopmark.pipeline.trusted_jobs", value=(settings, with_keys),
-            classes={}, manner=Manner(trusted=True, most_answer_mb=4096), **usual,
+            name="trusted",
+            module="chopmark.pipeline.trusted_jobs",
+            value=(settings, with_keys),
+            manner=Manner(trusted=True, most_answer_mb=4096),
+            places=places,
+            most_jobs=_MOST_JOBS,
         ),
-    }  # fmt: skip
+    }
     if not with_keys:
         plans["texts"] = PoolPlan(
-            name="texts", module="chopmark.pipeline.text_jobs", value=None, classes=TEXT_VALUES,
-            manner=confined, **usual,
-        )  # fmt: skip
+            name="texts",
+            module="chopmark.pipeline.text_jobs",
+            classes=TEXT_VALUES,
+            manner=confined,
+            places=places,
+            most_jobs=_MOST_JOBS,
+        )
     engine = LocalEngine(plans)
     engine.start()
     return engine

@@ -17,8 +17,8 @@ A job over its time or memory is killed with its process, which is replaced from
 the models loaded (:mod:`~chopmark.workers.nursery`), within milliseconds.
 
 Pools of the standard library and of PyPI (``concurrent.futures``, loky, pebble, billiard) unpickle
-whatever a worker sends. A process that parses strangers' files must not be believed so far, which is
-why the pool is our own; ``fork``, ``pidfd``, Landlock and seccomp are the kernel's.
+whatever a worker sends. A process that parses strangers' files must not be believed so far, which
+is why the pool is our own; ``fork``, ``pidfd``, Landlock and seccomp are the kernel's.
 
 >>> from chopmark.workers import LocalEngine, usual_number
 >>> usual_number() >= 1

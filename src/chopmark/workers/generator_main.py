@@ -14,7 +14,7 @@ from chopmark.errors import ChopmarkError, GenerationFailed
 from chopmark.workers import wire
 
 if TYPE_CHECKING:
-    from chopmark.generation import Generator, GenerationJob
+    from chopmark.generation import GenerationJob, Generator
 
 __all__ = ["main"]
 
@@ -80,7 +80,7 @@ def _serve(sock: socket.socket, send: Any, generator: Generator) -> None:
                         warm_up()
                     send(("done", number, None))
                 else:
-                    _generate(generator, send, number, *value, stop)
+                    _generate(generator, send, number, stop, *value)
             except wire.Broken:
                 return
             except Exception as error:  # noqa: BLE001  told to whoever waits
@@ -97,9 +97,9 @@ def _generate(
     generator: Generator,
     send: Any,
     number: int,
+    stop: threading.Event,
     job: GenerationJob,
     wants_drafts: bool,  # noqa: FBT001  as it came
-    stop: threading.Event,
 ) -> None:
     from chopmark.generation import batch_size
 

@@ -1,10 +1,10 @@
 """The generator in a process of its own, and what stands for it in ours.
 
 torch's threads and our workers' do not know of each other; a model that crashes, or is killed for
-want of memory, must not take the log's process with it; and while it computes nobody else shall wait
-for its interpreter lock. Several jobs are under way at once, so that they share batches as they do
-in one process (:mod:`chopmark.generation.batches`). For several GPUs there are several processes
-(:mod:`chopmark.workers.generators`).
+want of memory, must not take the log's process with it; and while it computes nobody else shall
+wait for its interpreter lock. Several jobs are under way at once, so that they share batches as
+they do in one process (:mod:`chopmark.generation.batches`). For several GPUs there are several
+processes (:mod:`chopmark.workers.generators`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from chopmark.errors import Cancelled, ChopmarkError, GenerationFailed, ModelLoa
 from chopmark.workers import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator
 
     from PIL import Image
 
@@ -166,7 +166,9 @@ class GeneratorProcess:
         """Return the running process, a new one where it ended."""
         with self._lock:
             if self._closed:
-                raise GenerationFailed("the generator is stopped", hint="the service is shutting down")
+                raise GenerationFailed(
+                    "the generator is stopped", hint="the service is shutting down"
+                )
             if self._running is None or self._running.gone:
                 if self._running is not None:
                     _LOG.error("the generator's process ended; it is started again")
@@ -184,14 +186,14 @@ class _Running:
         self.jobs: dict[int, queue.SimpleQueue[tuple[str, Any]]] = {}
         self.gone = False
         self._sock, self._sending = ours, threading.Lock()
-        environment: Mapping[str, str] = os.environ | _PASSIVE
+        environment = dict(os.environ) | _PASSIVE
         if threads:
-            environment = environment | {"OMP_NUM_THREADS": str(threads)}
+            environment["OMP_NUM_THREADS"] = str(threads)
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "chopmark.workers.generator_main", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=dict(environment),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )

@@ -8,7 +8,7 @@ import os
 import pickle
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from chopmark.errors import Cancelled, OverMemory, StageTimeout, WorkerLost
@@ -49,12 +49,12 @@ class PoolPlan:
 
     name: str
     module: str
-    value: Any
-    classes: Mapping[str, type]
     manner: Manner
     places: int
     most_jobs: int
-    one_tenant: bool
+    value: Any = None
+    classes: Mapping[str, type] = field(default_factory=dict)
+    one_tenant: bool = False
     strangers: frozenset[str] = frozenset({"anybody"})
 
     def suits(self, worker: _Worker, tenant: str) -> bool:

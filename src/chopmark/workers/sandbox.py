@@ -93,9 +93,7 @@ def _landlock() -> bool:
     access = landlockpy.AccessFS
     with landlockpy.Ruleset() as rules:
         for folder in _code_folders():
-            rules.allow_path(
-                str(folder), access.READ_FILE | access.READ_DIR | access.EXECUTE
-            )
+            rules.allow_path(str(folder), access.READ_FILE | access.READ_DIR | access.EXECUTE)
         rules.restrict()
     return True
 
@@ -121,8 +119,6 @@ def _seccomp() -> bool:
     with contextlib.suppress(ValueError, OSError):
         # glibc falls back to clone, whose flags a filter can read.
         rules.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
-        rules.add_rule(
-            refused, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, 0)
-        )
+        rules.add_rule(refused, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, 0))
     rules.load()
     return True

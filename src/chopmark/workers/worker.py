@@ -6,15 +6,17 @@ import gc
 import os
 import pickle
 import signal
-import socket
 import traceback
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chopmark.errors import ChopmarkError
 from chopmark.workers import sandbox, values, wire
 
 if TYPE_CHECKING:
+    import socket
+
     from chopmark.workers.interface import Answer, JobTable
 
 __all__ = ["Manner", "work"]
@@ -43,7 +45,7 @@ def work(sock: socket.socket, table: JobTable, manner: Manner) -> None:
     sandbox.die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who gave us the work
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    statm = os.open(_STATM, os.O_RDONLY | os.O_CLOEXEC) if os.path.exists(_STATM) else None
+    statm = os.open(_STATM, os.O_RDONLY | os.O_CLOEXEC) if Path(_STATM).exists() else None
     held = () if manner.trusted else sandbox.confine(most_file_mb=manner.most_answer_mb)
     wire.send(sock, values.encode({"pid": os.getpid(), "held": held}, {}))
     while True:
