@@ -44,11 +44,13 @@ class Hatched:
         pid: Its process id.
         sock: Our end of the socket to it.
         held: What it gave up, as :func:`chopmark.workers.sandbox.confine` says.
+        nursery: The process that it was forked from, and that alone can reap it.
     """
 
     pid: int
     sock: socket.socket
     held: tuple[str, ...]
+    nursery: subprocess.Popen[bytes] | None
 
 
 class Nurse:
@@ -101,13 +103,13 @@ class Nurse:
     def bury(self, worker: Hatched) -> int | None:
         """Kill a worker and return its exit code, negative for a signal; None if unknown."""
         worker.sock.close()
-        with contextlib.suppress(ProcessLookupError):
-            # Nobody reaps it but us, by the call below: the id is still its own.
-            os.kill(worker.pid, signal.SIGKILL)
         with self._lock:
-            if self._control is None:
-                return None
+            if self._control is None or worker.nursery is not self._process:
+                return None  # its nursery is gone, and it with that
             try:
+                with contextlib.suppress(ProcessLookupError):
+                    # Nobody reaps it but us, by the next call: the id is still its own.
+                    os.kill(worker.pid, signal.SIGKILL)
                 wire.send(self._control, pickle.dumps(("bury", worker.pid)))
                 return int(pickle.loads(wire.receive(self._control)[0]))  # noqa: S301  ours
             except wire.Broken:
@@ -156,15 +158,15 @@ class Nurse:
                 raise WorkerLost(f"the {self.name} workers do not load: {failed}") from failed
             self._ready = True
         ours, theirs = socket.socketpair()
-        with theirs:
-            wire.send_with(self._control, pickle.dumps(("fork", None)), [theirs.fileno()])
-        pid = int(pickle.loads(wire.receive(self._control)[0]))  # noqa: S301  ours
         try:
+            with theirs:
+                wire.send_with(self._control, pickle.dumps(("fork", None)), [theirs.fileno()])
+            pid = int(pickle.loads(wire.receive(self._control)[0]))  # noqa: S301  ours
             hello = values.decode(wire.receive(ours)[0], {})
-        except wire.Broken:
+        except BaseException:
             ours.close()
             raise
-        return Hatched(pid, ours, tuple(hello["held"]))
+        return Hatched(pid, ours, tuple(hello["held"]), self._process)
 
     def _stop(self) -> None:
         if self._control is not None:

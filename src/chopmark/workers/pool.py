@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import pickle
+import select
 import signal
 import time
 from dataclasses import dataclass, field
@@ -73,6 +74,12 @@ class _Worker:
     hatched: Hatched
     tenant: str
     jobs: int = 0
+    buried: bool = False
+
+    def is_gone(self) -> bool:
+        """Tell whether it ended while it had nothing to do; then nobody need hear of it."""
+        readable, _, _ = select.select([self.hatched.sock], [], [], 0)
+        return bool(readable)
 
 
 class Pool:
@@ -135,18 +142,18 @@ class Pool:
             worker = self._worker(place, job.tenant)
             try:
                 return self._on(worker, job, token)
-            except (Cancelled, OverMemory, StageTimeout, WorkerLost):
-                self._workers[place] = None
-                raise
+            finally:
+                if worker.buried:
+                    self._workers[place] = None
         finally:
             self._line.give(place)
 
     def _worker(self, place: int, tenant: str) -> _Worker:
         """Return the place's process, a new one where the old one has served its time."""
         worker = self._workers[place]
-        if worker is not None and not self.plan.suits(worker, tenant):
+        if worker is not None and (worker.is_gone() or not self.plan.suits(worker, tenant)):
             self._workers[place] = None
-            self._nurse.bury(worker.hatched)
+            self._bury(worker)
             worker = None
         if worker is None:
             worker = self._workers[place] = _Worker(self._nurse.fork(), tenant)
@@ -164,19 +171,23 @@ class Pool:
                 body, files = self._exchange(worker, job, until=begun + job.limit_s)
         except wire.Broken as error:
             reason = ended.reason or ("time" if isinstance(error, wire.Late) else None)
-            code = self._nurse.bury(worker.hatched)
+            code = self._bury(worker)
             raise self._lost(job, reason, code) from error
         if ended.reason is not None:  # killed as the answer came: the process is gone all the same
             for file in files:
                 os.close(file)
-            self._nurse.bury(worker.hatched)
+            self._bury(worker)
             raise self._lost(job, ended.reason, None)
         _LOG.debug("%s took %.0f ms", job.name, 1000 * (time.monotonic() - begun))
         try:
             return self._answer(job, body, files)
         except OverMemory:
-            self._nurse.bury(worker.hatched)
+            self._bury(worker)
             raise
+
+    def _bury(self, worker: _Worker) -> int | None:
+        worker.buried = True
+        return self._nurse.bury(worker.hatched)
 
     @staticmethod
     def _exchange(worker: _Worker, job: Job, *, until: float) -> tuple[bytes, list[int]]:
@@ -230,6 +241,14 @@ class Pool:
         """End the processes, whatever they do."""
         self._closed = True
         self._nurse.close()
+        # Whoever still waits for an answer hears that its process is gone, and gives its place back.
+        places = [self._line.take("", None) for _ in range(self.plan.places)]
+        for place in places:
+            worker, self._workers[place] = self._workers[place], None
+            if worker is not None:
+                worker.hatched.sock.close()
+        for place in places:
+            self._line.give(place)
 
 
 class WorkFailed(Exception):

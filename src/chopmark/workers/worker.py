@@ -74,6 +74,8 @@ def _done(
         answer: Answer = table.functions[name](value, buffers)
         return _packed(answer.value, table, manner), answer.buffers
     except ChopmarkError as error:
+        if _for_memory(error):
+            return _failed(manner, {"code": "over_memory"})
         return _failed(manner, values.encode_error(error))
     except MemoryError:
         return _failed(manner, {"code": "over_memory"})
@@ -81,6 +83,15 @@ def _done(
         # Where it went wrong, without what it was given: locals may be a prompt.
         where = "".join(traceback.format_tb(error.__traceback__)[-4:])
         return _failed(manner, {"code": "", "type": type(error).__name__, "where": where[:4000]})
+
+
+def _for_memory(error: BaseException | None) -> bool:
+    """Tell whether an error came of a lack of memory: "damaged" would be said of a sound file."""
+    while error is not None:
+        if isinstance(error, MemoryError) or "bad_alloc" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _packed(value: Any, table: JobTable, manner: Manner) -> bytes:

@@ -94,11 +94,11 @@ def test_an_edit_is_not_signed_without_its_inputs(parts: Parts, picture: Image.I
     named: dict[str, Any] = {"output_id": OUTPUT, "format": "png", "model": MODEL}
     with pytest.raises(SigningFailed, match="1 pictures came in, and 0 were read"):
         seal.sign(parts, marked, request, **named)
-    inputs = seal.read_inputs(request, TrustAnchors.of(parts.credential))
+    inputs = seal.read_inputs(parts, request)
     signed = seal.sign(parts, marked, request, **named, inputs=inputs)
     assert [one.relationship for one in verify(signed.data).ingredients] == ["parentOf"]
     creation = GenerationRequest(prompt="x")
-    assert seal.read_inputs(creation, TrustAnchors.of(parts.credential)) == ()
+    assert seal.read_inputs(parts, creation) == ()
     with pytest.raises(SigningFailed, match="0 pictures came in, and 1 were read"):
         seal.sign(parts, marked, creation, **named, inputs=inputs)
 
