@@ -14,9 +14,11 @@ from chopmark.service.deployment import TheService
 from chopmark.web.render import is_part, page
 from chopmark.web.report_in_words import in_words
 from chopmark.web.thumbs import inline_copy
-from chopmark.web.viewers import AnyViewer
+from chopmark.web.viewers import VerifyViewer
 
 if TYPE_CHECKING:
+    from chopmark.pipeline.inspect import Verification
+    from chopmark.provenance import Report
     from chopmark.service.service import Service
     from chopmark.web.viewers import Viewer
 
@@ -28,7 +30,7 @@ _ALTERED: Final = frozenset({"edited_after_signing", "marked_but_altered"})
 
 
 @router.get("/verify")
-async def verify_page(request: Request, service: TheService) -> Response:
+async def verify_page(request: Request, service: TheService, _viewer: VerifyViewer) -> Response:
     """Show the empty form."""
     return page(request, "verify.html", report=None, urls=service.pipeline.settings.verify_urls)
 
@@ -37,7 +39,7 @@ async def verify_page(request: Request, service: TheService) -> Response:
 async def verify(
     request: Request,
     service: TheService,
-    viewer: AnyViewer,
+    viewer: VerifyViewer,
     image: Annotated[UploadFile | None, File()] = None,
     url: Annotated[str, Form()] = "",
 ) -> Response:
@@ -52,14 +54,17 @@ async def verify(
 
 @router.post("/verify/restored")
 async def restored(
-    request: Request, service: TheService, image: Annotated[UploadFile, File()]
+    request: Request,
+    service: TheService,
+    viewer: VerifyViewer,
+    image: Annotated[UploadFile, File()],
 ) -> Response:
     """Return the file with the manifest that it had lost, byte for byte as it left."""
     data = await image.read()
     from PIL import Image
 
     parts = service.pipeline.parts
-    whole = await service.attended(request, in_thread(lambda: reattach(parts, data)))
+    whole = await service.look(request, viewer.caller, [data], lambda: reattach(parts, data))
     with Image.open(io.BytesIO(whole)) as picture:
         name = (picture.format or "").lower()
     return Response(
@@ -73,17 +78,23 @@ async def report_page(request: Request, service: Service, viewer: Viewer, data: 
     """Return the report on a picture, as a page or as the part that holds the result."""
     from chopmark.provenance import signed_copy
 
-    settings = service.pipeline.settings
-    looked = await service.attended(request, service.verify(viewer.caller, data))
-    report = looked.report
+    pipeline, settings = service.pipeline, service.pipeline.settings
 
-    def copies() -> tuple[str | None, str | None]:
+    def copies(report: Report) -> tuple[str | None, str | None]:
         limits = {"max_bytes": settings.max_image_bytes, "max_pixels": settings.max_image_pixels}
         inside = signed_copy(data) if report.verdict in _ALTERED else None
         signed = None if inside is None else inline_copy(inside, **limits)
         return inline_copy(data, **limits), signed
 
-    copy, signed = await in_thread(copies)
+    async def look() -> tuple[Verification, str | None, str | None]:
+        verification = await pipeline.verify(data, tenant=viewer.caller.tenant.name)
+        # One after the other, in the same turn: each holds the picture's pixels.
+        return verification, *await in_thread(lambda: copies(verification.report))
+
+    looked, copy, signed = await service.attended(
+        request, service.looking.run(viewer.caller, [data], look)
+    )
+    report = looked.report
     answer = page(
         request,
         "_report.html" if is_part(request) else "verify.html",
