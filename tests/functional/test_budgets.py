@@ -294,7 +294,7 @@ def test_a_key_that_is_sent_again_is_asked_for_before_the_body(start: Any) -> No
 )
 def test_odd_json_is_one_coded_400(start: Any, body: bytes) -> None:
     with start() as site, site.client() as client:
-        for path in ("/v1/images/generations", "/v1/models/embedded:generateContent"):
+        for path in ("/v1/images/generations", "/v1/models/drawing:generateContent"):
             said = client.post(path, content=body, headers=JSON)
             assert said.status_code == 400, (path, said.text)
             assert len(said.content) < 4096

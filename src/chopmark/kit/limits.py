@@ -265,6 +265,13 @@ PNG_CHUNKS: Final = Limit(
     unit="chunks",
     what="Enough for 32 MiB in pieces of 4 kB.",
 )
+PNG_PROFILES: Final = Limit(
+    name="colour profiles of a PNG",
+    least=0,
+    most=4,
+    unit="profiles",
+    what="A PNG has one; each unpacks to a megabyte.",
+)
 JPEG_SEGMENTS: Final = Limit(
     name="segments of a JPEG",
     least=1,
@@ -285,9 +292,9 @@ WEBP_CHUNKS: Final = Limit(
 GIF_BLOCKS: Final = Limit(
     name="blocks of a GIF",
     least=1,
-    most=200_000,
+    most=20_000,
     unit="blocks",
-    what="Pieces of at most 255 bytes; 32 MiB in full pieces are 131,586.",
+    what="And one more for each 128 bytes of the file; encoders fill their 255.",
 )
 FRAMES: Final = Limit(
     name="frames",
@@ -369,7 +376,8 @@ TABLE: Final[tuple[Limit[int] | Limit[float], ...]] = (
     PREVIEW_SIDE, SIDE, JOB_SIDE, MARKED_SIDE, RATIO, REFERENCES, BATCH,
     FILES, FIELDS, HEADERS, HEADERS_S, BODY_S, BODY_IDLE_S, TEXT_BODY, UPLOADS, UNFINISHED,
     TEXT_PART, JSON_DEPTH, JSON_VALUES, MODERATED, TEXTS,
-    PNG_CHUNKS, JPEG_SEGMENTS, JPEG_SCANS, WEBP_CHUNKS, GIF_BLOCKS, FRAMES, TIFF_FIELDS, EXIF,
+    PNG_CHUNKS, PNG_PROFILES, JPEG_SEGMENTS, JPEG_SCANS, WEBP_CHUNKS, GIF_BLOCKS, FRAMES,
+    TIFF_FIELDS, EXIF,
     BMFF_BOXES, BMFF_PLACES, JUMBF_BOXES, JUMBF_DEPTH, XMP,
     STATEMENT, RATIONALE, PURPOSE, QUEUE, PASSWORD,
 )  # fmt: skip

@@ -152,12 +152,14 @@ def _size(width: int, height: int) -> DeclaredSize | None:
 
 
 def _png(data: bytes) -> DeclaredSize | None:
-    count, at = _Count(limits.PNG_CHUNKS), 8
+    count, profiles, at = _Count(limits.PNG_CHUNKS), _Count(limits.PNG_PROFILES), 8
     while at + 12 <= len(data):
         count.more()
         kind, end = data[at + 4 : at + 8], at + 12 + _be(data, at, 4)
         if kind == b"eXIf":
             check_exif(data[at + 8 : end - 4])
+        elif kind == b"iCCP":
+            profiles.more()
         elif kind == b"caBX":
             check_manifest_store(data[at + 8 : end - 4])
         at = end
@@ -218,6 +220,7 @@ def _webp(data: bytes) -> DeclaredSize | None:
 
 def _gif(data: bytes) -> DeclaredSize | None:
     blocks, frames = _Count(limits.GIF_BLOCKS), _Count(limits.FRAMES)
+    blocks.more(-(len(data) // 128))
     at = 13 + _palette(data[10:11])
     while at < len(data):
         blocks.more()

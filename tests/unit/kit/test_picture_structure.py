@@ -91,6 +91,11 @@ def _png_exif(whole: dict[str, bytes]) -> bytes:
     return whole["PNG"][:33] + chunk(b"eXIf", fields(20, each=10**6)) + whole["PNG"][33:]
 
 
+def _png_profiles(whole: dict[str, bytes]) -> bytes:
+    profile = chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(1000)))
+    return whole["PNG"][:33] + profile * (limits.PNG_PROFILES.most + 1) + whole["PNG"][33:]
+
+
 def _png_store(whole: dict[str, bytes]) -> bytes:
     store = box(b"jumb", box(b"free") * limits.JUMBF_BOXES.most)
     return whole["PNG"][:33] + chunk(b"caBX", store) + whole["PNG"][33:]
@@ -127,7 +132,7 @@ def _webp_chunks(whole: dict[str, bytes]) -> bytes:
 
 
 def _gif_blocks(whole: dict[str, bytes]) -> bytes:
-    return whole["GIF"][:-1] + b"\x21\xfe" + b"\1a" * limits.GIF_BLOCKS.most + b"\0;"
+    return whole["GIF"][:-1] + b"\x21\xfe" + b"\1a" * 2 * limits.GIF_BLOCKS.most + b"\0;"
 
 
 def _gif_frames(whole: dict[str, bytes]) -> bytes:
