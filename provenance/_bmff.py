@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from chopmark.errors import UnreadableImage, UnsupportedImage
+from chopmark.errors import ImageTooComplex, UnreadableImage, UnsupportedImage
+from chopmark.kit.limits import BMFF_PLACES
 from chopmark.provenance._boxes import Segment
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def _move_items(out: bytearray, read: _Reader, place: int, by: int) -> None:
     offset, length, base, index = (sizes >> shift & 0xF for shift in (12, 8, 4, 0))
     # Version 2 counts and names items with 32 bits.
     wide = 4 if version == 2 else 2
+    places = 0
     for _ in range(read.number(wide)):
         read.number(wide)
         method = read.number(2) & 0xF if version else 0
@@ -110,7 +112,12 @@ def _move_items(out: bytearray, read: _Reader, place: int, by: int) -> None:
         if moves and start:
             # With a base offset the extents are relative to it, so only the base moves.
             _add(out, at, base, by if start >= place else 0)
-        for _ in range(read.number(2)):
+        extents = read.number(2)
+        # Where offsets and lengths have no bytes, the list's own length does not bound it.
+        places += extents
+        if places > BMFF_PLACES.most:
+            raise ImageTooComplex(f"the AVIF file names more than {BMFF_PLACES.most} places")
+        for _ in range(extents):
             if version and index:
                 read.number(index)
             at, extent = read.position, read.number(offset)

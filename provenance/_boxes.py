@@ -7,6 +7,7 @@ A.3.4 (chunk ``C2PA``).
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ _XMP_KEYWORD: Final = b"XML:com.adobe.xmp\0\0\0\0\0"
 _XMP_APP1: Final = b"http://ns.adobe.com/xap/1.0/\0"
 # A segment's length field is 16 bits and counts itself: 65,535 - 2.
 _MAX_SEGMENT: Final = 65_533
+_FILL: Final = re.compile(rb"\xff+")
 # TEM, the restart markers and SOI stand alone: no length follows them (T.81, table B.1).
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 
@@ -102,7 +104,8 @@ def jpeg_segments(data: bytes) -> Iterator[Segment]:
             raise UnreadableImage("a JPEG segment does not start with a marker")
         marker = data[position + 1]
         if marker == 0xFF:  # fill bytes may precede a marker
-            position += 1
+            run = _FILL.match(data, position)
+            position = max(run.end() - 1 if run else 0, position + 1)
             continue
         # Entropy-coded data follow, in which FF is escaped; nothing behind it is a segment of ours.
         if marker == 0xDA:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import ImageTooLarge, UnreadableImage, UnsupportedImage
+from chopmark.kit.picture_structure import declared_size
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -86,7 +87,8 @@ def check_size(data: bytes, limits: Limits) -> str:
     """Return the kind of the file, after the checks that cost nothing.
 
     Raises:
-        ImageTooLarge: More bytes than the limit.
+        ImageTooLarge: More bytes than the limit, or more pixels by what its head declares.
+        ImageTooComplex: More chunks, segments, boxes or frames than is looked at.
         UnreadableImage: Empty, or of no kind that we know.
     """
     if len(data) > limits.max_bytes:
@@ -100,6 +102,9 @@ def check_size(data: bytes, limits: Limits) -> str:
             "the bytes are of no picture format that we read",
             hint="PNG, JPEG, WebP, AVIF, GIF, TIFF and HEIC are told from their first bytes",
         )
+    declared = declared_size(data)
+    if declared is not None:
+        _check_pixels((declared.width, declared.height), limits)
     return kind
 
 
@@ -117,12 +122,15 @@ def open_image(data: bytes, limits: Limits) -> Image.Image:
         with warnings.catch_warnings():
             # Pillow's own bomb check warns; ours below is an error with a code.
             warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data))
+            image: Image.Image = Image.open(io.BytesIO(data))
             _check_pixels(image.size, limits)
             image.load()
-            upright = ImageOps.exif_transpose(image)
-            has_alpha = "A" in upright.getbands() or "transparency" in upright.info
-            return upright.convert("RGBA" if has_alpha else "RGB")
+            # In place, and not converted to what it is already: each copy of the largest picture
+            # that is taken costs 192 MB.
+            ImageOps.exif_transpose(image, in_place=True)
+            has_alpha = "A" in image.getbands() or "transparency" in image.info
+            mode = "RGBA" if has_alpha else "RGB"
+            return image if image.mode == mode else image.convert(mode)
     except ImageTooLarge:
         raise
     except Image.DecompressionBombError as error:

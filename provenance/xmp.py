@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from xml.sax.saxutils import escape
 
 from chopmark.errors import UnreadableImage, UnsupportedImage
+from chopmark.kit.limits import XMP
 from chopmark.provenance import _boxes
 
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ _HEAD: Final = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>'
 _TAIL: Final = b'<?xpacket end="w"?>'
 # White space that later editors may grow into without moving what follows.
 _ROOM: Final = 2048
-# Real packets have a few kilobytes; a search must not run over a file of a hundred megabytes.
-_MAX_PACKET: Final = 1 << 20
 # The ampersand last, so that what it protected is not read twice.
 _ENTITIES: Final = (
     ("&quot;", '"'),
@@ -166,7 +165,7 @@ def read_xmp(data: bytes) -> XmpFound:
         start = data.find(b"<rdf:RDF")
     if start < 0:
         return XmpFound()
-    end = data.find(b"</rdf:RDF>", start, start + _MAX_PACKET)
+    end = data.find(b"</rdf:RDF>", start, start + XMP.most)
     if end < 0:
         return XmpFound()
     text = data[start:end].decode("utf-8", "replace")
@@ -186,9 +185,10 @@ def read_xmp(data: bytes) -> XmpFound:
 
 def _value(text: str, name: str) -> str | None:
     """Return a property's value, be it written as attribute or as element."""
-    # Every repetition is bounded, so that no input makes these patterns run away.
+    # Every repetition is bounded, so that no input makes these patterns run away; and a pattern
+    # begins with what is rare, so that it is tried at few places.
     found = re.search(
-        rf"""\b[\w.-]{{1,40}}:{name}\s{{0,8}}=\s{{0,8}}(?:"([^"<]{{0,4096}})"|'([^'<]{{0,4096}})')""",
+        rf"""(?<=[\w.-]):{name}\s{{0,8}}=\s{{0,8}}(?:"([^"<]{{0,4096}})"|'([^'<]{{0,4096}})')""",
         text,
     ) or re.search(rf"<[\w.-]{{1,40}}:{name}\b[^<>]{{0,256}}>([^<]{{0,4096}})</", text)
     if found is None:
@@ -267,7 +267,7 @@ def _packet(body: bytes, *, room: int) -> bytes:
 
 def _overwrite(data: bytes, body: bytes) -> bytes:
     start = data.find(_HEAD)
-    end = data.find(_TAIL, start, start + _MAX_PACKET) + len(_TAIL) if start >= 0 else -1
+    end = data.find(_TAIL, start, start + XMP.most) + len(_TAIL) if start >= 0 else -1
     if start < 0 or end < start + len(_HEAD):
         raise UnsupportedImage(
             "this AVIF file has no room for XMP", hint="encode it with `encode_image`"

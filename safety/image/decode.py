@@ -8,6 +8,7 @@ import warnings
 from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import ImageTooLarge, UnreadableImage, UnsupportedImage
+from chopmark.kit.picture_structure import declared_size
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -52,6 +53,7 @@ def decode_image(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = M
     Raises:
         UnreadableImage: Empty, truncated, damaged, or no picture at all.
         ImageTooLarge: Over one of the limits.
+        ImageTooComplex: More chunks, segments, boxes or frames than is looked at.
         UnsupportedImage: A format that is not handled, or more than one frame.
     """
     from PIL import Image, ImageOps
@@ -69,23 +71,24 @@ def decode_image(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = M
             "the bytes are of no picture format that is handled",
             hint="PNG, JPEG, WebP, AVIF, GIF (one frame), BMP and TIFF are",
         )
+    declared = declared_size(data)
+    if declared is not None and declared.pixels > max_pixels:
+        raise _too_many_pixels(declared.width, declared.height, max_pixels)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=_HANDLED) as picture:
                 width, height = picture.size
                 if width * height > max_pixels:
-                    raise ImageTooLarge(
-                        f"the picture is {width}x{height} pixels, the limit is {max_pixels} in all",
-                        hint="scale it down first",
-                    )
+                    raise _too_many_pixels(width, height, max_pixels)
                 frames = getattr(picture, "n_frames", 1)
                 if frames != 1:
                     raise UnsupportedImage(
                         f"the picture has {frames} frames", hint="one still picture is asked for"
                     )
                 picture.load()
-                return _flat(ImageOps.exif_transpose(picture))
+                ImageOps.exif_transpose(picture, in_place=True)
+                return _flat(picture)
     except (ImageTooLarge, UnsupportedImage):
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -114,6 +117,13 @@ def decode_image(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = M
         ) from error
 
 
+def _too_many_pixels(width: int, height: int, most: int) -> ImageTooLarge:
+    return ImageTooLarge(
+        f"the picture is {width}x{height} pixels, the limit is {most} in all",
+        hint="scale it down first",
+    )
+
+
 def _flat(picture: Image) -> Image:
     """Return an RGB copy without alpha and without metadata."""
     from PIL import Image
@@ -126,5 +136,5 @@ def _flat(picture: Image) -> Image:
         ground = Image.new("RGBA", above.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(ground, above)
     plain = Image.new("RGB", picture.size)
-    plain.paste(picture.convert("RGB"))
+    plain.paste(picture if picture.mode == "RGB" else picture.convert("RGB"))
     return plain

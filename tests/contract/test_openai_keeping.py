@@ -157,7 +157,8 @@ async def test_a_full_queue_is_503_and_every_answer_is_accounted_for(live_server
         for answer in answers:
             if answer.status_code == 503:
                 assert answer.json()["error"]["code"] == "busy"
-                assert answer.headers["retry-after"] == "1"
+                # Three turns are before it, of the second that is guessed before any was measured.
+                assert 3 <= int(answer.headers["retry-after"]) <= 4
         completed = {r.record_id for r in _records(live) if r.kind == "request.completed"}
         assert completed == {a.headers["x-record-id"] for a in answers if a.status_code == 200}
 

@@ -32,7 +32,7 @@ PLANTED: Final = (
     ("api/gemini/routes.py", "service.make(", "service.mak("),
     ("api/c2pa/routes.py", "resolver.by_content(", "resolver.by_contents("),
     ("api/desk/records.py", "desk.search(", "desk.serch("),
-    ("api/desk/appeals.py", "deployment.appeal_rates", "deployment.apeal_rates"),
+    ("api/desk/appeals.py", "deployment.service", "deployment.servise"),
     ("api/signin.py", "deployment.sign_in_turns", "deployment.signin_turns"),
     ("api/public_log.py", "public.checkpoint(", "public.chekpoint("),
     ("web/verify.py", "service.pipeline.settings", "service.pipline.settings"),

@@ -85,9 +85,9 @@ def _jobs(engine: LocalEngine, pool: PoolName) -> int:
 def working(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """A pipeline with one worker of each kind; what is drawn is drawn here."""
     home = tmp_path_factory.mktemp("workers")
+    pipeline = Pipeline.from_settings(Settings(home=home, workers=1))
+    pipeline.parts.use(generator=StandIn())
     with pytest.warns(UserWarning, match="development"):
-        pipeline = Pipeline.from_settings(Settings(home=home, workers=1))
-        pipeline.parts.use(generator=StandIn())
         pipeline.parts.open_all()
     yield pipeline
     pipeline.close()
@@ -163,7 +163,7 @@ async def test_a_worker_says_what_this_process_says(working: Pipeline, picture: 
 async def test_an_accident_of_a_worker_lets_nothing_out(
     working: Pipeline, large: bytes, stage: str, fault: str
 ) -> None:
-    pool, job = STAGES[stage]
+    _, job = STAGES[stage]
     real = working.parts.engine
     assert real is not None
     real.ready()
@@ -245,9 +245,9 @@ async def test_whoever_goes_away_frees_the_worker(working: Pipeline) -> None:
 
 
 async def test_closing_with_work_under_way(tmp_path: Any) -> None:
+    pipeline = Pipeline.from_settings(Settings(home=tmp_path, workers=1))
+    pipeline.parts.use(generator=StandIn())
     with pytest.warns(UserWarning, match="development"):
-        pipeline = Pipeline.from_settings(Settings(home=tmp_path, workers=1))
-        pipeline.parts.use(generator=StandIn())
         await asyncio.to_thread(pipeline.parts.open_all)
     engine = pipeline.parts.engine
     assert engine is not None

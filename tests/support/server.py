@@ -12,6 +12,7 @@ import httpx
 import uvicorn
 
 from chopmark.api import create_app
+from chopmark.service.connection import server_options
 from chopmark.service.deployment import Deployment
 from chopmark.service.logging import make_logger
 from chopmark.service.state import state_of
@@ -88,6 +89,7 @@ def serve(
         log_level="critical",
         server_header=False,
         timeout_graceful_shutdown=shutdown_s,
+        **server_options(pipeline.settings),
     )
     server = _Announced(config)
     thread = threading.Thread(target=server.run, daemon=True)

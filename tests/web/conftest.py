@@ -104,6 +104,7 @@ def site(shared_pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) ->
         requests_per_minute=0,
         hash_lists=folder / "lists",
         max_image_bytes=2**22,
+        public_verify=True,
     )
     (folder / "lists").mkdir()
     with (

@@ -39,7 +39,9 @@ async def test_whoever_sits_at_the_machine_may_make_and_nobody_else(fresh: Any) 
     assert (await fresh("/studio", address="192.0.2.7")).status_code == 401
     # A page elsewhere whose name was made to resolve to this machine.
     assert (await fresh("/studio", host="evil.example")).status_code == 401
-    assert (await fresh("/verify", address="192.0.2.7")).status_code == 200
+    # Nor is the detector theirs, unless the deployer opens it to everybody.
+    assert (await fresh("/verify")).status_code == 200
+    assert (await fresh("/verify", address="192.0.2.7")).status_code == 401
 
 
 async def test_they_do_not_see_what_others_wrote(fresh: Any) -> None:

@@ -27,6 +27,8 @@ from chopmark.service.access import Access
 from chopmark.service.body_limit import BodyLimit
 from chopmark.service.deployment import Deployment
 from chopmark.service.envelope import Envelope
+from chopmark.service.forms import FORM_LIMITS
+from chopmark.service.json_body import JsonBody
 from chopmark.service.logging import make_logger
 from chopmark.service.problems import install_handlers
 from chopmark.service.state import put_state, state_of
@@ -79,6 +81,7 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
         docs_url=None,  # its page loads scripts from another host
         redoc_url=None,
         lifespan=_lifespan,
+        form_limits=FORM_LIMITS,
     )
     put_state(app, deployment)
     put_state(app, PublicLog(deployment.service.pipeline.parts.home))
@@ -88,8 +91,9 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
     describe(app)
     # The last one added is the outermost.
     app.add_middleware(Idempotency, replays=deployment.replays)
-    app.add_middleware(Access, callers=deployment.callers)
-    app.add_middleware(BodyLimit, max_image_bytes=settings.max_image_bytes)
+    app.add_middleware(JsonBody)
+    app.add_middleware(Access, callers=deployment.callers, appeal_rates=deployment.appeal_rates)
+    app.add_middleware(BodyLimit, settings=settings, bodies=deployment.bodies)
     app.add_middleware(Envelope, metrics=deployment.service.metrics, logger=logger)
     return app
 

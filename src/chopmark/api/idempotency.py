@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 
 from chopmark.errors import ChopmarkError, InvalidRequest
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.json_body import again, read_body
 from chopmark.service.problems import problem_response
 from chopmark.tenancy.replays import KeptAnswer
 
@@ -41,7 +42,7 @@ class Idempotency:
         if not sent or scope["method"] != "POST" or caller is None:
             await self.app(scope, receive, send)
             return
-        body = await _read(receive)
+        body = await read_body(receive)
         if body is None:
             return  # the client went away while it was sending
         tenant, key = _whose(caller), sent[0]
@@ -59,7 +60,7 @@ class Idempotency:
             return
         recorder = _Recorder(self.replays, (tenant, key, mark), send)
         try:
-            await self.app(scope, _again(body, receive), recorder)
+            await self.app(scope, again(body, receive), recorder)
         finally:
             if not recorder.kept:
                 # Shielded: also a cancelled request must let go of its key.
@@ -106,31 +107,6 @@ class _Recorder:
         )
         await in_thread(lambda: self._replays.finish(*self._claimed, answer))
         self.kept = True
-
-
-async def _read(receive: Receive) -> bytes | None:
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        body += message.get("body", b"")
-        if not message.get("more_body", False):
-            return bytes(body)
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """Return a ``receive`` that gives the body once more, and then what else comes."""
-    given = False
-
-    async def again() -> Message:
-        nonlocal given
-        if not given:
-            given = True
-            return {"type": "http.request", "body": body, "more_body": False}
-        return await receive()
-
-    return again
 
 
 def _fingerprint(scope: Scope, body: bytes) -> bytes:

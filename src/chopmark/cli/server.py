@@ -41,6 +41,7 @@ def serve(
     import uvicorn
 
     from chopmark import Pipeline
+    from chopmark.service.connection import server_options
     from chopmark.service.retention import retaining
     from chopmark.service.timestamps import stamping
     from chopmark.settings import load_settings
@@ -75,6 +76,7 @@ def serve(
                 server_header=False,
                 # Whoever stops the server waits so long; the rest is cancelled and booked.
                 timeout_graceful_shutdown=settings.shutdown_s,
+                **server_options(settings),
             )
 
 

@@ -13,6 +13,10 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   ├── UnsupportedImage      unsupported_image      415
     │   ├── ImageTooSmall         image_too_small        400
     │   ├── ImageTooLarge         image_too_large        413
+    │   ├── ImageTooComplex       image_too_complex      413
+    │   ├── RequestTooLarge       request_too_large      413
+    │   ├── HeadersTooLarge       headers_too_large      431
+    │   ├── RequestTimeout        request_timeout        408
     │   ├── TooManyImages         too_many_images        400
     │   └── ValueTooLong          value_too_long         414
     ├── AccessError               access_denied          403
@@ -112,11 +116,15 @@ from chopmark.errors.provenance import (
     UnknownMethod,
 )
 from chopmark.errors.requests import (
+    HeadersTooLarge,
     IdempotencyInFlight,
     IdempotencyMismatch,
+    ImageTooComplex,
     ImageTooLarge,
     ImageTooSmall,
     InvalidRequest,
+    RequestTimeout,
+    RequestTooLarge,
     TooManyImages,
     UnreadableImage,
     UnsupportedImage,
@@ -141,9 +149,11 @@ __all__ = [
     "GenerationFailed",
     "GuardFailed",
     "HashListError",
+    "HeadersTooLarge",
     "IdempotencyInFlight",
     "IdempotencyMismatch",
     "IdentityUnavailable",
+    "ImageTooComplex",
     "ImageTooLarge",
     "ImageTooSmall",
     "InvalidKey",
@@ -171,6 +181,8 @@ __all__ = [
     "QuotaExhausted",
     "RateLimited",
     "RecordNotFound",
+    "RequestTimeout",
+    "RequestTooLarge",
     "ResolverError",
     "SignInFailed",
     "SigningFailed",

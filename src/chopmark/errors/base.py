@@ -36,10 +36,20 @@ class StageTimeout(ChopmarkError):
 
 
 class Busy(ChopmarkError):
-    """The queue is full."""
+    """The queue is full, or there is no room for what was sent.
+
+    Args:
+        message: As in the base.
+        hint: As in the base.
+        retry_after_s: Seconds after which asking again makes sense.
+    """
 
     code = "busy"
     status = 503
+
+    def __init__(self, message: str, *, hint: str = "", retry_after_s: float = 1.0) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
 
 
 class Cancelled(ChopmarkError):

@@ -5,11 +5,15 @@ from __future__ import annotations
 from chopmark.errors.base import ChopmarkError
 
 __all__ = [
+    "HeadersTooLarge",
     "IdempotencyInFlight",
     "IdempotencyMismatch",
+    "ImageTooComplex",
     "ImageTooLarge",
     "ImageTooSmall",
     "InvalidRequest",
+    "RequestTimeout",
+    "RequestTooLarge",
     "TooManyImages",
     "UnreadableImage",
     "UnsupportedImage",
@@ -78,6 +82,34 @@ class ImageTooLarge(InvalidRequest):
 
     code = "image_too_large"
     status = 413
+
+
+class ImageTooComplex(InvalidRequest):
+    """The picture's file has more parts (chunks, segments, boxes, frames) than is looked at."""
+
+    code = "image_too_complex"
+    status = 413
+
+
+class RequestTooLarge(InvalidRequest):
+    """A body is over the limit of a route that takes no picture."""
+
+    code = "request_too_large"
+    status = 413
+
+
+class HeadersTooLarge(InvalidRequest):
+    """The headers of a request are over the limit."""
+
+    code = "headers_too_large"
+    status = 431
+
+
+class RequestTimeout(InvalidRequest):
+    """A request did not arrive in time."""
+
+    code = "request_timeout"
+    status = 408
 
 
 class ValueTooLong(InvalidRequest):

@@ -72,7 +72,7 @@ class Running:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._threads = 0
-        self._when_none: Callable[[], None] | None = None
+        self._when_none: list[Callable[[], None]] = []
 
     @property
     def idle(self) -> bool:
@@ -89,17 +89,17 @@ class Running:
         """Count one less, and call whoever waits for the last."""
         with self._lock:
             self._threads -= 1
-            call = self._when_none if self._threads == 0 else None
-            if call is not None:
-                self._when_none = None
-        if call is not None:
+            calls: list[Callable[[], None]] = []
+            if not self._threads:
+                calls, self._when_none = self._when_none, []
+        for call in calls:
             call()
 
     def when_none(self, call: Callable[[], None]) -> None:
         """Call once no thread works any more: now, or in the last one's thread."""
         with self._lock:
             if self._threads:
-                self._when_none = call
+                self._when_none.append(call)
                 return
         call()
 

@@ -163,8 +163,190 @@ FILES: Final = Limit(
     what="In one form: the picture to change, its references and a mask.",
 )
 FIELDS: Final = Limit(name="fields", least=0, most=64, unit="fields", what="In one form.")
+# Requests over HTTP, before anything of them is understood. Which error each of them is stands in
+# its sentence; all of them come before the work that they bound.
+HEADERS: Final = Limit(
+    name="headers",
+    least=0,
+    most=32 * 1024,
+    unit="bytes",
+    what="Request line and headers: all that is read of anybody before it is known who asks. More "
+    "is 431 `headers_too_large`.",
+)
+HEADERS_S: Final = Limit(
+    name="time of the headers",
+    least=0,
+    most=10,
+    unit="seconds",
+    what="Until the headers are there; then 408 `request_timeout`, and the connection is closed.",
+)
+BODY_S: Final = Limit(
+    name="time of a body",
+    least=0.01,
+    most=3600.0,
+    unit="seconds",
+    what="Until the body is there: `CHOPMARK_BODY_TIMEOUT_S`, 120 unless set. Later is 408 "
+    "`request_timeout`.",
+)
+BODY_IDLE_S: Final = Limit(
+    name="silence within a body",
+    least=0.01,
+    most=600.0,
+    unit="seconds",
+    what="Between two pieces of a body: `CHOPMARK_BODY_IDLE_S`, 15 unless set. Longer is 408 "
+    "`request_timeout`.",
+)
+TEXT_BODY: Final = Limit(
+    name="body without a picture",
+    least=0,
+    most=64 * 1024,
+    unit="bytes",
+    what="Of a route that takes neither pictures nor prompts; where prompts are taken, 24 bytes "
+    "for each of `CHOPMARK_MAX_PROMPT_CHARS` more (two texts, twelve bytes a character where JSON "
+    "writes it as a pair of `\\uXXXX`). More is 413 `request_too_large`.",
+)
+UPLOADS: Final = Limit(
+    name="form with pictures",
+    least=1,
+    most=FILES.most,
+    unit="pictures",
+    what="A form may have `CHOPMARK_MAX_IMAGE_BYTES` for each picture that its route takes, and a "
+    "body without a picture beside them; a JSON body, which is a third longer, 1.4 times one "
+    "picture for all of its pictures together. More is 413 `image_too_large`.",
+)
+UNFINISHED: Final = Limit(
+    name="unfinished bodies",
+    least=0,
+    most=64,
+    unit="bodies",
+    what="Of one tenant, or of one address that is nobody's, at once. More is 503 `busy`.",
+)
+TEXT_PART: Final = Limit(
+    name="text in a form",
+    least=0,
+    most=256 * 1024,
+    unit="bytes",
+    what="One field; more is 400, as are more fields or files.",
+)
+JSON_DEPTH: Final = Limit(
+    name="depth of JSON",
+    least=0,
+    most=32,
+    unit="brackets",
+    what="Arrays and objects within each other; more is 400.",
+)
+JSON_VALUES: Final = Limit(
+    name="values in JSON",
+    least=0,
+    most=20_000,
+    unit="values",
+    what="Counted as commas, colons and brackets outside of texts, before it is parsed; more is "
+    "400, as are half a surrogate pair and the character NUL.",
+)
 MODERATED: Final = Limit(
     name="input", least=1, most=256, unit="texts or parts", what="Judged in one request."
+)
+
+TEXTS: Final = Limit(
+    name="texts of one moderation",
+    least=1,
+    most=8,
+    unit="prompts",
+    what="All texts of one request together, in lengths of `CHOPMARK_MAX_PROMPT_CHARS`, which is "
+    "also the longest of them.",
+)
+
+# Files of pictures that nobody has vouched for. Counted in one walk, before any decoder or parser
+# sees them: what is over is 413 `image_too_complex`.
+PNG_CHUNKS: Final = Limit(
+    name="chunks of a PNG",
+    least=1,
+    most=10_000,
+    unit="chunks",
+    what="Enough for 32 MiB in pieces of 4 kB.",
+)
+PNG_PROFILES: Final = Limit(
+    name="colour profiles of a PNG",
+    least=0,
+    most=4,
+    unit="profiles",
+    what="A PNG has one; each unpacks to a megabyte.",
+)
+JPEG_SEGMENTS: Final = Limit(
+    name="segments of a JPEG",
+    least=1,
+    most=2_000,
+    unit="segments",
+    what="Before its first scan; a manifest of 32 MiB takes 525.",
+)
+JPEG_SCANS: Final = Limit(
+    name="scans of a JPEG",
+    least=1,
+    most=64,
+    unit="scans",
+    what="Each goes over the whole picture again; encoders write about ten.",
+)
+WEBP_CHUNKS: Final = Limit(
+    name="chunks of a WebP", least=1, most=2_000, unit="chunks", what="Frames among them."
+)
+GIF_BLOCKS: Final = Limit(
+    name="blocks of a GIF",
+    least=1,
+    most=20_000,
+    unit="blocks",
+    what="And one more for each 128 bytes of the file; encoders fill their 255.",
+)
+FRAMES: Final = Limit(
+    name="frames",
+    least=1,
+    most=1_000,
+    unit="frames",
+    what="Of a GIF or a TIFF file that is verified; what is judged or changed has one.",
+)
+TIFF_FIELDS: Final = Limit(
+    name="fields of a TIFF folder",
+    least=1,
+    most=1_000,
+    unit="fields",
+    what="Also of EXIF, which is one; their values together are no longer than the file.",
+)
+EXIF: Final = Limit(
+    name="EXIF", least=0, most=1 << 20, unit="bytes", what="In a PNG or WebP; a JPEG has 64 kB."
+)
+BMFF_BOXES: Final = Limit(
+    name="boxes of an AVIF or HEIC",
+    least=1,
+    most=5_000,
+    unit="boxes",
+    what="At every depth that is walked.",
+)
+BMFF_PLACES: Final = Limit(
+    name="places of items",
+    least=0,
+    most=65_536,
+    unit="places",
+    what="That the `iloc` box of an AVIF names.",
+)
+JUMBF_BOXES: Final = Limit(
+    name="boxes of a manifest store",
+    least=1,
+    most=10_000,
+    unit="boxes",
+    what="Of JUMBF, at every depth.",
+)
+JUMBF_DEPTH: Final = Limit(
+    name="depth of a manifest store",
+    least=1,
+    most=32,
+    unit="boxes",
+    what="Within each other; those of C2PA are about six deep.",
+)
+XMP: Final = Limit(
+    name="XMP",
+    least=0,
+    most=1 << 20,
+    unit="bytes",
+    what="A longer packet is not looked at, as if there were none.",
 )
 
 # What people write at the desk and in appeals.
@@ -192,7 +374,12 @@ PASSWORD: Final = Limit(
 TABLE: Final[tuple[Limit[int] | Limit[float], ...]] = (
     N, SEED, JOB_SEED, STEPS, GUIDANCE, STRENGTH, QUALITY, PREVIEWS, STREAMED_PREVIEWS,
     PREVIEW_SIDE, SIDE, JOB_SIDE, MARKED_SIDE, RATIO, REFERENCES, BATCH,
-    FILES, FIELDS, MODERATED, STATEMENT, RATIONALE, PURPOSE, QUEUE, PASSWORD,
+    FILES, FIELDS, HEADERS, HEADERS_S, BODY_S, BODY_IDLE_S, TEXT_BODY, UPLOADS, UNFINISHED,
+    TEXT_PART, JSON_DEPTH, JSON_VALUES, MODERATED, TEXTS,
+    PNG_CHUNKS, PNG_PROFILES, JPEG_SEGMENTS, JPEG_SCANS, WEBP_CHUNKS, GIF_BLOCKS, FRAMES,
+    TIFF_FIELDS, EXIF,
+    BMFF_BOXES, BMFF_PLACES, JUMBF_BOXES, JUMBF_DEPTH, XMP,
+    STATEMENT, RATIONALE, PURPOSE, QUEUE, PASSWORD,
 )  # fmt: skip
 
 

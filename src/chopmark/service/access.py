@@ -51,22 +51,35 @@ PUBLIC_UNDER: Final = (
 _KEY_HEADERS = ("authorization", "x-goog-api-key")
 _KEY_PREFIX = "cm_"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+# What of the public routes is counted, by where it comes from and over everybody, in a minute.
+_APPEALS: Final = ("/api/v1/appeals", "about appeals", 5, 60)
+_OTHERS: Final = ("/", "without a key", 60, 600)
 
 
 class Access:
     """ASGI middleware: finds out who asks, counts the request, or answers 401, 403 or 429."""
 
-    def __init__(self, app: ASGIApp, *, callers: Callers) -> None:
+    def __init__(self, app: ASGIApp, *, callers: Callers, appeal_rates: Rates) -> None:
         self.app = app
         self.callers = callers
+        self.appeal_rates = appeal_rates
         self.rates = Rates()
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Pass the request on with ``state.caller``, or answer."""
-        if scope["type"] != "http" or is_public(scope["path"]):
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
+        if is_public(scope["path"]):
+            try:
+                self._slow_down(scope)
+            except RateLimited as error:
+                state["error"] = error
+                await problem_response(error, path=scope["path"])(scope, receive, send)
+                return
+            await self.app(scope, receive, send)
+            return
         try:
             caller = await self.callers.of(scope)
         except ChopmarkError as error:
@@ -97,6 +110,29 @@ class Access:
         )
         state["error"] = late
         await problem_response(late, path=scope["path"])(scope, receive, counted)
+
+    def _slow_down(self, scope: AsgiScope) -> None:
+        """Count what somebody without an account asks for, before anything of it is read.
+
+        Raises:
+            RateLimited: Their address, or all of them together, asked too often.
+        """
+        appeal = scope["path"].startswith(_APPEALS[0])
+        if scope["method"] in _SAFE and not appeal:
+            return
+        rates, (_, what, one, everybody) = (
+            (self.appeal_rates, _APPEALS) if appeal else (self.rates, _OTHERS)
+        )
+        client = scope.get("client")
+        address = client[0] if client else ""
+        for name, limit in ((f"from {address}", one), ("all", everybody)):
+            rate = rates.take(name, limit)
+            if not rate.allowed:
+                raise RateLimited(
+                    f"{limit} requests a minute {what} are allowed",
+                    hint="try again in a minute",
+                    retry_after_s=rate.reset_s,
+                )
 
 
 class Callers:

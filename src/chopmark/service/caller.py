@@ -81,8 +81,12 @@ class Caller:
     @property
     def counted_as(self) -> str:
         """Whose requests are counted together: a tenant's, or those of one unknown address."""
-        unknown = self.key_id is None and self.tenant.name == _ANYBODY
-        return f"{_ANYBODY}:{self.address}" if unknown else self.tenant.name
+        return f"{_ANYBODY}:{self.address}" if self.unknown else self.tenant.name
+
+    @property
+    def unknown(self) -> bool:
+        """Whether it is anybody: neither a key's holder nor somebody who signed in."""
+        return self.key_id is None and self.tenant.name == _ANYBODY
 
     def subject(self, identifier: str | None) -> str | None:
         """Return the log's name for a person of this tenant.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Self
 from fastapi import Depends, Request
 
 from chopmark.service.access import Callers
+from chopmark.service.body_budget import Bodies
 from chopmark.service.identity import Identity
 from chopmark.service.service import Service
 from chopmark.service.state import state_of
@@ -41,6 +42,7 @@ class Deployment:
         appeal_rates: How often somebody without an account asks about appeals.
         sign_in_turns: A password takes a tenth of a second and 64 MiB to check, so that one is
             checked at a time and some may wait.
+        bodies: Request bodies that are held in memory.
     """
 
     service: Service
@@ -49,6 +51,7 @@ class Deployment:
     replays: Replays
     appeal_rates: Rates
     sign_in_turns: Turns
+    bodies: Bodies
 
     @classmethod
     def open(cls, pipeline: Pipeline) -> Self:
@@ -72,6 +75,7 @@ class Deployment:
             replays=Replays.open(home),
             appeal_rates=Rates(),
             sign_in_turns=Turns(slots=1, places=_MOST_SIGNING_IN),
+            bodies=Bodies(settings.max_body_bytes_held),
         )
 
     @property

@@ -39,12 +39,14 @@ _TITLES = {
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    408: "Request Timeout",
     409: "Conflict",
     413: "Content Too Large",
     414: "URI Too Long",
     415: "Unsupported Media Type",
     422: "Unprocessable Content",
     429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
     499: "Client Closed Request",
     500: "Internal Server Error",
     503: "Service Unavailable",
@@ -55,11 +57,13 @@ _GOOGLE = {
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
+    408: "DEADLINE_EXCEEDED",
     409: "ABORTED",
     413: "INVALID_ARGUMENT",
     415: "INVALID_ARGUMENT",
     422: "INVALID_ARGUMENT",
     429: "RESOURCE_EXHAUSTED",
+    431: "INVALID_ARGUMENT",
     499: "CANCELLED",
     500: "INTERNAL",
     503: "UNAVAILABLE",
@@ -68,7 +72,7 @@ _GOOGLE = {
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 # What each route may answer besides 200, for the OpenAPI document.
-_STATUSES = (400, 401, 403, 404, 409, 413, 415, 422, 429, 499, 500, 503, 504)
+_STATUSES = (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 431, 499, 500, 503, 504)
 
 
 def _described(media_type: str, schema: str, *more: int) -> dict[int | str, dict[str, Any]]:
@@ -118,7 +122,7 @@ def google_error(error: ChopmarkError) -> dict[str, JsonValue]:
             "domain": "chopmark",
         }
     ]
-    if isinstance(error, errors.RateLimited):
+    if isinstance(error, errors.RateLimited | errors.Busy):
         details.append(
             {
                 "@type": "type.googleapis.com/google.rpc.RetryInfo",
@@ -178,6 +182,8 @@ def error_headers(error: ChopmarkError) -> dict[str, str]:
         if isinstance(error, errors.QuotaExhausted | errors.CoolingDown):
             retry["x-should-retry"] = "false"
         return retry
+    if isinstance(error, errors.Busy):
+        return {"retry-after": str(max(1, math.ceil(error.retry_after_s)))}
     if isinstance(error, errors.InvalidKey | errors.NotSignedIn):
         # RFC 6750 section 3.1 has a word for a token that does not hold, and none for no token.
         why = ', error="invalid_token"' if isinstance(error, errors.InvalidToken) else ""

@@ -15,11 +15,13 @@ from chopmark.pipeline.steps import in_thread
 from chopmark.service.abuse import AbuseControl
 from chopmark.service.cache_headers import wants_fresh
 from chopmark.service.exports import Exports
+from chopmark.service.looking import Looking, declared_pixels
 from chopmark.service.metrics import Metrics
+from chopmark.tenancy.room import Room
 from chopmark.tenancy.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from fastapi import Request
 
@@ -45,7 +47,9 @@ class Service:
         pipeline: Judges, makes, signs and books.
         store: Keys, tenants and quotas.
         generator_turns: Turns at the generator.
-        judge_turns: Turns at everything that makes no picture.
+        judge_turns: Turns at what judges texts, and at the hash lists and policies.
+        looking: Turns at what looks at pictures, and room for their pixels.
+        edit_room: Pixels of the pictures that edits start from; theirs stay for minutes.
         metrics: What is counted.
         working: What is on its way now.
         abuse: Who was refused too often lately.
@@ -56,15 +60,23 @@ class Service:
         settings = pipeline.settings
         self.pipeline = pipeline
         self.store = store
-        self.generator_turns = Turns(slots=settings.max_running, places=settings.max_queue)
-        # Judging is a hundred times quicker than making, so more of it may wait.
-        self.judge_turns = Turns(slots=settings.max_running, places=8 * settings.max_queue)
-        self.metrics = Metrics(
-            pipeline.parts,
-            {"making": self.generator_turns, "judging": self.judge_turns},
-            repeats=pipeline.parts.answer_cache,
-        )
         self.working: set[asyncio.Future[Any]] = set()
+        queue_s = settings.max_queue_s
+        self.generator_turns = Turns(
+            slots=settings.max_running, places=settings.max_queue, longest_s=queue_s
+        )
+        # Judging is a hundred times quicker than making, so more of it may wait.
+        self.judge_turns = Turns(
+            slots=settings.max_running, places=8 * settings.max_queue, longest_s=queue_s
+        )
+        self.looking = Looking(settings, self.working)
+        self.edit_room = Room(max(settings.max_pixels_in_flight, settings.max_image_pixels))
+        lines = {
+            "making": self.generator_turns,
+            "judging": self.judge_turns,
+            "looking": self.looking.turns,
+        }
+        self.metrics = Metrics(pipeline.parts, lines, repeats=pipeline.parts.answer_cache)
         self.abuse = AbuseControl(pipeline, self.metrics.abused)
         self.exports = Exports(pipeline.parts)
 
@@ -125,10 +137,18 @@ class Service:
         progress: Progress | None,
         preview: PreviewSink | None,
     ) -> Released:
+        pixels = 0
+        if isinstance(asked, EditRequest):
+            masks = () if asked.mask is None else (asked.mask,)
+            pictures = (asked.image, *asked.references, *masks)
+            pixels = declared_pixels(pictures, self.pipeline.settings)
         day = await in_thread(lambda: self.store.reserve_images(caller.tenant, asked.n))
         made = 0
         try:
-            async with self.generator_turns.turn(caller.tenant.name):
+            async with (
+                self.generator_turns.turn(caller.tenant.name),
+                self.edit_room.held(pixels),
+            ):
                 if isinstance(asked, EditRequest):
                     released = await self.pipeline.edit(asked, progress=progress, preview=preview)
                 else:
@@ -156,17 +176,45 @@ class Service:
     async def moderate_image(self, caller: Caller, data: bytes) -> Moderated:
         """Judge a picture under the caller's policy."""
         policy = await in_thread(lambda: self.policy_of(caller.tenant))
-        async with self.judge_turns.turn(caller.tenant.name):
-            moderated = await self.pipeline.moderate(
-                image=data, tenant=caller.tenant.name, policy=policy
-            )
+        tenant = caller.tenant.name
+        moderated = await self.looking.run(
+            caller,
+            [data],
+            lambda: self.pipeline.moderate(image=data, tenant=tenant, policy=policy),
+        )
         self.metrics.judged("input", *moderated.verdicts)
         return moderated
 
     async def verify(self, caller: Caller, data: bytes) -> Verification:
         """Tell what a picture is."""
-        async with self.judge_turns.turn(caller.tenant.name):
-            return await self.pipeline.verify(data, tenant=caller.tenant.name)
+        tenant = caller.tenant.name
+        return await self.looking.run(
+            caller, [data], lambda: self.pipeline.verify(data, tenant=tenant)
+        )
+
+    async def look(
+        self,
+        request: Request,
+        caller: Caller,
+        pictures: Sequence[bytes] | None,
+        work: Callable[[], T],
+    ) -> T:
+        """Run ``work``, which looks at pictures, in a thread when it is the caller's turn.
+
+        Args:
+            request: Whose end is watched.
+            caller: Who asks.
+            pictures: The files; ``None`` where one is fetched.
+            work: Looks at them.
+
+        Raises:
+            Cancelled: Nobody is there to take the answer.
+            ChopmarkError: As in :meth:`chopmark.service.looking.Looking.run`, and what the work
+                raises.
+        """
+        return await self.attended(
+            request, self.looking.run(caller, pictures, lambda: in_thread(work))
+        )
 
     async def attended(self, request: Request, work: Coroutine[Any, Any, T]) -> T:
         """Run ``work`` while the client is there; cancel it when the client goes away.

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
-    from typing import Self
 
     from fastapi import Request
 
@@ -19,11 +18,16 @@ if TYPE_CHECKING:
     from chopmark.service.caller import Caller
     from chopmark.service.service import Service
 
-__all__ = ["HEARTBEAT_S", "GenerationState", "WatchedGeneration"]
+__all__ = ["HEARTBEAT_S", "QUEUED", "QUEUED_S", "GenerationState", "WatchedGeneration"]
 
 T = TypeVar("T")
 #: Silence after which a stream says that it is alive: proxies cut one that is silent for a minute.
 HEARTBEAT_S: Final = 15.0
+#: The same before generation has begun. Until then an error can still be a plain HTTP answer, and
+#: a client that hears nothing for longer takes the server for dead.
+QUEUED_S: Final = 5.0
+#: What a stream says meanwhile: a comment, which no client takes for an event.
+QUEUED: Final = ": queued\n\n"
 _BEGUN: Final = "generate"
 
 
@@ -78,21 +82,22 @@ class WatchedGeneration:
             )
         )
 
-    async def begin(self) -> Self:
-        """Return once generation has begun.
+    async def begun(self) -> bool:
+        """Tell whether generation has begun, after waiting for it ``QUEUED_S`` at most.
 
         Raises:
             Refused: The prompt or the input picture was blocked.
             ChopmarkError: What else kept it from beginning.
         """
         try:
-            await self._first(self._begun.wait())
+            await self._first(self._begun.wait(), timeout_s=QUEUED_S)
             if self._work.done():
                 self._work.result()
+                return True
         except BaseException:
             self._work.cancel()
             raise
-        return self
+        return self._begun.is_set()
 
     async def previews(self) -> AsyncIterator[Preview | None]:
         """Yield each preview as it comes, and ``None`` where none came for ``HEARTBEAT_S``."""
@@ -105,11 +110,11 @@ class WatchedGeneration:
             yield self._previews.get_nowait()
 
     async def states(self) -> AsyncIterator[GenerationState]:
-        """Yield how far it is, at once and whenever that changes, until it is over."""
+        """Yield how far it is, at once, whenever that changes and every ``QUEUED_S`` at least."""
         yield self._state
         while not self._work.done():
-            changed = await self._first(self._changed.wait())
-            if changed and not self._work.done():
+            await self._first(self._changed.wait(), timeout_s=QUEUED_S)
+            if not self._work.done():
                 self._changed.clear()
                 yield self._state
 

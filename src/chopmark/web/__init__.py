@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from chopmark.service.body_limit import BodyLimit
 from chopmark.service.envelope import Envelope
+from chopmark.service.forms import FORM_LIMITS
 from chopmark.service.problems import install_handlers
 from chopmark.service.state import put_state
 from chopmark.web import console, sign_in, studio, verify
@@ -49,7 +50,11 @@ def pages_over(deployment: Deployment, *, logger: ServerLogger) -> ASGIApp:
     """
     settings = deployment.settings
     app = FastAPI(
-        openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(check_csrf)]
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(check_csrf)],
+        form_limits=FORM_LIMITS,
     )
     put_state(app, deployment)
     put_state(app, PageState.open(settings))
@@ -65,6 +70,6 @@ def pages_over(deployment: Deployment, *, logger: ServerLogger) -> ASGIApp:
     app.mount("/static", StaticFiles(directory=str(static)), name="static")
     # The last one added is the outermost.
     app.add_middleware(CsrfProtection, viewers=Viewers(deployment.callers))
-    app.add_middleware(BodyLimit, max_image_bytes=settings.max_image_bytes)
+    app.add_middleware(BodyLimit, settings=settings, bodies=deployment.bodies)
     app.add_middleware(Envelope, metrics=deployment.service.metrics, logger=logger)
     return PageHeaders(app)

@@ -14,7 +14,7 @@ from fastapi import Request
 from starlette.datastructures import Headers
 
 from chopmark.errors import AccessError, ChopmarkError
-from chopmark.kit.limits import FIELDS, FILES
+from chopmark.service.forms import FORM_LIMITS
 from chopmark.service.problems import problem_response
 from chopmark.web.viewers import viewer_of
 
@@ -65,7 +65,7 @@ async def check_csrf(request: Request) -> None:
         return
     sent: object = request.headers.get("x-csrf-token")
     if sent is None:
-        sent = (await request.form(max_files=FILES.most, max_fields=FIELDS.most)).get("csrf")
+        sent = (await request.form(**FORM_LIMITS)).get("csrf")
     session.check_csrf(sent if isinstance(sent, str) else None)
 
 

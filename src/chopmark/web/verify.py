@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
@@ -10,13 +9,15 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.inspect import reattach
 from chopmark.pipeline.steps import in_thread
+from chopmark.safety.image.decode import sniff
 from chopmark.service.deployment import TheService
 from chopmark.web.render import is_part, page
 from chopmark.web.report_in_words import in_words
-from chopmark.web.thumbs import inline_copy
-from chopmark.web.viewers import AnyViewer
+from chopmark.web.viewers import VerifyViewer
 
 if TYPE_CHECKING:
+    from chopmark.pipeline.inspect import Verification
+    from chopmark.provenance import Report
     from chopmark.service.service import Service
     from chopmark.web.viewers import Viewer
 
@@ -24,11 +25,12 @@ __all__ = ["report_page", "router"]
 
 router = APIRouter(include_in_schema=False)
 _FETCH_S: Final = 10.0
+_COPY_SIDE: Final = 640
 _ALTERED: Final = frozenset({"edited_after_signing", "marked_but_altered"})
 
 
 @router.get("/verify")
-async def verify_page(request: Request, service: TheService) -> Response:
+async def verify_page(request: Request, service: TheService, _viewer: VerifyViewer) -> Response:
     """Show the empty form."""
     return page(request, "verify.html", report=None, urls=service.pipeline.settings.verify_urls)
 
@@ -37,7 +39,7 @@ async def verify_page(request: Request, service: TheService) -> Response:
 async def verify(
     request: Request,
     service: TheService,
-    viewer: AnyViewer,
+    viewer: VerifyViewer,
     image: Annotated[UploadFile | None, File()] = None,
     url: Annotated[str, Form()] = "",
 ) -> Response:
@@ -52,16 +54,16 @@ async def verify(
 
 @router.post("/verify/restored")
 async def restored(
-    request: Request, service: TheService, image: Annotated[UploadFile, File()]
+    request: Request,
+    service: TheService,
+    viewer: VerifyViewer,
+    image: Annotated[UploadFile, File()],
 ) -> Response:
     """Return the file with the manifest that it had lost, byte for byte as it left."""
     data = await image.read()
-    from PIL import Image
-
     parts = service.pipeline.parts
-    whole = await service.attended(request, in_thread(lambda: reattach(parts, data)))
-    with Image.open(io.BytesIO(whole)) as picture:
-        name = (picture.format or "").lower()
+    whole = await service.look(request, viewer.caller, [data], lambda: reattach(parts, data))
+    name = (sniff(whole) or "").lower()
     return Response(
         whole,
         media_type="application/octet-stream",
@@ -71,19 +73,23 @@ async def restored(
 
 async def report_page(request: Request, service: Service, viewer: Viewer, data: bytes) -> Response:
     """Return the report on a picture, as a page or as the part that holds the result."""
-    from chopmark.provenance import signed_copy
+    pipeline, settings = service.pipeline, service.pipeline.settings
+    files = pipeline.parts.files
 
-    settings = service.pipeline.settings
-    looked = await service.attended(request, service.verify(viewer.caller, data))
+    def copies(report: Report) -> tuple[str | None, str | None]:
+        altered = report.verdict in _ALTERED
+        signed = files.small_copy(data, side=_COPY_SIDE, signed=True) if altered else None
+        return files.small_copy(data, side=_COPY_SIDE), signed
+
+    async def look() -> tuple[Verification, str | None, str | None]:
+        verification = await pipeline.verify(data, tenant=viewer.caller.tenant.name)
+        # One after the other, in the same turn: each holds the picture's pixels.
+        return verification, *await in_thread(lambda: copies(verification.report))
+
+    looked, copy, signed = await service.attended(
+        request, service.looking.run(viewer.caller, [data], look)
+    )
     report = looked.report
-
-    def copies() -> tuple[str | None, str | None]:
-        limits = {"max_bytes": settings.max_image_bytes, "max_pixels": settings.max_image_pixels}
-        inside = signed_copy(data) if report.verdict in _ALTERED else None
-        signed = None if inside is None else inline_copy(inside, **limits)
-        return inline_copy(data, **limits), signed
-
-    copy, signed = await in_thread(copies)
     answer = page(
         request,
         "_report.html" if is_part(request) else "verify.html",

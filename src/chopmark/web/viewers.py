@@ -10,6 +10,8 @@ from starlette.datastructures import Headers
 
 from chopmark.errors import AccessError, MissingScope, NotSignedIn, RateLimited
 from chopmark.service.caller import Caller, anybody, of_person
+from chopmark.service.deployment import Deployment
+from chopmark.service.state import state_of
 from chopmark.tenancy.rates import Rates
 
 if TYPE_CHECKING:
@@ -20,8 +22,17 @@ if TYPE_CHECKING:
     from chopmark.service.access import Callers
     from chopmark.tenancy import PersonRole, Session
 
-__all__ = ["AnyViewer", "StudioViewer", "Viewer", "Viewers", "needs", "viewer_of"]
+__all__ = [
+    "AnyViewer",
+    "StudioViewer",
+    "VerifyViewer",
+    "Viewer",
+    "Viewers",
+    "needs",
+    "viewer_of",
+]
 
+_DETECTOR: Final = "/verify"
 _DESK: Final = frozenset({"auditor", "exporter", "investigator", "operator", "reader", "reviewer"})
 
 
@@ -80,7 +91,12 @@ class Viewers:
         """
         client = scope.get("client")
         address = client[0] if client else None
-        viewer = self._signed_in(Headers(scope=scope), address)
+        headers = Headers(scope=scope)
+        viewer = self._signed_in(headers, address)
+        # Programs may use the detector's pages too; the others are for people alone.
+        by_key = "authorization" in headers or "x-goog-api-key" in headers
+        if viewer is None and by_key and scope["path"].startswith(_DETECTOR):
+            viewer = Viewer(caller=await self.callers.of(scope))
         if viewer is None and not self.identity.guarded():
             # Nobody was given access yet: whoever sits at this machine is let in, as by the API.
             try:
@@ -136,5 +152,29 @@ def needs(*roles: PersonRole) -> Callable[[Request], Viewer]:
     return checked
 
 
+def looks_at_pictures(request: Request) -> Viewer:
+    """Return the viewer of the detector's pages, which are open to all only where that is set.
+
+    Raises:
+        NotSignedIn: It is nobody, and the deployer did not open the pages to everybody.
+        MissingScope: A key without the scope ``verify``.
+    """
+    viewer = viewer_of(request)
+    public = state_of(request.app, Deployment).settings.public_verify
+    if viewer.caller.unknown and not public:
+        raise NotSignedIn(
+            "pictures are looked at here for people who signed in, or with an API key",
+            hint="sign in first; the deployer opens the page to everybody with "
+            "CHOPMARK_PUBLIC_VERIFY",
+        )
+    if "verify" not in viewer.caller.scopes:
+        raise MissingScope(
+            "this API key does not have the scope verify",
+            hint="ask the operator for one that has it",
+        )
+    return viewer
+
+
 AnyViewer = Annotated[Viewer, Depends(viewer_of)]
 StudioViewer = Annotated[Viewer, Depends(needs("creator"))]
+VerifyViewer = Annotated[Viewer, Depends(looks_at_pictures)]

@@ -241,7 +241,8 @@ class Pool:
         """End the processes, whatever they do."""
         self._closed = True
         self._nurse.close()
-        # Whoever still waits for an answer hears that its process is gone, and gives its place back.
+        # Whoever still waits for an answer hears that its process is gone, and gives its place
+        # back.
         places = [self._line.take("", None) for _ in range(self.plan.places)]
         for place in places:
             worker, self._workers[place] = self._workers[place], None

@@ -150,3 +150,78 @@ async def test_many_at_random_leave_nothing_behind() -> None:
     assert (turns.running, turns.waiting) == (0, 0)
     assert ran > 50
     assert refused > 10
+
+
+class Clock:
+    """Seconds that a test moves on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_who_is_refused_is_told_the_queues_own_pace() -> None:
+    clock, dice = Clock(), iter((0.0, 1.0))
+    turns = Turns(slots=2, places=4, clock=clock, dice=lambda: next(dice))
+    for _ in range(20):
+        async with turns.turn("a"):
+            clock.now += 3
+    there = Crowd(turns)
+    await there.come("a1", "a2", "a3", "a4", "a5", "a6")
+    # The fifth in line, at 3 s a turn and two at once: 7.5 s; spread over a quarter more.
+    for name, seconds in (("a7", 7.5), ("a8", 9.375)):
+        await there.come(name)
+        with pytest.raises(Busy) as caught:
+            await there.tasks[name]
+        assert caught.value.retry_after_s == pytest.approx(seconds)
+    for name in ("a1", "a2", "a3", "a4", "a5", "a6"):
+        await there.end(name)
+
+
+async def test_of_other_tenants_no_more_come_before_than_of_ones_own() -> None:
+    clock = Clock()
+    turns = Turns(slots=1, places=20, clock=clock)
+    async with turns.turn("a"):
+        clock.now += 2
+    there = Crowd(turns)
+    await there.come(*(f"a{number}" for number in range(9)))
+    assert turns.wait_s("b") == pytest.approx(2 * 2)  # one of a's, then b's own
+    assert turns.wait_s("a") == pytest.approx(9 * 2)
+    for number in range(9):
+        await there.end(f"a{number}")
+
+
+async def test_no_retry_is_so_late_that_the_official_client_gives_up() -> None:
+    clock = Clock()
+    turns = Turns(slots=1, places=0, clock=clock, dice=lambda: 1.0)
+    async with turns.turn("a"):
+        clock.now += 3600
+    assert turns.retry_s("a") == pytest.approx(60)
+
+
+async def test_who_would_wait_too_long_is_refused_at_once() -> None:
+    clock = Clock()
+    turns = Turns(slots=1, places=100, longest_s=25, clock=clock)
+    async with turns.turn("a"):
+        clock.now += 10
+    there = Crowd(turns)
+    await there.come("a1", "a2", "a3", "a4")  # a2 and a3 wait 10 and 20 s, a4 would 30
+    with pytest.raises(Busy, match="would not come within 25 s"):
+        await there.tasks["a4"]
+    for name in ("a1", "a2", "a3"):
+        await there.end(name)
+
+
+async def test_who_did_wait_too_long_is_sent_away() -> None:
+    turns = Turns(slots=1, places=100, longest_s=0.01, clock=Clock())
+    async with turns.turn("a"):
+        pass  # a turn of no time at all: nobody is expected to wait
+    there = Crowd(turns)
+    await there.come("a1", "a2")
+    with pytest.raises(Busy, match="no turn came within"):
+        await there.tasks["a2"]
+    assert (turns.running, turns.waiting) == (1, 0)
+    await there.end("a1")
+    assert turns.running == 0

@@ -1,4 +1,4 @@
-"""The engine: what is killed, what is replaced, what a worker can do and what its answers can be."""
+"""The engine: what is killed and replaced, what a worker can do, what its answers can be."""
 
 from __future__ import annotations
 

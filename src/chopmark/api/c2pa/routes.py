@@ -37,11 +37,7 @@ from chopmark.service.deployment import TheService
 from chopmark.service.problems import RESOLVER_RESPONSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from chopmark.provenance.store import StoredManifest
-    from chopmark.service.caller import Caller
-    from chopmark.service.service import Service
 
 __all__ = ["PREFIX", "router"]
 
@@ -108,10 +104,10 @@ async def by_content(
     """Find manifests of a picture, by its watermark and its fingerprint. It is not kept."""
     data = await request.body()
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return await _in_turn(
-        service,
-        caller,
+    return await service.look(
         request,
+        caller,
+        [data],
         lambda: resolver.by_content(
             data,
             media_type=media_type,
@@ -136,10 +132,10 @@ async def by_reference(
     max_results: MaxResults = 10,
 ) -> dict[str, Any]:
     """Fetch a picture from a public https address, then as byContent; off unless set."""
-    return await _in_turn(
-        service,
-        caller,
+    return await service.look(
         request,
+        caller,
+        None,
         lambda: resolver.by_reference(
             body.url,
             length=body.length,
@@ -285,18 +281,6 @@ async def status(resolver: TheResolver) -> dict[str, Any]:
 async def well_known(resolver: TheResolver) -> dict[str, Any]:
     """Tell where the API is (RFC 8615)."""
     return dict(resolver.well_known())
-
-
-async def _in_turn(
-    service: Service, caller: Caller, request: Request, match: Callable[[], dict[str, Any]]
-) -> dict[str, Any]:
-    """Look at a picture when it is the caller's turn, as long as the client is there."""
-
-    async def work() -> dict[str, Any]:
-        async with service.judge_turns.turn(caller.counted_as):
-            return await in_thread(match)
-
-    return await service.attended(request, work())
 
 
 def _repository(request: Request) -> str:

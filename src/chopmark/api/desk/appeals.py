@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import Field
 
 from chopmark.api.desk.records import AnyId, CallerDesk
-from chopmark.errors import RateLimited, RecordNotFound
+from chopmark.errors import RecordNotFound
 from chopmark.kit.files import random_secret
 from chopmark.kit.ids import record_of
 from chopmark.kit.limits import RATIONALE, STATEMENT
@@ -27,13 +27,10 @@ from chopmark.service.search_form import Strict, Time
 
 if TYPE_CHECKING:
     from chopmark.pipeline.parts import Parts
-    from chopmark.tenancy.rates import Rates
 
 __all__ = ["AppealBody", "router", "ticket_key"]
 
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, tags=["appeals"])
-_A_MINUTE: Final = 5
-_A_MINUTE_FROM_ALL: Final = 60
 
 
 class AppealBody(Strict):
@@ -52,11 +49,8 @@ class OutcomeBody(Strict):
 
 
 @router.post("/appeals")
-async def open_appeal(
-    body: AppealBody, request: Request, deployment: TheDeployment
-) -> dict[str, Any]:
+async def open_appeal(body: AppealBody, deployment: TheDeployment) -> dict[str, Any]:
     """Appeal against a refusal. No account is needed; keep the ticket to ask for the outcome."""
-    _slow_down(deployment.appeal_rates, request)
     parts = deployment.service.pipeline.parts
     return await in_thread(
         lambda: _open_and_ticket(parts, body.decision_id, statement=body.statement)
@@ -66,12 +60,10 @@ async def open_appeal(
 @router.get("/appeals/{decision_id}")
 async def state(
     decision_id: AnyId,
-    request: Request,
     deployment: TheDeployment,
     ticket: Annotated[str, Query(max_length=100, description="As the opening gave it")] = "",
 ) -> dict[str, Any]:
     """Tell whoever appealed how it stands: outcome and rationale once it is decided."""
-    _slow_down(deployment.appeal_rates, request)
     parts = deployment.service.pipeline.parts
     return await in_thread(lambda: _state(parts, record_of(decision_id), ticket))
 
@@ -135,16 +127,3 @@ def ticket_key(home: FilePath) -> bytes:
 
 def _ticket(key: bytes, record_id: str) -> str:
     return hmac.new(key, record_id.encode(), hashlib.sha256).hexdigest()
-
-
-def _slow_down(rates: Rates, request: Request) -> None:
-    """Count a request of somebody without an account, for their address and for all of them."""
-    address = request.client.host if request.client else ""
-    for name, limit in ((f"from {address}", _A_MINUTE), ("all", _A_MINUTE_FROM_ALL)):
-        rate = rates.take(name, limit)
-        if not rate.allowed:
-            raise RateLimited(
-                f"{limit} requests a minute about appeals are allowed",
-                hint="try again in a minute",
-                retry_after_s=rate.reset_s,
-            )

@@ -9,7 +9,7 @@ from pathlib import Path as FilePath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, File, Path, Query, UploadFile
+from fastapi import APIRouter, File, Path, Query, Request, UploadFile
 
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
@@ -48,12 +48,14 @@ async def lists(service: TheService, caller: AnyCaller) -> dict[str, Any]:
 
 @router.post("/match")
 async def match(
-    image: Annotated[UploadFile, File()], service: TheService, caller: Moderator
+    image: Annotated[UploadFile, File()],
+    request: Request,
+    service: TheService,
+    caller: Moderator,
 ) -> dict[str, Any]:
     """Look a picture up in every list. Neither it nor its hashes are kept."""
     data = await image.read()
-    async with service.judge_turns.turn(caller.tenant.name):
-        return await in_thread(lambda: _match(data, service))
+    return await service.look(request, caller, [data], lambda: _match(data, service))
 
 
 @router.post("/{name}")
@@ -82,14 +84,9 @@ def _banks(service: Service) -> list[HashBank]:
 
 
 def _match(data: bytes, service: Service) -> dict[str, Any]:
-    from chopmark.safety import decode_image
     from chopmark.safety.hashes.perceptual import hash_picture
 
-    settings = service.pipeline.settings
-    picture = decode_image(
-        data, max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels
-    )
-    hashes = hash_picture(picture)
+    hashes = hash_picture(service.pipeline.parts.files.decode(data))
     found = [match for bank in _banks(service) for match in bank.match(hashes)]
     return {
         "matches": [

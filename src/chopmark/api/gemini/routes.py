@@ -26,7 +26,7 @@ from chopmark.service.cache_headers import released_headers
 from chopmark.service.caller import AnyCaller, Creator
 from chopmark.service.deployment import TheService
 from chopmark.service.problems import GOOGLE_RESPONSES, STREAMED, google_error
-from chopmark.service.watch import WatchedGeneration
+from chopmark.service.watch import QUEUED, WatchedGeneration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -179,7 +179,7 @@ async def _with_previews(
     )
     generation = WatchedGeneration(request, service, caller, asked, identifier=None)
     try:
-        await generation.begin()
+        begun = await generation.begun()
     except Refused as refused:
         request.state.error = refused
         _, rest, record_id = _refusal(refused, info)
@@ -187,8 +187,11 @@ async def _with_previews(
             _chunk(rest), media_type="text/event-stream", headers={"x-record-id": record_id}
         )
 
-    async def chunks() -> AsyncIterator[str]:
+    async def chunks(*, begun: bool) -> AsyncIterator[str]:
         try:
+            while not begun:
+                yield QUEUED
+                begun = await generation.begun()
             async for preview in generation.previews():
                 if preview is not None:
                     part = {"thought": True, "inlineData": _inline(preview)}
@@ -210,7 +213,7 @@ async def _with_previews(
             await generation.stop()
 
     return StreamingResponse(
-        chunks(), media_type="text/event-stream", headers={"cache-control": "no-store"}
+        chunks(begun=begun), media_type="text/event-stream", headers={"cache-control": "no-store"}
     )
 
 

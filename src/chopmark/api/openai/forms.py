@@ -11,7 +11,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 
 from chopmark.errors import InvalidRequest, TooManyImages, UnsupportedImage
-from chopmark.kit.limits import FIELDS, FILES
+from chopmark.service.forms import FORM_LIMITS
 
 if TYPE_CHECKING:
     from starlette.datastructures import FormData
@@ -59,7 +59,7 @@ async def read_form(request: Request, form: type[T], *, several: bool = False) -
             "this route takes multipart/form-data", hint="send the picture as the field image"
         )
     try:
-        async with request.form(max_files=FILES.most, max_fields=FIELDS.most) as parts:
+        async with request.form(**FORM_LIMITS) as parts:
             scalars, files = await _sort(parts)
     except MultiPartException as error:
         raise InvalidRequest(f"the multipart body cannot be read: {error.message}") from None
@@ -84,6 +84,8 @@ async def _sort(parts: FormData) -> tuple[dict[str, Any], dict[str, list[bytes]]
                 raise InvalidRequest(f"{plain} is a text, not a file", param=plain)
             files[plain].append(await value.read())
         elif isinstance(value, str):
+            if "\0" in value:
+                raise InvalidRequest("a text has NUL in it", param=name[:40])
             scalars[name] = value
     return scalars, files
 

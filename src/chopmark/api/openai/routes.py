@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
@@ -18,8 +19,9 @@ from chopmark.api.openai.schemas import (
     TextPart,
 )
 from chopmark.api.openai.stream import stream
-from chopmark.api.pictures import from_data_url, mask_of
+from chopmark.api.pictures import from_data_url
 from chopmark.errors import InvalidRequest
+from chopmark.kit.limits import TEXTS
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.service.cache_headers import released_headers
 from chopmark.service.caller import AnyCaller, Creator, Moderator
@@ -69,7 +71,7 @@ async def edits(request: Request, service: TheService, caller: Creator) -> Respo
     Of several pictures the first is changed, and the others are what the result draws on too.
     """
     sent = await read_form(request, ImagesEdits, several=True)
-    body, settings = sent.fields, service.pipeline.settings
+    body = sent.fields
     info = served_model(body.model, service)
     if not body.prompt.strip():
         raise InvalidRequest(
@@ -77,12 +79,15 @@ async def edits(request: Request, service: TheService, caller: Creator) -> Respo
             hint="say what the picture should show, or use /v1/images/variations",
             param="prompt",
         )
+    mask, files = sent.mask, service.pipeline.parts.files
+    if mask is not None:
+        mask = await service.look(request, caller, [mask], partial(files.alpha_mask, mask))
     asked = EditRequest(
         prompt=body.prompt,
         negative_prompt=body.negative_prompt,
         image=sent.image,
         references=sent.references,
-        mask=None if sent.mask is None else mask_of(sent.mask, settings),
+        mask=mask,
         strength=body.how_far(),
         n=body.n or 1,
         seed=body.seed,
@@ -179,6 +184,7 @@ async def _made(
 def _inputs(body: Moderations, settings: Settings) -> list[list[str | bytes]]:
     """Return the inputs, each as its parts: a text or a picture's bytes."""
     if isinstance(body.input, str):
+        _check_texts([body.input], settings)
         return [[body.input]]
     parts: list[str | bytes] = []
     for number, row in enumerate(body.input):
@@ -189,4 +195,19 @@ def _inputs(body: Moderations, settings: Settings) -> list[list[str | bytes]]:
         else:
             param = f"input.{number}.image_url.url"
             parts.append(from_data_url(row.image_url.url, settings, param=param))
+    _check_texts([part for part in parts if isinstance(part, str)], settings)
     return [[part] for part in parts] if isinstance(body.input[0], str) else [parts]
+
+
+def _check_texts(texts: list[str], settings: Settings) -> None:
+    longest = settings.max_prompt_chars
+    if any(len(text) > longest for text in texts):
+        raise InvalidRequest(
+            f"a text has more than {longest} characters", hint="send it in parts", param="input"
+        )
+    if sum(map(len, texts)) > TEXTS.most * longest:
+        raise InvalidRequest(
+            f"the texts have more than {TEXTS.most * longest} characters together",
+            hint="send them in several requests",
+            param="input",
+        )

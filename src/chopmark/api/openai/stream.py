@@ -1,7 +1,8 @@
 """OpenAI's image events: only official names, and an error event once the answer has begun.
 
 Previews are judged by the pipeline, small and labelled as such; OpenAI's own description allows
-fewer of them than were asked for. What is refused before generation begins is a plain HTTP error.
+fewer of them than were asked for. What is refused before generation begins is a plain HTTP error,
+unless it had to wait in the queue for so long that the stream has begun.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from fastapi.responses import StreamingResponse
 from chopmark.api.openai.answers import completed_event, partial_event
 from chopmark.errors import ChopmarkError
 from chopmark.service.problems import openai_error
-from chopmark.service.watch import WatchedGeneration
+from chopmark.service.watch import QUEUED, WatchedGeneration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -42,14 +43,17 @@ async def stream(
 ) -> Response:
     """Return the answer once generation has begun, or raise what kept it from beginning.
 
+    Whoever has to wait long for a turn gets the answer's head before that, and a comment line every
+    few seconds; what is refused then is an event of the stream.
+
     Raises:
         Refused: The prompt or the input picture was blocked.
         ChopmarkError: As in :meth:`chopmark.service.service.Service.make`.
     """
     generation = WatchedGeneration(http, service, caller, asked, identifier=body.subject())
-    await generation.begin()
+    begun = await generation.begun()
     return StreamingResponse(
-        _events(http, service, generation, body, kind),
+        _events(http, service, generation, body, kind, begun=begun),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
@@ -61,8 +65,13 @@ async def _events(
     generation: WatchedGeneration,
     body: ImageOptions,
     kind: Kind,
+    *,
+    begun: bool,
 ) -> AsyncIterator[str]:
     try:
+        while not begun:
+            yield QUEUED
+            begun = await generation.begun()
         number = 0
         async for preview in generation.previews():
             if preview is None:
