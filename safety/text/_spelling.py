@@ -47,6 +47,8 @@ _TOKEN: Final = re.compile(r"[^\s,;:?\"“”()\[\]{}]+")
 _REPEAT: Final = re.compile(r"([A-Za-z])\1{2,}")
 #: ``NakedWomanPhoto``, ``#nakedWoman``: a capital after a small letter, at least once.
 _CAMEL: Final = re.compile(r"(?<![A-Za-z])[#@]?[A-Z]?[a-z]++(?:[A-Z][a-z]*+)++")
+#: Letters of a word that is joined from pieces, at least and at most.
+_JOIN: Final = (4, 18)
 #: Digits that mean digits, whatever word they could spell; matched against a whole lower-case token.
 _PLAIN: Final = re.compile(
     r"""
@@ -323,30 +325,31 @@ def _split_words(marked: Marked) -> None:
     """Join pieces that only together are a word (``nak ed wom an``)."""
     text = marked.text
     words = list(re.finditer(r"[A-Za-z]+", text))
+    pieces = [found.group().lower() for found in words]
+    unknown = [rank(piece) is None for piece in pieces]
+    # Whether one space and nothing else stands between a word and the next.
+    near = [text[a.end() : b.start()] == " " for a, b in itertools.pairwise(words)]
     edits: list[tuple[int, int, str]] = []
     at = 0
     while at + 1 < len(words):
-        joined = None
+        found = 1
+        whole = pieces[at]
         for size in (2, 3, 4):
-            part = words[at : at + size]
-            if len(part) < size or any(
-                text[a.end() : b.start()] != " " for a, b in itertools.pairwise(part)
-            ):
+            if at + size > len(words) or not near[at + size - 2]:
                 break
-            pieces = [found.group().lower() for found in part]
-            unknown = sum(rank(piece) is None for piece in pieces)
-            whole = "".join(pieces)
+            whole += pieces[at + size - 1]
+            if len(whole) > _JOIN[1]:
+                break
             # Half of the pieces must be no words ("can not" is left alone), and what they make long
             # enough to be no word by chance.
-            possible = 4 <= len(whole) <= 18 and is_word(whole) and unknown * 2 >= size
-            if possible and not _name(part) and not _elided(text, part):
-                joined = (size, part)
-        if joined is None:
-            at += 1
-            continue
-        size, part = joined
+            if len(whole) >= _JOIN[0] and is_word(whole):
+                part = words[at : at + size]
+                possible = sum(unknown[at : at + size]) * 2 >= size
+                if possible and not _name(part) and not _elided(text, part):
+                    found = size
+        part = words[at : at + found]
         edits += [(a.end(), b.start(), "") for a, b in itertools.pairwise(part)]
-        at += size
+        at += found
     if edits:
         marked.note("split words")
         marked.replace(edits)

@@ -9,35 +9,81 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from chopmark.errors import TextTooLong
+from chopmark.kit.limits import SCORED
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["BUCKETS", "hashed", "windows"]
+__all__ = ["BUCKETS", "MOST_WINDOWS", "check_scored", "hashed", "windows"]
 
 BUCKETS: Final[int] = 1 << 16
 _WINDOW: Final[int] = 12
 _STRIDE: Final[int] = 6
 _WHOLE: Final[int] = 18
 _MOST: Final[int] = 48
+#: Of a text without very long words: its windows and its whole.
+MOST_WINDOWS: Final[int] = _MOST + 1
+#: A word of more characters is cut: the encoder reads none as a word, and scripts without spaces have
+#: whole paragraphs without one. Its windows share some characters, for words that lie on a seam.
+_RUN: Final[int] = 100
+_RUN_STRIDE: Final[int] = 84
 _WORD: Final = re.compile(r"[^\W_]+|[\U0001f000-\U0001faff\u2600-\u27bf]")
 
 
 def windows(text: str) -> list[tuple[int, int]]:
     """Return the parts of a text that are scored each for itself, as character spans.
 
-    The whole is the first. A text of more than 18 words also has windows of 12 words, six apart
-    (further apart in a very long text), because a few harmful words drown in many harmless ones.
+    The whole is the first. A text of more than 18 words also has windows of 12 words, six apart,
+    because a few harmful words drown in many harmless ones; in a text of more than 294 words they
+    are longer, 48 at most. What stands between spaces and has more than 100 characters (Chinese,
+    Japanese, Thai, a code) has windows of 100 characters. All windows together cover the text.
+
+    How much of a window a model can read at once is the model's affair
+    (:meth:`chopmark.safety.text.encoder.SentenceEncoder.pieces`).
     """
-    words = [(found.start(), found.end()) for found in re.finditer(r"\S+", text)]
+    words = [found.span() for found in re.finditer(r"\S+", text)]
     spans = [(0, len(text))]
+    if all(end - start <= _RUN for start, end in words):
+        return spans if len(words) <= _WHOLE else spans + _of_words(words)
+    near: list[tuple[int, int]] = []
+    for start, end in words:
+        if end - start <= _RUN:
+            near.append((start, end))
+            continue
+        spans += _of_words(near)
+        near = []
+        last = max(1, end - start - (_RUN - _RUN_STRIDE))
+        spans += [
+            (start + at, min(end, start + at + _RUN)) for at in range(0, last, _RUN_STRIDE)
+        ]
+    return spans + _of_words(near)
+
+
+def _of_words(words: list[tuple[int, int]]) -> list[tuple[int, int]]:
     if len(words) <= _WHOLE:
-        return spans
+        return [(words[0][0], words[-1][1])] if words else []
+    spans = []
     stride = max(_STRIDE, -(-(len(words) - _WINDOW) // (_MOST - 1)))
     size = max(_WINDOW, stride + 3)
     for first in range(0, len(words) - size + stride, stride):
         last = min(first + size, len(words)) - 1
         spans.append((words[max(0, last - size + 1)][0], words[last][1]))
     return spans
+
+
+def check_scored(tokens: int) -> None:
+    """Let a text pass whose windows a model can read in the time that one text may take.
+
+    Raises:
+        TextTooLong: They have more than ``kit.limits.SCORED`` tokens together.
+    """
+    if tokens > SCORED.most:
+        raise TextTooLong(
+            f"the text has {tokens} tokens to score, more than {SCORED.most}",
+            hint="send a shorter text, or several: nothing of it was cut off, and nothing was judged",
+            param="prompt",
+        )
 
 
 def hashed(text: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

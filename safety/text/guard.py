@@ -11,8 +11,8 @@ import numpy as np
 
 from chopmark.errors import ChopmarkError, GuardFailed
 from chopmark.safety.categories import MODEL_CATEGORIES, Stage, in_order, worst
-from chopmark.safety.text.encoder import SentenceEncoder
-from chopmark.safety.text.features import windows
+from chopmark.safety.text.encoder import FRAME, SentenceEncoder
+from chopmark.safety.text.features import MOST_WINDOWS, check_scored, windows
 from chopmark.safety.text.head import PromptHead, best_of
 from chopmark.safety.text.language import ENGLISH, UNREAD, language_of
 from chopmark.safety.text.lexicon import fold, lexicon
@@ -24,6 +24,8 @@ from chopmark.safety.verdict import Evidence, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from chopmark.safety.policy.schema import Policy
     from chopmark.safety.text.cascade import Cascade
@@ -204,16 +206,24 @@ class PromptGuard:
         parts = windows(plain.text)
         if language != ENGLISH and self._others is not None:
             return self._others.scores(plain.text, parts)
-        logits = np.stack(
-            [
-                self._head.logits(self._encoder.embed(plain.text[a:b]), plain.text[a:b])
-                for a, b in parts
-            ]
-        )
+        rows: list[tuple[tuple[int, int], tuple[int, ...], NDArray[np.float32]]] = []
+        for at, (start, end) in enumerate(parts):
+            part = plain.text[start:end]
+            # The whole of a long text speaks for its beginning: the windows read the rest of it.
+            whole = at == 0 and len(parts) > 1
+            pieces = [self._encoder.beginning(part)] if whole else self._encoder.pieces(part)
+            linear = self._head.from_pieces(part)
+            rows += [((start, end), piece, linear) for piece in pieces]
+        # What stands in a text several times is read once.
+        distinct = dict.fromkeys(piece for _, piece, _ in rows)
+        check_scored(sum(len(piece) + FRAME for piece in distinct))
+        dense = {p: self._head.from_vector(self._encoder.vector(p)) for p in distinct}
+        logits = np.stack([dense[piece] + linear for _, piece, linear in rows])
         # Each window is one more chance to be wrong: the more there are, the higher the bar, also for
-        # the whole of a long text, which speaks of many things.
-        logits -= WINDOW_BAR * np.log(len(parts)) / self._head.scale
-        return best_of(self._head.scores(logits), parts)
+        # the whole of a long text, which speaks of many things. It was fixed for texts of up to
+        # MOST_WINDOWS; more would raise it out of reach.
+        logits -= WINDOW_BAR * np.log(min(len(rows), MOST_WINDOWS)) / self._head.scale
+        return best_of(self._head.scores(logits), [span for span, _, _ in rows])
 
     def _let_through(
         self,

@@ -171,7 +171,7 @@ def segment(letters: str) -> list[str] | None:
         The words, or ``None`` if that needs more than a fifth of unknown letters.
     """
     size = len(letters)
-    prefixes = _prefixes()
+    prefixes, ranks = _prefixes(), _ranks()
     # Cost, start of last word, unknown so far: the cheapest way to every place, from left to right.
     best: list[tuple[float, int, int]] = [(0.0, 0, 0), *[(math.inf, 0, 0)] * size]
     for start in range(size):
@@ -184,14 +184,17 @@ def segment(letters: str) -> list[str] | None:
             # No word begins like this; one that does may have an ending behind its stem.
             if word not in prefixes:
                 last = min(last, end - 1 + _ENDING)
-            place = rank(word)
+            place = ranks.get(word)
+            if place is None and word[-1] in _ENDINGS:
+                place = rank(word)
             if place is not None:
                 option = (cost + math.log(place + 50) + 2.0, start, unknown)
             elif end - start == 1:
                 option = (cost + math.log(_RARE) + 6.0, start, unknown + 1)
             else:
                 continue
-            best[end] = min(best[end], option)
+            if option < best[end]:
+                best[end] = option
     if best[size][2] > size / 5:
         return None
     words: list[str] = []

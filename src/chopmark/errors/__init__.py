@@ -14,6 +14,7 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   ├── ImageTooSmall         image_too_small        400
     │   ├── ImageTooLarge         image_too_large        413
     │   ├── TooManyImages         too_many_images        400
+    │   ├── TextTooLong           text_too_long          400
     │   └── ValueTooLong          value_too_long         414
     ├── AccessError               access_denied          403
     │   ├── AccessKeyNotFound     key_not_found          404
@@ -114,6 +115,7 @@ from chopmark.errors.requests import (
     ImageTooLarge,
     ImageTooSmall,
     InvalidRequest,
+    TextTooLong,
     TooManyImages,
     UnreadableImage,
     UnsupportedImage,
@@ -171,6 +173,7 @@ __all__ = [
     "SigningFailed",
     "StageTimeout",
     "TenantNotFound",
+    "TextTooLong",
     "TooManyImages",
     "UnknownMethod",
     "UnreadableImage",

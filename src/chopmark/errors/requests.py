@@ -10,6 +10,7 @@ __all__ = [
     "ImageTooLarge",
     "ImageTooSmall",
     "InvalidRequest",
+    "TextTooLong",
     "TooManyImages",
     "UnreadableImage",
     "UnsupportedImage",
@@ -78,6 +79,12 @@ class ImageTooLarge(InvalidRequest):
 
     code = "image_too_large"
     status = 413
+
+
+class TextTooLong(InvalidRequest):
+    """A text is longer than what is judged of one; it is never cut."""
+
+    code = "text_too_long"
 
 
 class ValueTooLong(InvalidRequest):

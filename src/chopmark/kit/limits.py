@@ -167,6 +167,26 @@ MODERATED: Final = Limit(
     name="input", least=1, most=256, unit="texts or parts", what="Judged in one request."
 )
 
+# What is judged of one text; safety raises `TextTooLong` for more, and cuts nothing.
+TEXT: Final = Limit(
+    name="text",
+    least=0,
+    most=32_768,
+    unit="characters",
+    what="Of one text that is judged: a prompt with its negative prompt, one moderation input, the words "
+    "in a picture. Also after compatibility characters are written out. `CHOPMARK_MAX_PROMPT_CHARS` may "
+    "allow less of a prompt.",
+)
+SCORED: Final = Limit(
+    name="scored tokens",
+    least=0,
+    most=8192,
+    unit="tokens",
+    what="That the prompt model reads of one text, in all windows together. English of 32,000 characters "
+    "has about 7,500; a character of Chinese, Japanese or Korean is one to three. A token of the model "
+    "for other languages counts as eight, for its time.",
+)
+
 # What people write at the desk and in appeals.
 STATEMENT: Final = Limit(
     name="statement", least=1, most=10_000, unit="characters", what="Why a refusal was wrong."
@@ -192,7 +212,7 @@ PASSWORD: Final = Limit(
 TABLE: Final[tuple[Limit[int] | Limit[float], ...]] = (
     N, SEED, JOB_SEED, STEPS, GUIDANCE, STRENGTH, QUALITY, PREVIEWS, STREAMED_PREVIEWS,
     PREVIEW_SIDE, SIDE, JOB_SIDE, MARKED_SIDE, RATIO, REFERENCES, BATCH,
-    FILES, FIELDS, MODERATED, STATEMENT, RATIONALE, PURPOSE, QUEUE, PASSWORD,
+    FILES, FIELDS, MODERATED, TEXT, SCORED, STATEMENT, RATIONALE, PURPOSE, QUEUE, PASSWORD,
 )  # fmt: skip
 
 
