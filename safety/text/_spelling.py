@@ -38,9 +38,7 @@ _SPACED: Final = re.compile(
 )
 #: Marks inside a word, any number at a place: ``n.u.d.e``, ``na-ked``, ``po^^rn``. It begins at the first
 #: letter only, and its runs are never given back (``++``): each character is read once.
-_INNER: Final = re.compile(
-    r"(?<![A-Za-z])[A-Za-z]++(?:[.\-_*~/|,·•'`^+=:;\\]++[A-Za-z]++)++"
-)
+_INNER: Final = re.compile(r"(?<![A-Za-z])[A-Za-z]++(?:[.\-_*~/|,·•'`^+=:;\\]++[A-Za-z]++)++")
 #: What stands between spaces and punctuation that leetspeak does not use.
 _TOKEN: Final = re.compile(r"[^\s,;:?\"“”()\[\]{}]+")
 #: Three or more of one letter: no English word has them.
@@ -85,7 +83,9 @@ def respell(marked: Marked) -> None:
 def _spaced(marked: Marked) -> None:
     """Join letters that are written apart; a wider gap ends a word."""
     text = marked.text
-    wide = "  " in text  # the writer marks the ends of words: letters behind one another are one word
+    wide = (
+        "  " in text
+    )  # the writer marks the ends of words: letters behind one another are one word
     edits: list[tuple[int, int, str]] = []
     for found in _SPACED.finditer(text):
         part = found.group()

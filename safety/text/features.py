@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import zlib
@@ -28,6 +29,8 @@ MOST_WINDOWS: Final[int] = _MOST + 1
 #: whole paragraphs without one. Its windows share some characters, for words that lie on a seam.
 _RUN: Final[int] = 100
 _RUN_STRIDE: Final[int] = 84
+#: Letters of the longest word whose pieces are remembered.
+_KEPT: Final[int] = 16
 _WORD: Final = re.compile(r"[^\W_]+|[\U0001f000-\U0001faff\u2600-\u27bf]")
 
 
@@ -54,9 +57,7 @@ def windows(text: str) -> list[tuple[int, int]]:
         spans += _of_words(near)
         near = []
         last = max(1, end - start - (_RUN - _RUN_STRIDE))
-        spans += [
-            (start + at, min(end, start + at + _RUN)) for at in range(0, last, _RUN_STRIDE)
-        ]
+        spans += [(start + at, min(end, start + at + _RUN)) for at in range(0, last, _RUN_STRIDE)]
     return spans + _of_words(near)
 
 
@@ -86,6 +87,21 @@ def check_scored(tokens: int) -> None:
         )
 
 
+def _bucket(piece: str) -> int:
+    return zlib.crc32(piece.encode("utf-8", "surrogatepass")) & (BUCKETS - 1)
+
+
+@functools.lru_cache(maxsize=8192)
+def _inside(word: str) -> tuple[int, ...]:
+    """Return the buckets of the letter pieces of a word; most words of a prompt are common ones."""
+    framed = f"<{word}>"
+    return tuple(
+        _bucket(f"c {framed[at : at + size]}")
+        for size in (3, 4, 5)
+        for at in range(len(framed) - size + 1)
+    )
+
+
 def hashed(text: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return the buckets of a text's words, word pairs and letter pieces, and their weights.
 
@@ -96,19 +112,13 @@ def hashed(text: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         Bucket numbers below ``BUCKETS``, ascending, and as many weights.
     """
     words = _WORD.findall(text.lower())
-    pieces: list[str] = [f"w {word}" for word in words]
+    pieces = [f"w {word}" for word in words]
     pieces += [f"p {a} {b}" for a, b in itertools.pairwise(words)]
-    for word in words:
-        framed = f"<{word}>"
-        for size in (3, 4, 5):
-            pieces += [f"c {framed[at : at + size]}" for at in range(len(framed) - size + 1)]
     if not pieces:
         return np.zeros(0, np.int64), np.zeros(0, np.float32)
-    numbers = np.fromiter(
-        (zlib.crc32(piece.encode("utf-8", "surrogatepass")) & (BUCKETS - 1) for piece in pieces),
-        dtype=np.int64,
-        count=len(pieces),
-    )
+    numbers = [_bucket(piece) for piece in pieces]
+    for word in words:
+        numbers += _inside(word) if len(word) <= _KEPT else _inside.__wrapped__(word)
     buckets, counts = np.unique(numbers, return_counts=True)
     weights = (1.0 + np.log(counts)).astype(np.float32)
     weights /= max(float(np.linalg.norm(weights)), 1e-9)

@@ -40,6 +40,8 @@ MINORS_SEXUAL: Final[float] = 0.15
 #: Per natural logarithm of the number of windows, in calibrated log odds; fixed on dev, where it
 #: takes patched-together harmless texts from 16 % blocked to about 4 %, padded harmful ones stay at 100.
 WINDOW_BAR: Final[float] = 0.8
+#: Most cues of youth that a verdict shows: one is enough to block, and a text may be full of them.
+_SHOWN: Final[int] = 16
 _EVALUATED: Final[tuple[str, ...]] = (*MODEL_CATEGORIES, "sexual/minors", "obfuscated")
 
 
@@ -145,7 +147,7 @@ class PromptGuard:
             if scores["sexual/minors"]:
                 evidence += [
                     _evidence(text, plain, cue, "sexual/minors", "rule", "youth cue beside sexual")
-                    for cue in youth
+                    for cue in youth[:_SHOWN]
                 ]
         evaluated = (*_EVALUATED, *(name for name in scores if name not in _EVALUATED))
         unread = language == UNREAD and self._others is None
@@ -291,12 +293,13 @@ def _allowed(
 ) -> list[tuple[tuple[str, ...], str, Normalized]]:
     """Return the categories and phrases that the policy allows here, and the text without them."""
     found: list[tuple[tuple[str, ...], str, Normalized]] = []
+    folded = fold(plain.text) if policy.allow else ""
     for entry in policy.allow:
         if not entry.active(tenant=tenant, today=today):
             continue
         words = re.escape(fold(entry.phrase)).replace(r"\ ", r"\s+")
-        rest = re.sub(rf"(?<!\w){words}(?!\w)", " ", fold(plain.text))
-        if rest != fold(plain.text):
+        rest = re.sub(rf"(?<!\w){words}(?!\w)", " ", folded)
+        if rest != folded:
             found.append((tuple(entry.categories), entry.phrase, normalize(rest)))
     return found
 

@@ -6,6 +6,8 @@ the roles that must stand near one another, the score that they give, and the ro
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -295,8 +297,16 @@ def _closest(groups: list[list[TermHit]]) -> tuple[TermHit, ...] | None:
     if len(groups) == 1:
         return (groups[0][0],)
     best: tuple[int, tuple[TermHit, ...]] | None = None
+    firsts = [hit.first for hit in groups[1]]
+    longest = max(hit.last - hit.first for hit in groups[1])
+    # Hits come in the order of the text, except those of scripts without spaces, which all say word 0.
+    ordered = all(one <= two for one, two in itertools.pairwise(firsts))
     for a in groups[0]:
-        for b in groups[1]:
+        near = groups[1]
+        if ordered:  # only those that can be within reach: a long text has very many pairs
+            low = bisect.bisect_left(firsts, a.first - _REACH - 1 - longest)
+            near = near[low : bisect.bisect_right(firsts, a.last + _REACH + 1)]
+        for b in near:
             if a.first <= b.last and b.first <= a.last and (a.start < b.end and b.start < a.end):
                 continue  # the same words
             # Words between the nearer ends; negative where they overlap.

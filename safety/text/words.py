@@ -193,8 +193,7 @@ def segment(letters: str) -> list[str] | None:
                 option = (cost + math.log(_RARE) + 6.0, start, unknown + 1)
             else:
                 continue
-            if option < best[end]:
-                best[end] = option
+            best[end] = min(best[end], option)
     if best[size][2] > size / 5:
         return None
     words: list[str] = []

@@ -1,7 +1,7 @@
 """Long texts in every disguise that there is, for tests and benchmarks of what they cost.
 
-Each kind is a function from a length to a text of that many characters (or some few less), always the
-same one. What a disguise hides is harmless: costs do not depend on it.
+Each kind is a function from a length to a text of that many characters (or some few less), always
+the same one. What a disguise hides is harmless: costs do not depend on it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WORDS: Final = (
     "a red apple lies on the wooden table near a window while two children play with kites in the"
     " garden and an old man paints the mountains under bright clouds of late summer"
 ).split()
-_RUSSIAN: Final = "красное яблоко лежит на деревянном столе у окна пока дети играют в саду".split()
+_RUSSIAN: Final = "красное яблоко лежит на деревянном столе возле окна и дети играют в саду".split()
 _ARABIC: Final = "تفاحة حمراء على طاولة خشبية بجانب النافذة والسماء زرقاء صافية اليوم".split()
 _HINDI: Final = "हरी घास पर एक सफेद घोड़ा दौड़ रहा है और आकाश नीला साफ है".split()
 _CHINESE: Final = "桌子上有一个红色的苹果窗外是蓝天和白云孩子们在花园里放风筝老人画着远山"
@@ -33,7 +33,7 @@ _LOOK_ALIKE: Final = str.maketrans("aceiopsxy", "асеіорѕху")  # noqa: R
 
 def _prose(size: int, words: list[str] = _WORDS, *, gap: str = " ") -> str:
     """Return words in an order of no period, so that no part of the text repeats another."""
-    dice = random.Random(1)
+    dice = random.Random(1)  # noqa: S311
     made: list[str] = []
     length = 0
     while length <= size:
@@ -43,14 +43,14 @@ def _prose(size: int, words: list[str] = _WORDS, *, gap: str = " ") -> str:
 
 
 def _shuffled(signs: str, size: int) -> str:
-    return "".join(random.Random(2).choices(signs, k=size))
+    return "".join(random.Random(2).choices(signs, k=size))  # noqa: S311
 
 
 def _mapped(change: Callable[[str], str], *, share: float = 1.0) -> Callable[[int], str]:
     """Return a kind that changes prose letter by letter, a share of the letters."""
 
     def make(size: int) -> str:
-        dice = random.Random(3)
+        dice = random.Random(3)  # noqa: S311
         return "".join(
             change(char) if char != " " and dice.random() < share else char for char in _prose(size)
         )[:size]
@@ -203,8 +203,6 @@ KINDS: Final[dict[str, Callable[[int], str]]] = {
     "leet, many readings": _many(lambda at: "a1*1#6!7|*1"[at % 5 :]),
     "leet, most readings": _many(lambda at: f"****{_LETTERS[at % 26]}{_LETTERS[at // 26 % 26]}"),
     "leet, long readings": _many(lambda at: f"c*nt*st*{_LETTERS[at % 26]}1"),
-    "leet, most readings": _many(lambda at: f"****{_LETTERS[at % 26]}{_LETTERS[at // 26 % 26]}"),
-    "leet, long readings": _many(lambda at: f"c*nt*st*{_LETTERS[at % 26]}1"),
     "stars": _mapped(lambda c: "*" if c in "aeiou" else c),
     "stars, no gaps": lambda size: _prose(size, gap="").replace("a", "*").replace("e", "*"),
     "camel": lambda size: "".join(word.title() for word in _prose(size).split()),
@@ -230,6 +228,8 @@ KINDS: Final[dict[str, Callable[[int], str]]] = {
     "a word of a letter": lambda size: ("x" + "a" * 40 + " ") * (size // 42),
     # What rules and lists look for.
     "terms": _repeated("gore, a puma with a knife, blood, a child, "),
+    "terms, pairs": _repeated("nude man gore blood attack him "),
+    "terms, apart": lambda size: "nude " * (size // 11) + "x " * 20 + "man " * (size // 11),
     "terms, rare": _repeated("the president of a country in handcuffs and a fake newspaper, "),
     "ages": _repeated("aged 15 aged  of 15 years  old "),
     "ages, spaces": lambda size: "aged" + " " * (size - 5) + "x",

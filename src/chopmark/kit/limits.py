@@ -173,18 +173,18 @@ TEXT: Final = Limit(
     least=0,
     most=32_768,
     unit="characters",
-    what="Of one text that is judged: a prompt with its negative prompt, one moderation input, the words "
-    "in a picture. Also after compatibility characters are written out. `CHOPMARK_MAX_PROMPT_CHARS` may "
-    "allow less of a prompt.",
+    what="Of one text that is judged: a prompt with its negative prompt, one moderation input, the "
+    "words in a picture. Also after compatibility characters are written out. "
+    "`CHOPMARK_MAX_PROMPT_CHARS` may allow less of a prompt.",
 )
 SCORED: Final = Limit(
     name="scored tokens",
     least=0,
     most=8192,
     unit="tokens",
-    what="That the prompt model reads of one text, in all windows together. English of 32,000 characters "
-    "has about 7,500; a character of Chinese, Japanese or Korean is one to three. A token of the model "
-    "for other languages counts as eight, for its time.",
+    what="That the prompt model reads of one text, in all windows together. English of 32,000 "
+    "characters has about 7,500; a character of Chinese or Japanese is about one. A token of the "
+    "model for other languages counts as eight, for its time.",
 )
 
 # What people write at the desk and in appeals.
