@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from chopmark.errors import GuardFailed
+from chopmark.safety.text.features import MOST_WINDOWS, check_scored
 from chopmark.safety.text.head import PromptHead, best_of
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ __all__ = ["E5Encoder", "Multilingual", "multilingual_installed"]
 
 #: Per natural logarithm of the number of windows, as for the English head.
 _WINDOW_BAR: Final[float] = 0.6
+#: What a token of this model counts, of the English one. It takes some seven times as long; at that
+#: price Chinese of 1,000 characters would be too long.
+_COST: Final[int] = 3
+#: Characters of a text of several windows that stand for its whole.
+_WHOLE: Final[int] = 600
 
 
 def multilingual_installed() -> bool:
@@ -72,6 +78,11 @@ class E5Encoder:
                 os.environ["OMP_NUM_THREADS"] = before
         self.model = f"multilingual-e5-small-q4@{digest[:16]}"
 
+    def tokens(self, text: str) -> int:
+        """Return how many tokens the engine reads of a text."""
+        count: int = self._engine.token_count(text.replace("\0", " "), is_query=True)
+        return count
+
     def embed(self, text: str) -> NDArray[np.float32]:
         """Return the vector, shape (384,), length one."""
         # A NUL would end the text for the engine, which is C.
@@ -96,10 +107,20 @@ class Multilingual:
     def scores(
         self, text: str, parts: Sequence[tuple[int, int]]
     ) -> tuple[dict[str, float], dict[str, tuple[int, int]]]:
-        """Return each category's largest score over the windows, and that window."""
+        """Return each category's largest score over the windows, and that window.
+
+        Raises:
+            TextTooLong: The windows have more tokens than may be scored.
+        """
         pieces = [text[a:b] for a, b in parts]
-        logits = np.stack(
-            [self._head.logits(self._encoder.embed(piece), piece) for piece in pieces]
-        )
-        logits[1:] -= _WINDOW_BAR * np.log(len(parts)) / self._head.scale
+        if len(parts) > 1:
+            # The whole of a long text speaks for its beginning: the windows read the rest of it.
+            pieces[0] = pieces[0][:_WHOLE]
+        # What stands in a text several times is read once.
+        distinct = dict.fromkeys(pieces)
+        check_scored(_COST * sum(map(self._encoder.tokens, distinct)))
+        rows = {piece: self._head.logits(self._encoder.embed(piece), piece) for piece in distinct}
+        logits = np.stack([rows[piece] for piece in pieces])
+        bar = _WINDOW_BAR * np.log(min(len(parts), MOST_WINDOWS))
+        logits[1:] -= bar / self._head.scale
         return best_of(self._head.scores(logits), parts)

@@ -184,7 +184,7 @@ SCORED: Final = Limit(
     unit="tokens",
     what="That the prompt model reads of one text, in all windows together. English of 32,000 "
     "characters has about 7,500; a character of Chinese or Japanese is about one. A token of the "
-    "model for other languages counts as eight, for its time.",
+    "model for other languages counts as three, for its time.",
 )
 
 # What people write at the desk and in appeals.
