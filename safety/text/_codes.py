@@ -58,8 +58,8 @@ _BASE32: Final = re.compile(r"(?<![A-Z2-7=])[A-Z2-7]{16,}+={0,6}+(?![A-Z2-7=])")
 def decode(marked: Marked) -> bool:
     """Decode what stands in a known encoding and reads as text; tell whether anything did."""
     changed = False
+    text = marked.text
     for name, pattern, decoder in _DECODERS:
-        text = marked.text
         edits = []
         for found in pattern.finditer(text):
             shown = decoder(found.group())
@@ -69,6 +69,7 @@ def decode(marked: Marked) -> bool:
             marked.replace(edits)
             marked.note(name)
             changed = True
+            text = marked.text
     return changed
 
 

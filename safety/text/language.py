@@ -61,9 +61,10 @@ def language_of(text: str) -> str:
     >>> language_of("a red apple"), language_of("ein roter Apfel auf dem Tisch"), language_of("苹果")
     ('english', 'other-latin', 'other-script')
     """
-    letters = [char for char in text if char.isalpha()]
-    if not text.isascii() and sum(map(_latin, letters)) < len(letters) / 2:
-        return UNREAD
+    if not text.isascii():
+        letters = [char for char in text if char.isalpha()]
+        if sum(map(_latin, letters)) < len(letters) / 2:
+            return UNREAD
     words = _WORD.findall(text.lower())
     other = sum(word in _OTHER for word in words)
     english = sum(word in _ENGLISH for word in words)

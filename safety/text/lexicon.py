@@ -45,6 +45,8 @@ class TermHit:
 
 def fold(text: str) -> str:
     """Lower the case and take accents off Latin, Greek and Cyrillic letters."""
+    if text.isascii():
+        return text.lower()
     shown = []
     for char in unicodedata.normalize("NFC", text.lower()):
         if char.isascii() or script(char) not in {"latin", "greek", "cyrillic"}:

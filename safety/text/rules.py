@@ -263,7 +263,7 @@ def apply_rules(text: str) -> list[RuleFinding]:
     asking = _QUESTION.match(text) is not None
     findings = []
     for rule in RULES:
-        if (asking and not rule.ask) or any(role not in by_role for role in rule.roles):
+        if (asking and not rule.ask) or not by_role.keys() >= set(rule.roles):
             continue
         best = _closest([by_role[role] for role in rule.roles])
         if best is None or _taken_back(best, [h for r in rule.unless for h in by_role.get(r, ())]):
