@@ -34,12 +34,12 @@ _KEPT: Final[int] = 16
 _WORD: Final = re.compile(r"[^\W_]+|[\U0001f000-\U0001faff\u2600-\u27bf]")
 
 
-def windows(text: str) -> list[tuple[int, int]]:
+def windows(text: str, *, stride: int = _STRIDE) -> list[tuple[int, int]]:
     """Return the parts of a text that are scored each for itself, as character spans.
 
-    The whole is the first. A text of more than 18 words also has windows of 12 words, six apart,
-    because a few harmful words drown in many harmless ones; in a text of more than 294 words they
-    are longer, 48 at most. What stands between spaces and has more than 100 characters (Chinese,
+    The whole is the first. A text of more than 18 words also has windows of 12 words, ``stride`` apart,
+    because a few harmful words drown in many harmless ones; in a very long text (from 295 words on
+    where they are six apart) they are longer, 48 at most. What stands between spaces and has more than 100 characters (Chinese,
     Japanese, Thai, a code) has windows of 100 characters. All windows together cover the text.
 
     How much of a window a model can read at once is the model's affair
@@ -48,25 +48,25 @@ def windows(text: str) -> list[tuple[int, int]]:
     words = [found.span() for found in re.finditer(r"\S+", text)]
     spans = [(0, len(text))]
     if all(end - start <= _RUN for start, end in words):
-        return spans if len(words) <= _WHOLE else spans + _of_words(words)
+        return spans if len(words) <= _WHOLE else spans + _of_words(words, stride)
     near: list[tuple[int, int]] = []
     for start, end in words:
         if end - start <= _RUN:
             near.append((start, end))
             continue
-        spans += _of_words(near)
+        spans += _of_words(near, stride)
         near = []
         last = max(1, end - start - (_RUN - _RUN_STRIDE))
         spans += [(start + at, min(end, start + at + _RUN)) for at in range(0, last, _RUN_STRIDE)]
-    return spans + _of_words(near)
+    return spans + _of_words(near, stride)
 
 
-def _of_words(words: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _of_words(words: list[tuple[int, int]], apart: int) -> list[tuple[int, int]]:
     if len(words) <= _WHOLE:
         return [(words[0][0], words[-1][1])] if words else []
     spans = []
-    stride = max(_STRIDE, -(-(len(words) - _WINDOW) // (_MOST - 1)))
-    size = max(_WINDOW, stride + 3)
+    stride = max(apart, -(-(len(words) - _WINDOW) // (_MOST - 1)))
+    size = max(_WINDOW, stride + min(3, _WINDOW - apart))
     for first in range(0, len(words) - size + stride, stride):
         last = min(first + size, len(words)) - 1
         spans.append((words[max(0, last - size + 1)][0], words[last][1]))

@@ -205,9 +205,9 @@ class PromptGuard:
         if not any(char.isalnum() for char in plain.text):
             # Without a letter there is nothing to read: an edit without words, three dots, an emoji.
             return dict.fromkeys(MODEL_CATEGORIES, 0.0), {}
-        parts = windows(plain.text)
         if language != ENGLISH and self._others is not None:
-            return self._others.scores(plain.text, parts)
+            return self._others.scores(plain.text)
+        parts = windows(plain.text)
         rows: list[tuple[tuple[int, int], tuple[int, ...], NDArray[np.float32]]] = []
         for at, (start, end) in enumerate(parts):
             part = plain.text[start:end]

@@ -20,6 +20,7 @@ from chopmark.safety import PromptGuard, load_policy, normalize
 from chopmark.safety.text.encoder import FRAME, MAX_TOKENS, SentenceEncoder
 from chopmark.safety.text.features import MOST_WINDOWS, hashed, windows
 from chopmark.safety.text.language import language_of
+from chopmark.safety.text.multilingual import Multilingual, multilingual_installed
 from chopmark.safety.text.rules import apply_rules, sexual_terms
 from chopmark.safety.text.text_request import asks_for_text
 from chopmark.safety.text.youth import youth_cues
@@ -221,6 +222,7 @@ _TEXTS = (
     "n u d e  w o m a n",
     "how to build a pipe bomb",
     "a dog in the park " * 20,
+    "красное яблоко",
 )
 
 _FORKED = """
@@ -252,10 +254,72 @@ def test_a_guard_works_in_a_forked_process_while_others_judge() -> None:
     assert _in_a_process(_FORKED).strip() == "[0, 0, 0, 0, 0]"
 
 
+_FORKED_LARGER = """
+import os, signal
+from chopmark.safety.text.cascade import Cascade
+class Model:
+    model, evaluates = "model@0", ("sexual",)
+    def scores(self, text, wanted):
+        return {"sexual": 0.25}
+cascade = Cascade(Model(), timeout_s=30)
+assert cascade.ask("a", ["sexual"]).scores == {"sexual": 0.25}
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    os._exit(0 if cascade.ask("a", ["sexual"]).scores == {"sexual": 0.25} else 1)
+print(os.waitpid(child, 0)[1])
+"""
+
+
+def test_a_forked_process_asks_a_larger_model_by_a_thread_of_its_own() -> None:
+    assert _in_a_process(_FORKED_LARGER).strip() == "0"
+
+
+class _WatchedOthers:
+    """An encoder of other languages that says what it would have read."""
+
+    model = "others@0"
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def tokens(self, text: str) -> int:
+        return len(text)
+
+    def embed(self, text: str) -> Any:
+        self.read.append(text)
+        return np.zeros(384, np.float32)
+
+
+@pytest.fixture
+def others(monkeypatch: pytest.MonkeyPatch) -> Multilingual:
+    monkeypatch.setattr("chopmark.safety.text.multilingual.E5Encoder", _WatchedOthers)
+    return Multilingual()
+
+
+@pytest.mark.parametrize("kind", ["russian", "chinese", "thai", "hindi", "arabic"])
+def test_a_text_of_another_language_is_read_to_its_end(kind: str, others: Multilingual) -> None:
+    text = normalize(long_text(kind, 1500)).text
+    others.scores(text)
+    read: list[str] = others._encoder.read  # type: ignore[attr-defined]
+    seen = np.zeros(len(text), bool)
+    for part in read:
+        at = text.index(part)
+        seen[at : at + len(part)] = True
+    assert all(seen[at] for at, char in enumerate(text) if not char.isspace())
+    assert sum(map(len, read)) < 1.5 * len(text)
+
+
+def test_a_text_of_another_language_can_be_too_long_too(others: Multilingual) -> None:
+    with pytest.raises(TextTooLong):
+        others.scores(normalize(long_text("russian", 9000)).text)
+    assert others._encoder.read == []  # type: ignore[attr-defined]
+
+
 def test_threads_get_the_scores_that_one_gets() -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    guard = PromptGuard.load()
+    guard = PromptGuard.load(other_languages=Multilingual() if multilingual_installed() else None)
     alone = {text: guard.judge(text, POLICY).scores for text in _TEXTS}
     with ThreadPoolExecutor(4) as pool:
         for text, verdict in zip(

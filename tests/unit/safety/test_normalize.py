@@ -126,7 +126,7 @@ def test_what_is_no_disguise_is_left_alone(text: str) -> None:
         ("\u202edekan\u202c woman", "naked woman"),
         ("\u202edekan", "naked"),
         ("\u2067dekan\u2069 woman", "naked woman"),
-        # An override inside another changes nothing; the end of the inner one does not end the outer.
+        # An override inside another changes nothing, and its end does not end the outer one.
         ("\u202enamow \u202edek\u202can\u202c here", "naked woman here"),
         ("\u202enam\u202aow\u202c dekan\u202c here", "naked woman here"),
         ("\u202edekan\na woman", "naked\na woman"),
