@@ -82,12 +82,12 @@ class _Remembering(SentenceEncoder):
 
     def __init__(self) -> None:
         super().__init__()
-        self._seen: dict[str, NDArray[np.float32]] = {}
+        self._seen: dict[tuple[int, ...], NDArray[np.float32]] = {}
 
-    def embed(self, text: str) -> NDArray[np.float32]:
-        if text not in self._seen:
-            self._seen[text] = super().embed(text)
-        return self._seen[text]
+    def vector(self, piece: tuple[int, ...]) -> NDArray[np.float32]:
+        if piece not in self._seen:
+            self._seen[piece] = super().vector(piece)
+        return self._seen[piece]
 
 
 @dataclass

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["clean"]
 
 _FOLDED_SCRIPTS: Final[frozenset[str]] = frozenset({"latin", "greek", "cyrillic"})
-#: U+202E (override) and U+2067 (isolate) to their ends, U+202C and U+2069, or to the end of the line.
-_RIGHT_TO_LEFT: Final[re.Pattern[str]] = re.compile(
-    "[\u202e\u2067]([^\u202c\u2069\n]*)[\u202c\u2069]?"
-)
+#: U+202E (override) and U+2067 (isolate) turn the text around.
+_RIGHT_TO_LEFT: Final[str] = "\u202e\u2067"
+#: What may stand inside: the beginnings of other embeddings and isolates; U+202C and U+2069 end the
+#: innermost, the end of a line ends all (UAX 9).
+_DIRECTIONS: Final[re.Pattern[str]] = re.compile("[\u202a-\u202e\u2066-\u2069\n]")
+_ENDS: Final[str] = "\u202c\u2069"
 #: Letters and digits, apostrophes inside: "don't" is one word.
 _WORD: Final[re.Pattern[str]] = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
@@ -58,17 +60,37 @@ def _tags(marked: Marked) -> None:
 
 
 def _overrides(marked: Marked) -> None:
-    """Text between a right-to-left override and its end is read backwards where it is Latin."""
-    found = _RIGHT_TO_LEFT.search(marked.text)
-    while found:
-        start, end = found.span(1)
-        latin = sum(script(char) == "latin" for char in found.group(1))
-        if latin * 2 > end - start:
-            marked.chars[start:end] = marked.chars[start:end][::-1]
-            marked.spans[start:end] = marked.spans[start:end][::-1]
-            marked.note("direction")
-        marked.replace([(found.start(), start, ""), (end, found.end(), "")])
-        found = _RIGHT_TO_LEFT.search(marked.text)
+    """Text between a right-to-left override and its end is read backwards where it is Latin.
+
+    An override inside another changes nothing, and only the end of the outer one ends it.
+    """
+    text = marked.text
+    edits: list[tuple[int, int, str]] = []
+    start = depth = 0
+    signs = [(found.start(), found.group()) for found in _DIRECTIONS.finditer(text)]
+    for at, sign in (*signs, (len(text), "\n")):
+        if not depth and sign not in _RIGHT_TO_LEFT:
+            continue
+        if sign != "\n":
+            edits.append((at, at + 1, ""))
+        if not depth:
+            start = at
+        depth = 0 if sign == "\n" else depth - 1 if sign in _ENDS else depth + 1
+        if not depth:
+            _turn(marked, start, at)
+    # What is turned around leaves its signs at their places: they are taken out in the end.
+    marked.replace(edits)
+
+
+def _turn(marked: Marked, start: int, end: int) -> None:
+    places = [at for at in range(start, end) if not _DIRECTIONS.match(marked.chars[at])]
+    latin = sum(script(marked.chars[at]) == "latin" for at in places)
+    if latin * 2 <= len(places):
+        return
+    turned = [(marked.chars[at], marked.spans[at]) for at in reversed(places)]
+    for at, (char, span) in zip(places, turned, strict=True):
+        marked.chars[at], marked.spans[at] = char, span
+    marked.note("direction")
 
 
 def _regional(marked: Marked) -> None:
@@ -120,7 +142,7 @@ def _drop_invisible(marked: Marked) -> None:
 
 #: Three single letters or more with arrows, dingbats or emoji between: ``n★u★d★e``.
 _PICTURED: Final = re.compile(
-    r"[a-zA-Z](?:[\u2190-\u2bff\U0001f000-\U0001faff]+ ?[a-zA-Z](?![a-zA-Z])){2,}"
+    r"[a-zA-Z](?:[\u2190-\u2bff\U0001f000-\U0001faff]++ ?[a-zA-Z](?![a-zA-Z])){2,}"
 )
 
 

@@ -22,10 +22,11 @@ __all__ = ["decode", "shift"]
 
 # How each encoding looks. A pattern only nominates: `decode` keeps what its decoder can read, and of
 # bytes what a person could have written (`_reads`). The least lengths keep out the short strings that
-# ordinary prompts hold by chance.
+# ordinary prompts hold by chance. Each pattern reads a text once: it begins where its kind begins (a
+# look-behind), and takes whole runs that it never gives back (``++``) or parts of a bounded length.
 
 #: RFC 3986, 2.1: ``%6e%75``.
-_PERCENT: Final = re.compile(r"(?:%[0-9A-Fa-f]{2}){1,}")
+_PERCENT: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})++")
 #: HTML: decimal, hexadecimal and named character references, ``&#110;``, ``&#x6e;``, ``&amp;``.
 _ENTITY: Final = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,20});")
 #: Escapes of C, JSON and JavaScript: ``\x6e``, ``\u006e``, ``\u{6e}``.
@@ -41,7 +42,7 @@ _HEX: Final = re.compile(
     re.VERBOSE,
 )
 #: RFC 4648, 4 and 5 (the URL's alphabet), from eight signs (six bytes) on, nothing of its kind beside.
-_BASE64: Final = re.compile(r"(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/_-]{8,}={0,2}(?![A-Za-z0-9+/=_-])")
+_BASE64: Final = re.compile(r"(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/_-]{8,}+={0,2}+(?![A-Za-z0-9+/=_-])")
 #: Three bytes or more of seven or eight bits: ``01101110 01110101 01100100``.
 _BINARY: Final = re.compile(r"(?<![01])[01]{7,8}(?:[ ,]?[01]{7,8}){2,}(?![01])")
 #: Five or more character codes of ASCII: ``110 117 100 101 115``.
@@ -49,16 +50,16 @@ _DECIMAL: Final = re.compile(r"(?<!\d)\d{2,3}(?:[ ,;]{1,2}\d{2,3}){4,}(?!\d)")
 #: Six or more numbers of one or two digits, places in the alphabet: ``14-21-4-5-19-19``.
 _PLACES: Final = re.compile(r"(?<![\d.,])(?:\d{1,2}[ ,;/-]{1,2}){5,}\d{1,2}(?![\d])")
 #: Four or more groups of dots and dashes, typographic ones too; "/" or "|" stands between words.
-_MORSE: Final = re.compile(r"(?<![\w.])[.\-·−–]{1,6}(?:[ /|]+[.\-·−–]{1,6}){3,}(?![\w])")
+_MORSE: Final = re.compile(r"(?<![\w.])[.\-·−–]{1,6}(?:[ /|]++[.\-·−–]{1,6}){3,}(?![\w])")
 #: RFC 4648, 6, from ten bytes on: capitals alone are also how people shout.
-_BASE32: Final = re.compile(r"(?<![A-Z2-7=])[A-Z2-7]{16,}={0,6}(?![A-Z2-7=])")
+_BASE32: Final = re.compile(r"(?<![A-Z2-7=])[A-Z2-7]{16,}+={0,6}+(?![A-Z2-7=])")
 
 
 def decode(marked: Marked) -> bool:
     """Decode what stands in a known encoding and reads as text; tell whether anything did."""
     changed = False
+    text = marked.text
     for name, pattern, decoder in _DECODERS:
-        text = marked.text
         edits = []
         for found in pattern.finditer(text):
             shown = decoder(found.group())
@@ -68,6 +69,7 @@ def decode(marked: Marked) -> bool:
             marked.replace(edits)
             marked.note(name)
             changed = True
+            text = marked.text
     return changed
 
 
@@ -203,6 +205,10 @@ def _rotation(by: int) -> dict[int, int]:
 _ROTATIONS: Final = tuple(_rotation(by) for by in range(1, 26))
 
 
+#: Words by which the alphabet of a text is found.
+_ENOUGH: Final[int] = 500
+
+
 def shift(marked: Marked) -> bool:
     """Undo rot-n, atbash and reversal of a text that is no language as it stands.
 
@@ -211,6 +217,9 @@ def shift(marked: Marked) -> bool:
     """
     text = marked.text
     words = re.findall(r"[a-z]+", text.lower())
+    every = words
+    # Of a very long text as many words as tell, from all of its parts: each is looked up 28 times.
+    words = words[:: max(1, len(words) // _ENOUGH)]
     letters = sum(map(len, words))
     if letters < 6 or not any(len(word) > 2 for word in words):
         return False
@@ -225,7 +234,7 @@ def shift(marked: Marked) -> bool:
     if max(best, mirrored, backwards) < needed:
         return False
     if backwards >= best and backwards >= mirrored:
-        _reverse(marked, words)
+        _reverse(marked, every)
         marked.note("reversal")
         return True
     if mirrored > best:

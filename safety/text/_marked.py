@@ -37,14 +37,18 @@ class Marked:
         self.applied.setdefault(what)
 
     def span(self, start: int, end: int) -> Span:
-        """Return the original span of a part."""
+        """Return the original span of a part; of none, the place where it would stand."""
         part = self.spans[start:end]
+        if not part:
+            at = self.spans[start][0] if start < len(self.spans) else self._end()
+            return (at, at)
         return min(first for first, _ in part), max(last for _, last in part)
 
     def replace(self, edits: Sequence[tuple[int, int, str]]) -> None:
         """Replace ``(start, end, new)`` parts at once; they must be in order and not overlap.
 
         A new part as long as the old keeps its characters' own spans, any other takes the whole.
+        All edits of one step come in one call: each call copies the text once.
         """
         chars: list[str] = []
         spans: list[Span] = []
@@ -60,6 +64,9 @@ class Marked:
             at = end
         self.chars = chars + self.chars[at:]
         self.spans = spans + self.spans[at:]
+
+    def _end(self) -> int:
+        return self.spans[-1][1] if self.spans else 0
 
     def squeeze(self) -> None:
         """Make runs of white space one space (or one line end) and trim both ends."""

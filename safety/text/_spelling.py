@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from typing import TYPE_CHECKING, Final
 
 from chopmark.safety.text._unicode import LEET
-from chopmark.safety.text.words import is_word, rank, segment
+from chopmark.safety.text.words import LONGEST_WORD, is_word, rank, readings, segment
 
 if TYPE_CHECKING:
     from chopmark.safety.text._marked import Marked
@@ -28,37 +29,40 @@ _SPACED: Final = re.compile(
     (?:({_BETWEEN})\1{{0,1}}                # the sign between, once or twice the same
        {_LETTER}(?![^\W_])){{2,}}           # the next letter, and no other at its side
     (?:                                     # further words of the same kind:
-       (?:\s{{2,}}|{_BETWEEN}{{2,3}})       # behind a wider gap
+       (?:\s{{2,}}+|{_BETWEEN}{{2,3}})      # behind a wider gap
        {_LETTER}(?![^\W_])
        (?:{_BETWEEN}{_LETTER}(?![^\W_]))*
     )*
     """,
     re.VERBOSE,
 )
-#: Marks inside a word, any number at a place: ``n.u.d.e``, ``na-ked``, ``po^^rn``.
-_INNER: Final = re.compile(r"[A-Za-z]+(?:[.\-_*~/|,·•'`^+=:;\\]+[A-Za-z]+)+")
+#: Marks inside a word, any number at a place: ``n.u.d.e``, ``na-ked``, ``po^^rn``. It begins at the first
+#: letter only, and its runs are never given back (``++``): each character is read once.
+_INNER: Final = re.compile(r"(?<![A-Za-z])[A-Za-z]++(?:[.\-_*~/|,·•'`^+=:;\\]++[A-Za-z]++)++")
 #: What stands between spaces and punctuation that leetspeak does not use.
 _TOKEN: Final = re.compile(r"[^\s,;:?\"“”()\[\]{}]+")
 #: Three or more of one letter: no English word has them.
 _REPEAT: Final = re.compile(r"([A-Za-z])\1{2,}")
 #: ``NakedWomanPhoto``, ``#nakedWoman``: a capital after a small letter, at least once.
-_CAMEL: Final = re.compile(r"(?<![A-Za-z])[#@]?(?:[A-Z]?[a-z]+)(?:[A-Z][a-z]*)+(?![a-z])")
+_CAMEL: Final = re.compile(r"(?<![A-Za-z])[#@]?[A-Z]?[a-z]++(?:[A-Z][a-z]*+)++")
+#: Letters of a word that is joined from pieces, at least and at most.
+_JOIN: Final = (4, 18)
 #: Digits that mean digits, whatever word they could spell; matched against a whole lower-case token.
 _PLAIN: Final = re.compile(
     r"""
     (?:
         # A number with its unit or ending: 85mm, 4k, 1920s, 3rd, 16bit.
-        \d+(?:st|nd|rd|th|s|x|d|k|p|mm|cm|m|km|ml|px|fps|am|pm|kg|g|gb|mb
+        \d++(?:st|nd|rd|th|s|x|d|k|p|mm|cm|m|km|ml|px|fps|am|pm|kg|g|gb|mb
              |ft|in|yo|hp|hz|v|w|c|f|bit|k?)
-      | [a-z]{1,2}\d+               # b2, mk4: letters and any number
-      | f/?\d[\d.]*                 # apertures: f/1.8
-      | \d+x\d+                     # 512x512
-      | [a-z]+\d{1,4}               # a name with a number: sdxl10
-      | \d+[.,:/%-]?\d*             # 3.5, 16:9, 50%
+      | [a-z]{1,2}\d++              # b2, mk4: letters and any number
+      | f/?\d[\d.]*+                # apertures: f/1.8
+      | \d++x\d++                   # 512x512
+      | [a-z]++\d{1,4}              # a name with a number: sdxl10
+      | \d++(?:[.,:/%-]\d*+)?       # 3.5, 16:9, 50%
       | [a-z]\d[a-z]\d              # r2d2
       | mp[34]
-      | \$\d+k?                     # $50k
-      | \#\d+                       # #1
+      | \$\d++k?                    # $50k
+      | \#\d++                      # #1
     )
     !*\.?                           # and the end of a sentence
     """,
@@ -79,6 +83,9 @@ def respell(marked: Marked) -> None:
 def _spaced(marked: Marked) -> None:
     """Join letters that are written apart; a wider gap ends a word."""
     text = marked.text
+    wide = (
+        "  " in text
+    )  # the writer marks the ends of words: letters behind one another are one word
     edits: list[tuple[int, int, str]] = []
     for found in _SPACED.finditer(text):
         part = found.group()
@@ -101,7 +108,6 @@ def _spaced(marked: Marked) -> None:
             cut = segment(plain) if plain.isascii() and plain.isalpha() else None
             if cut is None and not letters.isdigit() and len(letters) < 4:
                 continue
-            wide = "  " in text  # the writer marks the ends of words: this is one word
             if cut and (len(plain) < 8 or wide) and min(map(len, cut)) < 3:
                 cut = None
             words = cut or [letters]
@@ -133,6 +139,10 @@ def _aligned(part: str, start: int, shown: str) -> list[tuple[int, int, str]]:
     return edits
 
 
+#: Most readings of one token that are looked up.
+_READINGS: Final[int] = 700
+
+
 def unleet(token: str, *, eager: bool = False) -> str | None:
     """Return the word that a lower-case token spells with digits and signs, if it is a known one.
 
@@ -140,23 +150,14 @@ def unleet(token: str, *, eager: bool = False) -> str | None:
         token: Lower-case; letters, digits and signs.
         eager: Also where the digits stand at the ends only (``7he``), and for any length.
     """
-    if not any(char in LEET for char in token):
+    # What is longer is no word, however it is read.
+    if len(token) > LONGEST_WORD or not any(char in LEET for char in token):
         return None
-    choices = [LEET.get(char, char) for char in token]
-    options = [tuple(choice) for choice in choices]
-    size = 1
-    for option in options:
-        size *= len(option)
-    if (
-        size > 700
-    ):  # readings of one token, each looked up: a long word of many signs: the most usual readings alone
-        options = [option[:1] for option in options]
-    best: tuple[int, str] | None = None
-    for letters in itertools.product(*options):
-        word = "".join(letters)
-        place = rank(word) if word.isalpha() else None
-        if place is not None and (best is None or place < best[0]):
-            best = (place, word)
+    options = [LEET.get(char, char) for char in token]
+    # A long word of many signs has more readings than can be looked up: the most usual one alone.
+    if math.prod(map(len, options)) > _READINGS:
+        options = [option[0] for option in options]
+    best = min(readings(options), default=None, key=lambda reading: reading[0])
     if best is None or (len(best[1]) < 3 and not eager):
         return None
     return best[1]
@@ -286,13 +287,7 @@ def _camel(marked: Marked) -> None:
             edits += [(start + at, start + at, " ") for at in cuts]
     if edits:
         marked.note("camel case")
-        _insert(marked, edits)
-
-
-def _insert(marked: Marked, edits: list[tuple[int, int, str]]) -> None:
-    for at, _, new in reversed(edits):
-        marked.chars.insert(at, new)
-        marked.spans.insert(at, (marked.spans[at][0], marked.spans[at][0]))
+        marked.replace(edits)
 
 
 def _repeats(marked: Marked) -> None:
@@ -307,7 +302,9 @@ def _repeats(marked: Marked) -> None:
         # At most six runs: each is tried with one letter and with two, 64 readings in all.
         runs = [(m.start(), m.end()) for m in re.finditer(r"([a-z])\1+", low)][:6]
         best: tuple[int, list[int]] | None = None
-        for keep in itertools.product((1, 2), repeat=len(runs)):
+        # Even with one letter for each run it would be longer than any word.
+        hopeless = len(word) - sum(end - start - 1 for start, end in runs) > LONGEST_WORD
+        for keep in () if hopeless else itertools.product((1, 2), repeat=len(runs)):
             shown, last = "", 0
             for (start, end), count in zip(runs, keep, strict=True):
                 shown += low[last:start] + low[start] * count
@@ -328,30 +325,31 @@ def _split_words(marked: Marked) -> None:
     """Join pieces that only together are a word (``nak ed wom an``)."""
     text = marked.text
     words = list(re.finditer(r"[A-Za-z]+", text))
+    pieces = [found.group().lower() for found in words]
+    unknown = [rank(piece) is None for piece in pieces]
+    # Whether one space and nothing else stands between a word and the next.
+    near = [text[a.end() : b.start()] == " " for a, b in itertools.pairwise(words)]
     edits: list[tuple[int, int, str]] = []
     at = 0
     while at + 1 < len(words):
-        joined = None
+        found = 1
+        whole = pieces[at]
         for size in (2, 3, 4):
-            part = words[at : at + size]
-            if len(part) < size or any(
-                text[a.end() : b.start()] != " " for a, b in itertools.pairwise(part)
-            ):
+            if at + size > len(words) or not near[at + size - 2]:
                 break
-            pieces = [found.group().lower() for found in part]
-            unknown = sum(rank(piece) is None for piece in pieces)
-            whole = "".join(pieces)
+            whole += pieces[at + size - 1]
+            if len(whole) > _JOIN[1]:
+                break
             # Half of the pieces must be no words ("can not" is left alone), and what they make long
             # enough to be no word by chance.
-            possible = 4 <= len(whole) <= 18 and is_word(whole) and unknown * 2 >= size
-            if possible and not _name(part) and not _elided(text, part):
-                joined = (size, part)
-        if joined is None:
-            at += 1
-            continue
-        size, part = joined
+            if len(whole) >= _JOIN[0] and is_word(whole):
+                part = words[at : at + size]
+                possible = sum(unknown[at : at + size]) * 2 >= size
+                if possible and not _name(part) and not _elided(text, part):
+                    found = size
+        part = words[at : at + found]
         edits += [(a.end(), b.start(), "") for a, b in itertools.pairwise(part)]
-        at += size
+        at += found
     if edits:
         marked.note("split words")
         marked.replace(edits)

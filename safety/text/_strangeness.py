@@ -28,7 +28,10 @@ def strangeness(marked: Marked) -> float:
     latin_words: list[str] = []
     for token in tokens:
         core = token.strip(".,;:!?\"'()[]{}<>“”‘’")
-        scripts = {script(char) for char in core} - {""}
+        if core.isascii():  # most tokens; their letters are Latin
+            scripts = {"latin"} if any(map(str.isalpha, core)) else set()
+        else:
+            scripts = {script(char) for char in core} - {""}
         size = len(core)
         total += size
         # Two alphabets in one word are look-alikes that nothing undid. From 20 letters on, a word that

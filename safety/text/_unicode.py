@@ -96,7 +96,8 @@ def is_invisible(char: str) -> bool:
     code = ord(char)
     return (
         char in INVISIBLE
-        or unicodedata.category(char) == "Cf"
+        # A lone half of a surrogate pair is no character: JSON can carry one, no encoder takes it.
+        or unicodedata.category(char) in {"Cf", "Cs"}
         or 0xFE00 <= code <= 0xFE0F
         or 0xE0100 <= code <= 0xE01EF
         or (unicodedata.category(char) == "Cc" and char not in "\t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85")

@@ -10,7 +10,7 @@ import functools
 import re
 from typing import TYPE_CHECKING, Final
 
-from chopmark.safety.text.words import all_words, known_share, rank, segment
+from chopmark.safety.text.words import LONGEST_WORD, all_words, known_share, rank, segment
 
 if TYPE_CHECKING:
     from chopmark.safety.text._marked import Marked
@@ -21,10 +21,10 @@ _WORD: Final = re.compile(r"[A-Za-z]+")
 #: ``n*de``: letters with at least one star and one letter among them (the two look-aheads), three
 #: signs at least; ``**bold**`` touches other stars and is none.
 _STARRED: Final = re.compile(
-    r"(?<![\w*])(?=[A-Za-z*]*\*)(?=[A-Za-z*]*[A-Za-z])[A-Za-z*]{3,}(?![\w*])"
+    r"(?<![\w*])(?=[A-Za-z*]*\*)(?=[A-Za-z*]*[A-Za-z])[A-Za-z*]{3,}+(?![\w*])"
 )
 #: A long run of letters that may be several words; no part of a path, an address or a hashtag.
-_JOINED: Final = re.compile(r"(?<![\w/@#])[A-Za-z]{6,}(?![\w/@])(?!://)")
+_JOINED: Final = re.compile(r"(?<![\w/@#])[A-Za-z]{6,}+(?![\w/@])(?!://)")
 _LATIN: Final[str] = "aeiou"
 #: Below this share of known letters a text does not read as language.
 _LANGUAGE: Final[float] = 0.6
@@ -180,7 +180,7 @@ def _joined(marked: Marked) -> bool:
         low = found.group().lower()
         if len(low) < least or rank(low) is not None:
             continue
-        words = segment(low[:600])
+        words = segment(low)
         # A long word of another language falls into syllables; English prompts into words.
         if words is None or len(words) < most or len(low) / len(words) < 2.8:
             continue
@@ -190,10 +190,8 @@ def _joined(marked: Marked) -> bool:
         for word in words[:-1]:
             at += len(word)
             edits.append((at, at, " "))
-    for at, _, gap in reversed(edits):
-        marked.chars.insert(at, gap)
-        marked.spans.insert(at, (marked.spans[at][0], marked.spans[at][0]))
     if edits:
+        marked.replace(edits)
         marked.note("words run together")
     return bool(edits)
 
@@ -205,7 +203,8 @@ def _swapped(marked: Marked) -> bool:
         word = found.group()
         low = word.lower()
         # Names begin with a capital; five letters and more, or any word is some word misspelt.
-        if len(low) < 5 or (word[0].isupper() and not word.isupper()) or rank(low) is not None:
+        name = word[0].isupper() and not word.isupper()
+        if not 5 <= len(low) <= LONGEST_WORD or name or rank(low) is not None:
             words.append(low)
             continue
         options = [
@@ -233,7 +232,7 @@ def letters_of_numbers(part: str) -> str | None:
     if any(not 1 <= number <= 26 for number in numbers) or len(set(numbers)) < 4:
         return None
     letters = "".join(chr(96 + number) for number in numbers)
-    words = segment(letters[:600])
+    words = segment(letters)
     if words is None or known_share(words) < 0.85 or len(letters) / len(words) < 2.8:
         return None
     return " ".join(words)

@@ -9,8 +9,10 @@ counts as harmful, what was clear stays as it was.
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -46,7 +48,10 @@ class ModelAnswer:
 
 
 class Cascade:
-    """A larger model with a time-out. Safe for threads; questions are answered one by one."""
+    """A larger model with a time-out. Safe for threads; questions are answered one by one.
+
+    A forked process has none of its parent's threads: it gets one of its own, and an empty queue.
+    """
 
     def __init__(self, model: TextModel, *, timeout_s: float = 5.0) -> None:
         """Take a loaded model.
@@ -56,10 +61,15 @@ class Cascade:
             timeout_s: How long one answer may take, waiting included.
         """
         self._model, self._timeout = model, timeout_s
-        self._asked: queue.Queue[_Question] = queue.Queue(_WAITING)
-        threading.Thread(target=self._work, daemon=True, name="chopmark-guard-model").start()
+        self._start()
+        start = weakref.WeakMethod(self._start)
+        os.register_at_fork(after_in_child=lambda: (again := start()) and again())
         self.model = model.model
         self.evaluates = model.evaluates
+
+    def _start(self) -> None:
+        self._asked: queue.Queue[_Question] = queue.Queue(_WAITING)
+        threading.Thread(target=self._work, daemon=True, name="chopmark-guard-model").start()
 
     def uncertain(self, scores: Mapping[str, float], policy: Policy, stage: Stage) -> list[str]:
         """Return the categories whose score lies in the band around their block threshold."""
@@ -90,8 +100,9 @@ class Cascade:
         return ModelAnswer(scores=answer)
 
     def _work(self) -> None:
+        asked = self._asked
         while True:
-            question = self._asked.get()
+            question = asked.get()
             if question.late.is_set():
                 continue  # nobody waits for it any more
             try:

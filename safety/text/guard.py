@@ -11,8 +11,8 @@ import numpy as np
 
 from chopmark.errors import ChopmarkError, GuardFailed
 from chopmark.safety.categories import MODEL_CATEGORIES, Stage, in_order, worst
-from chopmark.safety.text.encoder import SentenceEncoder
-from chopmark.safety.text.features import windows
+from chopmark.safety.text.encoder import FRAME, SentenceEncoder
+from chopmark.safety.text.features import MOST_WINDOWS, check_scored, windows
 from chopmark.safety.text.head import PromptHead, best_of
 from chopmark.safety.text.language import ENGLISH, UNREAD, language_of
 from chopmark.safety.text.lexicon import fold, lexicon
@@ -24,6 +24,8 @@ from chopmark.safety.verdict import Evidence, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from chopmark.safety.policy.schema import Policy
     from chopmark.safety.text.cascade import Cascade
@@ -38,6 +40,8 @@ MINORS_SEXUAL: Final[float] = 0.15
 #: Per natural logarithm of the number of windows, in calibrated log odds; fixed on dev, where it
 #: takes patched-together harmless texts from 16 % blocked to about 4 %, padded harmful ones stay at 100.
 WINDOW_BAR: Final[float] = 0.8
+#: Most cues of youth that a verdict shows: one is enough to block, and a text may be full of them.
+_SHOWN: Final[int] = 16
 _EVALUATED: Final[tuple[str, ...]] = (*MODEL_CATEGORIES, "sexual/minors", "obfuscated")
 
 
@@ -143,7 +147,7 @@ class PromptGuard:
             if scores["sexual/minors"]:
                 evidence += [
                     _evidence(text, plain, cue, "sexual/minors", "rule", "youth cue beside sexual")
-                    for cue in youth
+                    for cue in youth[:_SHOWN]
                 ]
         evaluated = (*_EVALUATED, *(name for name in scores if name not in _EVALUATED))
         unread = language == UNREAD and self._others is None
@@ -201,19 +205,27 @@ class PromptGuard:
         if not any(char.isalnum() for char in plain.text):
             # Without a letter there is nothing to read: an edit without words, three dots, an emoji.
             return dict.fromkeys(MODEL_CATEGORIES, 0.0), {}
-        parts = windows(plain.text)
         if language != ENGLISH and self._others is not None:
-            return self._others.scores(plain.text, parts)
-        logits = np.stack(
-            [
-                self._head.logits(self._encoder.embed(plain.text[a:b]), plain.text[a:b])
-                for a, b in parts
-            ]
-        )
+            return self._others.scores(plain.text)
+        parts = windows(plain.text)
+        rows: list[tuple[tuple[int, int], tuple[int, ...], NDArray[np.float32]]] = []
+        for at, (start, end) in enumerate(parts):
+            part = plain.text[start:end]
+            # The whole of a long text speaks for its beginning: the windows read the rest of it.
+            whole = at == 0 and len(parts) > 1
+            pieces = [self._encoder.beginning(part)] if whole else self._encoder.pieces(part)
+            linear = self._head.from_pieces(part)
+            rows += [((start, end), piece, linear) for piece in pieces]
+        # What stands in a text several times is read once.
+        distinct = dict.fromkeys(piece for _, piece, _ in rows)
+        check_scored(sum(len(piece) + FRAME for piece in distinct))
+        dense = {p: self._head.from_vector(self._encoder.vector(p)) for p in distinct}
+        logits = np.stack([dense[piece] + linear for _, piece, linear in rows])
         # Each window is one more chance to be wrong: the more there are, the higher the bar, also for
-        # the whole of a long text, which speaks of many things.
-        logits -= WINDOW_BAR * np.log(len(parts)) / self._head.scale
-        return best_of(self._head.scores(logits), parts)
+        # the whole of a long text, which speaks of many things. It was fixed for texts of up to
+        # MOST_WINDOWS; more would raise it out of reach.
+        logits -= WINDOW_BAR * np.log(min(len(rows), MOST_WINDOWS)) / self._head.scale
+        return best_of(self._head.scores(logits), [span for span, _, _ in rows])
 
     def _let_through(
         self,
@@ -281,12 +293,13 @@ def _allowed(
 ) -> list[tuple[tuple[str, ...], str, Normalized]]:
     """Return the categories and phrases that the policy allows here, and the text without them."""
     found: list[tuple[tuple[str, ...], str, Normalized]] = []
+    folded = fold(plain.text) if policy.allow else ""
     for entry in policy.allow:
         if not entry.active(tenant=tenant, today=today):
             continue
         words = re.escape(fold(entry.phrase)).replace(r"\ ", r"\s+")
-        rest = re.sub(rf"(?<!\w){words}(?!\w)", " ", fold(plain.text))
-        if rest != fold(plain.text):
+        rest = re.sub(rf"(?<!\w){words}(?!\w)", " ", folded)
+        if rest != folded:
             found.append((tuple(entry.categories), entry.phrase, normalize(rest)))
     return found
 

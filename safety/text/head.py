@@ -93,11 +93,19 @@ class PromptHead:
 
     def logits(self, vector: NDArray[np.float32], text: str) -> NDArray[np.float32]:
         """Return the ten logits of one text, given its sentence vector."""
+        return self.from_vector(vector) + self.from_pieces(text)
+
+    def from_vector(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the part of the logits that the sentence vector gives, shape (10,)."""
         inner = np.maximum(vector @ self.hidden + self.hidden_bias, 0.0)
-        buckets, weights = hashed(text)
-        linear = weights @ self.pieces[buckets].astype(np.float32)
-        total: NDArray[np.float32] = inner @ self.out + self.out_bias + linear
+        total: NDArray[np.float32] = inner @ self.out + self.out_bias
         return total
+
+    def from_pieces(self, text: str) -> NDArray[np.float32]:
+        """Return the part of the logits that the hashed pieces of words give, shape (10,)."""
+        buckets, weights = hashed(text)
+        linear: NDArray[np.float32] = weights @ self.pieces[buckets].astype(np.float32)
+        return linear
 
     def scores(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return scores in 0..1 for logits of any leading shape."""

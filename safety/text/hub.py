@@ -177,7 +177,9 @@ class HubGuard:
         # Templates write their special tokens themselves.
         bare = self._family != "shieldgemma"
         ids = self._loaded.tokenizer(prompt, add_special_tokens=not bare)["input_ids"]
-        return torch.tensor([ids[-_LONGEST:]], device=self._loaded.model.device)
+        if len(ids) > _LONGEST:  # an answer about a part of it would be none
+            raise GuardFailed(f"the text has {len(ids)} tokens, more than {_LONGEST}")
+        return torch.tensor([ids], device=self._loaded.model.device)
 
     def _answer(self, text: str) -> str:
         import torch

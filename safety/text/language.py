@@ -5,6 +5,7 @@ A guess from scripts and the commonest little words: enough to choose a model, n
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from typing import Final
@@ -49,18 +50,21 @@ _OTHER: Final[frozenset[str]] = frozenset(
 _WORD: Final = re.compile(r"[^\W\d_]+")
 
 
+@functools.lru_cache(maxsize=8192)
+def _latin(char: str) -> bool:
+    return char.isascii() or unicodedata.name(char, "").startswith("LATIN")
+
+
 def language_of(text: str) -> str:
     """Return ``english``, ``other-latin`` or ``other-script`` for a normalised text.
 
     >>> language_of("a red apple"), language_of("ein roter Apfel auf dem Tisch"), language_of("苹果")
     ('english', 'other-latin', 'other-script')
     """
-    letters = [char for char in text if char.isalpha()]
-    latin = sum(
-        char.isascii() or unicodedata.name(char, "").startswith("LATIN") for char in letters
-    )
-    if letters and latin < len(letters) / 2:
-        return UNREAD
+    if not text.isascii():
+        letters = [char for char in text if char.isalpha()]
+        if sum(map(_latin, letters)) < len(letters) / 2:
+            return UNREAD
     words = _WORD.findall(text.lower())
     other = sum(word in _OTHER for word in words)
     english = sum(word in _ENGLISH for word in words)

@@ -45,6 +45,8 @@ class TermHit:
 
 def fold(text: str) -> str:
     """Lower the case and take accents off Latin, Greek and Cyrillic letters."""
+    if text.isascii():
+        return text.lower()
     shown = []
     for char in unicodedata.normalize("NFC", text.lower()):
         if char.isascii() or script(char) not in {"latin", "greek", "cyrillic"}:
@@ -72,6 +74,7 @@ class Lexicon:
         self._anywhere: list[tuple[str, str]] = []
         for name, text in files.items():
             self._read(name, text)
+        self._longest_stem = max(map(len, self._stems), default=0)
         digest = hashlib.sha256("\0".join(files.values()).encode("utf-8")).hexdigest()
         self.model = f"lexicon@{digest[:16]}"
 
@@ -112,7 +115,7 @@ class Lexicon:
             for form in _forms(word):
                 hits += [
                     TermHit(role, start, end, at, at)
-                    for size in range(_SHORTEST_STEM, len(form) + 1)
+                    for size in range(_SHORTEST_STEM, min(len(form), self._longest_stem) + 1)
                     for role in self._stems.get(form[:size], ())
                 ]
                 for rest, open_end, role in self._by_first.get(form, ()):

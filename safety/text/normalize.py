@@ -14,14 +14,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chopmark.errors import TextTooLong
+from chopmark.kit.limits import TEXT
 from chopmark.safety.text import _characters, _codes, _spelling, _wordplay
 from chopmark.safety.text._marked import Marked
 from chopmark.safety.text._strangeness import strangeness
 
-__all__ = ["MAX_CHARS", "Normalized", "normalize"]
-
-#: What is longer is cut before it is looked at; the API refuses such prompts long before.
-MAX_CHARS = 32_768
+__all__ = ["Normalized", "check_length", "normalize"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,18 +47,39 @@ class Normalized:
         return min(first for first, _ in part), max(last for _, last in part)
 
 
+def check_length(characters: int) -> None:
+    """Let a text pass that is short enough to be judged whole.
+
+    Raises:
+        TextTooLong: It is not.
+    """
+    if characters > TEXT.most:
+        raise TextTooLong(
+            f"the text has {characters} characters, more than {TEXT.most}",
+            hint="send a shorter text, or several: nothing of it was cut off, and nothing was judged",
+            param="prompt",
+        )
+
+
 def normalize(text: str) -> Normalized:
     """Return the text without its disguise.
 
     Characters first (compatibility forms, invisible and tag characters, stacked marks, look-alikes),
     then encodings (base64, hexadecimal, URL, HTML, rot-n, reversal), then spelling (spaced letters,
-    split words, leetspeak, repeats, camel case).
+    split words, leetspeak, repeats, camel case). The time grows with the length, whatever the text
+    is: no step looks at a part again that it has passed, and what is longer than any word
+    (``words.LONGEST_WORD``) is looked up as none.
 
     Args:
-        text: Anything; only the first ``MAX_CHARS`` characters are read.
+        text: Anything, up to ``kit.limits.TEXT`` characters.
+
+    Raises:
+        TextTooLong: It has more, as it stands or with its compatibility characters written out.
     """
-    marked = Marked.of(text[:MAX_CHARS])
+    check_length(len(text))
+    marked = Marked.of(text)
     _characters.clean(marked)
+    check_length(len(marked.chars))  # U+FDFA alone is eighteen letters
     for _ in range(3):  # an encoding inside an encoding; three deep is enough for any wit
         if not _codes.decode(marked):
             break

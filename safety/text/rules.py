@@ -6,6 +6,8 @@ the roles that must stand near one another, the score that they give, and the ro
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -261,7 +263,7 @@ def apply_rules(text: str) -> list[RuleFinding]:
     asking = _QUESTION.match(text) is not None
     findings = []
     for rule in RULES:
-        if (asking and not rule.ask) or any(role not in by_role for role in rule.roles):
+        if (asking and not rule.ask) or not by_role.keys() >= set(rule.roles):
             continue
         best = _closest([by_role[role] for role in rule.roles])
         if best is None or _taken_back(best, [h for r in rule.unless for h in by_role.get(r, ())]):
@@ -295,8 +297,16 @@ def _closest(groups: list[list[TermHit]]) -> tuple[TermHit, ...] | None:
     if len(groups) == 1:
         return (groups[0][0],)
     best: tuple[int, tuple[TermHit, ...]] | None = None
+    firsts = [hit.first for hit in groups[1]]
+    longest = max(hit.last - hit.first for hit in groups[1])
+    # Hits come in the order of the text, except those of scripts without spaces, which all say word 0.
+    ordered = all(one <= two for one, two in itertools.pairwise(firsts))
     for a in groups[0]:
-        for b in groups[1]:
+        near = groups[1]
+        if ordered:  # only those that can be within reach: a long text has very many pairs
+            low = bisect.bisect_left(firsts, a.first - _REACH - 1 - longest)
+            near = near[low : bisect.bisect_right(firsts, a.last + _REACH + 1)]
+        for b in near:
             if a.first <= b.last and b.first <= a.last and (a.start < b.end and b.start < a.end):
                 continue  # the same words
             # Words between the nearer ends; negative where they overlap.

@@ -11,13 +11,29 @@ import functools
 import math
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import GuardFailed
 
-__all__ = ["all_words", "encoder_folder", "is_word", "known_share", "rank", "segment"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
+__all__ = [
+    "LONGEST_WORD",
+    "all_words",
+    "encoder_folder",
+    "is_word",
+    "known_share",
+    "rank",
+    "readings",
+    "segment",
+]
+
+#: The longest word that :func:`segment` looks for.
 _LONGEST: Final[int] = 18
+#: No word of the dictionary is longer with its ending (the longest stem has 18 letters), so a longer
+#: string is no word: it is neither looked up nor kept.
+LONGEST_WORD: Final[int] = 24
 _RARE: Final[int] = 40_000
 _SHORT_WORDS: Final[frozenset[str]] = frozenset(
     "a i an as at am be by do go he hi if in is it me my no of oh ok on or so to up us we ex ad id tv"
@@ -60,7 +76,6 @@ def _ranks() -> dict[str, int]:
     return ranks
 
 
-@functools.lru_cache(maxsize=65_536)
 def rank(word: str) -> int | None:
     """Return the frequency rank of a lower-case word, or ``None`` for an unknown one.
 
@@ -68,14 +83,45 @@ def rank(word: str) -> int | None:
     """
     ranks = _ranks()
     found = ranks.get(word)
-    if found is not None:
+    if found is not None or len(word) > LONGEST_WORD:
         return found
-    for ending, instead in _ENDINGS:
+    # Most strings that are asked for are no words: their last letter says so at once.
+    for ending, instead in _ENDINGS.get(word[-1:], ()):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             found = ranks.get(word[: -len(ending)] + instead)
             if found is not None:
                 return found + 2000
     return None
+
+
+@functools.cache
+def _prefixes() -> frozenset[str]:
+    return frozenset(word[:size] for word in _ranks() for size in range(1, len(word) + 1))
+
+
+def readings(options: Sequence[str]) -> list[tuple[int, str]]:
+    """Return the known words that take one letter from each place, with their ranks.
+
+    >>> [word for _, word in readings(["b", "ea", "d", "s"])]
+    ['beds', 'bads']
+
+    What no word begins with is followed only where it can be an ending, so that the work is that of the
+    words that there are, not of all the ways to choose.
+
+    Args:
+        options: The letters of each place, the most usual first; that is the order of the answer too.
+    """
+    prefixes = _prefixes()
+    begun = [("", "")]  # letters so far, and those of them behind what a word begins with
+    for letters in options:
+        begun = [
+            (before + letter, tail)
+            for before, behind in begun
+            for letter in letters
+            if (tail := "" if not behind and before + letter in prefixes else behind + letter)
+            in _TAILS
+        ]
+    return [(place, word) for word, _ in begun if (place := rank(word)) is not None]
 
 
 @functools.cache
@@ -90,19 +136,25 @@ def is_word(word: str) -> bool:
     return word in _ranks()
 
 
-_ENDINGS: Final[tuple[tuple[str, str], ...]] = (
-    ("'s", ""),
-    ("s", ""),
-    ("es", ""),
-    ("ed", ""),
-    ("ed", "e"),
-    ("ing", ""),
-    ("ing", "e"),
-    ("ly", ""),
-    ("er", ""),
-    ("ers", ""),
-    ("ies", "y"),
+#: Endings by their last letter, in the order in which they are tried, and what stands in their place.
+_ENDINGS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+    "s": (("'s", ""), ("s", ""), ("es", ""), ("ers", ""), ("ies", "y")),
+    "d": (("ed", ""), ("ed", "e")),
+    "g": (("ing", ""), ("ing", "e")),
+    "y": (("ly", ""),),
+    "r": (("er", ""),),
+}
+#: What can be left of an ending behind the longest part that some word begins with.
+_TAILS: Final[frozenset[str]] = frozenset(
+    ending[first:last]
+    for group in _ENDINGS.values()
+    for ending, _ in group
+    for first in range(len(ending) + 1)
+    for last in range(first, len(ending) + 1)
+    if "'" not in ending
 )
+#: Letters of the longest ending.
+_ENDING: Final[int] = 3
 
 
 def known_share(words: list[str]) -> float:
@@ -119,18 +171,29 @@ def segment(letters: str) -> list[str] | None:
         The words, or ``None`` if that needs more than a fifth of unknown letters.
     """
     size = len(letters)
-    best: list[tuple[float, int, int]] = [(0.0, 0, 0)]  # cost, start of last word, unknown so far
-    for end in range(1, size + 1):
-        options = []
-        for start in range(max(0, end - _LONGEST), end):
-            cost, _, unknown = best[start]
+    prefixes, ranks = _prefixes(), _ranks()
+    # Cost, start of last word, unknown so far: the cheapest way to every place, from left to right.
+    best: list[tuple[float, int, int]] = [(0.0, 0, 0), *[(math.inf, 0, 0)] * size]
+    for start in range(size):
+        cost, _, unknown = best[start]
+        last = min(size, start + _LONGEST)
+        end = start
+        while end < last:
+            end += 1
             word = letters[start:end]
-            place = rank(word)
+            # No word begins like this; one that does may have an ending behind its stem.
+            if word not in prefixes:
+                last = min(last, end - 1 + _ENDING)
+            place = ranks.get(word)
+            if place is None and word[-1] in _ENDINGS:
+                place = rank(word)
             if place is not None:
-                options.append((cost + math.log(place + 50) + 2.0, start, unknown))
+                option = (cost + math.log(place + 50) + 2.0, start, unknown)
             elif end - start == 1:
-                options.append((cost + math.log(_RARE) + 6.0, start, unknown + 1))
-        best.append(min(options))
+                option = (cost + math.log(_RARE) + 6.0, start, unknown + 1)
+            else:
+                continue
+            best[end] = min(best[end], option)
     if best[size][2] > size / 5:
         return None
     words: list[str] = []

@@ -24,8 +24,8 @@ _WORDS: Final = re.compile(
 #: Two forms, each with the age in a group of its own: "15 years old", "15-yr-old", "aged 15 years",
 #: "15yo"; and "aged 15", "age of 15".
 _AGE: Final = re.compile(
-    r"\b(?:age[d]?\s+(?:of\s+)?)?(\d{1,2})(?:\s*-?\s*(?:years?|yrs?|yr|y)(?:[\s-]*(?:old|o))?\b)"
-    r"|\baged?\s+(?:of\s+)?(\d{1,2})\b",
+    r"\b(?:age[d]?\s++(?:of\s++)?)?(\d{1,2})(?:\s*+(?:-\s*+)?(?:years?|yrs?|yr|y)(?:[\s-]*+(?:old|o))?\b)"
+    r"|\baged?\s++(?:of\s++)?(\d{1,2})\b",
     re.IGNORECASE,
 )
 _NUMBERS: Final = (

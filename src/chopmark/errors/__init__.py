@@ -18,6 +18,7 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   ├── HeadersTooLarge       headers_too_large      431
     │   ├── RequestTimeout        request_timeout        408
     │   ├── TooManyImages         too_many_images        400
+    │   ├── TextTooLong           text_too_long          400
     │   └── ValueTooLong          value_too_long         414
     ├── AccessError               access_denied          403
     │   ├── AccessKeyNotFound     key_not_found          404
@@ -125,6 +126,7 @@ from chopmark.errors.requests import (
     InvalidRequest,
     RequestTimeout,
     RequestTooLarge,
+    TextTooLong,
     TooManyImages,
     UnreadableImage,
     UnsupportedImage,
@@ -188,6 +190,7 @@ __all__ = [
     "SigningFailed",
     "StageTimeout",
     "TenantNotFound",
+    "TextTooLong",
     "TooManyImages",
     "UnknownMethod",
     "UnreadableImage",

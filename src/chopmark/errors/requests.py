@@ -14,6 +14,7 @@ __all__ = [
     "InvalidRequest",
     "RequestTimeout",
     "RequestTooLarge",
+    "TextTooLong",
     "TooManyImages",
     "UnreadableImage",
     "UnsupportedImage",
@@ -110,6 +111,12 @@ class RequestTimeout(InvalidRequest):
 
     code = "request_timeout"
     status = 408
+
+
+class TextTooLong(InvalidRequest):
+    """A text is longer than what is judged of one; it is never cut."""
+
+    code = "text_too_long"
 
 
 class ValueTooLong(InvalidRequest):

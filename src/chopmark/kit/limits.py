@@ -349,6 +349,26 @@ XMP: Final = Limit(
     what="A longer packet is not looked at, as if there were none.",
 )
 
+# What is judged of one text; safety raises `TextTooLong` for more, and cuts nothing.
+TEXT: Final = Limit(
+    name="text",
+    least=0,
+    most=32_768,
+    unit="characters",
+    what="Of one text that is judged: a prompt with its negative prompt, one moderation input, the "
+    "words in a picture. Also after compatibility characters are written out. "
+    "`CHOPMARK_MAX_PROMPT_CHARS` may allow less of a prompt.",
+)
+SCORED: Final = Limit(
+    name="scored tokens",
+    least=0,
+    most=8192,
+    unit="tokens",
+    what="That the prompt model reads of one text, in all windows together. English of 32,000 "
+    "characters has about 7,500; a character of Chinese or Japanese is about one. A token of the "
+    "model for other languages counts as three, for its time.",
+)
+
 # What people write at the desk and in appeals.
 STATEMENT: Final = Limit(
     name="statement", least=1, most=10_000, unit="characters", what="Why a refusal was wrong."
@@ -375,7 +395,7 @@ TABLE: Final[tuple[Limit[int] | Limit[float], ...]] = (
     N, SEED, JOB_SEED, STEPS, GUIDANCE, STRENGTH, QUALITY, PREVIEWS, STREAMED_PREVIEWS,
     PREVIEW_SIDE, SIDE, JOB_SIDE, MARKED_SIDE, RATIO, REFERENCES, BATCH,
     FILES, FIELDS, HEADERS, HEADERS_S, BODY_S, BODY_IDLE_S, TEXT_BODY, UPLOADS, UNFINISHED,
-    TEXT_PART, JSON_DEPTH, JSON_VALUES, MODERATED, TEXTS,
+    TEXT_PART, JSON_DEPTH, JSON_VALUES, MODERATED, TEXTS, TEXT, SCORED,
     PNG_CHUNKS, PNG_PROFILES, JPEG_SEGMENTS, JPEG_SCANS, WEBP_CHUNKS, GIF_BLOCKS, FRAMES,
     TIFF_FIELDS, EXIF,
     BMFF_BOXES, BMFF_PLACES, JUMBF_BOXES, JUMBF_DEPTH, XMP,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chopmark.errors import InvalidRequest, TooManyImages
+from chopmark.errors import InvalidRequest, TextTooLong, TooManyImages
 from chopmark.kit import limits
 
 if TYPE_CHECKING:
@@ -101,10 +101,20 @@ def check_request(request: GenerationRequest, settings: Settings, model: ModelIn
 
     Raises:
         InvalidRequest: The first value that cannot be used, named, with its bounds.
+        TextTooLong: Prompt and negative prompt together are more than is judged of one text.
         TooManyImages: More pictures than the model takes, or than the settings allow.
     """
     _check_text("prompt", request.prompt, settings.max_prompt_chars)
     _check_text("negative_prompt", request.negative_prompt, settings.max_prompt_chars)
+    # They are judged as one text, of which nothing is cut: a line end stands between them.
+    together = len(request.prompt) + 1 + len(request.negative_prompt)
+    if request.negative_prompt and together > limits.TEXT.most:
+        raise TextTooLong(
+            f"prompt and negative_prompt have {together} characters together, more than"
+            f" {limits.TEXT.most}",
+            hint="shorten one of them; both are judged to the last character",
+            param="negative_prompt",
+        )
     # A picture changed without words is a variation of it.
     if not request.prompt.strip() and not isinstance(request, EditRequest):
         raise InvalidRequest(

@@ -118,3 +118,39 @@ def test_a_play_with_words_is_undone(text: str, plain: str, name: str) -> None:
 )
 def test_what_is_no_disguise_is_left_alone(text: str) -> None:
     assert normalize(text).text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("\u202edekan\u202c woman", "naked woman"),
+        ("\u202edekan", "naked"),
+        ("\u2067dekan\u2069 woman", "naked woman"),
+        # An override inside another changes nothing, and its end does not end the outer one.
+        ("\u202enamow \u202edek\u202can\u202c here", "naked woman here"),
+        ("\u202enam\u202aow\u202c dekan\u202c here", "naked woman here"),
+        ("\u202edekan\na woman", "naked\na woman"),
+        ("\u202eяблоко\u202c", "яблоко"),
+    ],
+)
+def test_a_text_that_is_turned_around_is_read_as_it_is_shown(text: str, plain: str) -> None:
+    assert normalize(text).text == plain
+
+
+def test_marks_where_a_word_is_to_be_cut_leave_a_gap() -> None:
+    text = "q_w_e_a_r_i_n_g x_c_u_r_v_y"
+    found = normalize(text)
+    assert {"wearing", "curvy"} <= set(found.text.split())
+    assert all(0 <= start <= end <= len(text) for start, end in found.offsets)
+
+
+def test_half_a_surrogate_pair_hides_nothing() -> None:
+    assert normalize("n\ud800u\udc00de").text == "nude"
+
+
+@pytest.mark.parametrize("gap", ["", " "])
+def test_a_long_code_is_read_to_its_end(gap: str) -> None:
+    words = ("naked", "woman", "and", "bed")
+    letters = "".join(words) * 60
+    found = normalize(" ".join(str(ord(char) - 96) for char in letters) if gap else letters)
+    assert found.text.split() == [*words] * 60
