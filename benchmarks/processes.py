@@ -31,8 +31,9 @@ __all__ = [
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _RSS_EVERY_S = 0.05
-#: The kernel walks the page tables for a PSS, which takes milliseconds for each GiB.
-_PSS_EVERY_S = 0.5
+#: The kernel walks the page tables for a PSS, and a family is found by reading all of ``/proc``:
+#: milliseconds each, on the cores that are measured.
+_PSS_EVERY_S = 1.0
 _STEP = 16 * 2**20
 
 
@@ -47,6 +48,10 @@ class Memory:
 
     pss: int = 0
     rss: int = 0
+
+    def higher(self, other: Memory) -> Memory:
+        """Return the more of each kind."""
+        return Memory(max(self.pss, other.pss), max(self.rss, other.rss))
 
 
 def family(root: int) -> list[int]:
@@ -151,15 +156,15 @@ class MemoryWatch:
         self._thread.join()
 
     def _watch(self) -> None:
-        looked, measured = time.monotonic(), self.peak.rss
+        looked, measured, pids = time.monotonic(), self.peak.rss, family(self.root)
         while not self._stop.wait(_RSS_EVERY_S):
-            rss = sum(_resident(pid) for pid in family(self.root))
+            rss = sum(_resident(pid) for pid in pids)
             self.peak = Memory(self.peak.pss, max(self.peak.rss, rss))
             # Resident sets are cheap to read: a new height says when a dear look is worth it.
             higher = rss > measured + _STEP
             if higher or time.monotonic() - looked > _PSS_EVERY_S:
-                now = memory(self.root)
-                self.peak = Memory(max(self.peak.pss, now.pss), max(self.peak.rss, now.rss))
+                now, pids = memory(self.root), family(self.root)
+                self.peak = self.peak.higher(now)
                 looked, measured = time.monotonic(), max(measured, now.rss)
 
 

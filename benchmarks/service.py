@@ -113,7 +113,7 @@ class Subject:
     async def bear(self, kind: str, connections: int, seconds: float) -> None:
         """Be under load for so many seconds, and until the last answer."""
         load = self.loads.setdefault((kind, connections), Load())
-        done, cpu, began = len(load.waits), self.server.cpu(), time.perf_counter()
+        done, cpu, began = len(load.waits), self.server.cpu(), 0.0
 
         async def one(number: int) -> None:
             async with Connection(self.server.port) as connection:
@@ -132,9 +132,13 @@ class Subject:
                         self.keep(answer)
                     turn += 1
 
-        await asyncio.gather(*(one(number) for number in range(connections)))
+        with MemoryWatch(self.server.pid) as watch:
+            began = time.perf_counter()
+            await asyncio.gather(*(one(number) for number in range(connections)))
+            took = time.perf_counter() - began
+        self.peak = self.peak.higher(watch.peak)
         done = len(load.waits) - done
-        load.rates.append(done / (time.perf_counter() - began))
+        load.rates.append(done / took)
         load.cpu_s.append((self.server.cpu() - cpu) / max(1, done))
 
     async def overload(self, requests: int) -> Counter[int]:
@@ -147,16 +151,19 @@ class Subject:
                 self.keep(answer)
             return answer.status
 
-        return Counter(await asyncio.gather(*(one(number) for number in range(requests))))
+        with MemoryWatch(self.server.pid) as watch:
+            answers = await asyncio.gather(*(one(number) for number in range(requests)))
+        self.peak = self.peak.higher(watch.peak)
+        return Counter(answers)
 
     def stages(self) -> str:
         """Return how the pipeline's time was spent, from ``/metrics``."""
         text = self.server.get("/metrics")[1].decode()
         found = re.findall(r'chopmark_stage_seconds_sum\{stage="(\w+)"\} (\S+)', text)
         spent = {stage: float(seconds) for stage, seconds in found}
-        whole = sum(spent.values())
+        whole = sum(spent.values()) or 1.0
         shares = ", ".join(f"{stage} {seconds / whole:.1%}" for stage, seconds in spent.items())
-        return f"{1 - spent['generate'] / whole:.1%} outside of the generator; {shares}"
+        return f"{1 - spent.get('generate', 0.0) / whole:.1%} outside of the generator; {shares}"
 
 
 def check(home: Path, records: Sequence[str]) -> str:
@@ -231,46 +238,41 @@ def measure(
     """Give every load to every server, round by round; return what is said of the servers."""
     said = ["| server | memory idle MiB | at most | sum of RSS, at most | idle CPU, ms a second |"]
     said.append("|---|---|---|---|---|")
-    resting = {}
-    with contextlib.ExitStack() as stack:
-        watches: dict[str, MemoryWatch] = {}
-        for subject in subjects:
-            asyncio.run(subject.warm_up())
-        for subject in subjects:
-            resting[subject.server.name] = asyncio.run(idle_cpu(subject.server))
-            subject.idle = memory(subject.server.pid)
-            watch = MemoryWatch(subject.server.pid)
-            watches[subject.server.name] = stack.enter_context(watch)
-        for number in range(rounds):
-            for kind in kinds:
-                crowds, times = LOADS[kind]
-                for connections in crowds:
-                    for subject in subjects:
-                        if subject.governed or kind == "generate":
-                            asyncio.run(subject.bear(kind, connections, times * seconds))
-                            load = subject.loads[kind, connections]
-                            print(
-                                f"round {number + 1}: {kind}, {connections} connections,"
-                                f" {subject.server.name}: {load.rates[-1]:.2f} a second,"
-                                f" {1000 * load.cpu_s[-1]:.0f} ms CPU, {dict(load.statuses)}",
-                                flush=True,
-                            )
-        for subject in subjects:
-            subject.peak = watches[subject.server.name].peak
-            idle, peak = subject.idle, subject.peak
-            said.append(
-                f"| {subject.server.name} | {idle.pss / MIB:.0f} | {peak.pss / MIB:.0f} |"
-                f" {peak.rss / MIB:.0f} | {resting[subject.server.name]:.1f} |"
-            )
-        said += ["", "Where the pipeline's time went: "]
-        said[-1] += "; ".join(f"{s.server.name}: {s.stages()}" for s in subjects if s.governed)
-        said[-1] += "."
+    for subject in subjects:
+        asyncio.run(subject.warm_up())
+    resting = {subject.server.name: asyncio.run(idle_cpu(subject.server)) for subject in subjects}
+    for subject in subjects:
+        subject.idle = memory(subject.server.pid)
+    for number in range(rounds):
+        for kind in kinds:
+            crowds, times = LOADS[kind]
+            for connections in crowds:
+                for subject in subjects:
+                    if subject.governed or kind == "generate":
+                        asyncio.run(subject.bear(kind, connections, times * seconds))
+                        load = subject.loads[kind, connections]
+                        print(
+                            f"round {number + 1}: {kind}, {connections} connections,"
+                            f" {subject.server.name}: {load.rates[-1]:.2f} a second,"
+                            f" {1000 * load.cpu_s[-1]:.0f} ms CPU, {dict(load.statuses)}",
+                            flush=True,
+                        )
+    said += [
+        f"| {subject.server.name} | {subject.idle.pss / MIB:.0f} | {subject.peak.pss / MIB:.0f} |"
+        f" {subject.peak.rss / MIB:.0f} | {resting[subject.server.name]:.1f} |"
+        for subject in subjects
+    ]
+    spent = "; ".join(f"{s.server.name}: {s.stages()}" for s in subjects if s.governed)
+    said += ["", f"Where the pipeline's time went: {spent}."]
+    if burst:
         ours = [subject for subject in subjects if subject.governed][-1]
-        statuses = asyncio.run(ours.overload(burst)) if burst else Counter()
+        statuses = asyncio.run(ours.overload(burst))
         answers = ", ".join(f"{n} of {status}" for status, n in sorted(statuses.items()))
-        most = watches[ours.server.name].peak
-        said += ["", f"Overload of {ours.server.name}, {burst} generate requests at once without"]
-        said[-1] += f" trying again: {answers}; memory at most {most.pss / MIB:.0f} MiB."
+        said += [
+            "",
+            f"Overload of {ours.server.name}, {burst} generate requests at once without trying"
+            f" again: {answers}; memory at most {ours.peak.pss / MIB:.0f} MiB.",
+        ]
     return said
 
 
