@@ -44,9 +44,10 @@ if TYPE_CHECKING:
         rotate_credential,
     )
     from chopmark.provenance.encode import encode_image
+    from chopmark.provenance.inputs import read_ingredient
     from chopmark.provenance.interface import CredentialProvider, ManifestRepository
     from chopmark.provenance.label import LABEL_PROFILES, LabelStyle, draw_label
-    from chopmark.provenance.manifest import ManifestInfo, mark_algorithm
+    from chopmark.provenance.manifest import InputIngredient, ManifestInfo, mark_algorithm
     from chopmark.provenance.reattachment import reattach
     from chopmark.provenance.report import Report
     from chopmark.provenance.resolver import Resolver
@@ -82,6 +83,7 @@ __all__ = [
     "CredentialRotationWarning",
     "CredentialSource",
     "DevelopmentCredentialWarning",
+    "InputIngredient",
     "LabelStyle",
     "Limits",
     "ManifestInfo",
@@ -115,6 +117,7 @@ __all__ = [
     "load_mark_keys",
     "mark_algorithm",
     "pixel_digest",
+    "read_ingredient",
     "read_secret",
     "read_xmp",
     "reattach",
@@ -135,6 +138,7 @@ __getattr__, __dir__ = lazy_door(
         "CredentialRotationWarning": "rotation",
         "CredentialSource": "rotation",
         "DevelopmentCredentialWarning": "credential",
+        "InputIngredient": "manifest",
         "Limits": "_formats",
         "ManifestInfo": "manifest",
         "ManifestRepository": "interface",
@@ -169,6 +173,7 @@ __getattr__, __dir__ = lazy_door(
         "load_mark_keys": "watermark",
         "mark_algorithm": "manifest",
         "pixel_digest": "chopmark.kit.fingerprint",
+        "read_ingredient": "inputs",
         "read_secret": "signers",
         "read_xmp": "xmp",
         "reattach": "reattachment",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.errors import UnsupportedImage
@@ -14,11 +15,45 @@ if TYPE_CHECKING:
 
     from chopmark.kit.types import ImageFormat
 
-__all__ = ["encode_image"]
+__all__ = ["EncodedImage", "encode_image", "encode_with_pixels"]
+
+_LOSSLESS: Final = frozenset({"png"})
 
 _QUALITY: Final[dict[str, int]] = {"jpeg": 92, "webp": 90, "avif": 80}
 # JPEG knows no more in one direction (ITU-T T.81, B.2.2); WebP 16383 (RFC 9649, section 1).
 _MAX_SIDE: Final[dict[str, int]] = {"jpeg": 65_535, "webp": 16_383}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedImage:
+    """A file, and what whoever opens it will see.
+
+    Attributes:
+        data: The file.
+        pixels: Its pixels: the encoder's own where the format is lossless, else decoded again.
+    """
+
+    data: bytes = field(repr=False)
+    pixels: Image.Image
+
+
+def encode_with_pixels(
+    image: Image.Image, fmt: ImageFormat, *, quality: int | None = None
+) -> EncodedImage:
+    """Encode a picture as `encode_image` does, and return the pixels that the file has.
+
+    Raises:
+        UnsupportedImage: As there.
+    """
+    from PIL import Image as Pillow
+
+    prepared = _prepare(image, _checked(image, fmt))
+    data = _encoded(prepared, fmt, image.info.get("icc_profile"), quality)
+    if fmt in _LOSSLESS:
+        return EncodedImage(data=data, pixels=prepared)
+    with Pillow.open(io.BytesIO(data)) as reopened:
+        reopened.load()
+        return EncodedImage(data=data, pixels=reopened)
 
 
 def encode_image(image: Image.Image, fmt: ImageFormat, *, quality: int | None = None) -> bytes:
@@ -34,14 +69,25 @@ def encode_image(image: Image.Image, fmt: ImageFormat, *, quality: int | None = 
     Raises:
         UnsupportedImage: The format cannot hold a picture of this size, or is not built in here.
     """
+    prepared = _prepare(image, _checked(image, fmt))
+    return _encoded(prepared, fmt, image.info.get("icc_profile"), quality)
+
+
+def _checked(image: Image.Image, fmt: ImageFormat) -> ImageFormat:
     if fmt not in MIME:
         raise UnsupportedImage(f"{fmt!r} is not an output format", hint=", ".join(MIME))
     if max(image.size) > _MAX_SIDE.get(fmt, max(image.size)):
         raise UnsupportedImage(
             f"{fmt} cannot hold {image.width} x {image.height} pixels", hint="use png"
         )
+    return fmt
+
+
+def _encoded(
+    image: Image.Image, fmt: ImageFormat, profile: bytes | None, quality: int | None
+) -> bytes:
     options: dict[str, Any] = {}
-    if profile := image.info.get("icc_profile"):
+    if profile:
         options["icc_profile"] = profile
     if fmt == "png":
         # Level 6 is zlib's default; 9 costs several times as long for about one per cent.
@@ -54,7 +100,7 @@ def encode_image(image: Image.Image, fmt: ImageFormat, *, quality: int | None = 
         options |= {"speed": 8, "xmp": reserve()}
     out = io.BytesIO()
     try:
-        _prepare(image, fmt).save(out, fmt.upper(), **options)
+        image.save(out, fmt.upper(), **options)
     except (OSError, ValueError, KeyError) as error:
         raise UnsupportedImage(f"the picture cannot be encoded as {fmt}: {error}") from error
     return out.getvalue()

@@ -8,14 +8,24 @@ Source: C2PA Technical Specification 2.4; each rule of the conformance programme
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from chopmark.errors import SigningFailed
 from chopmark.kit.ids import is_id
+from chopmark.provenance._json import as_dict
 from chopmark.provenance.xmp import SOURCE_TYPES, Aigc, XmpFields
 
-__all__ = ["PDQ_ALG", "RECORD_LABEL", "ManifestInfo", "definition", "mark_algorithm"]
+__all__ = [
+    "PDQ_ALG",
+    "RECORD_LABEL",
+    "InputIngredient",
+    "ManifestInfo",
+    "definition",
+    "ingredient",
+    "mark_algorithm",
+]
 
 RECORD_LABEL: Final = "org.chopmark.record"
 """Label of our own assertion: which record of which log this picture belongs to."""
@@ -34,10 +44,43 @@ _USES: Final = (
     "cawg.ai_generative_training",
 )
 
+# What the library found out about a picture and wants to be told again when the edit is signed. A
+# thumbnail is not among it: the library finds the one inside the ingredient's manifest by itself.
+_FOUND: Final = ("format", "active_manifest", "validation_results")
+
 
 def mark_algorithm(method: str) -> str:
     """Return the soft-binding algorithm name of a watermark method: ``org.chopmark.METHOD.1``."""
     return f"org.chopmark.{method}.1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputIngredient:
+    """An input picture as a manifest names it.
+
+    Attributes:
+        found: What the library found, a JSON object; of its fields only those count that
+            `fields` returns.
+        manifest: The picture's own manifest store (JUMBF), or None where it has none that could be
+            read.
+        says: What is to be known of it beside its manifest; shown to viewers.
+    """
+
+    found: str
+    manifest: bytes | None = field(default=None, repr=False)
+    says: str = ""
+
+    def fields(self) -> dict[str, Any]:
+        """Return what the library is told again.
+
+        Raises:
+            SigningFailed: This was not made by `read_ingredient`.
+        """
+        try:
+            found = json.loads(self.found)
+        except ValueError as error:
+            raise SigningFailed("an input picture's findings are no JSON") from error
+        return {name: value for name, value in as_dict(found).items() if name in _FOUND}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +94,9 @@ class ManifestInfo:
         model_version: Of it.
         created_at: When, with a time zone.
         action: ``created`` from a prompt, or ``edited`` from ``parent``.
-        parent: The input picture's file, as it came in; needed for ``edited``.
-        references: Further pictures' files, as they came in, which the model was shown beside
-            ``parent``.
+        parent: The input picture; needed for ``edited``. Its file as it came in, or better what
+            `read_ingredient` made of it: foreign bytes are then not read where the key is.
+        references: Further pictures that the model was shown beside ``parent``, likewise.
         parent_mime: Its media type as the client named it; the bytes decide.
         mark_method: Watermark method, None where the picture carries none.
         mark_payload: The 8 bytes in the watermark.
@@ -76,8 +119,8 @@ class ManifestInfo:
     model_version: str
     created_at: dt.datetime
     action: Literal["created", "edited"] = "created"
-    parent: bytes | None = None
-    references: tuple[bytes, ...] = ()
+    parent: InputIngredient | bytes | None = None
+    references: tuple[InputIngredient | bytes, ...] = ()
     parent_mime: str | None = None
     mark_method: str | None = None
     mark_payload: bytes | None = None
@@ -143,8 +186,10 @@ def definition(info: ManifestInfo) -> dict[str, Any]:
     }
 
 
-def ingredient(info: ManifestInfo, number: int, *, says: str = "") -> dict[str, Any]:
+def ingredient(info: ManifestInfo, number: int, shown: InputIngredient) -> dict[str, Any]:
     """Return a picture that came in as an ingredient; what it says of itself comes along.
+
+    Where it has a manifest, the library looks for that under ``manifest_data.identifier``.
 
     The one that was changed is ``parentOf`` the output, of which there is one at most. The model
     was shown the others, which makes them ``inputTo`` it: nothing of their pixels need be in the
@@ -153,17 +198,21 @@ def ingredient(info: ManifestInfo, number: int, *, says: str = "") -> dict[str, 
     Args:
         info: What the manifest says.
         number: 0 for ``info.parent``, 1 and up for ``info.references``.
-        says: What is to be known of it beside its manifest.
+        shown: That picture.
     """
     label = _REFERENCE.format(number) if number else _PARENT
     entry: dict[str, Any] = {
+        **shown.fields(),
         "title": f"Reference picture {number}" if number else "Input picture",
         "relationship": "inputTo" if number else "parentOf",
         "label": label,
         "instance_id": f"xmp:iid:chopmark-{info.output_id}-{label}",
     }
-    if says:
-        entry["description"] = says
+    if shown.says:
+        entry["description"] = shown.says
+    if shown.manifest is not None:
+        name = f"{info.output_id}-{label}.c2pa"
+        entry["manifest_data"] = {"format": "application/c2pa", "identifier": name}
     return entry
 
 

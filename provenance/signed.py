@@ -6,22 +6,15 @@ import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from chopmark.errors import (
-    ChopmarkError,
-    ManifestUnreadable,
-    SigningFailed,
-    UnsupportedImage,
-)
+from chopmark.errors import ChopmarkError, ManifestUnreadable, SigningFailed
 from chopmark.provenance import _native
 from chopmark.provenance._c2pa_signer import make_signer
-from chopmark.provenance._formats import MIME, mime_of, sniff
+from chopmark.provenance._formats import MIME, sniff
+from chopmark.provenance.inputs import read_ingredient
 from chopmark.provenance.manifest import ManifestInfo, definition, ingredient
-from chopmark.provenance.reattachment import remove
 from chopmark.provenance.trust import TrustAnchors
 
 if TYPE_CHECKING:
-    import c2pa
-
     from chopmark.kit.types import ImageFormat
     from chopmark.provenance.credential import Credential
     from chopmark.provenance.timestamp_authority import TimestampAuthority
@@ -76,8 +69,22 @@ def sign(
     """
     if sniff(data) != fmt:
         raise SigningFailed(f"the data is {sniff(data) or 'no picture'}, not {fmt}")
-    config = _native.settings(*TrustAnchors.of(credential).native())
-    job = _Job(data=data, mime=MIME[fmt], info=info, credential=credential, config=config)
+    declared, anchors = definition(info), TrustAnchors.of(credential)
+    config = _native.settings(*anchors.native())
+    inputs = _inputs(info, anchors)
+    declared["ingredients"] = [entry for entry, _ in inputs]
+    job = _Job(
+        data=data,
+        mime=MIME[fmt],
+        definition=declared,
+        resources={
+            entry["manifest_data"]["identifier"]: manifest
+            for entry, manifest in inputs
+            if manifest is not None
+        },
+        credential=credential,
+        config=config,
+    )
     done = authority.within_its_time(job.run) if authority is not None else None
     signed, manifest = done or job.run(None)
     return Signed(
@@ -92,7 +99,8 @@ def sign(
 class _Job:
     data: bytes
     mime: str
-    info: ManifestInfo
+    definition: dict[str, Any]
+    resources: dict[str, bytes]
     credential: Credential
     config: dict[str, Any]
 
@@ -103,11 +111,9 @@ class _Job:
         failure: list[BaseException] = []
         out = io.BytesIO()
         try:
-            builder = c2pa.Builder(definition(self.info), context=_native.context(self.config))
-            if self.info.parent is not None:
-                shown = (self.info.parent, *self.info.references)
-                for number, data in enumerate(shown):
-                    _add_input(builder, self.info, number, data, self.config)
+            builder = c2pa.Builder(self.definition, context=_native.context(self.config))
+            for name, content in self.resources.items():
+                builder.add_resource(name, io.BytesIO(content))
             signer = make_signer(self.credential, failure, tsa_url)
             manifest: bytes = builder.sign(signer, self.mime, io.BytesIO(self.data), out)
         except c2pa.C2paError as error:
@@ -122,33 +128,19 @@ class _Job:
         return out.getvalue(), manifest
 
 
-def _add_input(
-    builder: c2pa.Builder, info: ManifestInfo, number: int, data: bytes, config: dict[str, object]
-) -> None:
-    kind = sniff(data)
-    if kind is None:
-        raise SigningFailed("an input picture is of no format that a manifest can name")
-    mime = mime_of(kind)  # what a client called it is not looked at
-    try:
-        _native.read(data, mime, config)
-        says = ""
-    except _native.NoManifest:
-        says = "The input picture carried no C2PA manifest."
-    except _native.RemoteOnly:
-        says = "The input picture named a remote C2PA manifest, which was not fetched."
-        data = _without_manifest(data)
-    except _native.NativeRefusal:
-        # Nobody can read that history, so none is lost; the edit need not fail for it.
-        says = "The input picture carried a C2PA manifest that could not be read."
-        data = _without_manifest(data)
-    builder.add_ingredient(ingredient(info, number, says=says), mime, io.BytesIO(data))
+def _inputs(info: ManifestInfo, anchors: TrustAnchors) -> list[tuple[dict[str, Any], bytes | None]]:
+    """Return the pictures that came in, each with its manifest store (JUMBF) where it has one.
 
-
-def _without_manifest(data: bytes) -> bytes:
-    try:
-        return remove(data)
-    except UnsupportedImage:  # the library has the last word on the other formats
-        return data
+    A file, which a program may give instead of an `InputIngredient`, is read here, where the key
+    is.
+    """
+    if info.parent is None:
+        return []
+    shown = [
+        read_ingredient(one, anchors) if isinstance(one, bytes) else one
+        for one in (info.parent, *info.references)
+    ]
+    return [(ingredient(info, number, one), one.manifest) for number, one in enumerate(shown)]
 
 
 def _read_back(signed: bytes, mime: str, config: dict[str, object]) -> str:

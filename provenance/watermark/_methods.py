@@ -80,7 +80,12 @@ def get_method(name: str) -> Watermarker:
 
 
 def embed_mark(
-    image: Image.Image, payload: bytes, *, key: MarkKey, method: str = "lattice"
+    image: Image.Image,
+    payload: bytes,
+    *,
+    key: MarkKey,
+    method: str = "lattice",
+    read_back: bool = True,
 ) -> Image.Image:
     """Return a copy of ``image`` that carries ``payload``, read back before it is returned.
 
@@ -89,6 +94,7 @@ def embed_mark(
         payload: What the mark says; 8 bytes for ``lattice``.
         key: The key to strike it with.
         method: One of :func:`method_names`.
+        read_back: False where the caller reads the mark himself, from the file that he makes.
 
     Raises:
         MarkNotReadable: The mark cannot be read back from this picture with p <= 1e-9.
@@ -100,6 +106,8 @@ def embed_mark(
     """
     watermarker = get_method(method)
     marked = watermarker.embed(image, payload, key)
+    if not read_back:
+        return marked
     candidates = None if watermarker.blind else [payload]
     result = watermarker.detect(marked, key, candidates=candidates)
     if not result.detected or result.payload != payload:

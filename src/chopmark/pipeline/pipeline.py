@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from chopmark.pipeline.moderation import Moderated
     from chopmark.pipeline.preview import PreviewSink
     from chopmark.pipeline.request import EditRequest
+    from chopmark.provenance import InputIngredient
     from chopmark.safety import Policy, Verdict
     from chopmark.settings import Settings
 
@@ -208,6 +209,8 @@ class Pipeline:
 
     async def _judge_and_make(self, case: GenerationCase) -> Released:
         """Steps 2 to 6."""
+        from chopmark.provenance import TrustAnchors
+
         request, parts, steps = case.request, self.parts, self._steps
         settings = parts.settings
 
@@ -279,7 +282,13 @@ class Pipeline:
         await steps.run(case, "mark", parts.announce_keys)
 
         # 5 and 6. Marked and read back; then metadata, the manifest last, validated at once.
-        outputs = [await self._seal(case, *item) for item in kept]
+        # What an edit's pictures say of themselves is read once, and not where the key is.
+        named: Sequence[InputIngredient] = ()
+        if inputs:
+            named = await steps.run(
+                case, "sign", lambda: seal.read_inputs(request, TrustAnchors.of(parts.credential))
+            )
+        outputs = [await self._seal(case, named, *item) for item in kept]
 
         return await self._complete(
             case, policy, prompt_verdict, outputs, withheld, input_verdicts=input_verdicts
@@ -331,7 +340,12 @@ class Pipeline:
         return released
 
     async def _seal(
-        self, case: GenerationCase, index: int, picture: Image.Image, verdict: Verdict
+        self,
+        case: GenerationCase,
+        inputs: Sequence[InputIngredient],
+        index: int,
+        picture: Image.Image,
+        verdict: Verdict,
     ) -> Output:
         """Steps 5 and 6 for one output."""
         from chopmark.generation import batch_size
@@ -339,15 +353,25 @@ class Pipeline:
         request, parts, steps = case.request, self.parts, self._steps
         output_id = ids.output_id(case.record_id, index)
         case.tell(index, request.n, "marking and signing")
-        encoded = await steps.run(
+        marked = await steps.run(
             case,
             "mark",
             lambda: seal.mark(parts, picture, request, output_id=output_id, format=case.format),
         )
+        signed = await steps.run(
+            case,
+            "sign",
+            lambda: seal.sign(
+                parts, marked, request, output_id=output_id, format=case.format,
+                model=parts.generator.info, inputs=inputs,
+            ),
+        )  # fmt: skip
         sealed = await steps.run(
             case,
             "sign",
-            lambda: seal.sign(parts, encoded, request, output_id=output_id, format=case.format),
+            lambda: seal.keep(
+                parts, signed, output_id=output_id, record_id=case.record_id, pdq=marked.pdq
+            ),
         )
         case.pdq[output_id] = sealed.pdq
         return Output(
@@ -355,8 +379,8 @@ class Pipeline:
             output_id=output_id,
             data=sealed.data,
             format=case.format,
-            width=picture.width,
-            height=picture.height,
+            width=marked.width,
+            height=marked.height,
             seed=case.seed + index - 1,
             batch=batch_size(picture),
             manifest_id=sealed.manifest_id,

@@ -1,14 +1,18 @@
 """Steps 5 and 6 for one picture: the mark struck and read back, then the manifest, signed last.
 
 The order is not free. The label is drawn before the mark, so that the mark lies over it; the mark
-is read back from the encoded bytes, since it is the encoding that may destroy it; and the manifest
-comes last, since it signs whatever stands in the file by then.
+is read back from the pixels that the file has, since it is the encoding that may destroy it; and
+the manifest comes last, since it signs whatever stands in the file by then.
+
+`mark` and `sign` need keys and settings and nothing else: no database, no generator, no foreign
+bytes. What goes into them and comes out are plain values, so that they run in a process of their
+own as well. `read_inputs` needs no key and takes strangers' files apart; `keep` writes to the
+manifest store.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,15 +23,38 @@ from chopmark.kit import ids
 from chopmark.pipeline.request import EditRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from PIL import Image
 
+    from chopmark.generation import ModelInfo
     from chopmark.kit.types import ImageFormat
     from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.request import GenerationRequest
+    from chopmark.provenance import InputIngredient, Signed, TrustAnchors
 
-__all__ = ["SealedFile", "mark", "sign"]
+__all__ = ["Marked", "SealedFile", "keep", "mark", "read_inputs", "sign"]
 
 _LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """An encoded file that carries its mark, and all that later steps ask of its pixels.
+
+    Attributes:
+        encoded: The file, without metadata.
+        width: In pixels.
+        height: In pixels.
+        pdq: Fingerprint of the marked picture, 64 hex digits.
+        pixels_sha256: `chopmark.provenance.pixel_digest` of the file's pixels.
+    """
+
+    encoded: bytes = field(repr=False)
+    width: int
+    height: int
+    pdq: str
+    pixels_sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +72,23 @@ class SealedFile:
     pdq: str
 
 
+def read_inputs(request: GenerationRequest, anchors: TrustAnchors) -> tuple[InputIngredient, ...]:
+    """Return what an edit's pictures say of themselves, in their order; nothing for a creation.
+
+    Args:
+        request: Whose pictures are read.
+        anchors: Our own certificates, `chopmark.provenance.TrustAnchors.of` the credential.
+
+    Raises:
+        SigningFailed: A picture is of no format that a manifest can name.
+    """
+    from chopmark.provenance import read_ingredient
+
+    if not isinstance(request, EditRequest):
+        return ()
+    return tuple(read_ingredient(data, anchors) for data in request.pictures)
+
+
 def mark(
     parts: Parts,
     picture: Image.Image,
@@ -52,89 +96,110 @@ def mark(
     *,
     output_id: str,
     format: ImageFormat,  # noqa: A002  the field's name
-) -> bytes:
+) -> Marked:
     """Draw the label if there is one, strike the watermark, encode, and read the mark back.
-
-    Returns:
-        The encoded file, without metadata.
 
     Raises:
         MarkTooWeak: The caller's size or quality leaves no room for the mark.
         MarkNotReadable: The same with our own size and quality: our failure, not theirs.
     """
-    from PIL import Image
-
-    from chopmark.provenance import detect_mark, draw_label, embed_mark, encode_image
+    from chopmark.provenance import detect_mark, draw_label, embed_mark, fingerprint, pixel_digest
+    from chopmark.provenance.encode import encode_with_pixels
 
     if parts.label is not None:
         picture = draw_label(picture, parts.label)
     method, key = parts.settings.mark_method, parts.mark_keys.active
     payload = bytes.fromhex(output_id)
-    marked = embed_mark(picture, payload, key=key, method=method)
-    encoded = encode_image(marked, format, quality=request.quality)
-    with Image.open(io.BytesIO(encoded)) as reopened:
-        found = detect_mark(reopened, keys=[key], methods=[method])
+    marked = embed_mark(picture, payload, key=key, method=method, read_back=False)
+    file = encode_with_pixels(marked, format, quality=request.quality)
+    found = detect_mark(file.pixels, keys=[key], methods=[method])
     if not found.detected or found.payload != payload:
+        # What no file could carry is said first: this raises where the bare pixels fail as well.
+        embed_mark(picture, payload, key=key, method=method)
         chosen = request.quality is not None or request.size is not None
         raise (errors.MarkTooWeak if chosen else errors.MarkNotReadable)(
             f"output {output_id}: the {method} watermark did not survive encoding as {format}",
             hint="a higher quality, a lossless format or a larger picture carries it",
         )
     _LOG.debug("the mark of output %s was read back (%s)", output_id, method)
-    return encoded
+    pdq, _ = fingerprint(file.pixels)
+    return Marked(
+        encoded=file.data,
+        width=file.pixels.width,
+        height=file.pixels.height,
+        pdq=pdq,
+        pixels_sha256=pixel_digest(file.pixels),
+    )
 
 
 def sign(
     parts: Parts,
-    encoded: bytes,
+    marked: Marked,
     request: GenerationRequest,
     *,
     output_id: str,
     format: ImageFormat,  # noqa: A002  the field's name
-) -> SealedFile:
-    """Write XMP, sign the manifest last, and keep it where the watermark leads to it.
+    model: ModelInfo,
+    inputs: Sequence[InputIngredient] = (),
+) -> Signed:
+    """Write XMP, sign the manifest last, and validate the result.
+
+    Args:
+        parts: For its settings, its credential and its time-stamping authority.
+        marked: From `mark`.
+        request: What was asked for; an edit's pictures are not looked at.
+        output_id: What the mark carries, 16 hex digits.
+        format: Of the file.
+        model: What made the pixels.
+        inputs: From `read_inputs`: one for each picture of an edit.
 
     Raises:
         SigningFailed: It cannot be signed now, or does not validate once signed.
-        ConfigurationError: The manifest store does not take it.
     """
-    from PIL import Image
-
     from chopmark import __version__
-    from chopmark.provenance import ManifestInfo, fingerprint, pixel_digest, write_xmp
+    from chopmark.provenance import ManifestInfo, write_xmp
     from chopmark.provenance import sign as sign_manifest
 
-    settings, model, record_id = parts.settings, parts.generator.info, ids.record_of(output_id)
-    edit = request if isinstance(request, EditRequest) else None
-    with Image.open(io.BytesIO(encoded)) as marked:
-        pdq, _ = fingerprint(marked)
-        pixels = pixel_digest(marked)
+    settings = parts.settings
+    shown = len(request.pictures) if isinstance(request, EditRequest) else 0
+    if len(inputs) != shown:
+        raise errors.SigningFailed(
+            f"output {output_id}: {shown} pictures came in, and {len(inputs)} were read"
+        )
     info = ManifestInfo(
         output_id=output_id,
-        record_id=record_id,
+        record_id=ids.record_of(output_id),
         model_id=model.id,
         model_version=model.version or model.digest[:12],
         created_at=datetime.now(UTC),
-        action="edited" if edit else "created",
-        parent=edit.image if edit else None,
-        references=edit.references if edit else (),
+        action="edited" if inputs else "created",
+        parent=inputs[0] if inputs else None,
+        references=tuple(inputs[1:]),
         mark_method=settings.mark_method,
         mark_payload=bytes.fromhex(output_id),
-        pdq=pdq,
-        pixels_sha256=pixels,
+        pdq=marked.pdq,
+        pixels_sha256=marked.pixels_sha256,
         soft_bindings=settings.soft_binding,
         generator_version=__version__,
         prompt=request.prompt if settings.manifest_prompt else None,
         training=settings.training_mining,
         aigc_producer=settings.aigc_producer,
     )
-    signed = sign_manifest(
-        write_xmp(encoded, format, info),
+    return sign_manifest(
+        write_xmp(marked.encoded, format, info),
         format,
         info,
         parts.credential,
         authority=parts.authority,
     )
+
+
+def keep(parts: Parts, signed: Signed, *, output_id: str, record_id: str, pdq: str) -> SealedFile:
+    """Keep the manifest where the watermark leads to it, and let the file wait for its stamp.
+
+    Raises:
+        ConfigurationError: The manifest store does not take it.
+    """
     parts.store.put(
         manifest_id=signed.manifest_id,
         manifest=signed.manifest,
