@@ -51,6 +51,7 @@ def diagnose(settings: Settings, *, progress: Progress | None = None) -> list[Di
         ("watermark", _watermark),
         ("signing", _signing),
         ("generator", _generator),
+        ("workers", _workers),
     )
     try:
         for done, (part, check) in enumerate(checks):
@@ -129,6 +130,17 @@ def _signing(parts: Parts) -> str:
 def _generator(parts: Parts) -> str:
     info = parts.generator.info
     return f"{info.id}@{info.version}, {info.quantization}, native {info.native_size} px"
+
+
+def _workers(parts: Parts) -> str:
+    from chopmark.pipeline.workplace import held_while_reading
+
+    if parts.settings.workers == 0:
+        return "everything is done in one process (CHOPMARK_WORKERS=0)"
+    held = held_while_reading(parts.settings, parts.plugins)
+    wanting = [name for name in ("landlock", "seccomp") if name not in held]
+    without = f"; this machine has no {', no '.join(wanting)}" if wanting else ""
+    return f"strangers' files are read under {', '.join(held)}{without}"
 
 
 def _picture() -> Image.Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from chopmark.kit.cancellation import current_tenant
+from chopmark.pipeline.packed_policy import pack_policy
 from chopmark.pipeline.raw_pixels import to_raw
 from chopmark.workers.interface import Job
 
@@ -77,7 +78,7 @@ class PromptGuardElsewhere(Elsewhere):
     def _judge(
         self, texts: list[str], policy: Policy, stage: Stage, tenant: str | None
     ) -> list[Verdict]:
-        value = texts, policy, stage, tenant
+        value = texts, pack_policy(policy), stage, tenant
         limit_s = self.settings.guard_timeout_s
         verdicts: list[Verdict] = self.ask(self._pool, "judge_texts", value, limit_s=limit_s).value
         return verdicts
@@ -97,7 +98,7 @@ class ImageGuardElsewhere(Elsewhere):
         """Judge one picture."""
         what, pixels = to_raw(image)
         verdict: Verdict = self.ask(
-            "trusted", "judge_picture", (what, policy, stage, prompt_verdict), pixels,
+            "trusted", "judge_picture", (what, pack_policy(policy), stage, prompt_verdict), pixels,
             limit_s=self.settings.guard_timeout_s,
         ).value  # fmt: skip
         return verdict

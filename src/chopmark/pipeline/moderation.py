@@ -66,7 +66,7 @@ async def moderate(
         raise InvalidRequest("there is nothing to judge", hint="give texts, or a picture")
     parts, case = steps.parts, Case(tenant=tenant, subject=subject)
     first_stage: Literal["judge_prompt", "judge_input"] = "judge_prompt" if texts else "judge_input"
-    rules = await steps.run(case, first_stage, lambda: policy or parts.policies.for_tenant(tenant))
+    rules = policy or await steps.run(case, first_stage, lambda: parts.policies.for_tenant(tenant))
 
     text_verdicts: list[Verdict] = []
     if texts:
@@ -141,6 +141,8 @@ async def shadow_verdicts(
     """
     from chopmark.safety.policy_tools import rejudge
 
+    if not steps.parts.policies.has_shadow:
+        return {}
     shadow = await steps.run(case, case.stage, steps.parts.policies.shadow)
     if shadow is None:
         return {}

@@ -98,6 +98,11 @@ class PolicyBook:
         self._book(tenant, merged, source=str(file))
         return merged
 
+    @property
+    def has_shadow(self) -> bool:
+        """Whether a policy is judged beside the active one."""
+        return self._shadow is not None
+
     def shadow(self) -> Policy | None:
         """Return the policy that is judged beside the active one and only logged, if one is set.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chopmark.pipeline.packed_policy import unpack_policy
 from chopmark.pipeline.worker_values import TEXT_VALUES
 from chopmark.plugins.builtin import own_prompt_guard
 from chopmark.safety import PromptGuards, load_policy
@@ -33,9 +34,8 @@ def judging_texts(guards: Callable[[], JudgesText]) -> WorkFunction:
     """Return the job that judges texts with these guards."""
 
     def judge_texts(value: Any, _buffers: Sequence[bytes]) -> Answer:
-        texts, policy, stage, tenant = value
-        return Answer(
-            value=[guards().judge(text, policy, stage=stage, tenant=tenant) for text in texts]
-        )
+        texts, packed, stage, tenant = value
+        policy, judge = unpack_policy(packed), guards().judge
+        return Answer(value=[judge(text, policy, stage=stage, tenant=tenant) for text in texts])
 
     return judge_texts

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 
 from chopmark.pipeline import seal
+from chopmark.pipeline.packed_policy import unpack_policy
 from chopmark.pipeline.parts import Parts
 from chopmark.pipeline.raw_pixels import from_raw
 from chopmark.pipeline.text_jobs import judging_texts
@@ -59,7 +60,8 @@ class _Jobs:
         self._parts = parts
 
     def judge_picture(self, value: Any, buffers: Sequence[bytes]) -> Answer:
-        what, policy, stage, prompt_verdict = value
+        what, packed, stage, prompt_verdict = value
+        policy = unpack_policy(packed)
         return Answer(
             value=self._parts.image_guard.judge(
                 from_raw(what, buffers[0]), policy, stage=stage, prompt_verdict=prompt_verdict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from chopmark.pipeline.worker_values import FILE_VALUES, TEXT_VALUES
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from chopmark.settings import Settings
     from chopmark.workers import PoolName
 
-__all__ = ["judges_texts_with_keys", "open_engine"]
+__all__ = ["held_while_reading", "judges_texts_with_keys", "open_engine"]
 
 #: Files that a process parses for its tenant before it is replaced; leaks go with it.
 _MOST_FILES: Final = 50
@@ -26,6 +27,21 @@ def open_engine(settings: Settings, plugins: Plugins) -> LocalEngine:
         settings: ``workers`` says how many of each kind.
         plugins: Whether any of them judges words.
     """
+    engine = LocalEngine(_plans(settings, plugins))
+    engine.start()
+    return engine
+
+
+def held_while_reading(settings: Settings, plugins: Plugins) -> tuple[str, ...]:
+    """Start one process that reads files; return what it gave up (``workers.sandbox``)."""
+    engine = LocalEngine({"files": replace(_plans(settings, plugins)["files"], places=1)})
+    try:
+        return engine.ready()["files"]
+    finally:
+        engine.close()
+
+
+def _plans(settings: Settings, plugins: Plugins) -> dict[PoolName, PoolPlan]:
     places = settings.workers or 1
     with_keys = judges_texts_with_keys(settings, plugins)
     confined = Manner(trusted=False, most_answer_mb=_megabytes(settings))
@@ -57,9 +73,7 @@ def open_engine(settings: Settings, plugins: Plugins) -> LocalEngine:
             places=places,
             most_jobs=_MOST_JOBS,
         )
-    engine = LocalEngine(plans)
-    engine.start()
-    return engine
+    return plans
 
 
 def judges_texts_with_keys(settings: Settings, plugins: Plugins) -> bool:

@@ -185,6 +185,7 @@ class _Running:
         ours, theirs = socket.socketpair()
         self.jobs: dict[int, queue.SimpleQueue[tuple[str, Any]]] = {}
         self.gone = False
+        self._listener: threading.Thread | None = None
         self._sock, self._sending = ours, threading.Lock()
         environment = dict(os.environ) | _PASSIVE
         if threads:
@@ -216,7 +217,10 @@ class _Running:
                 self.end()
                 raise value
             elif kind == "loaded":
-                threading.Thread(target=self._listen, daemon=True, name="chopmark-news").start()
+                self._listener = threading.Thread(
+                    target=self._listen, daemon=True, name="chopmark-news"
+                )
+                self._listener.start()
                 info: ModelInfo = value
                 return info
 
@@ -232,6 +236,9 @@ class _Running:
             self._sock.shutdown(socket.SHUT_RDWR)
         self.process.kill()
         self.process.wait()
+        if self._listener is not None and self._listener is not threading.current_thread():
+            self._listener.join()
+        self._sock.close()
 
     def _listen(self) -> None:
         """Hand each piece of news to whoever waits for it."""

@@ -15,6 +15,7 @@ import pytest
 from chopmark.errors import Cancelled, OverMemory, StageTimeout, UnreadableImage, WorkerLost
 from chopmark.kit.cancellation import CancelToken, token_in
 from chopmark.workers import Job, LocalEngine, PoolPlan
+from chopmark.workers.line import Line
 from tests.support.odd_jobs import MANNER
 from tests.support.wait import HANG_S, until
 
@@ -181,12 +182,16 @@ def test_tenants_take_turns(engine: LocalEngine) -> None:
     with ThreadPoolExecutor(9) as threads:
         for number in range(8):
             threads.submit(wait, "crowd")
-            until(lambda number=number: line.waiting == number + 1)
+            _until_waiting(line, number + 1)
         threads.submit(wait, "small")
-        until(lambda: line.waiting == 9)
+        _until_waiting(line, 9)
         line.give(held)
     assert order.index("small") <= 1
     one.close()
+
+
+def _until_waiting(line: Line, number: int) -> None:
+    until(lambda: line.waiting == number)
 
 
 def test_closing_ends_what_runs(tmp_path: Path) -> None:
