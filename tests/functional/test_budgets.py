@@ -558,24 +558,28 @@ class Gate:
 
 def test_every_route_of_pictures_takes_a_turn_and_room(start: Any) -> None:
     with start() as site:
-        for route, send in LOOKS.items():
-            gate = Gate()
-            site.service.looking.room = gate
-            said: list[httpx.Response] = []
+        for route in LOOKS:
+            _waits_for_room(site, route)
 
-            def ask(send: Any = send, said: Any = said) -> None:
-                with site.client() as client:
-                    said.append(send(client, SMALL))
 
-            asking = threading.Thread(target=ask)
-            asking.start()
-            until(lambda gate=gate: gate.asked)
-            assert (site.service.looking.turns.running, said) == (1, []), route
-            gate.opened.set()
-            asking.join(HANG_S)
-            assert said[0].status_code < 500, (route, said[0].text)
-            assert gate.asked == [96 * 96], route
-            assert site.service.looking.turns.running == 0, route
+def _waits_for_room(site: Site, route: str) -> None:
+    gate = Gate()
+    site.service.looking.room = gate  # type: ignore[assignment]
+    said: list[httpx.Response] = []
+
+    def ask() -> None:
+        with site.client() as client:
+            said.append(LOOKS[route](client, SMALL))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    until(lambda: gate.asked)
+    assert (site.service.looking.turns.running, said) == (1, []), route
+    gate.opened.set()
+    asking.join(HANG_S)
+    assert said[0].status_code < 500, (route, said[0].text)
+    assert gate.asked == [96 * 96], route
+    assert site.service.looking.turns.running == 0, route
 
 
 def test_edits_take_room_for_all_of_their_pictures(start: Any) -> None:

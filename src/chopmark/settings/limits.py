@@ -46,7 +46,7 @@ class LimitSettings(BaseModel, frozen=True):
         default=10.0, gt=0, description="Longest wait for the log to make a record durable."
     )
     look_timeout_s: float = Field(
-        default=30.0,
+        default=60.0,
         gt=0,
         description="Longest that telling what one picture is may take over HTTP, once it is its "
         "turn.",
