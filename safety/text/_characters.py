@@ -6,6 +6,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
+from chopmark.safety.text._marked import check_length
 from chopmark.safety.text._unicode import CONFUSABLES, SMALL_CAPS, is_invisible, script
 from chopmark.safety.text.words import known_share
 
@@ -26,7 +27,11 @@ _WORD: Final[re.Pattern[str]] = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
 def clean(marked: Marked) -> None:
-    """Undo tags, overrides, invisible and compatibility characters, marks and look-alikes."""
+    """Undo tags, overrides, invisible and compatibility characters, marks and look-alikes.
+
+    Raises:
+        TextTooLong: Written out, it has more characters than are judged of one text.
+    """
     if marked.text.isascii():
         if any(char < " " and char not in "\t\n\r\x0b\x0c" for char in marked.chars):
             _drop_invisible(marked)
@@ -36,6 +41,7 @@ def clean(marked: Marked) -> None:
     _regional(marked)
     _drop_invisible(marked)
     _compose(marked)
+    check_length(len(marked.chars))  # U+FDFA alone is eighteen letters
     _between(marked)
     _confusables(marked)
 

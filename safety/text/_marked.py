@@ -6,12 +6,29 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from chopmark.errors import TextTooLong
+from chopmark.kit.limits import TEXT
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Marked"]
+__all__ = ["Marked", "check_length"]
 
 Span = tuple[int, int]
+
+
+def check_length(characters: int) -> None:
+    """Let a text pass that is short enough to be judged whole.
+
+    Raises:
+        TextTooLong: It is not.
+    """
+    if characters > TEXT.most:
+        raise TextTooLong(
+            f"the text has {characters} characters, more than {TEXT.most}",
+            hint="send a shorter text, or several: nothing of it was cut off, and nothing was judged",
+            param="prompt",
+        )
 
 
 @dataclass(slots=True)

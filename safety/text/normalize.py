@@ -14,10 +14,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chopmark.errors import TextTooLong
-from chopmark.kit.limits import TEXT
 from chopmark.safety.text import _characters, _codes, _spelling, _wordplay
-from chopmark.safety.text._marked import Marked
+from chopmark.safety.text._marked import Marked, check_length
 from chopmark.safety.text._strangeness import strangeness
 
 __all__ = ["Normalized", "check_length", "normalize"]
@@ -47,20 +45,6 @@ class Normalized:
         return min(first for first, _ in part), max(last for _, last in part)
 
 
-def check_length(characters: int) -> None:
-    """Let a text pass that is short enough to be judged whole.
-
-    Raises:
-        TextTooLong: It is not.
-    """
-    if characters > TEXT.most:
-        raise TextTooLong(
-            f"the text has {characters} characters, more than {TEXT.most}",
-            hint="send a shorter text, or several: nothing of it was cut off, and nothing was judged",
-            param="prompt",
-        )
-
-
 def normalize(text: str) -> Normalized:
     """Return the text without its disguise.
 
@@ -79,7 +63,6 @@ def normalize(text: str) -> Normalized:
     check_length(len(text))
     marked = Marked.of(text)
     _characters.clean(marked)
-    check_length(len(marked.chars))  # U+FDFA alone is eighteen letters
     for _ in range(3):  # an encoding inside an encoding; three deep is enough for any wit
         if not _codes.decode(marked):
             break
