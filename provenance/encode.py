@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.errors import UnsupportedImage
 from chopmark.provenance._formats import MIME
+from chopmark.provenance._png import png_bytes
 from chopmark.provenance.xmp import reserve
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL import Image
 
     from chopmark.kit.types import ImageFormat
@@ -30,11 +33,13 @@ class EncodedImage:
 
     Attributes:
         data: The file.
-        pixels: Its pixels: the encoder's own where the format is lossless, else decoded again.
+        picture: What it shows: the encoder's own where the format is lossless, else decoded again.
+        pixels: Of that, shape (H, W), (H, W, 3) or (H, W, 4).
     """
 
     data: bytes = field(repr=False)
-    pixels: Image.Image
+    picture: Image.Image
+    pixels: NDArray[np.uint8] = field(repr=False)
 
 
 def encode_with_pixels(
@@ -45,15 +50,16 @@ def encode_with_pixels(
     Raises:
         UnsupportedImage: As there.
     """
+    import numpy as np
     from PIL import Image as Pillow
 
     prepared = _prepare(image, _checked(image, fmt))
     data = _encoded(prepared, fmt, image.info.get("icc_profile"), quality)
-    if fmt in _LOSSLESS:
-        return EncodedImage(data=data, pixels=prepared)
-    with Pillow.open(io.BytesIO(data)) as reopened:
-        reopened.load()
-        return EncodedImage(data=data, pixels=reopened)
+    if fmt not in _LOSSLESS:
+        with Pillow.open(io.BytesIO(data)) as reopened:
+            reopened.load()
+            prepared = reopened
+    return EncodedImage(data=data, picture=prepared, pixels=np.asarray(prepared))
 
 
 def encode_image(image: Image.Image, fmt: ImageFormat, *, quality: int | None = None) -> bytes:
@@ -90,10 +96,8 @@ def _encoded(
     if profile:
         options["icc_profile"] = profile
     if fmt == "png":
-        # Level 6 is zlib's default; 9 costs several times as long for about one per cent.
-        options["compress_level"] = 6
-    else:
-        options["quality"] = _QUALITY[fmt] if quality is None else max(1, min(100, quality))
+        return png_bytes(image, profile)
+    options["quality"] = _QUALITY[fmt] if quality is None else max(1, min(100, quality))
     if fmt == "avif":
         # An AVIF file cannot take an XMP packet in afterwards without moving every offset in it,
         # so room is left now, as the XMP specification (part 3, section 1.1.2) provides for.

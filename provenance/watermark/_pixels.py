@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -21,8 +22,6 @@ MAX_SIDE = MARKED_SIDE.most
 Plane: TypeAlias = NDArray[np.float32]
 _T = TypeVar("_T")
 
-# ITU-R BT.601, as JPEG (JFIF) uses it.
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _DIRECT = {"L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "I;16"}
 _SIXTEEN = {"I", "I;16", "I;16L", "I;16B", "I;16N"}
 
@@ -99,6 +98,7 @@ def _informed(converted: Image.Image, source: Image.Image) -> Image.Image:
 def luma_of(image: Image.Image) -> Plane:
     """Return the luma of a picture from :func:`opened`, float32 of shape (H, W), range 0..255.
 
+    The weights are those of ITU-R BT.601, as JPEG (JFIF) has them.
     Transparent pixels count as seen on white.
     """
     values = np.asarray(image)
@@ -112,11 +112,16 @@ def luma_of(image: Image.Image) -> Plane:
         case "LA":
             return _on_white(values[..., 0].astype(np.float32), values[..., 1])
         case "RGBA":
-            return _on_white(values[..., :3].astype(np.float32) @ _LUMA, values[..., 3])
+            return _on_white(_grey(values[..., :3]), values[..., 3])
         case "CMYK":
-            return np.asarray(image.convert("RGB"), np.float32) @ _LUMA
+            return _grey(np.asarray(image.convert("RGB")))
         case _:
-            return values.astype(np.float32) @ _LUMA
+            return _grey(values)
+
+
+def _grey(rgb: NDArray[np.uint8]) -> Plane:
+    # OpenCV's weights are these too, and it takes a third of the time of a product with them.
+    return np.asarray(cv2.cvtColor(rgb.astype(np.float32), cv2.COLOR_RGB2GRAY))
 
 
 def _on_white(luma: Plane, alpha: NDArray[np.uint8]) -> Plane:
@@ -142,6 +147,10 @@ def add_to_luma(image: Image.Image, delta: Plane) -> Image.Image:
             return _informed(_image(values + step, "L"), image)
         case "CMYK":
             return _informed(_add_to_cmyk(values, delta), image)
+        case "RGB":
+            # Saturates at 0 and 255 as it adds.
+            moved = cv2.add(values, cv2.merge((step, step, step)), dtype=cv2.CV_8U)
+            return _informed(Image.fromarray(moved), image)
         case mode:
             coloured = 1 if mode in {"LA", "YCbCr"} else 3
             result = values.copy()

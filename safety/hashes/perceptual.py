@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from chopmark.kit.fingerprint import dihedral
+from chopmark.kit.fingerprint import dihedral, small_copy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL.Image import Image
+
+    from chopmark.kit.fingerprint import Picture
 
 __all__ = [
     "PHASH_MATCH",
@@ -50,17 +51,23 @@ class PictureHashes:
     quality: int
 
 
-def pixel_sha256(image: Image) -> str:
-    r"""Return the SHA-256 (hex) of the decoded RGB bytes, row by row, after ``WxH\\n``."""
-    plain = image if image.mode == "RGB" else image.convert("RGB")
-    digest = hashlib.sha256(f"{plain.width}x{plain.height}\n".encode())
-    digest.update(plain.tobytes())
+def pixel_sha256(picture: Picture) -> str:
+    r"""Return the SHA-256 (hex) of the decoded RGB bytes, row by row, after ``WxH\\n``.
+
+    Args:
+        picture: Of any mode, or RGB pixels of shape (H, W, 3).
+    """
+    if not isinstance(picture, np.ndarray):
+        picture = np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+    height, width = picture.shape[:2]
+    digest = hashlib.sha256(f"{width}x{height}\n".encode())
+    digest.update(np.ascontiguousarray(picture).data)
     return digest.hexdigest()
 
 
-def pdq(image: Image) -> tuple[NDArray[np.uint8], int]:
+def pdq(picture: Picture) -> tuple[NDArray[np.uint8], int]:
     """Return the PDQ of a picture's eight orientations, shape (8, 32) uint8, and the quality."""
-    turned, quality = dihedral(image)
+    turned, quality = dihedral(picture)
     return np.frombuffer(bytes.fromhex("".join(turned)), np.uint8).reshape(8, 32), quality
 
 
@@ -74,7 +81,7 @@ def _cosines(size: int) -> NDArray[np.float64]:
 _COSINES: Final = _cosines(32)
 
 
-def phash(image: Image) -> NDArray[np.uint64]:
+def phash(picture: Picture) -> NDArray[np.uint64]:
     """Return the 64-bit pHash of a picture and of its seven other orientations, shape (8,).
 
     The picture is made grey and 32 pixels square; bits say which of its 64 lowest DCT coefficients
@@ -83,7 +90,8 @@ def phash(image: Image) -> NDArray[np.uint64]:
     """
     from PIL import Image as Pictures
 
-    small = image.convert("L").resize((32, 32), Pictures.Resampling.LANCZOS)
+    whole = Pictures.fromarray(small_copy(picture)).convert("L")
+    small = whole.resize((32, 32), Pictures.Resampling.LANCZOS)
     grey = np.asarray(small, dtype=np.float64)
     hashes = []
     for turned in (grey, grey[:, ::-1]):
@@ -94,13 +102,12 @@ def phash(image: Image) -> NDArray[np.uint64]:
     return np.asarray(hashes, np.uint64)
 
 
-def trimmed(image: Image) -> Image | None:
-    """Return the picture without an even border, or ``None`` if it has none.
+def trimmed(plain: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """Return RGB pixels (H, W, 3) without an even border, or ``None`` if there is none.
 
     A side is cut while its rows differ little from the corner's colour; never more than a quarter,
     and nothing when what is left is the same picture.
     """
-    plain = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     height, width = plain.shape[:2]
     if min(height, width) < 32:
         return None
@@ -120,7 +127,7 @@ def trimmed(image: Image) -> Image | None:
     left, right = _run(columns), _run(columns[::-1])
     if not any((top, bottom, left, right)):
         return None
-    return image.crop((left, top, width - right, height - bottom))
+    return plain[top : height - bottom, left : width - right]
 
 
 def _run(even: NDArray[np.bool_]) -> int:
@@ -129,13 +136,18 @@ def _run(even: NDArray[np.bool_]) -> int:
     return length if 0 < length <= len(even) // 4 else 0
 
 
-def hash_picture(image: Image) -> PictureHashes:
-    """Return every hash of a picture."""
-    vectors, quality = pdq(image)
-    small = phash(image)
-    inner = trimmed(image)
+def hash_picture(picture: Picture) -> PictureHashes:
+    """Return every hash of a picture, or of RGB pixels of shape (H, W, 3)."""
+    if not isinstance(picture, np.ndarray):
+        picture = np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+    # One small copy for all hashes: what it returns is taken as it is by whoever asks again.
+    small = small_copy(picture)
+    vectors, quality = pdq(small)
+    grey = phash(small)
+    inner = trimmed(picture)
     if inner is not None:
-        more, inside = pdq(inner)
+        small = small_copy(np.ascontiguousarray(inner))
+        more, inside = pdq(small)
         vectors, quality = np.concatenate([vectors, more]), max(quality, inside)
-        small = np.concatenate([small, phash(inner)])
-    return PictureHashes(sha256=pixel_sha256(image), pdq=vectors, phash=small, quality=quality)
+        grey = np.concatenate([grey, phash(small)])
+    return PictureHashes(sha256=pixel_sha256(picture), pdq=vectors, phash=grey, quality=quality)

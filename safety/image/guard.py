@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
+import numpy as np
+
 from chopmark.errors import ChopmarkError, GuardFailed
 from chopmark.safety.categories import in_order, worst
 from chopmark.safety.hashes.folder import ListFolder
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
     from chopmark.safety.hashes.bank import HashMatch
@@ -181,8 +184,10 @@ class ImageGuard:
                     f"a picture of {plain.width}x{plain.height} pixels is too small to judge",
                     hint=f"at least {MIN_SIDE} pixels a side",
                 )
-            matches = self._listed(plain, look)
-            self._every(plain, look)
+            # Taken out of the image once: lists and the second model look at bare pixels.
+            pixels = np.asarray(plain)
+            matches = self._listed(pixels, look)
+            self._every(plain, pixels, look)
             doubtful = policy.categories["sexual"].action(stage, look.scores["sexual"]) == "review"
             written = None
             if doubtful:
@@ -198,9 +203,9 @@ class ImageGuard:
             _minors(look)
         return self._verdict(look, matches, written, policy, stage, prompt_verdict, started)
 
-    def _listed(self, plain: Image, look: _Look) -> list[HashMatch]:
+    def _listed(self, pixels: NDArray[np.uint8], look: _Look) -> list[HashMatch]:
         """Look every hash of the picture up in every list."""
-        hashes = hash_picture(plain)
+        hashes = hash_picture(pixels)
         banks = self._banks()
         look.models += [f"list:{bank.name}" for bank in banks]
         matches = [match for bank in banks for match in bank.match(hashes)]
@@ -216,13 +221,13 @@ class ImageGuard:
             )
         return matches
 
-    def _every(self, plain: Image, look: _Look) -> None:
+    def _every(self, plain: Image, pixels: NDArray[np.uint8], look: _Look) -> None:
         """Tier 0: the two small models."""
         first = round(self._model.score(plain), 6)
         look.models.append(self._model.model)
         look.raise_to("sexual", first, f"open-nsfw score {first:.3f}")
         if self._second is not None:
-            other = round(self._second.score(plain), 6)
+            other = round(self._second.score(pixels), 6)
             both = round(_ALONE * other + (1 - _ALONE) * first, 6)
             look.models.append(self._second.model)
             look.raise_to("sexual", both, f"nsfwjs score {other:.3f}")

@@ -16,7 +16,8 @@ from chopmark.safety.image._model import open_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL.Image import Image
+
+    from chopmark.kit.fingerprint import Picture
 
 __all__ = ["NsfwJs", "resized"]
 
@@ -39,18 +40,22 @@ class NsfwJs:
         self._session = open_model(file, sha256=_SHA256, hint="reinstall chopmark")
         self.model = f"nsfwjs-mobilenet-v2@{_SHA256[:16]}"
 
-    def classes(self, image: Image) -> NDArray[np.float32]:
-        """Return the shares of drawing, hentai, neutral, porn and sexy; they add up to one."""
-        pixels = resized(np.asarray(image), _SIDE).transpose(2, 0, 1)[None]
+    def classes(self, picture: Picture) -> NDArray[np.float32]:
+        """Return the shares of drawing, hentai, neutral, porn and sexy; they add up to one.
+
+        Args:
+            picture: In RGB, or its pixels, shape (H, W, 3).
+        """
+        pixels = resized(np.asarray(picture), _SIDE).transpose(2, 0, 1)[None]
         result: NDArray[np.float32] = self._session.run(None, {"pixels": pixels})[0][0]
         return result
 
-    def score(self, image: Image) -> float:
+    def score(self, picture: Picture) -> float:
         """Return how likely the picture shows nudity or sex, photographed or drawn, 0..1.
 
         "Sexy" (bare skin, underwear, swimwear) counts a quarter: alone it never reaches a block.
         """
-        shares = self.classes(image)
+        shares = self.classes(picture)
         return float(min(1.0, shares[_PORN] + shares[_HENTAI] + 0.25 * shares[_SEXY]))
 
 

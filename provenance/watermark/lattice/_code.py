@@ -64,11 +64,12 @@ def decode(soft: NDArray[np.float32]) -> Bits:
     times = np.arange(-_OVERLAP, PAYLOAD_BITS + _OVERLAP) % PAYLOAD_BITS
     metric = np.zeros(_STATES, np.float32)
     upper = np.empty((len(times), _STATES), np.bool_)
+    paths = np.empty((2, _STATES), np.float32)
     for step, time in enumerate(times):
         # Register r holds the old state r >> 1; its low 11 bits are the new state.
-        paths = np.repeat(metric, 2).reshape(2, _STATES) + gains[time]
+        np.add(metric.repeat(2).reshape(2, _STATES), gains[time], out=paths)
         np.greater(paths[1], paths[0], out=upper[step])
-        metric = paths.max(axis=0)
+        np.maximum(paths[0], paths[1], out=metric)
     state = int(metric.argmax())
     bits = np.empty(len(times), np.uint8)
     for step in range(len(times) - 1, -1, -1):

@@ -88,19 +88,17 @@ class Tiles:
         padded[:height, :width] = plane
         blocks = padded.reshape(down, PERIOD, across, PERIOD).transpose(0, 2, 1, 3)
         tiles = blocks.reshape(-1, PERIOD, PERIOD)
-        filled = np.sqrt(np.count_nonzero(tiles, axis=(1, 2)) / PERIOD**2)
-        # Only the band of the mark and a rim around it is needed: two small matrix products do it
-        # in half the time of a whole FFT.
-        across_band, down_band = _band_transforms()
-        spectra = down_band @ (tiles @ across_band)
+        filled = np.sqrt(np.count_nonzero(tiles, axis=(1, 2)) / PERIOD**2).astype(np.float32)
+        spectra = _band_spectra(tiles)
         power = np.asarray(spectra.real**2 + spectra.imag**2, np.float32)
         usual = np.stack([cv2.blur(each, (5, 5)) for each in power])
-        floor = 1e-3 * usual.mean() + 1e-9
+        floor = 1e-3 * usual.mean() + np.float32(1e-9)
+        spectra *= filled[:, None, None] / np.sqrt(usual + floor)
         rows, columns = np.divmod(np.arange(down * across), across)
         corners = np.stack([columns, rows], axis=1) * float(PERIOD)
         return cls(
             centres=corners + (PERIOD - 1) / 2 - np.array([width - 1, height - 1]) / 2,
-            _spectra=(spectra / np.sqrt(usual + floor) * filled[:, None, None]),
+            _spectra=spectra,
             _plane=plane,
         )
 
@@ -119,12 +117,32 @@ class Tiles:
         return np.asarray(np.where(mirrored, picked.conj(), picked), np.complex64)
 
 
+def _band_spectra(tiles: NDArray[np.float32]) -> Complex:
+    """Return the spectra of tiles (n, 128, 128) at y = -_BAND.._BAND and x = 0.._BAND.
+
+    Only the band of the mark and a rim around it is needed: two real matrix products do it in a
+    quarter of the time of a whole FFT. Rows y and -y share the sums over cosines and over sines.
+    """
+    cosines, sines = _band_waves()
+    count, wide = len(tiles), len(cosines)
+    across = tiles.reshape(-1, PERIOD) @ np.concatenate([cosines, sines]).T
+    # To (128, n * 2 * wide), so that the second sum is one product as well.
+    rows = across.reshape(count, PERIOD, 2 * wide).transpose(1, 0, 2).reshape(PERIOD, -1)
+    even = (cosines @ rows).reshape(wide, count, 2, wide)
+    odd = (sines @ rows).reshape(wide, count, 2, wide)
+    # exp(-i(u + v)) = (cos u cos v - sin u sin v) - i (sin u cos v + cos u sin v)
+    spectra = np.empty((count, 2 * wide - 1, wide), np.complex64)
+    for sign, part in ((1, spectra[:, wide - 1 :]), (-1, spectra[:, wide - 1 :: -1])):
+        part.real = (even[:, :, 0] - sign * odd[:, :, 1]).swapaxes(0, 1)
+        part.imag = -(sign * odd[:, :, 0] + even[:, :, 1]).swapaxes(0, 1)
+    return spectra
+
+
 @cache
-def _band_transforms() -> tuple[Complex, Complex]:
-    """Fourier matrices from 128 pixels to x = 0.._BAND and to y = -_BAND.._BAND."""
-    turns = -2j * np.pi / PERIOD * np.outer(np.arange(PERIOD), np.arange(-_BAND, _BAND + 1))
-    whole = np.exp(turns).astype(np.complex64)
-    return np.ascontiguousarray(whole[:, _BAND:]), np.ascontiguousarray(whole.T)
+def _band_waves() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Cosines and sines of 0.._BAND lattice steps over 128 pixels, each (_BAND + 1, 128)."""
+    turns = 2 * np.pi / PERIOD * np.outer(np.arange(_BAND + 1), np.arange(PERIOD))
+    return np.cos(turns).astype(np.float32), np.sin(turns).astype(np.float32)
 
 
 def _resampled(plane: Plane, affine: Affine) -> Plane:

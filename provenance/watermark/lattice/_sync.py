@@ -132,6 +132,9 @@ def _newton(
 ) -> NDArray[np.float64]:
     """Maximise sum Re(evidence * exp(-i phase)) over the six parameters of the phase."""
     value, kept = -np.inf, parameters
+    # Outer products of frequencies, (K, 4), and of places, (tiles, 9): made once.
+    both_angular = (angular[:, :, None] * angular[:, None, :]).reshape(len(angular), 4)
+    both_place = (place[:, :, None] * place[:, None, :]).reshape(len(place), 9)
     for _ in range(8):
         phase = place @ parameters.T @ angular.T  # (tiles, K)
         turned = evidence * np.exp(-1j * phase)
@@ -139,10 +142,10 @@ def _newton(
         if now <= value:
             break
         value, kept = now, parameters
-        slope = np.einsum("tk,ka,tb->ab", turned.imag, angular, place, optimize=True).ravel()
-        curve = np.einsum(
-            "tk,ka,kc,tb,td->abcd", turned.real, angular, angular, place, place, optimize=True
-        ).reshape(6, 6)
+        slope = (angular.T @ turned.imag.T @ place).ravel()
+        # [ac, bd] of x and y (a, c) and of places (b, d), to rows ab and columns cd.
+        pairs = (both_angular.T @ turned.real.T @ both_place).reshape(2, 2, 3, 3)
+        curve = pairs.transpose(0, 2, 1, 3).reshape(6, 6)
         # Only the concave part is trusted, with a floor, so that a step never runs away.
         weights, axes = np.linalg.eigh((curve + curve.T) / 2)
         floor = max(float(weights.max()) * 0.05, 1e-9)

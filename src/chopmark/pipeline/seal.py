@@ -113,7 +113,7 @@ def mark(
     payload = bytes.fromhex(output_id)
     marked = embed_mark(picture, payload, key=key, method=method, read_back=False)
     file = encode_with_pixels(marked, format, quality=request.quality)
-    found = detect_mark(file.pixels, keys=[key], methods=[method])
+    found = detect_mark(file.picture, keys=[key], methods=[method])
     if not found.detected or found.payload != payload:
         # What no file could carry is said first: this raises where the bare pixels fail as well.
         embed_mark(picture, payload, key=key, method=method)
@@ -126,8 +126,8 @@ def mark(
     pdq, _ = fingerprint(file.pixels)
     return Marked(
         encoded=file.data,
-        width=file.pixels.width,
-        height=file.pixels.height,
+        width=file.picture.width,
+        height=file.picture.height,
         pdq=pdq,
         pixels_sha256=pixel_digest(file.pixels),
     )
