@@ -1,7 +1,6 @@
 """HTTP/1.1 as plain bytes: what the load generators speak, on loopback.
 
-A load generator shares the cores with the server it measures. An ordinary client costs it more than
-a millisecond a request, which is as much as judging a text; this one costs a tenth of that.
+A load generator shares the cores with the server that it measures, so it does as little as it can.
 """
 
 from __future__ import annotations

@@ -19,7 +19,10 @@ class LimitSettings(BaseModel, frozen=True):
         description="Most pictures in one request.",
     )
     max_prompt_chars: int = Field(
-        default=32_000, ge=1, description="Longest prompt, in characters."
+        default=32_000,
+        ge=1,
+        le=limits.TEXT.most,
+        description="Longest prompt, in characters.",
     )
     max_image_bytes: int = Field(
         default=32 * 2**20, ge=1024, description="Largest input picture, in bytes."

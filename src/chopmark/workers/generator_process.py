@@ -190,9 +190,10 @@ class _Running:
         environment = dict(os.environ) | _PASSIVE
         if threads:
             environment["OMP_NUM_THREADS"] = str(threads)
+        program = [sys.executable, "-P", "-m", "chopmark.workers.generator_main"]
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "chopmark.workers.generator_main", str(theirs.fileno())],
+                [*program, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -65,7 +65,7 @@ class Nurse:
 
     def __init__(self, name: str, module: str, value: Any, manner: Manner) -> None:
         self.name = name
-        self._setup = pickle.dumps((module, value, manner))
+        self._setup = pickle.dumps((sys.path, module, value, manner))
         self._manner = manner
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -135,7 +135,8 @@ class Nurse:
             inherited = {key: text for key, text in inherited.items() if key in _HARMLESS}
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "chopmark.workers.nursery", str(theirs.fileno())],
+                # -P: what lies in the folder that we were started in is no part of the program.
+                [sys.executable, "-P", "-m", "chopmark.workers.nursery", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=inherited | _ONE_THREAD,
                 stdin=subprocess.DEVNULL,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -215,6 +217,30 @@ def test_closing_ends_what_runs(tmp_path: Path) -> None:
     until(lambda: all(map(_dead, pids)))
     with pytest.raises(WorkerLost):
         ask(engine, "echo", 1)
+
+
+_PARENT = """
+import sys, time
+from chopmark.workers import LocalEngine, PoolPlan
+from tests.support.odd_jobs import MANNER
+engine = LocalEngine({"files": PoolPlan(
+    name="odd", module="tests.support.odd_jobs", manner=MANNER, places=2, most_jobs=9)})
+engine.ready()
+pool = engine.pools["files"]
+print(pool.nursery_pid, *pool.pids, flush=True)
+time.sleep(600)
+"""
+
+
+def test_killing_whoever_gives_the_work_leaves_no_process() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", _PARENT], stdout=subprocess.PIPE, text=True)
+    with parent:
+        assert parent.stdout is not None
+        pids = [int(word) for word in parent.stdout.readline().split()]
+        assert len(pids) == 3
+        os.kill(pids[1], signal.SIGSTOP)  # also one that hangs
+        parent.kill()
+    until(lambda: all(map(_dead, pids)))
 
 
 class TestConfined:
