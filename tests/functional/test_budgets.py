@@ -525,7 +525,7 @@ EDITS: dict[str, Callable[[httpx.Client, bytes], httpx.Response]] = {
 
 
 def test_files_of_too_many_parts_and_pixels_are_refused_before_their_turn(start: Any) -> None:
-    with start(max_image_pixels=10_000) as site:
+    with start(max_image_pixels=10_000, max_image_bytes=1 << 18) as site:
         with site.client() as client:
             for route, send in {**LOOKS, **EDITS}.items():
                 said = send(client, CHUNKS)
@@ -535,10 +535,11 @@ def test_files_of_too_many_parts_and_pixels_are_refused_before_their_turn(start:
                     assert said.json()["error"]["details"][0]["reason"] == code[1].upper()
                 else:
                     assert refusal(said) == code, route
-                said = send(client, bomb(101, 100))
-                assert said.status_code == 413, route
-                if route != "generateContent":
-                    assert refusal(said) == (413, "image_too_large"), route
+                for large in (bomb(101, 100), SMALL + bytes(1 << 18)):
+                    said = send(client, large)
+                    assert said.status_code == 413, route
+                    if route != "generateContent":
+                        assert refusal(said) == (413, "image_too_large"), route
         assert site.service.looking.turns.running == 0
 
 

@@ -30,11 +30,18 @@ def declared_pixels(pictures: Sequence[bytes], settings: Settings) -> int:
     """Return how many pixels files unpack to; what does not say so counts as the largest.
 
     Raises:
-        ImageTooLarge: One is over ``max_image_pixels``, or all are over what fits at once.
+        ImageTooLarge: One is over ``max_image_bytes`` or ``max_image_pixels``, or all are over what
+            fits at once.
         ImageTooComplex: One has more parts than is looked at.
     """
     total = 0
     for data in pictures:
+        # A body has room for other fields too, so that one file in it may be over its own bound.
+        if len(data) > settings.max_image_bytes:
+            raise ImageTooLarge(
+                f"the file has {len(data)} bytes, the limit is {settings.max_image_bytes}",
+                hint="send a smaller picture, or raise CHOPMARK_MAX_IMAGE_BYTES",
+            )
         size = declared_size(data)
         pixels = settings.max_image_pixels if size is None else size.pixels
         if size is not None and pixels > settings.max_image_pixels:
