@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-from chopmark.errors import GuardFailed
+from chopmark.errors import GuardFailed, TextTooLong
 from chopmark.safety.categories import FORM, is_category, worst
 from chopmark.safety.verdict import Evidence
 
@@ -28,6 +28,7 @@ __all__ = [
     "JudgesText",
     "PromptGuards",
     "join_verdicts",
+    "judge_each",
     "under_policy",
 ]
 
@@ -89,8 +90,36 @@ class PromptGuards:
     def judge_many(
         self, texts: Sequence[str], policy: Policy, *, tenant: str | None = None
     ) -> list[Verdict]:
-        """Judge several texts; each verdict is the one that :meth:`judge` gives."""
-        return [self.judge(text, policy, tenant=tenant) for text in texts]
+        """Judge several texts; each verdict is the one that :meth:`judge` gives.
+
+        Raises:
+            TextTooLong: One of them is too long to be judged; ``param`` says which.
+        """
+        return judge_each(self, texts, policy, tenant=tenant)
+
+
+def judge_each(
+    guard: JudgesText,
+    texts: Sequence[str],
+    policy: Policy,
+    *,
+    stage: Stage = "prompt",
+    tenant: str | None = None,
+) -> list[Verdict]:
+    """Judge several texts by one guard.
+
+    Raises:
+        TextTooLong: One of them is too long to be judged; of several ``param`` says which.
+    """
+    verdicts = []
+    for number, text in enumerate(texts):
+        try:
+            verdicts.append(guard.judge(text, policy, stage=stage, tenant=tenant))
+        except TextTooLong as error:
+            if len(texts) > 1:
+                error.param = f"input[{number}]"
+            raise
+    return verdicts
 
 
 class ImageGuards:

@@ -12,6 +12,7 @@ from chopmark.pipeline.packed_policy import unpack_policy
 from chopmark.pipeline.worker_values import TEXT_VALUES
 from chopmark.plugins.builtin import own_prompt_guard
 from chopmark.safety import PromptGuards, load_policy
+from chopmark.safety.guards import judge_each
 from chopmark.workers.interface import Answer, JobTable
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def judging_texts(guards: Callable[[], JudgesText]) -> WorkFunction:
 
     def judge_texts(value: Any, _buffers: Sequence[bytes]) -> Answer:
         texts, packed, stage, tenant = value
-        policy, judge = unpack_policy(packed), guards().judge
-        return Answer(value=[judge(text, policy, stage=stage, tenant=tenant) for text in texts])
+        policy = unpack_policy(packed)
+        return Answer(value=judge_each(guards(), texts, policy, stage=stage, tenant=tenant))
 
     return judge_texts
