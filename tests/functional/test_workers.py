@@ -227,6 +227,37 @@ async def test_killing_at_any_moment_loses_no_acknowledged_record(working: Pipel
     assert verify_log(working.parts.home).ok
 
 
+async def test_a_crowd_of_one_tenant_delays_another_by_one_job(working: Pipeline) -> None:
+    engine = working.parts.engine
+    assert engine is not None
+    engine.ready()
+    texts, log = engine.pools["texts"], working.parts.log
+    (pid,) = texts.pids
+    done, before = _jobs(engine, "texts"), log.size
+
+    def ask(tenant: str) -> asyncio.Task[Any]:
+        return asyncio.create_task(
+            working.generate(GenerationRequest(prompt="a red apple", tenant=tenant))
+        )
+
+    os.kill(pid, signal.SIGSTOP)
+    asked = [ask("crowd")]
+    await until_async(lambda: _jobs(engine, "texts") > done)
+    asked += [ask("crowd") for _ in range(6)]
+    await until_async(lambda: texts.waiting == 6)
+    asked.append(ask("small"))
+    await until_async(lambda: texts.waiting == 7)
+    os.kill(pid, signal.SIGCONT)
+    await asyncio.gather(*asked)
+    decided = [
+        record.tenant
+        for record in map(log.get, range(before, log.size))
+        if record.kind == "request.decided"
+    ]
+    # One was under way, and one of the crowd's may have been next in turn.
+    assert decided.index("small") <= 2
+
+
 async def test_whoever_goes_away_frees_the_worker(working: Pipeline) -> None:
     """The step ends because its process is killed, not because somebody waited for it."""
     engine = working.parts.engine
