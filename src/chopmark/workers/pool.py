@@ -104,6 +104,9 @@ class Pool:
         try:
             for place in places:
                 worker = self._workers[place]
+                if worker is not None and worker.is_gone():
+                    self._bury(worker)
+                    worker = None
                 if worker is None:
                     worker = self._workers[place] = _Worker(self._nurse.fork(), "")
                 held = worker.hatched.held
