@@ -66,7 +66,9 @@ async def moderate(
         raise InvalidRequest("there is nothing to judge", hint="give texts, or a picture")
     parts, case = steps.parts, Case(tenant=tenant, subject=subject)
     first_stage: Literal["judge_prompt", "judge_input"] = "judge_prompt" if texts else "judge_input"
-    rules = policy or await steps.run(case, first_stage, lambda: parts.policies.for_tenant(tenant))
+    rules = policy
+    if rules is None:
+        rules = await steps.run(case, first_stage, lambda: parts.policies.for_tenant(tenant))
 
     text_verdicts: list[Verdict] = []
     if texts:
