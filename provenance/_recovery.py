@@ -9,8 +9,7 @@ from chopmark.kit.fingerprint import MATCH_DISTANCE, MIN_QUALITY, distance
 from chopmark.provenance.report import Recovered
 
 if TYPE_CHECKING:
-    from PIL import Image
-
+    from chopmark.kit.raw_picture import Shown
     from chopmark.provenance._examine import Examined
     from chopmark.provenance._formats import Limits
     from chopmark.provenance.interface import ManifestRepository
@@ -29,7 +28,7 @@ class Look:
     """What one verification has in hand; the fingerprint is made only when asked for."""
 
     data: bytes
-    image: Image.Image | None
+    image: Shown | None
     trusted: TrustAnchors
     bounds: Limits
     files: ReadsFiles

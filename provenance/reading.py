@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from chopmark.errors import ChopmarkError, ImageTooLarge
 from chopmark.kit.fingerprint import dihedral, pixel_digest
+from chopmark.kit.raw_picture import as_image
 from chopmark.provenance import _native
 from chopmark.provenance._carriers import read_manifest
 from chopmark.provenance._examine import Examined, examine
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from chopmark.kit.raw_picture import Shown
     from chopmark.provenance.trust import TrustAnchors
     from chopmark.provenance.watermark import MarkKey, MarkResult
 
@@ -53,7 +55,7 @@ class Reading:
     kind: str
     examined: Examined
     xmp: XmpFound
-    image: Image.Image | None = field(repr=False)
+    image: Shown | None = field(repr=False)
     undecoded: str = ""
 
 
@@ -114,7 +116,7 @@ class ReadsFiles(Protocol):
             whole: Also try to put it back in.
         """
 
-    def pixels(self, data: bytes, limits: Limits) -> Image.Image:
+    def pixels(self, data: bytes, limits: Limits) -> Shown:
         """Return a file's first frame, upright, RGB or RGBA.
 
         Raises:
@@ -122,7 +124,7 @@ class ReadsFiles(Protocol):
             UnreadableImage: The bytes are no picture.
         """
 
-    def bare(self, data: bytes, limits: Limits) -> tuple[bytes, Image.Image]:
+    def bare(self, data: bytes, limits: Limits) -> tuple[bytes, Shown]:
         """Return a file without its manifests, and its pixels.
 
         Raises:
@@ -134,14 +136,14 @@ class ReadsFiles(Protocol):
 class ReadsPixels(Protocol):
     """Reads what pixels carry. Called from several threads at once."""
 
-    def mark(self, image: Image.Image, methods: Sequence[str]) -> MarkResult:
+    def mark(self, image: Shown, methods: Sequence[str]) -> MarkResult:
         """Look for a mark of ours by these methods.
 
         Raises:
             ChopmarkError: The picture cannot be looked at: it is too small, say.
         """
 
-    def prints(self, image: Image.Image) -> Prints:
+    def prints(self, image: Shown) -> Prints:
         """Return what identifies the pixels."""
 
 
@@ -204,16 +206,17 @@ class PixelsHere:
     def __init__(self, keys: Sequence[MarkKey] = ()) -> None:
         self._keys = keys
 
-    def mark(self, image: Image.Image, methods: Sequence[str]) -> MarkResult:
+    def mark(self, image: Shown, methods: Sequence[str]) -> MarkResult:
         """Look for a mark of ours; see :class:`ReadsPixels`."""
         from chopmark.provenance.watermark import detect_mark
 
-        return detect_mark(image, keys=self._keys, methods=tuple(methods))
+        return detect_mark(as_image(image), keys=self._keys, methods=tuple(methods))
 
-    def prints(self, image: Image.Image) -> Prints:
+    def prints(self, image: Shown) -> Prints:
         """Return what identifies the pixels; see :class:`ReadsPixels`."""
-        turned, quality = dihedral(image)
-        return Prints(turned=tuple(turned), quality=quality, digest=pixel_digest(image))
+        picture = as_image(image)
+        turned, quality = dihedral(picture)
+        return Prints(turned=tuple(turned), quality=quality, digest=pixel_digest(picture))
 
 
 def _put_back(

@@ -23,8 +23,7 @@ from chopmark.provenance.trust import TrustAnchors
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from PIL import Image
-
+    from chopmark.kit.raw_picture import Shown
     from chopmark.provenance._examine import Examined
     from chopmark.provenance.interface import ManifestRepository
     from chopmark.provenance.reading import ReadsFiles, ReadsPixels
@@ -137,7 +136,7 @@ def _without_names(examined: Examined) -> Examined:
 
 
 def _watermark(
-    image: Image.Image | None,
+    image: Shown | None,
     pixels: ReadsPixels,
     methods: Sequence[str] | None,
     notes: list[str],

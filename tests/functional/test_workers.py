@@ -15,6 +15,7 @@ import pytest
 from chopmark import EditRequest, GenerationRequest, Pipeline, Settings
 from chopmark.audit import verify_log
 from chopmark.errors import ChopmarkError
+from chopmark.kit.raw_picture import as_image
 from chopmark.pipeline.inspect import reattach
 from chopmark.provenance.reattachment import remove
 from tests.support.generator import StandIn
@@ -139,8 +140,8 @@ async def test_a_worker_says_what_this_process_says(working: Pipeline, picture: 
         one = working.parts.prompt_guard.judge(text, policy)
         other = alone.parts.prompt_guard.judge(text, policy)
         assert replace(one, elapsed_ms=0) == replace(other, elapsed_ms=0)
-    shown = working.parts.files.decode(picture)
-    assert shown.tobytes() == alone.parts.files.decode(picture).tobytes()
+    shown = as_image(working.parts.files.decode(picture))
+    assert shown.tobytes() == as_image(alone.parts.files.decode(picture)).tobytes()
     seen = [parts.image_guard.judge(shown, policy) for parts in (working.parts, alone.parts)]
     assert replace(seen[0], elapsed_ms=0) == replace(seen[1], elapsed_ms=0)
     data = (await working.generate(GenerationRequest(prompt="a red apple"))).outputs[0].data

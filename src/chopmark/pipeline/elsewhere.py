@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from chopmark.kit.cancellation import current_tenant
+from chopmark.kit.raw_picture import RawPicture
 from chopmark.pipeline.packed_policy import pack_policy
-from chopmark.pipeline.raw_pixels import to_raw
 from chopmark.workers.interface import Job
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from PIL import Image
-
+    from chopmark.kit.raw_picture import Shown
     from chopmark.provenance.reading import Prints
     from chopmark.provenance.watermark import MarkResult
     from chopmark.safety import Policy, Verdict
@@ -89,37 +88,38 @@ class ImageGuardElsewhere(Elsewhere):
 
     def judge(
         self,
-        image: Image.Image,
+        image: Shown,
         policy: Policy,
         *,
         stage: Literal["output", "input"] = "output",
         prompt_verdict: Verdict | None = None,
     ) -> Verdict:
         """Judge one picture."""
-        what, pixels = to_raw(image)
+        raw = RawPicture.of(image)
+        value = raw.head, pack_policy(policy), stage, prompt_verdict
+        limit_s = self.settings.guard_timeout_s
         verdict: Verdict = self.ask(
-            "trusted", "judge_picture", (what, pack_policy(policy), stage, prompt_verdict), pixels,
-            limit_s=self.settings.guard_timeout_s,
-        ).value  # fmt: skip
+            "trusted", "judge_picture", value, raw.data, limit_s=limit_s
+        ).value
         return verdict
 
 
 class PixelsElsewhere(Elsewhere):
     """What pixels carry; see :class:`chopmark.provenance.reading.ReadsPixels`."""
 
-    def mark(self, image: Image.Image, methods: Sequence[str]) -> MarkResult:
+    def mark(self, image: Shown, methods: Sequence[str]) -> MarkResult:
         """Look for a mark of ours."""
-        what, pixels = to_raw(image)
+        raw = RawPicture.of(image)
         found: MarkResult = self.ask(
-            "trusted", "find_mark", (what, tuple(methods)), pixels,
+            "trusted", "find_mark", (raw.head, tuple(methods)), raw.data,
             limit_s=self.settings.guard_timeout_s,
         ).value  # fmt: skip
         return found
 
-    def prints(self, image: Image.Image) -> Prints:
+    def prints(self, image: Shown) -> Prints:
         """Return what identifies the pixels."""
-        what, pixels = to_raw(image)
+        raw = RawPicture.of(image)
         prints: Prints = self.ask(
-            "trusted", "prints", what, pixels, limit_s=self.settings.guard_timeout_s
+            "trusted", "prints", raw.head, raw.data, limit_s=self.settings.guard_timeout_s
         ).value
         return prints

@@ -14,7 +14,7 @@ import cv2
 from PIL import Image, ImageOps
 
 from chopmark.errors import ChopmarkError
-from chopmark.pipeline.raw_pixels import to_raw
+from chopmark.kit.raw_picture import RawPicture
 from chopmark.pipeline.worker_values import FILE_VALUES
 from chopmark.provenance import read_ingredient, signed_copy
 from chopmark.provenance.reading import FilesHere
@@ -86,8 +86,8 @@ def alpha_mask(data: bytes, *, max_bytes: int, max_pixels: int) -> bytes:
 
 
 def _decode(value: Any, buffers: Sequence[bytes]) -> Answer:
-    what, pixels = to_raw(decode_image(buffers[0], **value))
-    return Answer(value=what, buffers=(pixels,))
+    raw = RawPicture.of(decode_image(buffers[0], **value))
+    return Answer(value=raw.head, buffers=(raw.data,))
 
 
 def _read(value: Any, buffers: Sequence[bytes]) -> Answer:
@@ -98,8 +98,8 @@ def _read(value: Any, buffers: Sequence[bytes]) -> Answer:
     }  # fmt: skip
     if read.image is None:
         return Answer(value=fields)
-    fields["image"], pixels = to_raw(read.image)
-    return Answer(value=fields, buffers=(pixels,))
+    raw = RawPicture.of(read.image)
+    return Answer(value={**fields, "image": raw.head}, buffers=(raw.data,))
 
 
 def _match(value: Any, buffers: Sequence[bytes]) -> Answer:
@@ -110,14 +110,14 @@ def _match(value: Any, buffers: Sequence[bytes]) -> Answer:
 
 
 def _pixels(value: Any, buffers: Sequence[bytes]) -> Answer:
-    what, pixels = to_raw(_FILES.pixels(buffers[0], value))
-    return Answer(value=what, buffers=(pixels,))
+    raw = RawPicture.of(_FILES.pixels(buffers[0], value))
+    return Answer(value=raw.head, buffers=(raw.data,))
 
 
 def _bare(value: Any, buffers: Sequence[bytes]) -> Answer:
     without, image = _FILES.bare(buffers[0], value)
-    what, pixels = to_raw(image)
-    return Answer(value=what, buffers=(without, pixels))
+    raw = RawPicture.of(image)
+    return Answer(value=raw.head, buffers=(without, raw.data))
 
 
 def _ingredient(value: Any, buffers: Sequence[bytes]) -> Answer:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chopmark.kit.cancellation import current_tenant
-from chopmark.pipeline.raw_pixels import from_raw
+from chopmark.kit.raw_picture import RawPicture
 from chopmark.provenance.reading import FilesHere, Match, Reading, ReadsFiles
 from chopmark.workers.interface import Job
 
 if TYPE_CHECKING:
-    from PIL import Image
-
+    from chopmark.kit.raw_picture import Shown
     from chopmark.provenance import InputIngredient, Limits
     from chopmark.provenance.trust import TrustAnchors
     from chopmark.settings import Settings
@@ -24,7 +23,7 @@ __all__ = ["FilesElsewhere", "ForeignFiles", "ForeignFilesHere"]
 class ForeignFiles(ReadsFiles, Protocol):
     """Whatever is done with a stranger's file. Called from several threads at once."""
 
-    def decode(self, data: bytes) -> Image.Image:
+    def decode(self, data: bytes) -> Shown:
         """Return a still picture, upright, in RGB, as :func:`chopmark.safety.decode_image` does.
 
         Raises:
@@ -61,7 +60,7 @@ class ForeignFilesHere(FilesHere):
     def __init__(self, settings: Settings) -> None:
         self._limits = _limits(settings)
 
-    def decode(self, data: bytes) -> Image.Image:
+    def decode(self, data: bytes) -> Shown:
         """Return the picture."""
         from chopmark.safety import decode_image
 
@@ -100,10 +99,10 @@ class FilesElsewhere:
     engine: Engine
     settings: Settings
 
-    def decode(self, data: bytes) -> Image.Image:
+    def decode(self, data: bytes) -> Shown:
         """Return the picture."""
         answer = self._ask("decode", _limits(self.settings), data)
-        return from_raw(answer.value, *answer.buffers)
+        return RawPicture.received(answer.value, *answer.buffers)
 
     def ingredient(self, data: bytes, anchors: TrustAnchors) -> InputIngredient:
         """Return what it says of itself."""
@@ -124,7 +123,11 @@ class FilesElsewhere:
         """Return what a file says."""
         answer = self._ask("read_file", (anchors, limits), data)
         fields = answer.value
-        image = None if fields["image"] is None else from_raw(fields["image"], *answer.buffers)
+        image = (
+            None
+            if fields["image"] is None
+            else RawPicture.received(fields["image"], *answer.buffers)
+        )
         return Reading(**{**fields, "image": image})
 
     def match(
@@ -134,16 +137,16 @@ class FilesElsewhere:
         answer = self._ask("match_manifest", (anchors, limits, whole), data, manifest)
         return Match(examined=answer.value, whole=answer.buffers[0] if answer.buffers else None)
 
-    def pixels(self, data: bytes, limits: Limits) -> Image.Image:
+    def pixels(self, data: bytes, limits: Limits) -> Shown:
         """Return a file's first frame."""
         answer = self._ask("pixels_of_file", limits, data)
-        return from_raw(answer.value, *answer.buffers)
+        return RawPicture.received(answer.value, *answer.buffers)
 
-    def bare(self, data: bytes, limits: Limits) -> tuple[bytes, Image.Image]:
+    def bare(self, data: bytes, limits: Limits) -> tuple[bytes, Shown]:
         """Return a file without its manifests, and its pixels."""
         answer = self._ask("bare_file", limits, data)
         without, pixels = answer.buffers
-        return without, from_raw(answer.value, pixels)
+        return without, RawPicture.received(answer.value, pixels)
 
     def _ask(self, name: str, value: Any, *buffers: bytes) -> Answer:
         return self.engine.submit(

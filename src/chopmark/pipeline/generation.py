@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chopmark import errors
+from chopmark.kit.raw_picture import as_image
 from chopmark.pipeline.moderation import stops
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from chopmark.generation import Draft, GenerationJob
+    from chopmark.kit.raw_picture import Shown
     from chopmark.kit.types import ImageFormat, JsonValue
     from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.preview import PreviewSink
@@ -56,7 +58,7 @@ class GenerationCase(Case):
 def make_pictures(
     parts: Parts,
     case: GenerationCase,
-    inputs: Sequence[Image.Image],
+    inputs: Sequence[Shown],
     policy: Policy,
     prompt_verdict: Verdict,
 ) -> list[Image.Image]:
@@ -86,7 +88,7 @@ def make_pictures(
     return pictures
 
 
-def _job(case: GenerationCase, inputs: Sequence[Image.Image]) -> GenerationJob:
+def _job(case: GenerationCase, inputs: Sequence[Shown]) -> GenerationJob:
     from chopmark.generation import GenerationJob
 
     request = case.request
@@ -101,8 +103,8 @@ def _job(case: GenerationCase, inputs: Sequence[Image.Image]) -> GenerationJob:
         height=case.size[1],
         steps=request.steps,
         guidance=request.guidance,
-        images=tuple(inputs[:pictures]),
-        mask=inputs[pictures] if len(inputs) > pictures else None,
+        images=tuple(as_image(one) for one in inputs[:pictures]),
+        mask=as_image(inputs[pictures]) if len(inputs) > pictures else None,
         strength=edit.strength if edit else None,
         # Drafts cost time: none where nobody takes them.
         drafts=request.previews if case.preview else 0,

@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from chopmark.errors import ImageTooSmall, InvalidRequest
+from chopmark.kit.raw_picture import as_image
 from chopmark.pipeline import events
+from chopmark.pipeline.elsewhere import ImageGuardElsewhere
 from chopmark.pipeline.request import EditRequest
 from chopmark.pipeline.steps import Case
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from PIL import Image
-
     from chopmark.audit import Record
+    from chopmark.kit.raw_picture import Shown
     from chopmark.kit.types import JsonValue
     from chopmark.pipeline.foreign_files import ForeignFiles
     from chopmark.pipeline.request import GenerationRequest
@@ -98,7 +99,7 @@ async def judge_picture(
     steps: Steps,
     case: Case,
     where: Literal["input", "output"],
-    picture: Image.Image,
+    picture: Shown,
     policy: Policy,
     prompt_verdict: Verdict | None = None,
 ) -> Verdict:
@@ -115,13 +116,14 @@ async def judge_picture(
             f"a picture of {picture.width}x{picture.height} pixels cannot be judged",
             hint=f"at least {MIN_SIDE} pixels a side",
         )
-    return await steps.run(
-        case,
-        "judge_input" if where == "input" else "judge_output",
-        lambda: steps.parts.image_guard.judge(
-            picture, policy, stage=where, prompt_verdict=prompt_verdict
-        ),
-    )
+
+    def judge() -> Verdict:
+        guard = steps.parts.image_guard
+        if isinstance(guard, ImageGuardElsewhere):  # raw pixels go on as they are
+            return guard.judge(picture, policy, stage=where, prompt_verdict=prompt_verdict)
+        return guard.judge(as_image(picture), policy, stage=where, prompt_verdict=prompt_verdict)
+
+    return await steps.run(case, "judge_input" if where == "input" else "judge_output", judge)
 
 
 def stops(verdict: Verdict, settings: Settings) -> bool:
@@ -186,7 +188,7 @@ async def prompt_exception(
     )
 
 
-def open_inputs(request: GenerationRequest, files: ForeignFiles) -> list[Image.Image]:
+def open_inputs(request: GenerationRequest, files: ForeignFiles) -> list[Shown]:
     """Decode the pictures that come in, and the mask after them, within the limits.
 
     Raises:

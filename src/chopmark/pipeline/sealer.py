@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from chopmark.kit.raw_picture import RawPicture
 from chopmark.pipeline import seal
 from chopmark.pipeline.elsewhere import Elsewhere
-from chopmark.pipeline.raw_pixels import to_raw
 from chopmark.pipeline.request import EditRequest
 
 if TYPE_CHECKING:
@@ -108,9 +108,9 @@ class SealerElsewhere(Elsewhere):
         format: ImageFormat,  # noqa: A002  the field's name
     ) -> Marked:
         """Draw the label, strike the watermark, encode, read the mark back."""
-        what, pixels = to_raw(picture)
+        raw = RawPicture.of(picture)
         marked: Marked = self.ask(
-            "trusted", "mark", (what, _without_files(request), output_id, format), pixels,
+            "trusted", "mark", (raw.head, _without_files(request), output_id, format), raw.data,
             limit_s=self.settings.seal_timeout_s,
         ).value  # fmt: skip
         return marked

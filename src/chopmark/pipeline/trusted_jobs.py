@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
+from chopmark.kit.raw_picture import RawPicture, as_image
 from chopmark.pipeline import seal
 from chopmark.pipeline.packed_policy import unpack_policy
 from chopmark.pipeline.parts import Parts
-from chopmark.pipeline.raw_pixels import from_raw
 from chopmark.pipeline.text_jobs import judging_texts
 from chopmark.provenance.reading import PixelsHere
 from chopmark.workers.interface import Answer, JobTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from PIL import Image
 
     from chopmark.settings import Settings
 
@@ -64,24 +66,24 @@ class _Jobs:
         policy = unpack_policy(packed)
         return Answer(
             value=self._parts.image_guard.judge(
-                from_raw(what, buffers[0]), policy, stage=stage, prompt_verdict=prompt_verdict
+                _image(what, buffers[0]), policy, stage=stage, prompt_verdict=prompt_verdict
             )
         )
 
     def find_mark(self, value: Any, buffers: Sequence[bytes]) -> Answer:
         what, methods = value
         pixels = PixelsHere(self._parts.mark_keys.all)
-        return Answer(value=pixels.mark(from_raw(what, buffers[0]), methods))
+        return Answer(value=pixels.mark(_image(what, buffers[0]), methods))
 
     @staticmethod
     def prints(value: Any, buffers: Sequence[bytes]) -> Answer:
-        return Answer(value=PixelsHere().prints(from_raw(value, buffers[0])))
+        return Answer(value=PixelsHere().prints(_image(value, buffers[0])))
 
     def mark(self, value: Any, buffers: Sequence[bytes]) -> Answer:
         what, request, output_id, format = value  # noqa: A001  the field's name
         return Answer(
             value=seal.mark(
-                self._parts, from_raw(what, buffers[0]), request,
+                self._parts, _image(what, buffers[0]), request,
                 output_id=output_id, format=format,
             )
         )  # fmt: skip
@@ -94,3 +96,7 @@ class _Jobs:
                 output_id=output_id, format=format, model=model, inputs=inputs,
             )
         )  # fmt: skip
+
+
+def _image(head: Any, data: bytes) -> Image.Image:
+    return as_image(RawPicture.received(head, data))

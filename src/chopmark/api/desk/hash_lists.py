@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, File, Path, Query, Request, UploadFile
 
 from chopmark.errors import InvalidRequest
+from chopmark.kit.raw_picture import as_image
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import AnyCaller, Moderator
 from chopmark.service.deployment import TheService
@@ -86,7 +87,7 @@ def _banks(service: Service) -> list[HashBank]:
 def _match(data: bytes, service: Service) -> dict[str, Any]:
     from chopmark.safety.hashes.perceptual import hash_picture
 
-    hashes = hash_picture(service.pipeline.parts.files.decode(data))
+    hashes = hash_picture(as_image(service.pipeline.parts.files.decode(data)))
     found = [match for bank in _banks(service) for match in bank.match(hashes)]
     return {
         "matches": [

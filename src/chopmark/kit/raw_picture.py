@@ -1,0 +1,87 @@
+"""A picture between processes: mode, size and raw pixels. Nothing of it is parsed.
+
+Whoever only hands it on makes no picture of it: Pillow holds four bytes a pixel, so that one of 64
+megapixels would cost a quarter of a gigabyte in each process that it passes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+
+from chopmark.errors import WorkerLost
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["RawPicture", "Shown", "as_image"]
+
+#: Bytes a pixel.
+_MODES: Final = {"L": 1, "RGB": 3, "RGBA": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class RawPicture:
+    """Pixels, row by row.
+
+    Attributes:
+        mode: ``L``, ``RGB`` or ``RGBA``, 8 bits a channel.
+        size: Width and height.
+        data: The pixels.
+    """
+
+    mode: str
+    size: tuple[int, int]
+    data: bytes = field(repr=False)
+
+    @property
+    def width(self) -> int:
+        """In pixels."""
+        return self.size[0]
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return self.size[1]
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """What is to be known beside the pixels, as plain values."""
+        return {"mode": self.mode, "size": list(self.size)}
+
+    @classmethod
+    def of(cls, picture: Shown) -> Self | RawPicture:
+        """Return a picture as raw pixels; what is raw already comes back as it is."""
+        if isinstance(picture, RawPicture):
+            return picture
+        if picture.mode not in _MODES:
+            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+        return cls(picture.mode, picture.size, picture.tobytes())
+
+    @classmethod
+    def received(cls, head: Any, data: bytes) -> Self:
+        """Return what another process sent.
+
+        Raises:
+            WorkerLost: The pixels are not what was said of them.
+        """
+        try:
+            mode, (width, height) = str(head["mode"]), head["size"]
+            fits = len(data) == _MODES[mode] * int(width) * int(height) > 0
+        except (KeyError, TypeError, ValueError):
+            fits = False
+        if not fits:
+            raise WorkerLost("a worker's answer is no picture")
+        return cls(mode, (width, height), data)
+
+
+Shown: TypeAlias = "Image.Image | RawPicture"
+
+
+def as_image(picture: Shown) -> Image.Image:
+    """Return a picture that can be worked with."""
+    if not isinstance(picture, RawPicture):
+        return picture
+    from PIL import Image
+
+    return Image.frombuffer(picture.mode, picture.size, picture.data, "raw", picture.mode, 0, 1)
