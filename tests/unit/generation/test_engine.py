@@ -212,11 +212,17 @@ def test_int8_is_real_and_close(unet_folder: Path, generator: DiffusersGenerator
     assert 0 < np.abs(full - eight).mean() < 16
 
 
-def test_a_transformer_is_quantized_by_default_and_joins_pictures(
-    transformer_folder: Path, picture: Image.Image
+@pytest.mark.parametrize("sums_bytes", [True, False])
+def test_a_transformer_is_quantized_where_the_processor_sums_bytes(
+    transformer_folder: Path,
+    picture: Image.Image,
+    monkeypatch: pytest.MonkeyPatch,
+    sums_bytes: bool,
 ) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: sums_bytes)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     engine = DiffusersGenerator.load(transformer_folder)
-    assert engine.info.quantization == "int8"
+    assert engine.info.quantization == ("int8" if sums_bytes else "none")
     assert engine.info.supports >= {"generate", "edit"}
     order = job(width=64, height=64, steps=2, images=(picture, picture))
     assert engine.generate(order)[0].size == (64, 64)
