@@ -13,11 +13,12 @@ import logging
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
 
 from chopmark import errors
 from chopmark.kit import ids
 from chopmark.kit.cancellation import CancelToken, current_running, token_in, work_of
+from chopmark.kit.daemon_threads import DaemonThreads
 from chopmark.kit.tracing import span
 from chopmark.settings import RECALL_S
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Case", "Stage", "Steps", "in_thread"]
 
 _LOG = logging.getLogger(__name__)
+_THREADS: Final = DaemonThreads("chopmark-stage")
 T = TypeVar("T")
 Stage = Literal[
     "received", "judge_prompt", "judge_input", "decided", "recall", "generate", "judge_output",
@@ -169,9 +171,9 @@ class Steps:
 async def in_thread(work: Callable[[], T]) -> T:
     """Run ``work`` in a daemon thread.
 
-    Not ``asyncio.to_thread``: its pool is joined when the program ends, so that one hung stage
-    would keep ``chopmark generate`` from ever exiting. The thread sees the caller's context
-    variables, as there: a log line of its knows the request that it is for.
+    Not ``asyncio.to_thread``: its pool is joined when the program ends
+    (:mod:`chopmark.kit.daemon_threads`). The thread sees the caller's context variables, as there:
+    a log line of its knows the request that it is for.
 
     Whoever gives up on it says so to the work (:mod:`chopmark.kit.cancellation`), which stops where
     it can: a worker process is killed. Whatever place was held for the work stays held until the
@@ -207,7 +209,7 @@ async def in_thread(work: Callable[[], T]) -> T:
 
     if running is not None:
         running.begun()
-    threading.Thread(target=run, daemon=True, name="chopmark-stage").start()
+    _THREADS.run(run)
     try:
         return await future
     except asyncio.CancelledError:
