@@ -27,7 +27,7 @@ ROOT: Final = Path(__file__).parents[2]
 SOURCE: Final = ROOT / "src" / "chopmark"
 # What stands there, and the same misspelt: at least one of each face, through each dependency.
 PLANTED: Final = (
-    ("api/openai/routes.py", "service.pipeline.settings", "service.pipline.settings"),
+    ("api/openai/routes.py", "service.pipeline.parts", "service.pipline.parts"),
     ("api/openai/stream.py", "service.pipeline.settings", "service.pipline.settings"),
     ("api/gemini/routes.py", "service.make(", "service.mak("),
     ("api/c2pa/routes.py", "resolver.by_content(", "resolver.by_contents("),

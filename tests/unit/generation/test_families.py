@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torch import nn
 
@@ -129,8 +130,12 @@ def test_what_a_family_ignores_makes_no_difference_and_the_rest_does(
 
 @pytest.mark.filterwarnings("ignore")
 def test_auto_and_int8_on_a_cpu(
-    name: str, engine: DiffusersGenerator, folder: Callable[[str], Path]
+    name: str,
+    engine: DiffusersGenerator,
+    folder: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True)
     auto = DiffusersGenerator.load(folder(name), options=LoadOptions(device="cpu"))
     assert auto.info.quantization == FAMILIES[name].quantized
     eight = DiffusersGenerator.load(

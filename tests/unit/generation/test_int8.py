@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from chopmark.generation import DiffusersGenerator, GenerationJob, int8
+from chopmark.generation import DiffusersGenerator, GenerationJob, LoadOptions, int8
 from chopmark.generation.calls import Slot
 from chopmark.generation.int8 import Int8Linear, quantize_linears
 from tests.unit.generation.families import FAMILIES
@@ -64,7 +64,9 @@ def _denoiser(engine: DiffusersGenerator) -> nn.Module:
 
 
 def test_a_picture_in_a_batch_is_the_picture_alone(tmp_path: Path) -> None:
-    engine = DiffusersGenerator.load(FAMILIES["flux2_klein"].save(tmp_path))
+    engine = DiffusersGenerator.load(
+        FAMILIES["flux2_klein"].save(tmp_path), options=LoadOptions(quantization="int8")
+    )
     assert engine.info.quantization == "int8"
     assert any(isinstance(part, Int8Linear) for part in _denoiser(engine).modules())
     slots = [
