@@ -18,6 +18,7 @@ __all__ = ["DaemonThreads"]
 
 #: Seconds after which an idle thread ends.
 _KEPT_S: Final = 60.0
+_MOST_IDLE: Final = 16
 
 
 class DaemonThreads:
@@ -50,6 +51,8 @@ class DaemonThreads:
 
     def _next(self) -> Callable[[], None] | None:
         with self._lock:
+            if self._idle == _MOST_IDLE:
+                return None
             self._idle += 1
         try:
             return self._tasks.get(timeout=_KEPT_S)
