@@ -66,8 +66,8 @@ class RawPicture:
             WorkerLost: The pixels are not what was said of them.
         """
         try:
-            mode, (width, height) = str(head["mode"]), head["size"]
-            fits = len(data) == _MODES[mode] * int(width) * int(height) > 0
+            mode, (width, height) = str(head["mode"]), map(int, head["size"])
+            fits = width > 0 and height > 0 and len(data) == _MODES[mode] * width * height
         except (KeyError, TypeError, ValueError):
             fits = False
         if not fits:

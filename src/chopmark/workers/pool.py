@@ -10,7 +10,7 @@ import select
 import signal
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.errors import Cancelled, OverMemory, StageTimeout, WorkerLost
 from chopmark.kit.cancellation import current_token
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Pool", "PoolPlan"]
 
 _LOG = logging.getLogger(__name__)
+#: Bytes of JSON that are taken from a process that is not believed; a long report has some 100 kB.
+_MOST_SAID: Final = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +186,8 @@ class Pool:
         _LOG.debug("%s took %.0f ms", job.name, 1000 * (time.monotonic() - begun))
         try:
             return self._answer(job, body, files)
-        except OverMemory:
+        except (OverMemory, WorkerLost):
+            # It may hold what it could not give back, or answer what nobody can read.
             self._bury(worker)
             raise
 
@@ -192,30 +195,31 @@ class Pool:
         worker.buried = True
         return self._nurse.bury(worker.hatched)
 
-    @staticmethod
-    def _exchange(worker: _Worker, job: Job, *, until: float) -> tuple[bytes, list[int]]:
+    def _exchange(self, worker: _Worker, job: Job, *, until: float) -> tuple[bytes, list[int]]:
         asked = pickle.dumps((job.name, job.value, job.memory_mb), pickle.HIGHEST_PROTOCOL)
         wire.send(worker.hatched.sock, asked, job.buffers, until=until)
-        return wire.receive(worker.hatched.sock, until=until)
+        most = wire.MOST_BODY if self.plan.manner.trusted else _MOST_SAID
+        return wire.receive(worker.hatched.sock, until=until, most=most)
 
     def _answer(self, job: Job, body: bytes, files: list[int]) -> Answer:
         most = self.plan.manner.most_answer_mb << 20
         try:
-            buffers = tuple(wire.read_buffer(file, most=most) for file in files)
-        except wire.Broken as error:
+            buffers = wire.read_buffers(files, most=most)
+            if self.plan.manner.trusted:
+                state, value = pickle.loads(body)  # noqa: S301  it has the keys: it is trusted
+            else:
+                state, value = values.decode(body, self.plan.classes)
+            if state == "ok":
+                return Answer(value=value, buffers=buffers)
+            code, kind = str(value["code"]), str(value.get("type"))
+        except (wire.Broken, TypeError, ValueError, KeyError, AttributeError) as error:
             raise WorkerLost(f"the answer to {job.name} cannot be read") from error
-        if self.plan.manner.trusted:
-            state, value = pickle.loads(body)  # noqa: S301  it has the keys: it is trusted
-        else:
-            state, value = values.decode(body, self.plan.classes)
-        if state == "ok":
-            return Answer(value=value, buffers=buffers)
-        if value["code"] == "over_memory":
+        if code == "over_memory":
             raise self._over_memory(job)
-        if value["code"]:
+        if code:
             raise values.decode_error(value)
-        _LOG.error("%s failed with %s\n%s", job.name, value["type"], value["where"])
-        raise WorkFailed(str(value["type"]))
+        _LOG.error("%s failed with %s\n%s", job.name, kind, value.get("where"))
+        raise WorkFailed(kind)
 
     def _lost(self, job: Job, reason: str | None, code: int | None) -> Exception:
         if reason == "time":

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
-    "MOST_BODY", "MOST_BUFFERS", "Broken", "Late", "read_buffer", "receive", "send", "send_with",
+    "MOST_BODY", "MOST_BUFFERS", "Broken", "Late", "read_buffer", "read_buffers",
+    "receive", "send", "send_with",
 ]  # fmt: skip
 
 #: Bytes of a body; what is larger is a buffer.
@@ -84,8 +85,15 @@ def send_with(
         raise Broken("the other process is gone") from error
 
 
-def receive(sock: socket.socket, *, until: float | None = None) -> tuple[bytes, list[int]]:
+def receive(
+    sock: socket.socket, *, until: float | None = None, most: int = MOST_BODY
+) -> tuple[bytes, list[int]]:
     """Return the body of the next frame and its buffers' descriptors, which are the caller's.
+
+    Args:
+        sock: As for :func:`send`.
+        until: Likewise.
+        most: Bytes of a body that are taken.
 
     Raises:
         Late: It was not there in time.
@@ -99,7 +107,7 @@ def receive(sock: socket.socket, *, until: float | None = None) -> tuple[bytes, 
             raise Broken("the other process ended")
         head += _exactly(sock, _HEAD.size - len(head), until)
         length, count = _HEAD.unpack(head)
-        if length > MOST_BODY or count != len(files):
+        if length > most or count != len(files):
             raise Broken("what came is no frame")
         return _exactly(sock, length, until), files
     except (OSError, Broken) as error:
@@ -133,6 +141,19 @@ def read_buffer(file: int, *, most: int) -> bytes:
         raise Broken("a buffer cannot be read") from error
     finally:
         os.close(file)
+
+
+def read_buffers(files: Sequence[int], *, most: int) -> tuple[bytes, ...]:
+    """Return what several buffers hold, and close them all, whatever comes of one."""
+    left = list(files)
+    try:
+        found = []
+        while left:
+            found.append(read_buffer(left.pop(0), most=most))
+        return tuple(found)
+    finally:
+        for file in left:
+            os.close(file)
 
 
 def _hurry(sock: socket.socket, until: float | None) -> None:
