@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from chopmark import EditRequest, GenerationRequest, Pipeline, Settings
 from chopmark.audit import verify_log
-from chopmark.errors import ChopmarkError
+from chopmark.errors import ChopmarkError, OverMemory
 from chopmark.kit.raw_picture import as_image
 from chopmark.pipeline.inspect import reattach
 from chopmark.provenance.reattachment import remove
@@ -37,8 +38,6 @@ FAULTS = {
     "killed": {"worker_lost"},
     "hung": {"stage_timeout"},
     "crashing": {"worker_lost"},
-    # What cannot get memory raises, or is ended by the library that wanted it.
-    "out of memory": {"over_memory", "worker_lost"},
 }
 
 
@@ -57,7 +56,7 @@ class Interfering:
             return self.real.submit(pool, job)
         self.seen += 1
         if self.fault == "out of memory":
-            return self.real.submit(pool, replace(job, memory_mb=0))
+            return self.real.submit(pool, replace(job, memory_mb=16))
         pids = self.real.pools[pool].pids
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -151,16 +150,8 @@ async def test_a_worker_says_what_this_process_says(working: Pipeline, picture: 
     alone.parts.opened.clear()  # the log and the store are the other's to close
 
 
-@pytest.mark.parametrize(
-    ("stage", "fault"),
-    [
-        (stage, fault)
-        for stage in STAGES
-        for fault in FAULTS
-        # The others find room in what a process holds already.
-        if fault != "out of memory" or stage in {"decoding", "the output"}
-    ],
-)
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("stage", STAGES)
 async def test_an_accident_of_a_worker_lets_nothing_out(
     working: Pipeline, large: bytes, stage: str, fault: str
 ) -> None:
@@ -185,6 +176,22 @@ async def test_an_accident_of_a_worker_lets_nothing_out(
     # Another process has its place, and the very same request passes.
     released = await working.edit(request)
     assert len(released.outputs) == 1
+
+
+async def test_what_needs_too_much_memory_is_refused(working: Pipeline, to_bytes: Any) -> None:
+    """36 megapixels, which no process happens to have free: 140 MB, of 16 MiB that it may take."""
+    engine, log = working.parts.engine, working.parts.log
+    assert engine is not None
+    starved = Interfering(engine, "decode", "out of memory")
+    before = log.size
+    request = EditRequest(prompt="a red apple", image=to_bytes(Image.new("RGB", (6000, 6000))))
+    with _engine(working, starved), pytest.raises(OverMemory) as caught:
+        await working.edit(request)
+    assert starved.seen == 1
+    assert (caught.value.code, caught.value.status) == ("over_memory", 413)
+    last = [log.get(index) for index in range(before, log.size)][-1]
+    assert (last.kind, last.public["code"]) == ("request.failed", "over_memory")
+    assert (await working.generate(GenerationRequest(prompt="a red apple"))).outputs
 
 
 async def test_killing_at_any_moment_loses_no_acknowledged_record(working: Pipeline) -> None:
