@@ -11,7 +11,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from chopmark.errors import ImageTooLarge, UnreadableImage, UnsupportedImage
+from chopmark.errors import ImageTooLarge, OverMemory, UnreadableImage, UnsupportedImage
 from chopmark.kit.picture_structure import declared_size
 
 if TYPE_CHECKING:
@@ -139,6 +139,11 @@ def open_image(data: bytes, limits: Limits) -> Image.Image:
         if sniff(data) == "heic":
             raise UnsupportedImage("HEIC pixels cannot be decoded here") from error
         raise UnreadableImage("the picture cannot be decoded") from error
+    except MemoryError as error:  # ours is short; the file may be sound
+        raise OverMemory(
+            "the picture needs more memory than there is",
+            hint="send a smaller one, or try again when there is less to do",
+        ) from error
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, ValueError, ...
         raise UnreadableImage(
             f"the picture cannot be decoded ({type(error).__name__})",

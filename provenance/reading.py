@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from chopmark.errors import ChopmarkError, ImageTooLarge
+from chopmark.errors import ChopmarkError, ImageTooLarge, OverMemory
 from chopmark.kit.fingerprint import dihedral, pixel_digest
 from chopmark.kit.raw_picture import as_image
 from chopmark.provenance import _native
@@ -157,7 +157,7 @@ class FilesHere:
         image, undecoded = None, ""
         try:
             image = open_image(data, limits)
-        except ImageTooLarge:
+        except (ImageTooLarge, OverMemory):
             raise
         except ChopmarkError as error:
             # With a manifest there is still something to say; without one there is nothing at all.

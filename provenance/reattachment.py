@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chopmark.errors import ChopmarkError, ManifestNotFound, UnsupportedImage
+from chopmark.errors import (
+    Cancelled,
+    ChopmarkError,
+    ManifestNotFound,
+    StageTimeout,
+    UnsupportedImage,
+    WorkError,
+)
 from chopmark.kit.fingerprint import MATCH_DISTANCE
 from chopmark.provenance._formats import Limits, check_size
 from chopmark.provenance._reinsertion import insert, remove
@@ -63,6 +70,8 @@ def reattach(
     if mark_keys:
         try:
             found = pixels.mark(image, ("lattice",))
+        except (Cancelled, StageTimeout, WorkError):
+            raise
         except ChopmarkError:  # too small for a mark, say: the fingerprint is left
             found = None
         if found is not None and found.payload is not None:

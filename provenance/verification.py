@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
-from chopmark.errors import ChopmarkError, ImageTooSmall
+from chopmark.errors import Cancelled, ChopmarkError, ImageTooSmall, StageTimeout, WorkError
 from chopmark.kit.ids import record_of
 from chopmark.provenance._carriers import with_update
 from chopmark.provenance._formats import Limits
@@ -148,6 +148,8 @@ def _watermark(
     except ImageTooSmall:
         notes.append("The picture is too small to carry a watermark.")
         return WatermarkFinding(state="none")
+    except (Cancelled, StageTimeout, WorkError):
+        raise  # nobody has looked: that is not to read as a picture without a mark
     except ChopmarkError as error:
         notes.append(f"The watermark could not be looked for: {error.message}.")
         return WatermarkFinding(state="none")

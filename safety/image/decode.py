@@ -7,7 +7,7 @@ import struct
 import warnings
 from typing import TYPE_CHECKING, Final
 
-from chopmark.errors import ImageTooLarge, UnreadableImage, UnsupportedImage
+from chopmark.errors import ImageTooLarge, OverMemory, UnreadableImage, UnsupportedImage
 from chopmark.kit.picture_structure import declared_size
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "decode_image", "sniff"]
 
+_SMALLER: Final = "send a smaller one, or try again when there is less to do"
 MAX_BYTES: Final[int] = 25 * 1024 * 1024
 MAX_PIXELS: Final[int] = 4096 * 4096
 _HANDLED: Final[tuple[str, ...]] = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
@@ -91,6 +92,8 @@ def decode_image(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = M
                 return _flat(picture)
     except (ImageTooLarge, UnsupportedImage):
         raise
+    except MemoryError as error:  # ours is short; the file may be sound
+        raise OverMemory("the picture needs more memory than there is", hint=_SMALLER) from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ImageTooLarge(
             "the picture unpacks to far more pixels than its file suggests",
@@ -108,7 +111,6 @@ def decode_image(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = M
         OverflowError,
         ZeroDivisionError,
         NotImplementedError,
-        MemoryError,
         struct.error,
         UserWarning,
     ) as error:

@@ -194,6 +194,23 @@ async def test_what_needs_too_much_memory_is_refused(working: Pipeline, to_bytes
     assert (await working.generate(GenerationRequest(prompt="a red apple"))).outputs
 
 
+@pytest.mark.parametrize("job", ["read_file", "find_mark"])
+@pytest.mark.parametrize("fault", ["killed", "hung"])
+async def test_what_nobody_looked_at_has_no_report(
+    working: Pipeline, picture: bytes, job: str, fault: str
+) -> None:
+    """A worker that ended is not a picture without a mark."""
+    engine = working.parts.engine
+    assert engine is not None
+    await working.generate(GenerationRequest(prompt="a red apple"))  # there is a mark key
+    engine.ready()
+    accident = Interfering(engine, job, fault)
+    with _engine(working, accident), pytest.raises(ChopmarkError) as caught:
+        await working.verify(picture)
+    assert accident.seen == 1
+    assert caught.value.code in FAULTS[fault]
+
+
 async def test_killing_at_any_moment_loses_no_acknowledged_record(working: Pipeline) -> None:
     """Workers are killed again and again; whatever was released is in the log, once."""
     engine = working.parts.engine

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from chopmark.kit.cancellation import current_tenant
 from chopmark.kit.raw_picture import RawPicture
+from chopmark.pipeline.elsewhere import Elsewhere
 from chopmark.provenance.reading import FilesHere, Match, Reading, ReadsFiles
-from chopmark.workers.interface import Job
 
 if TYPE_CHECKING:
     from chopmark.kit.raw_picture import Shown
     from chopmark.provenance import InputIngredient, Limits
     from chopmark.provenance.trust import TrustAnchors
     from chopmark.settings import Settings
-    from chopmark.workers.interface import Answer, Engine
+    from chopmark.workers.interface import Answer
 
 __all__ = ["FilesElsewhere", "ForeignFiles", "ForeignFilesHere"]
 
@@ -87,17 +85,8 @@ class ForeignFilesHere(FilesHere):
         return alpha_mask(data, **self._limits)
 
 
-@dataclass(frozen=True)
-class FilesElsewhere:
-    """Has a confined process parse; see :class:`ForeignFiles`.
-
-    Attributes:
-        engine: Who does it.
-        settings: How much of a file is looked at, and for how long.
-    """
-
-    engine: Engine
-    settings: Settings
+class FilesElsewhere(Elsewhere):
+    """Has a confined process parse; see :class:`ForeignFiles`."""
 
     def decode(self, data: bytes) -> Shown:
         """Return the picture."""
@@ -149,17 +138,8 @@ class FilesElsewhere:
         return without, RawPicture.received(answer.value, pixels)
 
     def _ask(self, name: str, value: Any, *buffers: bytes) -> Answer:
-        return self.engine.submit(
-            "files",
-            Job(
-                name=name,
-                value=value,
-                buffers=buffers,
-                tenant=current_tenant(),
-                limit_s=self.settings.guard_timeout_s,
-                memory_mb=self.settings.worker_memory_mb,
-            ),
-        )
+        limit_s = self.settings.guard_timeout_s
+        return self.ask("files", name, value, *buffers, limit_s=limit_s)
 
 
 def _limits(settings: Settings) -> dict[str, int]:

@@ -47,7 +47,8 @@ class PoolPlan:
         places: How many jobs run at once.
         most_jobs: Jobs after which a process is replaced.
         one_tenant: Whether a process serves one tenant only, and is then replaced.
-        strangers: Tenants that are many people who do not know each other: one job a process.
+        strangers: Tenants that are many people who do not know each other: one job a process. With
+            an address behind a colon they are no fewer, who may all come through one proxy.
     """
 
     name: str
@@ -66,7 +67,7 @@ class PoolPlan:
             return False
         if not self.one_tenant or worker.jobs == 0:
             return True
-        return worker.tenant == tenant and tenant not in self.strangers
+        return worker.tenant == tenant and tenant.partition(":")[0] not in self.strangers
 
 
 @dataclass(slots=True)

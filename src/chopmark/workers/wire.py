@@ -23,8 +23,8 @@ __all__ = [
     "receive", "send", "send_with",
 ]  # fmt: skip
 
-#: Bytes of a body; what is larger is a buffer.
-MOST_BODY: Final = 64 << 20
+#: Bytes of a body. A generator's job has an edit's pictures in it, which may be several of 64 MP.
+MOST_BODY: Final = 1 << 30
 #: Descriptors in one frame; the kernel takes 253 (SCM_MAX_FD).
 MOST_BUFFERS: Final = 64
 _HEAD: Final = struct.Struct(">II")
