@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ from chopmark.audit import AuditLog, verify_log
 from tests.support.wait import HANG_S, until
 
 
-def _serve(home: Path, **settings: str) -> tuple[subprocess.Popen[str], str]:
+@contextmanager
+def _serving(home: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server of its own process and its address; killed, read to the end and closed after it."""
     process = subprocess.Popen(
         [sys.executable, "-m", "chopmark", "serve", "--port", "0"],
         stderr=subprocess.PIPE,
@@ -27,13 +31,22 @@ def _serve(home: Path, **settings: str) -> tuple[subprocess.Popen[str], str]:
         env={**os.environ, "CHOPMARK_HOME": str(home), "OMP_NUM_THREADS": "1", **settings},
     )
     assert process.stderr is not None
-    for line in process.stderr:
-        found = re.search(r"running on (http://\S+)", line)
-        if found:
-            # Somebody must go on reading, or the server stops when the pipe is full.
-            threading.Thread(target=process.stderr.read, daemon=True).start()
-            return process, found[1]
-    raise AssertionError(f"the server ended with {process.wait()}")
+    found = None
+    with process.stderr as lines:
+        for line in lines:
+            found = re.search(r"running on (http://\S+)", line)
+            if found:
+                break
+        # Somebody must go on reading, or the server stops when the pipe is full.
+        reader = threading.Thread(target=lines.read, daemon=True)
+        reader.start()
+        try:
+            assert found, f"the server ended with {process.wait()}"
+            yield process, found[1]
+        finally:
+            process.kill()
+            process.wait()
+            reader.join()
 
 
 class _Asking(threading.Thread):
@@ -56,20 +69,15 @@ class _Asking(threading.Thread):
             self.status = 0
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("finishes", [True, False])
 def test_what_runs_is_finished_or_booked(home: Path, finishes: bool) -> None:
-    process, url = _serve(home, CHOPMARK_SHUTDOWN_S="60" if finishes else "1")
-    try:
+    with _serving(home, CHOPMARK_SHUTDOWN_S="60" if finishes else "1") as (process, url):
         size = {"n": 1} if finishes else {"n": 10, "steps": 100}
         asking = _Asking(url, {"prompt": "a red apple", **size})
         until(lambda: not asking.is_alive() or _running(url))
         assert asking.is_alive()
         process.send_signal(signal.SIGTERM)
         assert process.wait(90) in {0, -signal.SIGTERM}
-    finally:
-        process.kill()
-        process.wait()
     asking.join(HANG_S)
     with AuditLog.open(home) as log:
         # Nothing is open: the server closed what it could not finish before it went.
