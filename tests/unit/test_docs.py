@@ -70,6 +70,7 @@ DOORS = {
         "cosignatures",
         "load_rules",
         "load_witnesses",
+        "restore_log",
         "statement_of_reasons",
         "transparency_report",
         "verify_log",
