@@ -205,8 +205,9 @@ class Vault:
             )
         self.forget()
         self._database.scrub()  # the deleted row's bytes go from the pages and the WAL, too
-        for (key_id,) in gone if self._destroyed is not None else ():
-            self._destroyed(bytes(key_id))
+        if self._destroyed is not None:
+            for (key_id,) in gone:
+                self._destroyed(bytes(key_id))
         return bool(gone)
 
     def _follow(self, transaction: Transaction) -> None:

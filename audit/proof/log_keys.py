@@ -60,7 +60,7 @@ class LogKeys:
             LogUnavailable: The list cannot be read.
             LogCorrupt: It is not one, or does not name the key that signs: one of them was changed.
         """
-        mine, found = self.signer.key, []
+        mine, found = self.signer.key, list[NoteKey]()
         for path in (self._paths.public_key, self._paths.public_keys_kept):
             keys = self._listed(path)
             if keys and mine not in keys:

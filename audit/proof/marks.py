@@ -103,9 +103,11 @@ class Marks:
         Raises:
             LogUnavailable: A place does not take it.
         """
-        if note == self._written:
+        places = self._places()
+        # The folder of manifests may have come since.
+        if note == self._written and all(path.exists() for _, path, _ in places):
             return
-        for _, path, public in self._places():
+        for _, path, public in places:
             put = write_public if public else write_private
             put(path, note.encode(), error=LogUnavailable)
         self._written = note

@@ -197,7 +197,7 @@ def test_a_checkpoint_of_the_lost_part_stays_proof(make_event: MakeEvent, tmp_pa
 def test_what_is_no_backup_is_not_taken_into_use(
     make_event: MakeEvent, tmp_path: Path, harm: str
 ) -> None:
-    from tests.unit.audit.test_attacks import connect
+    from tests.unit.audit.test_log_attacks import connect
 
     home = tmp_path / "home"
     lost(home, make_event, tmp_path, rotate=False)

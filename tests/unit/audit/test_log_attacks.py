@@ -77,7 +77,8 @@ def home(made: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def elsewhere(made: Path, tmp_path: Path) -> Path:
     """What the deployer keeps on another machine; no attacker reaches it."""
-    return shutil.copy(made.with_name("elsewhere") / "mark", tmp_path / "mark")
+    shutil.copy(made.with_name("elsewhere") / "mark", tmp_path / "mark")
+    return tmp_path / "mark"
 
 
 def found(home: Path, **options: Any) -> set[str]:
