@@ -25,9 +25,11 @@ An :class:`AuditLog` writes (``append``, ``submit``, ``in_force``, ``reconcile``
 - ``log.custody``: ``erase``, ``expire``, ``contentless``, and in it ``holds`` and ``attachments``
 - ``log.appeals``: ``open`` and ``state``, for the person who was refused
 - ``log.exceptions``: ``find`` and ``standing``, prompts that an overturned appeal lets pass
+- ``log.suspensions``: ``find``, persons who may ask for nothing now
 - ``log.search``: the projection that answers searches, ``update`` and ``rebuild``
 - ``log.desk(actor, purpose=...)``: what a person does, each act booked: ``search``, ``view``,
-  ``seal``, ``erase``, and in it ``review``, ``appeals``, ``queries`` and ``export``
+  ``seal``, ``erase``, and in it ``review``, ``appeals``, ``outputs``, ``people``, ``queries`` and
+  ``export``
 """
 
 from __future__ import annotations
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
         statement_of_reasons,
     )
     from chopmark.audit.desk.export_files import check_export
+    from chopmark.audit.desk.outputs import check_released, withdrawn_at
+    from chopmark.audit.desk.people import PersonView
     from chopmark.audit.desk.prompt_exceptions import PromptException
     from chopmark.audit.desk.review import Rule, Task, load_rules
     from chopmark.audit.desk.transparency import transparency_report
@@ -85,6 +89,7 @@ __all__ = [
     "LogCorrupt",
     "LogReport",
     "LogUnavailable",
+    "PersonView",
     "Problem",
     "PromptException",
     "Query",
@@ -102,6 +107,7 @@ __all__ = [
     "Witness",
     "WitnessKey",
     "check_export",
+    "check_released",
     "check_statement",
     "cosignatures",
     "load_rules",
@@ -109,6 +115,7 @@ __all__ = [
     "statement_of_reasons",
     "transparency_report",
     "verify_log",
+    "withdrawn_at",
 ]
 
 __getattr__, __dir__ = lazy_door(
@@ -129,6 +136,7 @@ __getattr__, __dir__ = lazy_door(
         "LogCorrupt": "chopmark.errors",
         "LogReport": "proof.report",
         "LogUnavailable": "chopmark.errors",
+        "PersonView": "desk.people",
         "Problem": "proof.report",
         "PromptException": "desk.prompt_exceptions",
         "Query": "search.query",
@@ -146,6 +154,7 @@ __getattr__, __dir__ = lazy_door(
         "Witness": "proof.witness",
         "WitnessKey": "proof.witness",
         "check_export": "desk.export_files",
+        "check_released": "desk.outputs",
         "check_statement": "desk.dsa_statements",
         "cosignatures": "proof.witness",
         "load_rules": "desk.review",
@@ -153,5 +162,6 @@ __getattr__, __dir__ = lazy_door(
         "statement_of_reasons": "desk.dsa_statements",
         "transparency_report": "desk.transparency",
         "verify_log": "proof.verify",
+        "withdrawn_at": "desk.outputs",
     },
 )

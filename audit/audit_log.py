@@ -15,6 +15,7 @@ from chopmark.audit.desk.appeals import Appeals
 from chopmark.audit.desk.desk import Desk
 from chopmark.audit.desk.prompt_exceptions import PromptExceptions
 from chopmark.audit.desk.session import DeskSession
+from chopmark.audit.desk.suspensions import Suspensions
 from chopmark.audit.log.clock import now
 from chopmark.audit.log.connect import open_keys, open_log
 from chopmark.audit.log.events import SYSTEM_TENANT, Event, Record
@@ -55,6 +56,7 @@ class AuditLog:
         custody: Erasure, holds, retention, attachments.
         appeals: What a person who was refused does: appeal, and hear what became of it.
         exceptions: Prompts that pass because an appeal was overturned.
+        suspensions: Persons who may ask for nothing now.
     """
 
     def __init__(self, *, paths: Paths, ledger: Ledger, signer: NoteSigner) -> None:
@@ -67,6 +69,7 @@ class AuditLog:
         self.custody = Custody(ledger, self._reader, gone=self._follow)
         self.appeals = Appeals(ledger, self._reader)
         self.exceptions = PromptExceptions(ledger, self._reader)
+        self.suspensions = Suspensions(ledger)
 
     @classmethod
     def open(

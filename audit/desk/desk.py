@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from chopmark.audit.desk.appeals import AppealReview
 from chopmark.audit.desk.export import Export
+from chopmark.audit.desk.outputs import Outputs
+from chopmark.audit.desk.people import DeskPeople
 from chopmark.audit.desk.review import Review
 from chopmark.audit.desk.saved_queries import SavedQueries
 from chopmark.audit.desk.view import RecordViewer, View
@@ -14,6 +16,8 @@ from chopmark.audit.log.clock import now
 from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chopmark.audit.custody.custody import Custody, RetentionClass
     from chopmark.audit.custody.holds import Hold
     from chopmark.audit.desk.actor import Actor
@@ -43,6 +47,8 @@ class Desk:
         queries: Kept queries.
         review: Queues of records for people to decide on.
         appeals: Appeals against refusals, and the exceptions that they granted.
+        outputs: Pictures that are withdrawn, restored, or let out after they were held.
+        people: Persons whom tenants name: what is known of them, and what is done about them.
         export: What leaves the log: records with proofs, statements of reasons, reports.
     """
 
@@ -52,6 +58,8 @@ class Desk:
         self.queries = SavedQueries(session)
         self.review = Review(session)
         self.appeals = AppealReview(session)
+        self.outputs = Outputs(session)
+        self.people = DeskPeople(session)
         self.export = Export(session, prover)
 
     # Looking: the entry is on the disk before anything is shown.
@@ -130,6 +138,32 @@ class Desk:
         return self._session.writer.append(
             self._session.event("access.unblurred", public={"of": output_id})
         )
+
+    def prompts(self, hits: Sequence[Hit]) -> dict[str, str]:
+        """Return what was asked for in each of the records; the look is booked first, as one.
+
+        What is sealed or erased is left out.
+
+        Raises:
+            NotPermitted: It takes an investigator.
+        """
+        session = self._session
+        session.require("investigator")
+        sealed = self._viewer.sealed(hit.record_id for hit in hits)
+        open_ones = [hit for hit in hits if hit.record_id not in sealed]
+        if not open_ones:
+            return {}
+        names: list[JsonValue] = [hit.record_id for hit in open_ones]
+        session.writer.append(session.event("access.viewed", public={"of": names}))
+        found = {}
+        for hit in open_ones:
+            private = session.reader.private(hit.index) or {}
+            texts = private.get("texts")
+            listed = texts if isinstance(texts, list) else [private.get("prompt")]
+            text = "\n".join(one for one in listed if isinstance(one, str))
+            if text:
+                found[hit.record_id] = text
+        return found
 
     # Seals
 

@@ -34,6 +34,8 @@ BY_SCOPE: dict[Scope, set[str]] = {
     "metrics": {"GET /metrics"},
     "moderate": {"POST /api/v1/hashes/match", "POST /v1/moderations"},
     "read": {
+        "GET /api/v1/people",
+        "GET /api/v1/people/{person}",
         "GET /api/v1/policies/active",
         "GET /api/v1/receipts/{record_id}",
         "GET /api/v1/records/{record_id}",
@@ -44,6 +46,8 @@ BY_SCOPE: dict[Scope, set[str]] = {
         "POST /api/v1/search",
     },
     "review": {
+        "POST /api/v1/people/{person}/actions",
+        "POST /api/v1/records/{record_id}/actions",
         "POST /api/v1/review/appeals/lease",
         "POST /api/v1/review/appeals/{decision_id}/decide",
         "POST /api/v1/review/lease",
@@ -82,6 +86,7 @@ PUBLIC = {
     "GET /api/v1/c2pa/services/status",
     "GET /api/v1/c2pa/services/supportedAlgorithms",
     "GET /api/v1/keys",
+    "GET /api/v1/released/{record_id}",
     "GET /api/v1/session",
     "GET /api/v1/session/oidc",
     "GET /api/v1/session/oidc/callback",
@@ -100,9 +105,12 @@ IDS = {
     "{model}": "drawing",
     "{name}": "manifest.json",
     "{tile}": "0/000",
+    "{person}": "default:u-7",
 }
 BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/search": {"json": {}},
+    "POST /api/v1/people/{person}/actions": {"json": {"action": "warn", "rationale": "x"}},
+    "POST /api/v1/records/{record_id}/actions": {"json": {"action": "restore", "rationale": "x"}},
     "POST /api/v1/policies/diff": {"json": {"yaml": "x"}},
     "POST /api/v1/policies/shadow": {"json": {"yaml": "x"}, "params": {"purpose": "x"}},
     "POST /api/v1/review/lease": {"json": {"queue": "q"}},
