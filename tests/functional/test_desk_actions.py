@@ -1,4 +1,4 @@
-"""What the desk decides has an effect: seen by the next request, by verify, by whoever asks again."""
+"""What the desk decides has an effect: on the next request, on verify, on whoever asks again."""
 
 from __future__ import annotations
 
@@ -165,9 +165,8 @@ def test_people_are_listed_and_found_without_their_tenant(house: DeskHouse) -> N
     reader = house.key("acme", "read")
     listed = reader.get("/api/v1/people").json()["people"]
     assert [one["person"] for one in listed] == ["acme:acme only", "acme:u-007"]
-    assert listed[1]["counts"] == {
-        "requests": 2, "allow": 1, "review": 0, "block": 1, "failed": 0, "open": 0, "turned_away": 0,
-    }  # fmt: skip
+    none = dict.fromkeys(("review", "failed", "open", "turned_away"), 0)
+    assert listed[1]["counts"] == {"requests": 2, "allow": 1, "block": 1, **none}
     found = reader.get("/api/v1/people", params={"q": "U-0"}).json()["people"]
     assert [one["identifier"] for one in found] == ["u-007"]
     assert code_of(reader.get("/api/v1/people/globex:u-007")) == "person_not_found"

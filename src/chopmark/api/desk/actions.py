@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from chopmark.api.desk.records import AnyId, CallerDesk, Purpose
 from chopmark.kit.limits import RATIONALE
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = ["router"]
 
+
+class _PersonConvertor(StringConvertor):
+    """An identifier may hold slashes; what ends in ``/actions`` is the other route's."""
+
+    regex = "(?!.*/actions$).+"
+
+
+register_url_convertor("person", _PersonConvertor())
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, tags=["desk"])
 APerson = Annotated[
     str, Path(min_length=1, max_length=500, description="`TENANT:IDENTIFIER`, or the identifier")
@@ -106,7 +115,7 @@ async def act_on_person(
     return {"person": person, "action": body.action, "event": booked.to_dict()}
 
 
-@router.get("/people/{person:path}")
+@router.get("/people/{person:person}")
 async def one_person(
     person: APerson,
     service: TheService,
