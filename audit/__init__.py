@@ -18,7 +18,8 @@
 True
 
 An :class:`AuditLog` writes (``append``, ``submit``, ``in_force``, ``reconcile``) and reads
-(``get``, ``records``, ``find``, ``content``, ``private``). The rest stands in its parts:
+(``get``, ``records``, ``find``, ``following``, ``content``, ``private``). The rest stands in its
+parts:
 
 - ``log.proof``: ``checkpoint``, ``cosign``, ``stamp``, ``receipt``, ``consistency_proof``,
   ``publish``
@@ -54,7 +55,8 @@ if TYPE_CHECKING:
     from chopmark.audit.desk.outputs import check_released, withdrawn_at
     from chopmark.audit.desk.people import PersonView
     from chopmark.audit.desk.prompt_exceptions import PromptException
-    from chopmark.audit.desk.review import Rule, Task, load_rules
+    from chopmark.audit.desk.rules import Rule, load_rules
+    from chopmark.audit.desk.tasks import Task
     from chopmark.audit.desk.transparency import transparency_report
     from chopmark.audit.desk.view import View
     from chopmark.audit.log.events import Event, EventKind, Record
@@ -145,11 +147,11 @@ __getattr__, __dir__ = lazy_door(
         "RecordNotFound": "chopmark.errors",
         "RetentionClass": "custody.custody",
         "Role": "desk.actor",
-        "Rule": "desk.review",
+        "Rule": "desk.rules",
         "SavedQuery": "search.query",
         "Stamp": "proof.prover",
         "StatementTemplate": "desk.dsa_statements",
-        "Task": "desk.review",
+        "Task": "desk.tasks",
         "View": "desk.view",
         "Witness": "proof.witness",
         "WitnessKey": "proof.witness",
@@ -157,7 +159,7 @@ __getattr__, __dir__ = lazy_door(
         "check_released": "desk.outputs",
         "check_statement": "desk.dsa_statements",
         "cosignatures": "proof.witness",
-        "load_rules": "desk.review",
+        "load_rules": "desk.rules",
         "load_witnesses": "proof.witness",
         "statement_of_reasons": "desk.dsa_statements",
         "transparency_report": "desk.transparency",

@@ -327,6 +327,10 @@ class AuditLog:
             kind=kind, tenant=tenant, since=since, until=until, limit=limit, before=before
         )
 
+    def following(self, index: int, *, limit: int = 50) -> list[Record]:
+        """Return the entries from ``index`` on, oldest first; see :meth:`Reader.following`."""
+        return self._reader.following(index, limit=limit)
+
     def content(self, index: int) -> Content | None:
         """Return private part and subject of an entry; None when there is none (any more).
 

@@ -13,6 +13,7 @@ from chopmark.audit.desk.review import Review
 from chopmark.audit.desk.saved_queries import SavedQueries
 from chopmark.audit.desk.view import RecordViewer, View
 from chopmark.audit.log.clock import now
+from chopmark.audit.log.events import SYSTEM_TENANT
 from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
 
 if TYPE_CHECKING:
@@ -209,6 +210,58 @@ class Desk:
                 record.record_id,
                 {"until": now(duration.total_seconds())},
                 {"reason": reason, "second": second.name},
+                tenant=record.tenant,
+            )
+        )
+
+    # What else a decision can lead to
+
+    def hash_added(
+        self, name: str, *, category: str, entries: int, record_id: str | None
+    ) -> Record:
+        """Book that a picture goes on a hash list; whoever writes the list calls this first.
+
+        Args:
+            name: Of the list.
+            category: What the list says of it.
+            entries: How many hashes.
+            record_id: The record that it is from; None where a file was uploaded.
+
+        Raises:
+            RecordNotFound: No such record, or another tenant's.
+        """
+        session, tenant, named = self._session, SYSTEM_TENANT, None
+        if record_id is not None:
+            record = self._viewer.records(record_id)[0]
+            tenant, named = record.tenant, record.record_id
+        public: dict[str, JsonValue] = {"list": name, "category": category, "entries": entries}
+        return session.writer.append(session.event("hash.added", named, public, tenant=tenant))
+
+    def case_added(self, record_id: str, *, policy: str, action: str, rationale: str) -> Record:
+        """Book that a record becomes a golden case of a policy.
+
+        Args:
+            record_id: Which.
+            policy: The policy's digest.
+            action: What the policy must say.
+            rationale: Why.
+
+        Raises:
+            NotPermitted: It takes an investigator, who may see the prompt.
+            RecordNotFound: No such record, or another tenant's.
+            InvalidRequest: No rationale.
+        """
+        session = self._session
+        session.require("investigator")
+        if not rationale.strip():
+            raise InvalidRequest("an action needs a rationale", param="rationale")
+        record = self._viewer.records(record_id)[0]
+        return session.writer.append(
+            session.event(
+                "case.added",
+                record.record_id,
+                {"policy": policy, "action": action},
+                {"rationale": rationale},
                 tenant=record.tenant,
             )
         )

@@ -74,6 +74,8 @@ EventKind = Literal[
     "review.queued",
     "review.released",
     "verify.completed",
+    "webhook.added",
+    "webhook.removed",
 ]
 
 SYSTEM_TENANT: Final = "chopmark"

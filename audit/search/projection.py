@@ -54,9 +54,6 @@ CREATE INDEX IF NOT EXISTS standing_tag ON standing (tag);;
 CREATE TABLE IF NOT EXISTS skipped (
   record_id TEXT NOT NULL, by TEXT NOT NULL, PRIMARY KEY (record_id, by)
 ) WITHOUT ROWID;;
-CREATE TABLE IF NOT EXISTS opinion (
-  record_id TEXT PRIMARY KEY, first TEXT NOT NULL, first_by TEXT NOT NULL, second TEXT
-);;
 CREATE TABLE IF NOT EXISTS review (
   record_id TEXT PRIMARY KEY, queue TEXT NOT NULL, priority INTEGER NOT NULL,
   queued INTEGER NOT NULL, since TEXT NOT NULL, holder TEXT, scope TEXT, until TEXT,
@@ -84,7 +81,6 @@ TABLES: Final = (
     "person",
     "standing",
     "skipped",
-    "opinion",
     "review",
     "appeal",
     "sealed",
@@ -328,12 +324,6 @@ def _review(
                 " priority = excluded.priority, holder = NULL, until = NULL, decision = NULL",
                 (record_id, public["queue"], public["priority"], index, record_id, leaf["time"]),
             )
-            if public.get("second") is True:
-                transaction.execute(
-                    "INSERT INTO opinion (record_id, first, first_by) VALUES (?, ?, ?)"
-                    " ON CONFLICT (record_id) DO NOTHING",
-                    (record_id, str(public.get("first")), str(private.get("by"))),
-                )
         case "review.leased":
             transaction.execute(
                 f"UPDATE {table} SET holder = ?, scope = ?, until = ? WHERE record_id = ?",  # noqa: S608 - fixed names
@@ -354,10 +344,6 @@ def _review(
                 "UPDATE review SET holder = NULL, until = NULL, decision = ?, reviewer = ?,"
                 " decided = ? WHERE record_id = ?",
                 (public["decision"], private.get("by"), leaf["time"], record_id),
-            )
-            transaction.execute(
-                "UPDATE opinion SET second = ? WHERE record_id = ? AND second IS NULL",
-                (public["decision"], record_id),
             )
         case "review.commented":
             pass  # it stands on the record, and moves it nowhere

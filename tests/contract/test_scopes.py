@@ -44,10 +44,18 @@ BY_SCOPE: dict[Scope, set[str]] = {
         "GET /api/v1/review/tasks",
         "POST /api/v1/policies/diff",
         "POST /api/v1/search",
+        "POST /api/v1/search/by-image",
     },
     "review": {
+        "DELETE /api/v1/webhooks/{hook_id}",
+        "GET /api/v1/webhooks",
+        "POST /api/v1/webhooks",
+        "POST /api/v1/webhooks/{hook_id}/retry",
         "POST /api/v1/people/{person}/actions",
         "POST /api/v1/records/{record_id}/actions",
+        "POST /api/v1/records/{record_id}/comments",
+        "POST /api/v1/review/bulk",
+        "POST /api/v1/review/{record_id}/skip",
         "POST /api/v1/review/appeals/lease",
         "POST /api/v1/review/appeals/{decision_id}/decide",
         "POST /api/v1/review/lease",
@@ -76,6 +84,7 @@ PEOPLE_ONLY = {
     "POST /api/v1/exports": {"exporter"},
     "POST /api/v1/exports/{export_id}/agree": {"exporter"},
     "POST /api/v1/hashes/{name}": {"operator"},
+    "POST /api/v1/hashes/{name}/entries": {"operator"},
     "POST /api/v1/policies/shadow": {"investigator"},
 }
 PUBLIC = {
@@ -106,6 +115,7 @@ IDS = {
     "{name}": "manifest.json",
     "{tile}": "0/000",
     "{person}": "default:u-7",
+    "{hook_id}": "0" * 24,
 }
 BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/search": {"json": {}},
@@ -119,6 +129,14 @@ BODIES: dict[str, dict[str, Any]] = {
         "json": {"outcome": "upheld", "rationale": "x"}
     },
     "POST /api/v1/exports": {"json": {"purpose": "x"}},
+    "POST /api/v1/webhooks": {"json": {"url": "https://127.0.0.1/", "events": ["*"]}},
+    "POST /api/v1/search/by-image": {"files": {"image": b"x"}},
+    "POST /api/v1/records/{record_id}/comments": {"json": {"text": "x"}},
+    "POST /api/v1/review/{record_id}/skip": {"json": {"reason": "x"}},
+    "POST /api/v1/review/bulk": {
+        "json": {"records": ["0" * 16], "decision": "confirmed", "rationale": "x"}
+    },
+    "POST /api/v1/hashes/{name}/entries": {"files": {"image": b"x"}},
     "POST /api/v1/hashes/match": {"files": {"image": b"x"}},
     "POST /api/v1/hashes/{name}": {"files": {"file": b"x"}},
     "POST /api/v1/verify": {"files": {"image": b"x"}},
@@ -139,8 +157,7 @@ def _routes(live: Any) -> list[str]:
 
 def _ask(live: Any, client: httpx.Client, route: str) -> httpx.Response:
     method, path = route.split(" ", 1)
-    if path == "/api/v1/hashes/{name}":
-        path = "/api/v1/hashes/mine"
+    path = path.replace("/hashes/{name}", "/hashes/mine")
     for mark, value in IDS.items():
         path = path.replace(mark, value)
     return client.request(method, f"{live.url}{path}", **BODIES.get(route, {}))

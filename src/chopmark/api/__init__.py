@@ -18,7 +18,18 @@ from fastapi import FastAPI
 from chopmark import __version__
 from chopmark.api import health, public_log, signin, verify
 from chopmark.api.c2pa import routes as c2pa_routes
-from chopmark.api.desk import actions, appeals, exports, hash_lists, policies, records, released
+from chopmark.api.desk import (
+    actions,
+    appeals,
+    by_image,
+    exports,
+    hash_lists,
+    policies,
+    queues,
+    records,
+    released,
+    webhooks,
+)
 from chopmark.api.gemini import routes as gemini_routes
 from chopmark.api.idempotency import Idempotency
 from chopmark.api.openai import routes as openai_routes
@@ -51,7 +62,10 @@ _PARTS = (
     signin,
     records,
     actions,
+    queues,
+    by_image,
     released,
+    webhooks,
     appeals,
     hash_lists,
     policies,
@@ -108,5 +122,6 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    state_of(app, Deployment).desk_worker.start()
     yield
     await state_of(app, Deployment).close()
