@@ -85,6 +85,8 @@ PEOPLE_ONLY = {
     "POST /api/v1/exports/{export_id}/agree": {"exporter"},
     "POST /api/v1/hashes/{name}": {"operator"},
     "POST /api/v1/hashes/{name}/entries": {"operator"},
+    "GET /api/v1/policies/golden": {"investigator"},
+    "POST /api/v1/policies/golden": {"investigator"},
     "POST /api/v1/policies/shadow": {"investigator"},
 }
 PUBLIC = {
@@ -122,6 +124,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/people/{person}/actions": {"json": {"action": "warn", "rationale": "x"}},
     "POST /api/v1/records/{record_id}/actions": {"json": {"action": "restore", "rationale": "x"}},
     "POST /api/v1/policies/diff": {"json": {"yaml": "x"}},
+    "POST /api/v1/policies/golden": {
+        "json": {"record_id": "0" * 16, "action": "allow", "rationale": "x"}
+    },
     "POST /api/v1/policies/shadow": {"json": {"yaml": "x"}, "params": {"purpose": "x"}},
     "POST /api/v1/review/lease": {"json": {"queue": "q"}},
     "POST /api/v1/review/{record_id}/decide": {"json": {"decision": "confirmed", "rationale": "x"}},

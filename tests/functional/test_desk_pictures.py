@@ -83,8 +83,7 @@ def test_a_picture_is_put_on_a_list_and_the_next_one_like_it_is_refused(house: D
     assert added.json()["event"]["public"]["list"] == "desk"
     assert olga.post(url, json={"record_id": record}).json()["added"] == {}
     noise = _jpeg(Image.effect_noise((256, 256), 90))
-    match = {"image": noise}
-    until(lambda: bool(key.post("/api/v1/hashes/match", files=match).json()["matches"]))
+    edit: dict[str, Any] = {
         "data": {"prompt": "a red disc"},
         "files": {"image": ("a.jpg", noise, "image/jpeg")},
     }
@@ -93,7 +92,8 @@ def test_a_picture_is_put_on_a_list_and_the_next_one_like_it_is_refused(house: D
     uploaded = olga.post(url, files={"image": noise})
     assert uploaded.json()["added"] == {"sha256": 1, "pdq": 1}
     assert uploaded.json()["entries"] == added.json()["entries"] + 2
-    until(lambda: bool(key.post("/api/v1/hashes/match", files={"image": noise}).json()["matches"]))
+    match = {"image": noise}
+    until(lambda: bool(key.post("/api/v1/hashes/match", files=match).json()["matches"]))
 
     def asked() -> str:
         answer = key.post("/v1/images/edits", data=edit["data"], files=edit["files"])

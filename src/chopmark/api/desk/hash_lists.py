@@ -122,12 +122,12 @@ async def add_one(
 async def _entry_of(request: Request) -> dict[str, Any]:
     """Return the members of either form: a multipart upload, or JSON."""
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
-        form = await request.form(max_files=1, max_fields=4)
-        file, category = form.get("image"), form.get("category")
-        if not isinstance(file, StarletteUpload):
-            raise InvalidRequest("there is no picture", hint="the field image", param="image")
-        named = {"category": category} if category and isinstance(category, str) else {}
-        return {"image": await file.read(), **named}
+        async with request.form(max_files=1, max_fields=4) as form:
+            file, category = form.get("image"), form.get("category")
+            if not isinstance(file, StarletteUpload):
+                raise InvalidRequest("there is no picture", hint="the field image", param="image")
+            named = {"category": category} if category and isinstance(category, str) else {}
+            return {"image": await file.read(), **named}
     try:
         return EntryBody.model_validate_json(await request.body()).model_dump(exclude_none=True)
     except ValidationError as error:
