@@ -43,6 +43,7 @@ BY_SCOPE: dict[Scope, set[str]] = {
         "GET /api/v1/review/appeals",
         "GET /api/v1/review/tasks",
         "POST /api/v1/policies/diff",
+        "POST /api/v1/policies/try",
         "POST /api/v1/search",
         "POST /api/v1/search/by-image",
     },
@@ -124,6 +125,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/people/{person}/actions": {"json": {"action": "warn", "rationale": "x"}},
     "POST /api/v1/records/{record_id}/actions": {"json": {"action": "restore", "rationale": "x"}},
     "POST /api/v1/policies/diff": {"json": {"yaml": "x"}},
+    "POST /api/v1/policies/try": {"json": {"yaml": "x"}},
     "POST /api/v1/policies/golden": {
         "json": {"record_id": "0" * 16, "action": "allow", "rationale": "x"}
     },

@@ -18,6 +18,7 @@ from chopmark.cli import (
     access,
     audit,
     debug_log,
+    demo,
     evaluate,
     generate,
     hashes,
@@ -50,6 +51,7 @@ app.command("verify")(verify.verify)
 app.command("moderate")(moderate.moderate)
 app.command("eval")(evaluate.evaluate)
 app.command("serve")(server.serve)
+app.command("demo-data")(demo.demo_data)
 app.command("doctor")(server.doctor)
 app.add_typer(mark.app, name="mark")
 app.add_typer(audit.app, name="audit")

@@ -16,6 +16,7 @@ from chopmark.service.deployment import TheService
 from chopmark.service.golden import add_case, run_cases
 from chopmark.service.problems import RESPONSES
 from chopmark.service.search_form import Strict, Whole
+from chopmark.service.workbench import try_policy
 
 if TYPE_CHECKING:
     from chopmark.audit import Desk
@@ -38,6 +39,12 @@ class ShadowBody(CandidateBody):
     """Another policy, and on how many of the newest prompts to try it."""
 
     limit: Annotated[int, Field(ge=1, le=_MOST_RECORDS), Whole] = 50
+
+
+class TryBody(CandidateBody):
+    """Another policy, and of how many of the newest decisions to say what it would change."""
+
+    limit: Annotated[int, Field(ge=1, le=10_000), Whole] = 500
 
 
 class GoldenBody(Strict):
@@ -63,6 +70,23 @@ async def active(service: TheService, caller: RecordReader) -> dict[str, Any]:
 async def diff(body: CandidateBody, service: TheService, caller: RecordReader) -> dict[str, Any]:
     """Say what another policy would change, and whether each change is stricter or laxer."""
     return await in_thread(lambda: _diff(body, service, caller))
+
+
+@router.post("/try")
+async def try_candidate(body: TryBody, service: TheService, caller: RecordReader) -> dict[str, Any]:
+    """Say what a policy would change, and what of the last decisions it would have changed.
+
+    Judged from the scores that were booked; no prompt is read, and nothing is acted on.
+    """
+
+    def tried() -> dict[str, Any]:
+        tenant = caller.tenant
+        before, after = service.policy_of(tenant), _candidate(body)
+        log = service.pipeline.parts.log
+        trial = try_policy(log, before, after, tenant=tenant.name, limit=body.limit, golden=None)
+        return {"before": before.digest(), "after": after.digest(), **trial.to_dict()}
+
+    return await in_thread(tried)
 
 
 @router.post("/golden")
