@@ -28,6 +28,7 @@ from chopmark.tenancy import AccessStore, People, Tenant
 
 if TYPE_CHECKING:
     from chopmark.audit import AuditLog
+    from chopmark.kit.types import JsonValue
 
 __all__ = ["main"]
 
@@ -52,7 +53,7 @@ def _fill(log: AuditLog, count: int) -> tuple[str, str]:
         prompt = " ".join(dice.choices(_WORDS, k=8))
         score = round(dice.random() ** 3, 4)
         outcome = "block" if number % 10 == 0 else "review" if number % 20 == 1 else "allow"
-        verdict = {
+        verdict: JsonValue = {
             "stage": "prompt", "action": outcome, "categories": ["violence"],
             "scores": {"violence": score, "hate": score / 2}, "models": [],
         }  # fmt: skip

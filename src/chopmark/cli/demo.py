@@ -83,7 +83,7 @@ def demo_data(
     base = settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}"
     addresses = {name: f"{base}/sign-in?link={token}" for name, token in links.items()}
     if as_json:
-        emit({"requests": counts, "links": addresses})
+        emit({"requests": {**counts}, "links": {**addresses}})
         return
     typer.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
     typer.echo("start the server with `chopmark serve`; these links sign in once each:")

@@ -12,7 +12,7 @@ from chopmark.errors import ChopmarkError, InvalidRequest
 from chopmark.kit import limits
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.standing import utc
-from chopmark.web.console.desk import DeskViewer, console_page, desk_of, shift_name
+from chopmark.web.console.desk import DeskViewer, console_page, desk_of, log_of, shift_name
 from chopmark.web.page_state import ThePageState
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ async def overview(
 
     def found() -> tuple[list[Task], list[Appeal], dict[str, int]]:
         if "reviewer" in viewer.roles:
-            # What the guards sent to review since the last look; doing it twice changes nothing.
-            desk.review.route(state.rules)
+            state.routing.look(desk, log_of(request).size)
         return desk.review.tasks(), desk.appeals.listed(), desk.review.day()
 
     tasks, appeals, day = await in_thread(found)
