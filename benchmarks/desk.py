@@ -41,10 +41,9 @@ _PEOPLE: Final = 2_000
 _ROUNDS: Final = 7
 
 
-def _fill(log: AuditLog, count: int) -> tuple[str, str]:
-    """Book ``count`` requests; return a record and a person to look at."""
+def _fill(log: AuditLog, count: int) -> None:
+    """Book ``count`` requests."""
     dice, waiting = random.Random(7), []
-    record = person = ""
     for number in range(count):
         tenant = _TENANTS[number % 2]
         subject = f"{tenant}:u-{dice.randrange(_PEOPLE):04}"
@@ -88,11 +87,8 @@ def _fill(log: AuditLog, count: int) -> tuple[str, str]:
             for one in waiting:
                 one.result()
             waiting.clear()
-        if number == count // 2:
-            record, person = record_id, subject
     for one in waiting:
         one.result()
-    return record, person
 
 
 def _pages(record: str, person: str) -> dict[str, str]:
@@ -122,9 +118,13 @@ def _measure(home: Path, count: int) -> None:
     settings = Settings(home=home, requests_per_minute=0)
     with Pipeline.from_settings(settings) as pipeline:
         log = pipeline.parts.log
-        begun = time.perf_counter()
-        record, person = _fill(log, count)
-        print(f"{count} records, {log.size} entries booked in {time.perf_counter() - begun:.1f} s")
+        if log.size < 3 * count:  # a home that was filled before is used as it is
+            begun = time.perf_counter()
+            _fill(log, count)
+            print(f"{count} records booked in {time.perf_counter() - begun:.1f} s")
+        newest = log.find(kind="request.decided", limit=1)[0]
+        content = log.content(newest.index)
+        record, person = newest.record_id, str(content.subject if content else "")
         begun = time.perf_counter()
         log.search.update()
         print(f"the projection followed in {time.perf_counter() - begun:.1f} s")
