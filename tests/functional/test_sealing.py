@@ -254,7 +254,7 @@ async def test_an_edit_within_a_mask_has_one_mark(
     def draw(job: Any, seed: int) -> Image.Image:
         if not job.images:
             return painted
-        edited = job.images[0].copy()
+        edited: Image.Image = job.images[0].copy()
         edited.paste((20, 90, 160), (0, 0, int(384 * changed), 384))
         return edited
 
