@@ -73,6 +73,7 @@ if TYPE_CHECKING:
         load_witnesses,
     )
     from chopmark.audit.search.query import Hit, Query, SavedQuery
+    from chopmark.audit.search.volumes import volumes
     from chopmark.errors import DuplicateRecord, LogCorrupt, LogUnavailable, RecordNotFound
 
 __all__ = [
@@ -117,6 +118,7 @@ __all__ = [
     "statement_of_reasons",
     "transparency_report",
     "verify_log",
+    "volumes",
     "withdrawn_at",
 ]
 
@@ -164,6 +166,7 @@ __getattr__, __dir__ = lazy_door(
         "statement_of_reasons": "desk.dsa_statements",
         "transparency_report": "desk.transparency",
         "verify_log": "proof.verify",
+        "volumes": "search.volumes",
         "withdrawn_at": "desk.outputs",
     },
 )

@@ -2,8 +2,8 @@
 
 Where what is to be reviewed does not leave (``CHOPMARK_ON_REVIEW=refuse``), a picture that was sent
 to review is finished like any other and lies sealed beside the record of its request, under the
-key of the person who asked: it goes when that content goes. A picture that was blocked is never kept,
-nor any of a request that touches a restricted category.
+key of the person who asked: it goes when that content goes. A picture that was blocked is never
+kept, nor any of a request that touches a restricted category.
 """
 
 from __future__ import annotations
