@@ -27,6 +27,7 @@ parts:
 - ``log.appeals``: ``open`` and ``state``, for the person who was refused
 - ``log.exceptions``: ``find`` and ``standing``, prompts that an overturned appeal lets pass
 - ``log.suspensions``: ``find``, persons who may ask for nothing now
+- ``log.upkeep``: ``rotate_signing_key`` and ``rotate_encryption_key``
 - ``log.search``: the projection that answers searches, ``update`` and ``rebuild``
 - ``log.desk(actor, purpose=...)``: what a person does, each act booked: ``search``, ``view``,
   ``seal``, ``erase``, and in it ``review``, ``appeals``, ``outputs``, ``people``, ``queries`` and
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
         cosignatures,
         load_witnesses,
     )
+    from chopmark.audit.restore import restore_log
     from chopmark.audit.search.query import Hit, Query, SavedQuery
     from chopmark.audit.search.volumes import volumes
     from chopmark.errors import DuplicateRecord, LogCorrupt, LogUnavailable, RecordNotFound
@@ -115,6 +117,7 @@ __all__ = [
     "cosignatures",
     "load_rules",
     "load_witnesses",
+    "restore_log",
     "statement_of_reasons",
     "transparency_report",
     "verify_log",
@@ -160,6 +163,7 @@ __getattr__, __dir__ = lazy_door(
         "check_export": "desk.export_files",
         "check_released": "desk.outputs",
         "check_statement": "desk.dsa_statements",
+        "restore_log": "restore",
         "cosignatures": "proof.witness",
         "load_rules": "desk.rules",
         "load_witnesses": "proof.witness",

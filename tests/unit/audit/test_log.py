@@ -57,11 +57,14 @@ def test_the_parts_and_their_names_are_pinned(open_log: OpenLog) -> None:
     desk = log.desk(Actor(name="Ada", roles=frozenset(), tenant=None), purpose="p")
     shown = {
         log: "append close content custody appeals desk exceptions find following get in_force open"
-        " private proof public_key reconcile records root search size submit suspensions writable",
-        log.proof: "checkpoint consistency_proof cosign public_key publish receipt stamp stamps",
+        " private proof public_key reconcile records root search size submit suspensions upkeep"
+        " writable",
+        log.proof: "checkpoint consistency_proof cosign public_key public_keys publish receipt"
+        " stamp stamps",
         log.custody: "attachments contentless erase expire holds",
         log.custody.holds: "place release standing",
         log.custody.attachments: "drop drop_older keep of",
+        log.upkeep: "rotate_encryption_key rotate_signing_key sign_anew",
         log.appeals: "open state",
         log.exceptions: "find grant revoke standing",
         log.suspensions: "find lift place standing",
