@@ -131,3 +131,39 @@ def test_the_other_pages_are_there(site: Site) -> None:
         assert "not a public address" in refused.text
         assert "Refusals by category" in emma.get("/console/report").text
         assert emma.get("/console/report", params={"since": "x"}).status_code == 400
+
+
+def test_a_person_is_erased_by_two_and_a_hold_forbids_it(site: Site) -> None:
+    for name in ("erna", "erik"):
+        site.people.add(name, roles=["eraser"], tenant=None)
+    with site.client("carl") as carl, site.client("erna") as erna, site.client("erik") as erik:
+        _make(site, carl, "a disc to be forgotten")
+        mine, his = site.csrf(erna), site.csrf(erik)
+        assert erna.get("/console").headers["location"] == "/console/custody"
+        held = {"csrf": mine, "subject": "default:carl", "reason": "a <b>case</b>", "days": "30"}
+        assert erna.post("/console/custody/holds", data=held).status_code == 303
+        page = erik.get("/console/custody").text
+        assert "a &lt;b&gt;case&lt;/b&gt;" in page
+        ask = {"csrf": mine, "subject": "default:carl", "reason": "they asked"}
+        assert erna.post("/console/custody/erasures", data=ask).status_code == 303
+
+        def agree(what: str) -> httpx.Response:
+            page = erik.get("/console/custody").text
+            rows = [row for row in page.split("<tr>") if what in row and "/agree" in row]
+            path = re.search(r'action="(/console/custody/[0-9a-f]{32}/agree)"', rows[-1])
+            assert path is not None
+            assert erna.post(path[1], data={"csrf": mine}).status_code == 403
+            return erik.post(path[1], data={"csrf": his})
+
+        assert agree("they asked").status_code == 409  # the hold
+        hold = re.search(r"/console/custody/holds/([0-9]+)/release", page)
+        assert hold is not None
+        end = {"csrf": mine, "reason": "the case is over"}
+        erna.post(f"/console/custody/holds/{hold[1]}/release", data=end)
+        assert agree("the case is over").status_code == 303
+        erna.post("/console/custody/erasures", data=ask)
+        assert agree("they asked").status_code == 303
+    with site.client("ines") as ines:
+        found = ines.get("/console/search", params={"text": "forgotten", "all": "1"}).text
+        assert "0 record" in found
+        assert ines.get("/console/people/default:carl").status_code == 404
