@@ -16,8 +16,14 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 __all__ = [
-    "AI_KINDS", "SOURCE_TYPES", "SourceKind", "SourceType", "aigc_kind", "find_source_type", "source_kind",
-]  # fmt: skip
+    "AI_KINDS",
+    "TERMS",
+    "SourceKind",
+    "SourceType",
+    "aigc_kind",
+    "find_source_type",
+    "source_kind",
+]
 
 SourceKind = Literal["made", "edited", "contains", "maybe", "denied", "open"]
 """``made`` by a trained model; ``edited`` with one; ``contains`` something made by one; ``maybe``,
@@ -43,7 +49,7 @@ class SourceType:
     words: str
 
 
-SOURCE_TYPES: Final[tuple[SourceType, ...]] = tuple(
+TERMS: Final[tuple[SourceType, ...]] = tuple(
     SourceType(name=name, kind=kind, words=words)
     for name, kind, words in (
         ("trainedAlgorithmicMedia", "made", "made by a trained model"),
@@ -72,7 +78,7 @@ SOURCE_TYPES: Final[tuple[SourceType, ...]] = tuple(
 )
 """All terms that are known here."""
 
-_BY_NAME: Final = {one.name.lower(): one for one in SOURCE_TYPES}
+_BY_NAME: Final = {one.name.lower(): one for one in TERMS}
 # A URI ends in the term, a qcode (IPTC's short form) has it after its colon.
 _LAST: Final = re.compile(r"([A-Za-z]{1,64})[/#?\s]{0,8}\Z")
 _AIGC: Final[dict[str, SourceKind]] = {"1": "made", "2": "maybe", "3": "maybe"}
