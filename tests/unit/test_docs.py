@@ -20,7 +20,15 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 DOORS = {
-    "chopmark": ["EditRequest", "GenerationRequest", "Pipeline", "Refused", "Released", "Settings"],
+    "chopmark": [
+        "EditRequest",
+        "GenerationRequest",
+        "Pipeline",
+        "Refused",
+        "Released",
+        "SealRequest",
+        "Settings",
+    ],
     "chopmark.generation": [
         "DiffusersGenerator",
         "Draft",
@@ -49,6 +57,7 @@ DOORS = {
         "LogCorrupt",
         "LogReport",
         "LogUnavailable",
+        "PersonView",
         "Problem",
         "PromptException",
         "Query",
@@ -66,6 +75,7 @@ DOORS = {
         "Witness",
         "WitnessKey",
         "check_export",
+        "check_released",
         "check_statement",
         "cosignatures",
         "load_rules",
@@ -74,6 +84,8 @@ DOORS = {
         "statement_of_reasons",
         "transparency_report",
         "verify_log",
+        "volumes",
+        "withdrawn_at",
     ],
 }
 

@@ -13,6 +13,7 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   ├── UnsupportedImage      unsupported_image      415
     │   ├── ImageTooSmall         image_too_small        400
     │   ├── ImageTooLarge         image_too_large        413
+    │   ├── AlreadyMarked         already_marked         400
     │   ├── ImageTooComplex       image_too_complex      413
     │   ├── RequestTooLarge       request_too_large      413
     │   ├── HeadersTooLarge       headers_too_large      431
@@ -29,6 +30,7 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   │   └── InvalidToken      invalid_token          401
     │   ├── CsrfMismatch          csrf_mismatch          403
     │   ├── PersonNotFound        person_not_found       404
+    │   ├── PersonSuspended       person_suspended       403
     │   ├── IdentityUnavailable   identity_unavailable   503
     │   ├── RateLimited           rate_limit_exceeded    429
     │   │   ├── CoolingDown       cooling_down           429
@@ -60,6 +62,7 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   ├── DuplicateRecord       duplicate_record       409
     │   ├── ErasureRefused        erasure_refused        409
     │   ├── NotPermitted          not_permitted          403
+    │   ├── OutputWithdrawn       output_withdrawn       410
     │   └── RecordNotFound        record_not_found       404
     ├── WorkError                 work_error             500
     │   ├── OverMemory            over_memory            413
@@ -86,6 +89,7 @@ from chopmark.errors.access import (
     MissingScope,
     NotSignedIn,
     PersonNotFound,
+    PersonSuspended,
     QuotaExhausted,
     RateLimited,
     SignInFailed,
@@ -98,6 +102,7 @@ from chopmark.errors.audit import (
     LogCorrupt,
     LogUnavailable,
     NotPermitted,
+    OutputWithdrawn,
     RecordNotFound,
 )
 from chopmark.errors.base import Busy, Cancelled, ChopmarkError, StageTimeout
@@ -117,6 +122,7 @@ from chopmark.errors.provenance import (
     UnknownMethod,
 )
 from chopmark.errors.requests import (
+    AlreadyMarked,
     HeadersTooLarge,
     IdempotencyInFlight,
     IdempotencyMismatch,
@@ -138,6 +144,7 @@ from chopmark.errors.work import OverMemory, WorkerLost, WorkError
 __all__ = [
     "AccessError",
     "AccessKeyNotFound",
+    "AlreadyMarked",
     "AuditError",
     "Busy",
     "Cancelled",
@@ -178,8 +185,10 @@ __all__ = [
     "NotOffered",
     "NotPermitted",
     "NotSignedIn",
+    "OutputWithdrawn",
     "OverMemory",
     "PersonNotFound",
+    "PersonSuspended",
     "QuotaExhausted",
     "RateLimited",
     "RecordNotFound",
