@@ -13,6 +13,7 @@ from chopmark.provenance._codes import BINDINGS, MALFORMED, credential_state, ow
 from chopmark.provenance._ingredients import Inputs, walk
 from chopmark.provenance._involvement import ai_signal
 from chopmark.provenance._json import as_dict, as_list, as_text, codes
+from chopmark.provenance._leaf import assurance_level
 from chopmark.provenance._origin import born_as, first_action, maker, record_of
 from chopmark.provenance.report import (
     NO_IDENTITY,
@@ -63,7 +64,8 @@ def examine(store: dict[str, Any], anchors: TrustAnchors, *, max_manifests: int 
     subject_id = _subject(status, active_id, manifests)
     subject = as_dict(manifests.get(subject_id))
     record = record_of(subject)
-    credential, neighbour = _credential(active, failures, passed, results, anchors)
+    leaf = store.get("chopmark:leaf")
+    credential, neighbour = _credential(active, failures, passed, results, anchors, leaf)
     time = _time(active, passed, codes(status, "informational") + failures, results, anchors)
     inputs: Inputs = walk(manifests, active, results, max_manifests)
     ingredients = inputs.reported
@@ -147,6 +149,7 @@ def _credential(
     passed: list[str],
     results: dict[str, Any],
     anchors: TrustAnchors,
+    leaf: Any,
 ) -> tuple[CredentialFinding, bool]:
     """Return who signed, and whether it was another customer of a CA that signs for us."""
     info = as_dict(active.get("signature_info"))
@@ -174,6 +177,8 @@ def _credential(
         name=as_text(info.get("common_name")),
         alg=as_text(info.get("alg")),
         revocation=_revocation(failures, passed),
+        assurance_level=assurance_level(as_text(leaf)),
+        list_stale=bool(vouched and anchor and anchor.is_stale()),
     )
     return finding, neighbour
 

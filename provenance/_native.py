@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from chopmark.errors import SigningFailed
+from chopmark.provenance._leaf import leaf_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -185,6 +186,7 @@ def read(
             result: dict[str, Any] = json.loads(reader.json())
             result["chopmark:embedded"] = reader.is_embedded()
             result["chopmark:remote_url"] = reader.get_remote_url()
+            result["chopmark:leaf"] = _leaf(reader, str(result.get("active_manifest") or ""))
             return result
     except c2pa.C2paError as error:
         text = str(error)
@@ -199,6 +201,19 @@ def read(
         raise NativeRefusal(text) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise NativeRefusal(f"{type(error).__name__}: {error}") from error
+
+
+def _leaf(reader: c2pa.Reader, active: str) -> str | None:
+    """Return the certificate that signed the active manifest, DER in base64."""
+    import c2pa
+
+    store = io.BytesIO()
+    try:
+        # Any address within the store leads the library to hand out all of it.
+        reader.resource_to_stream(f"self#jumbf=/c2pa/{active}/c2pa.signature", store)
+    except c2pa.C2paError:
+        return None
+    return leaf_of(store.getvalue(), active)
 
 
 def native_signer(
