@@ -106,7 +106,7 @@ def test_the_assurance_level_is_read(
     photograph: Callable[..., Image.Image], last: int, level: int | None
 ) -> None:
     # 1.3.6.1.4.1.62558.3.N as DER: 2b 06 01 04 01, then 62558 in base 128, 3 and N.
-    value = bytes.fromhex("060b2b0601040183e85e03") + bytes([last])
+    value = bytes.fromhex("060a2b0601040183e85e03") + bytes([last])
     extension = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.62558.3"), value)
     signer = attacks.Outsider(leaf_changes=lambda values, _key: values.update(names=extension))
     data = signer.sign(encode_image(photograph(64, 64, seed=83), "png"))
