@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.provenance._json import as_dict, as_list, as_text
 from chopmark.provenance._origin import (
-    AI_KINDS,
-    DENYING_TYPES,
     actions,
     agent_of,
+    ai_kind,
     disclosure,
     maker,
     metadata_types,
-    type_code,
 )
 from chopmark.provenance.report import AiSignal
+from chopmark.provenance.source_types import source_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,13 +60,7 @@ def ai_signal(subject: dict[str, Any], manifests: dict[str, Any]) -> AiSignal:
     own = involvement(subject)
     above = _inherited(subject, manifests, {id(subject)}, 0)
     found = _strongest([own, *above])
-    born = [
-        type_code(kind)
-        for one in actions(subject)
-        if one.get("action") == "c2pa.created"
-        and (kind := as_text(one.get("digitalSourceType"))) is not None
-    ]
-    denied = own.kind is None and any(code in DENYING_TYPES for code in born)
+    denied = own.kind is None and _born_otherwise(actions(subject))
     if found.kind is None:
         # What no ingredient leads to is no part of the history, and yet it is in the file.
         others = [involvement(as_dict(one)) for one in manifests.values() if one is not subject]
@@ -108,7 +101,7 @@ def _statements(manifest: dict[str, Any]) -> Iterator[Involvement]:
         source = as_text(act.get("digitalSourceType"))
         if source is None:
             continue
-        kind = AI_KINDS.get(type_code(source))
+        kind = ai_kind(source)
         # What a model does to a picture that was there before does not make it.
         if kind == "made" and act.get("action") != "c2pa.created" and based:
             kind = "contains" if act.get("action") == "c2pa.placed" else "edited"
@@ -116,7 +109,7 @@ def _statements(manifest: dict[str, Any]) -> Iterator[Involvement]:
             kind=kind, source_type=source, system=agent_of(act) or maker(manifest)
         )  # fmt: skip
     for source in metadata_types(manifest):
-        kind = AI_KINDS.get(type_code(source))
+        kind = ai_kind(source)
         if kind == "made" and based:
             kind = "edited"
         yield Involvement(kind=kind, source_type=source, system=maker(manifest))
@@ -135,10 +128,14 @@ def _has_parent(manifest: dict[str, Any], acts: list[dict[str, Any]]) -> bool:
 
 def _other_base(manifest: dict[str, Any], acts: list[dict[str, Any]]) -> bool:
     """Whether the picture began as something that no model made, as far as is said."""
-    born = [as_text(one.get("digitalSourceType")) for one in acts
-            if one.get("action") == "c2pa.created"]  # fmt: skip
-    return _has_parent(manifest, acts) or any(
-        one is not None and type_code(one) in DENYING_TYPES for one in born
+    return _has_parent(manifest, acts) or _born_otherwise(acts)
+
+
+def _born_otherwise(acts: list[dict[str, Any]]) -> bool:
+    return any(
+        one.get("action") == "c2pa.created"
+        and source_kind(as_text(one.get("digitalSourceType"))) == "denied"
+        for one in acts
     )
 
 

@@ -5,19 +5,19 @@ The source types are IPTC's (digital source type NewsCodes), told by their last 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from chopmark.provenance._json import as_dict, as_list, as_text, as_texts, last_part
 from chopmark.provenance.manifest import DISCLOSURE_LABEL, RECORD_LABEL
+from chopmark.provenance.source_types import find_source_type, source_kind
 
 if TYPE_CHECKING:
     from chopmark.provenance.report import AiKind
 
 __all__ = [
-    "AI_KINDS",
-    "DENYING_TYPES",
     "actions",
     "agent_of",
+    "ai_kind",
     "born_as",
     "disclosure",
     "first_action",
@@ -27,36 +27,17 @@ __all__ = [
     "type_code",
 ]
 
-AI_KINDS: Final[dict[str, AiKind]] = {
-    "trainedAlgorithmicMedia": "made",
-    "trainedAlgorithmicData": "made",
-    "compositeWithTrainedAlgorithmicMedia": "edited",
-    "compositeSynthetic": "contains",
-}
-"""What the source types of IPTC and C2PA that name a trained model say that it did."""
 
-DENYING_TYPES: Final = frozenset(
-    {
-        "digitalCapture",
-        "computationalCapture",
-        "negativeFilm",
-        "positiveFilm",
-        "print",
-        "humanEdits",
-        "minorHumanEdits",
-        "digitalCreation",
-        "softwareImage",
-        "screenCapture",
-        "compositeCapture",
-        "algorithmicMedia",
-    }
-)
-"""Source types that a picture with our watermark cannot truly have as a whole."""
+def ai_kind(stated: str | None) -> AiKind | None:
+    """Return what a stated source type says that a trained model did, or None."""
+    kind = source_kind(stated)
+    return kind if kind in {"made", "edited", "contains", "maybe"} else None
 
 
-def type_code(uri: str) -> str:
-    """Return the code in a source type, be it a URI or a qcode (``digsrctype:...``)."""
-    return last_part(uri).rpartition(":")[2]
+def type_code(stated: str | None) -> str:
+    """Return the term that a stated source type ends in."""
+    found = find_source_type(stated)
+    return found.name if found else last_part(stated or "nothing").rpartition(":")[2]
 
 
 def metadata_types(manifest: dict[str, Any]) -> list[str]:

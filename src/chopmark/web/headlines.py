@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Final, Literal
 
-from chopmark.provenance._origin import AI_KINDS, type_code
+from chopmark.provenance.source_types import source_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,8 +57,8 @@ def headline(report: Report) -> Headline:
 
 def _made_here(report: Report) -> Headline:
     recovered = report.recovered
-    stated = type_code(report.ai_signal.source_type or "")
-    edited = recovered.edited if recovered else AI_KINDS.get(stated) == "edited"
+    stated = source_kind(report.ai_signal.source_type)
+    edited = recovered.edited if recovered else stated == "edited"
     text = "Changed here, with AI" if edited else "Made here, by AI"
     if (report.record or {}).get("withdrawn"):
         return Headline(
