@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from chopmark.provenance._origin import type_code
+from chopmark.provenance._origin import words_of
 
 if TYPE_CHECKING:
     from chopmark.provenance._evidence import VerifyEvidence
@@ -50,8 +50,8 @@ def _replaced(evidence: VerifyEvidence) -> str | None:
     examined, mark = evidence.examined, evidence.watermark
     mine = examined.manifest.output_id
     if examined.ai_signal.denied:
-        source = type_code(examined.ai_signal.source_type)
-        return f"the pixels carry our mark, and the manifest says that they are {source}"
+        source = words_of(examined.ai_signal.source_type)
+        return f"the pixels carry our mark, and the manifest says that the picture is {source}"
     if mark.payload == mine or mark.payload in examined.ancestor_outputs:
         # Somebody else's credential may stand under our words only if it is ours that ended.
         ours = examined.credential.own or examined.credential.state == "expired"
@@ -91,7 +91,7 @@ def _metadata(evidence: VerifyEvidence) -> Conflict | None:
         return None
     if said.kind != "made":
         return None
-    born = type_code(examined.born_as)
+    born = words_of(examined.born_as)
     return Conflict(
         against="metadata",
         reason=f"the manifest says that the picture is {born}, and its metadata that AI made it",

@@ -24,7 +24,7 @@ __all__ = [
     "maker",
     "metadata_types",
     "record_of",
-    "type_code",
+    "words_of",
 ]
 
 
@@ -34,10 +34,10 @@ def ai_kind(stated: str | None) -> AiKind | None:
     return kind if kind in {"made", "edited", "contains", "maybe"} else None
 
 
-def type_code(stated: str | None) -> str:
-    """Return the term that a stated source type ends in."""
+def words_of(stated: str | None) -> str:
+    """Return what a stated source type means, to follow "says that it is"."""
     found = find_source_type(stated)
-    return found.name if found else last_part(stated or "nothing").rpartition(":")[2]
+    return found.words if found else repr(last_part(stated or "nothing")[:64])
 
 
 def metadata_types(manifest: dict[str, Any]) -> list[str]:
