@@ -7,6 +7,7 @@ A Context does not survive ``fork()``, so each process makes its own, on first u
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -179,6 +180,8 @@ def read(
     """
     import c2pa
 
+    if mime not in _readable():
+        raise NoManifest  # a format that has no place for one
     shared = context(config)
     try:
         with c2pa.Reader(mime, io.BytesIO(data), manifest, context=shared) as reader:
@@ -199,6 +202,13 @@ def read(
         raise NativeRefusal(text) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise NativeRefusal(f"{type(error).__name__}: {error}") from error
+
+
+@functools.cache
+def _readable() -> frozenset[str]:
+    import c2pa
+
+    return frozenset(c2pa.Reader.get_supported_mime_types())
 
 
 def native_signer(

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from chopmark.kit.types import JsonValue
+    from chopmark.provenance.metadata import Mention
+    from chopmark.provenance.source_types import SourceKind
 
 __all__ = [
     "NO_IDENTITY",
     "AiSignal",
     "CredentialFinding",
+    "Frames",
     "IdentityFinding",
     "Ingredient",
     "ManifestFinding",
@@ -147,12 +150,15 @@ class AiSignal:
 
     Attributes:
         state: In the ``active`` manifest, in an ``ancestor``, in the XMP ``metadata``, or ``none``.
+        kind: What the model did: ``made`` the picture, ``edited`` one that it had not made; or the
+            picture ``contains`` something that it made; ``maybe``: the source itself says so.
         source_type: IPTC digital source type found.
         system: The model or service, as the file names it.
         denied: The active manifest states a source type, and it is one that denies AI.
     """
 
     state: Literal["active", "ancestor", "metadata", "none"]
+    kind: SourceKind | None = None
     source_type: str | None = None
     system: str | None = None
     denied: bool = False
@@ -188,23 +194,27 @@ class WatermarkFinding:
     """What the pixels say.
 
     Attributes:
-        state: ``conflict``: the mark is there and the manifest says otherwise.
+        state: ``conflict``: the mark is there and the manifest says otherwise; ``not_examined``:
+            the pixels, or some of them, could not be looked at.
         payload: 16 hex digits.
         p_value: How likely a picture without our mark is to look so; 1.0 where nothing was asked.
         method: Watermark method.
         searched: Whether there were keys to look with.
-        reason: Of a conflict.
+        reason: Of a conflict, or of what could not be looked at.
         content_agreeing: How many of the 8 content bits that a `lattice` mark is bound to agree
             with this picture, 4 by chance; ``None`` where it was cropped, turned or stretched.
+        box: Where in the file's picture the mark was found, where that is a part of it only:
+            left, top, width and height in pixels.
     """
 
-    state: Literal["detected", "conflict", "none"]
+    state: Literal["detected", "conflict", "none", "not_examined"]
     payload: str | None = None
     p_value: float = 1.0
     method: str | None = None
     searched: bool = False
     reason: str | None = None
     content_agreeing: int | None = None
+    box: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +243,19 @@ class Recovered:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Frames:
+    """How much of the file was looked at.
+
+    Attributes:
+        in_file: Frames of an animation, pages, a camera's pictures; 0 where that is not known.
+        looked_at: Those that were decoded.
+    """
+
+    in_file: int = 0
+    looked_at: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """All that was found in one file."""
 
@@ -249,6 +272,8 @@ class Report:
     recovered: Recovered | None = None
     notes: tuple[str, ...] = ()
     format: str | None = None
+    frames: Frames = field(default_factory=Frames)
+    signals: tuple[Mention, ...] = ()
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return what ``chopmark verify --json`` prints."""

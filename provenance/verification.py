@@ -14,10 +14,11 @@ from chopmark.errors import Cancelled, ChopmarkError, ImageTooSmall, StageTimeou
 from chopmark.kit.ids import record_of
 from chopmark.provenance._carriers import with_update
 from chopmark.provenance._formats import Limits
+from chopmark.provenance._frames import look_at_frames
 from chopmark.provenance._judge import VerifyEvidence, judge
 from chopmark.provenance._recovery import Look, recover
 from chopmark.provenance.reading import FilesHere, PixelsHere
-from chopmark.provenance.report import Recovered, Report, WatermarkFinding
+from chopmark.provenance.report import Frames, Recovered, Report, WatermarkFinding
 from chopmark.provenance.trust import TrustAnchors
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def verify(
     files, pixels = files or FilesHere(), pixels or PixelsHere(mark_keys)
     trusted = (anchors or TrustAnchors()).fresh()
     read = files.read(data, trusted, bounds)
-    examined, xmp, image = read.examined, read.xmp, read.image
+    examined = read.examined
     notes: list[str] = []
     if store is not None:
         examined = with_update(
@@ -82,16 +83,33 @@ def verify(
             lambda manifest: files.match(data, manifest, trusted, bounds, whole=False).examined,
             notes,
         )
-    if image is None:
-        notes.append(f"The pixels could not be looked at: {read.undecoded}.")
-    look = Look(data=data, image=image, trusted=trusted, bounds=bounds, files=files, pixels=pixels)
-    if examined.ai_signal.state == "none" and xmp.says_ai:
-        system = " ".join(word for word in (xmp.system, xmp.system_version) if word) or None
+    if read.undecoded:
+        notes.append(f"Not all of its pixels could be looked at: {read.undecoded}.")
+    notes += [f"The file is damaged: {one}." for one in read.damage]
+    said = read.metadata.strongest
+    if examined.ai_signal.state == "none" and said is not None:
         found = dataclasses.replace(
-            examined.ai_signal, state="metadata", source_type=xmp.source_type, system=system
+            examined.ai_signal,
+            state="metadata",
+            kind=said.kind,
+            source_type=said.source_type,
+            system=said.system,
         )
         examined = dataclasses.replace(examined, ai_signal=found)
-    mark = _watermark(image if mark_keys else None, pixels, mark_methods, notes)
+    frames = look_at_frames(
+        read, lambda image: _watermark(image if mark_keys else None, pixels, mark_methods, notes)
+    )
+    mark = frames.finding
+    notes += [frames.note] if frames.note else []
+    look = Look(
+        data=data,
+        image=frames.picture,
+        trusted=trusted,
+        bounds=bounds,
+        files=files,
+        pixels=pixels,
+        only_picture=read.only_picture,
+    )
     recovered = recover(look, examined, mark, store) if store is not None else None
     record, asked = _find_record(examined, mark, recovered, find_record)
     if public:
@@ -119,6 +137,8 @@ def verify(
         recovered=recovered,
         notes=(*notes, *more),
         format=read.kind,
+        frames=Frames(in_file=read.in_file, looked_at=len(read.images)),
+        signals=read.metadata.mentions,
     )
 
 
@@ -152,7 +172,7 @@ def _watermark(
         raise  # nobody has looked: that is not to read as a picture without a mark
     except ChopmarkError as error:
         notes.append(f"The watermark could not be looked for: {error.message}.")
-        return WatermarkFinding(state="none")
+        return WatermarkFinding(state="not_examined", reason=error.message)
     agreeing = result.details.get("content_bits_agreeing")
     return WatermarkFinding(
         state="detected" if result.detected else "none",

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 
 from chopmark.errors import InvalidRequest
+from chopmark.kit.pictures import sniff
 from chopmark.pipeline.inspect import reattach
 from chopmark.pipeline.steps import in_thread
-from chopmark.safety.image.decode import sniff
 from chopmark.service.deployment import TheService
 from chopmark.web.render import is_part, page
 from chopmark.web.report_in_words import in_words
