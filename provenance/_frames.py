@@ -29,11 +29,13 @@ class FramesLookedAt:
     Attributes:
         finding: Of all of them together.
         picture: The one that carries the mark, else the first; None where none was decoded.
+        as_shown: ``picture`` is what a viewer shows, its alpha included.
         note: A sentence where the mark is not in the picture that people see first; else empty.
     """
 
     finding: WatermarkFinding
     picture: Shown | None = field(repr=False)
+    as_shown: bool = True
     note: str = ""
 
 
@@ -52,8 +54,11 @@ def look_at_frames(read: Reading, look: Callable[[Shown], WatermarkFinding]) -> 
         for picture in _ways(read.images[number]):
             finding = look(picture)
             if finding.state in {"detected", "conflict"}:
-                note = _note(number, len(read.images), shown=shown.get(number, True))
-                return FramesLookedAt(finding=finding, picture=picture, note=note)
+                as_shown = picture is read.images[number] and shown.get(number, True)
+                note = _note(number, len(read.images), as_shown=as_shown)
+                return FramesLookedAt(
+                    finding=finding, picture=picture, as_shown=as_shown, note=note
+                )
             if finding.state == "not_examined":
                 missed = missed or finding
             nothing = finding if finding.searched or not nothing.searched else nothing
@@ -72,8 +77,8 @@ def _ways(picture: Shown) -> list[Shown]:
     return [picture] if least == 255 else [picture, image.convert("RGB")]
 
 
-def _note(number: int, count: int, *, shown: bool) -> str:
+def _note(number: int, count: int, *, as_shown: bool) -> str:
+    hidden = "" if as_shown else ", in pixels that viewers do not show"
     if count == 1:
-        return ""
-    place = f"The mark stands in picture {number + 1} of the {count} in this file"
-    return f"{place}." if shown else f"{place}, one that viewers do not show."
+        return f"The mark stands in this file{hidden}." if hidden else ""
+    return f"The mark stands in picture {number + 1} of the {count} in this file{hidden}."

@@ -32,6 +32,7 @@ __all__ = [
     "context",
     "native_signer",
     "read",
+    "readable",
     "settings",
 ]
 
@@ -180,7 +181,7 @@ def read(
     """
     import c2pa
 
-    if mime not in _readable():
+    if mime not in readable():
         raise NoManifest  # a format that has no place for one
     shared = context(config)
     try:
@@ -205,7 +206,8 @@ def read(
 
 
 @functools.cache
-def _readable() -> frozenset[str]:
+def readable() -> frozenset[str]:
+    """Return the media types that the library can look for a manifest in."""
     import c2pa
 
     return frozenset(c2pa.Reader.get_supported_mime_types())

@@ -108,7 +108,7 @@ def verify(
         bounds=bounds,
         files=files,
         pixels=pixels,
-        only_picture=read.only_picture,
+        only_picture=read.only_picture and frames.as_shown,
     )
     recovered = recover(look, examined, mark, store) if store is not None else None
     record, asked = _find_record(examined, mark, recovered, find_record)

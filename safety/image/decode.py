@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import ImageTooLarge, UnreadableImage, UnsupportedImage
-from chopmark.kit.pictures import KINDS, MOST_FRAMES, PictureFile, read_picture
+from chopmark.kit.pictures import KINDS, MOST_FRAMES, PictureFile, read_picture, sniff
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -83,6 +83,8 @@ def _opened(
             f"the file has {len(data)} bytes, the limit is {max_bytes}",
             hint="save it smaller or as JPEG, WebP or AVIF",
         )
+    if still and sniff(data) != "jpeg":
+        most_frames = 1  # of several none is wanted: they are refused below
     file = read_picture(data, max_pixels=max_pixels, most_frames=most_frames)
     if still and file.in_file > 1 and file.kind != "jpeg":
         raise UnsupportedImage(

@@ -59,7 +59,9 @@ def verify(
                 fail(error, as_json=as_json)
                 code = 1
                 continue
-            holds = report.verdict in _AUTHENTIC and report.credential.state == "trusted"
+            examined = report.watermark.state not in {"conflict", "not_examined"}
+            trusted = report.credential.state == "trusted"
+            holds = report.verdict in _AUTHENTIC and trusted and examined
             if not holds and code == 0:
                 code = EXIT_NOT_AUTHENTIC
             if as_json:

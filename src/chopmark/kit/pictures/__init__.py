@@ -16,7 +16,8 @@ sees the file, and a file that breaks off gives the rows that are there. Honest:
 
 from __future__ import annotations
 
-from chopmark.kit.pictures._colour import Colour
+from chopmark.kit.pictures._colour import Colour, in_srgb
+from chopmark.kit.pictures._still import eight_bit
 from chopmark.kit.pictures.kinds import KINDS, Kind, sniff
 from chopmark.kit.pictures.picture_file import PictureFile
 from chopmark.kit.pictures.reader import MOST_FRAMES, read_picture
@@ -27,6 +28,8 @@ __all__ = [
     "Colour",
     "Kind",
     "PictureFile",
+    "eight_bit",
+    "in_srgb",
     "read_picture",
     "sniff",
 ]

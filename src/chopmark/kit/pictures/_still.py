@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-__all__ = ["eight_bit", "on_ground", "without_alpha"]
+__all__ = ["eight_bit", "from_numbers", "on_ground", "without_alpha"]
 
 
 def eight_bit(image: Image.Image) -> Image.Image:
@@ -46,19 +46,22 @@ def _grey(image: Image.Image) -> Image.Image:
     import numpy as np
     from PIL import Image as Pillow
 
+    values: NDArray[np.float32]
     if image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.float32) / 257
+        values = np.asarray(image).astype(np.float32) / np.float32(257)
     else:
         values = _to_bytes(np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0))
     return Pillow.fromarray(np.rint(values).clip(0, 255).astype(np.uint8))
 
 
 def _to_bytes(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    import numpy as np
+
     most = float(values.max(initial=0))
     for whole in (1, 255, 65_535):
         if most <= whole:
-            return values * (255 / whole)
-    return values * (255 / most)
+            return values * np.float32(255 / whole)
+    return values * np.float32(255 / most)
 
 
 def from_numbers(pixels: NDArray[np.generic]) -> Image.Image:
@@ -66,8 +69,9 @@ def from_numbers(pixels: NDArray[np.generic]) -> Image.Image:
     import numpy as np
     from PIL import Image as Pillow
 
+    values: NDArray[np.float32]
     if pixels.dtype == np.uint16:
-        values = pixels.astype(np.float32) / 257
+        values = pixels.astype(np.float32) / np.float32(257)
     elif pixels.dtype == np.uint8:
         values = pixels.astype(np.float32)
     else:

@@ -43,7 +43,7 @@ def read_picture(
     kind = sniff(data)
     if kind is None:
         raise UnsupportedImage(
-            "the bytes are of no picture format that is handled",
+            "the bytes are not a picture of a format that is handled",
             hint="PNG, JPEG, WebP, AVIF, GIF, BMP, TIFF and HEIC are",
         )
     declared = declared_size(data)
