@@ -136,7 +136,7 @@ MENTIONS: dict[str, tuple[bytes, str]] = {
     "element": (in_jpeg(xmp(inside=AS_ELEMENT)), "made"),
     "rdf:resource": (in_jpeg(xmp(inside=AS_RESOURCE)), "made"),
     "list": (in_jpeg(xmp(inside=AS_LIST)), "made"),
-    "another prefix": (in_jpeg(SAID.replace(b"Iptc4xmpExt", b"ext")), "made"),
+    "another prefix": (in_jpeg(SAID.replace(b"Iptc4xmpExt=", b"e=").replace(b"Iptc4xmpExt:", b"e:")), "made"),
     "qcode": (
         in_jpeg(xmp('Iptc4xmpExt:DigitalSourceType="digsrctype:trainedAlgorithmicMedia"')),
         "made",
@@ -154,14 +154,20 @@ MENTIONS: dict[str, tuple[bytes, str]] = {
     "label that says maybe": (in_jpeg(xmp("TC260:AIGC='{\"Label\": \"2\"}'")), "maybe"),
     "label as a structure": (
         in_jpeg(
-            xmp(inside='<TC260:AIGC rdf:parseType="Resource"><TC260:Label>3</TC260:Label></TC260:AIGC>')
+            xmp(
+                inside='<TC260:AIGC rdf:parseType="Resource"><TC260:Label>3</TC260:Label>'
+                "</TC260:AIGC>"
+            )
         ),
         "maybe",
     ),
     "label in a text": (text("AIGC", json.dumps(LABEL)), "made"),
     "label in an object": (text("Comment", json.dumps({"AIGC": {"Label": 2}})), "maybe"),
     "label in EXIF": (
-        jpeg_with(JPEG, (0xE1, exif_of(UserComment=b"ASCII\0\0\0" + json.dumps({"AIGC": LABEL}).encode()))),
+        jpeg_with(
+            JPEG,
+            (0xE1, exif_of(UserComment=b"ASCII\0\0\0" + json.dumps({"AIGC": LABEL}).encode())),
+        ),
         "made",
     ),
     "Automatic1111 in PNG": (text("parameters", PARAMETERS), "made"),
@@ -189,7 +195,7 @@ MENTIONS: dict[str, tuple[bytes, str]] = {
     "Midjourney": (
         text("Description", "a fox --v 6 Job ID: 01234567-89ab-cdef-0123-456789abcdef"), "made"
     ),
-    "a generator's name in EXIF": (encoded(SMALL, "JPEG", exif=exif_of(Software="DALL·E")), "made"),
+    "a generator's name in EXIF": (encoded(SMALL, "JPEG", exif=exif_of(Software="DALL-E 3")), "made"),
 }  # fmt: skip
 
 
@@ -213,11 +219,12 @@ NOTHING: dict[str, bytes] = {
             + AS_ELEMENT
             + "</rdf:Description></xmpMM:DerivedFrom>"
         )
-    ),  # fmt: skip
+    ),
     "a caption that quotes it": in_jpeg(
         xmp(
             inside="<dc:description><rdf:Alt><rdf:li xml:lang='x-default'>He wrote "
-            f'Iptc4xmpExt:DigitalSourceType="{MADE}" &lt;rdf:RDF&gt;</rdf:li></rdf:Alt></dc:description>'
+            f'Iptc4xmpExt:DigitalSourceType="{MADE}" &lt;rdf:RDF&gt;</rdf:li></rdf:Alt>'
+            "</dc:description>"
         )
     ),
     "a caption in CDATA": in_jpeg(
@@ -228,8 +235,7 @@ NOTHING: dict[str, bytes] = {
         xmp('Iptc4xmpExt:DigitalSourceType="http://x/digitalCapture"')
     ),
     "behind the end marker of a JPEG": JPEG + in_jpeg(SAID)[2:],
-    "behind the end marker of a PNG": PNG
-    + png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + SAID),
+    "behind the end marker of a PNG": PNG + in_png(SAID)[33:],
     "in the pixels": encoded(Image.frombytes("L", (len(SAID), 1), SAID), "BMP"),
     "a photographer's words": text("Description", "Steps: 20 people walk down the stairs"),
     "a text about a prompt": text("prompt", "please call the desk"),
