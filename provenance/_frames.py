@@ -7,10 +7,11 @@ is missing, and without one the answer is that not everything was examined.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from chopmark.kit.raw_picture import as_image
+from chopmark.kit.raw_picture import RawPicture, as_image
 from chopmark.provenance.report import WatermarkFinding
 
 if TYPE_CHECKING:
@@ -50,8 +51,14 @@ def look_at_frames(read: Reading, look: Callable[[Shown], WatermarkFinding]) -> 
     order = sorted(range(len(read.images)), key=lambda number: not shown.get(number, True))
     missed: WatermarkFinding | None = None
     nothing = WatermarkFinding(state="none")
+    seen = set[bytes]()
     for number in order:
         for picture in _ways(read.images[number]):
+            # Frames come back in many animations, and a search for what is not there takes long.
+            digest = hashlib.sha256(RawPicture.of(picture).data).digest()
+            if digest in seen:
+                continue
+            seen.add(digest)
             finding = look(picture)
             if finding.state in {"detected", "conflict"}:
                 as_shown = picture is read.images[number] and shown.get(number, True)

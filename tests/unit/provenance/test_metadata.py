@@ -136,7 +136,9 @@ MENTIONS: dict[str, tuple[bytes, str]] = {
     "element": (in_jpeg(xmp(inside=AS_ELEMENT)), "made"),
     "rdf:resource": (in_jpeg(xmp(inside=AS_RESOURCE)), "made"),
     "list": (in_jpeg(xmp(inside=AS_LIST)), "made"),
-    "another prefix": (in_jpeg(SAID.replace(b"Iptc4xmpExt=", b"e=").replace(b"Iptc4xmpExt:", b"e:")), "made"),
+    "another prefix": (
+        in_jpeg(SAID.replace(b"Iptc4xmpExt=", b"e=").replace(b"Iptc4xmpExt:", b"e:")), "made"
+    ),
     "qcode": (
         in_jpeg(xmp('Iptc4xmpExt:DigitalSourceType="digsrctype:trainedAlgorithmicMedia"')),
         "made",
@@ -195,7 +197,9 @@ MENTIONS: dict[str, tuple[bytes, str]] = {
     "Midjourney": (
         text("Description", "a fox --v 6 Job ID: 01234567-89ab-cdef-0123-456789abcdef"), "made"
     ),
-    "a generator's name in EXIF": (encoded(SMALL, "JPEG", exif=exif_of(Software="DALL-E 3")), "made"),
+    "a generator's name in EXIF": (
+        encoded(SMALL, "JPEG", exif=exif_of(Software="DALL-E 3")), "made"
+    ),
 }  # fmt: skip
 
 
