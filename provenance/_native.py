@@ -7,6 +7,7 @@ A Context does not survive ``fork()``, so each process makes its own, on first u
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -32,6 +33,7 @@ __all__ = [
     "context",
     "native_signer",
     "read",
+    "readable",
     "settings",
 ]
 
@@ -180,6 +182,8 @@ def read(
     """
     import c2pa
 
+    if mime not in readable():
+        raise NoManifest  # a format that has no place for one
     shared = context(config)
     try:
         with c2pa.Reader(mime, io.BytesIO(data), manifest, context=shared) as reader:
@@ -214,6 +218,14 @@ def _leaf(reader: c2pa.Reader, active: str) -> str | None:
     except c2pa.C2paError:
         return None
     return leaf_of(store.getvalue(), active)
+
+
+@functools.cache
+def readable() -> frozenset[str]:
+    """Return the media types that the library can look for a manifest in."""
+    import c2pa
+
+    return frozenset(c2pa.Reader.get_supported_mime_types())
 
 
 def native_signer(

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from chopmark.kit.types import JsonValue
+    from chopmark.provenance.metadata import Mention
 
 __all__ = [
     "NO_IDENTITY",
     "AiSignal",
     "CredentialFinding",
+    "Frames",
     "IdentityFinding",
     "Ingredient",
     "ManifestFinding",
@@ -224,6 +226,8 @@ class WatermarkFinding:
         reason: Of a conflict, or of what could not be looked at.
         content_agreeing: How many of the 8 content bits that a `lattice` mark is bound to agree
             with this picture, 4 by chance; ``None`` where it was cropped, turned or stretched.
+        box: Where in the file's picture the mark was found, where that is a part of it only:
+            left, top, width and height in pixels.
     """
 
     state: Literal["detected", "conflict", "none", "not_examined"]
@@ -233,6 +237,7 @@ class WatermarkFinding:
     searched: bool = False
     reason: str | None = None
     content_agreeing: int | None = None
+    box: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,6 +286,19 @@ class Technique:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Frames:
+    """How much of the file was looked at.
+
+    Attributes:
+        in_file: Frames of an animation, pages, a camera's pictures; 0 where that is not known.
+        looked_at: Those that were decoded.
+    """
+
+    in_file: int = 0
+    looked_at: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """All that was found in one file.
 
@@ -302,6 +320,8 @@ class Report:
     recovered: Recovered | None = None
     notes: tuple[str, ...] = ()
     format: str | None = None
+    frames: Frames = field(default_factory=Frames)
+    signals: tuple[Mention, ...] = ()
 
     @property
     def holds(self) -> bool:

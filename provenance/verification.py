@@ -16,13 +16,20 @@ from chopmark.kit.ids import record_of
 from chopmark.provenance._carriers import with_update, without
 from chopmark.provenance._evidence import VerifyEvidence
 from chopmark.provenance._formats import Limits
+from chopmark.provenance._frames import look_at_frames
 from chopmark.provenance._judge import judge
 from chopmark.provenance._metadata_signal import metadata_signal
 from chopmark.provenance._names import without_persons
 from chopmark.provenance._recovery import Look, recover
 from chopmark.provenance._screen import looks_like_a_screen
 from chopmark.provenance.reading import FilesHere, PixelsHere
-from chopmark.provenance.report import ManifestFinding, Recovered, Report, WatermarkFinding
+from chopmark.provenance.report import (
+    Frames,
+    ManifestFinding,
+    Recovered,
+    Report,
+    WatermarkFinding,
+)
 from chopmark.provenance.trust import TrustAnchors
 
 if TYPE_CHECKING:
@@ -80,7 +87,7 @@ def verify(
     files, pixels = files or FilesHere(), pixels or PixelsHere(mark_keys)
     trusted = (anchors or TrustAnchors()).fresh()
     read = files.read(data, trusted, bounds)
-    examined, xmp, image = read.examined, read.xmp, read.image
+    examined = read.examined
     notes: list[str] = []
     if sidecar is not None:
         examined = _beside(data, sidecar, trusted, bounds, files, notes)
@@ -91,14 +98,26 @@ def verify(
             lambda manifest: files.match(data, manifest, trusted, bounds, whole=False).examined,
             notes,
         )
-    if image is None:
-        notes.append(f"The pixels could not be looked at: {read.undecoded}.")
-    look = Look(data=data, image=image, trusted=trusted, bounds=bounds, files=files, pixels=pixels)
-    metadata = metadata_signal(xmp)
+    if read.undecoded:
+        notes.append(f"Not all of its pixels could be looked at: {read.undecoded}.")
+    notes += [f"The file is damaged: {one}." for one in read.damage]
+    metadata = metadata_signal(read.metadata)
     if examined.ai_signal.state == "none" and metadata is not None:
         said = dataclasses.replace(metadata, denied=examined.ai_signal.denied)
         examined = dataclasses.replace(examined, ai_signal=said)
-    mark = _watermark(image, pixels, mark_methods if mark_keys else (), read.undecoded, notes)
+    methods = mark_methods if mark_keys else ()
+    frames = look_at_frames(read, lambda image: _watermark(image, pixels, methods, notes))
+    mark = frames.finding
+    notes += [frames.note] if frames.note else []
+    look = Look(
+        data=data,
+        image=frames.picture,
+        trusted=trusted,
+        bounds=bounds,
+        files=files,
+        pixels=pixels,
+        only_picture=read.only_picture and frames.as_shown,
+    )
     recovered = recover(look, examined, mark, store) if store is not None else None
     if recovered is not None and look.recovered_examined is not None:
         edited = look.recovered_examined.action == "c2pa.opened"
@@ -114,7 +133,10 @@ def verify(
         record=record,
         log_asked=asked,
         likeness=_not_compared(look, examined, store),
-        screenshot=mark.state == "none" and image is not None and looks_like_a_screen(image),
+        unread=", ".join(read.metadata.unread),
+        screenshot=mark.state == "none"
+        and frames.picture is not None
+        and looks_like_a_screen(frames.picture),
     )
     judgement = judge(evidence)
     return Report(
@@ -132,6 +154,8 @@ def verify(
         recovered=recovered,
         notes=(*notes, *judgement.notes),
         format=read.kind,
+        frames=Frames(in_file=read.in_file, looked_at=len(read.images)),
+        signals=read.metadata.mentions,
     )
 
 
@@ -155,16 +179,12 @@ def _beside(
 
 
 def _watermark(
-    image: Shown | None,
+    image: Shown,
     pixels: ReadsPixels,
     methods: Sequence[str] | None,
-    undecoded: str,
     notes: list[str],
 ) -> WatermarkFinding:
     """Look for our mark. No methods (an empty sequence): there is no key to look with."""
-    if image is None:
-        reason = undecoded or "the pixels cannot be decoded"
-        return WatermarkFinding(state="not_examined", reason=reason)
     if methods is not None and not methods:
         return WatermarkFinding(state="none")
     try:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 from chopmark.errors import WorkerLost
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from PIL import Image
 
-__all__ = ["RawPicture", "Shown", "as_image"]
+__all__ = ["RawPicture", "Shown", "as_image", "received"]
 
 #: Bytes a pixel.
 _MODES: Final = {"L": 1, "RGB": 3, "RGBA": 4}
@@ -85,3 +87,14 @@ def as_image(picture: Shown) -> Image.Image:
     from PIL import Image
 
     return Image.frombuffer(picture.mode, picture.size, picture.data, "raw", picture.mode, 0, 1)
+
+
+def received(heads: Any, buffers: Sequence[bytes]) -> tuple[RawPicture, ...]:
+    """Return the pictures that another process sent, one in each buffer.
+
+    Raises:
+        WorkerLost: They are not what was said of them.
+    """
+    if not isinstance(heads, (list, tuple)) or len(heads) != len(buffers):
+        raise WorkerLost("a worker's answer has not the pictures that it names")
+    return tuple(map(RawPicture.received, heads, buffers))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from chopmark.kit.raw_picture import RawPicture
+from chopmark.kit.raw_picture import RawPicture, received
 from chopmark.pipeline.elsewhere import Elsewhere
 from chopmark.provenance.reading import FilesHere, Match, Reading, ReadsFiles
 
@@ -15,7 +16,15 @@ if TYPE_CHECKING:
     from chopmark.settings import Settings
     from chopmark.workers.interface import Answer
 
-__all__ = ["FilesElsewhere", "ForeignFiles", "ForeignFilesHere"]
+__all__ = ["FilesElsewhere", "ForeignFiles", "ForeignFilesHere", "Looks"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """What people can see of one file; see :class:`chopmark.safety.Views`."""
+
+    pictures: tuple[Shown, ...] = field(repr=False)
+    missed: str = ""
 
 
 class ForeignFiles(ReadsFiles, Protocol):
@@ -23,6 +32,17 @@ class ForeignFiles(ReadsFiles, Protocol):
 
     def decode(self, data: bytes) -> Shown:
         """Return a still picture, upright, in RGB, as :func:`chopmark.safety.decode_image` does.
+
+        Raises:
+            InvalidRequest: The bytes are no picture, or over a limit.
+        """
+
+    def views(self, data: bytes, *, still: bool) -> Looks:
+        """Return whatever people can see of a file, as :func:`chopmark.safety.decode_views` does.
+
+        Args:
+            data: The file.
+            still: Refuse animations and files of several pages.
 
         Raises:
             InvalidRequest: The bytes are no picture, or over a limit.
@@ -64,6 +84,13 @@ class ForeignFilesHere(FilesHere):
 
         return decode_image(data, **self._limits)
 
+    def views(self, data: bytes, *, still: bool) -> Looks:
+        """Return what can be seen."""
+        from chopmark.safety import decode_views
+
+        found = decode_views(data, **self._limits, still=still)
+        return Looks(pictures=found.pictures, missed=found.missed)
+
     def ingredient(self, data: bytes, anchors: TrustAnchors) -> InputIngredient:
         """Return what it says of itself."""
         from chopmark.provenance import read_ingredient
@@ -93,6 +120,14 @@ class FilesElsewhere(Elsewhere):
         answer = self._ask("decode", _limits(self.settings), data)
         return RawPicture.received(answer.value, *answer.buffers)
 
+    def views(self, data: bytes, *, still: bool) -> Looks:
+        """Return what can be seen."""
+        answer = self._ask("views", {**_limits(self.settings), "still": still}, data)
+        return Looks(
+            pictures=received(answer.value["pictures"], answer.buffers),
+            missed=str(answer.value["missed"]),
+        )
+
     def ingredient(self, data: bytes, anchors: TrustAnchors) -> InputIngredient:
         """Return what it says of itself."""
         found: InputIngredient = self._ask("read_ingredient", anchors, data).value
@@ -112,12 +147,7 @@ class FilesElsewhere(Elsewhere):
         """Return what a file says."""
         answer = self._ask("read_file", (anchors, limits), data)
         fields = answer.value
-        image = (
-            None
-            if fields["image"] is None
-            else RawPicture.received(fields["image"], *answer.buffers)
-        )
-        return Reading(**{**fields, "image": image})
+        return Reading(**{**fields, "images": received(fields["images"], answer.buffers)})
 
     def match(
         self, data: bytes, manifest: bytes, anchors: TrustAnchors, limits: Limits, *, whole: bool

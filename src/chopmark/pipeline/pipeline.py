@@ -27,7 +27,7 @@ from chopmark import errors
 from chopmark.kit import ids, limits
 from chopmark.pipeline import events, inspect, moderation, recall, seal
 from chopmark.pipeline.generation import GenerationCase, make_pictures
-from chopmark.pipeline.moderation import judge_picture, shadow_verdicts, stops
+from chopmark.pipeline.moderation import judge_looks, judge_picture, shadow_verdicts, stops
 from chopmark.pipeline.parts import Parts
 from chopmark.pipeline.released import Output, Refused, Released, Withheld
 from chopmark.pipeline.request import GenerationRequest, check_request
@@ -227,8 +227,7 @@ class Pipeline:
             case, "judge_input", lambda: moderation.open_inputs(request, parts.files)
         )
         input_verdicts = [
-            await judge_picture(steps, case, "input", picture, policy, prompt_verdict)
-            for picture in inputs
+            await judge_looks(steps, case, looks, policy, prompt_verdict) for looks in inputs
         ]
         # An overturned appeal may have let this very prompt pass; its pictures are judged as ever.
         exception = await moderation.prompt_exception(steps, case, request, prompt_verdict, policy)
@@ -257,7 +256,11 @@ class Pipeline:
 
         # 3. Generation. A preview is judged like an output before anybody sees it.
         pictures = await steps.run(
-            case, "generate", lambda: make_pictures(parts, case, inputs, policy, prompt_verdict)
+            case,
+            "generate",
+            lambda: make_pictures(
+                parts, case, [looks.pictures[0] for looks in inputs], policy, prompt_verdict
+            ),
         )
 
         # 4. Every output is judged. A blocked one stays here, the others may go on.

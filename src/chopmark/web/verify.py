@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 
 from chopmark.errors import ChopmarkError, InvalidRequest
+from chopmark.kit.pictures import sniff
 from chopmark.pipeline.inspect import reattach
 from chopmark.pipeline.signed_report import sign_report
 from chopmark.pipeline.steps import in_thread
-from chopmark.safety.image.decode import sniff
 from chopmark.service.deployment import TheService
 from chopmark.web.receipt_in_words import MAX_PROOF_BYTES, ProofInWords, proof_in_words
 from chopmark.web.render import is_part, page

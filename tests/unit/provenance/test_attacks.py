@@ -607,8 +607,14 @@ def test_what_is_no_picture_is_one_error(maker: Maker, data: bytes) -> None:
 def test_limits(maker: Maker, made: dict[str, Signed]) -> None:
     with pytest.raises(ImageTooLarge):
         maker.verify(made["png"].data, limits=Limits(max_bytes=1000))
+    # Pixels over the limit are not decoded; what the manifest says is told all the same.
+    report = maker.verify(made["png"].data, limits=Limits(max_pixels=1000))
+    assert report.manifest.state == "intact"
+    assert report.watermark.state == "not_examined"
+    assert "limit" in (report.watermark.reason or "")
+    bare = encode_image(Image.new("RGB", (64, 64)), "png")
     with pytest.raises(ImageTooLarge):
-        maker.verify(made["png"].data, limits=Limits(max_pixels=1000))
+        maker.verify(bare, limits=Limits(max_pixels=1000))
 
 
 def test_decompression_bomb_is_refused_before_it_opens(maker: Maker) -> None:
