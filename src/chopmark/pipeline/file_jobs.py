@@ -39,7 +39,6 @@ def open_jobs(_value: object) -> JobTable:
     return JobTable(
         functions={
             "decode": _decode,
-            "views": _views,
             "read_file": _read,
             "match_manifest": _match,
             "pixels_of_file": _pixels,
@@ -88,15 +87,15 @@ def alpha_mask(data: bytes, *, max_bytes: int, max_pixels: int) -> bytes:
 
 
 def _decode(value: Any, buffers: Sequence[bytes]) -> Answer:
-    raw = RawPicture.of(decode_image(buffers[0], **value))
-    return Answer(value=raw.head, buffers=(raw.data,))
-
-
-def _views(value: Any, buffers: Sequence[bytes]) -> Answer:
-    found = decode_views(buffers[0], **value)
-    raw = [RawPicture.of(one) for one in found.pictures]
+    still, all_views, limits = value
+    if all_views:
+        found = decode_views(buffers[0], **limits, still=still)
+        pictures, missed = found.pictures, found.missed
+    else:
+        pictures, missed = (decode_image(buffers[0], **limits),), ""
+    raw = [RawPicture.of(one) for one in pictures]
     return Answer(
-        value={"pictures": [one.head for one in raw], "missed": found.missed},
+        value={"pictures": [one.head for one in raw], "missed": missed},
         buffers=tuple(one.data for one in raw),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from chopmark.errors import WorkerLost
 from chopmark.kit.raw_picture import RawPicture, received
 from chopmark.pipeline.elsewhere import Elsewhere
 from chopmark.provenance.reading import FilesHere, Match, Reading, ReadsFiles
@@ -117,16 +118,18 @@ class FilesElsewhere(Elsewhere):
 
     def decode(self, data: bytes) -> Shown:
         """Return the picture."""
-        answer = self._ask("decode", _limits(self.settings), data)
-        return RawPicture.received(answer.value, *answer.buffers)
+        return self._decoded(data, still=True, all_views=False).pictures[0]
 
     def views(self, data: bytes, *, still: bool) -> Looks:
         """Return what can be seen."""
-        answer = self._ask("views", {**_limits(self.settings), "still": still}, data)
-        return Looks(
-            pictures=received(answer.value["pictures"], answer.buffers),
-            missed=str(answer.value["missed"]),
-        )
+        return self._decoded(data, still=still, all_views=True)
+
+    def _decoded(self, data: bytes, *, still: bool, all_views: bool) -> Looks:
+        answer = self._ask("decode", (still, all_views, _limits(self.settings)), data)
+        pictures = received(answer.value["pictures"], answer.buffers)
+        if not pictures:
+            raise WorkerLost("a worker's answer has no picture")
+        return Looks(pictures=pictures, missed=str(answer.value["missed"]))
 
     def ingredient(self, data: bytes, anchors: TrustAnchors) -> InputIngredient:
         """Return what it says of itself."""
