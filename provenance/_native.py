@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from chopmark.errors import SigningFailed
+from chopmark.provenance._leaf import leaf_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -189,6 +190,7 @@ def read(
             result: dict[str, Any] = json.loads(reader.json())
             result["chopmark:embedded"] = reader.is_embedded()
             result["chopmark:remote_url"] = reader.get_remote_url()
+            result["chopmark:leaf"] = _leaf(reader, str(result.get("active_manifest") or ""))
             return result
     except c2pa.C2paError as error:
         text = str(error)
@@ -211,6 +213,19 @@ def readable() -> frozenset[str]:
     import c2pa
 
     return frozenset(c2pa.Reader.get_supported_mime_types())
+
+
+def _leaf(reader: c2pa.Reader, active: str) -> str | None:
+    """Return the certificate that signed the active manifest, DER in base64."""
+    import c2pa
+
+    store = io.BytesIO()
+    try:
+        # Any address within the store leads the library to hand out all of it.
+        reader.resource_to_stream(f"self#jumbf=/c2pa/{active}/c2pa.signature", store)
+    except c2pa.C2paError:
+        return None
+    return leaf_of(store.getvalue(), active)
 
 
 def native_signer(

@@ -18,6 +18,7 @@ from chopmark.provenance._json import as_dict
 from chopmark.provenance.xmp import SOURCE_TYPES, Aigc, XmpFields
 
 __all__ = [
+    "DISCLOSURE_LABEL",
     "PDQ_ALG",
     "RECORD_LABEL",
     "InputIngredient",
@@ -30,11 +31,15 @@ __all__ = [
 RECORD_LABEL: Final = "org.chopmark.record"
 """Label of our own assertion: which record of which log this picture belongs to."""
 
+DISCLOSURE_LABEL: Final = "c2pa.ai-disclosure"
+"""Label of C2PA's machine-readable disclosure of AI (2.4)."""
+
 PDQ_ALG: Final = "org.chopmark.pdq.1"
 """Soft-binding algorithm of the PDQ hash. Not in C2PA's list of algorithms, and said to be so."""
 
+_MODEL_TYPE: Final = "c2pa.types.model"
 _SPEC: Final = "2.4.0"
-_UNLISTED: Final = "unlisted; see Chopmark docs"
+_UNLISTED: Final = "unlisted"
 _PARENT: Final = "parent"
 _REFERENCE: Final = "reference-{}"
 _USES: Final = (
@@ -170,6 +175,7 @@ def definition(info: ManifestInfo) -> dict[str, Any]:
         _created(
             "cawg.training-mining", {"entries": {use: {"use": info.training} for use in _USES}}
         ),
+        _created(DISCLOSURE_LABEL, _disclosure(info)),
         _created(RECORD_LABEL, _record(info)),
     ]
     return {
@@ -181,7 +187,7 @@ def definition(info: ManifestInfo) -> dict[str, Any]:
                 "specVersion": _SPEC,
             }
         ],
-        "title": info.title or f"Generated picture {info.output_id}",
+        "title": info.title or f"Picture {info.output_id}",
         "assertions": assertions,
     }
 
@@ -265,7 +271,8 @@ def _actions(info: ManifestInfo) -> list[dict[str, Any]]:
     if info.mark_method:
         # `.bound`: the mark carries what the soft binding in this very manifest names.
         kind = "bound" if info.soft_bindings else "unbound"
-        actions.append({"action": f"c2pa.watermarked.{kind}", "when": when, "softwareAgent": ours})
+        # With no agent or time of its own it is the claim generator's act, at once: ours.
+        actions.append({"action": f"c2pa.watermarked.{kind}"})
     return actions
 
 
@@ -280,11 +287,19 @@ def _binding(alg: str, value: str) -> dict[str, Any]:
     )
 
 
+def _disclosure(info: ManifestInfo) -> dict[str, Any]:
+    return {
+        "modelType": _MODEL_TYPE,
+        "modelName": info.model_id,
+        "modelIdentifier": f"{info.model_id}@{info.model_version}",
+        # No `contentProfile`: whether a person looks at it before it leaves is not known yet.
+    }
+
+
 def _record(info: ManifestInfo) -> dict[str, Any]:
     record: dict[str, Any] = {
         "recordId": info.record_id,
         "outputId": info.output_id,
-        "model": {"id": info.model_id, "version": info.model_version},
     }
     if info.pixels_sha256:
         record["pixels"] = {"alg": "sha256", "hash": info.pixels_sha256}

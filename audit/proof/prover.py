@@ -16,6 +16,7 @@ from chopmark.audit.proof.note import Checkpoint, NoteSigner, note_parts, open_c
 from chopmark.audit.proof.publish import publish
 from chopmark.audit.proof.receipt import Receipt
 from chopmark.audit.proof.report import Problem
+from chopmark.audit.proof.signed_report import sign_report
 from chopmark.audit.proof.witness import with_lines
 from chopmark.errors import (
     ConfigurationError,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from chopmark.audit.log.reader import Reader
     from chopmark.audit.proof.witness import Witness
     from chopmark.kit.database import Transaction
+    from chopmark.kit.types import JsonValue
 
 __all__ = ["Prover", "Stamp", "load_signer"]
 
@@ -99,6 +101,21 @@ class Prover:
     def public_key(self) -> str:
         """The verifier key of the checkpoints (C2SP signed note, text form)."""
         return str(self._signer.key)
+
+    def sign_report(self, claims: dict[str, JsonValue]) -> str:
+        """Sign what a verification found; see :mod:`chopmark.audit.proof.signed_report`."""
+        return sign_report(self._signer, claims)
+
+    def newest(self) -> Checkpoint:
+        """Return the newest checkpoint that is signed, and sign a first one where there is none.
+
+        Raises:
+            LogCorrupt: It is damaged.
+            LogUnavailable: The log cannot be read.
+        """
+        with self._database.read() as transaction:
+            last = _last_checkpoint(transaction, self._signer)
+        return self.checkpoint() if last is None else last[1]
 
     def checkpoint(self) -> Checkpoint:
         """Sign what the log is now.

@@ -17,6 +17,7 @@ import typer
 from chopmark.cli import (
     access,
     audit,
+    conformance,
     debug_log,
     evaluate,
     generate,
@@ -29,6 +30,7 @@ from chopmark.cli import (
     prompts,
     review,
     server,
+    trust,
     verify,
 )
 from chopmark.cli.output import EXIT_REFUSED, fail, refuse, warn
@@ -60,6 +62,8 @@ app.add_typer(models.app, name="models")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(access.app, name="access")
+app.add_typer(trust.app, name="trust")
+app.add_typer(conformance.app, name="conformance")
 
 
 def _version(show: bool) -> None:

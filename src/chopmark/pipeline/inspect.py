@@ -10,6 +10,9 @@ from chopmark.errors import RecordNotFound
 from chopmark.pipeline.steps import Case, in_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from chopmark.audit import Record
     from chopmark.kit.types import JsonValue
     from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.steps import Steps
@@ -27,13 +30,16 @@ class Verification:
     report: Report
 
 
-def examine(parts: Parts, data: bytes, *, public: bool = False) -> Report:
+def examine(
+    parts: Parts, data: bytes, *, public: bool = False, sidecar: bytes | None = None
+) -> Report:
     """Tell what can be known of a picture: nothing is booked, kept or fetched.
 
     Args:
         parts: Where keys, manifests and the log are.
         data: The file.
         public: Leave out whatever may name a person, as a public detector must.
+        sidecar: A manifest store that came beside the file.
 
     Raises:
         ChopmarkError: The bytes are no picture, or over a limit.
@@ -55,6 +61,7 @@ def examine(parts: Parts, data: bytes, *, public: bool = False) -> Report:
         files=parts.files,
         pixels=parts.pixels,
         limits=_limits(settings),
+        sidecar=sidecar,
     )
 
 
@@ -95,7 +102,8 @@ def find_record(parts: Parts, record_id: str) -> dict[str, JsonValue] | None:
     A request that never completed has no record here: its pictures never left.
     """
     with contextlib.suppress(RecordNotFound):
-        for record in parts.request_log.records(record_id):
+        records = parts.request_log.records(record_id)
+        for record in records:
             if record.kind == "request.completed":
                 return {
                     "record_id": record.record_id,
@@ -103,8 +111,23 @@ def find_record(parts: Parts, record_id: str) -> dict[str, JsonValue] | None:
                     "time": record.time,
                     "model": record.public.get("model"),
                     "leaf_hash": record.leaf_hash,
+                    **_standing(records),
                 }
     return None
+
+
+def _standing(records: Iterable[Record]) -> dict[str, JsonValue]:
+    """Return whether the desk has withdrawn an output, as the last of its acts has left it."""
+    withdrawn_at: str | None = None
+    for record in records:
+        # Compared as text: what the desk books is an event kind of its own.
+        if str(record.kind) == "output.withdrawn":
+            withdrawn_at = record.time
+        elif str(record.kind) == "output.restored":
+            withdrawn_at = None
+    if withdrawn_at is None:
+        return {"withdrawn": False}
+    return {"withdrawn": True, "withdrawn_at": withdrawn_at}
 
 
 def _limits(settings: Settings) -> Limits:

@@ -64,7 +64,7 @@ def test_transplanted_mark(
         assert report.watermark.state == "conflict"
         assert report.watermark.payload == "a3f09c1122334451"
         assert "another picture" in (report.watermark.reason or "")
-        assert report.verdict == "marked_but_altered"
+        assert report.verdict == "contradictory"
         assert "Conflict" in report.summary
 
 
@@ -189,7 +189,7 @@ def test_re_signed_without_parent_is_laundering(
     assert report.manifest.state == "intact"
     assert report.credential.state == "untrusted"
     assert report.watermark.state == "conflict"
-    assert report.verdict == "marked_but_altered"
+    assert report.verdict == "contradictory"
     assert "Conflict" in report.summary
     # Also when some list vouches for the launderer.
     lists = (
@@ -199,7 +199,7 @@ def test_re_signed_without_parent_is_laundering(
     vouched = maker.verify(laundered, anchors=TrustAnchors(lists=lists))
     assert vouched.credential.state == "trusted"
     assert not vouched.credential.own
-    assert vouched.verdict == "marked_but_altered"
+    assert vouched.verdict == "contradictory"
 
 
 def test_laundering_with_our_manifest_as_mere_component(
@@ -212,7 +212,7 @@ def test_laundering_with_our_manifest_as_mere_component(
     )
     report = maker.verify(laundered)
     assert report.watermark.state == "conflict"
-    assert report.verdict == "marked_but_altered"
+    assert report.verdict == "contradictory"
 
 
 def test_laundering_under_a_forged_history_by_somebody_who_trusts_himself(
@@ -234,7 +234,7 @@ def test_laundering_under_a_forged_history_by_somebody_who_trusts_himself(
     assert report.manifest.state == "intact"
     assert [one.credential for one in report.ingredients] == ["untrusted"]
     assert report.watermark.state == "conflict"
-    assert report.verdict == "marked_but_altered"
+    assert report.verdict == "contradictory"
 
 
 def test_honest_edit_elsewhere_is_no_conflict(
@@ -262,7 +262,7 @@ def test_our_words_under_a_strangers_signature(
         assertions=({"label": "org.chopmark.record", "data": record},),
     )
     report = maker.verify(forged)
-    assert report.verdict == "marked_but_altered"
+    assert report.verdict == "contradictory"
     assert report.watermark.state == "conflict"
 
 
@@ -292,7 +292,7 @@ def test_mark_of_another_output_under_our_own_manifest(
     signed = maker.make(image, output_id="c3f09c1122334461", mark=False)
     report = maker.verify(signed.data)
     assert report.watermark.state == "conflict"
-    assert report.verdict == "marked_but_altered"
+    assert report.verdict == "contradictory"
 
 
 def test_forged_issuer_name_from_a_private_root(
@@ -446,7 +446,7 @@ def test_fingerprint_finds_what_lost_its_mark(
     assert report.recovered is not None
     assert report.recovered.by == "fingerprint"
     assert report.recovered.confidence in {"likely", "possible"}
-    assert report.verdict == "marked_but_altered"
+    assert report.verdict == "resembles_ours"
     assert "likeness alone" in report.summary
 
 
@@ -504,7 +504,7 @@ def test_the_input_of_an_edit_is_not_called_ai(
     maker.make(photograph(seed=21), output_id="d3f09c1122334461", mark=False, parent=honest)
     report = maker.look(honest)
     assert report.recovered is not None
-    assert report.verdict == "no_signal"
+    assert report.verdict == "resembles_ours"
     assert "may be its input" in report.summary
 
 
