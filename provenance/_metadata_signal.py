@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chopmark.provenance._origin import ai_kind_of
 from chopmark.provenance.report import AiSignal
 
 if TYPE_CHECKING:
@@ -13,10 +14,9 @@ __all__ = ["metadata_signal"]
 
 
 def metadata_signal(metadata: Metadata) -> AiSignal | None:
-    """Return the strongest of what metadata say that a model did; None: they name none."""
+    """Return the strongest thing that metadata say of AI, or None where they say nothing."""
     said = metadata.strongest
-    if said is None or said.kind == "denied" or said.kind == "open":  # noqa: PLR1714  for mypy
+    kind = ai_kind_of(said.kind) if said is not None else None
+    if said is None or kind is None:
         return None
-    return AiSignal(
-        state="metadata", kind=said.kind, source_type=said.source_type, system=said.system
-    )
+    return AiSignal(state="metadata", kind=kind, source_type=said.source_type, system=said.system)

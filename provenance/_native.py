@@ -207,14 +207,6 @@ def read(
         raise NativeRefusal(f"{type(error).__name__}: {error}") from error
 
 
-@functools.cache
-def readable() -> frozenset[str]:
-    """Return the media types that the library can look for a manifest in."""
-    import c2pa
-
-    return frozenset(c2pa.Reader.get_supported_mime_types())
-
-
 def _leaf(reader: c2pa.Reader, active: str) -> str | None:
     """Return the certificate that signed the active manifest, DER in base64."""
     import c2pa
@@ -226,6 +218,14 @@ def _leaf(reader: c2pa.Reader, active: str) -> str | None:
     except c2pa.C2paError:
         return None
     return leaf_of(store.getvalue(), active)
+
+
+@functools.cache
+def readable() -> frozenset[str]:
+    """Return the media types that the library can look for a manifest in."""
+    import c2pa
+
+    return frozenset(c2pa.Reader.get_supported_mime_types())
 
 
 def native_signer(

@@ -13,11 +13,13 @@ from chopmark.provenance.source_types import find_source_type, source_kind
 
 if TYPE_CHECKING:
     from chopmark.provenance.report import AiKind
+    from chopmark.provenance.source_types import SourceKind
 
 __all__ = [
     "actions",
     "agent_of",
     "ai_kind",
+    "ai_kind_of",
     "born_as",
     "disclosure",
     "first_action",
@@ -30,8 +32,14 @@ __all__ = [
 
 def ai_kind(stated: str | None) -> AiKind | None:
     """Return what a stated source type says that a trained model did, or None."""
-    kind = source_kind(stated)
-    return kind if kind in {"made", "edited", "contains", "maybe"} else None
+    return ai_kind_of(source_kind(stated))
+
+
+def ai_kind_of(kind: SourceKind) -> AiKind | None:
+    """Return a kind if it names a trained model, or None."""
+    if kind == "denied" or kind == "open":  # noqa: PLR1714  what mypy narrows by
+        return None
+    return kind
 
 
 def words_of(stated: str | None) -> str:

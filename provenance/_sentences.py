@@ -112,7 +112,8 @@ def differing(recovered: Recovered | None) -> str:
 
 def system(signal: AiSignal) -> str:
     """Return the model that is named, or nothing."""
-    return f" with {signal.system}" if signal.system else ""
+    by = "using" if signal.kind == "edited" else "with"
+    return f" {by} {signal.system}" if signal.system else ""
 
 
 def chance(mark: WatermarkFinding) -> str:

@@ -107,11 +107,11 @@ def verify(
         examined = dataclasses.replace(examined, ai_signal=said)
     methods = mark_methods if mark_keys else ()
     frames = look_at_frames(read, lambda image: _watermark(image, pixels, methods, notes))
-    mark, image = frames.finding, frames.picture
+    mark = frames.finding
     notes += [frames.note] if frames.note else []
     look = Look(
         data=data,
-        image=image,
+        image=frames.picture,
         trusted=trusted,
         bounds=bounds,
         files=files,
@@ -134,7 +134,9 @@ def verify(
         log_asked=asked,
         likeness=_not_compared(look, examined, store),
         unread=", ".join(read.metadata.unread),
-        screenshot=mark.state == "none" and image is not None and looks_like_a_screen(image),
+        screenshot=mark.state == "none"
+        and frames.picture is not None
+        and looks_like_a_screen(frames.picture),
     )
     judgement = judge(evidence)
     return Report(

@@ -135,14 +135,15 @@ def _in_packet(packet: Packet) -> Iterator[Mention]:
                     kind=term.kind, where=f"XMP {name}", source_type=value[:512],
                     system=system[:256] or None,
                 )  # fmt: skip
-    for label in aigc_labels(packet):
-        stated = True
-        where = f"XMP TC260:AIGC (Label {label})"
-        yield Mention(kind=aigc_kind(label), where=where, system=system[:256] or None)
-    # IPTC 2025.1: the fields are for pictures that were generated. What is stated beside them says
-    # it more exactly.
-    if system and not stated:
+    labels = list(aigc_labels(packet))
+    # IPTC 2025.1: the fields are for pictures that were generated. A label says it more exactly.
+    if system and not stated and not labels:
         yield Mention(kind="made", where="XMP AISystemUsed", system=system[:256])
+    for label in labels:
+        yield Mention(
+            kind=aigc_kind(label), where=f"XMP TC260:AIGC (Label {label})",
+            system=system[:256] or None,
+        )  # fmt: skip
     for name in ("Credit", "CreatorTool", "Software", "UserComment", "description", "Source"):
         for value in packet.values(name):
             look = {"Credit": credit_trace, "CreatorTool": software_trace}.get(name)

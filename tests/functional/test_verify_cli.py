@@ -26,7 +26,7 @@ ATTACKS = Path(__file__).parents[1] / "unit" / "provenance"
 def attacks() -> Any:
     sys.path.insert(0, str(ATTACKS))
     try:
-        import provenance_attacks
+        import provenance_attacks  # type: ignore[import-not-found]
     finally:
         sys.path.remove(str(ATTACKS))
     return provenance_attacks

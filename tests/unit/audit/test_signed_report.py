@@ -96,7 +96,7 @@ def test_the_receipt_within_is_checked_and_must_be_of_the_same_record(
     receipts = [log.proof.receipt(one).to_dict() for one in ids]
 
     def problems(record_id: str, receipt: Any) -> list[str]:
-        report = {"record": {"record_id": record_id}}
+        report: Any = {"record": {"record_id": record_id}}
         text = log.proof.sign_report({"report": report, "receipt": receipt})
         return [one.what for one in SignedReport.from_json(text).verify(log.public_key)]
 
