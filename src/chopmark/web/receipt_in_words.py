@@ -71,7 +71,7 @@ def _our_key(parts: Parts) -> str | None:
     if not parts.exists("request_log"):
         return None
     try:
-        return parts.log.public_key
+        return parts.log.proof.public_keys
     except ChopmarkError:
         return None
 

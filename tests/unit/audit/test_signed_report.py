@@ -119,6 +119,6 @@ def test_what_is_no_report_is_refused(text: str) -> None:
 
 
 def test_a_note_cannot_be_signed_as_a_report(log: AuditLog) -> None:
-    signer = log.proof._signer
+    signer = log.proof._keys.signer
     with pytest.raises(ValueError, match="line feed"):
         signer.signature(b"chopmark.local/log\n1\nAAAA\n")
