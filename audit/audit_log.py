@@ -15,6 +15,7 @@ from chopmark.audit.desk.appeals import Appeals
 from chopmark.audit.desk.desk import Desk
 from chopmark.audit.desk.prompt_exceptions import PromptExceptions
 from chopmark.audit.desk.session import DeskSession
+from chopmark.audit.desk.suspensions import Suspensions
 from chopmark.audit.log.clock import now
 from chopmark.audit.log.connect import open_keys, open_log
 from chopmark.audit.log.destroyed import Destroyed
@@ -60,6 +61,7 @@ class AuditLog:
         appeals: What a person who was refused does: appeal, and hear what became of it.
         exceptions: Prompts that pass because an appeal was overturned.
         upkeep: Changes the log's own keys.
+        suspensions: Persons who may ask for nothing now.
     """
 
     def __init__(self, *, paths: Paths, ledger: Ledger, keys: LogKeys, marks: Marks) -> None:
@@ -79,6 +81,7 @@ class AuditLog:
             prover=self.proof,
             in_force=lambda value, what: self.in_force("key.rotated", value, what=what),
         )
+        self.suspensions = Suspensions(ledger)
 
     @classmethod
     def open(
@@ -343,6 +346,10 @@ class AuditLog:
         return self._reader.find(
             kind=kind, tenant=tenant, since=since, until=until, limit=limit, before=before
         )
+
+    def following(self, index: int, *, limit: int = 50) -> list[Record]:
+        """Return the entries from ``index`` on, oldest first; see :meth:`Reader.following`."""
+        return self._reader.following(index, limit=limit)
 
     def content(self, index: int) -> Content | None:
         """Return private part and subject of an entry; None when there is none (any more).

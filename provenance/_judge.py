@@ -115,6 +115,9 @@ def _notes(
             f"The list that vouches for the signer ({examined.credential.anchor}) should have been "
             "renewed: `chopmark trust update` takes a newer one."
         )
+    record = evidence.record or {}
+    if record.get("withdrawn") and verdict in _BUILT_ON:
+        notes.append(f"Whoever made this picture withdrew it at {record.get('withdrawn_at')}.")
     if evidence.screenshot and verdict == "no_signal":
         notes.append(
             "This looks like a screenshot, or a page with a picture in it. Crop it to the picture "

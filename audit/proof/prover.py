@@ -20,7 +20,6 @@ from chopmark.audit.proof.note import Checkpoint, note_parts, signer_of
 from chopmark.audit.proof.publish import publish
 from chopmark.audit.proof.receipt import Receipt
 from chopmark.audit.proof.report import Problem
-from chopmark.audit.proof.signed_report import sign_report
 from chopmark.audit.proof.witness import with_lines
 from chopmark.errors import InvalidRequest, LogCorrupt, LogUnavailable, RecordNotFound
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from chopmark.audit.proof.marks import Marks
     from chopmark.audit.proof.witness import Witness
     from chopmark.kit.database import Transaction
-    from chopmark.kit.types import JsonValue
 
 __all__ = ["Prover", "Stamp"]
 
@@ -79,21 +77,6 @@ class Prover:
     def public_keys(self) -> str:
         """Every verifier key of the log, a line each: the one in use, then earlier ones."""
         return "\n".join(map(str, self._keys.ring))
-
-    def sign_report(self, claims: dict[str, JsonValue]) -> str:
-        """Sign what a verification found; see :mod:`chopmark.audit.proof.signed_report`."""
-        return sign_report(self._keys.signer, claims)
-
-    def newest(self) -> Checkpoint:
-        """Return the newest checkpoint that is signed, and sign a first one where there is none.
-
-        Raises:
-            LogCorrupt: It is damaged.
-            LogUnavailable: The log cannot be read.
-        """
-        with self._database.read() as transaction:
-            last = last_checkpoint(transaction, self._keys.ring)
-        return self.checkpoint() if last is None else last[1]
 
     def checkpoint(self) -> Checkpoint:
         """Sign what the log is now.

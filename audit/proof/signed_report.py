@@ -15,35 +15,50 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from chopmark.audit.proof.kept_checkpoint import last_checkpoint
 from chopmark.audit.proof.note import NoteKey
 from chopmark.audit.proof.receipt import Receipt
 from chopmark.audit.proof.report import Problem
 from chopmark.errors import ChopmarkError, InvalidRequest
 
 if TYPE_CHECKING:
-    from chopmark.audit.proof.note import NoteSigner
+    from chopmark.audit.proof.note import Checkpoint
+    from chopmark.audit.proof.prover import Prover
     from chopmark.kit.types import JsonValue
 
-__all__ = ["SignedReport", "sign_report"]
+__all__ = ["SignedReport", "newest_checkpoint", "sign_report"]
 
 _TYP: Final = "chopmark-verification+jwt"
 _ALG: Final = "EdDSA"
 _MAX: Final = 4 * 1024 * 1024
 
 
-def sign_report(signer: NoteSigner, claims: dict[str, JsonValue]) -> str:
+def sign_report(prover: Prover, claims: dict[str, JsonValue]) -> str:
     """Return a signed statement as JSON text ending in a line feed.
 
     Args:
-        signer: The log's.
+        prover: The log's, which has its key.
         claims: What is stated; ``iss`` and ``public_key`` are added.
     """
+    signer = prover._keys.signer  # noqa: SLF001  its own house: the key leaves it nowhere
     header = {"alg": _ALG, "typ": _TYP, "kid": f"{signer.key.name}+{signer.key.key_hash.hex()}"}
     stated = {**claims, "iss": signer.key.name, "public_key": str(signer.key)}
     protected, payload = _encode(_json(header)), _encode(_json(stated))
     signature = _encode(signer.signature(f"{protected}.{payload}".encode()))
     members = {"payload": payload, "protected": protected, "signature": signature}
     return json.dumps(members, indent=1) + "\n"
+
+
+def newest_checkpoint(prover: Prover) -> Checkpoint:
+    """Return the newest checkpoint that is signed; sign a first one where there is none.
+
+    Raises:
+        LogCorrupt: It is damaged.
+        LogUnavailable: The log cannot be read.
+    """
+    with prover._database.read() as transaction:  # noqa: SLF001  as above
+        last = last_checkpoint(transaction, prover._keys.ring)  # noqa: SLF001
+    return prover.checkpoint() if last is None else last[1]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,6 +49,7 @@ DOORS = {
         "LogCorrupt",
         "LogReport",
         "LogUnavailable",
+        "PersonView",
         "Problem",
         "PromptException",
         "Query",
@@ -66,6 +67,7 @@ DOORS = {
         "Witness",
         "WitnessKey",
         "check_export",
+        "check_released",
         "check_statement",
         "cosignatures",
         "load_rules",
@@ -74,6 +76,7 @@ DOORS = {
         "statement_of_reasons",
         "transparency_report",
         "verify_log",
+        "withdrawn_at",
     ],
 }
 

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 
 from chopmark.errors import RecordNotFound
 from chopmark.pipeline.steps import Case, in_thread
+from chopmark.pipeline.withdrawals import standing_manifests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from chopmark.audit import Record
     from chopmark.kit.types import JsonValue
     from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.steps import Steps
@@ -81,14 +79,14 @@ def reattach(parts: Parts, data: bytes) -> bytes:
     """Return a file of ours with the manifest that it lost, byte for byte what left.
 
     Raises:
-        ManifestNotFound: No kept manifest fits this very file.
+        ManifestNotFound: No kept manifest fits this very file, or it was withdrawn.
         ChopmarkError: The bytes are no picture, or of a format that cannot take one back.
     """
     from chopmark.provenance import reattach as with_manifest
 
     return with_manifest(
         data,
-        parts.store,
+        standing_manifests(parts),
         mark_keys=parts.mark_keys.all,
         limits=_limits(parts.settings),
         files=parts.files,
@@ -101,33 +99,24 @@ def find_record(parts: Parts, record_id: str) -> dict[str, JsonValue] | None:
 
     A request that never completed has no record here: its pictures never left.
     """
+    from chopmark.audit import withdrawn_at
+
     with contextlib.suppress(RecordNotFound):
         records = parts.request_log.records(record_id)
+        since = withdrawn_at(records)
+        # What was held for review leaves only when the desk lets it out.
         for record in records:
-            if record.kind == "request.completed":
+            if record.kind in {"request.completed", "output.released"}:
                 return {
                     "record_id": record.record_id,
                     "index": record.index,
                     "time": record.time,
-                    "model": record.public.get("model"),
+                    "model": record.public.get("model") or records[0].public.get("model"),
                     "leaf_hash": record.leaf_hash,
-                    **_standing(records),
+                    "withdrawn": since is not None,
+                    "withdrawn_at": since,
                 }
     return None
-
-
-def _standing(records: Iterable[Record]) -> dict[str, JsonValue]:
-    """Return whether the desk has withdrawn an output, as the last of its acts has left it."""
-    withdrawn_at: str | None = None
-    for record in records:
-        # Compared as text: what the desk books is an event kind of its own.
-        if str(record.kind) == "output.withdrawn":
-            withdrawn_at = record.time
-        elif str(record.kind) == "output.restored":
-            withdrawn_at = None
-    if withdrawn_at is None:
-        return {"withdrawn": False}
-    return {"withdrawn": True, "withdrawn_at": withdrawn_at}
 
 
 def _limits(settings: Settings) -> Limits:

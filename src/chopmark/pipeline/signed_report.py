@@ -31,7 +31,9 @@ def sign_report(parts: Parts, data: bytes, report: Report) -> str:
         LogUnavailable: The log cannot be read.
     """
     from chopmark import __version__
+    from chopmark.audit.proof import signed_report
 
+    proof = parts.log.proof
     receipt = _receipt(parts, report)
     now = dt.datetime.now(dt.UTC)
     claims: dict[str, JsonValue] = {
@@ -44,10 +46,12 @@ def sign_report(parts: Parts, data: bytes, report: Report) -> str:
             "format": report.format,
         },
         "report": report.to_dict(),
-        "checkpoint": parts.log.proof.newest().note if receipt is None else receipt.checkpoint,
+        "checkpoint": signed_report.newest_checkpoint(proof).note
+        if receipt is None
+        else receipt.checkpoint,
         "receipt": None if receipt is None else receipt.to_dict(),
     }
-    return parts.log.proof.sign_report(claims)
+    return signed_report.sign_report(proof, claims)
 
 
 def _receipt(parts: Parts, report: Report) -> Receipt | None:

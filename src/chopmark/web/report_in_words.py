@@ -283,7 +283,7 @@ def _record(report: Report) -> Axis:
     tone: Tone = "good"
     line = "It was booked here before it left, in a log that cannot be altered unseen."
     if record.get("withdrawn"):
-        tone, line = "care", "It was booked here before it left, and withdrawn since."
+        tone, line = "care", "It was booked here before it left, and has been withdrawn since."
     if said is not None and said.outcome != "found":
         tone, line = ("care" if said.outcome == "contradicted" else "none"), said.detail
     elif report.verdict == "marked_but_altered" or report.manifest.state == "broken":

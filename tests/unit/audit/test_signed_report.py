@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from chopmark.audit import AuditLog
-from chopmark.audit.proof.signed_report import SignedReport
+from chopmark.audit.proof.signed_report import SignedReport, sign_report
 from chopmark.errors import InvalidRequest
 from chopmark.kit.ids import new_record_id
 
@@ -41,7 +41,7 @@ def _decode(text: str) -> Any:
 
 
 def test_it_is_a_jws_that_others_can_check(log: AuditLog) -> None:
-    text = log.proof.sign_report({"report": {"verdict": "no_signal"}})
+    text = sign_report(log.proof, {"report": {"verdict": "no_signal"}})
     members = _members(text)
     assert set(members) == {"payload", "protected", "signature"}
     header = _decode(members["protected"])
@@ -53,7 +53,7 @@ def test_it_is_a_jws_that_others_can_check(log: AuditLog) -> None:
 
 
 def test_it_holds_in_both_forms_and_only_with_the_right_key(log: AuditLog, tmp_path: Path) -> None:
-    text = log.proof.sign_report({"report": {"verdict": "no_signal"}})
+    text = sign_report(log.proof, {"report": {"verdict": "no_signal"}})
     members = _members(text)
     compact = ".".join(members[name] for name in ("protected", "payload", "signature"))
     with AuditLog.open(tmp_path / "other") as other:
@@ -67,7 +67,7 @@ def test_it_holds_in_both_forms_and_only_with_the_right_key(log: AuditLog, tmp_p
 
 
 def test_a_changed_report_does_not_hold(log: AuditLog) -> None:
-    members = _members(log.proof.sign_report({"report": {"verdict": "no_signal"}}))
+    members = _members(sign_report(log.proof, {"report": {"verdict": "no_signal"}}))
     claims = _decode(members["payload"])
     claims["report"]["verdict"] = "made_here"
     forged = {**members, "payload": _encode(claims)}
@@ -79,7 +79,7 @@ def test_a_changed_report_does_not_hold(log: AuditLog) -> None:
     [{"alg": "none"}, {"alg": "HS256"}, {"typ": "JWT"}, {"crit": ["exp"]}],
 )
 def test_another_header_is_refused(log: AuditLog, header: dict[str, Any]) -> None:
-    members = _members(log.proof.sign_report({"report": {}}))
+    members = _members(sign_report(log.proof, {"report": {}}))
     changed = {**_decode(members["protected"]), **header}
     forged = {**members, "protected": _encode(changed)}
     problems = SignedReport.from_json(json.dumps(forged)).verify()
@@ -97,7 +97,7 @@ def test_the_receipt_within_is_checked_and_must_be_of_the_same_record(
 
     def problems(record_id: str, receipt: Any) -> list[str]:
         report: Any = {"record": {"record_id": record_id}}
-        text = log.proof.sign_report({"report": report, "receipt": receipt})
+        text = sign_report(log.proof, {"report": report, "receipt": receipt})
         return [one.what for one in SignedReport.from_json(text).verify(log.public_key)]
 
     assert problems(ids[0], receipts[0]) == []

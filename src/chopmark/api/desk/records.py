@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import Field
 
-from chopmark.audit import Desk
+from chopmark.audit import Desk, load_rules
 from chopmark.errors import InvalidRequest
 from chopmark.kit import limits
 from chopmark.pipeline.steps import in_thread
@@ -22,6 +22,7 @@ from chopmark.service.problems import RESPONSES
 from chopmark.service.search_form import SearchForm, Strict, Time, Whole
 
 if TYPE_CHECKING:
+    from chopmark.audit import Record
     from chopmark.service.service import Service
 
 __all__ = ["AnyId", "CallerDesk", "Purpose", "desk_of", "router"]
@@ -55,6 +56,9 @@ class DecisionBody(Strict):
     rationale: Annotated[
         str, Field(min_length=limits.RATIONALE.least, max_length=limits.RATIONALE.most)
     ]
+    allow_until: Annotated[
+        Time, Field(description="With `overturned`: this very prompt passes until then")
+    ] = None
 
 
 def desk_of(service: Service, caller: Caller, purpose: str | None) -> Desk:
@@ -151,13 +155,24 @@ async def release(record_id: AnyId, desk: CallerDesk, _caller: Reviewer) -> dict
 
 @router.post("/review/{record_id}/decide")
 async def decide(
-    record_id: AnyId, body: DecisionBody, desk: CallerDesk, _caller: Reviewer
+    record_id: AnyId,
+    body: DecisionBody,
+    desk: CallerDesk,
+    service: TheService,
+    _caller: Reviewer,
 ) -> dict[str, Any]:
-    """Decide on a task that is held."""
-    booked = await in_thread(
-        lambda: desk.review.decide(record_id, body.decision, rationale=body.rationale)
-    )
-    return {"event": booked.to_dict()}
+    """Decide on a task that is held; what is escalated waits in the next queue with its note."""
+
+    def decided() -> Record:
+        return desk.review.decide(
+            record_id,
+            body.decision,
+            rationale=body.rationale,
+            allow_until=body.allow_until,
+            rules=load_rules(service.pipeline.settings.review_rules),
+        )
+
+    return {"event": (await in_thread(decided)).to_dict()}
 
 
 @router.get("/report")

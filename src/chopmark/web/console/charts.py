@@ -63,7 +63,9 @@ def _counted(log: AuditLog, tenant: str | None, days: int) -> dict[str, Any]:
         listed = entry.public.get("categories")
         refused.update(str(name) for name in (listed if isinstance(listed, list) else []))
     ended = sum(len(found[kind]) for kind in _KINDS[:3])
+    # What is escalated is passed on, not decided.
     decided = Counter(str(entry.public.get("decision")) for entry in found["review.decided"])
+    decided.pop("escalated", None)
     appeals = Counter(str(entry.public.get("outcome")) for entry in found["appeal.decided"])
     return {
         "days": dates,
