@@ -50,7 +50,7 @@ def _replaced(evidence: VerifyEvidence) -> str | None:
     examined, mark = evidence.examined, evidence.watermark
     mine = examined.manifest.output_id
     if examined.ai_signal.denied:
-        source = words_of(examined.ai_signal.source_type)
+        source = words_of(examined.born_as)
         return f"the pixels carry our mark, and the manifest says that the picture is {source}"
     if mark.payload == mine or mark.payload in examined.ancestor_outputs:
         # Somebody else's credential may stand under our words only if it is ours that ended.

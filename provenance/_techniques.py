@@ -86,7 +86,10 @@ def _fingerprint(evidence: VerifyEvidence, conflict: Conflict | None) -> Techniq
             detail = f"It looks like the picture that its mark names ({bits})."
         else:
             outcome = "not_found"
-            detail = f"It does not look like the picture that its mark names ({bits})."
+            detail = (
+                f"Its fingerprint is not near that of the picture that its mark names ({bits}); a "
+                "crop is enough for that."
+            )
     elif evidence.likeness:
         outcome, detail = "not_examined", f"Not compared: {evidence.likeness}."
     else:

@@ -191,6 +191,8 @@ def _ai(report: Report) -> Axis:
             line = "The credentials say that the picture came about otherwise."
     elif found.state == "metadata":
         line = f"Its metadata say {said}. They are not signed: anybody can write them."
+        if found.denied:
+            line += " The credentials say otherwise."
     else:
         where = "The credentials say" if found.state == "active" else "Those of an input say"
         line = f"{where} {said}."

@@ -228,6 +228,13 @@ def test_what_stands_over_it(
         assert "does not fit the manifest that came with it" in report.summary
 
 
+def test_a_contradiction_names_what_the_manifest_says(
+    session_maker: Maker, files: dict[str, tuple[bytes, dict[str, Any]]]
+) -> None:
+    for kind in ("laundered", "laundered, trusted", "manifest denies metadata"):
+        assert "a digital photograph" in _report(session_maker, files, kind).summary
+
+
 def test_forty_kinds() -> None:
     assert len(KINDS) >= 40
 
