@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 
     from chopmark.kit.types import ImageFormat
 
-__all__ = ["MIME", "Limits", "check_bytes", "check_size", "mime_of", "open_image", "sniff"]
+__all__ = [
+    "MIME",
+    "Limits",
+    "check_bytes",
+    "check_size",
+    "mime_of",
+    "open_image",
+    "own_format",
+    "sniff",
+]
 
 MIME: Final[dict[ImageFormat, str]] = {
     "png": "image/png",
@@ -39,6 +48,12 @@ class Limits:
     max_pixels: int = 64_000_000
     max_manifest_bytes: int = 32 << 20
     max_manifests: int = 64
+
+
+def own_format(data: bytes) -> ImageFormat | None:
+    """Return the format of a file where it is one that we write, told from its first bytes."""
+    kind = sniff(data)
+    return next((one for one in MIME if one == kind), None)
 
 
 def mime_of(kind: str) -> str:

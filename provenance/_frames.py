@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from chopmark.kit.raw_picture import RawPicture, as_image
+from chopmark.kit.raw_picture import RawPicture
 from chopmark.provenance.report import WatermarkFinding
 
 if TYPE_CHECKING:
@@ -55,10 +55,11 @@ def look_at_frames(read: Reading, look: Callable[[Shown], WatermarkFinding]) -> 
     for number in order:
         for picture in _ways(read.images[number]):
             # Frames come back in many animations, and a search for what is not there takes long.
-            digest = hashlib.sha256(RawPicture.of(picture).data).digest()
-            if digest in seen:
-                continue
-            seen.add(digest)
+            if len(read.images) > 1:
+                digest = hashlib.sha256(RawPicture.of(picture).data).digest()
+                if digest in seen:
+                    continue
+                seen.add(digest)
             finding = look(picture)
             if finding.state in {"detected", "conflict"}:
                 as_shown = picture is read.images[number] and shown.get(number, True)
@@ -77,11 +78,8 @@ def look_at_frames(read: Reading, look: Callable[[Shown], WatermarkFinding]) -> 
 
 def _ways(picture: Shown) -> list[Shown]:
     """Return the picture as it stands, and what a program sees of it that ignores alpha."""
-    if picture.mode != "RGBA":
-        return [picture]
-    image = as_image(picture)
-    least, _ = image.getchannel("A").getextrema()
-    return [picture] if least == 255 else [picture, image.convert("RGB")]
+    raw = RawPicture.of(picture) if picture.mode == "RGBA" else None
+    return [picture, raw.without_alpha()] if raw is not None and raw.hides else [picture]
 
 
 def _note(number: int, count: int, *, as_shown: bool) -> str:

@@ -20,6 +20,7 @@ from chopmark.provenance._origin import (
     maker,
     metadata_types,
 )
+from chopmark.provenance.metadata import action_names_generator
 from chopmark.provenance.report import AiSignal
 from chopmark.provenance.source_types import source_kind
 
@@ -100,6 +101,8 @@ def _statements(manifest: dict[str, Any]) -> Iterator[Involvement]:
     for act in acts:
         source = as_text(act.get("digitalSourceType"))
         if source is None:
+            if act.get("action") == "c2pa.created" and _by_generator(act):
+                yield Involvement(kind="made", system=agent_of(act) or maker(manifest))
             continue
         kind = ai_kind(source)
         # What a model does to a picture that was there before does not make it.
@@ -117,6 +120,12 @@ def _statements(manifest: dict[str, Any]) -> Iterator[Involvement]:
     if said is not None:
         system = as_text(said.get("modelName")) or maker(manifest)
         yield Involvement(kind="edited" if _other_base(manifest, acts) else "made", system=system)
+
+
+def _by_generator(act: dict[str, Any]) -> bool:
+    more = as_dict(act.get("parameters"))
+    description = as_text(act.get("description")) or as_text(more.get("description"))
+    return action_names_generator(description, agent_of(act))
 
 
 def _has_parent(manifest: dict[str, Any], acts: list[dict[str, Any]]) -> bool:

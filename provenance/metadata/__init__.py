@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from chopmark.provenance.metadata._programs import action_names_generator
 from chopmark.provenance.metadata.reader import (
     Mention,
     Metadata,
@@ -16,4 +17,12 @@ from chopmark.provenance.metadata.reader import (
     remote_manifest,
 )
 
-__all__ = ["Mention", "Metadata", "aigc_labels", "packets_of", "read_metadata", "remote_manifest"]
+__all__ = [
+    "Mention",
+    "Metadata",
+    "action_names_generator",
+    "aigc_labels",
+    "packets_of",
+    "read_metadata",
+    "remote_manifest",
+]

@@ -16,7 +16,14 @@ from chopmark.provenance.source_types import aigc_kind
 if TYPE_CHECKING:
     from chopmark.provenance.source_types import SourceKind
 
-__all__ = ["Trace", "aigc_label", "credit_trace", "software_trace", "text_trace"]
+__all__ = [
+    "Trace",
+    "action_names_generator",
+    "aigc_label",
+    "credit_trace",
+    "software_trace",
+    "text_trace",
+]
 
 Trace = tuple["SourceKind", str]
 """What it says, and the program."""
@@ -82,6 +89,19 @@ def software_trace(name: str | None) -> Trace | None:
     if any(re.search(rf"(?<![a-z]){re.escape(one)}", low) for one in _PROGRAMS):
         return "made", (name or "").strip()[:120]
     return None
+
+
+def action_names_generator(description: str | None, agent: str | None) -> bool:
+    """Whether a C2PA action without a source type says all the same that a generator did it.
+
+    Bing and the first DALL-E manifests describe their ``c2pa.created`` as "AI Generated Image".
+
+    Args:
+        description: Of the action.
+        agent: Its ``softwareAgent``.
+    """
+    words = " ".join((description or "")[:256].lower().split())
+    return words.startswith(("ai generated", "ai-generated")) or software_trace(agent) is not None
 
 
 def credit_trace(line: str | None) -> Trace | None:

@@ -51,6 +51,21 @@ class RawPicture:
         """What is to be known beside the pixels, as plain values."""
         return {"mode": self.mode, "size": list(self.size)}
 
+    @property
+    def hides(self) -> bool:
+        """Whether alpha hides any of its colours."""
+        # A byte that is not 255 remains where those that are have been taken out.
+        return self.mode == "RGBA" and bool(self.data[3::4].strip(b"\xff"))
+
+    def without_alpha(self) -> RawPicture:
+        """Return its colours alone, as a program sees them that ignores alpha."""
+        import numpy as np
+
+        if self.mode != "RGBA":
+            return self
+        colours = np.frombuffer(self.data, np.uint8).reshape(-1, 4)[:, :3]
+        return RawPicture("RGB", self.size, colours.tobytes())
+
     @classmethod
     def of(cls, picture: Shown) -> Self | RawPicture:
         """Return a picture as raw pixels; what is raw already comes back as it is."""

@@ -15,7 +15,7 @@ import cv2
 from PIL import Image, ImageOps
 
 from chopmark.errors import ChopmarkError
-from chopmark.kit.pictures import read_picture
+from chopmark.kit.pictures import load_decoders, read_picture
 from chopmark.kit.raw_picture import RawPicture
 from chopmark.pipeline.worker_values import FILE_VALUES
 from chopmark.provenance import read_ingredient, signed_copy
@@ -33,7 +33,7 @@ _FILES: Final = FilesHere()
 
 def open_jobs(_value: object) -> JobTable:
     """Return the jobs; every decoder is loaded by then."""
-    Image.init()
+    load_decoders()
     cv2.setNumThreads(1)
     _warm()
     return JobTable(

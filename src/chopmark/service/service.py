@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from chopmark.errors import Cancelled, ChopmarkError
 from chopmark.kit.redaction import conceal
 from chopmark.pipeline.released import Refused
-from chopmark.pipeline.request import EditRequest, GenerationRequest
+from chopmark.pipeline.request import EditRequest, GenerationRequest, SealRequest
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.abuse import AbuseControl
 from chopmark.service.cache_headers import wants_fresh
@@ -87,13 +87,13 @@ class Service:
         self,
         http: Request,
         caller: Caller,
-        asked: GenerationRequest,
+        asked: GenerationRequest | SealRequest,
         *,
         identifier: str | None = None,
         progress: Progress | None = None,
         preview: PreviewSink | None = None,
     ) -> Released:
-        """Make or change pictures for a caller, as long as the client is there.
+        """Make, change or seal pictures for a caller, as long as the client is there.
 
         Args:
             http: The request, whose end is watched.
@@ -112,14 +112,15 @@ class Service:
         """
         # Before anything is done with them: whatever fails may quote what it was given.
         conceal(asked.prompt, asked.negative_prompt, identifier)
-        mine = replace(
+        mine: GenerationRequest | SealRequest = replace(
             asked,
             tenant=caller.tenant.name,
             policy=asked.policy or await in_thread(lambda: self.policy_of(caller.tenant)),
             subject=caller.subject(identifier),
             client=caller.address,
-            fresh=asked.fresh or wants_fresh(http.headers),
         )
+        if isinstance(mine, GenerationRequest):
+            mine = replace(mine, fresh=mine.fresh or wants_fresh(http.headers))
         try:
             await self.abuse.before(caller.tenant, mine)
             released = await self.attended(http, self._make(caller, mine, progress, preview))
@@ -136,7 +137,7 @@ class Service:
     async def _make(
         self,
         caller: Caller,
-        asked: GenerationRequest,
+        asked: GenerationRequest | SealRequest,
         progress: Progress | None,
         preview: PreviewSink | None,
     ) -> Released:
@@ -148,6 +149,13 @@ class Service:
         day = await in_thread(lambda: self.store.reserve_images(caller.tenant, asked.n))
         made = 0
         try:
+            if isinstance(asked, SealRequest):
+                # Nothing is generated: the work is that of looking at a picture.
+                released = await self.looking.run(
+                    caller, [asked.image], lambda: self.pipeline.seal(asked, progress=progress)
+                )
+                made = len(released.outputs)
+                return released
             async with (
                 self.generator_turns.turn(caller.tenant.name),
                 self.edit_room.held(pixels),

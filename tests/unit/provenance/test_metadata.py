@@ -341,3 +341,25 @@ def test_a_hostile_tree_is_cut_off() -> None:
     for packet in (deep, wide, b'<!DOCTYPE a [<!ENTITY b "c">]>' + SAID):
         read_metadata(in_png(packet))
     assert read_metadata(in_png(b'<!DOCTYPE a [<!ENTITY b "c">]>' + SAID)).strongest is not None
+
+
+@pytest.mark.parametrize(
+    ("action", "kind"),
+    [
+        ({"description": "AI Generated Image", "softwareAgent": "Bing Image Creator"}, "made"),
+        ({"parameters": {"description": "AI Generated Image"}}, "made"),
+        ({"softwareAgent": {"name": "OpenAI DALL-E"}}, "made"),
+        ({"softwareAgent": "Adobe Photoshop"}, None),
+        ({"description": "A picture of what AI generated"}, None),
+        (
+            {"softwareAgent": "Adobe Firefly", "digitalSourceType": "http://x/digitalCapture"},
+            None,
+        ),
+    ],
+)
+def test_actions_of_before_source_types(action: dict[str, Any], kind: str | None) -> None:
+    from chopmark.provenance._involvement import involvement
+
+    actions = {"actions": [{"action": "c2pa.created", **action}]}
+    manifest = {"assertions": [{"label": "c2pa.actions", "data": actions}]}
+    assert involvement(manifest).kind == kind

@@ -20,7 +20,7 @@ from chopmark.kit.pictures._colour import Colour, in_srgb
 from chopmark.kit.pictures._still import eight_bit
 from chopmark.kit.pictures.kinds import KINDS, Kind, sniff
 from chopmark.kit.pictures.picture_file import PictureFile
-from chopmark.kit.pictures.reader import MOST_FRAMES, read_picture
+from chopmark.kit.pictures.reader import MOST_FRAMES, load_decoders, read_picture
 
 __all__ = [
     "KINDS",
@@ -30,6 +30,7 @@ __all__ = [
     "PictureFile",
     "eight_bit",
     "in_srgb",
+    "load_decoders",
     "read_picture",
     "sniff",
 ]

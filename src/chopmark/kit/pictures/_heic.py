@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["available", "opened"]
+__all__ = ["available", "opened", "preload"]
 
 _READERS: Final = (("pi_heif", "HeifImageFile"), ("pillow_heif", "HeifImageFile"))
 
@@ -22,6 +22,14 @@ _READERS: Final = (("pi_heif", "HeifImageFile"), ("pillow_heif", "HeifImageFile"
 def available() -> bool:
     """Whether the extra is installed."""
     return any(importlib.util.find_spec(name) is not None for name, _ in _READERS)
+
+
+def preload() -> None:
+    """Load the reader now, where the extra is installed: later a process may be confined."""
+    for name, _ in _READERS:
+        if importlib.util.find_spec(name) is not None:
+            importlib.import_module(f"{name}.as_plugin")
+            return
 
 
 def opened(data: bytes) -> Image.Image:

@@ -14,10 +14,19 @@ from chopmark.kit.pictures.kinds import KINDS, sniff
 if TYPE_CHECKING:
     from chopmark.kit.pictures.picture_file import PictureFile
 
-__all__ = ["MOST_FRAMES", "read_picture"]
+__all__ = ["MOST_FRAMES", "load_decoders", "read_picture"]
 
 MOST_FRAMES: Final = 16
 """Frames of one file that are looked at, the first ones; that there are more is said."""
+
+
+def load_decoders() -> None:
+    """Load every decoder now, before a process that parses strangers' files is confined."""
+    from PIL import Image, ImageCms
+
+    Image.init()
+    ImageCms.createProfile("sRGB")
+    _heic.preload()
 
 
 def read_picture(
