@@ -38,7 +38,8 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   └── TenantNotFound        tenant_not_found       404
     ├── ConfigurationError        configuration_error    500
     │   ├── InvalidPolicy         invalid_policy         400
-    │   └── CredentialRefused     credential_refused     500
+    │   ├── CredentialRefused     credential_refused     500
+    │   └── TrustListRefused      trust_list_refused     400
     ├── ModelError                model_error            500
     │   ├── ModelNotFound         model_not_found        404
     │   ├── ModelLoadError        model_load_error       503
@@ -106,7 +107,12 @@ from chopmark.errors.audit import (
     RecordNotFound,
 )
 from chopmark.errors.base import Busy, Cancelled, ChopmarkError, StageTimeout
-from chopmark.errors.configuration import ConfigurationError, CredentialRefused, InvalidPolicy
+from chopmark.errors.configuration import (
+    ConfigurationError,
+    CredentialRefused,
+    InvalidPolicy,
+    TrustListRefused,
+)
 from chopmark.errors.generation import GenerationFailed, ModelError, ModelLoadError, ModelNotFound
 from chopmark.errors.provenance import (
     ManifestConflict,
@@ -201,6 +207,7 @@ __all__ = [
     "TenantNotFound",
     "TextTooLong",
     "TooManyImages",
+    "TrustListRefused",
     "UnknownMethod",
     "UnreadableImage",
     "UnsupportedImage",

@@ -301,7 +301,8 @@ FRAMES: Final = Limit(
     least=1,
     most=1_000,
     unit="frames",
-    what="Of a GIF or a TIFF file that is verified; what is judged or changed has one.",
+    what="Of a GIF or a TIFF file that is verified or judged; the first 16 are looked at, and what "
+    "is changed has one.",
 )
 TIFF_FIELDS: Final = Limit(
     name="fields of a TIFF folder",
