@@ -120,7 +120,7 @@ class ManifestInfo:
         soft_bindings: Whether the manifest names watermark and fingerprint as soft bindings.
         training: Whether others may train on the picture (``cawg.training-mining``).
         aigc_producer: Provider in China's ``AIGC`` element of the XMP; empty leaves that out.
-        title: Shown by viewers; empty makes one from the output id.
+        title: Shown by viewers; empty makes it ``Picture``.
         sealed_as: Another generator made the pixels, and whoever sent them says that it is
             ``model_id``: the last part of the IPTC digital source type that they have. A picture
             with a manifest of its own is ``parent`` then, and nothing else is said of its origin.
@@ -182,7 +182,7 @@ def definition(info: ManifestInfo) -> dict[str, Any]:
     if info.soft_bindings and info.mark_method and info.mark_payload is not None:
         assertions.append(_binding(mark_algorithm(info.mark_method), info.mark_payload.hex()))
     if info.soft_bindings and info.pdq:
-        assertions.append(_binding(PDQ_ALG, info.pdq))
+        assertions.append(_binding(PDQ_ALG, info.pdq, name=None))
     assertions += [
         _created(
             "cawg.training-mining", {"entries": {use: {"use": info.training} for use in _USES}}
@@ -199,8 +199,7 @@ def definition(info: ManifestInfo) -> dict[str, Any]:
                 "specVersion": _SPEC,
             }
         ],
-        "title": info.title
-        or f"{'Sealed picture' if info.sealed_as else 'Picture'} {info.output_id}",
+        "title": info.title or ("Sealed picture" if info.sealed_as else "Picture"),
         "assertions": assertions,
     }
 
@@ -322,19 +321,18 @@ def _created(label: str, data: dict[str, Any]) -> dict[str, Any]:
     return {"label": label, "data": data, "created": True}
 
 
-def _binding(alg: str, value: str) -> dict[str, Any]:
-    return _created(
-        "c2pa.soft-binding",
-        {"alg": alg, "blocks": [{"scope": {}, "value": value}], "name": _UNLISTED},
-    )
+def _binding(alg: str, value: str, *, name: str | None = _UNLISTED) -> dict[str, Any]:
+    data: dict[str, Any] = {"alg": alg, "blocks": [{"scope": {}, "value": value}]}
+    return _created("c2pa.soft-binding", data if name is None else {**data, "name": name})
 
 
 def _disclosure(info: ManifestInfo) -> dict[str, Any]:
+    version = f"@{info.model_version}" if info.model_version else ""
+    # No `contentProfile`: whether a person looks at it before it leaves is not known yet.
     return {
         "modelType": _MODEL_TYPE,
         "modelName": info.model_id,
-        "modelIdentifier": f"{info.model_id}@{info.model_version}",
-        # No `contentProfile`: whether a person looks at it before it leaves is not known yet.
+        "modelIdentifier": f"{info.model_id}{version}",
     }
 
 
@@ -346,7 +344,7 @@ def _record(info: ManifestInfo) -> dict[str, Any]:
     if info.sealed_as:
         record["sealed"] = True
     if info.pixels_sha256:
-        record["pixels"] = {"alg": "sha256", "hash": info.pixels_sha256}
+        record["pixels"] = {"hash": info.pixels_sha256}
     if info.prompt is not None:
         record["prompt"] = info.prompt
     return record
