@@ -26,8 +26,8 @@ parts:
 - ``log.custody``: ``erase``, ``expire``, ``contentless``, and in it ``holds`` and ``attachments``
 - ``log.appeals``: ``open`` and ``state``, for the person who was refused
 - ``log.exceptions``: ``find`` and ``standing``, prompts that an overturned appeal lets pass
-- ``log.upkeep``: ``rotate_signing_key`` and ``rotate_encryption_key``
 - ``log.suspensions``: ``find``, persons who may ask for nothing now
+- ``log.upkeep``: ``rotate_signing_key`` and ``rotate_encryption_key``
 - ``log.search``: the projection that answers searches, ``update`` and ``rebuild``
 - ``log.desk(actor, purpose=...)``: what a person does, each act booked: ``search``, ``view``,
   ``seal``, ``erase``, and in it ``review``, ``appeals``, ``outputs``, ``people``, ``queries`` and
@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     )
     from chopmark.audit.restore import restore_log
     from chopmark.audit.search.query import Hit, Query, SavedQuery
+    from chopmark.audit.search.volumes import volumes
     from chopmark.errors import DuplicateRecord, LogCorrupt, LogUnavailable, RecordNotFound
 
 __all__ = [
@@ -120,6 +121,7 @@ __all__ = [
     "statement_of_reasons",
     "transparency_report",
     "verify_log",
+    "volumes",
     "withdrawn_at",
 ]
 
@@ -168,6 +170,7 @@ __getattr__, __dir__ = lazy_door(
         "statement_of_reasons": "desk.dsa_statements",
         "transparency_report": "desk.transparency",
         "verify_log": "proof.verify",
+        "volumes": "search.volumes",
         "withdrawn_at": "desk.outputs",
     },
 )

@@ -60,8 +60,8 @@ class AuditLog:
         custody: Erasure, holds, retention, attachments.
         appeals: What a person who was refused does: appeal, and hear what became of it.
         exceptions: Prompts that pass because an appeal was overturned.
-        upkeep: Changes the log's own keys.
         suspensions: Persons who may ask for nothing now.
+        upkeep: Changes the log's own keys.
     """
 
     def __init__(self, *, paths: Paths, ledger: Ledger, keys: LogKeys, marks: Marks) -> None:
@@ -74,6 +74,7 @@ class AuditLog:
         self.custody = Custody(ledger, self._reader, gone=self._follow)
         self.appeals = Appeals(ledger, self._reader)
         self.exceptions = PromptExceptions(ledger, self._reader)
+        self.suspensions = Suspensions(ledger)
         self.upkeep = Upkeep(
             keys=keys,
             marks=marks,
@@ -81,7 +82,6 @@ class AuditLog:
             prover=self.proof,
             in_force=lambda value, what: self.in_force("key.rotated", value, what=what),
         )
-        self.suspensions = Suspensions(ledger)
 
     @classmethod
     def open(

@@ -9,6 +9,7 @@ the median and the worst of several rounds, in milliseconds, as a table for ``do
 from __future__ import annotations
 
 import argparse
+import io
 import random
 import shutil
 import statistics
@@ -23,6 +24,7 @@ from starlette.testclient import TestClient
 from chopmark import Pipeline, Settings
 from chopmark.audit import Actor, Event, Rule
 from chopmark.kit.ids import new_record_id
+from chopmark.service.logging import make_logger
 from chopmark.site import create_site
 from chopmark.tenancy import AccessStore, People, Tenant
 
@@ -138,7 +140,7 @@ def _measure(home: Path, count: int) -> None:
             roles = ["reader", "reviewer", "investigator", "exporter", "operator", "auditor"]
             people.add("bench", roles=roles, tenant=None)
             token = people.begin(people.person("bench")).token
-            site: Any = create_site(pipeline)
+            site: Any = create_site(pipeline, logger=make_logger(io.StringIO()))
             with TestClient(site, cookies={"chopmark_session": token}) as client:
                 _table(client, _pages(record, person))
 

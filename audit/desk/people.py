@@ -182,7 +182,7 @@ class DeskPeople:
             return refusals_of(transaction, tag, tenant, since=since)
 
     def warn(self, person: str, *, rationale: str) -> Record:
-        """Book that a person is warned; their next pages and answers say so.
+        """Book that a person is warned; it stands on their page, with the reason.
 
         Raises:
             As :meth:`find`; ``InvalidRequest`` also without a rationale.

@@ -55,6 +55,7 @@ EventKind = Literal[
     "person.reinstated",
     "person.suspended",
     "person.warned",
+    "policy.adopted",
     "policy.changed",
     "query.saved",
     "record.sealed",

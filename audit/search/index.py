@@ -232,9 +232,8 @@ class SearchIndex:
         wanted = np.frombuffer(pdq_bytes(query.similar_to), np.uint8)
         with self.database.read() as transaction:
             rows = transaction.execute(
-                "SELECT picture.idx, pdq FROM picture JOIN item ON item.idx = picture.idx"
-                " WHERE tenant = coalesce(?, tenant)",
-                (query.tenant,),
+                "SELECT idx, pdq FROM picture WHERE ? IS NULL OR tenant = ?",
+                (query.tenant, query.tenant),
             )
         if not rows:
             return {}

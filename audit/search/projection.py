@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "TABLES", "VERSION", "apply", "take_out"]
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Counted up with every change of the tables; a file of another version is made anew."""
 
 SCHEMA: Final = f"""
 CREATE TABLE IF NOT EXISTS item (
   idx INTEGER PRIMARY KEY, record_id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL,
   time TEXT NOT NULL, tag BLOB, model TEXT, policy TEXT, decision TEXT NOT NULL,
-  score REAL NOT NULL DEFAULT 0, ended TEXT, code TEXT, why TEXT
+  score REAL NOT NULL DEFAULT 0, ended TEXT, code TEXT, why TEXT, of TEXT NOT NULL
 );;
 CREATE INDEX IF NOT EXISTS item_tag ON item (tag);;
 CREATE TABLE IF NOT EXISTS category (
@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS category (
 CREATE INDEX IF NOT EXISTS category_idx ON category (idx);;
 CREATE TABLE IF NOT EXISTS picture (
   id INTEGER PRIMARY KEY, idx INTEGER NOT NULL, at INTEGER NOT NULL, output_id TEXT NOT NULL,
-  pdq BLOB NOT NULL
+  tenant TEXT NOT NULL, pdq BLOB NOT NULL
 );;
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(
   text, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2'
@@ -174,9 +174,9 @@ def _record(
     public, record_id, kind = leaf["public"], leaf["record_id"], str(leaf["kind"])
     transaction.execute(
         # The first entry of a record is its item; the later ones only change it.
-        "INSERT INTO item (idx, record_id, tenant, time, decision) VALUES (?, ?, ?, ?, 'open')"
-        " ON CONFLICT (record_id) DO NOTHING",
-        (index, record_id, leaf["tenant"], leaf["time"]),
+        "INSERT INTO item (idx, record_id, tenant, time, decision, of)"
+        " VALUES (?, ?, ?, ?, 'open', ?) ON CONFLICT (record_id) DO NOTHING",
+        (index, record_id, leaf["tenant"], leaf["time"], kind.partition(".")[0]),
     )
     item = transaction.execute("SELECT idx FROM item WHERE record_id = ?", (record_id,))[0][0]
     verdicts = _verdicts(public)
@@ -249,9 +249,9 @@ def _content(
     for output_id, pdq in (hashes if isinstance(hashes, dict) else {}).items():
         with contextlib.suppress(InvalidRequest):  # one odd hash must not stop the projection
             transaction.execute(
-                "INSERT INTO picture (idx, at, output_id, pdq) VALUES (?, ?, ?, ?)",
+                "INSERT INTO picture (idx, at, output_id, tenant, pdq) VALUES (?, ?, ?, ?, ?)",
                 # `idx` is the record's item, `at` the entry with the hash, which a cover names
-                (item, index, output_id, pdq_bytes(pdq)),
+                (item, index, output_id, leaf["tenant"], pdq_bytes(pdq)),
             )
 
 

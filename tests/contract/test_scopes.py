@@ -100,6 +100,9 @@ PEOPLE_ONLY = {
     "POST /api/v1/hashes/{name}": {"operator"},
     "POST /api/v1/hashes/{name}/entries": {"operator"},
     "GET /api/v1/policies/golden": {"investigator"},
+    "GET /api/v1/policies/proposals": {"investigator", "operator"},
+    "POST /api/v1/policies/proposals": {"investigator", "operator"},
+    "POST /api/v1/policies/proposals/{proposal_id}/agree": {"investigator", "operator"},
     "POST /api/v1/policies/golden": {"investigator"},
     "POST /api/v1/policies/shadow": {"investigator"},
 }
@@ -134,6 +137,7 @@ IDS = {
     "{tile}": "0/000",
     "{person}": "default:u-7",
     "{hook_id}": "0" * 24,
+    "{proposal_id}": "0" * 32,
 }
 BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/erasures": {"json": {"subject": "default:1", "reason": "x"}},
@@ -146,6 +150,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/records/{record_id}/actions": {"json": {"action": "restore", "rationale": "x"}},
     "POST /api/v1/policies/diff": {"json": {"yaml": "x"}},
     "POST /api/v1/policies/try": {"json": {"yaml": "x"}},
+    "POST /api/v1/policies/proposals": {"json": {"yaml": "x", "reason": "x"}},
     "POST /api/v1/policies/golden": {
         "json": {"record_id": "0" * 16, "action": "allow", "rationale": "x"}
     },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -119,6 +120,50 @@ def test_who_may_withdraw_and_what(house: DeskHouse) -> None:
     assert code_of(_act(rex, f"records/{refused}", "release")) == "invalid_request"
     every = house.sign_in("eve", None, "investigator")
     assert _act(every, where, "withdraw").status_code == 200
+
+
+class _DoubtsPictures:
+    """A picture guard that sends every output to review."""
+
+    def __init__(self, guard: Any) -> None:
+        self._guard = guard
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._guard, name)
+
+    def judge(self, image: Any, policy: Any, **options: Any) -> Any:
+        said = self._guard.judge(image, policy, **options)
+        doubtful = options.get("stage") == "output" and said.action == "allow"
+        return replace(said, action="review", categories=("violence",)) if doubtful else said
+
+
+def test_a_held_picture_is_released_to_whoever_has_the_link(
+    open_pipeline: Callable[..., Pipeline],
+) -> None:
+    pipeline = open_pipeline(
+        generator=StandIn(), requests_per_minute=0, abuse="none", on_review="refuse"
+    )
+    pipeline.parts.use(image_guard=_DoubtsPictures(pipeline.parts.image_guard))
+    with open_house(pipeline, "acme") as house:
+        key, ida = house.key("acme"), house.sign_in("ida", "acme", "investigator")
+        refused = house.ask(key, "a red disc", user="u-1")
+        assert code_of(refused) == "moderation_blocked"
+        record = refused.json()["error"]["decision_id"]
+        nobody, url = house.client(), f"/api/v1/released/{record[:-1]}1"
+        assert code_of(nobody.get(url)) == "record_not_found"
+        done = _act(ida, f"records/{record}", "release")
+        assert done.status_code == 200, done.text
+        link = done.json()["url"]
+        file = nobody.get(link)
+        assert file.headers["content-type"] == "image/png"
+        looked = _verify(key, file.content)
+        assert looked["verdict"] == "made_here"
+        assert looked["record"]["record_id"] == record
+        for wrong in (url, link[:-1], link.replace("ticket=", "ticket=0")):
+            assert nobody.get(wrong).status_code == 404
+        assert _act(ida, f"records/{record}", "withdraw").status_code == 200
+        assert code_of(nobody.get(link)) == "output_withdrawn"
+        assert _verify(key, file.content)["record"]["withdrawn"] is True
 
 
 # People

@@ -84,6 +84,7 @@ DOORS = {
         "statement_of_reasons",
         "transparency_report",
         "verify_log",
+        "volumes",
         "withdrawn_at",
     ],
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from typing import TYPE_CHECKING
@@ -131,3 +132,76 @@ def test_the_other_pages_are_there(site: Site) -> None:
         assert "not a public address" in refused.text
         assert "Refusals by category" in emma.get("/console/report").text
         assert emma.get("/console/report", params={"since": "x"}).status_code == 400
+
+
+def test_a_person_is_erased_by_two_and_a_hold_forbids_it(site: Site) -> None:
+    for name in ("erna", "erik"):
+        site.people.add(name, roles=["eraser"], tenant=None)
+    with site.client("carl") as carl, site.client("erna") as erna, site.client("erik") as erik:
+        _make(site, carl, "a disc to be forgotten")
+        mine, his = site.csrf(erna), site.csrf(erik)
+        assert erna.get("/console").headers["location"] == "/console/custody"
+        held = {"csrf": mine, "subject": "default:carl", "reason": "a <b>case</b>", "days": "30"}
+        assert erna.post("/console/custody/holds", data=held).status_code == 303
+        page = erik.get("/console/custody").text
+        assert "a &lt;b&gt;case&lt;/b&gt;" in page
+        ask = {"csrf": mine, "subject": "default:carl", "reason": "they asked"}
+        assert erna.post("/console/custody/erasures", data=ask).status_code == 303
+
+        def agree(what: str) -> httpx.Response:
+            page = erik.get("/console/custody").text
+            rows = [row for row in page.split("<tr>") if what in row and "/agree" in row]
+            path = re.search(r'action="(/console/custody/[0-9a-f]{32}/agree)"', rows[-1])
+            assert path is not None
+            assert erna.post(path[1], data={"csrf": mine}).status_code == 403
+            return erik.post(path[1], data={"csrf": his})
+
+        assert agree("they asked").status_code == 409  # the hold
+        hold = re.search(r"/console/custody/holds/([0-9]+)/release", page)
+        assert hold is not None
+        end = {"csrf": mine, "reason": "the case is over"}
+        erna.post(f"/console/custody/holds/{hold[1]}/release", data=end)
+        assert agree("the case is over").status_code == 303
+        erna.post("/console/custody/erasures", data=ask)
+        assert agree("they asked").status_code == 303
+    with site.client("ines") as ines:
+        found = ines.get("/console/search", params={"text": "forgotten", "all": "1"}).text
+        assert "0 record" in found
+        assert ines.get("/console/people/default:carl").status_code == 404
+
+
+def test_a_policy_is_tried_proposed_and_put_into_force_by_another(site: Site) -> None:
+    from chopmark.safety.policy.load import policy_path
+
+    text = policy_path("strict").read_text(encoding="utf-8")
+    with site.client("ines") as ines, site.client("ivan") as ivan:
+        mine, his = site.csrf(ines), site.csrf(ivan)
+        tried = ines.post("/console/policies/try", data={"csrf": mine, "yaml": text})
+        assert "would have decided" in tried.text
+        assert "stricter" in tried.text
+        wrong = ines.post("/console/policies/try", data={"csrf": mine, "yaml": "name: x"})
+        assert 'role="alert"' in wrong.text
+        before = site.pipeline.parts.policies.active().digest()
+        asked = {"csrf": mine, "yaml": text, "reason": "an audit <b>"}
+        assert ines.post("/console/policies/propose", data=asked).status_code == 303
+        page = ivan.get("/console/policies").text
+        assert "an audit &lt;b&gt;" in page
+        agree = re.search(r'action="(/console/policies/proposals/[0-9a-f]{32}/agree)"', page)
+        assert agree is not None
+        assert ines.post(agree[1], data={"csrf": mine}).status_code == 403
+        assert ivan.post(agree[1], data={"csrf": his}).status_code == 303
+        assert "strict" in ivan.get("/console/policies").text
+        log = site.pipeline.parts.log
+        booked = log.find(kind="policy.adopted", limit=1)[0]
+        private = log.private(booked.index) or {}
+        assert (private["by"], private["second"]) == ("ines", "ivan")
+        # Back to what was in force before, by the same way.
+        first = re.findall(r'name="yaml" value="([^"]+)"', ivan.get("/console/policies").text)
+        back = {"csrf": his, "yaml": html.unescape(first[-1]), "reason": "back"}
+        assert ivan.post("/console/policies/propose", data=back).status_code == 303
+        page = ines.get("/console/policies").text
+        agree = re.search(r'action="(/console/policies/proposals/[0-9a-f]{32}/agree)"', page)
+        assert agree is not None
+        assert ines.post(agree[1], data={"csrf": mine}).status_code == 303
+        now = log.find(kind="policy.adopted", limit=1)[0]
+        assert now.public["policy"] == before

@@ -2,8 +2,8 @@
 
 Where what is to be reviewed does not leave (``CHOPMARK_ON_REVIEW=refuse``), a picture that was sent
 to review is finished like any other and lies sealed beside the record of its request, under the
-key of the person who asked: it goes when that content goes. A picture that was blocked, or that
-stands in a restricted category, is never kept.
+key of the person who asked: it goes when that content goes. A picture that was blocked is never
+kept, nor any of a request that touches a restricted category.
 """
 
 from __future__ import annotations
@@ -14,17 +14,23 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import ChopmarkError, RecordNotFound
+from chopmark.pipeline.seal_pictures import seal_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from PIL import Image
+
     from chopmark.audit import Record
+    from chopmark.pipeline.cases import GenerationCase, SealCase
     from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.released import Output
+    from chopmark.pipeline.steps import Steps
+    from chopmark.provenance import InputIngredient
     from chopmark.safety import Verdict
     from chopmark.settings import Settings
 
-__all__ = ["HeldFile", "held_file", "is_held", "keep_held"]
+__all__ = ["HeldFile", "held_file", "hold_pictures", "is_held", "keep_held"]
 
 _LOG = logging.getLogger(__name__)
 _PREFIX: Final = "held:"  # chopmark.audit.custody.attachments.HELD_PREFIX
@@ -56,8 +62,37 @@ def is_held(verdict: Verdict, others: Sequence[Verdict], settings: Settings) -> 
     return (
         settings.on_review == "refuse"
         and verdict.action == "review"
-        and not any(one.action == "block" or one.restricted for one in (verdict, *others))
+        and not any(one.restricted for one in (verdict, *others))
     )
+
+
+async def hold_pictures(
+    steps: Steps,
+    case: GenerationCase | SealCase,
+    inputs: Sequence[InputIngredient],
+    waiting: Sequence[tuple[int, Image.Image, Verdict]],
+) -> list[str]:
+    """Finish pictures that may not leave yet, and keep them; return the ids of those that are held.
+
+    They stay whatever happens: where one cannot be finished or kept, nothing is held, and the
+    request ends as it would without this.
+
+    Args:
+        steps: Runs the work.
+        case: The request.
+        inputs: What its input pictures say of themselves.
+        waiting: Number, picture and verdict of each that :func:`is_held`.
+    """
+    if not waiting:
+        return []
+    try:
+        outputs, _ = await seal_pictures(steps, case, inputs, waiting)
+        return await steps.run(
+            case, "sign", lambda: keep_held(steps.parts, case.record_id, outputs)
+        )
+    except ChopmarkError as error:
+        _LOG.error("pictures of record %s are not held", case.record_id, exc_info=error)
+        return []
 
 
 def keep_held(parts: Parts, record_id: str, outputs: Sequence[Output]) -> list[str]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from chopmark.api.desk.records import Purpose, desk_of
 from chopmark.errors import InvalidRequest
-from chopmark.kit.limits import RATIONALE
+from chopmark.kit.limits import PURPOSE, RATIONALE
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import AnyCaller, Caller, RecordReader
 from chopmark.service.deployment import TheService
 from chopmark.service.golden import add_case, run_cases
+from chopmark.service.policy_proposals import PolicyProposals
 from chopmark.service.problems import RESPONSES
 from chopmark.service.search_form import Strict, Whole
 from chopmark.service.workbench import try_policy
@@ -27,6 +28,7 @@ __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1/policies", responses=RESPONSES, tags=["policies"])
 _MOST_RECORDS: Final = 200
+ProposalId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 
 
 class CandidateBody(Strict):
@@ -39,6 +41,13 @@ class ShadowBody(CandidateBody):
     """Another policy, and on how many of the newest prompts to try it."""
 
     limit: Annotated[int, Field(ge=1, le=_MOST_RECORDS), Whole] = 50
+
+
+class ProposalBody(CandidateBody):
+    """Another policy, for whom and why."""
+
+    reason: Annotated[str, Field(min_length=PURPOSE.least, max_length=PURPOSE.most)]
+    tenant: Annotated[str | None, Field(min_length=1, max_length=63)] = None
 
 
 class TryBody(CandidateBody):
@@ -70,6 +79,30 @@ async def active(service: TheService, caller: RecordReader) -> dict[str, Any]:
 async def diff(body: CandidateBody, service: TheService, caller: RecordReader) -> dict[str, Any]:
     """Say what another policy would change, and whether each change is stricter or laxer."""
     return await in_thread(lambda: _diff(body, service, caller))
+
+
+@router.post("/proposals")
+async def propose(body: ProposalBody, service: TheService, caller: AnyCaller) -> dict[str, Any]:
+    """Propose a policy for the caller's tenant; another operator or investigator must agree."""
+    proposals = PolicyProposals(service, caller)
+    made = await in_thread(
+        lambda: proposals.propose(body.yaml, reason=body.reason, tenant=body.tenant)
+    )
+    return made.to_dict()
+
+
+@router.get("/proposals")
+async def proposals(service: TheService, caller: AnyCaller) -> dict[str, Any]:
+    """List what was proposed and what was in force, the newest first."""
+    found = await in_thread(PolicyProposals(service, caller).all)
+    return {"proposals": [one.to_dict() for one in found]}
+
+
+@router.post("/proposals/{proposal_id}/agree")
+async def agree(proposal_id: ProposalId, service: TheService, caller: AnyCaller) -> dict[str, Any]:
+    """Put into force what somebody else proposed; the next request is judged by it."""
+    proposals = PolicyProposals(service, caller)
+    return (await in_thread(lambda: proposals.agree(proposal_id))).to_dict()
 
 
 @router.post("/try")

@@ -12,6 +12,7 @@ from chopmark.web.console import (
     actions,
     appeals,
     charts,
+    custody,
     exports,
     log_health,
     people,
@@ -39,6 +40,7 @@ PARTS = (
     charts,
     log_health,
     exports,
+    custody,
     webhooks,
     report,
 )

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
 
 from chopmark.errors import InvalidPolicy
+from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
 from chopmark.safety.hashes.bank import HashBank
 from chopmark.safety.hashes.state import ListState
 from chopmark.service.deployment import TheService
 from chopmark.service.golden import run_cases
+from chopmark.service.policy_proposals import PolicyProposals
 from chopmark.service.workbench import try_policy
 from chopmark.web.console.desk import DeskViewer, console_page, log_of
 
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from chopmark.pipeline.parts import Parts
     from chopmark.safety import Policy
     from chopmark.safety.hashes.compiled import CompiledBank
+    from chopmark.service.policy_proposals import Proposal
     from chopmark.service.service import Service
     from chopmark.web.viewers import Viewer
 
@@ -88,6 +93,29 @@ async def try_candidate(
     return console_page(request, viewer, _TEMPLATE, other="what you wrote", yaml=yaml, **shown)
 
 
+@router.post("/policies/propose")
+async def propose(
+    service: TheService,
+    viewer: DeskViewer,
+    yaml: Annotated[str, Form(max_length=200_000)] = "",
+    tenant: Annotated[str, Form(max_length=63)] = "",
+    reason: Annotated[str, Form(max_length=PURPOSE.most)] = "",
+) -> Response:
+    """Propose a policy; another person must agree before it is in force."""
+    proposals = PolicyProposals(service, viewer.caller)
+    await in_thread(lambda: proposals.propose(yaml, reason=reason, tenant=tenant or None))
+    return RedirectResponse(f"/console/policies?{urlencode({'tenant': tenant})}", status_code=303)
+
+
+@router.post("/policies/proposals/{proposal_id}/agree")
+async def agree(proposal_id: str, service: TheService, viewer: DeskViewer) -> Response:
+    """Put into force what somebody else proposed."""
+    proposals = PolicyProposals(service, viewer.caller)
+    agreed = await in_thread(lambda: proposals.agree(proposal_id))
+    query = urlencode({"tenant": "" if viewer.tenant else agreed.tenant})
+    return RedirectResponse(f"/console/policies?{query}", status_code=303)
+
+
 def _in_force(service: Service, viewer: Viewer, tenant: str) -> tuple[str | None, Policy]:
     """Return whose policy is shown, and the policy: the tenant's, with its override.
 
@@ -114,6 +142,7 @@ def _shown(
         "trial": trial,
         "booked": _booked(log, whose),
         "choices": _BUILT_IN,
+        "proposals": _proposals(service, viewer, whose),
     }
 
 
@@ -126,6 +155,13 @@ async def hashes(request: Request, viewer: DeskViewer, service: TheService) -> R
         "console/hashes.html",
         banks=await in_thread(lambda: _banks(service.pipeline.parts)),
     )
+
+
+def _proposals(service: Service, viewer: Viewer, whose: str | None) -> list[Proposal]:
+    if not viewer.roles & {"operator", "investigator"}:
+        return []
+    found = PolicyProposals(service, viewer.caller).all()
+    return [one for one in found if whose in {None, one.tenant}]
 
 
 def _booked(log: AuditLog, tenant: str | None) -> tuple[int, int]:

@@ -42,7 +42,11 @@ async def overview(
     """Show the queues, or the first page that the viewer's roles have."""
     if not viewer.roles & _MAY_LOOK:
         to = "/console/log" if "auditor" in viewer.roles else "/console/exports"
-        return RedirectResponse("/console/policies" if viewer.roles == {"operator"} else to, 303)
+        if viewer.roles == {"operator"}:
+            to = "/console/policies"
+        elif "eraser" in viewer.roles:
+            to = "/console/custody"
+        return RedirectResponse(to, 303)
     desk = await desk_of(request, viewer, _PURPOSE)
 
     def found() -> tuple[list[Task], list[Appeal], dict[str, int]]:
