@@ -13,11 +13,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from chopmark import __version__
 from chopmark.api import health, public_log, seal, signin, verify
 from chopmark.api.c2pa import routes as c2pa_routes
 from chopmark.api.desk import appeals, exports, hash_lists, policies, records
+from chopmark.api.gemini import predict
 from chopmark.api.gemini import routes as gemini_routes
 from chopmark.api.idempotency import Idempotency
 from chopmark.api.openai import routes as openai_routes
@@ -25,9 +27,11 @@ from chopmark.api.public_log import PublicLog
 from chopmark.api.schema import describe
 from chopmark.service.access import Access
 from chopmark.service.body_limit import BodyLimit
+from chopmark.service.cors import cors_of
 from chopmark.service.deployment import Deployment
 from chopmark.service.envelope import Envelope
 from chopmark.service.forms import FORM_LIMITS
+from chopmark.service.head import Head
 from chopmark.service.json_body import JsonBody
 from chopmark.service.logging import make_logger
 from chopmark.service.problems import install_handlers
@@ -44,6 +48,7 @@ __all__ = ["app_over", "create_app"]
 # Gemini's first: its paths end in a verb that OpenAI's GET /v1/models/{model} would take too.
 _PARTS = (
     gemini_routes,
+    predict,
     openai_routes,
     verify,
     seal,
@@ -95,6 +100,9 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
     app.add_middleware(JsonBody)
     app.add_middleware(Access, callers=deployment.callers, appeal_rates=deployment.appeal_rates)
     app.add_middleware(BodyLimit, settings=settings, bodies=deployment.bodies)
+    app.add_middleware(Head)
+    if (cors := cors_of(settings)) is not None:
+        app.add_middleware(CORSMiddleware, **cors)
     app.add_middleware(Envelope, metrics=deployment.service.metrics, logger=logger)
     return app
 

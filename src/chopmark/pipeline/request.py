@@ -34,7 +34,7 @@ class GenerationRequest:
             counted from 1, has the seed ``seed + i - 1``.
         seed: 0 to 2**32 - 1; ``None`` draws one, which the record keeps.
         size: (width, height) in pixels, 64 to 4096 each, no longer than 8 to 1; ``None`` is the
-            model's default.
+            model's default, of an edit in the proportions of its picture.
         steps: Denoising steps, 1 to 150; ``None`` is the model's default.
         guidance: Classifier-free guidance scale, 0 to 50; ``None`` is the model's default.
         format: File format of the outputs; ``None`` is ``Settings.output_format``.
@@ -78,12 +78,15 @@ class EditRequest(GenerationRequest):
             channel, transparent) is repainted; the rest stays. ``None`` changes everything.
         strength: 0.01 (hardly anything changes) to 1 (only the prompt counts); ``None`` is the
             default.
+        pixels: About how many the result has, in the proportions of ``image``, where ``size`` is
+            ``None``; ``None`` is as many as the model's own size has.
     """
 
     image: bytes
     references: tuple[bytes, ...] = ()
     mask: bytes | None = None
     strength: float | None = None
+    pixels: int | None = None
 
     @property
     def pictures(self) -> tuple[bytes, ...]:
@@ -191,8 +194,8 @@ def check_request(request: GenerationRequest, settings: Settings, model: ModelIn
     limits.PREVIEWS.check(request.previews)
     if request.size is not None:
         side = limits.SIDE.up_to(model.max_size)
-        side.check(request.size[0], name="width")
-        side.check(request.size[1], name="height")
+        side.check(request.size[0], name="width", param="size")
+        side.check(request.size[1], name="height", param="size")
         if max(request.size) > limits.RATIO.most * min(request.size):
             raise InvalidRequest(
                 f"{request.size[0]}x{request.size[1]} is longer than {limits.RATIO.most} to 1",

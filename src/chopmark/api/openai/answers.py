@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chopmark.api.openai.schemas import ImageOptions
+    from chopmark.api.usage import Usage
     from chopmark.kit.types import JsonValue
     from chopmark.pipeline.preview import Preview
     from chopmark.pipeline.released import Output, Released
@@ -30,7 +31,7 @@ InputType = Literal["text", "image"]
 Kind = Literal["image_generation", "image_edit"]
 
 
-def images_response(released: Released, body: ImageOptions) -> dict[str, JsonValue]:
+def images_response(released: Released, body: ImageOptions, usage: Usage) -> dict[str, JsonValue]:
     """Return OpenAI's ``ImagesResponse``, with ``provenance`` at both levels as extras."""
     first = released.outputs[0]
     data: list[JsonValue] = []
@@ -47,8 +48,8 @@ def images_response(released: Released, body: ImageOptions) -> dict[str, JsonVal
         "data": data,
         **_look(first),
         "quality": _quality(body),
-        "safety_identifier": body.subject(),
-        "usage": {**_usage(), "output_tokens_details": {"image_tokens": 0, "text_tokens": 0}},
+        "safety_identifier": body.safety_identifier or body.user or None,
+        "usage": usage.openai(),
         "provenance": _provenance(released),
     }
 
@@ -87,6 +88,7 @@ def completed_event(
     released: Released,
     output: Output,
     body: ImageOptions,
+    usage: Usage,
 ) -> dict[str, JsonValue]:
     """Return the event that carries one final picture."""
     return {
@@ -95,8 +97,8 @@ def completed_event(
         "created_at": int(time.time()),
         **_look(output),
         "quality": _quality(body),
-        "safety_identifier": body.subject(),
-        "usage": _usage(),
+        "safety_identifier": body.safety_identifier or body.user or None,
+        "usage": usage.openai(),
         "provenance": {**_provenance(released), "output": output.to_dict()},
     }
 
@@ -113,16 +115,6 @@ def _quality(body: ImageOptions) -> str:
     asked: str = getattr(body, "quality", None) or "auto"
     # The answer names an effort of the newer scale only.
     return {"standard": "medium", "hd": "high", "auto": "medium"}.get(asked, asked)
-
-
-def _usage() -> dict[str, JsonValue]:
-    # Typed clients ask for the object. Pictures are counted here, tokens are not.
-    return {
-        "input_tokens": 0,
-        "output_tokens": 0,
-        "total_tokens": 0,
-        "input_tokens_details": {"image_tokens": 0, "text_tokens": 0},
-    }
 
 
 def _provenance(released: Released) -> dict[str, JsonValue]:

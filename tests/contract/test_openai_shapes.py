@@ -1,0 +1,299 @@
+"""What unmodified clients send in OpenAI's shape: edits, moderations, empty fields, mistakes."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import openai
+import pytest
+from PIL import Image
+
+from chopmark.api import pictures as api_pictures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BLOCKED = "explicit photo of a naked woman having sex"
+
+
+@pytest.fixture
+def client(live: Any) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{live.url}/v1", api_key="unused", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def wide(make_picture: Any, to_bytes: Callable[..., bytes]) -> bytes:
+    return to_bytes(make_picture(1280, 720))
+
+
+def _open(made: Any) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(made.data[0].b64_json)))
+
+
+def _url(data: bytes, mime: str = "image/png") -> str:
+    return f"data:{mime};base64,{base64.b64encode(data).decode()}"
+
+
+@pytest.mark.parametrize("size", [None, "auto"])
+def test_an_edit_keeps_the_proportions_of_its_picture(
+    live: Any, client: openai.OpenAI, wide: bytes, size: Any
+) -> None:
+    made = client.images.edit(image=("a.png", wide), prompt="a lake", size=size or openai.omit)
+    picture = _open(made)
+    assert picture.width / picture.height == pytest.approx(16 / 9, rel=0.01)
+    assert made.size == f"{picture.width}x{picture.height}"
+    # A camera's picture lies on its side in the file.
+    turned = Image.open(io.BytesIO(wide)).rotate(90, expand=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    out = io.BytesIO()
+    turned.save(out, "JPEG", exif=exif)
+    picture = _open(client.images.edit(image=("a.jpg", out.getvalue()), prompt="a lake"))
+    assert picture.width / picture.height == pytest.approx(16 / 9, rel=0.01)
+
+
+def test_a_mask_of_other_proportions_is_refused(client: openai.OpenAI, wide: bytes) -> None:
+    masks = {}
+    for size in ((512, 512), (640, 360)):
+        out = io.BytesIO()
+        Image.new("RGBA", size, (0, 0, 0, 0)).save(out, "PNG")
+        masks[size] = out.getvalue()
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.images.edit(image=("a.png", wide), mask=("m.png", masks[512, 512]), prompt="a")
+    assert caught.value.param == "mask"
+    client.images.edit(image=("a.png", wide), mask=("m.png", masks[640, 360]), prompt="a lake")
+
+
+@pytest.mark.parametrize(
+    "names", [["image[0]", "image[1]"], ["image[1]", "image[0]"], ["image_0", "image_1"],
+              ["images", "images"], ["image", "image[]"]],
+)  # fmt: skip
+def test_every_name_of_several_pictures(
+    live: Any, make_picture: Any, to_bytes: Any, names: list[str]
+) -> None:
+    pictures = [to_bytes(make_picture(64 + 32 * n, 96)) for n in range(2)]
+    files = [
+        (name, ("a.png", data, "image/png")) for name, data in zip(names, pictures, strict=True)
+    ]
+    with live.client() as http:
+        said = http.post("/v1/images/edits", data={"prompt": "a lake"}, files=files)
+    assert said.status_code == 200, said.text
+    widths = [one.width for one in live.generator.jobs[-1].images]
+    assert widths == ([96, 64] if names[0] == "image[1]" else [64, 96])
+
+
+def test_a_file_that_nobody_asked_for_is_named(live: Any, wide: bytes) -> None:
+    files = [("image", ("a.png", wide)), ("control_image", ("b.png", wide))]
+    with live.client() as http:
+        said = http.post("/v1/images/edits", data={"prompt": "a lake"}, files=files)
+    assert (said.status_code, said.json()["error"]["param"]) == (400, "control_image")
+    assert live.generator.jobs == []
+
+
+def test_edits_in_json(live: Any, wide: bytes) -> None:
+    out = io.BytesIO()
+    Image.new("RGBA", (640, 360), (0, 0, 0, 0)).save(out, "PNG")
+    body = {
+        "model": "gpt-image-2",
+        "prompt": "a lake",
+        "images": [{"image_url": _url(wide)}],
+        "mask": {"image_url": _url(out.getvalue())},
+        "n": 2,
+    }
+    with live.client() as http:
+        said = http.post("/v1/images/edits", json=body)
+        assert said.status_code == 200, said.text
+        assert len(said.json()["data"]) == 2
+        for images, param in (
+            ([{"image_url": _url(wide)}, {"image_url": "https://example.com/a.png"}],
+             "images[1].image_url"),
+            ([{"file_id": "file-1"}], "images[0].file_id"),
+            ([], "image"),
+        ):  # fmt: skip
+            wrong = http.post("/v1/images/edits", json={**body, "images": images})
+            assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, param)
+    assert live.generator.jobs[-1].operation == "inpaint"
+
+
+def test_null_and_empty_fields_were_not_sent(live: Any, wide: bytes) -> None:
+    names = (
+        "model", "n", "size", "quality", "background", "output_format", "output_compression",
+        "response_format", "style", "user", "safety_identifier", "seed", "steps",
+        "negative_prompt", "stream", "partial_images", "moderation",
+    )  # fmt: skip
+    with live.client() as http:
+        for value in (None, ""):
+            body = {"prompt": "a red apple", **dict.fromkeys(names, value)}
+            said = http.post("/v1/images/generations", json=body)
+            assert said.status_code == 200, said.text
+        for value in ("", "null"):
+            form = {"prompt": "a lake", **dict.fromkeys(names, value)}
+            files = {"image": ("a.png", wide), "mask": ("", b"")}
+            said = http.post("/v1/images/edits", data=form, files=files)
+            assert said.status_code == 200, said.text
+
+
+def test_a_long_name_of_a_person_is_its_digest(live: Any) -> None:
+    with live.client() as http:
+        body = {"prompt": "a red apple", "user": "u" * 5000}
+        said = http.post("/v1/images/generations", json=body)
+    assert said.status_code == 200
+    assert said.json()["safety_identifier"] == "u" * 5000
+    record = live.pipeline.parts.log.records(said.headers["x-record-id"])[0]
+    assert record.kind == "request.received"
+
+
+@pytest.mark.parametrize(
+    ("size", "made"),
+    [
+        ("1024X1024", "1024x1024"), ("512*256", "512x256"), (" 512x512 ", "512x512"),
+        ("16:9", "512x288"), ("1008x336", "1008x336"), ("AUTO", "384x384"),
+    ],
+)  # fmt: skip
+def test_spellings_of_a_size(client: openai.OpenAI, size: Any, made: str) -> None:
+    assert client.images.generate(prompt="a red apple", size=size).size == made
+
+
+def test_spellings_of_a_format(live: Any) -> None:
+    with live.client() as http:
+        for name, made in (("jpg", "jpeg"), ("PNG", "png"), ("WebP", "webp")):
+            body = {"prompt": "a red apple", "output_format": name}
+            assert http.post("/v1/images/generations", json=body).json()["output_format"] == made
+
+
+def test_usage_counts_what_was_used(client: openai.OpenAI, wide: bytes) -> None:
+    made = client.images.generate(prompt="a red apple", n=2, size="512x512")
+    assert made.usage is not None
+    assert (made.usage.output_tokens, made.usage.input_tokens) == (2 * 256, 3)
+    counted = made.usage.model_extra or {}
+    assert counted == {"pictures": 2, "pixels": 2 * 512 * 512, "steps": 8}
+    edited = client.images.edit(image=("a.png", wide), prompt="a lake", size="256x256")
+    assert edited.usage is not None
+    assert edited.usage.input_tokens_details.image_tokens == 1280 * 720 // 1024
+    assert edited.usage.total_tokens == 900 + 2 + 64
+
+
+def test_broken_json_blames_no_field(live: Any) -> None:
+    for broken in ('{"prompt": "a",}', "", '{"prompt": ', "nothing"):
+        with live.client() as http:
+            said = http.post(
+                "/v1/images/generations",
+                content=broken,
+                headers={"content-type": "application/json"},
+            )
+        assert said.status_code == 400
+        assert said.json()["error"]["param"] is None, broken
+
+
+@pytest.mark.parametrize(
+    ("value", "param"),
+    [
+        ([{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "https://a.b/c"}}],
+         "input[1].image_url"),
+        ([{"type": "image_url", "image_url": {"url": "iVBORw0KGgo="}}], "input[0].image_url"),
+        ([{"type": "image_url"}], "input[0].image_url"),
+        ([{"type": "image_url", "image_url": {"url": "data:image/png;base64,%%%"}}],
+         "input[0].image_url"),
+        (["a", {"type": "audio"}], "input[1]"),
+        ([{"type": "text"}], "input[0].text"),
+        ([1, 2, 3], "input[0]"),
+        ([], "input"),
+        ({"a": 1}, "input"),
+        (None, "input"),
+    ],
+)  # fmt: skip
+def test_a_part_of_a_moderation_is_named(live: Any, value: Any, param: str) -> None:
+    with live.client() as http:
+        said = http.post("/v1/moderations", json={"input": value})
+    assert said.status_code == 400
+    error = said.json()["error"]
+    assert error["param"] == param
+    assert param in error["message"]
+
+
+def test_every_spelling_of_a_picture_to_judge(
+    client: openai.OpenAI, make_picture: Any, to_bytes: Any
+) -> None:
+    data = to_bytes(make_picture())
+    lines = base64.encodebytes(data).decode()
+    urls = [
+        _url(data), _url(data, "IMAGE/PNG"), _url(data, "image/jpeg"),
+        _url(data, "application/octet-stream"), _url(data, "image/png;charset=utf-8"),
+        f"data:image/png;base64,{lines}",
+    ]  # fmt: skip
+    for url in urls:
+        rows: list[Any] = [{"type": "image_url", "image_url": {"url": url, "detail": "low"}}]
+        assert len(client.moderations.create(input=rows).results) == 1
+    mixed: list[Any] = ["a hill", {"type": "input_image", "image_url": urls[0]}]
+    assert len(client.moderations.create(input=mixed).results) == 1
+
+
+def test_a_refusal_has_the_words_that_litellm_looks_for(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.images.generate(prompt=BLOCKED)
+    # litellm 1.110.2, exception_mapping_utils: what makes a ContentPolicyViolationError.
+    assert "request was rejected as a result of the safety system" in str(caught.value).lower()
+    assert caught.value.code == "moderation_blocked"
+
+
+def test_addresses_are_fetched_only_where_that_is_set(
+    live_server: Any, monkeypatch: pytest.MonkeyPatch, wide: bytes
+) -> None:
+    """The guarded fetch itself is tested with the resolver; here its place is taken."""
+    fetched: list[str] = []
+
+    def fetch(url: str, *, max_bytes: int, timeout_s: float) -> bytes:
+        fetched.append(url)
+        assert max_bytes
+        assert timeout_s
+        return wide
+
+    monkeypatch.setattr("chopmark.provenance.fetch_public", fetch, raising=False)
+    address = "https://pictures.example/a.png"
+    body = {"prompt": "a lake", "images": [{"image_url": address}]}
+    with live_server(fetch_images=True) as live, live.client() as http:
+        assert http.post("/v1/images/edits", json=body).status_code == 200
+        rows = [{"type": "image_url", "image_url": {"url": address}}]
+        assert http.post("/v1/moderations", json={"input": rows}).status_code == 200
+        parts = [{"text": "a lake"}, {"fileData": {"fileUri": address}}]
+        said = http.post(
+            "/v1/models/drawing:generateContent", json={"contents": [{"parts": parts}]}
+        )
+        assert said.status_code == 200
+        plain = {"prompt": "a", "images": [{"image_url": "http://pictures.example/a.png"}]}
+        assert http.post("/v1/images/edits", json=plain).status_code == 400
+    assert fetched == [address] * 3
+
+
+def test_a_private_address_is_not_fetched(live_server: Any) -> None:
+    with live_server(fetch_images=True) as live, live.client() as http:
+        for url in ("https://127.0.0.1/a.png", "https://localhost/a.png", "https://[::1]/a"):
+            body = {"prompt": "a lake", "images": [{"image_url": url}]}
+            said = http.post("/v1/images/edits", json=body)
+            assert said.status_code == 400
+            assert said.json()["error"]["param"] == "images[0].image_url"
+    assert api_pictures.__all__ == ["from_base64", "from_data_url", "from_url"]
+
+
+def test_the_seal_route(live: Any, make_picture: Any, to_bytes: Any) -> None:
+    files = {"image": ("a.jpg", to_bytes(make_picture(), "JPEG", quality=92))}
+    form = {"model": "FLUX.2 [dev]", "prompt": "a hill", "user": "ada"}
+    with httpx.Client(base_url=live.url, trust_env=False, timeout=60) as http:
+        said = http.post("/api/v1/seal", files=files, data=form)
+        assert said.status_code == 200, said.text
+        body = said.json()
+        assert body["output_format"] == "jpeg"
+        assert body["provenance"]["model"] == "FLUX.2 [dev]"
+        assert said.headers["x-record-id"] == body["provenance"]["record_id"]
+        sealed = base64.b64decode(body["data"][0]["b64_json"])
+        report = http.post("/api/v1/verify", files={"image": sealed}).json()
+        assert report["watermark"]["payload"] == body["data"][0]["provenance"]["output_id"]
+        wrong = http.post("/api/v1/seal", files=files, data={**form, "model": " "})
+        assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "model")
+        refused = http.post("/api/v1/seal", files=files, data={**form, "prompt": BLOCKED})
+        assert refused.json()["error"]["code"] == "moderation_blocked"
+    assert live.generator.jobs == []
