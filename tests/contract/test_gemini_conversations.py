@@ -130,7 +130,7 @@ def test_an_edit_keeps_the_proportions_of_its_picture(
     ):
         said = client.models.generate_content(
             model="drawing",
-            contents=[types.Part(text="make it blue"), encode(*size)],
+            contents=types.Content(parts=[types.Part(text="make it blue"), encode(*size)]),
             config=types.GenerateContentConfig(**config),
         )
         with Image.open(io.BytesIO(_picture(said))) as picture:
@@ -142,7 +142,9 @@ def test_an_edit_keeps_the_proportions_of_its_picture(
 def test_a_part_that_is_not_understood_is_named(client: genai.Client) -> None:
     uri = types.Part.from_uri(file_uri="https://example.com/a.png", mime_type="image/png")
     with pytest.raises(errors.ClientError) as caught:
-        client.models.generate_content(model="drawing", contents=["make it blue", uri])
+        client.models.generate_content(
+            model="drawing", contents=types.Content(parts=[types.Part(text="make it blue"), uri])
+        )
     assert caught.value.code == 400
     assert "contents[0].parts[1].fileData.fileUri" in str(caught.value)
     assert "CHOPMARK_FETCH_IMAGES" in str(caught.value)
@@ -159,7 +161,6 @@ def test_a_part_that_is_not_understood_is_named(client: genai.Client) -> None:
         {"contents": {"parts": [{"text": "a red apple"}]}},
         {"contents": {"role": "user", "parts": {"text": "a red apple"}}},
         {"contents": [{"parts": {"text": "a red apple"}}]},
-        {"contents": "a red apple"},
         {
             "contents": [{"role": None, "parts": [{"text": "a red apple", "inlineData": None}]}],
             "generationConfig": None,

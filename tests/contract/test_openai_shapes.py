@@ -297,3 +297,74 @@ def test_the_seal_route(live: Any, make_picture: Any, to_bytes: Any) -> None:
         refused = http.post("/api/v1/seal", files=files, data={**form, "prompt": BLOCKED})
         assert refused.json()["error"]["code"] == "moderation_blocked"
     assert live.generator.jobs == []
+
+
+def test_a_provenance_check_in_openais_shape(
+    live: Any, client: openai.OpenAI, make_picture: Any, to_bytes: Any
+) -> None:
+    made = client.images.generate(prompt="a red apple")
+    data = base64.b64decode((made.data or [])[0].b64_json or "")
+    checked = client.content_provenance_checks.create(file=("a.png", data))
+    manifest, mark = checked.results
+    assert manifest.type == "c2pa"
+    assert (manifest.outcome, manifest.validation_state) == ("detected", "trusted")
+    assert manifest.model == "drawing 1"
+    assert manifest.generated_at
+    assert (mark.type, mark.outcome) == ("synthid", "detected")
+    assert (mark.model_extra or {})["method"] == "lattice"
+    with Image.open(io.BytesIO(data)) as picture:
+        stripped = to_bytes(picture.convert("RGB"), "JPEG", quality=90)
+    manifest, mark = client.content_provenance_checks.create(file=("a.jpg", stripped)).results
+    assert (manifest.outcome, mark.outcome) == ("not_detected", "detected")
+    assert manifest.type == "c2pa"
+    assert manifest.validation_state == "not_present"
+    other = to_bytes(make_picture())
+    results = client.content_provenance_checks.create(file=("b.png", other)).results
+    assert [one.outcome for one in results] == ["not_detected", "not_detected"]
+    with pytest.raises(openai.APIStatusError):
+        client.content_provenance_checks.create(file=("c.png", b"no picture"))
+
+
+def test_azures_client(live: Any, wide: bytes) -> None:
+    with openai.AzureOpenAI(
+        azure_endpoint=live.url, api_key="unused", api_version="2025-04-01-preview", max_retries=0
+    ) as azure:
+        assert azure.images.generate(model="gpt-image-2", prompt="a red apple").data
+        assert azure.images.edit(model="gpt-image-2", image=("a.png", wide), prompt="a lake").data
+        with pytest.raises(openai.NotFoundError):
+            azure.images.generate(model="my-deployment", prompt="a red apple")
+        with pytest.raises(openai.BadRequestError) as caught:
+            azure.images.generate(model="gpt-image-2", prompt=BLOCKED)
+        refused: Any = caught.value.body
+        assert refused["innererror"]["code"] == "ResponsibleAIPolicyViolation"
+    with openai.OpenAI(base_url=f"{live.url}/openai/v1/", api_key="unused") as newer:
+        assert newer.images.generate(model="gpt-image-2", prompt="a red apple").data
+    routes = live.log.getvalue()
+    assert '"route": "/v1/images/edits"' in routes
+
+
+@pytest.mark.parametrize("kind", ["request", "response"])
+def test_litellms_guardrail(live: Any, kind: str, make_picture: Any, to_bytes: Any) -> None:
+    from chopmark.safety import draw_test_card
+
+    picture = _url(to_bytes(make_picture()))
+    base = {"input_type": kind, "request_data": {"user_api_key_hash": None}, "tools": None}
+    with live.client() as http:
+
+        def ask(**members: Any) -> dict[str, Any]:
+            said = http.post("/beta/litellm_basic_guardrail_api", json={**base, **members})
+            assert said.status_code == 200, said.text
+            body: dict[str, Any] = said.json()
+            return body
+
+        assert ask(texts=["a red apple", ""], images=[picture])["action"] == "NONE"
+        assert ask(texts=None, images=None)["action"] == "NONE"
+        blocked = ask(texts=["a red apple", BLOCKED], images=None)
+        assert blocked["action"] == "BLOCKED"
+        assert "sexual" in blocked["blocked_reason"]
+        card = ask(texts=[], images=[picture, _url(to_bytes(draw_test_card()))])
+        assert card["action"] == "BLOCKED"
+        # What cannot be judged does not pass.
+        assert "images[0]" in ask(images=["https://example.com/a.png"])["blocked_reason"]
+        assert ask(images=[_url(b"no picture")])["action"] == "BLOCKED"
+        assert ask(texts=["a" * 40_000])["action"] == "BLOCKED"

@@ -37,7 +37,11 @@ BY_SCOPE: dict[Scope, set[str]] = {
         "POST /v1beta/models/{model}:streamGenerateContent",
     },
     "metrics": {"GET /metrics"},
-    "moderate": {"POST /api/v1/hashes/match", "POST /v1/moderations"},
+    "moderate": {
+        "POST /api/v1/hashes/match",
+        "POST /beta/litellm_basic_guardrail_api",
+        "POST /v1/moderations",
+    },
     "read": {
         "GET /api/v1/policies/active",
         "GET /api/v1/receipts/{record_id}",
@@ -61,7 +65,7 @@ BY_SCOPE: dict[Scope, set[str]] = {
         "DELETE /api/v1/c2pa/manifests/{manifest_id}",
         "POST /api/v1/c2pa/manifests",
     },
-    "verify": {"POST /api/v1/verify"},
+    "verify": {"POST /api/v1/verify", "POST /v1/content_provenance_checks"},
 }
 ANY_KEY = {
     "GET /v1/models",
@@ -119,6 +123,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/hashes/match": {"files": {"image": b"x"}},
     "POST /api/v1/hashes/{name}": {"files": {"file": b"x"}},
     "POST /api/v1/verify": {"files": {"image": b"x"}},
+    "POST /v1/content_provenance_checks": {"files": {"file": b"x"}},
     "POST /api/v1/seal": {"files": {"image": b"x"}, "data": {"model": "m"}},
     "POST /api/v1/c2pa/matches/byContent": {
         "content": b"x",

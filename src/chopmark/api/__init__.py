@@ -16,16 +16,18 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from chopmark import __version__
-from chopmark.api import health, public_log, seal, signin, verify
+from chopmark.api import guardrail, health, public_log, seal, signin, verify
 from chopmark.api.c2pa import routes as c2pa_routes
 from chopmark.api.desk import appeals, exports, hash_lists, policies, records
 from chopmark.api.gemini import predict
 from chopmark.api.gemini import routes as gemini_routes
 from chopmark.api.idempotency import Idempotency
+from chopmark.api.openai import provenance_checks
 from chopmark.api.openai import routes as openai_routes
 from chopmark.api.public_log import PublicLog
 from chopmark.api.schema import describe
 from chopmark.service.access import Access
+from chopmark.service.azure_paths import AzurePaths
 from chopmark.service.body_limit import BodyLimit
 from chopmark.service.cors import cors_of
 from chopmark.service.deployment import Deployment
@@ -47,9 +49,11 @@ __all__ = ["app_over", "create_app"]
 
 # Gemini's first: its paths end in a verb that OpenAI's GET /v1/models/{model} would take too.
 _PARTS = (
-    gemini_routes,
     predict,
+    gemini_routes,
     openai_routes,
+    provenance_checks,
+    guardrail,
     verify,
     seal,
     signin,
@@ -100,6 +104,7 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
     app.add_middleware(JsonBody)
     app.add_middleware(Access, callers=deployment.callers, appeal_rates=deployment.appeal_rates)
     app.add_middleware(BodyLimit, settings=settings, bodies=deployment.bodies)
+    app.add_middleware(AzurePaths)
     app.add_middleware(Head)
     if (cors := cors_of(settings)) is not None:
         app.add_middleware(CORSMiddleware, **cors)

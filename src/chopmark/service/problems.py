@@ -157,6 +157,8 @@ def openai_error(error: ChopmarkError, *, appeal_url: str = "") -> dict[str, Jso
             "categories": list(error.verdict.categories),
         }
         body["decision_id"] = error.record_id
+        # How Azure OpenAI tells a refusal, for clients that look there.
+        body["innererror"] = {"code": "ResponsibleAIPolicyViolation"}
         body["policy"] = error.verdict.policy
         body["appeal_url"] = appeal_url.replace("{decision_id}", quote(error.record_id)) or None
         body["evidence"] = verdict["evidence"]

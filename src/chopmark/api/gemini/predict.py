@@ -14,6 +14,7 @@ from chopmark.api.gemini.orders import file_format, size_of
 from chopmark.api.gemini.routes import VERTEX
 from chopmark.api.gemini.schemas import ImageConfig
 from chopmark.api.models import served_model
+from chopmark.api.nullable import one_or_several, with_nulls, without_unset
 from chopmark.api.pictures import from_base64
 from chopmark.errors import InvalidRequest
 from chopmark.kit import limits
@@ -42,9 +43,12 @@ class _Imagen(BaseModel):
     @classmethod
     def _without_nulls(cls, data: Any) -> Any:
         """Take what is null for what was not sent, as protobuf's JSON does."""
-        if not isinstance(data, dict):
-            return data
-        return {name: value for name, value in data.items() if value is not None}
+        return without_unset(data)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
+        """Tell so."""
+        return with_nulls(handler.resolve_ref_schema(handler(core)))
 
 
 class PredictImage(_Imagen):
@@ -92,7 +96,7 @@ class Parameters(_Imagen):
 class Predict(_Imagen):
     """Body of ``:predict``; some clients send the one instance without a list around it."""
 
-    instances: list[Instance] = Field(min_length=1, max_length=1)
+    instances: list[Instance] = Field(min_length=1, max_length=1, json_schema_extra=one_or_several)
     parameters: Parameters = Field(default_factory=Parameters)
 
     @model_validator(mode="before")

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from chopmark.api.gemini.safety_settings import Threshold
+from chopmark.api.nullable import one_or_several, with_nulls, without_unset
 from chopmark.kit import limits
 
 __all__ = [
@@ -35,9 +36,12 @@ class _Gemini(BaseModel):
     @classmethod
     def _without_nulls(cls, data: Any) -> Any:
         """Take what is null for what was not sent, as protobuf's JSON does."""
-        if not isinstance(data, dict):
-            return data
-        return {name: value for name, value in data.items() if value is not None}
+        return without_unset(data)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
+        """Tell so."""
+        return with_nulls(handler.resolve_ref_schema(handler(core)))
 
 
 class InlineData(_Gemini):
@@ -77,17 +81,16 @@ class Content(_Gemini):
     """One turn."""
 
     role: str | None = None
-    parts: list[Part] = Field(default_factory=list, max_length=_MOST_PARTS)
+    parts: list[Part] = Field(
+        default_factory=list, max_length=_MOST_PARTS, json_schema_extra=one_or_several
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _one_part(cls, data: Any) -> Any:
-        """Take one part for a list of one, and a bare text for such a part."""
-        if isinstance(data, str):
-            return {"parts": [{"text": data}]}
-        if isinstance(data, dict) and isinstance(data.get("parts"), dict | str):
-            part = data["parts"]
-            return {**data, "parts": [{"text": part} if isinstance(part, str) else part]}
+        """Take one part for a list of one."""
+        if isinstance(data, dict) and isinstance(data.get("parts"), dict):
+            return {**data, "parts": [data["parts"]]}
         return data
 
 
@@ -131,7 +134,9 @@ class SafetySetting(_Gemini):
 class GenerateContent(_Gemini):
     """Body of ``generateContent``."""
 
-    contents: list[Content] = Field(min_length=1, max_length=_MOST_PARTS)
+    contents: list[Content] = Field(
+        min_length=1, max_length=_MOST_PARTS, json_schema_extra=one_or_several
+    )
     system_instruction: Content | None = None
     generation_config: GenerationConfig = Field(default_factory=GenerationConfig)
     safety_settings: list[SafetySetting] = Field(default_factory=list, max_length=32)
@@ -140,6 +145,6 @@ class GenerateContent(_Gemini):
     @classmethod
     def _one_turn(cls, data: Any) -> Any:
         """Take one turn for a list of one."""
-        if isinstance(data, dict) and isinstance(data.get("contents"), dict | str):
+        if isinstance(data, dict) and isinstance(data.get("contents"), dict):
             return {**data, "contents": [data["contents"]]}
         return data

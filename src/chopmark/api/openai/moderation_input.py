@@ -58,11 +58,11 @@ def _part(row: Any, where: str) -> str | Picture:
         return row
     members = row if isinstance(row, dict) else {}
     kind = members.get("type")
-    if kind in {"text", "input_text"}:
+    if kind in ("text", "input_text"):
         if isinstance(members.get("text"), str):
             return str(members["text"])
         raise InvalidRequest(f"{where}.text: not a string", param=f"{where}.text")
-    if kind in {"image_url", "input_image"}:
+    if kind in ("image_url", "input_image"):
         named = members.get("image_url")
         url = named.get("url") if isinstance(named, dict) else named
         if isinstance(url, str):

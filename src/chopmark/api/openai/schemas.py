@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from chopmark.api.nullable import with_nulls, without_unset
 from chopmark.errors import InvalidRequest
 from chopmark.kit import limits
 from chopmark.kit.types import ImageFormat
@@ -48,7 +49,6 @@ _EFFORT: dict[Quality, float] = {
 # A longer name of a person stands in the log as its digest.
 _LONGEST_SUBJECT: Final = 180
 _SIZE: Final = re.compile(r"\s*([0-9]{1,5})\s*([xX*\u00d7:])\s*([0-9]{1,5})\s*")
-_UNSET: Final = frozenset({"", "null", "undefined"})
 
 
 def _other_spelling(value: Any) -> Any:
@@ -67,14 +67,12 @@ class ImageOptions(BaseModel):
     @classmethod
     def _without_the_unset(cls, data: Any) -> Any:
         """Take an option that is null or empty for one that was not sent: clients send them all."""
-        if not isinstance(data, dict):
-            return data
-        return {
-            name: value
-            for name, value in data.items()
-            if name in {"prompt", "image", "images"}
-            or not (value is None or (isinstance(value, str) and value.strip() in _UNSET))
-        }
+        return without_unset(data, empty=True, keep=("prompt",))
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
+        """Tell so."""
+        return with_nulls(handler.resolve_ref_schema(handler(core)))
 
     model: Annotated[str, Field(max_length=200)] | None = None
     n: Annotated[int, Field(ge=limits.N.least, le=limits.N.most)] | None = 1
