@@ -368,3 +368,57 @@ def test_litellms_guardrail(live: Any, kind: str, make_picture: Any, to_bytes: A
         assert "images[0]" in ask(images=["https://example.com/a.png"])["blocked_reason"]
         assert ask(images=[_url(b"no picture")])["action"] == "BLOCKED"
         assert ask(texts=["a" * 40_000])["action"] == "BLOCKED"
+
+
+def test_a_url_opens_its_picture_and_nothing_else(live_server: Any) -> None:
+    with (
+        live_server() as live,
+        openai.OpenAI(base_url=f"{live.url}/v1", api_key="unused", max_retries=0) as client,
+        live.client() as http,
+    ):
+        plain = client.images.generate(prompt="a red apple", response_format="url")
+        assert ((plain.data or [])[0].url or "").startswith("data:image/png;base64,")
+        live.pipeline.parts.settings.__dict__["public_url"] = f"{live.url}/"
+        made = client.images.generate(prompt="a red apple", n=2, response_format="url")
+        urls = [one.url or "" for one in made.data or []]
+        assert all(url.startswith(f"{live.url}/v1/images/content/") for url in urls)
+        fetched = http.get(urls[0])
+        assert (fetched.status_code, fetched.headers["content-type"]) == (200, "image/png")
+        assert http.head(urls[0]).status_code == 200
+        with Image.open(io.BytesIO(fetched.content)) as picture:
+            assert picture.size == (384, 384)
+        first, second = (httpx.URL(url) for url in urls)
+        forged = [
+            first.copy_merge_params({"expires": "99999999999"}),
+            first.copy_merge_params({"signature": "0" * 64}),
+            second.copy_merge_params({"signature": first.params["signature"]}),
+        ]
+        for url in forged:
+            said = http.get(url)
+            assert (said.status_code, said.json()["error"]["code"]) == (404, "picture_not_found")
+
+
+def test_an_address_is_over_in_time(open_pipeline: Any) -> None:
+    from chopmark.errors import PictureNotFound
+    from chopmark.pipeline.released import Output
+    from chopmark.safety import Verdict
+    from chopmark.service.shared_pictures import SharedPictures
+
+    now = [1000.0]
+    shared = SharedPictures(clock=lambda: now[0])
+    verdict = Verdict(
+        action="allow", scores={}, evidence=(), categories=(), evaluated=(), not_evaluated=(),
+        policy="0" * 64, models=(), elapsed_ms=0.0,
+    )  # fmt: skip
+    output = Output(
+        index=1, output_id="a3f09c1122334451", data=b"x", format="jpeg", width=1, height=1,
+        seed=1, manifest_id="m", verdict=verdict,
+    )  # fmt: skip
+    url = httpx.URL(shared.share(output, "a3f09c1122334450"))
+    name, asked = url.path.rsplit("/", 1)[-1], url.params
+    assert name == "a3f09c1122334451.jpg"
+    opened = {"expires": int(asked["expires"]), "signature": asked["signature"]}
+    assert shared.get(name, **opened).data == b"x"
+    now[0] += 3600
+    with pytest.raises(PictureNotFound):
+        shared.get(name, **opened)

@@ -22,7 +22,7 @@ from chopmark.api.desk import appeals, exports, hash_lists, policies, records
 from chopmark.api.gemini import predict
 from chopmark.api.gemini import routes as gemini_routes
 from chopmark.api.idempotency import Idempotency
-from chopmark.api.openai import provenance_checks
+from chopmark.api.openai import content, provenance_checks
 from chopmark.api.openai import routes as openai_routes
 from chopmark.api.public_log import PublicLog
 from chopmark.api.schema import describe
@@ -37,6 +37,7 @@ from chopmark.service.head import Head
 from chopmark.service.json_body import JsonBody
 from chopmark.service.logging import make_logger
 from chopmark.service.problems import install_handlers
+from chopmark.service.shared_pictures import SharedPictures
 from chopmark.service.state import put_state, state_of
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ _PARTS = (
     gemini_routes,
     openai_routes,
     provenance_checks,
+    content,
     guardrail,
     verify,
     seal,
@@ -94,6 +96,7 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
         form_limits=FORM_LIMITS,
     )
     put_state(app, deployment)
+    put_state(app, SharedPictures())
     put_state(app, PublicLog(deployment.service.pipeline.parts.home))
     install_handlers(app, appeal_url=settings.appeal_url)
     for part in _PARTS:

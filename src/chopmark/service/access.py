@@ -47,6 +47,7 @@ PUBLIC_UNDER: Final = (
     "/api/v1/appeals",  # who was refused has no account, and is counted by their address
     "/api/v1/keys",
     "/log",
+    "/v1/images/content",  # whoever has an address has its signature
 )
 _KEY_HEADERS = ("authorization", "x-goog-api-key", "api-key")  # OpenAI, Google, Azure
 _KEY_PREFIX = "cm_"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from chopmark.safety.categories import OPENAI_CATEGORIES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from chopmark.api.openai.schemas import ImageOptions
     from chopmark.api.usage import Usage
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Kind",
     "completed_event",
+    "data_url",
     "images_response",
     "moderation_result",
     "partial_event",
@@ -31,16 +32,27 @@ InputType = Literal["text", "image"]
 Kind = Literal["image_generation", "image_edit"]
 
 
-def images_response(released: Released, body: ImageOptions, usage: Usage) -> dict[str, JsonValue]:
-    """Return OpenAI's ``ImagesResponse``, with ``provenance`` at both levels as extras."""
+def images_response(
+    released: Released,
+    body: ImageOptions,
+    usage: Usage,
+    address: Callable[[Output], str] | None = None,
+) -> dict[str, JsonValue]:
+    """Return OpenAI's ``ImagesResponse``, with ``provenance`` at both levels as extras.
+
+    Args:
+        released: What leaves.
+        body: What was asked for.
+        usage: What it took.
+        address: Makes the URL of a picture, where URLs are asked for; unset: a ``data:`` URL.
+    """
     first = released.outputs[0]
     data: list[JsonValue] = []
     for output in released.outputs:
-        text = base64.b64encode(output.data).decode()
         picture: dict[str, JsonValue] = (
-            {"url": f"data:{output.mime};base64,{text}"}
+            {"url": (address or data_url)(output)}
             if body.response_format == "url"
-            else {"b64_json": text}
+            else {"b64_json": base64.b64encode(output.data).decode()}
         )
         data.append({**picture, "provenance": output.to_dict()})
     return {
@@ -52,6 +64,11 @@ def images_response(released: Released, body: ImageOptions, usage: Usage) -> dic
         "usage": usage.openai(),
         "provenance": _provenance(released),
     }
+
+
+def data_url(output: Output) -> str:
+    """Return a picture as its own URL."""
+    return f"data:{output.mime};base64,{base64.b64encode(output.data).decode()}"
 
 
 def sealed_response(released: Released) -> dict[str, JsonValue]:

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 
 from chopmark.api.models import model_list, model_of, served_model
 from chopmark.api.openai.answers import images_response, moderation_result
+from chopmark.api.openai.content import address_of
 from chopmark.api.openai.forms import form_schema, read_form
 from chopmark.api.openai.moderation_input import Picture, inputs_of
 from chopmark.api.openai.schemas import (
@@ -186,4 +187,5 @@ async def _made(
 ) -> Response:
     released = await service.make(request, caller, asked, identifier=body.subject())
     usage = Usage.of(asked, released, service.pipeline.parts.generator.info)
-    return JSONResponse(images_response(released, body, usage), headers=released_headers(released))
+    answer = images_response(released, body, usage, address_of(request, released.record_id))
+    return JSONResponse(answer, headers=released_headers(released))

@@ -82,7 +82,9 @@ class ImageOptions(BaseModel):
         "the model's own size has",
     )
     response_format: Literal["b64_json", "url"] | None = Field(
-        default=None, description="`url` gives a `data:` URL: this server hosts no pictures"
+        default=None,
+        description="`url` gives an address that is good for an hour, or a `data:` URL where the "
+        "server does not know its own (`CHOPMARK_PUBLIC_URL`)",
     )
     user: str | None = None
     safety_identifier: str | None = None
