@@ -422,3 +422,48 @@ def test_an_address_is_over_in_time(open_pipeline: Any) -> None:
     now[0] += 3600
     with pytest.raises(PictureNotFound):
         shared.get(name, **opened)
+
+
+def test_a_chat_is_answered_with_pictures(live: Any, client: openai.OpenAI, wide: bytes) -> None:
+    messages: list[Any] = [{"role": "system", "content": "be brief"}]
+    made: list[bytes] = []
+    for words in ("a red apple", "make it blue", "now pink"):
+        messages.append({"role": "user", "content": [{"type": "text", "text": words}]})
+        said = client.chat.completions.create(model="gpt-image-2", messages=messages)
+        message = said.choices[0].message
+        (image,) = (message.model_extra or {})["images"]
+        made.append(base64.b64decode(image["image_url"]["url"].partition(",")[2]))
+        messages.append({"role": "assistant", "content": "", "images": [image]})
+    jobs = live.generator.jobs
+    assert [job.prompt for job in jobs] == [
+        f"be brief\n{words}" for words in ("a red apple", "make it blue", "now pink")
+    ]
+    for before, job in zip(made, jobs[1:], strict=False):
+        with Image.open(io.BytesIO(before)) as picture:
+            assert picture.convert("RGB").tobytes() == job.images[0].tobytes()
+    assert said.usage is not None
+    assert said.usage.completion_tokens == 144
+    # A picture that the user brings comes first, and its proportions stay.
+    part = {"type": "image_url", "image_url": {"url": _url(wide)}}
+    messages.append({"role": "user", "content": [{"type": "text", "text": "a lake"}, part]})
+    stream = client.chat.completions.create(model="gpt-image-2", messages=messages, stream=True)
+    chunks: list[Any] = list(stream)
+    (url,) = (
+        (one.delta.model_extra or {})["images"][0]["image_url"]["url"]
+        for chunk in chunks
+        for one in chunk.choices
+        if one.delta.model_extra
+    )
+    with Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) as picture:
+        assert picture.width / picture.height == pytest.approx(16 / 9, rel=0.01)
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(
+            model="gpt-image-2", messages=[{"role": "user", "content": BLOCKED}]
+        )
+    assert refused.value.code == "moderation_blocked"
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(
+            model="gpt-image-2",
+            messages=[{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}],  # type: ignore[list-item, typeddict-item]
+        )
+    assert caught.value.param == "messages[0].content[0]"

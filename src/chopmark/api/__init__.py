@@ -22,7 +22,7 @@ from chopmark.api.desk import appeals, exports, hash_lists, policies, records
 from chopmark.api.gemini import predict
 from chopmark.api.gemini import routes as gemini_routes
 from chopmark.api.idempotency import Idempotency
-from chopmark.api.openai import content, provenance_checks
+from chopmark.api.openai import chat, content, provenance_checks
 from chopmark.api.openai import routes as openai_routes
 from chopmark.api.public_log import PublicLog
 from chopmark.api.schema import describe
@@ -55,6 +55,7 @@ _PARTS = (
     openai_routes,
     provenance_checks,
     content,
+    chat,
     guardrail,
     verify,
     seal,

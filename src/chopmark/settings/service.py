@@ -66,8 +66,8 @@ class ServiceSettings(BaseModel, frozen=True):
     )
     public_url: str = Field(
         default="",
-        description="Address under which people reach this server, for links, OIDC sign-in and pictures "
-        "that are asked for as a URL.",
+        description="Address under which people reach this server, for links, OIDC sign-in and "
+        "pictures that are asked for as a URL.",
     )
     verify_urls: bool = Field(
         default=False,
