@@ -417,7 +417,7 @@ def test_an_address_is_over_in_time(open_pipeline: Any) -> None:
     url = httpx.URL(shared.share(output, "a3f09c1122334450"))
     name, asked = url.path.rsplit("/", 1)[-1], url.params
     assert name == "a3f09c1122334451.jpg"
-    opened = {"expires": int(asked["expires"]), "signature": asked["signature"]}
+    opened: dict[str, Any] = {"expires": int(asked["expires"]), "signature": asked["signature"]}
     assert shared.get(name, **opened).data == b"x"
     now[0] += 3600
     with pytest.raises(PictureNotFound):
@@ -461,9 +461,7 @@ def test_a_chat_is_answered_with_pictures(live: Any, client: openai.OpenAI, wide
             model="gpt-image-2", messages=[{"role": "user", "content": BLOCKED}]
         )
     assert refused.value.code == "moderation_blocked"
+    sound: list[Any] = [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]
     with pytest.raises(openai.BadRequestError) as caught:
-        client.chat.completions.create(
-            model="gpt-image-2",
-            messages=[{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}],  # type: ignore[list-item, typeddict-item]
-        )
+        client.chat.completions.create(model="gpt-image-2", messages=sound)
     assert caught.value.param == "messages[0].content[0]"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["router"]
 
 router = APIRouter(responses=RESPONSES, tags=["litellm"])
-_Several = Field(default_factory=list, max_length=limits.MODERATED.most)
+_Several = Annotated[list[str], Field(default_factory=list, max_length=limits.MODERATED.most)]
 
 
 class Guarded(BaseModel):
@@ -36,8 +36,8 @@ class Guarded(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    texts: Annotated[list[str], _Several]
-    images: Annotated[list[str], _Several]
+    texts: _Several
+    images: _Several
 
     @model_validator(mode="before")
     @classmethod

@@ -42,7 +42,8 @@ def with_nulls(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def one_or_several(schema: dict[str, Any]) -> None:
     """Make the JSON schema of a list one that a single item satisfies as well."""
-    kept = {name: schema.pop(name) for name in ("title", "description") if name in schema}
+    names = [name for name in ("title", "description") if name in schema]
+    kept: dict[str, Any] = {name: schema.pop(name) for name in names}
     whole = dict(schema)
     schema.clear()
     schema.update(kept, anyOf=[whole, whole["items"]])
