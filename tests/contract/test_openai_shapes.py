@@ -465,3 +465,74 @@ def test_a_chat_is_answered_with_pictures(live: Any, client: openai.OpenAI, wide
     with pytest.raises(openai.BadRequestError) as caught:
         client.chat.completions.create(model="gpt-image-2", messages=sound)
     assert caught.value.param == "messages[0].content[0]"
+
+
+def test_responses_with_the_image_tool(live: Any, client: openai.OpenAI, wide: bytes) -> None:
+    tool: Any = {"type": "image_generation", "size": "512x256", "output_format": "webp"}
+    first = client.responses.create(model="gpt-5.5", input="a red apple", tools=[tool])
+    (call,) = first.output
+    assert call.type == "image_generation_call"
+    with Image.open(io.BytesIO(base64.b64decode(call.result or ""))) as picture:
+        assert (picture.format, picture.size) == ("WEBP", (512, 256))
+        before = picture.convert("RGB")
+        before.load()
+    assert first.usage is not None
+    assert first.usage.output_tokens == 128
+    plain: Any = {"type": "image_generation"}
+    named = client.responses.create(
+        model="gpt-5.5", input="make it blue", previous_response_id=first.id, tools=[plain]
+    )
+    by_id: list[Any] = [
+        {"role": "user", "content": [{"type": "input_text", "text": "make it pink"}]},
+        {"type": "image_generation_call", "id": call.id},
+    ]
+    client.responses.create(model="gpt-5.5", input=by_id, tools=[plain])
+    out = io.BytesIO()
+    Image.new("RGBA", (640, 360), (0, 0, 0, 0)).save(out, "PNG")
+    shown: list[Any] = [
+        {
+            "role": "user",
+            "content": [
+                {"type": "input_text", "text": "a lake"},
+                {"type": "input_image", "image_url": _url(wide), "detail": "auto"},
+            ],
+        }
+    ]
+    masked: Any = {**plain, "input_image_mask": {"image_url": _url(out.getvalue())}}
+    client.responses.create(model="gpt-5.5", input=shown, tools=[masked])
+    jobs = live.generator.jobs
+    assert [job.prompt for job in jobs] == ["a red apple", "make it blue", "make it pink", "a lake"]
+    assert [job.operation for job in jobs] == ["generate", "edit", "edit", "inpaint"]
+    for job in jobs[1:3]:
+        assert job.images[0].tobytes() == before.tobytes()
+    (changed,) = named.output
+    assert changed.type == "image_generation_call"
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(
+            model="gpt-5.5", input="a", previous_response_id="resp_0", tools=[plain]
+        )
+    assert caught.value.param == "previous_response_id"
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(model="gpt-5.5", input="a red apple")
+    assert caught.value.param == "tools"
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.responses.create(model="gpt-5.5", input=BLOCKED, tools=[plain])
+    assert refused.value.code == "moderation_blocked"
+
+
+def test_responses_in_a_stream(client: openai.OpenAI) -> None:
+    tool: Any = {"type": "image_generation", "partial_images": 2}
+    events: list[Any] = list(
+        client.responses.create(model="gpt-5.5", input="a red apple", tools=[tool], stream=True)
+    )
+    kinds = [one.type for one in events]
+    assert kinds[:2] == ["response.created", "response.in_progress"]
+    assert kinds.count("response.image_generation_call.partial_image") == 2
+    assert kinds[-2:] == ["response.output_item.done", "response.completed"]
+    assert [one.sequence_number for one in events] == list(range(len(events)))
+    (call,) = events[-1].response.output
+    assert _opened(call.result).size == (384, 384)
+
+
+def _opened(text: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(text)))

@@ -28,6 +28,7 @@ BY_SCOPE: dict[Scope, set[str]] = {
         "POST /v1/images/variations",
         "POST /api/v1/seal",
         "POST /v1/chat/completions",
+        "POST /v1/responses",
         "POST /v1/models/{model}:generateContent",
         "POST /v1/models/{model}:streamGenerateContent",
         "POST /v1/models/{model}:countTokens",

@@ -22,7 +22,7 @@ from chopmark.api.desk import appeals, exports, hash_lists, policies, records
 from chopmark.api.gemini import predict
 from chopmark.api.gemini import routes as gemini_routes
 from chopmark.api.idempotency import Idempotency
-from chopmark.api.openai import chat, content, provenance_checks
+from chopmark.api.openai import chat, content, provenance_checks, responses
 from chopmark.api.openai import routes as openai_routes
 from chopmark.api.public_log import PublicLog
 from chopmark.api.schema import describe
@@ -37,7 +37,7 @@ from chopmark.service.head import Head
 from chopmark.service.json_body import JsonBody
 from chopmark.service.logging import make_logger
 from chopmark.service.problems import install_handlers
-from chopmark.service.shared_pictures import SharedPictures
+from chopmark.service.shared_pictures import EarlierAnswers, SharedPictures
 from chopmark.service.state import put_state, state_of
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ _PARTS = (
     provenance_checks,
     content,
     chat,
+    responses,
     guardrail,
     verify,
     seal,
@@ -98,6 +99,7 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
     )
     put_state(app, deployment)
     put_state(app, SharedPictures())
+    put_state(app, EarlierAnswers())
     put_state(app, PublicLog(deployment.service.pipeline.parts.home))
     install_handlers(app, appeal_url=settings.appeal_url)
     for part in _PARTS:

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
     from chopmark.pipeline.released import Output
 
-__all__ = ["SharedPicture", "SharedPictures"]
+__all__ = ["EarlierAnswers", "SharedPicture", "SharedPictures"]
 
 _SECONDS: Final = 3600
 _BYTES: Final = 256 * 2**20
+_EARLIER_BYTES: Final = 128 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,3 +104,43 @@ class SharedPictures:
             if total <= _BYTES or len(self._held) == 1:
                 break
             total -= len(self._held.pop(name).data)
+
+
+class EarlierAnswers:
+    """The newest picture of earlier answers, for whoever got them and nobody else.
+
+    Holds at most 128 MiB, each for an hour; the oldest go first.
+
+    Args:
+        clock: Seconds since 1970.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._held: dict[tuple[str, str], SharedPicture] = {}
+
+    def keep(self, owner: str, names: tuple[str, ...], output: Output, record_id: str) -> None:
+        """Hold a picture under some names."""
+        until = int(self._clock()) + _SECONDS
+        picture = SharedPicture(
+            data=output.data, mime=output.mime, record_id=record_id, until=until
+        )
+        with self._lock:
+            for name in names:
+                self._held[owner, name] = picture
+            now = self._clock()
+            for key in [key for key, one in self._held.items() if one.until <= now]:
+                del self._held[key]
+            # Several names of one picture count each: it goes a little earlier than it must.
+            total = sum(len(one.data) for one in self._held.values())
+            for key in list(self._held)[: -len(names)]:
+                if total <= _EARLIER_BYTES:
+                    break
+                total -= len(self._held.pop(key).data)
+
+    def get(self, owner: str, name: str) -> SharedPicture | None:
+        """Return what an owner has under a name, if it is still there."""
+        with self._lock:
+            picture = self._held.get((owner, name))
+        return None if picture is None or picture.until <= self._clock() else picture
