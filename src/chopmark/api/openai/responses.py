@@ -127,7 +127,9 @@ async def _picture(one: Named, http: Request, service: Service, caller: Caller) 
 async def _held(http: Request, service: Service, caller: Caller, name: str, param: str) -> bytes:
     held = state_of(http.app, EarlierAnswers).get(_owner(caller), name)
     log = service.pipeline.parts.request_log
-    if held is None or await in_thread(lambda: log.custody.contentless([held.record_id])):
+    records = [] if held is None else [held.record_id]
+    erased = await in_thread(lambda: log.custody.contentless(records))
+    if held is None or erased:
         raise InvalidRequest(
             f"{param}: no earlier answer of this name is held here",
             hint="they are held for an hour; send the picture itself instead",
