@@ -18,7 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 from chopmark import __version__
 from chopmark.api import guardrail, health, public_log, seal, signin, verify
 from chopmark.api.c2pa import routes as c2pa_routes
-from chopmark.api.desk import appeals, exports, hash_lists, policies, records
+from chopmark.api.desk import appeals, custody, exports, hash_lists, policies, records
 from chopmark.api.gemini import predict
 from chopmark.api.gemini import routes as gemini_routes
 from chopmark.api.idempotency import Idempotency
@@ -66,6 +66,7 @@ _PARTS = (
     hash_lists,
     policies,
     exports,
+    custody,
     public_log,
     c2pa_routes,
     health,

@@ -17,6 +17,7 @@ import typer
 from chopmark.cli import (
     access,
     audit,
+    bill,
     debug_log,
     evaluate,
     generate,
@@ -53,6 +54,7 @@ app.command("moderate")(moderate.moderate)
 app.command("eval")(evaluate.evaluate)
 app.command("serve")(server.serve)
 app.command("doctor")(server.doctor)
+app.command("sbom")(bill.sbom)
 app.add_typer(mark.app, name="mark")
 app.add_typer(audit.app, name="audit")
 app.add_typer(review.app, name="review")

@@ -199,19 +199,10 @@ def mark(
 
 
 def _taken_back(parts: Parts, picture: Image.Image, earlier: MarkResult) -> Image.Image:
-    """Return a picture without an earlier mark: struck once more, and the difference taken off."""
-    import numpy as np
-    from PIL import Image as Pictures
-
-    from chopmark.provenance import embed_mark
+    from chopmark.provenance.watermark import without_mark
 
     key = next((key for key in parts.mark_keys.all if key.key_id == earlier.key_id), None)
-    if key is None or earlier.payload is None:
-        return picture
-    plain = picture.convert("RGB")
-    twice = embed_mark(plain, earlier.payload, key=key, method=earlier.method, read_back=False)
-    before = 2 * np.asarray(plain, np.int16) - np.asarray(twice, np.int16)
-    return Pictures.fromarray(np.clip(before, 0, 255).astype(np.uint8))
+    return picture if key is None else without_mark(picture.convert("RGB"), earlier, key=key)
 
 
 def sign(

@@ -17,6 +17,7 @@ from chopmark.service.cache_headers import wants_fresh
 from chopmark.service.exports import Exports
 from chopmark.service.looking import Looking, declared_pixels
 from chopmark.service.metrics import Metrics
+from chopmark.service.two_persons import TwoPersons
 from chopmark.tenancy.room import Room
 from chopmark.tenancy.turns import Turns
 
@@ -54,6 +55,7 @@ class Service:
         working: What is on its way now.
         abuse: Who was refused too often lately.
         exports: What exporters asked for.
+        two_persons: What waits for a second person to agree.
     """
 
     def __init__(self, pipeline: Pipeline, store: AccessStore) -> None:
@@ -79,6 +81,7 @@ class Service:
         self.metrics = Metrics(pipeline.parts, lines, repeats=pipeline.parts.answer_cache)
         self.abuse = AbuseControl(pipeline, self.metrics.abused)
         self.exports = Exports(pipeline.parts)
+        self.two_persons = TwoPersons()
 
     async def make(
         self,
