@@ -305,7 +305,7 @@ def test_an_alias_lets_a_client_keep_its_model_name(live_server: Any) -> None:
         ({"size": "big"}, "size"),
         ({"size": "8x8"}, "size"),
         ({"size": "2048x64"}, "size"),
-        ({"background": "transparent"}, "background"),
+        ({"background": "transparent", "output_format": "jpeg"}, "background"),
         ({"output_format": "svg"}, "output_format"),
         ({"output_format": "gif"}, "output_format"),
         ({"output_compression": 101}, "output_compression"),

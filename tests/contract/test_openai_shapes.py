@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from chopmark.api import pictures as api_pictures
+from chopmark.pipeline.inspect import examine
+from tests.support.generator import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -536,3 +538,36 @@ def test_responses_in_a_stream(client: openai.OpenAI) -> None:
 
 def _opened(text: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(text)))
+
+
+@pytest.mark.parametrize("fmt", ["png", "webp", "avif"])
+def test_a_transparent_background(live: Any, client: openai.OpenAI, fmt: Any) -> None:
+    made = client.images.generate(
+        prompt="a red apple", background="transparent", extra_body={"output_format": fmt, "seed": 3}
+    )
+    assert made.background == "transparent"
+    data = base64.b64decode((made.data or [])[0].b64_json or "")
+    with Image.open(io.BytesIO(data)) as picture:
+        assert picture.mode == "RGBA"
+        whole = picture.convert("RGBA")
+    corner, middle = whole.getpixel((2, 2)), whole.getpixel((180, 200))
+    assert isinstance(corner, tuple)
+    assert isinstance(middle, tuple)
+    assert (corner[3], middle[3]) == (0, 255)
+    assert middle[0] > 150  # the disc is red
+    report = examine(live.pipeline.parts, data)
+    assert (report.verdict, report.manifest.state) == ("made_here", "intact")
+    assert report.watermark.state == "detected"
+
+
+def test_a_picture_without_a_plain_ground_cannot_be_cut_out(
+    live_server: Any, make_picture: Any
+) -> None:
+    generator = StandIn(lambda job, _seed: make_picture(job.width, job.height))
+    with (
+        live_server(generator=generator) as live,
+        openai.OpenAI(base_url=f"{live.url}/v1", api_key="unused", max_retries=0) as client,
+        pytest.raises(openai.BadRequestError) as caught,
+    ):
+        client.images.generate(prompt="a hill", background="transparent")
+    assert caught.value.param == "background"

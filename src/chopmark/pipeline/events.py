@@ -69,6 +69,7 @@ def _ordered(
         "seed": case.seed,
         "format": case.format,
         "steps": request.steps,
+        **({} if request.background == "opaque" else {"background": request.background}),
         **({} if request.guidance is None else {"guidance": request.guidance}),
         **({"strength": edit.strength} if edit and edit.strength is not None else {}),
         **({"references": len(edit.references)} if edit and edit.references else {}),

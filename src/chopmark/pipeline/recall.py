@@ -128,6 +128,7 @@ def _terms(
         "guidance": request.guidance,
         "negative_prompt": request.negative_prompt,
         "format": format,
+        "background": request.background,
         "quality": request.quality,
         "policy": policy.digest(),
         "mark_key": parts.mark_keys.active.key_id,

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from chopmark.errors import InvalidRequest, TextTooLong, TooManyImages
 from chopmark.kit import limits
@@ -39,6 +39,8 @@ class GenerationRequest:
         guidance: Classifier-free guidance scale, 0 to 50; ``None`` is the model's default.
         format: File format of the outputs; ``None`` is ``Settings.output_format``.
         quality: 1 to 100 for lossy formats; ``None`` is the encoder's default of ours.
+        background: ``transparent`` leaves out the plain ground that a thing is drawn on; not in
+            JPEG, which has no transparency.
         fresh: Make new pictures, also where the same wish was granted before
             (``Settings.cached_answers``).
         previews: Looks at each unfinished picture on the way, 0 to 10, evenly spread over the
@@ -58,6 +60,7 @@ class GenerationRequest:
     guidance: float | None = None
     format: ImageFormat | None = None
     quality: int | None = None
+    background: Literal["opaque", "transparent"] = "opaque"
     fresh: bool = False
     previews: int = 0
     tenant: str = "default"
@@ -192,6 +195,14 @@ def check_request(request: GenerationRequest, settings: Settings, model: ModelIn
     limits.GUIDANCE.check(request.guidance)
     limits.QUALITY.check(request.quality)
     limits.PREVIEWS.check(request.previews)
+    if request.background == "transparent" and (
+        (request.format or settings.output_format) == "jpeg"
+    ):
+        raise InvalidRequest(
+            "JPEG has no transparency",
+            hint="ask for png, webp or avif, or for an opaque background",
+            param="background",
+        )
     if request.size is not None:
         side = limits.SIDE.up_to(model.max_size)
         side.check(request.size[0], name="width", param="size")

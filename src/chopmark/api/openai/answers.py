@@ -59,6 +59,7 @@ def images_response(
         "created": int(time.time()),
         "data": data,
         **_look(first),
+        "background": _ground(body),
         "quality": _quality(body),
         "safety_identifier": body.safety_identifier or body.user or None,
         "usage": usage.openai(),
@@ -113,6 +114,7 @@ def completed_event(
         "b64_json": base64.b64encode(output.data).decode(),
         "created_at": int(time.time()),
         **_look(output),
+        "background": _ground(body),
         "quality": _quality(body),
         "safety_identifier": body.safety_identifier or body.user or None,
         "usage": usage.openai(),
@@ -126,6 +128,10 @@ def _look(output: Output) -> dict[str, JsonValue]:
         "output_format": output.format,
         "background": "opaque",
     }
+
+
+def _ground(body: ImageOptions) -> str:
+    return "transparent" if getattr(body, "background", None) == "transparent" else "opaque"
 
 
 def _quality(body: ImageOptions) -> str:

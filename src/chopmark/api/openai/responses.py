@@ -102,6 +102,7 @@ async def _order(
         "steps": options.denoising(info.default_steps),
         "format": options.file_format(),
         "quality": options.file_quality(),
+        "background": options.ground(),
         "previews": options.preview_count() if body.stream else 0,
     }
     pictures = [await _picture(one, http, service, caller) for one in said.pictures]
@@ -176,7 +177,7 @@ def _item(output: Output, asked: GenerationRequest) -> dict[str, JsonValue]:
         "result": base64.b64encode(output.data).decode(),
         "size": f"{output.width}x{output.height}",
         "output_format": output.format,
-        "background": "opaque",
+        "background": asked.background,
         "provenance": output.to_dict(),
     }
 

@@ -57,6 +57,7 @@ async def generations(
         steps=body.denoising(info.default_steps),
         format=body.file_format(),
         quality=body.file_quality(),
+        background=body.ground(),
         previews=body.preview_count(),
     )
     if body.stream:
@@ -95,6 +96,7 @@ async def edits(request: Request, service: TheService, caller: Creator) -> Respo
         steps=body.denoising(info.default_steps),
         format=body.file_format(),
         quality=body.file_quality(),
+        background=body.ground(),
         previews=body.preview_count(),
     )
     if body.stream:

@@ -1,7 +1,7 @@
 """What OpenAI's clients send, field by field (openai 3.54).
 
 Fields that we do not act on are taken and ignored: a client must not break over `style`. A field
-that asks for something which we would have to do and cannot (a transparent background) is refused.
+that asks for something which we would have to do and cannot (an animation) is refused.
 """
 
 from __future__ import annotations
@@ -157,12 +157,6 @@ class _Rendering(ImageOptions):
         Raises:
             InvalidRequest: A format that no still raster picture of ours can have.
         """
-        if self.background == "transparent":
-            raise InvalidRequest(
-                "background transparent cannot be made here",
-                hint="pictures are opaque; ask for background auto or opaque",
-                param="background",
-            )
         if self.output_format in {"gif", "svg"}:
             raise InvalidRequest(
                 f"output_format {self.output_format} cannot be made here",
@@ -170,6 +164,10 @@ class _Rendering(ImageOptions):
                 param="output_format",
             )
         return self.output_format  # type: ignore[return-value]
+
+    def ground(self) -> Literal["opaque", "transparent"]:
+        """Return whether the ground is left out."""
+        return "transparent" if self.background == "transparent" else "opaque"
 
     def preview_count(self) -> int:
         """Return how many previews of each picture are wanted; only a stream can show any."""
