@@ -112,7 +112,6 @@ PUBLIC = {
     "GET /log/checkpoint",
     "GET /log/tile/{tile}",
     "GET /readyz",
-    "GET /v1/images/content/{name}",
     "POST /api/v1/appeals",
     "POST /api/v1/session",
 }

@@ -27,7 +27,7 @@ router = APIRouter(prefix="/v1", responses=RESPONSES, tags=["openai"])
 @router.get(
     "/images/content/{name}",
     response_class=Response,
-    responses={200: {"content": {"image/*": {}}}},
+    include_in_schema=False,  # whoever has an address need know no more of it
 )
 async def content(
     name: Annotated[str, Path(max_length=40)],
