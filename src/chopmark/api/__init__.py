@@ -10,6 +10,7 @@ Every route that makes or judges something goes through ``Pipeline``; this packa
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -18,7 +19,19 @@ from starlette.middleware.cors import CORSMiddleware
 from chopmark import __version__
 from chopmark.api import guardrail, health, public_log, seal, signin, verify
 from chopmark.api.c2pa import routes as c2pa_routes
-from chopmark.api.desk import appeals, custody, exports, hash_lists, policies, records
+from chopmark.api.desk import (
+    actions,
+    appeals,
+    by_image,
+    custody,
+    exports,
+    hash_lists,
+    policies,
+    queues,
+    records,
+    released,
+    webhooks,
+)
 from chopmark.api.gemini import predict
 from chopmark.api.gemini import routes as gemini_routes
 from chopmark.api.idempotency import Idempotency
@@ -26,6 +39,7 @@ from chopmark.api.openai import chat, content, provenance_checks, responses
 from chopmark.api.openai import routes as openai_routes
 from chopmark.api.public_log import PublicLog
 from chopmark.api.schema import describe
+from chopmark.pipeline.withdrawals import refuse_withdrawn
 from chopmark.service.access import Access
 from chopmark.service.azure_paths import AzurePaths
 from chopmark.service.body_limit import BodyLimit
@@ -62,6 +76,11 @@ _PARTS = (
     seal,
     signin,
     records,
+    actions,
+    queues,
+    by_image,
+    released,
+    webhooks,
     appeals,
     hash_lists,
     policies,
@@ -107,7 +126,11 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
         app.include_router(part.router)
     describe(app)
     # The last one added is the outermost.
-    app.add_middleware(Idempotency, replays=deployment.replays)
+    app.add_middleware(
+        Idempotency,
+        replays=deployment.replays,
+        check=partial(refuse_withdrawn, deployment.service.pipeline.parts),
+    )
     app.add_middleware(JsonBody)
     app.add_middleware(Access, callers=deployment.callers, appeal_rates=deployment.appeal_rates)
     app.add_middleware(BodyLimit, settings=settings, bodies=deployment.bodies)
@@ -121,5 +144,6 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    state_of(app, Deployment).desk_worker.start()
     yield
     await state_of(app, Deployment).close()

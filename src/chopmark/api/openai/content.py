@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from chopmark.errors import PictureNotFound
 from chopmark.pipeline.steps import in_thread
+from chopmark.pipeline.withdrawals import refuse_withdrawn
 from chopmark.service.deployment import Deployment, TheService
 from chopmark.service.problems import RESPONSES
 from chopmark.service.shared_pictures import SharedPictures
@@ -63,5 +64,10 @@ def address_of(request: Request, record_id: str) -> Callable[[Output], str] | No
 
 
 def _was_erased(parts: Parts, record_id: str) -> bool:
-    """Tell whether what was asked for, or who asked, was erased since."""
+    """Tell whether what was asked for, or who asked, was erased since.
+
+    Raises:
+        OutputWithdrawn: The desk withdrew the picture.
+    """
+    refuse_withdrawn(parts, record_id)
     return bool(parts.request_log.custody.contentless([record_id]))

@@ -25,6 +25,7 @@ from chopmark.api.usage import Usage
 from chopmark.errors import ChopmarkError, InvalidRequest
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.pipeline.steps import in_thread
+from chopmark.pipeline.withdrawals import refuse_withdrawn
 from chopmark.service.cache_headers import released_headers
 from chopmark.service.caller import Creator
 from chopmark.service.deployment import TheService
@@ -127,10 +128,13 @@ async def _picture(one: Named, http: Request, service: Service, caller: Caller) 
 
 async def _held(http: Request, service: Service, caller: Caller, name: str, param: str) -> bytes:
     held = state_of(http.app, EarlierAnswers).get(_owner(caller), name)
-    log = service.pipeline.parts.request_log
-    records = [] if held is None else [held.record_id]
-    erased = await in_thread(lambda: log.custody.contentless(records))
-    if held is None or erased:
+    parts = service.pipeline.parts
+    if held is not None:
+        record = held.record_id
+        await in_thread(lambda: refuse_withdrawn(parts, record))
+        if await in_thread(lambda: bool(parts.request_log.custody.contentless([record]))):
+            held = None
+    if held is None:
         raise InvalidRequest(
             f"{param}: no earlier answer of this name is held here",
             hint="they are held for an hour; send the picture itself instead",
