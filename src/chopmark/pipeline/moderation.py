@@ -239,7 +239,7 @@ def open_inputs(request: GenerationRequest | SealRequest, files: ForeignFiles) -
             error.message = f"{name}: {error.message}"
             raise
     if isinstance(request, EditRequest) and request.mask is not None:
-        _check_mask(pictures[0].size, pictures[-1].size)
+        _check_mask(pictures[0].pictures[0].size, pictures[-1].pictures[0].size)
     return pictures
 
 
