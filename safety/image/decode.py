@@ -34,7 +34,9 @@ class Views:
     missed: str = ""
 
 
-def decode_image(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Image:
+def decode_image(
+    data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS, still: bool = True
+) -> Image:
     """Return the picture in RGB and sRGB, turned upright as its EXIF says.
 
     The format is told from the bytes, not from a name; size is checked before pixels are decoded.
@@ -44,6 +46,7 @@ def decode_image(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = M
         data: The file.
         max_bytes: Longest file that is looked at.
         max_pixels: Most pixels (width times height) that are decoded.
+        still: Refuse animations and files of several pages; else their first frame comes back.
 
     Raises:
         UnreadableImage: Empty, damaged, more than a quarter of it missing, or no picture at all.
@@ -52,7 +55,7 @@ def decode_image(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = M
         UnsupportedImage: A format that is not handled, or more than one frame; a camera's JPEG may
             hold previews.
     """
-    file = _opened(data, max_bytes, max_pixels, still=True, most_frames=1)
+    file = _opened(data, max_bytes, max_pixels, still=still, most_frames=1)
     return next(file.views())
 
 

@@ -52,13 +52,13 @@ def open_jobs(_value: object) -> JobTable:
 
 
 def small_copy(data: bytes, *, max_bytes: int, max_pixels: int, side: int) -> str | None:
-    """Return a ``data:`` URL of a picture, at most ``side`` pixels wide and high.
+    """Return a ``data:`` URL of a picture's first frame, at most ``side`` pixels wide and high.
 
     It is encoded anew, so that nothing of the file but its pixels reaches a page. ``None`` where
     the bytes are no picture that we decode.
     """
     try:
-        picture = decode_image(data, max_bytes=max_bytes, max_pixels=max_pixels)
+        picture = decode_image(data, max_bytes=max_bytes, max_pixels=max_pixels, still=False)
     except ChopmarkError:
         return None
     small = ImageOps.contain(picture, (side, side)) if max(picture.size) > side else picture

@@ -83,7 +83,7 @@ class ForeignFilesHere(FilesHere):
         """Return the picture."""
         from chopmark.safety import decode_image
 
-        return decode_image(data, **self._limits)
+        return decode_image(data, **self._limits, still=True)
 
     def views(self, data: bytes, *, still: bool) -> Looks:
         """Return what can be seen."""

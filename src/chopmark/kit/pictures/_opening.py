@@ -199,7 +199,7 @@ class Opening:
         mended = mended_png(data, most=8 * self._max_pixels + (1 << 20))
         if mended is None:
             raise UnreadableImage(
-                "the PNG file is damaged: nothing of its picture is left",
+                "the PNG file is damaged: next to nothing of its picture is left",
                 hint="send the whole, intact file",
             )
         whole, share = mended
@@ -228,6 +228,8 @@ class Opening:
         import numpy as np
 
         with _decoding(self._kind):
+            # What is wrong with a stranger's file is said once, by us.
+            cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
             if (
                 pixels is None

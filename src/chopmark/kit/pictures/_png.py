@@ -29,6 +29,8 @@ _PASSES: Final = (
 )  # fmt: skip
 _SAMPLES: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _PIECE: Final = 16 * 1024
+# Share of the rows from which on the rest is filled up.
+_LEAST: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,7 @@ def mended_png(data: bytes, *, most: int) -> tuple[bytes, float] | None:
         most: Bytes of rows that are unpacked.
 
     Returns:
-        None where nothing of the picture is left.
+        None where next to nothing of the picture is left.
     """
     head, stream, others = b"", [], []
     for kind, content, _ in _chunks(data):
@@ -101,7 +103,8 @@ def mended_png(data: bytes, *, most: int) -> tuple[bytes, float] | None:
     if size is None or size > most:
         return None
     rows = _unpacked(b"".join(stream), size)
-    if not rows:
+    # A head may promise what would cost more to fill up than to say that it is not there.
+    if len(rows) < _LEAST * size:
         return None
     packed = zlib.compress(rows + bytes(size - len(rows)), 1)
     whole = _START + _chunk(b"IHDR", head) + b"".join(others) + _chunk(b"IDAT", packed)

@@ -73,7 +73,10 @@ class PictureFile:
     @property
     def colours_missed(self) -> str:
         """What of the first frame's colours could not be followed; empty where all was."""
-        return in_srgb(eight_bit(self.frames[0]), self.colour)[1] if self.frames else ""
+        if not self.frames:
+            return ""
+        corner = self.frames[0].crop((0, 0, 1, 1))  # one pixel tells
+        return in_srgb(eight_bit(corner), self.colour)[1]
 
     def views(self) -> Iterator[Image.Image]:
         """Yield what people can see of it, in RGB: each frame on white, on black, without alpha.
