@@ -105,6 +105,10 @@ def verify(
     if read.undecoded:
         notes.append(f"Not all of its pixels could be looked at: {read.undecoded}.")
     notes += [f"The file is damaged: {one}." for one in read.damage]
+    stale = [one for one in trusted.lists if one.kind == "manifest" and one.is_stale()]
+    if stale and examined.credential.state == "untrusted":
+        names = ", ".join(one.name for one in stale)
+        notes.append(f"A list of signers ({names}) is out of date here; a newer may know this one.")
     metadata = metadata_signal(read.metadata)
     if examined.ai_signal.state == "none" and metadata is not None:
         said = dataclasses.replace(metadata, denied=examined.ai_signal.denied)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Final, Literal
 
-from chopmark.provenance.source_types import source_kind
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -57,8 +55,8 @@ def headline(report: Report) -> Headline:
 
 def _made_here(report: Report) -> Headline:
     recovered = report.recovered
-    stated = source_kind(report.ai_signal.source_type)
-    edited = recovered.edited if recovered else stated == "edited"
+    # An edit of what a model had made is a model's work all the same.
+    edited = recovered.edited if recovered else report.ai_signal.kind == "edited"
     text = "Changed here, with AI" if edited else "Made here, by AI"
     if (report.record or {}).get("withdrawn"):
         return Headline(

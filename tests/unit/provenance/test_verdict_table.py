@@ -38,7 +38,7 @@ KINDS = {
     "made webp": ("made_here", "Made here, by AI", "good", True),
     "made avif": ("made_here", "Made here, by AI", "good", True),
     "edited here": ("made_here", "Changed here, with AI", "good", True),
-    "edited here over a tampered input": ("made_here", "Changed here, with AI", "care", True),
+    "edited here over a tampered input": ("made_here", "Made here, by AI", "care", True),
     "withdrawn": ("made_here", "Made here, and withdrawn since", "care", True),
     "not in our log": ("made_by_ai_elsewhere", "Signed with our key, not in our log", "care", True),
     "stripped": ("made_here", "Made here, by AI", "good", False),
