@@ -59,6 +59,7 @@ def verify(
     files: ReadsFiles | None = None,
     pixels: ReadsPixels | None = None,
     sidecar: bytes | None = None,
+    linked: str | None = None,
 ) -> Report:
     """Tell where a picture comes from, as far as it can be told.
 
@@ -78,6 +79,7 @@ def verify(
         pixels: Reads its pixels, likewise. It has the keys then, and ``mark_keys`` says only
             whether there are any.
         sidecar: A manifest store (JUMBF) that came beside the file, in place of one within it.
+        linked: Where whoever serves the file says that its manifest is; named, not visited.
 
     Raises:
         ImageTooLarge: Over a limit.
@@ -91,6 +93,8 @@ def verify(
     notes: list[str] = []
     if sidecar is not None:
         examined = _beside(data, sidecar, trusted, bounds, files, notes)
+    if linked is not None and examined.manifest.state == "absent":
+        examined = without(ManifestFinding(state="remote_only", address=linked[:2048]))
     if store is not None:
         examined = with_update(
             examined,
@@ -101,6 +105,10 @@ def verify(
     if read.undecoded:
         notes.append(f"Not all of its pixels could be looked at: {read.undecoded}.")
     notes += [f"The file is damaged: {one}." for one in read.damage]
+    stale = [one for one in trusted.lists if one.kind == "manifest" and one.is_stale()]
+    if stale and examined.credential.state == "untrusted":
+        names = ", ".join(one.name for one in stale)
+        notes.append(f"A list of signers ({names}) is out of date here; a newer may know this one.")
     metadata = metadata_signal(read.metadata)
     if examined.ai_signal.state == "none" and metadata is not None:
         said = dataclasses.replace(metadata, denied=examined.ai_signal.denied)

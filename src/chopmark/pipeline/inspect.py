@@ -29,7 +29,12 @@ class Verification:
 
 
 def examine(
-    parts: Parts, data: bytes, *, public: bool = False, sidecar: bytes | None = None
+    parts: Parts,
+    data: bytes,
+    *,
+    public: bool = False,
+    sidecar: bytes | None = None,
+    linked: str | None = None,
 ) -> Report:
     """Tell what can be known of a picture: nothing is booked, kept or fetched.
 
@@ -38,6 +43,7 @@ def examine(
         data: The file.
         public: Leave out whatever may name a person, as a public detector must.
         sidecar: A manifest store that came beside the file.
+        linked: Where whoever serves the file says that its manifest is.
 
     Raises:
         ChopmarkError: The bytes are no picture, or over a limit.
@@ -60,17 +66,20 @@ def examine(
         pixels=parts.pixels,
         limits=_limits(settings),
         sidecar=sidecar,
+        linked=linked,
     )
 
 
-async def verify(steps: Steps, data: bytes, *, tenant: str) -> Verification:
+async def verify(
+    steps: Steps, data: bytes, *, tenant: str, linked: str | None = None
+) -> Verification:
     """:func:`examine`, with a record that somebody asked and what the verdict was.
 
     The record holds neither the picture nor a digest of it (California SB 942 asks of a public
     detector that it keeps nothing of what it is shown).
     """
     case = Case(tenant=tenant)
-    report = await in_thread(lambda: examine(steps.parts, data, public=True))
+    report = await in_thread(lambda: examine(steps.parts, data, public=True, linked=linked))
     record = await steps.book(case, "completed", "verify.completed", {"verdict": report.verdict})
     return Verification(record_id=record.record_id, report=report)
 

@@ -168,7 +168,9 @@ class Pipeline:
             self._steps, texts, image=image, tenant=tenant, subject=subject, policy=policy
         )
 
-    async def verify(self, data: bytes, *, tenant: str = "default") -> Verification:
+    async def verify(
+        self, data: bytes, *, tenant: str = "default", linked: str | None = None
+    ) -> Verification:
         """Tell what a picture is, and book that somebody asked and what the verdict was.
 
         Neither the picture nor a digest of it is kept.
@@ -176,7 +178,7 @@ class Pipeline:
         Raises:
             ChopmarkError: The bytes are no picture or over a limit, or the log failed.
         """
-        return await inspect.verify(self._steps, data, tenant=tenant)
+        return await inspect.verify(self._steps, data, tenant=tenant, linked=linked)
 
     async def _fulfil(
         self,

@@ -22,6 +22,7 @@ from chopmark.web.viewers import VerifyViewer
 
 if TYPE_CHECKING:
     from chopmark.provenance import Report
+    from chopmark.provenance._fetch import Fetched
     from chopmark.service.service import Service
     from chopmark.web.viewers import Viewer
 
@@ -77,7 +78,8 @@ async def verify(
     files = [(one.filename or "", await one.read()) for one in image or ()]
     files = [(name, data) for name, data in files if data]
     if not files and url.strip():
-        files = [("", await _fetched(service, url.strip()))]
+        fetched = await _fetched(service, url.strip())
+        return await report_page(request, service, viewer, fetched.data, linked=fetched.manifest)
     if not files:
         raise InvalidRequest("there is no picture", hint="choose a file", param="image")
     if len(files) > MAX_FILES:
@@ -128,9 +130,21 @@ async def proof(
     return _page(request, service, [], proof=said)
 
 
-async def report_page(request: Request, service: Service, viewer: Viewer, data: bytes) -> Response:
-    """Return the report on a picture, as a page or as the part that holds the result."""
-    looked, record_id = await _look(request, service, viewer, data, number=1, name="")
+async def report_page(
+    request: Request, service: Service, viewer: Viewer, data: bytes, *, linked: str | None = None
+) -> Response:
+    """Return the report on a picture, as a page or as the part that holds the result.
+
+    Args:
+        request: The request.
+        service: Looks.
+        viewer: Who asks.
+        data: The file.
+        linked: Where whoever serves the file says that its manifest is.
+    """
+    looked, record_id = await _look(
+        request, service, viewer, data, number=1, name="", linked=linked
+    )
     answer = _page(request, service, [looked])
     answer.headers["x-record-id"] = record_id
     return answer
@@ -154,7 +168,14 @@ async def _several(
 
 
 async def _look(
-    request: Request, service: Service, viewer: Viewer, data: bytes, *, number: int, name: str
+    request: Request,
+    service: Service,
+    viewer: Viewer,
+    data: bytes,
+    *,
+    number: int,
+    name: str,
+    linked: str | None = None,
 ) -> tuple[Looked, str]:
     pipeline = service.pipeline
     files = pipeline.parts.files
@@ -168,7 +189,7 @@ async def _look(
         return files.small_copy(data, side=_COPY_SIDE), signed, stated
 
     async def look() -> tuple[Looked, str]:
-        verification = await pipeline.verify(data, tenant=viewer.caller.tenant.name)
+        verification = await pipeline.verify(data, tenant=viewer.caller.tenant.name, linked=linked)
         report = verification.report
         # One after the other, in the same turn: each holds the picture's pixels.
         copy, signed, stated = await in_thread(lambda: shown(report))
@@ -198,9 +219,9 @@ def _as_url(data: bytes) -> str:
     return "data:application/json;base64," + base64.b64encode(data).decode()
 
 
-async def _fetched(service: Service, url: str) -> bytes:
+async def _fetched(service: Service, url: str) -> Fetched:
     """Return the file at an address, where the operator allows that addresses are visited."""
-    from chopmark.provenance import fetch_public
+    from chopmark.provenance._fetch import fetch_file
 
     settings = service.pipeline.settings
     if not settings.verify_urls:
@@ -208,5 +229,5 @@ async def _fetched(service: Service, url: str) -> bytes:
             "addresses are not visited here", hint="save the picture and choose the file"
         )
     return await in_thread(
-        lambda: fetch_public(url, max_bytes=settings.max_image_bytes, timeout_s=_FETCH_S)
+        lambda: fetch_file(url, max_bytes=settings.max_image_bytes, timeout_s=_FETCH_S)
     )

@@ -257,3 +257,42 @@ def test_opened_action_ingredient_reference(active: dict[str, Any]) -> None:
 
 def test_no_box_hash_for_tiff(active: dict[str, Any]) -> None:
     assert "c2pa.hash.boxes" not in active["assertions"]
+
+
+# The signals-local rubric 1.0 (conformance-public, ``asset-rubrics``), as far as it bears on us.
+GENAI = {"trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "compositeSynthetic"}
+
+
+def _is_genai(action: dict[str, Any]) -> bool:
+    return str(action.get("digitalSourceType", "")).rpartition("/")[2] in GENAI
+
+
+def test_signal_fully_genai_media(active: dict[str, Any]) -> None:
+    """A creation has the inception signal of a picture that AI made; an edit does not."""
+    edited = bool(_ingredients(active))
+    signalled = any(
+        one["action"] == "c2pa.created"
+        and one.get("digitalSourceType", "").endswith("/trainedAlgorithmicMedia")
+        for one in _actions(active)
+    )
+    assert signalled is not edited
+
+
+def test_signal_perceptible_genai(active: dict[str, Any]) -> None:
+    """An edit has the signal of a perceptible transformation by AI."""
+    signalled = any(
+        one["action"] not in INCEPTION | NON_EDITORIAL and _is_genai(one)
+        for one in _actions(active)
+    )
+    assert signalled is bool(_ingredients(active))
+
+
+def test_signal_media_of_unknown_provenance(active: dict[str, Any], request: Any) -> None:
+    """An edit of an unsigned picture says that nobody knows where it comes from."""
+    first = active["assertions"].get("c2pa.ingredient.v3")
+    signalled = first is not None and first.get("activeManifest") is None
+    assert signalled is ("edit of unsigned" in request.node.name)
+
+
+def test_signal_non_editorial(active: dict[str, Any]) -> None:
+    assert any(one["action"] in NON_EDITORIAL for one in _actions(active))

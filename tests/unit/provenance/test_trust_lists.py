@@ -148,6 +148,15 @@ def test_a_list_past_its_date_is_said_to_be_stale(
     assert any("should have been renewed" in note for note in report.notes)
 
 
+def test_an_unknown_signer_may_stand_on_a_newer_list(signed: bytes, tmp_path: Path) -> None:
+    other = attacks.Outsider(organisation="Another")
+    old = lote((other, "trusted"), next_update="2026-01-01T00:00:00Z")
+    update_trust_list(tmp_path / "anchors", _bytes(old))
+    report = verify(signed, anchors=load_anchors(tmp_path))
+    assert report.credential.state == "untrusted"
+    assert any("out of date" in note for note in report.notes)
+
+
 def test_a_tsa_list_vouches_for_no_signer(
     camera: attacks.Outsider, signed: bytes, tmp_path: Path
 ) -> None:
