@@ -18,6 +18,7 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   ├── RequestTooLarge       request_too_large      413
     │   ├── HeadersTooLarge       headers_too_large      431
     │   ├── RequestTimeout        request_timeout        408
+    │   ├── PictureNotFound       picture_not_found      404
     │   ├── TooManyImages         too_many_images        400
     │   ├── TextTooLong           text_too_long          400
     │   └── ValueTooLong          value_too_long         414
@@ -136,6 +137,7 @@ from chopmark.errors.requests import (
     ImageTooLarge,
     ImageTooSmall,
     InvalidRequest,
+    PictureNotFound,
     RequestTimeout,
     RequestTooLarge,
     TextTooLong,
@@ -195,6 +197,7 @@ __all__ = [
     "OverMemory",
     "PersonNotFound",
     "PersonSuspended",
+    "PictureNotFound",
     "QuotaExhausted",
     "RateLimited",
     "RecordNotFound",

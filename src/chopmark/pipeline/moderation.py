@@ -7,7 +7,7 @@ sake, with nothing generated.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from chopmark.errors import ImageTooSmall, InvalidRequest
 from chopmark.kit.raw_picture import as_image
@@ -39,6 +39,9 @@ __all__ = [
     "shadow_verdicts",
     "stops",
 ]
+
+# Scaling a picture and its mask to whole pixels may part their proportions a little.
+_MASK_TOLERANCE: Final = 1.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,4 +238,17 @@ def open_inputs(request: GenerationRequest | SealRequest, files: ForeignFiles) -
         except InvalidRequest as error:
             error.message = f"{name}: {error.message}"
             raise
+    if isinstance(request, EditRequest) and request.mask is not None:
+        _check_mask(pictures[0].pictures[0].size, pictures[-1].pictures[0].size)
     return pictures
+
+
+def _check_mask(picture: tuple[int, int], mask: tuple[int, int]) -> None:
+    """Refuse a mask that would have to be stretched or cropped to lie over its picture."""
+    away = picture[0] * mask[1] / (picture[1] * mask[0])
+    if not 1 / _MASK_TOLERANCE <= away <= _MASK_TOLERANCE:
+        raise InvalidRequest(
+            f"the mask is {mask[0]}x{mask[1]} and the picture {picture[0]}x{picture[1]} pixels",
+            hint="a mask has the proportions of the picture that it lies over",
+            param="mask",
+        )

@@ -41,7 +41,9 @@ _ONE_PICTURE: Final = re.compile(
 )
 _JSON_PICTURES: Final = re.compile(
     r"/v1/moderations"
-    r"|/v1(?:beta)?/models/[^/]+:(?:g|streamG)enerateContent"
+    r"|/v1/(?:chat/completions|responses)"
+    r"|/v1(?:beta1?)?/(?:(?:projects/[^/]+/locations/[^/]+/)?publishers/google/)?models/[^/]+"
+    r":(?:generateContent|streamGenerateContent|countTokens|predict)"
     r"|/beta/litellm_basic_guardrail_api"
 )
 _PROMPTS: Final = re.compile(r"/v1/images/.*|/studio|/api/v1/(?:policies/.*|seal)")
