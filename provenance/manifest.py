@@ -290,8 +290,10 @@ def _actions(info: ManifestInfo) -> list[dict[str, Any]]:
     if info.mark_method:
         # `.bound`: the mark carries what the soft binding in this very manifest names.
         kind = "bound" if info.soft_bindings else "unbound"
-        # With no agent or time of its own it is the claim generator's act, at once: ours.
-        actions.append({"action": f"c2pa.watermarked.{kind}"})
+        # With no agent or time of its own it is the claim generator's act, at once: ours. Beside
+        # somebody else's it is named.
+        agent = {"softwareAgent": ours} if info.sealed_as else {}
+        actions.append({"action": f"c2pa.watermarked.{kind}", **agent})
     return actions
 
 

@@ -198,11 +198,11 @@ def _print(file: Path, report: Report) -> None:
     for item in report.ingredients:
         words = [item.relationship or "ingredient", item.manifest, item.credential]
         words += ["made by AI"] if item.ai else []
+        words += [f"({', '.join(item.problems)})"] if item.problems else []
+        words.append(repr(item.title) if item.title else item.id or "")
         words += [f"by {item.signer!r}"] if item.signer else []
         words += [item.signed_at] if item.signed_at else []
-        words += [f"({', '.join(item.problems)})"] if item.problems else []
-        name = repr(item.title) if item.title else item.id or ""
-        rows.append(("  " * (item.depth - 1) + "input", f"{'  '.join(words)}  {name}".rstrip()))
+        rows.append(("  " * (item.depth - 1) + "input", "  ".join(words).rstrip()))
     rows += [
         ("by " + one.name, f"{one.outcome.replace('_', ' ')}: {one.detail}")
         for one in report.techniques
