@@ -56,6 +56,27 @@ def test_a_policy_is_tried_on_the_past_and_adopted_by_two(house: DeskHouse) -> N
     assert code_of(ida.post(url, json=bad)) == "invalid_policy"
 
 
+def test_a_shadow_policy_is_switched_on_and_off_and_only_logged(house: DeskHouse) -> None:
+    key, olga = house.key("acme"), house.sign_in("olga", None, "operator")
+    log = house.pipeline.parts.log
+
+    def shadow_of_next() -> object:
+        assert house.ask(key, "a red disc").status_code == 200
+        return log.find(kind="request.decided", limit=1)[0].public.get("shadow")
+
+    assert shadow_of_next() is None
+    url = "/api/v1/policies/shadow"
+    on = olga.put(url, json={"yaml": STRICT, "reason": "before we adopt it"})
+    assert on.status_code == 200, on.text
+    booked = shadow_of_next()
+    assert isinstance(booked, dict)
+    assert booked["policy"] == on.json()["shadow"]
+    assert olga.put(url, json={"yaml": None, "reason": "enough"}).json() == {"shadow": None}
+    assert shadow_of_next() is None
+    one = house.sign_in("one", "acme", "operator")
+    assert code_of(one.put(url, json={"reason": "x"})) == "not_permitted"
+
+
 def test_a_record_becomes_a_golden_case_and_is_judged(house: DeskHouse) -> None:
     key, ida = house.key("acme"), house.sign_in("ida", "acme", "investigator")
     record = house.ask(key, BLOCKED).json()["error"]["decision_id"]
