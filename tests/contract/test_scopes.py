@@ -115,6 +115,7 @@ PEOPLE_ONLY = {
     "POST /api/v1/policies/proposals/{proposal_id}/agree": {"investigator", "operator"},
     "POST /api/v1/policies/golden": {"investigator"},
     "POST /api/v1/policies/shadow": {"investigator"},
+    "PUT /api/v1/policies/shadow": {"operator"},
 }
 PUBLIC = {
     "DELETE /api/v1/session",
@@ -160,6 +161,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/records/{record_id}/actions": {"json": {"action": "restore", "rationale": "x"}},
     "POST /api/v1/policies/diff": {"json": {"yaml": "x"}},
     "POST /api/v1/policies/try": {"json": {"yaml": "x"}},
+    "PUT /api/v1/policies/shadow": {"json": {"reason": "x"}},
     "POST /api/v1/policies/proposals": {"json": {"yaml": "x", "reason": "x"}},
     "POST /api/v1/policies/golden": {
         "json": {"record_id": "0" * 16, "action": "allow", "rationale": "x"}

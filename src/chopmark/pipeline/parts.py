@@ -167,6 +167,7 @@ class Parts:
             log=lambda: self.request_log,
             overrides=self.settings.tenant_policies,
             shadow=self.settings.shadow_policy,
+            shadow_file=self.home / "policies" / "shadow.yaml",
         )
 
     @_Once

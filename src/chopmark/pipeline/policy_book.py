@@ -42,6 +42,7 @@ class PolicyBook:
         log: Gives the log that takes which policy is in force.
         overrides: Folder of the tenants' overrides, if there is one.
         shadow: The policy that is judged beside the active one and only logged, if there is one.
+        shadow_file: Where the desk puts one while the server runs; the setting comes first.
     """
 
     def __init__(
@@ -51,9 +52,10 @@ class PolicyBook:
         log: Callable[[], RequestLog],
         overrides: Path | None = None,
         shadow: str | None = None,
+        shadow_file: Path | None = None,
     ) -> None:
         self._active = active
-        self._shadow = shadow
+        self._shadow, self._shadow_file = shadow, shadow_file
         self._folder = None if overrides is None else overrides.expanduser()
         self._log = log
         self._policies = FileCache(_read_policy)
@@ -101,7 +103,7 @@ class PolicyBook:
     @property
     def has_shadow(self) -> bool:
         """Whether a policy is judged beside the active one."""
-        return self._shadow is not None
+        return self._shadow_name() is not None
 
     def shadow(self) -> Policy | None:
         """Return the policy that is judged beside the active one and only logged, if one is set.
@@ -109,7 +111,13 @@ class PolicyBook:
         Raises:
             InvalidPolicy: Its file cannot be used.
         """
-        return None if self._shadow is None else self._policies.get(self._shadow)
+        name = self._shadow_name()
+        return None if name is None else self._policies.get(name)
+
+    def _shadow_name(self) -> str | None:
+        if self._shadow is not None or self._shadow_file is None:
+            return self._shadow
+        return str(self._shadow_file) if self._shadow_file.is_file() else None
 
     def _override_of(self, tenant: str) -> Path | None:
         # The name comes with the request: only a plain file name is looked for.

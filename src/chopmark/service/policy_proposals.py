@@ -153,6 +153,49 @@ class PolicyProposals:
             self._keep(agreed)
         return agreed
 
+    def shadow(self, text: str | None, *, reason: str) -> str | None:
+        """Judge a policy beside the ones in force from now on, or stop; only the log hears of it.
+
+        Args:
+            text: The policy, YAML; None stops.
+            reason: Why.
+
+        Returns:
+            The policy's digest; None where there is none now.
+
+        Raises:
+            NotPermitted: It takes an operator of every tenant.
+            InvalidPolicy: It cannot be used.
+            InvalidRequest: No reason, or the deployer has set a shadow policy.
+        """
+        from chopmark.safety.policy.load import policy_from_text
+
+        self._caller.must_be("operator", of_every_tenant=True)
+        if not reason.strip():
+            raise InvalidRequest("this needs a reason", param="reason")
+        if self._service.pipeline.settings.shadow_policy is not None:
+            raise InvalidRequest(
+                "the deployer has set a shadow policy", hint="it stands in CHOPMARK_SHADOW_POLICY"
+            )
+        path = self._folder / "shadow.yaml"
+        digest = None
+        if text is not None:
+            digest = policy_from_text(text, source="the shadow policy").digest()
+        self._service.pipeline.parts.log.append(
+            Event(
+                kind="policy.adopted",
+                record_id=new_record_id(),
+                tenant=self._caller.tenant.name,
+                public={"policy": digest, "shadow": True},
+                private={"by": self._caller.name, "reason": reason.strip()},
+            )
+        )
+        if text is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_private(path, text.encode())
+        return digest
+
     def _remember_first(self, proposal: Proposal) -> None:
         """Keep what is in force before the first change as a version to go back to."""
         if any(one.tenant == proposal.tenant and one.agreed_by for one in self.all()):

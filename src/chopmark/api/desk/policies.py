@@ -50,6 +50,13 @@ class ProposalBody(CandidateBody):
     tenant: Annotated[str | None, Field(min_length=1, max_length=63)] = None
 
 
+class ShadowOnBody(Strict):
+    """The policy to judge beside those in force, or none, and why."""
+
+    yaml: Annotated[str | None, Field(min_length=1, max_length=200_000)] = None
+    reason: Annotated[str, Field(min_length=PURPOSE.least, max_length=PURPOSE.most)]
+
+
 class TryBody(CandidateBody):
     """Another policy, and of how many of the newest decisions to say what it would change."""
 
@@ -103,6 +110,17 @@ async def agree(proposal_id: ProposalId, service: TheService, caller: AnyCaller)
     """Put into force what somebody else proposed; the next request is judged by it."""
     proposals = PolicyProposals(service, caller)
     return (await in_thread(lambda: proposals.agree(proposal_id))).to_dict()
+
+
+@router.put("/shadow")
+async def set_shadow(body: ShadowOnBody, service: TheService, caller: AnyCaller) -> dict[str, Any]:
+    """Judge a policy beside those in force and only log it, or stop (`yaml` null).
+
+    It takes an operator of every tenant.
+    """
+    proposals = PolicyProposals(service, caller)
+    digest = await in_thread(lambda: proposals.shadow(body.yaml, reason=body.reason))
+    return {"shadow": digest}
 
 
 @router.post("/try")

@@ -107,6 +107,19 @@ async def propose(
     return RedirectResponse(f"/console/policies?{urlencode({'tenant': tenant})}", status_code=303)
 
 
+@router.post("/policies/shadow")
+async def shadow(
+    service: TheService,
+    viewer: DeskViewer,
+    yaml: Annotated[str, Form(max_length=200_000)] = "",
+    reason: Annotated[str, Form(max_length=PURPOSE.most)] = "",
+) -> Response:
+    """Judge a policy beside those in force, or stop; nothing is acted on."""
+    proposals = PolicyProposals(service, viewer.caller)
+    await in_thread(lambda: proposals.shadow(yaml or None, reason=reason))
+    return RedirectResponse("/console/policies", status_code=303)
+
+
 @router.post("/policies/proposals/{proposal_id}/agree")
 async def agree(proposal_id: str, service: TheService, viewer: DeskViewer) -> Response:
     """Put into force what somebody else proposed."""
@@ -143,6 +156,7 @@ def _shown(
         "booked": _booked(log, whose),
         "choices": _BUILT_IN,
         "proposals": _proposals(service, viewer, whose),
+        "shadow_on": service.pipeline.parts.policies.has_shadow,
     }
 
 
