@@ -56,6 +56,7 @@ EventKind = Literal[
     "request.completed",
     "request.decided",
     "request.failed",
+    "request.previewed",
     "request.received",
     "request.refused",
     "retention.expired",

@@ -17,14 +17,16 @@ from chopmark.pipeline.request import EditRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from chopmark.audit import EventKind, Record
+    from chopmark.audit import Event, EventKind, Record
     from chopmark.generation import ModelInfo
     from chopmark.kit.types import ImageFormat, JsonValue
+    from chopmark.pipeline.generation import GenerationCase
+    from chopmark.pipeline.preview import Preview
     from chopmark.pipeline.released import Output, Withheld
     from chopmark.pipeline.request import GenerationRequest
     from chopmark.safety import Policy, Verdict
 
-__all__ = ["completed", "decided", "ended", "moderated", "received", "rounded"]
+__all__ = ["completed", "decided", "ended", "moderated", "previewed", "received", "rounded"]
 
 
 def received(
@@ -80,6 +82,25 @@ def decided(
         ],
         **shadow,
     }, {"evidence": [v.to_dict()["evidence"] for v in (prompt_verdict, *input_verdicts)]}
+
+
+def previewed(case: GenerationCase, preview: Preview) -> Event:
+    """Return what is booked before a preview is shown; of what it shows nothing is kept."""
+    from chopmark.audit import Event
+
+    return Event(
+        kind="request.previewed",
+        record_id=case.record_id,
+        event_id=f"{case.record_id}:request.previewed:{preview.index}:{preview.step}",
+        tenant=case.tenant,
+        subject=case.subject,
+        public={
+            "index": preview.index,
+            "step": preview.step,
+            "steps": preview.steps,
+            "verdict": _summary("output", preview.verdict),
+        },
+    )
 
 
 def completed(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chopmark import errors
 from chopmark.kit.raw_picture import as_image
+from chopmark.pipeline import events
 from chopmark.pipeline.moderation import stops
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest
@@ -38,7 +40,8 @@ class GenerationCase(Case):
         size: Width and height in pixels.
         format: File format of the outputs.
         preview: Takes previews, or ``None``.
-        previews_shown: How many left.
+        previews_shown: How many left; each was booked before.
+        showing: Held while one is booked and shown.
         pdq: Fingerprints of the outputs by output id.
         review_copies: Small copies of flagged outputs by output id, for the log alone.
         terms: Digest of what shapes the answer beside prompt and seed, where that was asked for.
@@ -50,6 +53,7 @@ class GenerationCase(Case):
     format: ImageFormat
     preview: PreviewSink | None = None
     previews_shown: int = 0
+    showing: threading.Lock = field(default_factory=threading.Lock)
     pdq: dict[str, str] = field(default_factory=dict)
     review_copies: dict[str, JsonValue] = field(default_factory=dict)
     terms: bytes | None = None
@@ -73,7 +77,7 @@ def make_pictures(
 
     Raises:
         Refused: A preview was blocked.
-        ChopmarkError: The generator or a guard failed.
+        ChopmarkError: The generator, a guard or the log failed.
     """
     pictures = parts.generator.generate(
         _job(case, inputs),
@@ -129,6 +133,13 @@ def _show(
         raise errors.GuardFailed("a preview could not be judged") from error
     if stops(verdict, parts.settings):
         raise Refused(record_id=case.record_id, stage="output", verdict=verdict)
-    if case.preview is not None and not case.gone.is_set():
-        case.preview(make_preview(draft, verdict))
+    if case.preview is None:
+        return
+    preview = make_preview(draft, verdict)
+    # Whoever books the end of the request waits here: nothing is shown after it, nor uncounted.
+    with case.showing:
+        if case.gone.is_set():
+            return
+        parts.request_log.append(events.previewed(case, preview))
         case.previews_shown += 1
+        case.preview(preview)

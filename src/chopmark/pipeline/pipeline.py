@@ -387,6 +387,8 @@ class Pipeline:
 
     async def _book_the_end(self, case: GenerationCase, error: BaseException) -> None:
         """Book how a request ended that did not complete. Never hides the first error."""
+        # A preview that is being shown is shown, and counted; no other is, since the case is gone.
+        await in_thread(lambda: case.showing.acquire() and case.showing.release())
         kind, public, personal = events.ended(error, case.stage, review_copies=case.review_copies)
         public |= _at_every_end(case)
         try:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from chopmark.pipeline import Pipeline
     from chopmark.pipeline.inspect import Verification
     from chopmark.pipeline.moderation import Moderated
-    from chopmark.pipeline.preview import PreviewSink
+    from chopmark.pipeline.preview import Preview, PreviewSink
     from chopmark.pipeline.released import Released
     from chopmark.safety import Policy
     from chopmark.service.caller import Caller
@@ -143,24 +143,28 @@ class Service:
             pictures = (asked.image, *asked.references, *masks)
             pixels = declared_pixels(pictures, self.pipeline.settings)
         day = await in_thread(lambda: self.store.reserve_images(caller.tenant, asked.n))
-        made = 0
+        out: set[int] = set()  # the pictures of which something left
+        watched = None if preview is None else _noting(preview, out)
         try:
             async with (
                 self.generator_turns.turn(caller.tenant.name),
                 self.edit_room.held(pixels),
             ):
                 if isinstance(asked, EditRequest):
-                    released = await self.pipeline.edit(asked, progress=progress, preview=preview)
+                    released = await self.pipeline.edit(asked, progress=progress, preview=watched)
                 else:
                     released = await self.pipeline.generate(
-                        asked, progress=progress, preview=preview
+                        asked, progress=progress, preview=watched
                     )
             # What was made before takes nothing from the day.
-            made = len(released.outputs) if released.repeats is None else 0
+            if released.repeats is None:
+                out.update(output.index for output in released.outputs)
             return released
         finally:
-            if made < asked.n:
-                self.store.return_images(caller.tenant.name, day, asked.n - made)
+            # The pipeline has booked the end by now: no preview follows it. A picture that was
+            # shown half done is taken from the day, whatever became of it.
+            if len(out) < asked.n:
+                self.store.return_images(caller.tenant.name, day, asked.n - len(out))
 
     async def moderate(self, caller: Caller, texts: list[str]) -> Moderated:
         """Judge texts under the caller's policy."""
@@ -252,6 +256,16 @@ class Service:
             InvalidPolicy: The tenant's policy file cannot be used; nothing is judged by another.
         """
         return self.pipeline.parts.policies.for_tenant(tenant.name, policy=tenant.policy)
+
+
+def _noting(sink: PreviewSink, out: set[int]) -> PreviewSink:
+    """Return a sink that notes of which pictures previews leave, before they do."""
+
+    def take(preview: Preview, /) -> None:
+        out.add(preview.index)
+        sink(preview)
+
+    return take
 
 
 async def _gone(request: Request) -> None:
