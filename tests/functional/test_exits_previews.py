@@ -47,8 +47,7 @@ def test_previews_that_left_are_taken_from_the_day(three_a_day: Any) -> None:
         statuses = [_watch(live, client, most=9, seed=10 * turn) for turn in range(3)]
     assert statuses == [200, 429, 429]
     log = live.pipeline.parts.log
-    shown = [one for one in log.find(kind="request.previewed", limit=100)]
-    assert len(shown) == 9
+    assert len(log.find(kind="request.previewed", limit=100)) == 9
     (end,) = log.find(kind="request.failed")
     assert end.public["previews"] == 9
 

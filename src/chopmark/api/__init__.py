@@ -90,7 +90,7 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
         app.include_router(part.router)
     describe(app)
     # The last one added is the outermost.
-    app.add_middleware(Idempotency, replays=deployment.replays)
+    app.add_middleware(Idempotency, replays=deployment.replays, erased=deployment.is_erased)
     app.add_middleware(JsonBody)
     app.add_middleware(Access, callers=deployment.callers, appeal_rates=deployment.appeal_rates)
     app.add_middleware(BodyLimit, settings=settings, bodies=deployment.bodies)

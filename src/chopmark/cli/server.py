@@ -41,7 +41,9 @@ def serve(
     import uvicorn
 
     from chopmark import Pipeline
+    from chopmark.pipeline.lost import close_lost
     from chopmark.service.connection import server_options
+    from chopmark.service.reconciling import reconciling
     from chopmark.service.retention import retaining
     from chopmark.service.timestamps import stamping
     from chopmark.settings import load_settings
@@ -59,14 +61,19 @@ def serve(
         if progress is not None:
             progress(0, 0, "opening model, log and keys")
         pipeline.parts.open_all()
-        # Younger ones may still be on their way in another process that shares this home.
-        lost = pipeline.parts.log.reconcile(older_than_s=settings.longest_s)
+        # Those of a process that is still there may still be on their way.
+        lost = close_lost(pipeline.parts)
         if lost:
             typer.echo(f"closed {len(lost)} requests that an earlier run left open", err=True)
         if debug_log.is_shown():
             # From here on the server's own log has these lines, and hides prompts.
             debug_log.stop(level=logging.DEBUG)
-        with stamping(pipeline.parts), retaining(pipeline.parts), _tracing(settings):
+        with (
+            stamping(pipeline.parts),
+            retaining(pipeline.parts),
+            reconciling(pipeline.parts),
+            _tracing(settings),
+        ):
             uvicorn.run(
                 create_site(pipeline),
                 host=settings.host,

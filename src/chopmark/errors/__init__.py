@@ -9,6 +9,7 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     ├── InvalidRequest            invalid_request        400
     │   ├── IdempotencyInFlight   idempotency_in_flight  409
     │   ├── IdempotencyMismatch   idempotency_mismatch   422
+    │   ├── AnswerErased          answer_erased          410
     │   ├── UnreadableImage       unreadable_image       400
     │   ├── UnsupportedImage      unsupported_image      415
     │   ├── ImageTooSmall         image_too_small        400
@@ -117,6 +118,7 @@ from chopmark.errors.provenance import (
     UnknownMethod,
 )
 from chopmark.errors.requests import (
+    AnswerErased,
     HeadersTooLarge,
     IdempotencyInFlight,
     IdempotencyMismatch,
@@ -138,6 +140,7 @@ from chopmark.errors.work import OverMemory, WorkerLost, WorkError
 __all__ = [
     "AccessError",
     "AccessKeyNotFound",
+    "AnswerErased",
     "AuditError",
     "Busy",
     "Cancelled",

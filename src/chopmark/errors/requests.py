@@ -5,6 +5,7 @@ from __future__ import annotations
 from chopmark.errors.base import ChopmarkError
 
 __all__ = [
+    "AnswerErased",
     "HeadersTooLarge",
     "IdempotencyInFlight",
     "IdempotencyMismatch",
@@ -64,6 +65,13 @@ class UnsupportedImage(InvalidRequest):
 
     code = "unsupported_image"
     status = 415
+
+
+class AnswerErased(InvalidRequest):
+    """What an Idempotency-Key led to was erased; it is neither given again nor made anew."""
+
+    code = "answer_erased"
+    status = 410
 
 
 class TooManyImages(InvalidRequest):

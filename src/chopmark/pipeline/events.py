@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from chopmark.audit import Event, EventKind, Record
     from chopmark.generation import ModelInfo
     from chopmark.kit.types import ImageFormat, JsonValue
-    from chopmark.pipeline.generation import GenerationCase
     from chopmark.pipeline.preview import Preview
     from chopmark.pipeline.released import Output, Withheld
     from chopmark.pipeline.request import GenerationRequest
@@ -84,16 +83,16 @@ def decided(
     }, {"evidence": [v.to_dict()["evidence"] for v in (prompt_verdict, *input_verdicts)]}
 
 
-def previewed(case: GenerationCase, preview: Preview) -> Event:
+def previewed(record_id: str, tenant: str, subject: str | None, preview: Preview) -> Event:
     """Return what is booked before a preview is shown; of what it shows nothing is kept."""
     from chopmark.audit import Event
 
     return Event(
         kind="request.previewed",
-        record_id=case.record_id,
-        event_id=f"{case.record_id}:request.previewed:{preview.index}:{preview.step}",
-        tenant=case.tenant,
-        subject=case.subject,
+        record_id=record_id,
+        event_id=f"{record_id}:request.previewed:{preview.index}:{preview.step}",
+        tenant=tenant,
+        subject=subject,
         public={
             "index": preview.index,
             "step": preview.step,

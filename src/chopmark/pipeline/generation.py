@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from chopmark.kit.types import ImageFormat, JsonValue
     from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.preview import PreviewSink
+    from chopmark.pipeline.released import KeepsEnding
     from chopmark.pipeline.request import GenerationRequest
     from chopmark.safety import Policy, Verdict
 
@@ -40,6 +41,7 @@ class GenerationCase(Case):
         size: Width and height in pixels.
         format: File format of the outputs.
         preview: Takes previews, or ``None``.
+        ending: Keeps what the request is about to end in, or ``None``.
         previews_shown: How many left; each was booked before.
         showing: Held while one is booked and shown.
         pdq: Fingerprints of the outputs by output id.
@@ -52,6 +54,7 @@ class GenerationCase(Case):
     size: tuple[int, int]
     format: ImageFormat
     preview: PreviewSink | None = None
+    ending: KeepsEnding | None = None
     previews_shown: int = 0
     showing: threading.Lock = field(default_factory=threading.Lock)
     pdq: dict[str, str] = field(default_factory=dict)
@@ -140,6 +143,7 @@ def _show(
     with case.showing:
         if case.gone.is_set():
             return
-        parts.request_log.append(events.previewed(case, preview))
+        event = events.previewed(case.record_id, case.tenant, case.subject, preview)
+        parts.request_log.append(event)
         case.previews_shown += 1
         case.preview(preview)

@@ -7,10 +7,11 @@
 ...     return await pipeline.generate(GenerationRequest(prompt="a red apple", seed=7))
 >>> released = asyncio.run(main())  # doctest: +SKIP
 
-``Pipeline.generate`` and ``Pipeline.edit`` are the only functions that return generated pixels, and
-every face calls them. They fail closed: whatever goes wrong in a step (an exception, a time-out, a
-full disk), no pixels leave, the caller gets one error with a code, and the log says so as soon as
-it can. ``Released`` can only be built with a receipt of the log, so there is no way around step 7.
+``Pipeline.generate`` and ``Pipeline.edit`` are the only functions that return generated pixels (and
+``again`` what these booked, if the answer was lost), and every face calls them. They fail closed:
+whatever goes wrong in a step (an exception, a time-out, a full disk), no pixels leave, the caller
+gets one error with a code, and the log says so as soon as it can. ``Released`` can only be built
+with a receipt of the log, so there is no way around step 7.
 
 This file holds the order of the steps, and what is booked when. How a step is done stands in the
 modules beside it, whose pictures no face may touch: ``moderation`` (steps 2 and 4), ``generation``
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Self
 
 from chopmark import errors
 from chopmark.kit import ids, limits
-from chopmark.pipeline import events, inspect, moderation, recall, seal
+from chopmark.pipeline import endings, events, inspect, moderation, recall, seal
 from chopmark.pipeline.generation import GenerationCase, make_pictures
 from chopmark.pipeline.moderation import judge_picture, shadow_verdicts, stops
 from chopmark.pipeline.parts import Parts
@@ -40,10 +41,11 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from chopmark.kit.types import JsonValue, Progress
+    from chopmark.kit.types import Progress
     from chopmark.pipeline.inspect import Verification
     from chopmark.pipeline.moderation import Moderated
     from chopmark.pipeline.preview import PreviewSink
+    from chopmark.pipeline.released import KeepsEnding
     from chopmark.pipeline.request import EditRequest
     from chopmark.provenance import InputIngredient
     from chopmark.safety import Policy, Verdict
@@ -98,6 +100,7 @@ class Pipeline:
         *,
         progress: Progress | None = None,
         preview: PreviewSink | None = None,
+        ending: KeepsEnding | None = None,
     ) -> Released:
         """Make pictures from a prompt.
 
@@ -106,12 +109,14 @@ class Pipeline:
             progress: Told about each stage and each denoising step.
             preview: Takes the ``request.previews`` looks at each picture on its way. Each was
                 judged like an output, is small and labelled, and carries no mark.
+            ending: Keeps what the request is about to end in before the log has it as ended, for
+                :meth:`again`.
 
         Raises:
             Refused: The policy blocked the prompt or every picture; the record says why.
             ChopmarkError: A request that cannot be used, or a step that failed; nothing leaves.
         """
-        return await self._fulfil(request, progress, preview)
+        return await self._fulfil(request, progress, preview, ending)
 
     async def edit(
         self,
@@ -119,6 +124,7 @@ class Pipeline:
         *,
         progress: Progress | None = None,
         preview: PreviewSink | None = None,
+        ending: KeepsEnding | None = None,
     ) -> Released:
         """Change a picture by a prompt, within a mask if one is given, drawing on others.
 
@@ -128,7 +134,11 @@ class Pipeline:
             Refused: The policy blocked the prompt, an input or every output.
             ChopmarkError: As in :meth:`generate`.
         """
-        return await self._fulfil(request, progress, preview)
+        return await self._fulfil(request, progress, preview, ending)
+
+    async def again(self, ending: bytes, *, tenant: str) -> Released | None:
+        """Return what a request ended in whose answer was lost; see `endings`."""
+        return await in_thread(lambda: endings.released_again(self.parts, ending, tenant=tenant))
 
     async def moderate(
         self,
@@ -171,6 +181,7 @@ class Pipeline:
         request: GenerationRequest,
         progress: Progress | None,
         preview: PreviewSink | None,
+        ending: KeepsEnding | None,
     ) -> Released:
         """Step 1, and the record of how the request ended."""
         if self._in_flight > self.settings.max_queue:
@@ -193,18 +204,22 @@ class Pipeline:
                 format=request.format or self.settings.output_format,
                 progress=progress,
                 preview=preview,
+                ending=ending,
             )
             # 1. Durable in the log before any model runs. If the log cannot take it: refuse.
             public, personal = events.received(
                 request, generator.info, seed=case.seed, size=case.size, format=case.format
             )
-            await self._steps.book(case, "received", "request.received", public, personal)
+            await in_thread(lambda: self.parts.in_flight.begin(case.record_id))
             try:
+                await self._steps.book(case, "received", "request.received", public, personal)
                 return await self._judge_and_make(case)
             except BaseException as error:
                 case.gone.set()
-                await asyncio.shield(self._book_the_end(case, error))
+                await asyncio.shield(endings.book_the_end(self._steps, case, error))
                 raise
+            finally:
+                self.parts.in_flight.end(case.record_id)
         finally:
             self._in_flight -= 1
 
@@ -317,20 +332,20 @@ class Pipeline:
             prompt_verdict=prompt_verdict, input_verdicts=input_verdicts, shadow=shadow,
             pdq=case.pdq, review_copies=case.review_copies, repeats=repeats,
         )  # fmt: skip
-        public |= _at_every_end(case)
-        booked = await steps.book(case, "completed", "request.completed", public, personal)
-        receipt = await steps.run(
-            case, "completed", lambda: parts.request_log.proof.receipt(booked.index)
-        )
-        released = Released(
+        public |= endings.at_every_end(case)
+        ending = endings.Ending(
             record_id=case.record_id,
             outputs=tuple(outputs),
             withheld=tuple(withheld),
             prompt_verdict=prompt_verdict,
-            receipt=receipt,
             timings_ms=dict(case.timings_ms),
             model=f"{model.id}@{model.version}",
             repeats=repeats,
+        )
+        await endings.keep_ending(steps, case, ending)
+        booked = await steps.book(case, "completed", "request.completed", public, personal)
+        released = await steps.run(
+            case, "completed", lambda: endings.released_by(parts, ending, booked)
         )
         # Kept for later, where the deployer opted in; nobody waits for it.
         recall.keep(parts, case.request, released, seed=case.seed, terms=case.terms)
@@ -384,21 +399,3 @@ class Pipeline:
             manifest_id=sealed.manifest_id,
             verdict=verdict,
         )
-
-    async def _book_the_end(self, case: GenerationCase, error: BaseException) -> None:
-        """Book how a request ended that did not complete. Never hides the first error."""
-        # A preview that is being shown is shown, and counted; no other is, since the case is gone.
-        await in_thread(lambda: case.showing.acquire() and case.showing.release())
-        kind, public, personal = events.ended(error, case.stage, review_copies=case.review_copies)
-        public |= _at_every_end(case)
-        try:
-            await self._steps.book(case, case.stage, kind, public, personal)
-        except errors.ChopmarkError:  # its step has logged it
-            # The log is what failed. Its reconciler closes this request when it can write again:
-            # a `request.received` without an end is found and booked as lost.
-            return
-
-
-def _at_every_end(case: GenerationCase) -> dict[str, JsonValue]:
-    """What the record of every end says, be it completed, refused or failed."""
-    return {"previews": case.previews_shown, "timings_ms": events.rounded(case.timings_ms)}

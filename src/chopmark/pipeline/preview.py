@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from chopmark.kit.limits import PREVIEW_SIDE
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from chopmark.generation import Draft
     from chopmark.kit.types import JsonValue
     from chopmark.safety import Verdict
@@ -83,9 +85,10 @@ def _overlaid(picture: Image.Image) -> Image.Image:
         for shift, ink in ((0, _LIGHT), (1, _DARK)):
             pen.line([(start + shift, 0), (start + shift + height, height)], fill=ink)
             pen.line([(start + shift, 0), (start + shift - height, height)], fill=ink)
+    font = ImageFont.load_default(min(width, height) / 2)
     pen.text(
-        (width / 2, height / 2), "AI", anchor="mm", font=ImageFont.load_default(min(width, height) / 2),
-        fill=_LIGHT, stroke_width=1, stroke_fill=_DARK,
+        (width / 2, height / 2), "AI", anchor="mm", font=font, fill=_LIGHT, stroke_width=1,
+        stroke_fill=_DARK,
     )  # fmt: skip
     return Image.alpha_composite(picture.convert("RGBA"), layer).convert("RGB")
 

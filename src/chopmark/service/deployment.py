@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 
 from chopmark.service.access import Callers
 from chopmark.service.body_budget import Bodies
+from chopmark.service.forgetting import follow_the_log
 from chopmark.service.identity import Identity
 from chopmark.service.service import Service
 from chopmark.service.state import state_of
@@ -68,11 +69,13 @@ class Deployment:
             longest_s=3600 * settings.session_hours,
         )
         identity = Identity(settings, store, people)
+        replays = Replays.open(home)
+        follow_the_log(pipeline.parts, replays)
         return cls(
-            service=Service(pipeline, store),
+            service=Service(pipeline, store, people),
             identity=identity,
             callers=Callers(identity=identity, settings=settings),
-            replays=Replays.open(home),
+            replays=replays,
             appeal_rates=Rates(),
             sign_in_turns=Turns(slots=1, places=_MOST_SIGNING_IN),
             bodies=Bodies(settings.max_body_bytes_held),
@@ -82,6 +85,11 @@ class Deployment:
     def settings(self) -> Settings:
         """The pipeline's settings."""
         return self.service.pipeline.settings
+
+    def is_erased(self, record_id: str) -> bool:
+        """Tell whether something that was asked for in a record is erased by now."""
+        log = self.service.pipeline.parts.request_log
+        return bool(log.custody.contentless([record_id]))
 
     async def close(self) -> None:
         """Wait for what is on its way, then close the files."""

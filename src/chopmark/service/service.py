@@ -14,6 +14,7 @@ from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.abuse import AbuseControl
 from chopmark.service.cache_headers import wants_fresh
+from chopmark.service.claim import claim_of
 from chopmark.service.exports import Exports
 from chopmark.service.looking import Looking, declared_pixels
 from chopmark.service.metrics import Metrics
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from chopmark.pipeline.released import Released
     from chopmark.safety import Policy
     from chopmark.service.caller import Caller
-    from chopmark.tenancy import AccessStore, Tenant
+    from chopmark.service.claim import Claim
+    from chopmark.tenancy import AccessStore, People, Tenant
 
 __all__ = ["Service"]
 
@@ -56,7 +58,7 @@ class Service:
         exports: What exporters asked for.
     """
 
-    def __init__(self, pipeline: Pipeline, store: AccessStore) -> None:
+    def __init__(self, pipeline: Pipeline, store: AccessStore, people: People) -> None:
         settings = pipeline.settings
         self.pipeline = pipeline
         self.store = store
@@ -78,7 +80,7 @@ class Service:
         }
         self.metrics = Metrics(pipeline.parts, lines, repeats=pipeline.parts.answer_cache)
         self.abuse = AbuseControl(pipeline, self.metrics.abused)
-        self.exports = Exports(pipeline.parts)
+        self.exports = Exports(pipeline.parts, people)
 
     async def make(
         self,
@@ -109,6 +111,12 @@ class Service:
         """
         # Before anything is done with them: whatever fails may quote what it was given.
         conceal(asked.prompt, asked.negative_prompt, identifier)
+        claim = claim_of(http)
+        if claim is not None and claim.earlier is not None:
+            # Booked and charged already, and judged by what was in force then.
+            released = await self._again(caller, claim)
+            if released is not None:
+                return released
         mine = replace(
             asked,
             tenant=caller.tenant.name,
@@ -119,7 +127,7 @@ class Service:
         )
         try:
             await self.abuse.before(caller.tenant, mine)
-            released = await self.attended(http, self._make(caller, mine, progress, preview))
+            released = await self.attended(http, self._make(caller, mine, progress, preview, claim))
         except ChopmarkError as error:
             self.metrics.failed(error)
             if isinstance(error, Refused):
@@ -130,14 +138,28 @@ class Service:
         await self.abuse.after(mine, released.record_id)
         return released
 
+    async def _again(self, caller: Caller, claim: Claim) -> Released | None:
+        """Return what the request ended in before, unless it never came to that."""
+        earlier = claim.earlier
+        if earlier is None:
+            return None
+        claim.resumed()
+        released = await self.pipeline.again(earlier.ending, tenant=caller.tenant.name)
+        if released is None:
+            claim.again, claim.record_id = False, None
+            await in_thread(claim.renew)
+        return released
+
     async def _make(
         self,
         caller: Caller,
         asked: GenerationRequest,
         progress: Progress | None,
         preview: PreviewSink | None,
+        claim: Claim | None,
     ) -> Released:
         pixels = 0
+        ending = None if claim is None else claim.end
         if isinstance(asked, EditRequest):
             masks = () if asked.mask is None else (asked.mask,)
             pictures = (asked.image, *asked.references, *masks)
@@ -151,10 +173,12 @@ class Service:
                 self.edit_room.held(pixels),
             ):
                 if isinstance(asked, EditRequest):
-                    released = await self.pipeline.edit(asked, progress=progress, preview=watched)
+                    released = await self.pipeline.edit(
+                        asked, progress=progress, preview=watched, ending=ending
+                    )
                 else:
                     released = await self.pipeline.generate(
-                        asked, progress=progress, preview=watched
+                        asked, progress=progress, preview=watched, ending=ending
                     )
             # What was made before takes nothing from the day.
             if released.repeats is None:

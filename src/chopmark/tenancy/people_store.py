@@ -15,7 +15,7 @@ from chopmark.errors import (
 )
 from chopmark.kit.sqlite import open_store
 from chopmark.tenancy.passwords import hash_password, password_is
-from chopmark.tenancy.people import Person, PersonRole, check_name, roles_of
+from chopmark.tenancy.people import VOUCHED, Person, PersonRole, check_name, roles_of
 from chopmark.tenancy.sessions import NewSession, Session, csrf_token, new_token, token_digest
 
 if TYPE_CHECKING:
@@ -213,6 +213,38 @@ class People:
                 f"no person of the name {name[:100]!r}", hint="see `chopmark access person list`"
             )
         return _PersonRow(*rows[0]).person()
+
+    def as_now(self, then: Person, *, seen: float) -> Person:
+        """Return somebody who asked for something a while ago, with the roles that they have now.
+
+        Whoever an OIDC provider vouched for is as their newest session says; without one they stay
+        as they were for as long as a session would have lasted.
+
+        Args:
+            then: As they were when they asked.
+            seen: When that was, in seconds since 1970.
+
+        Raises:
+            PersonNotFound: They are nobody any more, or see other records now.
+        """
+        now = self._vouched_now(then, seen) if then.name.startswith(VOUCHED) else None
+        now = now or self.person(then.name)
+        if now.tenant not in {None, then.tenant}:
+            raise PersonNotFound(f"{then.name[:100]!r} is of another tenant now")
+        return Person(name=now.name, tenant=then.tenant, roles=now.roles)
+
+    def _vouched_now(self, then: Person, seen: float) -> Person | None:
+        now = self._clock()
+        with self._database.read() as transaction:
+            rows = transaction.execute(
+                "SELECT vouched FROM session WHERE name = ? AND vouched IS NOT NULL"
+                " AND created > ? ORDER BY created DESC LIMIT 1",
+                (then.name, max(seen, now - self.longest_s)),
+            )
+        if rows:
+            claims = json.loads(rows[0][0])
+            return Person(name=then.name, tenant=claims["tenant"], roles=frozenset(claims["roles"]))
+        return then if now - seen < self.longest_s else None
 
     def everybody(self) -> list[Person]:
         """Return every local person who may sign in, by name."""
