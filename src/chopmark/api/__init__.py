@@ -92,7 +92,7 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
     # The last one added is the outermost.
     app.add_middleware(Idempotency, replays=deployment.replays, erased=deployment.is_erased)
     app.add_middleware(JsonBody)
-    app.add_middleware(Access, callers=deployment.callers, appeal_rates=deployment.appeal_rates)
+    app.add_middleware(Access, callers=deployment.callers)
     app.add_middleware(BodyLimit, settings=settings, bodies=deployment.bodies)
     app.add_middleware(Envelope, metrics=deployment.service.metrics, logger=logger)
     return app

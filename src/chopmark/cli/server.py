@@ -6,6 +6,7 @@ import logging
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -110,7 +111,16 @@ def _may_listen(settings: Settings) -> None:
 
     home = settings.open_home()
     with AccessStore.open(home) as store, People.open(home) as people:
-        if not is_loopback(settings.host) and not Identity(settings, store, people).guarded():
+        if Identity(settings, store, people).guarded():
+            return
+        known_as = urlsplit(settings.public_url).hostname or ""
+        if known_as and not is_loopback(known_as):
+            raise ConfigurationError(
+                f"will not serve as {known_as}: there are no API keys and no people yet, so whoever"
+                " comes through the proxy could generate",
+                hint="make a key with `chopmark access create`, or unset CHOPMARK_PUBLIC_URL",
+            )
+        if not is_loopback(settings.host):
             raise ConfigurationError(
                 f"will not serve on {settings.host}: there are no API keys and no people yet, so"
                 " anybody who reaches the address could generate",

@@ -40,7 +40,7 @@ class Deployment:
         identity: Keys, people and their sessions.
         callers: Finds out who sent a request.
         replays: Answers that are kept for an ``Idempotency-Key``.
-        appeal_rates: How often somebody without an account asks about appeals.
+        appeal_rates: How often somebody without an account is wrong about an appeal.
         sign_in_turns: A password takes a tenth of a second and 64 MiB to check, so that one is
             checked at a time and some may wait.
         bodies: Request bodies that are held in memory.
