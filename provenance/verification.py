@@ -16,6 +16,7 @@ from chopmark.provenance._carriers import with_update
 from chopmark.provenance._formats import Limits
 from chopmark.provenance._judge import VerifyEvidence, judge
 from chopmark.provenance._recovery import Look, recover
+from chopmark.provenance._steps import stepped_distance, stepped_mark
 from chopmark.provenance.reading import FilesHere, PixelsHere
 from chopmark.provenance.report import Recovered, Report, WatermarkFinding
 from chopmark.provenance.trust import TrustAnchors
@@ -60,7 +61,7 @@ def verify(
         limits: How large a file is looked at.
         public: Leave out what may name a person: the certificate's common name, an organisation
             that nobody vouches for, titles of inputs, addresses. California SB 942 asks this of
-            a detector that is open to all.
+            a detector that is open to all. And give ``p_value`` and distances in steps only.
         files: Parses the file; in this process where none is given.
         pixels: Reads its pixels, likewise. It has the keys then, and ``mark_keys`` says only
             whether there are any.
@@ -96,6 +97,7 @@ def verify(
     record, asked = _find_record(examined, mark, recovered, find_record)
     if public:
         examined = _without_names(examined)
+        mark, recovered = stepped_mark(mark), stepped_distance(recovered)
     evidence = VerifyEvidence(
         examined=examined,
         watermark=mark,

@@ -46,6 +46,7 @@ EventKind = Literal[
     "hold.released",
     "key.rotated",
     "log.recovered",
+    "manifest.bound",
     "manifest.removed",
     "manifest.stored",
     "moderation.completed",

@@ -80,6 +80,7 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
         summary="Generated pictures that can be accounted for.",
         docs_url=None,  # its page loads scripts from another host
         redoc_url=None,
+        redirect_slashes=False,  # the redirect's address would be made of the caller's `Host`
         lifespan=_lifespan,
         form_limits=FORM_LIMITS,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Idempotency"]
 
+_LOG = logging.getLogger(__name__)
 _BOUNDARY = re.compile(rb'boundary="?([^";,]+)')
 # What may end differently when tried again.
 _PASSING: Final = frozenset({408, 409, 425, 429, 499})
@@ -73,7 +75,13 @@ class Idempotency:
         finally:
             if not recorder.kept:
                 # Shielded: also a cancelled request must let go of its key.
-                await asyncio.shield(in_thread(lambda: self.replays.drop(tenant, key)))
+                await asyncio.shield(in_thread(lambda: self._let_go(tenant, key)))
+
+    def _let_go(self, tenant: str, key: str) -> None:
+        try:
+            self.replays.drop(tenant, key)
+        except ChopmarkError as error:
+            _LOG.error("a key could not be let go", exc_info=error)
 
     def _before(self, tenant: str, key: str, mark: bytes) -> KeptAnswer | Unanswered | None:
         before = self.replays.begin(tenant, key, mark)
@@ -131,9 +139,14 @@ class _Recorder:
             record_id=self._claim.record_id or Headers(raw=sent).get("x-record-id"),
         )
         claim = self._claim
-        await in_thread(
-            lambda: claim.replays.finish(claim.tenant, claim.key, claim.fingerprint, answer)
-        )
+        try:
+            await in_thread(
+                lambda: claim.replays.finish(claim.tenant, claim.key, claim.fingerprint, answer)
+            )
+        except ChopmarkError as error:
+            # It is booked and on its way; what it was about to end in is kept already.
+            _LOG.error("an answer could not be kept for its key", exc_info=error)
+            return
         self.kept = True
 
 

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from chopmark import errors
+from chopmark.kit.disk_full import named_by_disk
 from chopmark.pipeline.released import Refused
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def problem_response(error: ChopmarkError, *, path: str = "", appeal_url: str = 
         path: The request's; Gemini's routes get Google's ``error`` object.
         appeal_url: Where a refusal can be appealed; ``{decision_id}`` in it is filled in.
     """
+    error = named_by_disk(error)
     if _is_google(path):
         # Nothing beside `error`: Google's client takes a `status` at the top for its own.
         return JSONResponse(
@@ -117,6 +119,7 @@ def _is_google(path: str) -> bool:
 
 def google_error(error: ChopmarkError) -> dict[str, JsonValue]:
     """Return Google's error object (google.rpc.Status as JSON, AIP-193)."""
+    error = named_by_disk(error)
     details: list[JsonValue] = [
         {
             "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -141,6 +144,7 @@ def google_error(error: ChopmarkError) -> dict[str, JsonValue]:
 
 def openai_error(error: ChopmarkError, *, appeal_url: str = "") -> dict[str, JsonValue]:
     """Return the ``error`` object that OpenAI's client reads."""
+    error = named_by_disk(error)
     body: dict[str, JsonValue] = {
         "message": error.explain(),
         "type": _kind(error),
