@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from chopmark.kit.database import Transaction
     from chopmark.kit.types import JsonValue
 
-__all__ = ["Custody", "RetentionClass", "finish_erasures"]
+__all__ = ["Custody", "RetentionClass", "finish_erasures", "follow", "without_content"]
 
 RetentionClass = Literal["standard", "blocked", "report"]
 _EXPIRE_BATCH: Final = 5000
@@ -47,12 +47,11 @@ class Custody:
     Attributes:
         holds: Legal holds.
         attachments: Bytes that are kept beside entries for a while.
-        followers: Called after that, for what others keep beside the log.
     """
 
     def __init__(self, ledger: Ledger, reader: Reader, *, gone: Callable[[], None]) -> None:
         self._ledger, self._derived = ledger, gone
-        self.followers: list[Callable[[], object]] = []
+        self._followers: list[Callable[[], object]] = []
         self.holds = Holds(ledger, reader)
         self.attachments = Attachments(ledger, reader)
 
@@ -91,7 +90,7 @@ class Custody:
 
     def _gone(self) -> None:
         self._derived()
-        for follower in self.followers:
+        for follower in self._followers:
             follower()
 
     def _start_erasure(
@@ -225,14 +224,20 @@ class Custody:
                 if not all(_contents(transaction, record_id) or [False])
             ]
 
-    def without_content(self, indexes: Iterable[int]) -> list[int]:
-        """Return those of the entries that have no content, or none any more."""
-        with self._ledger.database.read() as transaction:
-            return [
-                index
-                for index in indexes
-                if not transaction.execute("SELECT idx FROM content WHERE idx = ?", (index,))
-            ]
+
+def follow(custody: Custody, work: Callable[[], object]) -> None:
+    """Have something done whenever content went, for what is kept beside the log."""
+    custody._followers.append(work)  # noqa: SLF001  of this module
+
+
+def without_content(custody: Custody, indexes: Iterable[int]) -> list[int]:
+    """Return those of the entries that have no content, or none any more."""
+    with custody._ledger.database.read() as transaction:  # noqa: SLF001  of this module
+        return [
+            index
+            for index in indexes
+            if not transaction.execute("SELECT idx FROM content WHERE idx = ?", (index,))
+        ]
 
 
 def _contents(transaction: Transaction, record_id: str) -> list[bool]:

@@ -26,6 +26,7 @@ BY_SCOPE: dict[Scope, set[str]] = {
         "POST /v1/images/edits",
         "POST /v1/images/generations",
         "POST /v1/images/variations",
+        "POST /api/v1/seal",
         "POST /v1/models/{model}:generateContent",
         "POST /v1/models/{model}:streamGenerateContent",
         "POST /v1beta/models/{model}:generateContent",
@@ -114,6 +115,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/hashes/match": {"files": {"image": b"x"}},
     "POST /api/v1/hashes/{name}": {"files": {"file": b"x"}},
     "POST /api/v1/verify": {"files": {"image": b"x"}},
+    "POST /api/v1/seal": {"files": {"image": b"x"}, "data": {"model": "m"}},
     "POST /api/v1/c2pa/matches/byContent": {
         "content": b"x",
         "headers": {"content-type": "image/png"},

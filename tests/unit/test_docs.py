@@ -20,7 +20,15 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 DOORS = {
-    "chopmark": ["EditRequest", "GenerationRequest", "Pipeline", "Refused", "Released", "Settings"],
+    "chopmark": [
+        "EditRequest",
+        "GenerationRequest",
+        "Pipeline",
+        "Refused",
+        "Released",
+        "SealRequest",
+        "Settings",
+    ],
     "chopmark.generation": [
         "DiffusersGenerator",
         "Draft",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from chopmark import __version__
-from chopmark.api import health, public_log, signin, verify
+from chopmark.api import health, public_log, seal, signin, verify
 from chopmark.api.c2pa import routes as c2pa_routes
 from chopmark.api.desk import appeals, exports, hash_lists, policies, records
 from chopmark.api.gemini import routes as gemini_routes
@@ -46,6 +46,7 @@ _PARTS = (
     gemini_routes,
     openai_routes,
     verify,
+    seal,
     signin,
     records,
     appeals,

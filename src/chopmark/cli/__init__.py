@@ -28,6 +28,7 @@ from chopmark.cli import (
     policy,
     prompts,
     review,
+    seal,
     server,
     verify,
 )
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 app.command("generate")(generate.generate)
 app.command("edit")(generate.edit)
+app.command("seal")(seal.seal)
 app.command("verify")(verify.verify)
 app.command("moderate")(moderate.moderate)
 app.command("eval")(evaluate.evaluate)

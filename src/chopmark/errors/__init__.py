@@ -14,6 +14,7 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   ├── UnsupportedImage      unsupported_image      415
     │   ├── ImageTooSmall         image_too_small        400
     │   ├── ImageTooLarge         image_too_large        413
+    │   ├── AlreadyMarked         already_marked         400
     │   ├── ImageTooComplex       image_too_complex      413
     │   ├── RequestTooLarge       request_too_large      413
     │   ├── HeadersTooLarge       headers_too_large      431
@@ -118,6 +119,7 @@ from chopmark.errors.provenance import (
     UnknownMethod,
 )
 from chopmark.errors.requests import (
+    AlreadyMarked,
     AnswerErased,
     HeadersTooLarge,
     IdempotencyInFlight,
@@ -140,6 +142,7 @@ from chopmark.errors.work import OverMemory, WorkerLost, WorkError
 __all__ = [
     "AccessError",
     "AccessKeyNotFound",
+    "AlreadyMarked",
     "AnswerErased",
     "AuditError",
     "Busy",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from chopmark.errors import AnswerErased, ChopmarkError, RecordNotFound
-from chopmark.kit import ids
+from chopmark.kit import ids, limits
 from chopmark.pipeline import events
 from chopmark.pipeline.released import Output, Refused, Released, Withheld
 from chopmark.pipeline.steps import in_thread
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit import Record
     from chopmark.kit.types import JsonValue
-    from chopmark.pipeline.generation import GenerationCase
+    from chopmark.pipeline.cases import GenerationCase, SealCase
     from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.steps import Steps
     from chopmark.safety import Verdict
@@ -123,14 +123,14 @@ def released_by(parts: Parts, ending: Ending, end: Record) -> Released:
     )
 
 
-async def keep_ending(steps: Steps, case: GenerationCase, ending: Ending) -> None:
+async def keep_ending(steps: Steps, case: GenerationCase | SealCase, ending: Ending) -> None:
     """Have an ending kept by whoever may ask for it again, before it is booked."""
     keep = case.ending
     if keep is not None:
         await steps.run(case, "completed", lambda: keep(case.record_id, ending.to_bytes()))
 
 
-async def book_the_end(steps: Steps, case: GenerationCase, error: BaseException) -> None:
+async def book_the_end(steps: Steps, case: GenerationCase | SealCase, error: BaseException) -> None:
     """Book how a request ended that did not complete. Never hides the first error."""
     # A preview that is being shown is shown, and counted; no other is, since the case is gone.
     await in_thread(lambda: _wait_for(case.showing))
@@ -158,7 +158,7 @@ def _wait_for(lock: threading.Lock) -> None:
         return
 
 
-def at_every_end(case: GenerationCase) -> dict[str, JsonValue]:
+def at_every_end(case: GenerationCase | SealCase) -> dict[str, JsonValue]:
     """Return what the record of every end says, be it completed, refused or failed."""
     return {"previews": case.previews_shown, "timings_ms": events.rounded(case.timings_ms)}
 
@@ -169,7 +169,7 @@ def collect_manifests(parts: Parts, record_id: str) -> int:
     They were kept before the log was asked; its pictures never left, and nothing may lead to them.
     """
     collected = 0
-    for index in range(1, parts.settings.max_outputs + 1):
+    for index in range(1, limits.N.most + 1):
         entry = parts.store.by_output(ids.output_id(record_id, index))
         if entry is not None and entry.record_id == record_id:
             parts.store.delete(entry.manifest_id)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chopmark import errors
@@ -12,7 +10,6 @@ from chopmark.pipeline import events
 from chopmark.pipeline.moderation import stops
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest
-from chopmark.pipeline.steps import Case
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,45 +18,11 @@ if TYPE_CHECKING:
 
     from chopmark.generation import Draft, GenerationJob
     from chopmark.kit.raw_picture import Shown
-    from chopmark.kit.types import ImageFormat, JsonValue
+    from chopmark.pipeline.cases import GenerationCase
     from chopmark.pipeline.parts import Parts
-    from chopmark.pipeline.preview import PreviewSink
-    from chopmark.pipeline.released import KeepsEnding
-    from chopmark.pipeline.request import GenerationRequest
     from chopmark.safety import Policy, Verdict
 
-__all__ = ["GenerationCase", "make_pictures"]
-
-
-@dataclass(kw_only=True)
-class GenerationCase(Case):
-    """A request with every open choice made, and what is found out on its way.
-
-    Attributes:
-        request: What was asked for.
-        seed: The seed of the first output; n outputs take ``seed`` .. ``seed + n - 1``.
-        size: Width and height in pixels.
-        format: File format of the outputs.
-        preview: Takes previews, or ``None``.
-        ending: Keeps what the request is about to end in, or ``None``.
-        previews_shown: How many left; each was booked before.
-        showing: Held while one is booked and shown.
-        pdq: Fingerprints of the outputs by output id.
-        review_copies: Small copies of flagged outputs by output id, for the log alone.
-        terms: Digest of what shapes the answer beside prompt and seed, where that was asked for.
-    """
-
-    request: GenerationRequest
-    seed: int
-    size: tuple[int, int]
-    format: ImageFormat
-    preview: PreviewSink | None = None
-    ending: KeepsEnding | None = None
-    previews_shown: int = 0
-    showing: threading.Lock = field(default_factory=threading.Lock)
-    pdq: dict[str, str] = field(default_factory=dict)
-    review_copies: dict[str, JsonValue] = field(default_factory=dict)
-    terms: bytes | None = None
+__all__ = ["make_pictures"]
 
 
 def make_pictures(

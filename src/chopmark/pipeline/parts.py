@@ -286,10 +286,11 @@ class Parts:
     def request_log(self) -> RequestLog:
         """The tamper-evident log: as much of it as it takes to make pictures."""
         from chopmark.audit import AuditLog
+        from chopmark.audit.custody.custody import follow
 
         log = self.plugins.log(self.settings)
         if isinstance(log, AuditLog):
-            log.custody.followers.append(lambda: [work(log) for work in self.followers])
+            follow(log.custody, lambda: [work(log) for work in self.followers])
         return log
 
     @property

@@ -207,13 +207,14 @@ def take_away_exports(home: Path, log: AuditLog) -> int:
 
 def take_away_erased(home: Path, log: AuditLog, request: ExportRequest) -> ExportRequest:
     """Return a request as it is now: without files where something in them is erased by now."""
+    from chopmark.audit.custody.custody import without_content
     from chopmark.audit.desk.export_files import contents_in
 
     if not request.content or not request.files:
         return request
     folder = home / FOLDER / request.export_id
     try:
-        gone = bool(log.custody.without_content(contents_in(folder)))
+        gone = bool(without_content(log.custody, contents_in(folder)))
     except (InvalidRequest, LogUnavailable):
         gone = True  # what cannot be read cannot be vouched for
     if not gone:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from chopmark.errors import Cancelled, ChopmarkError
 from chopmark.kit.redaction import conceal
+from chopmark.pipeline.endings import released_again
 from chopmark.pipeline.released import Refused
-from chopmark.pipeline.request import EditRequest, GenerationRequest
+from chopmark.pipeline.request import EditRequest, GenerationRequest, SealRequest
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.abuse import AbuseControl
 from chopmark.service.cache_headers import wants_fresh
@@ -86,13 +87,13 @@ class Service:
         self,
         http: Request,
         caller: Caller,
-        asked: GenerationRequest,
+        asked: GenerationRequest | SealRequest,
         *,
         identifier: str | None = None,
         progress: Progress | None = None,
         preview: PreviewSink | None = None,
     ) -> Released:
-        """Make or change pictures for a caller, as long as the client is there.
+        """Make, change or seal pictures for a caller, as long as the client is there.
 
         Args:
             http: The request, whose end is watched.
@@ -117,14 +118,15 @@ class Service:
             released = await self._again(caller, claim)
             if released is not None:
                 return released
-        mine = replace(
+        mine: GenerationRequest | SealRequest = replace(
             asked,
             tenant=caller.tenant.name,
             policy=asked.policy or await in_thread(lambda: self.policy_of(caller.tenant)),
             subject=caller.subject(identifier),
             client=caller.address,
-            fresh=asked.fresh or wants_fresh(http.headers),
         )
+        if isinstance(mine, GenerationRequest):
+            mine = replace(mine, fresh=mine.fresh or wants_fresh(http.headers))
         try:
             await self.abuse.before(caller.tenant, mine)
             released = await self.attended(http, self._make(caller, mine, progress, preview, claim))
@@ -144,7 +146,8 @@ class Service:
         if earlier is None:
             return None
         claim.resumed()
-        released = await self.pipeline.again(earlier.ending, tenant=caller.tenant.name)
+        parts, tenant = self.pipeline.parts, caller.tenant.name
+        released = await in_thread(lambda: released_again(parts, earlier.ending, tenant=tenant))
         if released is None:
             claim.again, claim.record_id = False, None
             await in_thread(claim.renew)
@@ -153,7 +156,7 @@ class Service:
     async def _make(
         self,
         caller: Caller,
-        asked: GenerationRequest,
+        asked: GenerationRequest | SealRequest,
         progress: Progress | None,
         preview: PreviewSink | None,
         claim: Claim | None,
@@ -168,6 +171,15 @@ class Service:
         out: set[int] = set()  # the pictures of which something left
         watched = None if preview is None else _noting(preview, out)
         try:
+            if isinstance(asked, SealRequest):
+                # Nothing is generated: the work is that of looking at a picture.
+                released = await self.looking.run(
+                    caller,
+                    [asked.image],
+                    lambda: self.pipeline.seal(asked, progress=progress, ending=ending),
+                )
+                out.update(output.index for output in released.outputs)
+                return released
             async with (
                 self.generator_turns.turn(caller.tenant.name),
                 self.edit_room.held(pixels),

@@ -59,7 +59,7 @@ def test_the_parts_and_their_names_are_pinned(open_log: OpenLog) -> None:
         log: "append close content custody appeals desk exceptions find get in_force open private"
         " proof public_key reconcile records root search size submit writable",
         log.proof: "checkpoint consistency_proof cosign public_key publish receipt stamp stamps",
-        log.custody: "attachments contentless erase expire followers holds without_content",
+        log.custody: "attachments contentless erase expire holds",
         log.custody.holds: "place release standing",
         log.custody.attachments: "drop drop_older keep of",
         log.appeals: "open state",

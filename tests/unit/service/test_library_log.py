@@ -12,6 +12,7 @@ import pytest
 
 from chopmark.kit.redaction import conceal
 from chopmark.pipeline.steps import in_thread
+from chopmark.service import library_log
 from chopmark.service.library_log import for_request, library_lines
 from chopmark.service.logging import make_logger
 
@@ -78,8 +79,10 @@ def test_a_line_of_no_request_is_every_servers() -> None:
 
 
 @pytest.fixture
-def root() -> Iterator[logging.Logger]:
-    """Our own logger at no level; set, not patched: loggers remember what is enabled."""
+def root(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
+    """Our own logger at no level, as no server runs; set, not patched: loggers remember it."""
+    # A server of another test may still run in this process.
+    monkeypatch.setattr(library_log, "_LINES", library_log._Lines())
     root = logging.getLogger("chopmark")
     level = root.level
     root.setLevel(logging.NOTSET)
