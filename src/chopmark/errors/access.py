@@ -119,6 +119,11 @@ class QuotaExhausted(RateLimited):
 
 
 class CoolingDown(RateLimited):
-    """Too many refusals in a short time: the same person must wait."""
+    """Too many refusals in a short time: the same person must wait.
+
+    Attributes:
+        record_id: Where it is booked that they asked and were turned away; empty before that.
+    """
 
     code = "cooling_down"
+    record_id: str = ""

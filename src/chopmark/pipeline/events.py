@@ -83,17 +83,29 @@ def decided(
     *,
     exception: Record | None,
     shadow: Mapping[str, JsonValue],
+    chain: Sequence[str] = (),
+    chain_verdicts: Sequence[Verdict] = (),
 ) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
-    """Return both parts of ``request.decided``; evidence quotes the prompt, so it is personal."""
+    """Return both parts of ``request.decided``; evidence quotes the prompt, so it is personal.
+
+    So is which records the pictures of an edit came from: it ties one person's wishes together.
+    """
+    parents: dict[str, JsonValue] = {"parents": list(chain)} if chain else {}
     return {
         "policy": policy.digest(),
         "exception": exception.index if exception else None,
         "verdicts": [
             _summary("prompt", prompt_verdict),
             *(_summary("input", verdict) for verdict in input_verdicts),
+            *(_summary("chain", verdict) for verdict in chain_verdicts),
         ],
         **shadow,
-    }, {"evidence": [v.to_dict()["evidence"] for v in (prompt_verdict, *input_verdicts)]}
+    }, {
+        "evidence": [
+            v.to_dict()["evidence"] for v in (prompt_verdict, *input_verdicts, *chain_verdicts)
+        ],
+        **parents,
+    }
 
 
 def previewed(record_id: str, tenant: str, subject: str | None, preview: Preview) -> Event:

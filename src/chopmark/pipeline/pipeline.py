@@ -23,11 +23,12 @@ modules beside it, whose pictures no face may touch: ``moderation`` (steps 2 and
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from chopmark import errors
 from chopmark.kit.raw_picture import as_image
-from chopmark.pipeline import endings, events, inspect, moderation, recall, seal
+from chopmark.pipeline import edit_chain, endings, events, inspect, moderation, recall, seal
 from chopmark.pipeline.cases import GenerationCase, SealCase, open_case
 from chopmark.pipeline.generation import make_pictures
 from chopmark.pipeline.moderation import judge_picture, shadow_verdicts, stops
@@ -242,6 +243,20 @@ class Pipeline:
             await judge_picture(steps, case, "input", picture, policy, prompt_verdict)
             for picture in ([] if isinstance(case, SealCase) else inputs)
         ]
+        # What the pictures of an edit were asked for before counts too, where we made them.
+        chain = await steps.run(
+            case, "judge_input", lambda: edit_chain.chain_of(parts, request, tenant=case.tenant)
+        )
+        chain_verdicts = [
+            await steps.run(
+                case,
+                "judge_prompt",
+                partial(
+                    parts.prompt_guard.judge, whole, policy, stage="prompt", tenant=case.tenant
+                ),
+            )
+            for whole in chain.texts_with(text)
+        ]
         # An overturned appeal may have let this very prompt pass; its pictures are judged as ever.
         exception = await moderation.prompt_exception(steps, case, request, prompt_verdict, policy)
         # A second policy may be judged beside the active one; only the log hears of it.
@@ -252,10 +267,11 @@ class Pipeline:
             prompt_verdict,
         )
         public, personal = events.decided(
-            policy, prompt_verdict, input_verdicts, exception=exception, shadow=shadow
-        )
+            policy, prompt_verdict, input_verdicts, exception=exception, shadow=shadow,
+            chain=chain.parents, chain_verdicts=chain_verdicts,
+        )  # fmt: skip
         await steps.book(case, "decided", "request.decided", public, personal)
-        for verdict in (prompt_verdict, *input_verdicts):
+        for verdict in (prompt_verdict, *input_verdicts, *chain_verdicts):
             if stops(verdict, settings) and not (exception and verdict is prompt_verdict):
                 raise Refused(record_id=case.record_id, stage="input", verdict=verdict)
 

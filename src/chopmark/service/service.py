@@ -7,12 +7,13 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from chopmark.errors import Cancelled, ChopmarkError
+from chopmark.errors import Cancelled, ChopmarkError, CoolingDown
 from chopmark.kit.redaction import conceal
 from chopmark.pipeline.endings import released_again
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest, SealRequest
 from chopmark.pipeline.steps import in_thread
+from chopmark.pipeline.turned_away import book_turned_away
 from chopmark.service.abuse import AbuseControl
 from chopmark.service.cache_headers import wants_fresh
 from chopmark.service.claim import claim_of
@@ -128,17 +129,30 @@ class Service:
         if isinstance(mine, GenerationRequest):
             mine = replace(mine, fresh=mine.fresh or wants_fresh(http.headers))
         try:
-            await self.abuse.before(caller.tenant, mine)
+            await self._let_pass(caller.tenant, mine)
             released = await self.attended(http, self._make(caller, mine, progress, preview, claim))
         except ChopmarkError as error:
             self.metrics.failed(error)
             if isinstance(error, Refused):
                 await self.abuse.refused(caller.tenant, mine, error)
                 await self.abuse.after(mine, error.record_id)
+            elif isinstance(error, CoolingDown):
+                await self.abuse.after(mine, error.record_id)
             raise
         self.metrics.released(released)
         await self.abuse.after(mine, released.record_id)
         return released
+
+    async def _let_pass(self, tenant: Tenant, asked: GenerationRequest | SealRequest) -> None:
+        """Let a request pass, or book that it was turned away."""
+        try:
+            await self.abuse.before(tenant, asked)
+        except CoolingDown as error:
+            late = error
+            late.record_id = await in_thread(
+                lambda: book_turned_away(self.pipeline.parts, asked, late)
+            )
+            raise
 
     async def _again(self, caller: Caller, claim: Claim) -> Released | None:
         """Return what the request ended in before, unless it never came to that."""
