@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from chopmark.errors import GuardFailed
-from chopmark.safety.text.words import encoder_folder
+from chopmark.kit.pinned import pinned_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +71,9 @@ class SentenceEncoder:
             self._session = onnxruntime.InferenceSession(
                 data, options, providers=["CPUExecutionProvider"]
             )
-            self._tokenizer = Tokenizer.from_file(str(encoder_folder() / "tokenizer.json"))
+            self._tokenizer = Tokenizer.from_file(
+                str(pinned_file("tokenizer.json", error=GuardFailed))
+            )
             self._tokenizer.no_padding()
             self._tokenizer.no_truncation()
             self._first, self._last = self._tokenizer.encode("").ids

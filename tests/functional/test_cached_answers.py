@@ -221,7 +221,8 @@ async def test_what_was_allowed_with_reserve_is_never_an_answer(pipeline: Pipeli
 
     pipeline.parts.use(image_guard=Doubtful())
     first = await granted(pipeline, ask())
-    assert first.receipt.record.public["action"] == "review"
+    booked = pipeline.parts.request_log.records(first.record_id)[-1]
+    assert booked.public["action"] == "review"
     pipeline.parts.use(image_guard=real)
     assert (await granted(pipeline, ask())).repeats is None
 
@@ -265,6 +266,12 @@ def _review(pipeline: Pipeline, record_id: str) -> None:
 def _seal(pipeline: Pipeline, record_id: str) -> None:
     actor = Actor(name="Ada", roles=frozenset({"investigator"}), tenant=None)
     pipeline.parts.log.desk(actor, purpose="a test").seal(record_id, reason="a test")
+
+
+def _withdraw(pipeline: Pipeline, record_id: str) -> None:
+    actor = Actor(name="Ada", roles=frozenset({"reviewer"}), tenant=None)
+    desk = pipeline.parts.log.desk(actor, purpose="a test")
+    desk.outputs.withdraw(record_id, rationale="it leaked")
 
 
 def _hold(pipeline: Pipeline, _record_id: str) -> None:
@@ -313,8 +320,8 @@ def _tamper(pipeline: Pipeline, _record_id: str) -> None:
 @pytest.mark.parametrize(
     "happens",
     [
-        _review, _seal, _hold, _erase, _expire, _take_back, _forget_record, _forget_tenant,
-        _detach, _age,
+        _review, _seal, _withdraw, _hold, _erase, _expire, _take_back, _forget_record,
+        _forget_tenant, _detach, _age,
     ],
 )  # fmt: skip
 async def test_what_has_befallen_a_record_ends_its_being_an_answer(
@@ -515,7 +522,8 @@ async def test_of_a_restricted_record_nothing_is_kept(pipeline: Pipeline) -> Non
     pipeline.parts.use(image_guard=Finds())
     released = await granted(pipeline, ask(n=2))
     assert len(released.withheld) == 1
-    assert released.receipt.record.public["restricted"] is True
+    booked = pipeline.parts.request_log.records(released.record_id)[-1]
+    assert booked.public["restricted"] is True
     assert pipeline.parts.answer_cache.later.counts == {}
     index = pipeline.parts.prompt_index
     assert index is not None

@@ -46,12 +46,6 @@ def _long(length: int) -> str:
 LENGTHS = [
     (100, 100), (MOST // 2, MOST // 2 - 1), (MOST - 60, 40), (MOST - 60, 80), (32_000, 32_000),
 ]  # fmt: skip
-    (100, 100),
-    (MOST // 2, MOST // 2 - 1),
-    (MOST - 60, 40),
-    (MOST - 60, 80),
-    (32_000, 32_000),
-]
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)

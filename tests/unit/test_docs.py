@@ -57,6 +57,7 @@ DOORS = {
         "LogCorrupt",
         "LogReport",
         "LogUnavailable",
+        "PersonView",
         "Problem",
         "PromptException",
         "Query",
@@ -74,13 +75,17 @@ DOORS = {
         "Witness",
         "WitnessKey",
         "check_export",
+        "check_released",
         "check_statement",
         "cosignatures",
         "load_rules",
         "load_witnesses",
+        "restore_log",
         "statement_of_reasons",
         "transparency_report",
         "verify_log",
+        "volumes",
+        "withdrawn_at",
     ],
 }
 
@@ -146,3 +151,13 @@ def test_every_link_between_the_pages_leads_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", ["audit.md", "security.md"])
+def test_every_test_that_a_page_names_is_there(page: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)
+    assert len(named) >= 10
+    for path, name in named:
+        source = (ROOT / path).read_text(encoding="utf-8")
+        assert not name or re.search(rf"^(?:async )?def {name}\(", source, re.MULTILINE), name

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from chopmark.errors import GuardFailed
+from chopmark.kit.pinned import pinned_file, pinned_folder
 from chopmark.safety.categories import MODEL_CATEGORIES
-from chopmark.safety.text.words import encoder_folder
 from training.safety.data import Example, examples, held_out, read_rows
 from training.safety.noise import misspelt
 from training.safety.templates import authored_rows
@@ -84,7 +85,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
 
     made = _texts(options.data, options.seed)
-    tokenizer = Tokenizer.from_file(str(encoder_folder() / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(pinned_file("tokenizer.json", error=GuardFailed)))
     tokenizer.no_padding()
     tokenizer.enable_truncation(_TOKENS)
     ids = [tokenizer.encode(one.text).ids for one in made]
@@ -93,7 +94,9 @@ def main() -> None:
     positive, negative = (target * mask).sum(0), ((1 - target) * mask).sum(0)
     boost = torch.sqrt(negative / positive.clamp(min=1.0)).clamp(1.0, 6.0)
 
-    encoder = BertModel.from_pretrained(str(encoder_folder()), add_pooling_layer=False)
+    encoder = BertModel.from_pretrained(
+        str(pinned_folder(error=GuardFailed)), add_pooling_layer=False
+    )
     head = torch.nn.Linear(384, len(MODEL_CATEGORIES))
     torch.nn.init.constant_(head.bias, -3.0)
     frozen = encoder.embeddings.word_embeddings.weight

@@ -35,12 +35,28 @@ _REPLAYED: Final = (b"idempotent-replayed", b"true")
 
 
 class Idempotency:
-    """ASGI middleware; stands behind ``Access``, since keys belong to tenants."""
+    """ASGI middleware; stands behind ``Access``, since keys belong to tenants.
 
-    def __init__(self, app: ASGIApp, *, replays: Replays, erased: Callable[[str], bool]) -> None:
+    Args:
+        app: What answers for the first time.
+        replays: The answers that are kept.
+        erased: Tells of a record whether something that was asked for in it is erased.
+        check: Called with the record of a kept answer before it leaves again; what it raises is
+            the answer.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        replays: Replays,
+        erased: Callable[[str], bool],
+        check: Callable[[str], None],
+    ) -> None:
         self.app = app
         self.replays = replays
         self.erased = erased
+        self.check = check
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Replay a kept answer, or run the request and keep its answer."""
@@ -85,13 +101,11 @@ class Idempotency:
 
     def _before(self, tenant: str, key: str, mark: bytes) -> KeptAnswer | Unanswered | None:
         before = self.replays.begin(tenant, key, mark)
-        if (
-            isinstance(before, KeptAnswer)
-            and before.record_id is not None
-            and self.erased(before.record_id)
-        ):
-            self.replays.forget([before.record_id])
-            return self.replays.begin(tenant, key, mark)  # which says that it was erased
+        if isinstance(before, KeptAnswer) and before.record_id is not None:
+            if self.erased(before.record_id):
+                self.replays.forget([before.record_id])
+                return self.replays.begin(tenant, key, mark)  # which says that it was erased
+            self.check(before.record_id)
         return before
 
 

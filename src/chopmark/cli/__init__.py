@@ -17,7 +17,9 @@ import typer
 from chopmark.cli import (
     access,
     audit,
+    bill,
     debug_log,
+    demo,
     evaluate,
     generate,
     hashes,
@@ -52,7 +54,9 @@ app.command("verify")(verify.verify)
 app.command("moderate")(moderate.moderate)
 app.command("eval")(evaluate.evaluate)
 app.command("serve")(server.serve)
+app.command("demo-data")(demo.demo_data)
 app.command("doctor")(server.doctor)
+app.command("sbom")(bill.sbom)
 app.add_typer(mark.app, name="mark")
 app.add_typer(audit.app, name="audit")
 app.add_typer(review.app, name="review")

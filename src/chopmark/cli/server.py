@@ -43,6 +43,7 @@ def serve(
 
     from chopmark import Pipeline
     from chopmark.pipeline.lost import close_lost
+    from chopmark.service.checkpoints import checkpointing
     from chopmark.service.connection import server_options
     from chopmark.service.reconciling import reconciling
     from chopmark.service.retention import retaining
@@ -69,10 +70,12 @@ def serve(
         if debug_log.is_shown():
             # From here on the server's own log has these lines, and hides prompts.
             debug_log.stop(level=logging.DEBUG)
+        parts = pipeline.parts
         with (
-            stamping(pipeline.parts),
-            retaining(pipeline.parts),
-            reconciling(pipeline.parts),
+            stamping(parts),
+            retaining(parts),
+            checkpointing(parts),
+            reconciling(parts),
             _tracing(settings),
         ):
             uvicorn.run(

@@ -15,6 +15,7 @@ __all__ = [
     "MissingScope",
     "NotSignedIn",
     "PersonNotFound",
+    "PersonSuspended",
     "QuotaExhausted",
     "RateLimited",
     "SignInFailed",
@@ -23,8 +24,13 @@ __all__ = [
 
 
 class AccessError(ChopmarkError):
-    """Whoever asks may not do this, or not now."""
+    """Whoever asks may not do this, or not now.
 
+    Attributes:
+        record_id: Where it is booked that a person asked and was turned away; else empty.
+    """
+
+    record_id: str = ""
     code = "access_denied"
     status = 403
 
@@ -81,6 +87,12 @@ class PersonNotFound(AccessError):
     status = 404
 
 
+class PersonSuspended(AccessError):
+    """The desk suspended the person: nothing is made for them."""
+
+    code = "person_suspended"
+
+
 class IdentityUnavailable(AccessError):
     """The OIDC provider does not answer, or answers nonsense."""
 
@@ -119,11 +131,6 @@ class QuotaExhausted(RateLimited):
 
 
 class CoolingDown(RateLimited):
-    """Too many refusals in a short time: the same person must wait.
-
-    Attributes:
-        record_id: Where it is booked that they asked and were turned away; empty before that.
-    """
+    """Too many refusals in a short time: the same person must wait."""
 
     code = "cooling_down"
-    record_id: str = ""

@@ -34,6 +34,7 @@ class _PictureCase(Case):
         showing: Held while one is booked and shown.
         pdq: Fingerprints of the outputs by output id.
         review_copies: Small copies of flagged outputs by output id, for the log alone.
+        held: Outputs that were finished and wait for a person to let them out.
     """
 
     maker: Maker
@@ -43,6 +44,7 @@ class _PictureCase(Case):
     showing: threading.Lock = field(default_factory=threading.Lock)
     pdq: dict[str, str] = field(default_factory=dict)
     review_copies: dict[str, JsonValue] = field(default_factory=dict)
+    held: list[str] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)

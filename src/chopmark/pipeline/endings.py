@@ -15,6 +15,7 @@ from chopmark.kit import ids, limits
 from chopmark.pipeline import events
 from chopmark.pipeline.released import Output, Refused, Released, Withheld
 from chopmark.pipeline.steps import in_thread
+from chopmark.pipeline.withdrawals import refuse_withdrawn
 from chopmark.workers.values import decode, encode
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def released_again(parts: Parts, data: bytes, *, tenant: str) -> Released | None
     end = next((one for one in records if one.kind == kind and one.tenant == tenant), None)
     if end is None:
         return None
+    refuse_withdrawn(parts, ending.record_id)
     if log.custody.contentless([ending.record_id]):
         raise AnswerErased(
             f"what record {ending.record_id} holds was erased",
@@ -145,7 +147,8 @@ async def book_the_end(steps: Steps, case: GenerationCase | SealCase, error: Bas
                 Ending(record_id=case.record_id, prompt_verdict=error.verdict, stage=error.stage),
             )
         await steps.book(case, stage, kind, public, personal)
-        if stage in _KEEPING:
+        # What is held for a person to decide on keeps its manifest.
+        if stage in _KEEPING and not case.held:
             await in_thread(lambda: collect_manifests(steps.parts, case.record_id))
     except ChopmarkError:  # its step has logged it
         # The log is what failed, or a store. The reconciler closes this request when the log can
@@ -160,7 +163,11 @@ def _wait_for(lock: threading.Lock) -> None:
 
 def at_every_end(case: GenerationCase | SealCase) -> dict[str, JsonValue]:
     """Return what the record of every end says, be it completed, refused or failed."""
-    return {"previews": case.previews_shown, "timings_ms": events.rounded(case.timings_ms)}
+    ended: dict[str, JsonValue] = {
+        "previews": case.previews_shown,
+        "timings_ms": events.rounded(case.timings_ms),
+    }
+    return ended | ({"held": [*case.held]} if case.held else {})
 
 
 def collect_manifests(parts: Parts, record_id: str) -> int:

@@ -54,7 +54,10 @@ def _collect(parts: Parts, record_ids: Iterable[str]) -> int:
 
 def _failed(parts: Parts, record_id: str) -> bool:
     try:
-        kinds = {record.kind for record in parts.log.records(record_id)}
+        records = parts.log.records(record_id)
     except (RecordNotFound, InvalidRequest):
         return False
+    if any(record.public.get("held") for record in records):
+        return False  # it waits for a person to decide on it
+    kinds = {record.kind for record in records}
     return bool(kinds & {"request.failed", "request.refused"}) and "request.completed" not in kinds

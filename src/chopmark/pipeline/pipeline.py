@@ -31,6 +31,7 @@ from chopmark.kit.raw_picture import as_image
 from chopmark.pipeline import edit_chain, endings, events, inspect, moderation, recall, seal
 from chopmark.pipeline.cases import GenerationCase, SealCase, open_case
 from chopmark.pipeline.generation import make_pictures
+from chopmark.pipeline.held import hold_pictures, is_held
 from chopmark.pipeline.moderation import judge_picture, shadow_verdicts, stops
 from chopmark.pipeline.parts import Parts
 from chopmark.pipeline.released import Refused, Released, Withheld
@@ -306,17 +307,21 @@ class Pipeline:
                 "judge_output",
                 lambda: review_copies(case.record_id, judged, (prompt_verdict, *input_verdicts)),
             )
+        # What waits for a person is finished like the rest, and stays here until they let it out.
+        others = (prompt_verdict, *input_verdicts)
+        waiting = [item for item in judged if is_held(item[2], others, settings)]
+        named: Sequence[InputIngredient] = ()
+        if kept or waiting:
+            # Another mark key or certificate than before is booked before it is used.
+            await steps.run(case, "mark", parts.announce_keys)
+            # What an edit's pictures say of themselves is read once, and not where the key is.
+            if inputs:
+                named = await steps.run(case, "sign", lambda: seal.read_inputs(parts, request))
+            case.held = await hold_pictures(steps, case, named, waiting)
         if not kept:
             raise Refused(record_id=case.record_id, stage="output", verdict=withheld[0].verdict)
 
-        # Another mark key or certificate than before is booked before it is used.
-        await steps.run(case, "mark", parts.announce_keys)
-
         # 5 and 6. Marked and read back; then metadata, the manifest last, validated at once.
-        # What an edit's pictures say of themselves is read once, and not where the key is.
-        named: Sequence[InputIngredient] = ()
-        if inputs:
-            named = await steps.run(case, "sign", lambda: seal.read_inputs(parts, request))
         outputs, weak = await seal_pictures(steps, case, named, kept)
 
         return await self._complete(

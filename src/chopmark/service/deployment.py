@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Final, Self
 
 from fastapi import Depends, Request
 
+from chopmark.pipeline.steps import in_thread
 from chopmark.service.access import Callers
 from chopmark.service.body_budget import Bodies
+from chopmark.service.desk_worker import DeskWorker
 from chopmark.service.forgetting import follow_the_log
 from chopmark.service.identity import Identity
 from chopmark.service.service import Service
@@ -21,6 +23,7 @@ from chopmark.tenancy import AccessStore, People
 from chopmark.tenancy.rates import Rates
 from chopmark.tenancy.replays import Replays
 from chopmark.tenancy.turns import Turns
+from chopmark.tenancy.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from chopmark.pipeline import Pipeline
@@ -40,6 +43,8 @@ class Deployment:
         identity: Keys, people and their sessions.
         callers: Finds out who sent a request.
         replays: Answers that are kept for an ``Idempotency-Key``.
+        webhooks: Whom tenants want told.
+        desk_worker: Sends records to queues, and messages to webhooks, while a server runs.
         appeal_rates: How often somebody without an account is wrong about an appeal.
         sign_in_turns: A password takes a tenth of a second and 64 MiB to check, so that one is
             checked at a time and some may wait.
@@ -50,6 +55,8 @@ class Deployment:
     identity: Identity
     callers: Callers
     replays: Replays
+    webhooks: Webhooks
+    desk_worker: DeskWorker
     appeal_rates: Rates
     sign_in_turns: Turns
     bodies: Bodies
@@ -71,11 +78,14 @@ class Deployment:
         identity = Identity(settings, store, people)
         replays = Replays.open(home)
         follow_the_log(pipeline.parts, replays)
+        webhooks = Webhooks.open(home)
         return cls(
             service=Service(pipeline, store, people),
             identity=identity,
             callers=Callers(identity=identity, settings=settings),
             replays=replays,
+            webhooks=webhooks,
+            desk_worker=DeskWorker(pipeline, webhooks),
             appeal_rates=Rates(),
             sign_in_turns=Turns(slots=1, places=_MOST_SIGNING_IN),
             bodies=Bodies(settings.max_body_bytes_held),
@@ -94,6 +104,8 @@ class Deployment:
     async def close(self) -> None:
         """Wait for what is on its way, then close the files."""
         await self.service.drained()
+        await in_thread(self.desk_worker.stop)
+        self.webhooks.close()
         self.service.store.close()
         self.identity.people.close()
         self.replays.close()

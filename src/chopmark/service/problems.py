@@ -151,7 +151,7 @@ def openai_error(error: ChopmarkError, *, appeal_url: str = "") -> dict[str, Jso
         "param": error.param if isinstance(error, errors.InvalidRequest) else None,
         "code": error.code,
     }
-    if isinstance(error, errors.CoolingDown) and error.record_id:
+    if isinstance(error, errors.AccessError) and error.record_id:
         body["decision_id"] = error.record_id
     if isinstance(error, Refused):
         verdict = error.verdict.to_dict()
@@ -189,7 +189,7 @@ def error_headers(error: ChopmarkError) -> dict[str, str]:
         retry = {"retry-after": str(max(1, math.ceil(error.retry_after_s)))}
         if isinstance(error, errors.QuotaExhausted | errors.CoolingDown):
             retry["x-should-retry"] = "false"
-        if isinstance(error, errors.CoolingDown) and error.record_id:
+        if isinstance(error, errors.AccessError) and error.record_id:
             retry["x-record-id"] = error.record_id
         return retry
     if isinstance(error, errors.Busy):

@@ -7,19 +7,19 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from chopmark.errors import Cancelled, ChopmarkError, CoolingDown
+from chopmark.errors import Cancelled, ChopmarkError
 from chopmark.kit.redaction import conceal
 from chopmark.pipeline.endings import released_again
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest, SealRequest
 from chopmark.pipeline.steps import in_thread
-from chopmark.pipeline.turned_away import book_turned_away
 from chopmark.service.abuse import AbuseControl
 from chopmark.service.cache_headers import wants_fresh
 from chopmark.service.claim import claim_of
 from chopmark.service.exports import Exports
 from chopmark.service.looking import Looking, declared_pixels
 from chopmark.service.metrics import Metrics
+from chopmark.service.two_persons import TwoPersons
 from chopmark.tenancy.room import Room
 from chopmark.tenancy.turns import Turns
 
@@ -58,6 +58,7 @@ class Service:
         working: What is on its way now.
         abuse: Who was refused too often lately.
         exports: What exporters asked for.
+        two_persons: What waits for a second person to agree.
     """
 
     def __init__(self, pipeline: Pipeline, store: AccessStore, people: People) -> None:
@@ -83,6 +84,7 @@ class Service:
         self.metrics = Metrics(pipeline.parts, lines, repeats=pipeline.parts.answer_cache)
         self.abuse = AbuseControl(pipeline, self.metrics.abused)
         self.exports = Exports(pipeline.parts, people)
+        self.two_persons = TwoPersons()
 
     async def make(
         self,
@@ -129,30 +131,17 @@ class Service:
         if isinstance(mine, GenerationRequest):
             mine = replace(mine, fresh=mine.fresh or wants_fresh(http.headers))
         try:
-            await self._let_pass(caller.tenant, mine)
+            await self.abuse.before(caller.tenant, mine)
             released = await self.attended(http, self._make(caller, mine, progress, preview, claim))
         except ChopmarkError as error:
             self.metrics.failed(error)
             if isinstance(error, Refused):
                 await self.abuse.refused(caller.tenant, mine, error)
                 await self.abuse.after(mine, error.record_id)
-            elif isinstance(error, CoolingDown):
-                await self.abuse.after(mine, error.record_id)
             raise
         self.metrics.released(released)
         await self.abuse.after(mine, released.record_id)
         return released
-
-    async def _let_pass(self, tenant: Tenant, asked: GenerationRequest | SealRequest) -> None:
-        """Let a request pass, or book that it was turned away."""
-        try:
-            await self.abuse.before(tenant, asked)
-        except CoolingDown as error:
-            late = error
-            late.record_id = await in_thread(
-                lambda: book_turned_away(self.pipeline.parts, asked, late)
-            )
-            raise
 
     async def _again(self, caller: Caller, claim: Claim) -> Released | None:
         """Return what the request ended in before, unless it never came to that."""

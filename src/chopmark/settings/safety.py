@@ -30,6 +30,12 @@ class SafetySettings(BaseModel, frozen=True):
         description="What a `review` verdict does to a picture: released and booked as flagged, "
         "or refused.",
     )
+    held_pictures_mb: int = Field(
+        default=512,
+        ge=1,
+        description="MiB of pictures, of each tenant, that are held for a reviewer to release "
+        "where `CHOPMARK_ON_REVIEW=refuse`; the oldest go first.",
+    )
     hash_lists: Path | None = Field(
         default=None, description="Folder with hash lists that outputs and inputs are matched with."
     )

@@ -224,24 +224,33 @@ class People:
         Raises:
             PersonNotFound: They are nobody any more, or see other records now.
         """
-        now = self._vouched_now(then, seen) if then.name.startswith(VOUCHED) else None
-        now = now or self.person(then.name)
-        if now.tenant not in {None, then.tenant}:
-            raise PersonNotFound(f"{then.name[:100]!r} is of another tenant now")
+        now = self.now(then.name)
+        if now is None and then.name.startswith(VOUCHED) and self._clock() - seen < self.longest_s:
+            now = then
+        if now is None or now.tenant not in {None, then.tenant}:
+            raise PersonNotFound(
+                f"{then.name[:100]!r} is nobody here any more, or of another tenant"
+            )
         return Person(name=now.name, tenant=then.tenant, roles=now.roles)
 
-    def _vouched_now(self, then: Person, seen: float) -> Person | None:
-        now = self._clock()
+    def now(self, name: str) -> Person | None:
+        """Return who bears a name now: a local person, or somebody signed in whom OIDC vouches for.
+
+        None where they were disabled, or their last session has ended.
+        """
+        since = self._clock()
         with self._database.read() as transaction:
             rows = transaction.execute(
-                "SELECT vouched FROM session WHERE name = ? AND vouched IS NOT NULL"
-                " AND created > ? ORDER BY created DESC LIMIT 1",
-                (then.name, max(seen, now - self.longest_s)),
+                "SELECT session.name, vouched, session.created, used, csrf, tenant, roles"
+                " FROM session LEFT JOIN person ON person.name = session.name AND disabled IS NULL"
+                " WHERE session.name = ? AND vouched IS NOT NULL AND session.created > ?"
+                " AND used > ? ORDER BY session.created DESC LIMIT 1",
+                (name, since - self.longest_s, since - self.idle_s),
             )
-        if rows:
-            claims = json.loads(rows[0][0])
-            return Person(name=then.name, tenant=claims["tenant"], roles=frozenset(claims["roles"]))
-        return then if now - seen < self.longest_s else None
+        try:
+            return self.person(name)
+        except PersonNotFound:
+            return _SessionRow(*rows[0]).person() if rows else None
 
     def everybody(self) -> list[Person]:
         """Return every local person who may sign in, by name."""

@@ -15,6 +15,7 @@ from chopmark.audit.log.merkle import Frontier, leaf_hash
 from chopmark.audit.log.paths import Paths
 from chopmark.errors import ChopmarkError, InvalidRequest, LogCorrupt
 from chopmark.kit.ids import new_record_id
+from tests.support.logs import forget_marks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,6 +176,24 @@ def test_a_destroyed_key_without_an_erasure_is_found(home: Path) -> None:
     assert {problem.what for problem in verify_log(home).problems} == {"key_missing"}
 
 
+def test_a_log_of_an_older_version_is_walked_before_it_is_opened(home: Path) -> None:
+    for path, tables in {
+        home / "audit" / "log.db": ("suspension",),
+        home / "audit" / "vault" / "keys.db": ("wrapped_by",),
+    }.items():
+        connection = connect(path)
+        for table in tables:
+            connection.execute(f"DROP TABLE {table}")
+        connection.close()
+    paths = Paths(home)
+    for path in (paths.signed, paths.marks / "signed", paths.public_keys_kept):
+        path.unlink()
+    assert verify_log(home).problems == ()
+    AuditLog.open(home).close()
+    assert paths.public_keys_kept.is_file()
+    assert verify_log(home).problems == ()
+
+
 def test_triggers_slow_the_careless(home: Path) -> None:
     connection = apsw.Connection(str(home / "audit" / "log.db"))
     for statement in ("UPDATE entry SET tenant = 'x'", "DELETE FROM entry"):
@@ -187,11 +206,12 @@ def rewrite(home: Path) -> None:
     """Do what somebody with the signing key can do: another log under the same name."""
     paths = Paths(home)
     with AuditLog.open(home) as log:
-        size, signer = log.size, log.proof._signer
-    for name in ("log.db", "log.db-wal", "log.db-shm", "checkpoint", "verified"):
+        size, key = log.size, log.public_key
+    forget_marks(home)
+    for name in ("log.db", "log.db-wal", "log.db-shm"):
         (paths.folder / name).unlink(missing_ok=True)
     with AuditLog.open(home) as log:
-        assert log.proof._signer.key == signer.key
+        assert log.public_key == key
         for _ in range(size):
             log.submit(Event(kind="policy.changed", record_id=new_record_id(), tenant="forged"))
 

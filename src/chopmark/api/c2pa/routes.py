@@ -32,6 +32,7 @@ from chopmark.api.c2pa.schemas import (
 from chopmark.errors import ChopmarkError, ManifestKept, ManifestNotFound
 from chopmark.kit.ids import new_record_id
 from chopmark.pipeline.steps import in_thread
+from chopmark.pipeline.withdrawals import standing_manifests
 from chopmark.provenance import Limits, Resolver
 from chopmark.service.caller import BindingWriter, ManifestReader, ManifestWriter
 from chopmark.service.deployment import TheService
@@ -52,7 +53,7 @@ def _the_resolver(service: TheService) -> Resolver:
     """Return the resolver over the rooms as they are now: a rotated mark key counts at once."""
     parts, settings = service.pipeline.parts, service.pipeline.settings
     return Resolver(
-        parts.store,
+        standing_manifests(parts),
         mark_keys=parts.mark_keys.all,
         mark_methods=(settings.mark_method,),
         limits=Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels),
@@ -185,7 +186,7 @@ async def add_manifest(
             book=lambda name: book(parts, caller, "manifest.stored", record_id, name),
         )
         body: dict[str, Any] = {"manifestId": name}
-        found = receipt_of(parts, name) if return_receipt else None
+        found = receipt_of(parts, name, caller) if return_receipt else None
         if found is None:
             return body
         return {**body, "receipt": receipt_body(found, name, repository=_repository(request))}
@@ -249,13 +250,13 @@ async def receipt(
     request: Request,
     resolver: TheResolver,
     service: TheService,
-    _caller: ManifestReader,
+    caller: ManifestReader,
 ) -> dict[str, Any]:
     """Return the log's receipt for a manifest, checked now."""
 
     def work() -> dict[str, Any]:
         resolver.manifest(manifest_id)
-        found = receipt_of(service.pipeline.parts, manifest_id)
+        found = receipt_of(service.pipeline.parts, manifest_id, caller)
         if found is None:
             raise ManifestNotFound("there is no receipt for this manifest")
         return receipt_body(found, manifest_id, repository=_repository(request))
