@@ -50,8 +50,8 @@ async def test_the_sum_of_harmless_steps_is_refused(pipeline: Pipeline) -> None:
     assert caught.value.stage == "input"
     assert guard.seen[-1].splitlines() == [STEPS[0], "in oil", " ".join(STEPS[1:])]
     log = pipeline.parts.log
-    decided = log.find(kind="request.decided")[0]
-    assert decided.public["verdicts"][-1]["stage"] == "chain"  # type: ignore[index]
+    decided: Any = log.find(kind="request.decided")[0]
+    assert decided.public["verdicts"][-1]["stage"] == "chain"
     private: Any = log.private(decided.index)
     assert private["parents"] == [second.record_id]
     assert "parents" not in decided.public

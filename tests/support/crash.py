@@ -238,7 +238,7 @@ def _arm(told: dict[str, Any]) -> None:
     real_run, real_finish = Steps.run, Replays.finish
 
     def die(when: str) -> bool:
-        return when == told["when"] and next(left) <= 1
+        return bool(when == told["when"] and next(left) <= 1)
 
     async def run(self: Steps, case: Any, stage: Any, work: Any) -> Any:
         mine = stage == told["stage"]
@@ -257,8 +257,8 @@ def _arm(told: dict[str, Any]) -> None:
         if mine and die("after"):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Steps.run = run  # type: ignore[method-assign, assignment]
-    Replays.finish = finish  # type: ignore[method-assign]
+    Steps.run = run  # type: ignore[method-assign]
+    Replays.finish = finish  # type: ignore[method-assign, assignment]
 
 
 if __name__ == "__main__":

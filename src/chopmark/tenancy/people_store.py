@@ -228,9 +228,7 @@ class People:
         if now is None and then.name.startswith(VOUCHED) and self._clock() - seen < self.longest_s:
             now = then
         if now is None or now.tenant not in {None, then.tenant}:
-            raise PersonNotFound(
-                f"{then.name[:100]!r} is nobody here any more, or of another tenant"
-            )
+            raise PersonNotFound(f"{then.name[:100]!r} is nobody here now, or of another tenant")
         return Person(name=now.name, tenant=then.tenant, roles=now.roles)
 
     def now(self, name: str) -> Person | None:
