@@ -155,6 +155,7 @@ STAYS: Final[tuple[Stays, ...]] = (
     Stays(what="keys: marks, signing, the log's", files=(r"keys/.*",)),
     Stays(what="manifests of what left, and their thumbnails", files=(
         rf"manifests/index\.sqlite{_DATABASE}", r"manifests/index\.lock",
+        r"manifests/log-checkpoint",
         r"manifests/[0-9a-f]{2}/[0-9a-f]{64}\.c2pa", r"manifests/stamps?[\w./-]*")),
     Stays(
         what="embeddings of prompts",
