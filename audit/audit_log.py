@@ -236,11 +236,14 @@ class AuditLog:
                     )
                 )
 
-    def reconcile(self, older_than_s: float) -> list[Record]:
+    def reconcile(
+        self, older_than_s: float, *, among: frozenset[str] | None = None
+    ) -> list[Record]:
         """Close what was received and never ended, as ``request.failed`` with code ``lost``.
 
         Args:
             older_than_s: Leave alone what was received less than so many seconds ago.
+            among: Only records of these; None is all of them.
 
         Returns:
             The records that were booked for it.
@@ -253,6 +256,8 @@ class AuditLog:
             )
         closed = []
         for record_id, tenant in rows:
+            if among is not None and record_id not in among:
+                continue
             # Another process may close it between the two; then there is nothing to do.
             with contextlib.suppress(DuplicateRecord):
                 closed.append(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from PIL import Image
 
-from chopmark.kit.limits import PREVIEW_SIDE
+from chopmark.kit.limits import DRAFT_SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -118,8 +118,8 @@ def pooled(latents: Any) -> Any:
 
 
 def small(width: int, height: int) -> tuple[int, int]:
-    """Return the proportions of ``width`` by ``height`` pixels with no side over a preview's."""
-    scale = min(1.0, PREVIEW_SIDE.most / max(width, height))
+    """Return the proportions of ``width`` by ``height`` pixels with no side over a draft's."""
+    scale = min(1.0, DRAFT_SIDE.most / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 

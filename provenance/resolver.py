@@ -13,7 +13,6 @@ Nothing about a person goes in or out: what is found is a manifest, by a mark or
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import logging
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +30,7 @@ from chopmark.errors import (
 )
 from chopmark.kit.fingerprint import MATCH_DISTANCE, MIN_QUALITY
 from chopmark.provenance import _jumbf
+from chopmark.provenance._bindings import ANY_ALG, bind_value, bound_to
 from chopmark.provenance._fetch import fetch_public
 from chopmark.provenance._formats import Limits, check_size, mime_of
 from chopmark.provenance._values import from_base64, hex_of
@@ -55,8 +55,6 @@ MAX_RESULTS: Final = 100
 _SPEC: Final = "2.4.0"
 _MAX_QUERY_VALUE: Final = 2_048
 _PDQ_BITS: Final = 256
-# The specification's binding requests name no algorithm: such a value is found under any.
-_ANY_ALG: Final = ""
 
 
 class Resolver:
@@ -122,13 +120,16 @@ class Resolver:
         raw = from_base64(value)
         if raw is None or not alg:
             raise InvalidRequest("alg is missing, or value is no base64", param="value")
-        found = self._stored(alg, raw)
+        # What we marked ourselves comes first, whatever somebody has bound.
+        found: dict[str, int] = {}
         if alg in self._methods and (payload := hex_of(raw, 8)):
             entry = self._store.by_output(payload)
             if entry is not None:
-                found.setdefault(entry.manifest_id, 100)
+                found[entry.manifest_id] = 100
         elif alg == PDQ_ALG and (pdq := hex_of(raw, 32)):
             self._near(pdq, found)
+        for name in bound_to(self._store, alg, raw):
+            found.setdefault(name, 100)
         return _matches(found, max_results)
 
     def by_content(
@@ -286,7 +287,14 @@ class Resolver:
         self._store.delete(manifest_id)
 
     def bind(
-        self, value: str, manifest_id: str, *, alg: str | None = None, replace: bool = False
+        self,
+        value: str,
+        manifest_id: str,
+        *,
+        alg: str | None = None,
+        replace: bool = False,
+        mine: Callable[[StoredManifest], bool] | None = None,
+        book: Callable[[], object] | None = None,
     ) -> None:
         """Lead from a binding value to a kept manifest.
 
@@ -295,22 +303,21 @@ class Resolver:
             manifest_id: Of the manifest.
             alg: Soft-binding algorithm; without one the value is found under any.
             replace: To no other manifest any more.
+            mine: Tells whether a manifest is of whoever binds. The one that is bound must be, and
+                so must all that the value leads to already; unset: whoever binds may do all.
+            book: Books it: called before anything is bound.
 
         Raises:
             NotOffered: Nothing is taken in here.
             InvalidRequest: The value is no base64, or too long.
             ManifestNotFound: No such manifest, or nothing to replace.
+            ManifestKept: It is somebody else's manifest, or value; or one of our own marks.
         """
         self._check_writable()
-        raw = from_base64(value)
-        if raw is None:
-            raise InvalidRequest("bindingValue is no base64", param="bindingValue")
-        if self._store.entry(manifest_id) is None:
-            raise _unknown()
-        name, text = alg or _ANY_ALG, base64.b64encode(raw).decode()
-        if replace and not self._store.by_binding(name, text):
-            raise ManifestNotFound("this value leads to no manifest", hint="POST makes a binding")
-        self._store.bind(name, text, manifest_id, replace=replace)
+        bind_value(
+            self._store, value, manifest_id, alg=alg or ANY_ALG, replace=replace,
+            own=frozenset({*self._methods, PDQ_ALG}), mine=mine, book=book,
+        )  # fmt: skip
 
     # Discovery
 
@@ -377,11 +384,6 @@ class Resolver:
         for match in self._store.by_pdq(pdq, max_distance=MATCH_DISTANCE):
             score = round(100 * (1 - match.distance / _PDQ_BITS))
             found.setdefault(match.entry.manifest_id, score)
-
-    def _stored(self, alg: str, raw: bytes) -> dict[str, int]:
-        text = base64.b64encode(raw).decode()
-        names = [*self._store.by_binding(alg, text), *self._store.by_binding(_ANY_ALG, text)]
-        return dict.fromkeys(names, 100)
 
 
 def _check_results(max_results: int) -> None:

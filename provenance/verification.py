@@ -22,6 +22,7 @@ from chopmark.provenance._metadata_signal import metadata_signal
 from chopmark.provenance._names import without_persons
 from chopmark.provenance._recovery import Look, recover
 from chopmark.provenance._screen import looks_like_a_screen
+from chopmark.provenance._steps import stepped_distance, stepped_mark
 from chopmark.provenance.reading import FilesHere, PixelsHere
 from chopmark.provenance.report import (
     Frames,
@@ -74,7 +75,7 @@ def verify(
         limits: How large a file is looked at.
         public: Leave out what may name a person: the certificate's common name, an organisation
             that bears it, titles of inputs, addresses. California SB 942 asks this of a detector
-            that is open to all.
+            that is open to all. And give ``p_value`` and distances in steps only.
         files: Parses the file; in this process where none is given.
         pixels: Reads its pixels, likewise. It has the keys then, and ``mark_keys`` says only
             whether there are any.
@@ -133,6 +134,7 @@ def verify(
     record, asked = _find_record(examined, mark, recovered, find_record)
     if public:
         examined = without_persons(examined)
+        mark, recovered = stepped_mark(mark), stepped_distance(recovered)
     evidence = VerifyEvidence(
         examined=examined,
         metadata=metadata,

@@ -30,7 +30,14 @@ if TYPE_CHECKING:
     from chopmark.kit.database import Transaction
     from chopmark.kit.types import JsonValue
 
-__all__ = ["Custody", "RetentionClass", "erase_again", "finish_erasures"]
+__all__ = [
+    "Custody",
+    "RetentionClass",
+    "erase_again",
+    "finish_erasures",
+    "follow",
+    "without_content",
+]
 
 RetentionClass = Literal["standard", "blocked", "report"]
 _EXPIRE_BATCH: Final = 5000
@@ -51,7 +58,8 @@ class Custody:
     """
 
     def __init__(self, ledger: Ledger, reader: Reader, *, gone: Callable[[], None]) -> None:
-        self._ledger, self._gone = ledger, gone
+        self._ledger, self._derived = ledger, gone
+        self._followers: list[Callable[[], object]] = []
         self.holds = Holds(ledger, reader)
         self.attachments = Attachments(ledger, reader)
 
@@ -87,6 +95,11 @@ class Custody:
             return finish_erasures(self._ledger)[-1]
         finally:
             self._gone()
+
+    def _gone(self) -> None:
+        self._derived()
+        for follower in self._followers:
+            follower()
 
     def _start_erasure(
         self, subject: str, private: dict[str, JsonValue], tenant: str | None
@@ -207,20 +220,43 @@ class Custody:
         return int(rows[-1][0]) if len(rows) == _EXPIRE_BATCH else None
 
     def contentless(self, record_ids: Iterable[str]) -> list[str]:
-        """Return those of the records whose first entry has no content (any more), or is missing.
+        """Return those of the records of which something that was asked has no content any more.
 
-        Whoever keeps something about records beside the log asks this, so that it goes as well.
+        A record that is missing is one of them. Whoever keeps something about records beside the
+        log asks this, so that it goes as well.
         """
         with self._ledger.database.read() as transaction:
             return [
                 record_id
                 for record_id in record_ids
-                if not transaction.execute(
-                    "SELECT content.idx FROM content JOIN entry ON entry.idx = content.idx"
-                    " WHERE event_id >= ? AND event_id < ? AND kind = 'request.received'",
-                    record_range(record_id),
-                )
+                if not all(_contents(transaction, record_id) or [False])
             ]
+
+
+def follow(custody: Custody, work: Callable[[], object]) -> None:
+    """Have something done whenever content went, for what is kept beside the log."""
+    custody._followers.append(work)  # noqa: SLF001  of this module
+
+
+def without_content(custody: Custody, indexes: Iterable[int]) -> list[int]:
+    """Return those of the entries that have no content, or none any more."""
+    with custody._ledger.database.read() as transaction:  # noqa: SLF001  of this module
+        return [
+            index
+            for index in indexes
+            if not transaction.execute("SELECT idx FROM content WHERE idx = ?", (index,))
+        ]
+
+
+def _contents(transaction: Transaction, record_id: str) -> list[bool]:
+    """Tell for each entry of what was asked that ever had content whether it still has it."""
+    rows = transaction.execute(
+        "SELECT entry.leaf, content.idx FROM entry LEFT JOIN content ON content.idx = entry.idx"
+        " WHERE event_id >= ? AND event_id < ?"
+        " AND (kind LIKE 'request.%' OR kind LIKE 'moderation.%')",
+        record_range(record_id),
+    )
+    return [place is not None for leaf, place in rows if "commitment" in parse_leaf(bytes(leaf))]
 
 
 def erase_again(ledger: Ledger, destroyed: Collection[str]) -> int:

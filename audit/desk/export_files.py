@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from chopmark.kit.database import Transaction
     from chopmark.kit.types import JsonValue
 
-__all__ = ["ExportFormat", "check_export", "rows_of", "write_export"]
+__all__ = ["ExportFormat", "check_export", "contents_in", "rows_of", "write_export"]
 
 ExportFormat = Literal["jsonl", "csv", "parquet"]
 _COLUMNS: Final = (
@@ -166,6 +166,25 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
     for row in rows:
         row["index"], row["proof"] = int(row["index"]), json.loads(row["proof"])
     return rows
+
+
+def contents_in(folder: Path) -> list[int]:
+    """Return the places of the entries whose content is in an export.
+
+    Raises:
+        InvalidRequest: The folder does not hold an export.
+        LogUnavailable: It cannot be read.
+    """
+    try:
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        if not manifest["content"]:
+            return []
+        rows = _read_rows(folder / Path(str(manifest["file"]["name"])).name)
+        return [int(row["index"]) for row in rows if row["private"]]
+    except OSError as error:
+        raise LogUnavailable(f"cannot read the export: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        raise InvalidRequest(f"this is not an export ({type(error).__name__})") from None
 
 
 def check_export(folder: Path, public_key: str) -> tuple[Problem, ...]:

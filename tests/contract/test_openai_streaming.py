@@ -159,7 +159,7 @@ def test_previews_come_first_and_say_what_they_are(client: openai.OpenAI) -> Non
     for event in got[:3]:
         picture = Image.open(io.BytesIO(base64.b64decode(event.b64_json)))
         assert picture.format == "PNG"
-        assert max(picture.size) <= 256
+        assert max(picture.size) <= 96
         assert event.size == "{}x{}".format(*picture.size)
         assert event.model_extra["provenance"]["preview"] is True
         assert event.model_extra["provenance"]["verdict"]["action"] == "allow"

@@ -203,6 +203,14 @@ def test_who_is_refused_again_and_again_waits_and_nobody_else(strict_house: Any)
         assert caught.value.code == "cooling_down"
         assert 0 < int(caught.value.response.headers["retry-after"]) <= 420
         assert caught.value.response.headers["x-should-retry"] == "false"
+        # What they asked for is booked, and found with all that they ever asked for.
+        record_id = caught.value.response.headers["x-record-id"]
+        assert caught.value.body["decision_id"] == record_id  # type: ignore[index]
+        log = strict_house.pipeline.parts.log
+        away = log.records(record_id)[0]
+        assert log.content(away.index).subject == "default:mallory"
+        assert log.private(away.index)["prompt"] == "a red apple"
+        assert (away.kind, away.public["code"]) == ("request.turned_away", "cooling_down")
         assert client.images.generate(prompt="a red apple", user="alice").data
         for _ in range(3):  # whoever is not named is not counted
             with pytest.raises(openai.BadRequestError):

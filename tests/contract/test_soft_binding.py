@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -261,7 +262,72 @@ def test_each_scope_opens_its_own_routes(live_server: Callable[..., Any]) -> Non
         assert theirs.json()["error"]["code"] == "manifest_kept"
         assert ask("store:manifests", "DELETE", f"{API}/manifests/{name}").status_code == 204
         kinds = [record.kind for record in server.pipeline.parts.log.find()]
-        assert sorted(kinds) == ["manifest.removed", "manifest.stored"]
+        assert sorted(kinds) == ["manifest.bound", "manifest.removed", "manifest.stored"]
+
+
+def _value(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def test_no_tenant_puts_its_manifest_under_anothers_mark(live_server: Callable[..., Any]) -> None:
+    from chopmark.tenancy import AccessStore, Tenant
+
+    with live_server(resolver_writes=True) as server, ExitStack() as open_clients:
+        clients: dict[str, httpx.Client] = {}
+        with AccessStore.open(server.pipeline.parts.home) as store:
+            for name in ("acme", "bolt"):
+                store.set_tenant(Tenant(name=name))
+                key = store.create_key(
+                    name, scopes=("generate", "fetch:manifests", "store:bindings")
+                ).text
+                clients[name] = open_clients.enter_context(
+                    server.client(headers={"authorization": f"Bearer {key}"})
+                )
+        acme, bolt = clients.values()
+        _, ours = _made(acme)
+        _, theirs = _made(bolt)
+        log = server.pipeline.parts.log
+
+        def leads_to(alg: str, value: str) -> list[str]:
+            query = {"alg": alg, "value": value}
+            return _ids(acme.get(f"{API}/matches/byBinding", params=query))
+
+        # A mark or a fingerprint of our own, under its name, under none, under another.
+        mark = _value(bytes.fromhex(ours["output_id"]))
+        pdq = _value(bytes.fromhex(log.private(_last(log))["pdq"][theirs["output_id"]]))
+        for client, mine in ((bolt, theirs), (acme, ours)):
+            for value, alg in (
+                (mark, LATTICE), (mark, None), (mark, "com.example.wm"), (pdq, PDQ_ALG),
+                (_value(ours["output_id"].encode()), LATTICE),
+                (_value(ours["output_id"].encode()), None),
+            ):  # fmt: skip
+                for verb in ("POST", "PUT"):
+                    sent = {"bindingValue": value, "manifestId": mine["manifest_id"], "alg": alg}
+                    said = client.request(verb, f"{API}/bindings", json=sent)
+                    assert said.json()["error"]["code"] == "manifest_kept", (verb, alg)
+        assert leads_to(LATTICE, mark) == [ours["manifest_id"]]
+
+        # A value of somebody else's algorithm is of whoever bound it first.
+        value, alg = _value(b"ABCDEF"), "com.adobe.trustmark.P"
+        first = {"bindingValue": value, "manifestId": ours["manifest_id"], "alg": alg}
+        assert acme.post(f"{API}/bindings", json=first).status_code == 204
+        for verb in ("POST", "PUT"):
+            for sent in (
+                {**first, "manifestId": theirs["manifest_id"]},  # taken over
+                first,  # somebody else's manifest
+                {"bindingValue": value, "manifestId": ours["manifest_id"]},
+            ):
+                assert bolt.request(verb, f"{API}/bindings", json=sent).status_code in {403, 404}
+        assert leads_to(alg, value) == [ours["manifest_id"]]
+        assert acme.put(f"{API}/bindings", json=first).status_code == 204
+        booked = log.find(kind="manifest.bound")
+        assert [record.tenant for record in booked] == ["acme", "acme"]
+        assert [record.public["replaced"] for record in booked] == [True, False]
+        assert log.private(booked[0].index) == {"alg": alg, "value": value}
+
+
+def _last(log: Any) -> int:
+    return int(log.find(kind="request.completed")[0].index)
 
 
 def test_a_public_detector_asks_for_no_key_and_keeps_nothing(

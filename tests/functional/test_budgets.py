@@ -257,9 +257,9 @@ def test_too_many_requests_are_refused_with_their_bodies_unread(start: Any) -> N
         assert raw.answer() == (429, "rate_limit_exceeded")
     with start() as site:
         with site.client(known=False) as client:
-            for _ in range(5):
-                assert client.post("/api/v1/appeals", json={}).status_code == 400
-        raw = site.raw("POST", "/api/v1/appeals", *HEAD, known=False)
+            for _ in range(60):
+                assert client.post("/api/v1/session", json={}).status_code == 400
+        raw = site.raw("POST", "/api/v1/session", *HEAD, known=False)
         assert raw.answer() == (429, "rate_limit_exceeded")
 
 

@@ -185,9 +185,11 @@ def test_whoever_was_refused_appeals_without_an_account(house: House) -> None:
     ticket = opened.json()["ticket"]
     url = f"/api/v1/appeals/{house.refused['acme']}"
     assert anybody.get(url, params={"ticket": ticket}).json()["outcome"] is None
-    for wrong in ("", "x", ticket[:-1]):
+    for wrong in ("", "x", ticket[:-1], "y", "z"):
         assert _code(anybody.get(url, params={"ticket": wrong})) == "record_not_found"
+    assert _code(anybody.get(url, params={"ticket": "w"})) == "rate_limit_exceeded"
     assert _code(anybody.post("/api/v1/appeals", json=body)) == "rate_limit_exceeded"
+    assert anybody.get(url, params={"ticket": ticket}).status_code == 200
 
     rex = house.sign_in("rex", "acme", "reviewer")
     assert rex.post("/api/v1/review/appeals/lease").json()["appeal"]["tenant"] == "acme"

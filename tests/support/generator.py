@@ -50,6 +50,7 @@ class StandIn:
         cancelled: How many jobs ended because their caller went away.
         gate: Every step waits here. Open, until a test closes it with ``gate.clear()``.
         drafted: Shown as every draft, instead of the picture itself.
+        pause_after: Closes the gate when so many drafts of a job were shown.
     """
 
     def __init__(self, draw: Draw = draw_disc, **info: Any) -> None:
@@ -58,6 +59,7 @@ class StandIn:
         self.gate = threading.Event()
         self.gate.set()
         self.drafted: Image.Image | None = None
+        self.pause_after: int | None = None
         self._draw = draw
         card: dict[str, Any] = {
             "id": "drawing",
@@ -85,6 +87,7 @@ class StandIn:
     ) -> list[Image.Image]:
         self.jobs.append(job)
         steps = job.steps or self.info.default_steps
+        drafts = 0
         for step in range(steps * job.n):
             self._pass_gate(cancelled or (lambda: False))
             if progress is not None:
@@ -93,6 +96,10 @@ class StandIn:
             if draft is not None and done in draft_steps(steps, job.drafts):
                 shown = self.drafted or self._draw(job, job.seeds[index - 1])
                 draft(Draft(index=index, step=done, steps=steps, picture=shown))
+                drafts += 1
+                if drafts == self.pause_after:
+                    self.gate.clear()
+        self._pass_gate(cancelled or (lambda: False))
         return [self._draw(job, seed) for seed in job.seeds]
 
     def _pass_gate(self, cancelled: Callable[[], bool]) -> None:

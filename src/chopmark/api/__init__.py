@@ -114,6 +114,7 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
         summary="Generated pictures that can be accounted for.",
         docs_url=None,  # its page loads scripts from another host
         redoc_url=None,
+        redirect_slashes=False,  # the redirect's address would be made of the caller's `Host`
         lifespan=_lifespan,
         form_limits=FORM_LIMITS,
     )
@@ -126,13 +127,15 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
         app.include_router(part.router)
     describe(app)
     # The last one added is the outermost.
+    parts = deployment.service.pipeline.parts
     app.add_middleware(
         Idempotency,
         replays=deployment.replays,
-        check=partial(refuse_withdrawn, deployment.service.pipeline.parts),
+        erased=deployment.is_erased,
+        check=partial(refuse_withdrawn, parts),
     )
     app.add_middleware(JsonBody)
-    app.add_middleware(Access, callers=deployment.callers, appeal_rates=deployment.appeal_rates)
+    app.add_middleware(Access, callers=deployment.callers)
     app.add_middleware(BodyLimit, settings=settings, bodies=deployment.bodies)
     app.add_middleware(AzurePaths)
     app.add_middleware(Head)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +12,7 @@ from starlette.datastructures import Headers
 
 from chopmark.errors import ChopmarkError, InvalidRequest
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.claim import Claim
 from chopmark.service.json_body import again, read_body
 from chopmark.service.problems import problem_response
 from chopmark.tenancy.replays import KeptAnswer
@@ -21,13 +23,15 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from chopmark.service.caller import Caller
-    from chopmark.tenancy.replays import Replays
+    from chopmark.tenancy.replays import Replays, Unanswered
 
 __all__ = ["Idempotency"]
 
+_LOG = logging.getLogger(__name__)
 _BOUNDARY = re.compile(rb'boundary="?([^";,]+)')
 # What may end differently when tried again.
 _PASSING: Final = frozenset({408, 409, 425, 429, 499})
+_REPLAYED: Final = (b"idempotent-replayed", b"true")
 
 
 class Idempotency:
@@ -36,13 +40,22 @@ class Idempotency:
     Args:
         app: What answers for the first time.
         replays: The answers that are kept.
+        erased: Tells of a record whether something that was asked for in it is erased.
         check: Called with the record of a kept answer before it leaves again; what it raises is
             the answer.
     """
 
-    def __init__(self, app: ASGIApp, *, replays: Replays, check: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        replays: Replays,
+        erased: Callable[[str], bool],
+        check: Callable[[str], None],
+    ) -> None:
         self.app = app
         self.replays = replays
+        self.erased = erased
         self.check = check
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,24 +73,40 @@ class Idempotency:
             if len(sent) > 1:
                 raise InvalidRequest("more than one Idempotency-Key was sent")
             mark = _fingerprint(scope, body)
-            before = await in_thread(lambda: self.replays.begin(tenant, key, mark))
-            record_id = Headers(headers=dict(before.headers)).get("x-record-id") if before else None
-            if record_id:
-                await in_thread(lambda: self.check(record_id))
+            before = await in_thread(lambda: self._before(tenant, key, mark))
         except ChopmarkError as error:
             scope["state"]["error"] = error
             await problem_response(error, path=scope["path"])(scope, receive, send)
             return
-        if before is not None:
+        if isinstance(before, KeptAnswer):
             await _replay(before, send)
             return
-        recorder = _Recorder(self.replays, (tenant, key, mark), send)
+        claim = Claim(
+            replays=self.replays, tenant=tenant, key=key, fingerprint=mark, earlier=before
+        )
+        scope["state"]["claim"] = claim
+        recorder = _Recorder(claim, send)
         try:
             await self.app(scope, again(body, receive), recorder)
         finally:
             if not recorder.kept:
                 # Shielded: also a cancelled request must let go of its key.
-                await asyncio.shield(in_thread(lambda: self.replays.drop(tenant, key)))
+                await asyncio.shield(in_thread(lambda: self._let_go(tenant, key)))
+
+    def _let_go(self, tenant: str, key: str) -> None:
+        try:
+            self.replays.drop(tenant, key)
+        except ChopmarkError as error:
+            _LOG.error("a key could not be let go", exc_info=error)
+
+    def _before(self, tenant: str, key: str, mark: bytes) -> KeptAnswer | Unanswered | None:
+        before = self.replays.begin(tenant, key, mark)
+        if isinstance(before, KeptAnswer) and before.record_id is not None:
+            if self.erased(before.record_id):
+                self.replays.forget([before.record_id])
+                return self.replays.begin(tenant, key, mark)  # which says that it was erased
+            self.check(before.record_id)
+        return before
 
 
 def _whose(caller: Caller) -> str:
@@ -89,16 +118,17 @@ def _whose(caller: Caller) -> str:
 class _Recorder:
     """Passes an answer on, and keeps it before its last byte leaves."""
 
-    def __init__(self, replays: Replays, claimed: tuple[str, str, bytes], send: Send) -> None:
+    def __init__(self, claim: Claim, send: Send) -> None:
         self.kept = False
-        self._replays = replays
-        self._claimed = claimed
+        self._claim = claim
         self._send = send
         self._start: Message = {}
         self._body = bytearray()
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            if self._claim.again:
+                message = {**message, "headers": [*message["headers"], _REPLAYED]}
             self._start = message
         elif message["type"] == "http.response.body":
             self._body += message.get("body", b"")
@@ -110,15 +140,27 @@ class _Recorder:
         status = self._start["status"]
         if status >= 500 or status in _PASSING:
             return
+        sent = self._start["headers"]
         answer = KeptAnswer(
             status=status,
             headers=tuple(
                 (name.decode("latin-1"), value.decode("latin-1"))
-                for name, value in self._start["headers"]
+                for name, value in sent
+                if name != _REPLAYED[0]
             ),
             body=bytes(self._body),
+            # A stream's head says nothing of its record, and is sent before there is one.
+            record_id=self._claim.record_id or Headers(raw=sent).get("x-record-id"),
         )
-        await in_thread(lambda: self._replays.finish(*self._claimed, answer))
+        claim = self._claim
+        try:
+            await in_thread(
+                lambda: claim.replays.finish(claim.tenant, claim.key, claim.fingerprint, answer)
+            )
+        except ChopmarkError as error:
+            # It is booked and on its way; what it was about to end in is kept already.
+            _LOG.error("an answer could not be kept for its key", exc_info=error)
+            return
         self.kept = True
 
 
@@ -136,6 +178,6 @@ def _fingerprint(scope: Scope, body: bytes) -> bytes:
 
 async def _replay(answer: KeptAnswer, send: Send) -> None:
     headers = [(n.encode("latin-1"), v.encode("latin-1")) for n, v in answer.headers]
-    headers.append((b"idempotent-replayed", b"true"))
+    headers.append(_REPLAYED)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body, "more_body": False})

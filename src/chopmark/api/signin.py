@@ -56,12 +56,11 @@ async def sign_in(
     body: ByPassword | ByLink, request: Request, deployment: TheDeployment
 ) -> Response:
     """Sign in by name and password or by a one-time link; sets the session's cookie."""
-    people = deployment.identity.people
 
     def begin() -> NewSession:
         if isinstance(body, ByLink):
-            return people.redeem(body.link)
-        return people.sign_in(body.name, body.password)
+            return deployment.identity.people.redeem(body.link)
+        return deployment.identity.sign_in_here(request, body.name, body.password)
 
     address = request.client.host if request.client else ""
     async with deployment.sign_in_turns.turn(address):

@@ -56,12 +56,15 @@ def erase(
 ) -> None:
     """Forget a person: keys destroyed, content and index rows gone, every proof still valid."""
     from chopmark.pipeline.erase_prompts import forget_person
+    from chopmark.service.forgetting import forget_beside_the_log
     from chopmark.settings import load_settings
 
-    who = actor(name, role, tenant)
+    who, home = actor(name, role, tenant), load_settings().open_home()
     with desk_of(who, purpose or reason) as desk:
         record = desk.erase(subject, second=second(other, who), reason=reason)
-    forget_person(load_settings().open_home(), subject)
+    forget_person(home, subject)
+    with open_log() as log:
+        forget_beside_the_log(home, log)
     _done(record, f"erased {record.public['count']} contents", as_json=as_json)
 
 
@@ -124,7 +127,7 @@ def retain(
     """
     if min(standard, blocked, report) < 0:
         raise InvalidRequest("a number of days is not negative")
-    from chopmark.pipeline.erase_prompts import forget_with_the_log
+    from chopmark.service.forgetting import forget_beside_the_log
     from chopmark.settings import load_settings
     from chopmark.tenancy import AccessStore
 
@@ -143,7 +146,7 @@ def retain(
             but=others,
         )
     with open_log() as log:
-        forget_with_the_log(home, log)
+        forget_beside_the_log(home, log)
         log.custody.attachments.drop_older(timedelta(hours=settings.cached_answers_hours))
     for record in booked:
         sentence = f"{record.public['class']}: {record.public['count']} contents are gone"
@@ -308,12 +311,21 @@ def reconcile(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Close requests that were received and never ended, as a server does when it starts."""
+    """Close requests that were received and never ended, and collect what they left."""
+    from chopmark.pipeline.lost import close_lost, sweep_manifests
+    from chopmark.pipeline.parts import Parts
     from chopmark.settings import load_settings
 
-    limit = load_settings().longest_s if older_than is None else older_than
-    with open_log() as log:
-        closed = log.reconcile(limit)
+    parts = Parts(load_settings())
+    try:
+        closed = close_lost(parts)
+        if older_than is not None:
+            closed += parts.log.reconcile(older_than)
+        swept = sweep_manifests(parts)
+    finally:
+        parts.close()
+    if swept and not as_json:
+        typer.echo(f"{swept} manifests of requests that never completed are gone")
     for record in closed:
         _done(record, f"{record.record_id} was lost", as_json=as_json)
     if not closed and not as_json:

@@ -6,6 +6,7 @@ import logging
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -41,8 +42,10 @@ def serve(
     import uvicorn
 
     from chopmark import Pipeline
+    from chopmark.pipeline.lost import close_lost
     from chopmark.service.checkpoints import checkpointing
     from chopmark.service.connection import server_options
+    from chopmark.service.reconciling import reconciling
     from chopmark.service.retention import retaining
     from chopmark.service.timestamps import stamping
     from chopmark.settings import load_settings
@@ -60,15 +63,21 @@ def serve(
         if progress is not None:
             progress(0, 0, "opening model, log and keys")
         pipeline.parts.open_all()
-        # Younger ones may still be on their way in another process that shares this home.
-        lost = pipeline.parts.log.reconcile(older_than_s=settings.longest_s)
+        # Those of a process that is still there may still be on their way.
+        lost = close_lost(pipeline.parts)
         if lost:
             typer.echo(f"closed {len(lost)} requests that an earlier run left open", err=True)
         if debug_log.is_shown():
             # From here on the server's own log has these lines, and hides prompts.
             debug_log.stop(level=logging.DEBUG)
         parts = pipeline.parts
-        with stamping(parts), retaining(parts), checkpointing(parts), _tracing(settings):
+        with (
+            stamping(parts),
+            retaining(parts),
+            checkpointing(parts),
+            reconciling(parts),
+            _tracing(settings),
+        ):
             uvicorn.run(
                 create_site(pipeline),
                 host=settings.host,
@@ -105,7 +114,16 @@ def _may_listen(settings: Settings) -> None:
 
     home = settings.open_home()
     with AccessStore.open(home) as store, People.open(home) as people:
-        if not is_loopback(settings.host) and not Identity(settings, store, people).guarded():
+        if Identity(settings, store, people).guarded():
+            return
+        known_as = urlsplit(settings.public_url).hostname or ""
+        if known_as and not is_loopback(known_as):
+            raise ConfigurationError(
+                f"will not serve as {known_as}: there are no API keys and no people yet, so whoever"
+                " comes through the proxy could generate",
+                hint="make a key with `chopmark access create`, or unset CHOPMARK_PUBLIC_URL",
+            )
+        if not is_loopback(settings.host):
             raise ConfigurationError(
                 f"will not serve on {settings.host}: there are no API keys and no people yet, so"
                 " anybody who reaches the address could generate",

@@ -9,6 +9,7 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     ├── InvalidRequest            invalid_request        400
     │   ├── IdempotencyInFlight   idempotency_in_flight  409
     │   ├── IdempotencyMismatch   idempotency_mismatch   422
+    │   ├── AnswerErased          answer_erased          410
     │   ├── UnreadableImage       unreadable_image       400
     │   ├── UnsupportedImage      unsupported_image      415
     │   ├── ImageTooSmall         image_too_small        400
@@ -130,6 +131,7 @@ from chopmark.errors.provenance import (
 )
 from chopmark.errors.requests import (
     AlreadyMarked,
+    AnswerErased,
     HeadersTooLarge,
     IdempotencyInFlight,
     IdempotencyMismatch,
@@ -153,6 +155,7 @@ __all__ = [
     "AccessError",
     "AccessKeyNotFound",
     "AlreadyMarked",
+    "AnswerErased",
     "AuditError",
     "Busy",
     "Cancelled",

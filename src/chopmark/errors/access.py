@@ -24,8 +24,13 @@ __all__ = [
 
 
 class AccessError(ChopmarkError):
-    """Whoever asks may not do this, or not now."""
+    """Whoever asks may not do this, or not now.
 
+    Attributes:
+        record_id: Where it is booked that a person asked and was turned away; else empty.
+    """
+
+    record_id: str = ""
     code = "access_denied"
     status = 403
 

@@ -6,6 +6,7 @@ from chopmark.errors.base import ChopmarkError
 
 __all__ = [
     "AlreadyMarked",
+    "AnswerErased",
     "HeadersTooLarge",
     "IdempotencyInFlight",
     "IdempotencyMismatch",
@@ -66,6 +67,13 @@ class UnsupportedImage(InvalidRequest):
 
     code = "unsupported_image"
     status = 415
+
+
+class AnswerErased(InvalidRequest):
+    """What an Idempotency-Key led to was erased; it is neither given again nor made anew."""
+
+    code = "answer_erased"
+    status = 410
 
 
 class TooManyImages(InvalidRequest):

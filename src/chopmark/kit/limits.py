@@ -112,12 +112,19 @@ STREAMED_PREVIEWS: Final = Limit(
     unit="previews",
     what="The same in an answer over HTTP that is streamed, as OpenAI has it.",
 )
-PREVIEW_SIDE: Final = Limit(
-    name="side of a preview",
-    least=96,
+DRAFT_SIDE: Final = Limit(
+    name="side of a draft",
+    least=16,
     most=256,
     unit="pixels",
-    what="Small enough not to be taken for an output; what is smaller stands on black.",
+    what="What the guards see of an unfinished picture; it never leaves.",
+)
+PREVIEW_SIDE: Final = Limit(
+    name="side of a preview",
+    least=64,
+    most=96,
+    unit="pixels",
+    what="Too small to be of use as an output; what is narrower stands on black.",
 )
 
 # Sizes.
@@ -397,7 +404,7 @@ PASSWORD: Final = Limit(
 
 TABLE: Final[tuple[Limit[int] | Limit[float], ...]] = (
     N, SEED, JOB_SEED, STEPS, GUIDANCE, STRENGTH, QUALITY, PREVIEWS, STREAMED_PREVIEWS,
-    PREVIEW_SIDE, SIDE, JOB_SIDE, MARKED_SIDE, RATIO, REFERENCES, BATCH,
+    DRAFT_SIDE, PREVIEW_SIDE, SIDE, JOB_SIDE, MARKED_SIDE, RATIO, REFERENCES, BATCH,
     FILES, FIELDS, HEADERS, HEADERS_S, BODY_S, BODY_IDLE_S, TEXT_BODY, UPLOADS, UNFINISHED,
     TEXT_PART, JSON_DEPTH, JSON_VALUES, MODERATED, TEXTS, TEXT, SCORED,
     PNG_CHUNKS, PNG_PROFILES, JPEG_SEGMENTS, JPEG_SCANS, WEBP_CHUNKS, GIF_BLOCKS, FRAMES,

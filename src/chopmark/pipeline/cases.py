@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from chopmark.kit.types import ImageFormat, JsonValue, Progress
     from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.preview import PreviewSink
+    from chopmark.pipeline.released import KeepsEnding
     from chopmark.pipeline.request import GenerationRequest
 
 __all__ = ["GenerationCase", "SealCase", "open_case"]
@@ -27,7 +29,9 @@ class _PictureCase(Case):
     Attributes:
         maker: What makes the pixels, or made them.
         format: File format of the outputs.
-        previews_shown: How many left.
+        ending: Keeps what the request is about to end in, or ``None``.
+        previews_shown: How many left; each was booked before.
+        showing: Held while one is booked and shown.
         pdq: Fingerprints of the outputs by output id.
         review_copies: Small copies of flagged outputs by output id, for the log alone.
         held: Outputs that were finished and wait for a person to let them out.
@@ -35,7 +39,9 @@ class _PictureCase(Case):
 
     maker: Maker
     format: ImageFormat
+    ending: KeepsEnding | None = None
     previews_shown: int = 0
+    showing: threading.Lock = field(default_factory=threading.Lock)
     pdq: dict[str, str] = field(default_factory=dict)
     review_copies: dict[str, JsonValue] = field(default_factory=dict)
     held: list[str] = field(default_factory=list)

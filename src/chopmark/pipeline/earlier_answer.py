@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EarlierAnswer", "KeptPicture", "standing_answer"]
 
-# The kinds of a request that was answered and that nothing has happened to since.
+# The kinds of a request that was answered and that nothing has happened to since, but for previews,
+# which were looks at the same pictures.
 _UNTOUCHED: Final = ("request.received", "request.decided", "request.completed")
 
 
@@ -66,6 +67,7 @@ def standing_answer(
     except errors.RecordNotFound:
         return None
     # Anything that has happened to it since is one more event, of whatever kind.
+    records = [record for record in records if record.kind != "request.previewed"]
     if tuple(record.kind for record in records) != _UNTOUCHED:
         return None
     received, decided, completed = records

@@ -18,14 +18,15 @@ from chopmark.pipeline.request import EditRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from chopmark.audit import EventKind, Record
+    from chopmark.audit import Event, EventKind, Record
     from chopmark.kit.types import JsonValue
     from chopmark.pipeline.cases import GenerationCase
     from chopmark.pipeline.maker import Maker
+    from chopmark.pipeline.preview import Preview
     from chopmark.pipeline.released import Output, Withheld
     from chopmark.safety import Policy, Verdict
 
-__all__ = ["completed", "decided", "ended", "moderated", "received", "rounded"]
+__all__ = ["completed", "decided", "ended", "moderated", "previewed", "received", "rounded"]
 
 
 def received(
@@ -83,17 +84,48 @@ def decided(
     *,
     exception: Record | None,
     shadow: Mapping[str, JsonValue],
+    chain: Sequence[str] = (),
+    chain_verdicts: Sequence[Verdict] = (),
 ) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
-    """Return both parts of ``request.decided``; evidence quotes the prompt, so it is personal."""
+    """Return both parts of ``request.decided``; evidence quotes the prompt, so it is personal.
+
+    So is which records the pictures of an edit came from: it ties one person's wishes together.
+    """
+    parents: dict[str, JsonValue] = {"parents": list(chain)} if chain else {}
     return {
         "policy": policy.digest(),
         "exception": exception.index if exception else None,
         "verdicts": [
             _summary("prompt", prompt_verdict),
             *(_summary("input", verdict) for verdict in input_verdicts),
+            *(_summary("chain", verdict) for verdict in chain_verdicts),
         ],
         **shadow,
-    }, {"evidence": [v.to_dict()["evidence"] for v in (prompt_verdict, *input_verdicts)]}
+    }, {
+        "evidence": [
+            v.to_dict()["evidence"] for v in (prompt_verdict, *input_verdicts, *chain_verdicts)
+        ],
+        **parents,
+    }
+
+
+def previewed(record_id: str, tenant: str, subject: str | None, preview: Preview) -> Event:
+    """Return what is booked before a preview is shown; of what it shows nothing is kept."""
+    from chopmark.audit import Event
+
+    return Event(
+        kind="request.previewed",
+        record_id=record_id,
+        event_id=f"{record_id}:request.previewed:{preview.index}:{preview.step}",
+        tenant=tenant,
+        subject=subject,
+        public={
+            "index": preview.index,
+            "step": preview.step,
+            "steps": preview.steps,
+            "verdict": _summary("output", preview.verdict),
+        },
+    )
 
 
 def completed(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from chopmark import errors
 from chopmark.kit.raw_picture import as_image
+from chopmark.pipeline import events
 from chopmark.pipeline.moderation import stops
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest
@@ -46,7 +47,7 @@ def make_pictures(
 
     Raises:
         Refused: A preview was blocked.
-        ChopmarkError: The generator or a guard failed.
+        ChopmarkError: The generator, a guard or the log failed.
     """
     pictures = parts.generator.generate(
         _job(case, inputs, _size(case, inputs, parts.generator.info)),
@@ -110,6 +111,14 @@ def _show(
         raise errors.GuardFailed("a preview could not be judged") from error
     if stops(verdict, parts.settings):
         raise Refused(record_id=case.record_id, stage="output", verdict=verdict)
-    if case.preview is not None and not case.gone.is_set():
-        case.preview(make_preview(draft, verdict))
+    if case.preview is None:
+        return
+    preview = make_preview(draft, verdict)
+    # Whoever books the end of the request waits here: nothing is shown after it, nor uncounted.
+    with case.showing:
+        if case.gone.is_set():
+            return
+        event = events.previewed(case.record_id, case.tenant, case.subject, preview)
+        parts.request_log.append(event)
         case.previews_shown += 1
+        case.preview(preview)

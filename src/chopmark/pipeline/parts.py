@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from typing import (
     TYPE_CHECKING,
     Any,
     ClassVar,
     Final,
-    Generic,
     Literal,
     Self,
     TypeVar,
-    cast,
-    overload,
 )
 
 from pydantic import SecretStr
 
 from chopmark.errors import ConfigurationError
 from chopmark.kit.redaction import conceal_for_good
+from chopmark.pipeline.opened_once import Current, Once
 from chopmark.pipeline.policy_book import PolicyBook
 from chopmark.plugins import signing_settings
 
@@ -41,6 +38,7 @@ if TYPE_CHECKING:
     from chopmark.pipeline.answer_cache import AnswerCache
     from chopmark.pipeline.elsewhere import ImageGuardElsewhere, PromptGuardElsewhere
     from chopmark.pipeline.foreign_files import ForeignFiles
+    from chopmark.pipeline.in_flight import InFlight
     from chopmark.plugins import Plugins, RequestLog
     from chopmark.provenance import (
         Credential,
@@ -71,54 +69,6 @@ _LASTING: Final[dict[str, tuple[str, str]]] = {
 }
 
 
-class _Part(Generic[T]):
-    """A part of the system, opened when it is first asked for; what ``Parts.use`` put in wins."""
-
-    def __init__(self, make: Callable[[Parts], T]) -> None:
-        self._make = make
-        self.__doc__ = make.__doc__
-
-    def __set_name__(self, owner: type[Parts], name: str) -> None:
-        self._name = name
-        owner.names.append(name)
-
-    @overload
-    def __get__(self, parts: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, parts: Parts, owner: type) -> T: ...
-    def __get__(self, parts: Parts | None, owner: type) -> T | Self:
-        return self if parts is None else self._of(parts)
-
-    def _of(self, parts: Parts) -> T:
-        raise NotImplementedError
-
-
-class _Once(_Part[T]):
-    """Opened once, also when two threads ask at the same time.
-
-    ``functools.cached_property`` gives no such promise since Python 3.12, and a second generator
-    would cost its memory twice.
-    """
-
-    def _of(self, parts: Parts) -> T:
-        with parts.lock:
-            if self._name not in parts.opened:
-                begun = time.perf_counter()
-                parts.opened[self._name] = self._make(parts)
-                spent = (time.perf_counter() - begun) * 1000
-                _LOG.debug("opened %s in %.0f ms", self._name, spent)
-            return cast("T", parts.opened[self._name])
-
-
-class _Current(_Part[T]):
-    """Asked for anew at each look: what it stands for may change while we run."""
-
-    def _of(self, parts: Parts) -> T:
-        if self._name in parts.opened:
-            return cast("T", parts.opened[self._name])
-        return self._make(parts)
-
-
 class Parts:
     """The opened parts of the four rooms for one home folder.
 
@@ -128,6 +78,7 @@ class Parts:
         progress: Told about first-use set-up.
         home: The home folder.
         opened: The parts that are open, by name.
+        followers: Called whenever content was taken from our log, by erasure or retention.
     """
 
     names: ClassVar[list[str]] = []
@@ -143,6 +94,7 @@ class Parts:
             *(value.get_secret_value() for _, value in settings if isinstance(value, SecretStr))
         )
         self._announced: tuple[str, str] | None = None
+        self.followers: list[Callable[[AuditLog], None]] = []
 
     def use(self, **parts: object) -> Self:
         """Use these parts instead of those that the settings describe; return this object.
@@ -159,7 +111,7 @@ class Parts:
             self.opened.update(parts)
         return self
 
-    @_Once
+    @Once
     def policies(self) -> PolicyBook:
         """Which policy judges whose requests."""
         return PolicyBook(
@@ -170,7 +122,14 @@ class Parts:
             shadow_file=self.home / "policies" / "shadow.yaml",
         )
 
-    @_Once
+    @Once
+    def in_flight(self) -> InFlight:
+        """Which requests are on their way here."""
+        from chopmark.pipeline.in_flight import InFlight
+
+        return InFlight(self.home)
+
+    @Once
     def plugins(self) -> Plugins:
         """Where generators, guards, signers and stores come from: our own, and installed ones.
 
@@ -188,7 +147,7 @@ class Parts:
             )
         return plugins
 
-    @_Once
+    @Once
     def engine(self) -> LocalEngine | None:
         """Worker processes, or None where everything is done in this one."""
         if not self.settings.workers:
@@ -197,7 +156,7 @@ class Parts:
 
         return open_engine(self.settings, self.plugins)
 
-    @_Once
+    @Once
     def prompt_guard(self) -> PromptGuards | PromptGuardElsewhere:
         """Judges prompts."""
         if self.engine is not None:
@@ -212,7 +171,7 @@ class Parts:
 
         return PromptGuards(self.plugins.prompt_guards(self.settings))
 
-    @_Once
+    @Once
     def image_guard(self) -> ImageGuards | ImageGuardElsewhere:
         """Judges pictures."""
         if self.engine is not None:
@@ -223,7 +182,7 @@ class Parts:
 
         return ImageGuards(self.plugins.image_guards(self.settings))
 
-    @_Once
+    @Once
     def files(self) -> ForeignFiles:
         """Parses what strangers send."""
         from chopmark.pipeline.foreign_files import FilesElsewhere, ForeignFilesHere
@@ -232,7 +191,7 @@ class Parts:
             return FilesElsewhere(self.engine, self.settings)
         return ForeignFilesHere(self.settings)
 
-    @_Current
+    @Current
     def pixels(self) -> ReadsPixels:
         """Reads marks and fingerprints, with the keys as they are now."""
         if self.engine is not None:
@@ -244,7 +203,7 @@ class Parts:
         # Somebody who only asks about a picture must not come to own keys by it.
         return PixelsHere(self.mark_keys.all if self.exists("mark_keys") else ())
 
-    @_Once
+    @Once
     def generator(self) -> Generator:
         """Makes pictures."""
         if self.settings.workers:
@@ -255,7 +214,7 @@ class Parts:
             )
         return self.plugins.generator(self.settings, self.progress)
 
-    @_Once
+    @Once
     def prompt_index(self) -> PromptIndex | None:
         """Past prompts by meaning, where the deployer opted in."""
         if not self.settings.prompt_index:
@@ -264,53 +223,53 @@ class Parts:
 
         return PromptIndex.open(self.home)
 
-    @_Once
+    @Once
     def answer_cache(self) -> AnswerCache:
         """Earlier answers, and what keeps new ones; idle where the deployer did not opt in."""
         from chopmark.pipeline.answer_cache import AnswerCache
 
         return AnswerCache(close_s=self.settings.guard_timeout_s)
 
-    @_Once
+    @Once
     def mark_key_source(self) -> MarkKeySource:
         """Where the watermark's keys are."""
         from chopmark.provenance import MarkKeySource
 
         return MarkKeySource(self.home)
 
-    @_Current
+    @Current
     def mark_keys(self) -> MarkKeys:
         """Secret keys of the watermark, as they are now."""
         return self.mark_key_source.current()
 
-    @_Once
+    @Once
     def credentials(self) -> CredentialProvider:
         """Where the signing credential is."""
         return self.plugins.credentials(self.settings)
 
-    @_Current
+    @Current
     def credential(self) -> Credential:
         """Signs manifests; a changed file is taken up at the next look."""
         return self.credentials.current()
 
-    @_Once
+    @Once
     def authority(self) -> TimestampAuthority | None:
         """Stamps the time of signatures, if one is set."""
         return signing_settings.authority(self.settings)
 
-    @_Once
+    @Once
     def stamps(self) -> TimestampQueue:
         """What was signed and waits for its time stamp."""
         from chopmark.provenance import TimestampQueue
 
         return TimestampQueue(self.home, self.store)
 
-    @_Once
+    @Once
     def label(self) -> LabelStyle | None:
         """The visible label, if one is set."""
         return signing_settings.label(self.settings)
 
-    @_Once
+    @Once
     def anchors(self) -> TrustAnchors:
         """Certificates that verify trusts: our own, and those of the deployer."""
         from chopmark.provenance import load_anchors
@@ -319,15 +278,21 @@ class Parts:
             self.home, cert=self.settings.signing_cert, lists=self.settings.trust_anchors
         )
 
-    @_Once
+    @Once
     def store(self) -> ManifestRepository:
         """Manifests by id, by watermark and by fingerprint."""
         return self.plugins.manifest_store(self.settings)
 
-    @_Once
+    @Once
     def request_log(self) -> RequestLog:
         """The tamper-evident log: as much of it as it takes to make pictures."""
-        return self.plugins.log(self.settings)
+        from chopmark.audit import AuditLog
+        from chopmark.audit.custody.custody import follow
+
+        log = self.plugins.log(self.settings)
+        if isinstance(log, AuditLog):
+            follow(log.custody, lambda: [work(log) for work in self.followers])
+        return log
 
     @property
     def log(self) -> AuditLog:
@@ -386,7 +351,10 @@ class Parts:
     def close(self) -> None:
         """Finish what is still to be kept, and close what was opened and holds files."""
         # The cache first: what it keeps goes into the others.
-        for name in ("answer_cache", "engine", "generator", "request_log", "store", "prompt_index"):
+        for name in (
+            "answer_cache", "engine", "generator", "request_log", "store", "prompt_index",
+            "in_flight",
+        ):  # fmt: skip
             part: Any = self.opened.pop(name, None)
             # A generator in this process has nothing to close, and a plugin's need not.
             if part is not None and hasattr(part, "close"):

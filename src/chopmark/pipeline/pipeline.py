@@ -7,11 +7,12 @@
 ...     return await pipeline.generate(GenerationRequest(prompt="a red apple", seed=7))
 >>> released = asyncio.run(main())  # doctest: +SKIP
 
-``Pipeline.generate`` and ``Pipeline.edit`` are the only functions that return generated pixels,
-``Pipeline.seal`` takes those of another generator the same way, and every face calls them. They
-fail closed: whatever goes wrong in a step (an exception, a time-out, a
-full disk), no pixels leave, the caller gets one error with a code, and the log says so as soon as
-it can. ``Released`` can only be built with a receipt of the log, so there is no way around step 7.
+``Pipeline.generate`` and ``Pipeline.edit`` are the only functions that return generated pixels (and
+``endings`` what these booked, if the answer was lost), ``Pipeline.seal`` takes those of another
+generator the same way, and every face calls them. They fail closed: whatever goes wrong in a step
+(an exception, a time-out, a full disk), no pixels leave, the caller gets one error with a code, and
+the log says so as soon as it can. ``Released`` can only be built with a receipt of the log, so
+there is no way around step 7.
 
 This file holds the order of the steps, and what is booked when. How a step is done stands in the
 modules beside it, whose pictures no face may touch: ``moderation`` (steps 2 and 4), ``generation``
@@ -22,11 +23,12 @@ modules beside it, whose pictures no face may touch: ``moderation`` (steps 2 and
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from chopmark import errors
 from chopmark.kit.raw_picture import as_image
-from chopmark.pipeline import events, inspect, moderation, recall, seal
+from chopmark.pipeline import edit_chain, endings, events, inspect, moderation, recall, seal
 from chopmark.pipeline.cases import GenerationCase, SealCase, open_case
 from chopmark.pipeline.generation import make_pictures
 from chopmark.pipeline.held import hold_pictures, is_held
@@ -40,11 +42,11 @@ from chopmark.pipeline.steps import Steps, in_thread
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chopmark.kit.types import JsonValue, Progress
+    from chopmark.kit.types import Progress
     from chopmark.pipeline.inspect import Verification
     from chopmark.pipeline.moderation import Moderated
     from chopmark.pipeline.preview import PreviewSink
-    from chopmark.pipeline.released import Output
+    from chopmark.pipeline.released import KeepsEnding, Output
     from chopmark.pipeline.request import EditRequest, GenerationRequest, SealRequest
     from chopmark.provenance import InputIngredient
     from chopmark.safety import Policy, Verdict
@@ -99,6 +101,7 @@ class Pipeline:
         *,
         progress: Progress | None = None,
         preview: PreviewSink | None = None,
+        ending: KeepsEnding | None = None,
     ) -> Released:
         """Make pictures from a prompt.
 
@@ -107,12 +110,14 @@ class Pipeline:
             progress: Told about each stage and each denoising step.
             preview: Takes the ``request.previews`` looks at each picture on its way. Each was
                 judged like an output, is small and labelled, and carries no mark.
+            ending: Keeps what the request is about to end in before the log has it as ended, for
+                :func:`chopmark.pipeline.endings.released_again`.
 
         Raises:
             Refused: The policy blocked the prompt or every picture; the record says why.
             ChopmarkError: A request that cannot be used, or a step that failed; nothing leaves.
         """
-        return await self._fulfil(request, progress, preview)
+        return await self._fulfil(request, progress, preview, ending)
 
     async def edit(
         self,
@@ -120,6 +125,7 @@ class Pipeline:
         *,
         progress: Progress | None = None,
         preview: PreviewSink | None = None,
+        ending: KeepsEnding | None = None,
     ) -> Released:
         """Change a picture by a prompt, within a mask if one is given, drawing on others.
 
@@ -129,9 +135,15 @@ class Pipeline:
             Refused: The policy blocked the prompt, an input or every output.
             ChopmarkError: As in :meth:`generate`.
         """
-        return await self._fulfil(request, progress, preview)
+        return await self._fulfil(request, progress, preview, ending)
 
-    async def seal(self, request: SealRequest, *, progress: Progress | None = None) -> Released:
+    async def seal(
+        self,
+        request: SealRequest,
+        *,
+        progress: Progress | None = None,
+        ending: KeepsEnding | None = None,
+    ) -> Released:
         """Judge, mark, sign and book a picture that another generator made; nothing is generated.
 
         The manifest names that generator as the caller's claim. Else as :meth:`generate`.
@@ -140,7 +152,7 @@ class Pipeline:
             Refused: The policy blocked the prompt or the picture.
             ChopmarkError: As in :meth:`generate`.
         """
-        return await self._fulfil(request, progress, None)
+        return await self._fulfil(request, progress, None, ending)
 
     async def moderate(
         self,
@@ -185,6 +197,7 @@ class Pipeline:
         request: GenerationRequest | SealRequest,
         progress: Progress | None,
         preview: PreviewSink | None,
+        ending: KeepsEnding | None,
     ) -> Released:
         """Step 1, and the record of how the request ended."""
         if self._in_flight > self.settings.max_queue:
@@ -194,15 +207,19 @@ class Pipeline:
         self._in_flight += 1
         try:
             case = await in_thread(lambda: open_case(self.parts, request, progress, preview))
+            case.ending = ending
             # 1. Durable in the log before any model runs. If the log cannot take it: refuse.
             public, personal = events.received(case)
-            await self._steps.book(case, "received", "request.received", public, personal)
+            await in_thread(lambda: self.parts.in_flight.begin(case.record_id))
             try:
+                await self._steps.book(case, "received", "request.received", public, personal)
                 return await self._judge_and_make(case)
             except BaseException as error:
                 case.gone.set()
-                await asyncio.shield(self._book_the_end(case, error))
+                await asyncio.shield(endings.book_the_end(self._steps, case, error))
                 raise
+            finally:
+                self.parts.in_flight.end(case.record_id)
         finally:
             self._in_flight -= 1
 
@@ -229,6 +246,20 @@ class Pipeline:
             await judge_looks(steps, case, looks, policy, prompt_verdict)
             for looks in ([] if isinstance(case, SealCase) else inputs)
         ]
+        # What the pictures of an edit were asked for before counts too, where we made them.
+        chain = await steps.run(
+            case, "judge_input", lambda: edit_chain.chain_of(parts, request, tenant=case.tenant)
+        )
+        chain_verdicts = [
+            await steps.run(
+                case,
+                "judge_prompt",
+                partial(
+                    parts.prompt_guard.judge, whole, policy, stage="prompt", tenant=case.tenant
+                ),
+            )
+            for whole in chain.texts_with(text)
+        ]
         # An overturned appeal may have let this very prompt pass; its pictures are judged as ever.
         exception = await moderation.prompt_exception(steps, case, request, prompt_verdict, policy)
         # A second policy may be judged beside the active one; only the log hears of it.
@@ -239,10 +270,11 @@ class Pipeline:
             prompt_verdict,
         )
         public, personal = events.decided(
-            policy, prompt_verdict, input_verdicts, exception=exception, shadow=shadow
-        )
+            policy, prompt_verdict, input_verdicts, exception=exception, shadow=shadow,
+            chain=chain.parents, chain_verdicts=chain_verdicts,
+        )  # fmt: skip
         await steps.book(case, "decided", "request.decided", public, personal)
-        for verdict in (prompt_verdict, *input_verdicts):
+        for verdict in (prompt_verdict, *input_verdicts, *chain_verdicts):
             if stops(verdict, settings) and not (exception and verdict is prompt_verdict):
                 raise Refused(record_id=case.record_id, stage="input", verdict=verdict)
 
@@ -328,42 +360,22 @@ class Pipeline:
             prompt_verdict=prompt_verdict, input_verdicts=input_verdicts, shadow=shadow,
             pdq=case.pdq, review_copies=case.review_copies, repeats=repeats,
         )  # fmt: skip
-        public |= _at_every_end(case)
-        booked = await steps.book(case, "completed", "request.completed", public, personal)
-        receipt = await steps.run(
-            case, "completed", lambda: parts.request_log.proof.receipt(booked.index)
-        )
-        released = Released(
+        public |= endings.at_every_end(case)
+        ending = endings.Ending(
             record_id=case.record_id,
             outputs=tuple(outputs),
             withheld=tuple(withheld),
             prompt_verdict=prompt_verdict,
-            receipt=receipt,
             timings_ms=dict(case.timings_ms),
             model=case.maker.name,
             repeats=repeats,
+        )
+        await endings.keep_ending(steps, case, ending)
+        booked = await steps.book(case, "completed", "request.completed", public, personal)
+        released = await steps.run(
+            case, "completed", lambda: endings.released_by(parts, ending, booked)
         )
         # Kept for later, where the deployer opted in; nobody waits for it.
         if isinstance(case, GenerationCase):
             recall.keep(parts, case.request, released, seed=case.seed, terms=case.terms)
         return released
-
-    async def _book_the_end(self, case: GenerationCase | SealCase, error: BaseException) -> None:
-        """Book how a request ended that did not complete. Never hides the first error."""
-        kind, public, personal = events.ended(error, case.stage, review_copies=case.review_copies)
-        public |= _at_every_end(case)
-        try:
-            await self._steps.book(case, case.stage, kind, public, personal)
-        except errors.ChopmarkError:  # its step has logged it
-            # The log is what failed. Its reconciler closes this request when it can write again:
-            # a `request.received` without an end is found and booked as lost.
-            return
-
-
-def _at_every_end(case: GenerationCase | SealCase) -> dict[str, JsonValue]:
-    """What the record of every end says, be it completed, refused or failed."""
-    ended: dict[str, JsonValue] = {
-        "previews": case.previews_shown,
-        "timings_ms": events.rounded(case.timings_ms),
-    }
-    return ended | ({"held": [*case.held]} if case.held else {})

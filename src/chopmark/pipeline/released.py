@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from chopmark.errors import AuditError, ChopmarkError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from chopmark.kit.types import ImageFormat, JsonValue
     from chopmark.safety import Verdict
 
-__all__ = ["Output", "Refused", "Released", "Withheld"]
+__all__ = ["KeepsEnding", "Output", "Refused", "Released", "Withheld"]
 
 MIME: Mapping[ImageFormat, str] = {
     "png": "image/png",
@@ -167,6 +167,17 @@ class Released:
             "receipt": self.receipt.to_dict(),
             "timings_ms": dict(self.timings_ms),
         }
+
+
+class KeepsEnding(Protocol):
+    """Keeps what a request is about to end in, as bytes, before the log has it as ended."""
+
+    def __call__(self, record_id: str, ending: bytes, /) -> None:
+        """Keep one durably; called from a worker thread.
+
+        Raises:
+            ChopmarkError: It cannot be kept; then nothing is booked as completed.
+        """
 
 
 class Refused(ChopmarkError):

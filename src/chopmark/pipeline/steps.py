@@ -19,6 +19,7 @@ from chopmark import errors
 from chopmark.kit import ids
 from chopmark.kit.cancellation import CancelToken, current_running, token_in, work_of
 from chopmark.kit.daemon_threads import DaemonThreads
+from chopmark.kit.disk_full import named_by_disk
 from chopmark.kit.tracing import span
 from chopmark.settings import RECALL_S
 
@@ -106,14 +107,17 @@ class Steps:
                 # Not `wait_for`: before Python 3.12 it loses a cancellation as the work ends.
                 async with asyncio.timeout(seconds):
                     return await in_thread(work)
-        except errors.ChopmarkError as error:
+        except errors.ChopmarkError as failed:
+            error = named_by_disk(failed)
             # What the caller did is no news for the operator; what broke here is.
             level = logging.ERROR if error.status >= 500 else logging.DEBUG
             _LOG.log(
                 level, "%s ended with %s: %s", stage, error.code, error.message,
                 exc_info=error, extra={"record_id": case.record_id},
             )  # fmt: skip
-            raise
+            if error is failed:
+                raise
+            raise error from failed
         except TimeoutError:
             _LOG.error(
                 "%s took longer than %g s", stage, seconds, extra={"record_id": case.record_id}

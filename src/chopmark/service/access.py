@@ -1,8 +1,9 @@
 """Who asks: every route but the public ones needs a key or a sign-in, once there are any.
 
-Until then the server answers its own machine only. Two things are checked then, because
-loopback alone is not enough: the connection's address, and the ``Host`` header, since a web page
-that the user happens to look at may have its own name resolve to 127.0.0.1 (DNS rebinding).
+Until then the server answers its own machine only, and loopback alone is not enough for that: the
+``Host`` header must be this machine's own name, since a web page that the user happens to look at
+may have its own name resolve to 127.0.0.1 (DNS rebinding); no other site's page may have sent the
+request; and nothing may say that it came through a proxy.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from chopmark.errors import AccessError, ChopmarkError, InvalidKey, RateLimited
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import Caller, anybody, anybody_here, of_key, of_person
+from chopmark.service.origin import check_origin, is_forwarded, own_host
 from chopmark.service.problems import problem_response
 from chopmark.tenancy.rates import WINDOW_S, Rate, Rates
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from chopmark.service.identity import Identity
     from chopmark.settings import Settings
 
-__all__ = ["PUBLIC", "Access", "Callers", "is_loopback", "is_public"]
+__all__ = ["PUBLIC", "Access", "Callers", "is_loopback", "is_public", "slow_down"]
 
 # What the C2PA Soft Binding Resolution API says of itself needs no key (spec 2.4).
 _DISCOVERY = {
@@ -53,18 +55,19 @@ PUBLIC_UNDER: Final = (
 _KEY_HEADERS = ("authorization", "x-goog-api-key", "api-key")  # OpenAI, Google, Azure
 _KEY_PREFIX = "cm_"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-# What of the public routes is counted, by where it comes from and over everybody, in a minute.
-_APPEALS: Final = ("/api/v1/appeals", "about appeals", 5, 60)
+# What of the public routes is counted, by where it comes from and over everybody, in a minute. Of
+# appeals only wrong guesses are counted strictly, where they are known for what they are: whoever
+# has a decision's id is not kept out by somebody who has none.
+_APPEALS: Final = ("/api/v1/appeals", "about appeals", 600, 3000)
 _OTHERS: Final = ("/", "without a key", 60, 600)
 
 
 class Access:
     """ASGI middleware: finds out who asks, counts the request, or answers 401, 403 or 429."""
 
-    def __init__(self, app: ASGIApp, *, callers: Callers, appeal_rates: Rates) -> None:
+    def __init__(self, app: ASGIApp, *, callers: Callers) -> None:
         self.app = app
         self.callers = callers
-        self.appeal_rates = appeal_rates
         self.rates = Rates()
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -76,7 +79,9 @@ class Access:
         if is_public(scope["path"]):
             try:
                 self._slow_down(scope)
-            except RateLimited as error:
+                if scope["method"] not in _SAFE:
+                    check_origin(Headers(scope=scope), own=self.callers.settings.public_url)
+            except (AccessError, RateLimited) as error:
                 state["error"] = error
                 await problem_response(error, path=scope["path"])(scope, receive, send)
                 return
@@ -122,19 +127,25 @@ class Access:
         appeal = scope["path"].startswith(_APPEALS[0])
         if scope["method"] in _SAFE and not appeal:
             return
-        rates, (_, what, one, everybody) = (
-            (self.appeal_rates, _APPEALS) if appeal else (self.rates, _OTHERS)
-        )
+        _, what, one, everybody = _APPEALS if appeal else _OTHERS
         client = scope.get("client")
-        address = client[0] if client else ""
-        for name, limit in ((f"from {address}", one), ("all", everybody)):
-            rate = rates.take(name, limit)
-            if not rate.allowed:
-                raise RateLimited(
-                    f"{limit} requests a minute {what} are allowed",
-                    hint="try again in a minute",
-                    retry_after_s=rate.reset_s,
-                )
+        slow_down(self.rates, what, client[0] if client else "", of_one=one, of_everybody=everybody)
+
+
+def slow_down(rates: Rates, what: str, address: str, *, of_one: int, of_everybody: int) -> None:
+    """Count something that anybody may do, by where it comes from and over everybody.
+
+    Raises:
+        RateLimited: Their address, or all of them together, did it too often this minute.
+    """
+    for name, limit in ((f"{what} from {address}", of_one), (f"{what} of all", of_everybody)):
+        rate = rates.take(name, limit)
+        if not rate.allowed:
+            raise RateLimited(
+                f"{limit} requests a minute {what} are allowed",
+                hint="try again in a minute",
+                retry_after_s=rate.reset_s,
+            )
 
 
 class Callers:
@@ -158,7 +169,7 @@ class Callers:
         headers, client = Headers(scope=scope), scope.get("client")
         address, identity = client[0] if client else None, self.identity
         if not identity.guarded():
-            _own_machine(headers, address)
+            _own_machine(scope, headers, address, self.settings.public_url)
             return anybody_here(identity.store.tenant("default"), address)
         sent = [value for name in _KEY_HEADERS for value in headers.getlist(name)]
         if not sent and (cookie := identity.cookie_of(headers)):
@@ -184,14 +195,26 @@ def is_public(path: str) -> bool:
     )
 
 
-def _own_machine(headers: Headers, address: str | None) -> None:
-    host = headers.get("host", "").rsplit("@", 1)[-1]
-    name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.split(":")[0]
-    if address is None or not is_loopback(address) or not is_loopback(name):
+def _own_machine(scope: AsgiScope, headers: Headers, address: str | None, own: str) -> None:
+    """Let this machine's own programs and pages pass while nobody needs a key.
+
+    A proxy makes every stranger a caller from this machine. What it adds to a request gives it
+    away, and so does HTTP/1.0, which nginx speaks by itself and no client of today.
+    """
+    if (
+        address is None
+        or not is_loopback(address)
+        or not own_host(headers)
+        or is_forwarded(headers)
+        or scope.get("http_version") == "1.0"
+    ):
         raise AccessError(
             "this server has no API keys and no people yet, so it answers its own machine only",
             hint="make a key on the server: chopmark access create",
         )
+    if scope["method"] not in _SAFE:
+        # There is no key that another site's page would lack.
+        check_origin(headers, own=own)
 
 
 def is_loopback(name: str) -> bool:

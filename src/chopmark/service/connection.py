@@ -10,13 +10,21 @@ many places one address may have is the proxy's affair: behind it all have the s
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from chopmark.errors import Busy, ChopmarkError, HeadersTooLarge, InvalidRequest, RequestTimeout
+from chopmark.errors import (
+    Busy,
+    ChopmarkError,
+    ConfigurationError,
+    HeadersTooLarge,
+    InvalidRequest,
+    RequestTimeout,
+)
 from chopmark.kit.limits import HEADERS, HEADERS_S
 from chopmark.service.problems import problem_response
 
@@ -31,7 +39,12 @@ _REST_S: Final = 5.0
 
 
 def server_options(settings: Settings) -> dict[str, Any]:
-    """Return the options of uvicorn's ``Config`` that bound connections and headers."""
+    """Return the options of uvicorn's ``Config`` that bound connections and headers.
+
+    Raises:
+        ConfigurationError: ``Settings.trusted_proxies`` cannot be read.
+    """
+    proxies = _proxies(settings)
 
     class Connection(BoundedConnection):
         most = settings.max_connections
@@ -40,7 +53,28 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "http": Connection,
         "h11_max_incomplete_event_size": HEADERS.most,
         "ws": "none",
+        # By itself uvicorn believes whatever comes from loopback, which is every local program.
+        "proxy_headers": bool(proxies),
+        "forwarded_allow_ips": proxies,
     }
+
+
+def _proxies(settings: Settings) -> list[str]:
+    """Return the addresses and networks that are believed.
+
+    Raises:
+        ConfigurationError: One is neither.
+    """
+    names = [name.strip() for name in settings.trusted_proxies.split(",") if name.strip()]
+    for name in names:
+        try:
+            ipaddress.ip_network(name)
+        except ValueError:
+            raise ConfigurationError(
+                f"setting trusted_proxies: {name!r} is no address and no network",
+                hint="for example CHOPMARK_TRUSTED_PROXIES=127.0.0.1,10.0.0.0/8",
+            ) from None
+    return names
 
 
 class BoundedConnection(H11Protocol):

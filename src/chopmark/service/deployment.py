@@ -15,6 +15,7 @@ from chopmark.pipeline.steps import in_thread
 from chopmark.service.access import Callers
 from chopmark.service.body_budget import Bodies
 from chopmark.service.desk_worker import DeskWorker
+from chopmark.service.forgetting import follow_the_log
 from chopmark.service.identity import Identity
 from chopmark.service.service import Service
 from chopmark.service.state import state_of
@@ -44,7 +45,7 @@ class Deployment:
         replays: Answers that are kept for an ``Idempotency-Key``.
         webhooks: Whom tenants want told.
         desk_worker: Sends records to queues, and messages to webhooks, while a server runs.
-        appeal_rates: How often somebody without an account asks about appeals.
+        appeal_rates: How often somebody without an account is wrong about an appeal.
         sign_in_turns: A password takes a tenth of a second and 64 MiB to check, so that one is
             checked at a time and some may wait.
         bodies: Request bodies that are held in memory.
@@ -75,12 +76,14 @@ class Deployment:
             longest_s=3600 * settings.session_hours,
         )
         identity = Identity(settings, store, people)
+        replays = Replays.open(home)
+        follow_the_log(pipeline.parts, replays)
         webhooks = Webhooks.open(home)
         return cls(
-            service=Service(pipeline, store),
+            service=Service(pipeline, store, people),
             identity=identity,
             callers=Callers(identity=identity, settings=settings),
-            replays=Replays.open(home),
+            replays=replays,
             webhooks=webhooks,
             desk_worker=DeskWorker(pipeline, webhooks),
             appeal_rates=Rates(),
@@ -92,6 +95,11 @@ class Deployment:
     def settings(self) -> Settings:
         """The pipeline's settings."""
         return self.service.pipeline.settings
+
+    def is_erased(self, record_id: str) -> bool:
+        """Tell whether something that was asked for in a record is erased by now."""
+        log = self.service.pipeline.parts.request_log
+        return bool(log.custody.contentless([record_id]))
 
     async def close(self) -> None:
         """Wait for what is on its way, then close the files."""

@@ -12,17 +12,22 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
+from chopmark.errors import InvalidRequest, LogUnavailable, NotPermitted, RecordNotFound
 from chopmark.kit.files import write_private
+from chopmark.service.people_now import actor_now
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from chopmark.audit import Query, Role
+    from chopmark.audit import AuditLog, Query, Role
     from chopmark.pipeline.parts import Parts
     from chopmark.service.caller import Caller
+    from chopmark.tenancy import People
 
-__all__ = ["ExportForm", "ExportRequest", "Exports"]
+__all__ = ["FOLDER", "ExportForm", "ExportRequest", "Exports", "take_away_exports"]
+
+#: Under the home folder.
+FOLDER: Final = "exports"
 
 ExportForm = Literal["jsonl", "csv", "parquet"]
 #: What was exported lies here for so long; then it is taken away.
@@ -46,6 +51,7 @@ class ExportRequest:
         purpose: Why; it is booked.
         roles: Of whoever asked, when they did.
         agreed_by: The other exporter; ``None`` until then, and nothing is written yet.
+        taken_away: Its files are gone, because something in them was erased meanwhile.
     """
 
     export_id: str
@@ -59,11 +65,13 @@ class ExportRequest:
     purpose: str
     roles: list[Role]
     agreed_by: str | None = None
+    taken_away: bool = False
 
     @property
     def files(self) -> list[str]:
         """Names of what can be fetched; none before somebody agreed."""
-        return ["manifest.json", f"entries.{self.form}"] if self.agreed_by else []
+        there = self.agreed_by and not self.taken_away
+        return ["manifest.json", f"entries.{self.form}"] if there else []
 
     def to_dict(self) -> dict[str, Any]:
         """Return what an exporter is told of it."""
@@ -79,9 +87,10 @@ class Exports:
     log, so routes run them in a thread.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, people: People) -> None:
         self._parts = parts
-        self._folder = parts.home / "exports"
+        self._people = people
+        self._folder = parts.home / FOLDER
 
     def ask(
         self,
@@ -116,7 +125,7 @@ class Exports:
         caller.must_be("exporter")
         return [
             request
-            for request in self._kept()
+            for request in kept_exports(self._parts.home)
             if caller.every_tenant or request.tenant == caller.tenant.name
         ]
 
@@ -134,22 +143,27 @@ class Exports:
     def agree(self, caller: Caller, export_id: str) -> ExportRequest:
         """Agree to what somebody else asked for; it is written now, and booked with both names.
 
+        Both count as they are now: whoever asked may have lost the role since, or their account.
+
         Raises:
             RecordNotFound: As :meth:`one`.
             InvalidRequest: Somebody agreed already.
-            NotPermitted: It is their own.
+            NotPermitted: It is their own, or whoever asked may not have it any more.
         """
-        from chopmark.audit import Actor, Query
+        from chopmark.audit import Query
 
         request = self.one(caller, export_id)
         if request.agreed_by is not None:
             raise InvalidRequest(f"export {export_id} was agreed to already")
         if request.asked_by == caller.name:
             raise NotPermitted("this takes two different persons who are exporters")
-        first = Actor(name=request.asked_by, roles=frozenset(request.roles), tenant=request.tenant)
+        first = actor_now(
+            self._people, request.asked_by, request.tenant, request.roles, asked_at=request.asked_at
+        )
+        folder = self._folder / request.export_id
         self._parts.log.desk(first, purpose=request.purpose).export.records(
             Query.from_dict(request.query),
-            self._folder / request.export_id,
+            folder,
             form=request.form,
             second=caller.actor(),
             content=request.content,
@@ -157,31 +171,76 @@ class Exports:
         )
         agreed = replace(request, agreed_by=caller.name)
         self._write(agreed)
-        return agreed
+        # Whoever was erased while this was written is erased here too.
+        return take_away_erased(self._parts.home, self._parts.log, agreed)
 
     def file(self, caller: Caller, export_id: str, name: str) -> Path:
         """Return where a file of an export is.
 
         Raises:
-            RecordNotFound: As :meth:`one`, or it is not written, or has no file of this name.
+            RecordNotFound: As :meth:`one`, or it is not written, has no file of this name, or
+                somebody in it was erased.
         """
-        request = self.one(caller, export_id)
+        asked = self.one(caller, export_id)
+        request = take_away_erased(self._parts.home, self._parts.log, asked)
         path = self._folder / request.export_id / name
         if name not in request.files or not path.is_file():
-            raise RecordNotFound(f"export {request.export_id} has no file {name[:40]}")
+            raise RecordNotFound(
+                f"export {request.export_id} has no file {name[:40]}",
+                hint="something in it was erased; ask for it anew" if request.taken_away else "",
+            )
         return path
 
     def _write(self, request: ExportRequest) -> None:
-        write_private(
-            self._folder / request.export_id / _REQUEST, json.dumps(asdict(request)).encode()
-        )
+        _write(self._folder, request)
 
-    def _kept(self) -> list[ExportRequest]:
-        kept: list[ExportRequest] = []
-        for path in sorted(self._folder.glob(f"*/{_REQUEST}")):
+
+def take_away_exports(home: Path, log: AuditLog) -> int:
+    """Take away what lies here for too long, and what holds something that is erased in the log.
+
+    Returns:
+        How many exports lost their files.
+    """
+    kept = kept_exports(home)
+    return sum(take_away_erased(home, log, request) is not request for request in kept)
+
+
+def take_away_erased(home: Path, log: AuditLog, request: ExportRequest) -> ExportRequest:
+    """Return a request as it is now: without files where something in them is erased by now."""
+    from chopmark.audit.custody.custody import without_content
+    from chopmark.audit.desk.export_files import contents_in
+
+    if not request.content or not request.files:
+        return request
+    folder = home / FOLDER / request.export_id
+    try:
+        gone = bool(without_content(log.custody, contents_in(folder)))
+    except (InvalidRequest, LogUnavailable):
+        gone = True  # what cannot be read cannot be vouched for
+    if not gone:
+        return request
+    without = replace(request, taken_away=True)
+    # Said first: should the rest fail, nobody is given the files meanwhile.
+    _write(home / FOLDER, without)
+    for name in request.files:
+        (folder / name).unlink(missing_ok=True)
+    return without
+
+
+def kept_exports(home: Path) -> list[ExportRequest]:
+    """Return what was asked for in the last days, the oldest first; the rest is taken away."""
+    kept: list[ExportRequest] = []
+    for path in sorted((home / FOLDER).glob(f"*/{_REQUEST}")):
+        try:
             request = ExportRequest(**json.loads(path.read_text(encoding="utf-8")))
-            if request.asked_at < time.time() - _KEPT_S:
-                shutil.rmtree(path.parent, ignore_errors=True)
-            else:
-                kept.append(request)
-        return sorted(kept, key=lambda request: request.asked_at)
+        except FileNotFoundError:
+            continue  # another thread took it away just now
+        if request.asked_at < time.time() - _KEPT_S:
+            shutil.rmtree(path.parent, ignore_errors=True)
+        else:
+            kept.append(request)
+    return sorted(kept, key=lambda request: request.asked_at)
+
+
+def _write(folder: Path, request: ExportRequest) -> None:
+    write_private(folder / request.export_id / _REQUEST, json.dumps(asdict(request)).encode())

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import AccessError, NotSignedIn, TenantNotFound
+from chopmark.tenancy.devices import DEVICE_S
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from chopmark.tenancy import AccessStore, NewSession, People, Person, Scope, Session, Tenant
     from chopmark.tenancy.signin import SignIn
 
-__all__ = ["COOKIE", "Identity"]
+__all__ = ["COOKIE", "DEVICE_COOKIE", "Identity"]
 
 COOKIE: Final = "chopmark_session"
+DEVICE_COOKIE: Final = "chopmark_device"
 
 
 class Identity:
@@ -99,7 +101,26 @@ class Identity:
             secure=self.secure,
             samesite="lax",
         )
+        if begun.device:
+            # Names nobody and opens nothing: a stranger's wrong passwords do not count for it.
+            response.set_cookie(
+                DEVICE_COOKIE,
+                begun.device,
+                max_age=DEVICE_S,
+                httponly=True,
+                secure=self.secure,
+                samesite="lax",
+            )
         response.headers["cache-control"] = "no-store"
+
+    def sign_in_here(self, request: Request, name: str, password: str) -> NewSession:
+        """Begin a session by a password that a request brings; see :meth:`People.sign_in`."""
+        return self.people.sign_in(
+            name,
+            password,
+            address=request.client.host if request.client else "",
+            device=request.cookies.get(DEVICE_COOKIE),
+        )
 
     def let_out(self, response: Response, request: Request) -> None:
         """End the session that a browser brings, and take its cookie."""

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from chopmark import errors
+from chopmark.kit.disk_full import named_by_disk
 from chopmark.pipeline.released import Refused
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def problem_response(error: ChopmarkError, *, path: str = "", appeal_url: str = 
         path: The request's; Gemini's routes get Google's ``error`` object.
         appeal_url: Where a refusal can be appealed; ``{decision_id}`` in it is filled in.
     """
+    error = named_by_disk(error)
     if _is_google(path):
         # Nothing beside `error`: Google's client takes a `status` at the top for its own.
         return JSONResponse(
@@ -118,6 +120,7 @@ def _is_google(path: str) -> bool:
 
 def google_error(error: ChopmarkError) -> dict[str, JsonValue]:
     """Return Google's error object (google.rpc.Status as JSON, AIP-193)."""
+    error = named_by_disk(error)
     details: list[JsonValue] = [
         {
             "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -142,6 +145,7 @@ def google_error(error: ChopmarkError) -> dict[str, JsonValue]:
 
 def openai_error(error: ChopmarkError, *, appeal_url: str = "") -> dict[str, JsonValue]:
     """Return the ``error`` object that OpenAI's client reads."""
+    error = named_by_disk(error)
     message = error.explain()
     if isinstance(error, Refused):
         # LiteLLM tells a refusal from a mistake by these words (1.110, exception mapping).
@@ -152,6 +156,8 @@ def openai_error(error: ChopmarkError, *, appeal_url: str = "") -> dict[str, Jso
         "param": error.param if isinstance(error, errors.InvalidRequest) else None,
         "code": error.code,
     }
+    if isinstance(error, errors.AccessError) and error.record_id:
+        body["decision_id"] = error.record_id
     if isinstance(error, Refused):
         verdict = error.verdict.to_dict()
         body["moderation_details"] = {
@@ -190,6 +196,8 @@ def error_headers(error: ChopmarkError) -> dict[str, str]:
         retry = {"retry-after": str(max(1, math.ceil(error.retry_after_s)))}
         if isinstance(error, errors.QuotaExhausted | errors.CoolingDown):
             retry["x-should-retry"] = "false"
+        if isinstance(error, errors.AccessError) and error.record_id:
+            retry["x-record-id"] = error.record_id
         return retry
     if isinstance(error, errors.Busy):
         return {"retry-after": str(max(1, math.ceil(error.retry_after_s)))}

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import ChopmarkError
-from chopmark.pipeline.erase_prompts import forget_with_the_log
+from chopmark.service.forgetting import forget_beside_the_log
 from chopmark.tenancy.store import AccessStore
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def retaining(parts: Parts, *, every_s: float = _EVERY_S) -> Iterator[None]:
                 with AccessStore.open(parts.home) as store:
                     tenants = store.tenants()
                 end_retention(parts.log, tenants, parts.settings)
-                forget_with_the_log(parts.home, parts.log)
+                forget_beside_the_log(parts.home, parts.log)
                 parts.log.custody.attachments.drop_older(
                     timedelta(hours=parts.settings.cached_answers_hours)
                 )

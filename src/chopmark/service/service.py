@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from chopmark.errors import Cancelled, ChopmarkError
 from chopmark.kit.redaction import conceal
+from chopmark.pipeline.endings import released_again
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest, SealRequest
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.abuse import AbuseControl
 from chopmark.service.cache_headers import wants_fresh
+from chopmark.service.claim import claim_of
 from chopmark.service.exports import Exports
 from chopmark.service.looking import Looking, declared_pixels
 from chopmark.service.metrics import Metrics
@@ -30,11 +32,12 @@ if TYPE_CHECKING:
     from chopmark.pipeline import Pipeline
     from chopmark.pipeline.inspect import Verification
     from chopmark.pipeline.moderation import Moderated
-    from chopmark.pipeline.preview import PreviewSink
+    from chopmark.pipeline.preview import Preview, PreviewSink
     from chopmark.pipeline.released import Released
     from chopmark.safety import Policy
     from chopmark.service.caller import Caller
-    from chopmark.tenancy import AccessStore, Tenant
+    from chopmark.service.claim import Claim
+    from chopmark.tenancy import AccessStore, People, Tenant
 
 __all__ = ["Service"]
 
@@ -58,7 +61,7 @@ class Service:
         two_persons: What waits for a second person to agree.
     """
 
-    def __init__(self, pipeline: Pipeline, store: AccessStore) -> None:
+    def __init__(self, pipeline: Pipeline, store: AccessStore, people: People) -> None:
         settings = pipeline.settings
         self.pipeline = pipeline
         self.store = store
@@ -80,7 +83,7 @@ class Service:
         }
         self.metrics = Metrics(pipeline.parts, lines, repeats=pipeline.parts.answer_cache)
         self.abuse = AbuseControl(pipeline, self.metrics.abused)
-        self.exports = Exports(pipeline.parts)
+        self.exports = Exports(pipeline.parts, people)
         self.two_persons = TwoPersons()
 
     async def make(
@@ -112,6 +115,12 @@ class Service:
         """
         # Before anything is done with them: whatever fails may quote what it was given.
         conceal(asked.prompt, asked.negative_prompt, identifier)
+        claim = claim_of(http)
+        if claim is not None and claim.earlier is not None:
+            # Booked and charged already, and judged by what was in force then.
+            released = await self._again(caller, claim)
+            if released is not None:
+                return released
         mine: GenerationRequest | SealRequest = replace(
             asked,
             tenant=caller.tenant.name,
@@ -123,7 +132,7 @@ class Service:
             mine = replace(mine, fresh=mine.fresh or wants_fresh(http.headers))
         try:
             await self.abuse.before(caller.tenant, mine)
-            released = await self.attended(http, self._make(caller, mine, progress, preview))
+            released = await self.attended(http, self._make(caller, mine, progress, preview, claim))
         except ChopmarkError as error:
             self.metrics.failed(error)
             if isinstance(error, Refused):
@@ -134,44 +143,67 @@ class Service:
         await self.abuse.after(mine, released.record_id)
         return released
 
+    async def _again(self, caller: Caller, claim: Claim) -> Released | None:
+        """Return what the request ended in before, unless it never came to that."""
+        earlier = claim.earlier
+        if earlier is None:
+            return None
+        claim.resumed()
+        parts, tenant = self.pipeline.parts, caller.tenant.name
+        released = await in_thread(lambda: released_again(parts, earlier.ending, tenant=tenant))
+        if released is None:
+            claim.again, claim.record_id = False, None
+            await in_thread(claim.renew)
+        return released
+
     async def _make(
         self,
         caller: Caller,
         asked: GenerationRequest | SealRequest,
         progress: Progress | None,
         preview: PreviewSink | None,
+        claim: Claim | None,
     ) -> Released:
         pixels = 0
+        ending = None if claim is None else claim.end
         if isinstance(asked, EditRequest):
             masks = () if asked.mask is None else (asked.mask,)
             pictures = (asked.image, *asked.references, *masks)
             pixels = declared_pixels(pictures, self.pipeline.settings)
         day = await in_thread(lambda: self.store.reserve_images(caller.tenant, asked.n))
-        made = 0
+        out: set[int] = set()  # the pictures of which something left
+        watched = None if preview is None else _noting(preview, out)
         try:
             if isinstance(asked, SealRequest):
                 # Nothing is generated: the work is that of looking at a picture.
                 released = await self.looking.run(
-                    caller, [asked.image], lambda: self.pipeline.seal(asked, progress=progress)
+                    caller,
+                    [asked.image],
+                    lambda: self.pipeline.seal(asked, progress=progress, ending=ending),
                 )
-                made = len(released.outputs)
+                out.update(output.index for output in released.outputs)
                 return released
             async with (
                 self.generator_turns.turn(caller.tenant.name),
                 self.edit_room.held(pixels),
             ):
                 if isinstance(asked, EditRequest):
-                    released = await self.pipeline.edit(asked, progress=progress, preview=preview)
+                    released = await self.pipeline.edit(
+                        asked, progress=progress, preview=watched, ending=ending
+                    )
                 else:
                     released = await self.pipeline.generate(
-                        asked, progress=progress, preview=preview
+                        asked, progress=progress, preview=watched, ending=ending
                     )
             # What was made before takes nothing from the day.
-            made = len(released.outputs) if released.repeats is None else 0
+            if released.repeats is None:
+                out.update(output.index for output in released.outputs)
             return released
         finally:
-            if made < asked.n:
-                self.store.return_images(caller.tenant.name, day, asked.n - made)
+            # The pipeline has booked the end by now: no preview follows it. A picture that was
+            # shown half done is taken from the day, whatever became of it.
+            if len(out) < asked.n:
+                self.store.return_images(caller.tenant.name, day, asked.n - len(out))
 
     async def moderate(self, caller: Caller, texts: list[str]) -> Moderated:
         """Judge texts under the caller's policy."""
@@ -263,6 +295,16 @@ class Service:
             InvalidPolicy: The tenant's policy file cannot be used; nothing is judged by another.
         """
         return self.pipeline.parts.policies.for_tenant(tenant.name, policy=tenant.policy)
+
+
+def _noting(sink: PreviewSink, out: set[int]) -> PreviewSink:
+    """Return a sink that notes of which pictures previews leave, before they do."""
+
+    def take(preview: Preview, /) -> None:
+        out.add(preview.index)
+        sink(preview)
+
+    return take
 
 
 async def _gone(request: Request) -> None:

@@ -64,17 +64,19 @@ class Standing:
     def turned_away(self, *, subject: str, tenant: str, prompt: str, error: AccessError) -> None:
         """Book that somebody asked who may not; the log being away lets nobody in."""
         private: dict[str, JsonValue] = {"prompt": prompt} if prompt else {}
+        record_id = new_record_id()
         with contextlib.suppress(ChopmarkError):
             self._log.append(
                 Event(
                     kind="request.turned_away",
-                    record_id=new_record_id(),
+                    record_id=record_id,
                     tenant=tenant,
                     subject=subject,
                     public={"code": error.code},
                     private=private,
                 )
             )
+            error.record_id = record_id
 
     def refused(self, rules: StrikeRules | None, *, subject: str, tenant: str) -> None:
         """Count a refusal that was just booked, and warn or suspend where that reaches a level."""

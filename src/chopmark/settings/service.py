@@ -122,6 +122,11 @@ class ServiceSettings(BaseModel, frozen=True):
     oidc_tenant: str = Field(
         default="", description="Tenant of people whose token names none; unset: they are refused."
     )
+    trusted_proxies: str = Field(
+        default="",
+        description="Addresses or networks, with commas between, of reverse proxies whose "
+        "`X-Forwarded-For` says who asks; what anybody else says of it is not believed.",
+    )
     otel: bool = Field(
         default=False,
         description="Send OpenTelemetry spans to where `OTEL_EXPORTER_OTLP_ENDPOINT` says.",

@@ -11,7 +11,7 @@ from chopmark.errors import InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["ROLES", "Person", "PersonRole", "check_name", "roles_of"]
+__all__ = ["ROLES", "VOUCHED", "Person", "PersonRole", "check_name", "roles_of"]
 
 # Those of the audit desk, and two of the service: a creator makes pictures (the studio), an
 # operator keeps hash lists and policies.
@@ -20,6 +20,8 @@ PersonRole = Literal[
     "writer",
 ]  # fmt: skip
 ROLES: Final[tuple[PersonRole, ...]] = get_args(PersonRole)
+#: How the names of those begin whom an OIDC provider vouches for; no local name has a colon.
+VOUCHED: Final = "oidc:"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,99}")
 
 

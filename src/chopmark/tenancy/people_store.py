@@ -1,21 +1,21 @@
-"""People, their one-time links and their sessions, in ``home/tenancy/people.db``."""
+"""People, their one-time links, sessions and browsers, in ``home/tenancy/people.db``."""
 
 from __future__ import annotations
 
 import json
-import threading
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
 
 from chopmark.errors import (
     NotSignedIn,
     PersonNotFound,
-    RateLimited,
     SignInFailed,
 )
 from chopmark.kit.sqlite import open_store
+from chopmark.tenancy.devices import SCHEMA, known_device, remember_device
+from chopmark.tenancy.guesses import Guesses
 from chopmark.tenancy.passwords import hash_password, password_is
-from chopmark.tenancy.people import Person, PersonRole, check_name, roles_of
+from chopmark.tenancy.people import VOUCHED, Person, PersonRole, check_name, roles_of
 from chopmark.tenancy.sessions import NewSession, Session, csrf_token, new_token, token_digest
 
 if TYPE_CHECKING:
@@ -43,9 +43,6 @@ CREATE INDEX IF NOT EXISTS session_name ON session (name);
 _LINK_S: Final = 24 * 3600
 # A request more often than this does not write to the file.
 _TOUCH_S: Final = 60
-_MOST_FAILURES: Final = 10
-_FAILURES_S: Final = 900
-_MOST_NAMES: Final = 10_000
 
 
 class _PersonRow(NamedTuple):
@@ -104,8 +101,7 @@ class People:
         self.longest_s = longest_s
         self._database = database
         self._clock = clock
-        self._lock = threading.Lock()
-        self._failed: dict[str, list[float]] = {}
+        self._guesses = Guesses(clock)
         self._any = False
 
     @classmethod
@@ -122,7 +118,7 @@ class People:
         Raises:
             ConfigurationError: The file cannot be used.
         """
-        database = open_store(home / "tenancy" / "people.db", _SCHEMA)
+        database = open_store(home / "tenancy" / "people.db", _SCHEMA + SCHEMA)
         return cls(database, idle_s=idle_s, longest_s=longest_s, clock=clock)
 
     def close(self) -> None:
@@ -169,7 +165,8 @@ class People:
             )
             if password is not None:
                 # Who changes a password because somebody knows it wants that somebody gone.
-                transaction.execute("DELETE FROM session WHERE name = ?", (name,))
+                for table in ("session", "device"):
+                    transaction.execute(f"DELETE FROM {table} WHERE name = ?", (name,))  # noqa: S608
         return person
 
     def set_password(self, name: str, password: str) -> None:
@@ -194,7 +191,7 @@ class People:
                 "UPDATE person SET disabled = ?, password = NULL WHERE name = ?",
                 (self._clock(), name),
             )
-            for table in ("session", "link"):
+            for table in ("session", "link", "device"):
                 transaction.execute(f"DELETE FROM {table} WHERE name = ?", (name,))  # noqa: S608
 
     def person(self, name: str) -> Person:
@@ -213,6 +210,26 @@ class People:
                 f"no person of the name {name[:100]!r}", hint="see `chopmark access person list`"
             )
         return _PersonRow(*rows[0]).person()
+
+    def as_now(self, then: Person, *, seen: float) -> Person:
+        """Return somebody who asked for something a while ago, with the roles that they have now.
+
+        Whoever an OIDC provider vouched for is as their newest session says; without one they stay
+        as they were for as long as a session would have lasted.
+
+        Args:
+            then: As they were when they asked.
+            seen: When that was, in seconds since 1970.
+
+        Raises:
+            PersonNotFound: They are nobody any more, or see other records now.
+        """
+        now = self.now(then.name)
+        if now is None and then.name.startswith(VOUCHED) and self._clock() - seen < self.longest_s:
+            now = then
+        if now is None or now.tenant not in {None, then.tenant}:
+            raise PersonNotFound(f"{then.name[:100]!r} is nobody here now, or of another tenant")
+        return Person(name=now.name, tenant=then.tenant, roles=now.roles)
 
     def now(self, name: str) -> Person | None:
         """Return who bears a name now: a local person, or somebody signed in whom OIDC vouches for.
@@ -283,29 +300,38 @@ class People:
             )
         return self.begin(self.person(rows[0][0]))
 
-    def sign_in(self, name: str, password: str) -> NewSession:
+    def sign_in(
+        self, name: str, password: str, *, address: str = "", device: str | None = None
+    ) -> NewSession:
         """Begin a session by a password.
+
+        Args:
+            name: Who it is said to be.
+            password: Theirs, or a guess.
+            address: Where it comes from.
+            device: What the browser has of an earlier sign-in (:attr:`NewSession.device`).
 
         Raises:
             SignInFailed: Name and password do not belong together; it does not say which is wrong.
-            RateLimited: Too many wrong passwords for this name.
+            RateLimited: Too many wrong passwords, from there or for this name
+                (:mod:`chopmark.tenancy.guesses`).
         """
-        self._slow_down(name)
         with self._database.read() as transaction:
+            known = known_device(transaction, name, device, now=self._clock())
             rows = transaction.execute(
                 "SELECT password, name, tenant, roles FROM person"
                 " WHERE name = ? AND disabled IS NULL",
                 (name,),
             )
+        self._guesses.check(name, device=known)
         # A name that is nobody's costs a password hash too.
         if not password_is(password, rows[0][0] if rows else None):
-            self._count_failure(name)
+            self._guesses.wrong(name, address=address, device=known)
             raise SignInFailed(
                 "name and password do not belong together",
                 hint="the operator can make a one-time link: `chopmark access person link NAME`",
             )
-        with self._lock:
-            self._failed.pop(name, None)
+        self._guesses.right(name, address=address, device=known)
         return self.begin(_PersonRow(*rows[0][1:]).person())
 
     def begin(self, person: Person, *, vouched: bool = False) -> NewSession:
@@ -317,6 +343,7 @@ class People:
                 the session, since there is nobody of the name here.
         """
         token, now = new_token(), self._clock()
+        device = "" if vouched else new_token()
         claims = json.dumps({"tenant": person.tenant, "roles": sorted(person.roles)})
         csrf = csrf_token(token)
         with self._database.write() as transaction:
@@ -325,8 +352,11 @@ class People:
                 "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?)",
                 (token_digest(token), person.name, claims if vouched else None, now, now, csrf),
             )
+            if device:
+                remember_device(transaction, person.name, device, now=now)
         return NewSession(
             token=token,
+            device=device,
             session=Session(person=person, csrf=csrf, expires_at=now + self.longest_s),
         )
 
@@ -364,24 +394,3 @@ class People:
             return len(
                 transaction.execute("DELETE FROM session WHERE name = ? RETURNING 1", (name,))
             )
-
-    # Guessing
-
-    def _slow_down(self, name: str) -> None:
-        now = self._clock()
-        with self._lock:
-            recent = [at for at in self._failed.get(name, ()) if at > now - _FAILURES_S]
-        if len(recent) >= _MOST_FAILURES:
-            raise RateLimited(
-                "too many wrong passwords for this name",
-                hint="wait, or ask the operator for a one-time link",
-                retry_after_s=recent[0] + _FAILURES_S - now,
-            )
-
-    def _count_failure(self, name: str) -> None:
-        now = self._clock()
-        with self._lock:
-            recent = [at for at in self._failed.pop(name, ()) if at > now - _FAILURES_S]
-            self._failed[name] = [*recent, now]
-            if len(self._failed) > _MOST_NAMES:
-                self._failed.pop(next(iter(self._failed)))

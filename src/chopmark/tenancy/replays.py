@@ -4,8 +4,12 @@ A client that lost the answer asks again with the same key and gets the same byt
 made or booked twice. Kept for a day, in ``home/tenancy/replays.db``: these are whole answers, with
 their pictures. When there are too many bytes of them, the oldest go first.
 
+What a request is about to end in is kept too, before the log says so. A server that dies between
+that and its answer leaves it behind, and the key leads to it.
+
 They are sealed with a key made of the client's Idempotency-Key and of the request, neither of which
-is kept: without the client nobody opens them, so what is erased in the log is not left here.
+is kept: without the client nobody opens them. Beside each stands the record that it belongs to, so
+that it goes when that is erased.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from chopmark.errors import (
+    AnswerErased,
     ConfigurationError,
     IdempotencyInFlight,
     IdempotencyMismatch,
@@ -32,13 +37,14 @@ from chopmark.errors import (
 from chopmark.kit.sqlite import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from chopmark.kit.database import Database
 
-__all__ = ["KeptAnswer", "Replays"]
+__all__ = ["FILE", "KeptAnswer", "Replays", "Unanswered"]
 
+FILE: Final = "tenancy/replays.db"
 KEPT_S: Final = 24 * 3600
 MAX_BYTES: Final = 2**30
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -46,19 +52,46 @@ _NONCE: Final = 12
 _SCHEMA = """
 DROP TABLE IF EXISTS replay;
 CREATE TABLE IF NOT EXISTS sealed_replay (
-    name BLOB PRIMARY KEY, fingerprint BLOB NOT NULL, created REAL NOT NULL, sealed BLOB
+    name BLOB PRIMARY KEY, fingerprint BLOB NOT NULL, created REAL NOT NULL, sealed BLOB,
+    record_id TEXT, ending BLOB, running INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX IF NOT EXISTS sealed_replay_created ON sealed_replay (created);
 """
+_ADDED: Final = {
+    "record_id": "TEXT",
+    "ending": "BLOB",
+    "running": "INTEGER NOT NULL DEFAULT 0",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptAnswer:
-    """One whole HTTP answer."""
+    """One whole HTTP answer.
+
+    Attributes:
+        status: Of HTTP.
+        headers: Names and values.
+        body: All of it.
+        record_id: The record that it tells of, where it tells of one.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    record_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unanswered:
+    """What a request was about to end in when its server died, or its client went away.
+
+    Attributes:
+        record_id: Its record; the log says whether it ended so.
+        ending: As it was given to :meth:`Replays.end`.
+    """
+
+    record_id: str
+    ending: bytes
 
 
 class Replays:
@@ -77,26 +110,51 @@ class Replays:
 
     @classmethod
     def open(
-        cls, home: Path, *, clock: Callable[[], float] = time.time, max_bytes: int = MAX_BYTES
+        cls,
+        home: Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        max_bytes: int = MAX_BYTES,
+        running: bool = True,
     ) -> Self:
-        """Open the file, or make it. What an earlier process left running is forgotten.
+        """Open the file, or make it.
+
+        What an earlier process left running is forgotten, but for what it was about to end in.
+
+        Args:
+            home: The home folder.
+            clock: Seconds since 1970.
+            max_bytes: Of all that is kept.
+            running: False where a server may have it open: then its requests do run.
 
         Raises:
             ConfigurationError: The file cannot be used.
         """
         # Whole answers, up to a GiB: zeros over each that goes would cost as much as keeping them,
         # and hide nothing, since what is sealed opens for its client alone.
-        database = open_store(home / "tenancy" / "replays.db", _SCHEMA, secure_delete=False)
+        database = open_store(home / FILE, _SCHEMA, secure_delete=False)
         with database.write() as transaction:
-            transaction.execute("DELETE FROM sealed_replay WHERE sealed IS NULL")
+            there = {row[1] for row in transaction.execute("PRAGMA table_info(sealed_replay)")}
+            for name, kind in _ADDED.items():
+                if name not in there:  # a file of an earlier version
+                    transaction.execute(f"ALTER TABLE sealed_replay ADD COLUMN {name} {kind}")
+            if running:
+                transaction.execute(
+                    "DELETE FROM sealed_replay WHERE sealed IS NULL AND ending IS NULL"
+                    " AND record_id IS NULL"
+                )
+                transaction.execute("UPDATE sealed_replay SET running = 0 WHERE running = 1")
         return cls(database, clock=clock, max_bytes=max_bytes)
 
     def close(self) -> None:
         """Close the file. Idempotent."""
         self._database.close()
 
-    def begin(self, tenant: str, key: str, fingerprint: bytes) -> KeptAnswer | None:
-        """Claim a key; return the answer that it had before, if it had one.
+    def begin(self, tenant: str, key: str, fingerprint: bytes) -> KeptAnswer | Unanswered | None:
+        """Claim a key; return what it led to before, if it led to anything.
+
+        Whoever gets an answer has claimed nothing; else the key is theirs until :meth:`finish` or
+        :meth:`drop`.
 
         Args:
             tenant: Whose key; those of different callers are different keys.
@@ -107,6 +165,7 @@ class Replays:
             InvalidRequest: The key has another form.
             IdempotencyInFlight: The first request with this key still runs.
             IdempotencyMismatch: The key belongs to a request with another fingerprint.
+            AnswerErased: What it led to was erased.
         """
         if not _KEY.fullmatch(key):
             raise InvalidRequest(
@@ -119,50 +178,111 @@ class Replays:
         with self._database.write() as transaction:
             transaction.execute("DELETE FROM sealed_replay WHERE created < ?", (now - KEPT_S,))
             rows = transaction.execute(
-                "SELECT fingerprint, sealed FROM sealed_replay WHERE name = ?", (name,)
+                "SELECT fingerprint, sealed, record_id, ending, running FROM sealed_replay"
+                " WHERE name = ?",
+                (name,),
             )
             if not rows:
                 transaction.execute(
-                    "INSERT INTO sealed_replay (name, fingerprint, created) VALUES (?, ?, ?)",
+                    "INSERT INTO sealed_replay (name, fingerprint, created, running)"
+                    " VALUES (?, ?, ?, 1)",
                     (name, mark, now),
                 )
                 return None
-        first, sealed = rows[0]
+            first, sealed, record_id, ending, running = rows[0]
+            unanswered = bytes(first) == mark and sealed is None and not running
+            if unanswered and ending is not None:
+                transaction.execute("UPDATE sealed_replay SET running = 1 WHERE name = ?", (name,))
         if bytes(first) != mark:
             raise IdempotencyMismatch(
                 "this Idempotency-Key was used for another request",
                 hint="use a new key for a new request",
                 param="Idempotency-Key",
             )
-        if sealed is None:
+        if sealed is not None:
+            return _answer(_open(bytes(sealed), tenant, key, fingerprint), record_id)
+        if not unanswered:
             raise IdempotencyInFlight(
                 "the first request with this Idempotency-Key still runs",
                 hint="try again in a moment",
                 param="Idempotency-Key",
             )
-        return _open(bytes(sealed), tenant, key, fingerprint)
+        if ending is None:
+            raise AnswerErased(
+                "what this Idempotency-Key led to was erased",
+                hint="use a new key for a new request",
+                param="Idempotency-Key",
+            )
+        return Unanswered(
+            record_id=str(record_id), ending=_open(bytes(ending), tenant, key, fingerprint)
+        )
+
+    def end(self, tenant: str, key: str, fingerprint: bytes, ending: Unanswered) -> None:
+        """Keep what the request of a claimed key is about to end in; durable when this returns."""
+        sealed = _seal(ending.ending, tenant, key, fingerprint)
+        with self._database.write() as transaction:
+            transaction.execute(
+                "UPDATE sealed_replay SET record_id = ?, ending = ? WHERE name = ?",
+                (ending.record_id, sealed, _digest("name", tenant, key)),
+            )
+
+    def renew(self, tenant: str, key: str) -> None:
+        """Forget what a claimed key led to, since it never came to that; the key stays claimed."""
+        with self._database.write() as transaction:
+            transaction.execute(
+                "UPDATE sealed_replay SET record_id = NULL, ending = NULL WHERE name = ?",
+                (_digest("name", tenant, key),),
+            )
 
     def finish(self, tenant: str, key: str, fingerprint: bytes, answer: KeptAnswer) -> None:
         """Keep the answer to a key that was claimed, for the request with this fingerprint."""
-        sealed = _seal(answer, tenant, key, fingerprint)
+        sealed = _seal(_whole(answer), tenant, key, fingerprint)
         with self._database.write() as transaction:
             transaction.execute(
-                "UPDATE sealed_replay SET sealed = ? WHERE name = ?",
-                (sealed, _digest("name", tenant, key)),
+                "UPDATE sealed_replay SET sealed = ?, ending = NULL, running = 0,"
+                " record_id = coalesce(?, record_id) WHERE name = ? AND running = 1",
+                (sealed, answer.record_id, _digest("name", tenant, key)),
             )
             transaction.execute(
                 # Newest first, until the bytes are used up; what is beyond goes.
                 "DELETE FROM sealed_replay WHERE rowid IN (SELECT rowid FROM (SELECT rowid,"
-                " sum(length(sealed)) OVER (ORDER BY created DESC, rowid DESC) AS total"
-                " FROM sealed_replay WHERE sealed IS NOT NULL) WHERE total > ?)",
+                " sum(coalesce(length(sealed), 0) + coalesce(length(ending), 0))"
+                " OVER (ORDER BY created DESC, rowid DESC) AS total, running"
+                " FROM sealed_replay) WHERE total > ? AND running = 0)",
                 (self._max_bytes,),
             )
 
     def drop(self, tenant: str, key: str) -> None:
-        """Let go of a key whose request came to nothing that is worth keeping."""
+        """Let go of a key whose request gave no answer that is worth keeping.
+
+        What it was about to end in stays: the log may say that it did.
+        """
+        name = _digest("name", tenant, key)
         with self._database.write() as transaction:
             transaction.execute(
-                "DELETE FROM sealed_replay WHERE name = ?", (_digest("name", tenant, key),)
+                "DELETE FROM sealed_replay WHERE name = ? AND ending IS NULL", (name,)
+            )
+            transaction.execute("UPDATE sealed_replay SET running = 0 WHERE name = ?", (name,))
+
+    def records(self) -> list[str]:
+        """Return the records that something is kept of."""
+        with self._database.read() as transaction:
+            rows = transaction.execute(
+                "SELECT DISTINCT record_id FROM sealed_replay WHERE record_id IS NOT NULL"
+            )
+        return [str(row[0]) for row in rows]
+
+    def forget(self, record_ids: Iterable[str]) -> None:
+        """Take away what is kept of these records; their keys lead to nothing any more.
+
+        The keys stay known until their day is over: a request that comes again is told so, and
+        nothing is made anew for somebody who was erased.
+        """
+        with self._database.write() as transaction:
+            transaction.many(
+                "UPDATE sealed_replay SET sealed = NULL, ending = NULL, running = 0"
+                " WHERE record_id = ?",
+                [(record_id,) for record_id in record_ids],
             )
 
 
@@ -176,24 +296,31 @@ def _cipher(tenant: str, key: str, fingerprint: bytes) -> AESGCM:
     return AESGCM(derivation.derive(_digest("key", tenant, key, fingerprint)))
 
 
-def _seal(answer: KeptAnswer, tenant: str, key: str, fingerprint: bytes) -> bytes:
-    head = json.dumps([answer.status, answer.headers]).encode()
+def _seal(plain: bytes, tenant: str, key: str, fingerprint: bytes) -> bytes:
     nonce = os.urandom(_NONCE)
-    plain = len(head).to_bytes(4, "big") + head + answer.body
     return nonce + _cipher(tenant, key, fingerprint).encrypt(nonce, plain, None)
 
 
-def _open(sealed: bytes, tenant: str, key: str, fingerprint: bytes) -> KeptAnswer:
+def _open(sealed: bytes, tenant: str, key: str, fingerprint: bytes) -> bytes:
     try:
-        plain = _cipher(tenant, key, fingerprint).decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
+        return _cipher(tenant, key, fingerprint).decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
     except InvalidTag as error:
         raise ConfigurationError(
             "a kept answer does not open", hint="was home/tenancy/replays.db changed by hand?"
         ) from error
+
+
+def _whole(answer: KeptAnswer) -> bytes:
+    head = json.dumps([answer.status, answer.headers]).encode()
+    return len(head).to_bytes(4, "big") + head + answer.body
+
+
+def _answer(plain: bytes, record_id: str | None) -> KeptAnswer:
     end = 4 + int.from_bytes(plain[:4], "big")
     status, headers = json.loads(plain[4:end])
     return KeptAnswer(
         status=status,
         headers=tuple((name, value) for name, value in headers),
         body=plain[end:],
+        record_id=record_id,
     )

@@ -51,10 +51,18 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSession:
-    """A session that just began, with the token that its cookie holds."""
+    """A session that just began, with the tokens that its cookies hold.
+
+    Attributes:
+        token: Of the session.
+        session: Who, and until when.
+        device: By which the browser is known to have signed in as this person before; empty for
+            somebody whom an OIDC provider vouches for.
+    """
 
     token: str
     session: Session
+    device: str = ""
 
     def __repr__(self) -> str:
         """Return a form without the secret: values end up in logs."""

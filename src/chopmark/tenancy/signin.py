@@ -15,7 +15,7 @@ from chopmark.errors import (
     SignInFailed,
 )
 from chopmark.tenancy.oidc import Provider
-from chopmark.tenancy.people import ROLES, Person, roles_of
+from chopmark.tenancy.people import ROLES, VOUCHED, Person, roles_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,7 +123,7 @@ class SignIn:
                 hint=f"the claim {settings.oidc_tenant_claim} or CHOPMARK_OIDC_TENANT must",
             )
         return Person(
-            name=f"oidc:{name}",
+            name=f"{VOUCHED}{name}",
             tenant=None if tenant == EVERY_TENANT else tenant,
             roles=roles_of(roles),
         )

@@ -54,6 +54,7 @@ def pages_over(deployment: Deployment, *, logger: ServerLogger) -> ASGIApp:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # the redirect's address would be made of the caller's `Host`
         dependencies=[Depends(check_csrf)],
         form_limits=FORM_LIMITS,
     )

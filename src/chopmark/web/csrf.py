@@ -1,20 +1,20 @@
 """Before a page's code runs: no request forged by another site, and it is known who looks.
 
-Forgery is judged as Go's ``http.CrossOriginProtection`` judges it: every browser of today says with
-``Sec-Fetch-Site`` where a request comes from, older ones send ``Origin``, and what sends neither is
-no browser and has no cookies to be misused. A session's own token comes on top where there is one.
+A request of another site's page is refused (:mod:`chopmark.service.origin`); what says nothing of
+where it comes from is no browser and has no cookies to be misused. A session's own token comes on
+top where there is one.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from fastapi import Request
 from starlette.datastructures import Headers
 
-from chopmark.errors import AccessError, ChopmarkError
+from chopmark.errors import ChopmarkError
 from chopmark.service.forms import FORM_LIMITS
+from chopmark.service.origin import check_origin
 from chopmark.service.problems import problem_response
 from chopmark.web.viewers import viewer_of
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from chopmark.web.viewers import Viewers
 
-__all__ = ["CsrfProtection", "check_csrf", "check_origin"]
+__all__ = ["CsrfProtection", "check_csrf"]
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -44,7 +44,7 @@ class CsrfProtection:
         headers = Headers(scope=scope)
         try:
             if scope["method"] not in _SAFE:
-                check_origin(headers)
+                check_origin(headers, own=self.viewers.callers.settings.public_url)
             state["viewer"] = await self.viewers.of(scope)
             state["caller"] = state["viewer"].caller
         except ChopmarkError as error:
@@ -67,22 +67,3 @@ async def check_csrf(request: Request) -> None:
     if sent is None:
         sent = (await request.form(**FORM_LIMITS)).get("csrf")
     session.check_csrf(sent if isinstance(sent, str) else None)
-
-
-def check_origin(headers: Headers) -> None:
-    """Refuse what another site made the browser send.
-
-    Raises:
-        AccessError: It comes from another origin.
-    """
-    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    if site in {"same-origin", "none"}:
-        return
-    if site is None and origin is None:
-        return
-    if site is None and origin is not None and urlsplit(origin).netloc == headers.get("host"):
-        return
-    raise AccessError(
-        "this form was sent from another site",
-        hint="open the page here and send the form from it",
-    )

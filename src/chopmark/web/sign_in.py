@@ -47,10 +47,12 @@ async def sign_in(
     to: Annotated[str, Form()] = "",
 ) -> Response:
     """Begin a session."""
-    people = deployment.identity.people
+    identity = deployment.identity
 
     def begin() -> NewSession:
-        return people.redeem(link) if link else people.sign_in(name.strip(), password)
+        if link:
+            return identity.people.redeem(link)
+        return identity.sign_in_here(request, name.strip(), password)
 
     address = request.client.host if request.client else ""
     async with deployment.sign_in_turns.turn(address):

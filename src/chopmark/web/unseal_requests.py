@@ -20,12 +20,21 @@ _MOST: Final = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class UnsealRequest:
-    """An investigator asks to open a sealed record; another one must agree."""
+    """An investigator asks to open a sealed record; another one must agree.
+
+    Attributes:
+        record_id: Which.
+        first: Who, as they were then.
+        reason: Why; it is booked.
+        until: When it ends, on the clock of :class:`UnsealRequests`.
+        asked_at: Seconds since 1970.
+    """
 
     record_id: str
     first: Actor
     reason: str
     until: float
+    asked_at: float
 
 
 class UnsealRequests:
@@ -39,7 +48,9 @@ class UnsealRequests:
     def ask(self, record_id: str, first: Actor, reason: str) -> None:
         """Keep a request; a newer one for the same record takes its place."""
         until = self._clock() + _SECONDS
-        request = UnsealRequest(record_id=record_id, first=first, reason=reason, until=until)
+        request = UnsealRequest(
+            record_id=record_id, first=first, reason=reason, until=until, asked_at=time.time()
+        )
         with self._lock:
             self._asked.pop(record_id, None)
             self._asked[record_id] = request

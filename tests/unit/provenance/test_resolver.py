@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from chopmark.errors import ChopmarkError, ImageTooLarge, InvalidRequest
-from chopmark.provenance import Limits, ManifestStore, _jumbf, encode_image, fingerprint
+from chopmark.provenance import Limits, ManifestStore, _fetch, _jumbf, encode_image, fingerprint
 from chopmark.provenance._fetch import check_address, fetch_public, linked_manifest
 from chopmark.provenance.manifest import PDQ_ALG, mark_algorithm
 from chopmark.provenance.resolver import Resolver
@@ -320,6 +320,11 @@ def test_addresses_that_are_not_visited(url: str) -> None:
         "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.1",
         "100.64.0.1", "224.0.0.1", "::1", "fe80::1", "fc00::1", "::ffff:127.0.0.1",
         "::ffff:169.254.169.254", "2002:7f00:1::", "64:ff9b::7f00:1", "198.18.0.1",
+        "64:ff9b:1::7f00:1", "64:ff9b:1::808:808", "::7f00:1", "::808:808", "::ffff:0:7f00:1",
+        "::ffff:0:808:808", "192.88.99.1", "192.52.193.1", "192.31.196.1", "192.175.48.1",
+        "2001:0:4136:e378:8000:63bf:3fff:fdd2", "2001:2::1", "2001:20::1", "2001:db8::1",
+        "2002:808:808::", "3fff::1", "5f00::1", "100::1", "fec0::1", "2620:4f:8000::1", "::",
+        "240.0.0.1", "255.255.255.255", "192.0.0.8", "ff0e::1", "4000::1",
     ],
 )  # fmt: skip
 def test_private_addresses_are_never_connected_to(
@@ -454,3 +459,14 @@ def test_a_linked_manifest_is_named_and_not_visited(
     signed = maker.make(photograph(64, 64, seed=91), output_id="c5f09c1122334451", mark=False)
     kept = maker.look(signed.data, linked="https://m.example/a.c2pa")
     assert kept.manifest.state == "intact"
+
+
+@pytest.mark.parametrize(
+    "address", ["93.184.216.34", "2606:4700::1111", "2a00:1450::1", "64:ff9b::808:808"]
+)
+def test_public_addresses_are(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    def resolve(*_: Any, **__: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    assert _fetch._public_address("example.org") == address

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,17 +81,57 @@ def test_who_has_no_password_cannot_sign_in_with_one(people: People) -> None:
             people.sign_in("ada", password)
 
 
-def test_guessing_is_slowed_down_for_that_name_only(people: People, clock: Clock) -> None:
+def _guess(people: People, times: int, error: Any, **where: Any) -> None:
+    for _ in range(times):
+        with pytest.raises(error):
+            people.sign_in("ada", "wrong", **where)
+
+
+def test_guessing_is_slowed_down_and_the_right_password_stays_right(
+    people: People, clock: Clock
+) -> None:
+    people.set_password("ada", PASSWORD)
+    _guess(people, 10, SignInFailed, address="a")
+    _guess(people, 3, RateLimited, address="a")
+    _guess(people, 1, SignInFailed, address="b")
+    people.sign_in("ada", PASSWORD, address="a")
+    people.sign_in("ada", PASSWORD, address="c")
+    _guess(people, 10, SignInFailed, address="a")
+    clock.now += 901
+    _guess(people, 1, SignInFailed, address="a")
+
+
+def test_a_hundred_wrong_ones_close_a_name_but_to_who_signed_in_before(
+    people: People, clock: Clock
+) -> None:
     people.add("bob", roles=["reader"], tenant=None, password=PASSWORD)
     people.set_password("ada", PASSWORD)
-    for _ in range(10):
-        with pytest.raises(SignInFailed):
-            people.sign_in("ada", "wrong")
-    with pytest.raises(RateLimited):
-        people.sign_in("ada", PASSWORD)
+    known = people.sign_in("ada", PASSWORD, address="home").device
+    other = people.sign_in("bob", PASSWORD, address="home").device
+    for number in range(10):
+        _guess(people, 10, SignInFailed, address=f"bot {number}")
+    for device in (None, "", "x" * 43, other):
+        with pytest.raises(RateLimited):
+            people.sign_in("ada", PASSWORD, address="home", device=device)
+    people.sign_in("ada", PASSWORD, address="home", device=known)
+    people.redeem(people.link("ada"))
     people.sign_in("bob", PASSWORD)
-    clock.now += 901
+    clock.now += 24 * 3600 + 1
     people.sign_in("ada", PASSWORD)
+
+
+def test_a_known_browser_has_guesses_of_its_own(people: People, clock: Clock) -> None:
+    people.set_password("ada", PASSWORD)
+    known = people.sign_in("ada", PASSWORD).device
+    _guess(people, 10, SignInFailed, device=known)
+    with pytest.raises(RateLimited):  # whoever has the cookie does not guess for ever
+        people.sign_in("ada", PASSWORD, device=known)
+    people.sign_in("ada", PASSWORD)
+    clock.now += 901
+    people.sign_in("ada", PASSWORD, device=known)
+    people.set_password("ada", PASSWORD + "!")
+    _guess(people, 11, (SignInFailed, RateLimited), device=known)
+    people.sign_in("ada", PASSWORD + "!", device=known)  # it counts as any other now
 
 
 def test_a_session_ends_when_idle_and_in_any_case(people: People, clock: Clock) -> None:
@@ -211,3 +252,29 @@ def test_no_secret_is_in_the_file_or_in_a_repr(people: People, tmp_path: Path) -
     with closing(sqlite3.connect(path)) as database:
         (password,) = database.execute("SELECT password FROM person").fetchone()
     assert password.startswith("$argon2id$")
+
+
+def test_somebody_counts_as_they_are_now(people: People, clock: Clock) -> None:
+    then, seen = people.add("bob", roles=["exporter"], tenant="acme"), clock.now
+    assert people.as_now(then, seen=seen) == then
+    people.add("bob", roles=["reader"], tenant=None)
+    assert people.as_now(then, seen=seen).roles == {"reader"}
+    assert people.as_now(then, seen=seen).tenant == "acme"
+    people.add("bob", roles=["exporter"], tenant="globex")
+    with pytest.raises(PersonNotFound):
+        people.as_now(then, seen=seen)
+    people.disable("bob")
+    with pytest.raises(PersonNotFound):
+        people.as_now(then, seen=seen)
+
+
+def test_somebody_vouched_for_is_as_their_newest_session_says(people: People, clock: Clock) -> None:
+    then, seen = Person(name="oidc:eve", tenant="acme", roles=frozenset({"exporter"})), clock.now
+    assert people.as_now(then, seen=seen) == then
+    clock.now += 10
+    less = Person(name="oidc:eve", tenant="acme", roles=frozenset({"reader"}))
+    people.begin(less, vouched=True)
+    assert people.as_now(then, seen=seen) == less
+    clock.now += 3600  # as long as a session lasts here
+    with pytest.raises(PersonNotFound):
+        people.as_now(then, seen=seen)

@@ -7,20 +7,31 @@ import binascii
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from chopmark.errors import ChopmarkError, InvalidRequest
+from chopmark.errors import ChopmarkError, InvalidRequest, RecordNotFound
 
 if TYPE_CHECKING:
     from chopmark.audit import EventKind, Receipt, Record
+    from chopmark.kit.types import JsonValue
     from chopmark.pipeline.parts import Parts
+    from chopmark.provenance.store import StoredManifest
     from chopmark.service.caller import Caller
 
-__all__ = ["book", "check_receipt", "receipt_body", "receipt_from", "receipt_of"]
+__all__ = ["book", "check_receipt", "is_of", "receipt_body", "receipt_from", "receipt_of"]
 
 _RECEIPT_ALG: Final = "chopmark.receipt/1"
 
 
-def book(parts: Parts, caller: Caller, kind: EventKind, record_id: str, manifest_id: str) -> None:
-    """Book that a caller stored or removed a manifest."""
+def book(
+    parts: Parts,
+    caller: Caller,
+    kind: EventKind,
+    record_id: str,
+    manifest_id: str,
+    *,
+    public: dict[str, JsonValue] | None = None,
+    private: dict[str, JsonValue] | None = None,
+) -> None:
+    """Book what a caller did with a manifest."""
     from chopmark.audit import Event
 
     parts.log.append(
@@ -28,9 +39,21 @@ def book(parts: Parts, caller: Caller, kind: EventKind, record_id: str, manifest
             kind=kind,
             record_id=record_id,
             tenant=caller.tenant.name,
-            public={"manifest_id": manifest_id},
+            public={"manifest_id": manifest_id, **(public or {})},
+            private=private or {},
         )
     )
+
+
+def is_of(parts: Parts, caller: Caller, entry: StoredManifest) -> bool:
+    """Tell whether a manifest is of the caller's tenant, which made its picture or stored it."""
+    if not entry.record_id:
+        return False
+    try:
+        records = parts.log.records(entry.record_id)
+    except RecordNotFound:
+        return False
+    return all(record.tenant == caller.tenant.name for record in records)
 
 
 def receipt_of(parts: Parts, manifest_id: str, caller: Caller) -> Receipt | None:

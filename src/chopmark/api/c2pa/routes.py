@@ -13,6 +13,7 @@ from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from chopmark.api.c2pa.receipts import (
     book,
     check_receipt,
+    is_of,
     receipt_body,
     receipt_from,
     receipt_of,
@@ -39,6 +40,8 @@ from chopmark.service.problems import RESOLVER_RESPONSES
 
 if TYPE_CHECKING:
     from chopmark.provenance.store import StoredManifest
+    from chopmark.service.caller import Caller
+    from chopmark.service.service import Service
 
 __all__ = ["PREFIX", "router"]
 
@@ -199,8 +202,7 @@ async def remove_manifest(
     parts = service.pipeline.parts
 
     def check_and_book(entry: StoredManifest) -> None:
-        records = parts.log.records(entry.record_id) if entry.record_id else []
-        if any(record.tenant != caller.tenant.name for record in records):
+        if not is_of(parts, caller, entry):
             raise ManifestKept("this manifest was stored by somebody else")
         book(parts, caller, "manifest.removed", new_record_id(), manifest_id)
 
@@ -208,15 +210,38 @@ async def remove_manifest(
 
 
 @router.post(f"{PREFIX}/bindings", status_code=204)
-async def bind(body: Bind, resolver: TheResolver, _caller: BindingWriter) -> None:
-    """Lead from one more soft-binding value to a kept manifest."""
-    await in_thread(lambda: resolver.bind(body.value, body.manifest_id, alg=body.alg))
+async def bind(
+    body: Bind, resolver: TheResolver, service: TheService, caller: BindingWriter
+) -> None:
+    """Lead from one more soft-binding value to a manifest of the same tenant; it is booked."""
+    await _bind(body, resolver, service, caller, replace=False)
 
 
 @router.put(f"{PREFIX}/bindings", status_code=204)
-async def rebind(body: Bind, resolver: TheResolver, _caller: BindingWriter) -> None:
-    """Lead from a soft-binding value to this manifest, and to no other any more."""
-    await in_thread(lambda: resolver.bind(body.value, body.manifest_id, alg=body.alg, replace=True))
+async def rebind(
+    body: Bind, resolver: TheResolver, service: TheService, caller: BindingWriter
+) -> None:
+    """Lead from a soft-binding value to this manifest, and to no other any more; it is booked."""
+    await _bind(body, resolver, service, caller, replace=True)
+
+
+async def _bind(
+    body: Bind, resolver: Resolver, service: Service, caller: Caller, *, replace: bool
+) -> None:
+    parts = service.pipeline.parts
+    await in_thread(
+        lambda: resolver.bind(
+            body.value,
+            body.manifest_id,
+            alg=body.alg,
+            replace=replace,
+            mine=lambda entry: is_of(parts, caller, entry),
+            book=lambda: book(
+                parts, caller, "manifest.bound", new_record_id(), body.manifest_id,
+                public={"replaced": replace}, private={"alg": body.alg, "value": body.value},
+            ),
+        )
+    )  # fmt: skip
 
 
 @router.get(f"{PREFIX}/manifests/{{manifest_id}}/receipts")

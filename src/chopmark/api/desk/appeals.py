@@ -8,29 +8,37 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from contextlib import contextmanager
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
 from chopmark.api.desk.records import AnyId, CallerDesk
-from chopmark.errors import RecordNotFound
+from chopmark.errors import DuplicateRecord, InvalidRequest, RecordNotFound
 from chopmark.kit.files import random_secret
 from chopmark.kit.ids import record_of
 from chopmark.kit.limits import RATIONALE, STATEMENT
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.access import slow_down
 from chopmark.service.caller import RecordReader, Reviewer
 from chopmark.service.deployment import TheDeployment
 from chopmark.service.problems import RESPONSES
 from chopmark.service.search_form import Strict, Time
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from chopmark.pipeline.parts import Parts
+    from chopmark.service.deployment import Deployment
 
 __all__ = ["AppealBody", "router", "ticket_key"]
 
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, tags=["appeals"])
+# In a minute.
+_WRONG_OF_ONE: Final = 5
+_WRONG_OF_ALL: Final = 60
 
 
 class AppealBody(Strict):
@@ -49,23 +57,28 @@ class OutcomeBody(Strict):
 
 
 @router.post("/appeals")
-async def open_appeal(body: AppealBody, deployment: TheDeployment) -> dict[str, Any]:
+async def open_appeal(
+    body: AppealBody, request: Request, deployment: TheDeployment
+) -> dict[str, Any]:
     """Appeal against a refusal. No account is needed; keep the ticket to ask for the outcome."""
     parts = deployment.service.pipeline.parts
-    return await in_thread(
-        lambda: _open_and_ticket(parts, body.decision_id, statement=body.statement)
-    )
+    with _guesses_counted(request, deployment):
+        return await in_thread(
+            lambda: _open_and_ticket(parts, body.decision_id, statement=body.statement)
+        )
 
 
 @router.get("/appeals/{decision_id}")
 async def state(
     decision_id: AnyId,
+    request: Request,
     deployment: TheDeployment,
     ticket: Annotated[str, Query(max_length=100, description="As the opening gave it")] = "",
 ) -> dict[str, Any]:
     """Tell whoever appealed how it stands: outcome and rationale once it is decided."""
     parts = deployment.service.pipeline.parts
-    return await in_thread(lambda: _state(parts, record_of(decision_id), ticket))
+    with _guesses_counted(request, deployment):
+        return await in_thread(lambda: _state(parts, record_of(decision_id), ticket))
 
 
 @router.get("/review/appeals")
@@ -95,6 +108,24 @@ async def decide(
         )
     )
     return {"event": booked.to_dict()}
+
+
+@contextmanager
+def _guesses_counted(request: Request, deployment: Deployment) -> Iterator[None]:
+    """Count who names a decision that is none to appeal against; who names a right one may.
+
+    Raises:
+        RateLimited: Too many wrong ones, from there or from everywhere.
+    """
+    try:
+        yield
+    except (RecordNotFound, InvalidRequest, DuplicateRecord):
+        address = request.client.host if request.client else ""
+        slow_down(
+            deployment.appeal_rates, "about appeals", address,
+            of_one=_WRONG_OF_ONE, of_everybody=_WRONG_OF_ALL,
+        )  # fmt: skip
+        raise
 
 
 def _open_and_ticket(parts: Parts, decision_id: str, *, statement: str) -> dict[str, Any]:

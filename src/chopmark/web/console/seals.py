@@ -11,6 +11,8 @@ from chopmark.errors import InvalidRequest, RecordNotFound
 from chopmark.kit.ids import record_of
 from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.deployment import TheIdentity
+from chopmark.service.people_now import actor_now
 from chopmark.web.console.desk import DeskViewer, desk_of, log_of
 from chopmark.web.page_state import ThePageState
 
@@ -52,7 +54,11 @@ async def ask_to_unseal(
 
 @router.post("/records/{record_id}/unseal/agree")
 async def agree_to_unseal(
-    record_id: str, request: Request, viewer: DeskViewer, state: ThePageState
+    record_id: str,
+    request: Request,
+    viewer: DeskViewer,
+    state: ThePageState,
+    identity: TheIdentity,
 ) -> Response:
     """Open it, as the second investigator; it closes again by itself."""
     second, log = viewer.caller.actor(), log_of(request)
@@ -61,7 +67,14 @@ async def agree_to_unseal(
         raise RecordNotFound("nobody asks to open this record any more", hint="ask for it anew")
 
     def unseal() -> None:
-        desk = log.desk(asked.first, purpose="unseal")
+        first = actor_now(
+            identity.people,
+            asked.first.name,
+            asked.first.tenant,
+            asked.first.roles,
+            asked_at=asked.asked_at,
+        )
+        desk = log.desk(first, purpose="unseal")
         desk.unseal(asked.record_id, second=second, reason=asked.reason)
 
     await in_thread(unseal)

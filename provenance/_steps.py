@@ -1,0 +1,34 @@
+"""What a public detector says, in steps: a number that follows each change is a guide to removal.
+
+Whoever wants to take a mark out of a picture changes it a little, asks, and keeps what made the
+number worse. With steps there is nothing to follow between them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Final
+
+from chopmark.provenance.watermark import P_DETECT
+
+if TYPE_CHECKING:
+    from chopmark.provenance.report import Recovered, WatermarkFinding
+
+__all__ = ["stepped_distance", "stepped_mark"]
+
+# Bits of 256; what judges do not take for one picture (31) and for another (96) are among them.
+_DISTANCES: Final = (0, 10, 20, 31, 64, 96)
+
+
+def stepped_mark(found: WatermarkFinding) -> WatermarkFinding:
+    """Return a finding whose ``p_value`` is the bar that a mark has to pass, or 1."""
+    bar = P_DETECT if found.state == "detected" else 1.0
+    return dataclasses.replace(found, p_value=bar)
+
+
+def stepped_distance(found: Recovered | None) -> Recovered | None:
+    """Return what was recovered with a distance that is one of a few, never less than it is."""
+    if found is None or found.distance is None:
+        return found
+    step = next((each for each in _DISTANCES if each >= found.distance), 256)
+    return dataclasses.replace(found, distance=step)
