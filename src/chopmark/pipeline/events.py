@@ -43,6 +43,8 @@ def received(
     if request.client is not None:
         personal["client"] = request.client
     if edit is not None:
+        if edit.consent is not None:
+            personal["consent"] = edit.consent
         personal["input_sha256"] = hashlib.sha256(edit.image).hexdigest()
         if edit.references:
             personal["reference_sha256"] = [

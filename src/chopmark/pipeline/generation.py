@@ -128,7 +128,12 @@ def _show(
         # Raised through the generator, it would else read as a failure of the generator.
         raise errors.GuardFailed("a preview could not be judged") from error
     if stops(verdict, parts.settings):
-        raise Refused(record_id=case.record_id, stage="output", verdict=verdict)
+        raise Refused(
+            record_id=case.record_id,
+            stage="output",
+            verdict=verdict,
+            tells=parts.settings.refusal_tells,
+        )
     if case.preview is not None and not case.gone.is_set():
         case.preview(make_preview(draft, verdict))
         case.previews_shown += 1

@@ -30,7 +30,7 @@ from chopmark.pipeline.generation import GenerationCase, make_pictures
 from chopmark.pipeline.moderation import judge_picture, shadow_verdicts, stops
 from chopmark.pipeline.parts import Parts
 from chopmark.pipeline.released import Output, Refused, Released, Withheld
-from chopmark.pipeline.request import GenerationRequest, check_request
+from chopmark.pipeline.request import EditRequest, GenerationRequest, check_request
 from chopmark.pipeline.review_copy import review_copies
 from chopmark.pipeline.sealer import sealer_of
 from chopmark.pipeline.steps import Steps, in_thread
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from chopmark.pipeline.inspect import Verification
     from chopmark.pipeline.moderation import Moderated
     from chopmark.pipeline.preview import PreviewSink
-    from chopmark.pipeline.request import EditRequest
     from chopmark.provenance import InputIngredient
     from chopmark.safety import Policy, Verdict
     from chopmark.settings import Settings
@@ -134,6 +133,8 @@ class Pipeline:
         self,
         texts: Sequence[str] = (),
         *,
+        edits: Sequence[str] = (),
+        languages: Sequence[str | None] = (),
         image: bytes | None = None,
         tenant: str = "default",
         subject: str | None = None,
@@ -141,9 +142,16 @@ class Pipeline:
     ) -> Moderated:
         """Judge texts, a picture, or both, without generating anything; one record for the call.
 
+        A text that cannot be read goes to a person and stops nothing.
+
         Args:
             texts: Judged as prompts; they are kept as a prompt is.
-            image: The bytes of a file, judged as an input picture and not kept.
+            edits: Judged as what is asked of an edit, and kept likewise.
+            languages: Of each text and then of each edit its language (BCP 47), where it is known;
+                of none where it is empty.
+            image: The bytes of a file, judged as an input picture and not kept; with one edit in
+                the
+                light of what it asks, as ``edit`` would.
             tenant: Whose policy and log namespace apply.
             subject: Opaque reference to the person.
             policy: Instead of the tenant's.
@@ -153,7 +161,14 @@ class Pipeline:
             ChopmarkError: A guard or the log failed; nothing is called safe that was not judged.
         """
         return await moderation.moderate(
-            self._steps, texts, image=image, tenant=tenant, subject=subject, policy=policy
+            self._steps,
+            texts,
+            edits=edits,
+            languages=languages,
+            image=image,
+            tenant=tenant,
+            subject=subject,
+            policy=policy,
         )
 
     async def verify(self, data: bytes, *, tenant: str = "default") -> Verification:
@@ -221,7 +236,9 @@ class Pipeline:
         prompt_verdict = await steps.run(
             case,
             "judge_prompt",
-            lambda: parts.prompt_guard.judge(text, policy, stage="prompt", tenant=case.tenant),
+            lambda: parts.prompt_guard.judge(
+                text, policy, tenant=case.tenant, edit=isinstance(request, EditRequest)
+            ),
         )
         inputs = await steps.run(
             case, "judge_input", lambda: moderation.open_inputs(request, parts.files)
@@ -245,7 +262,12 @@ class Pipeline:
         await steps.book(case, "decided", "request.decided", public, personal)
         for verdict in (prompt_verdict, *input_verdicts):
             if stops(verdict, settings) and not (exception and verdict is prompt_verdict):
-                raise Refused(record_id=case.record_id, stage="input", verdict=verdict)
+                raise Refused(
+                    record_id=case.record_id,
+                    stage="input",
+                    verdict=verdict,
+                    tells=settings.refusal_tells,
+                )
 
         # A request that was answered before gets those pictures again, where that still stands and
         # today's guards let them; in any doubt new ones are made.
@@ -275,7 +297,12 @@ class Pipeline:
                 lambda: review_copies(case.record_id, judged, (prompt_verdict, *input_verdicts)),
             )
         if not kept:
-            raise Refused(record_id=case.record_id, stage="output", verdict=withheld[0].verdict)
+            raise Refused(
+                record_id=case.record_id,
+                stage="output",
+                verdict=withheld[0].verdict,
+                tells=settings.refusal_tells,
+            )
 
         # Another mark key or certificate than before is booked before it is used.
         await steps.run(case, "mark", parts.announce_keys)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import InvalidRequest, TextTooLong, TooManyImages
 from chopmark.kit import limits
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from chopmark.settings import Settings
 
 __all__ = ["EditRequest", "GenerationRequest"]
+
+
+#: Longest reference of a record of consent.
+_CONSENT: Final[int] = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +80,15 @@ class EditRequest(GenerationRequest):
             channel, transparent) is repainted; the rest stays. ``None`` changes everything.
         strength: 0.01 (hardly anything changes) to 1 (only the prompt counts); ``None`` is the
             default.
+        consent: Where it is recorded that whoever is in the picture agrees; 1 to 200 characters.
+            Booked with the request and asked of nobody; it changes no verdict.
     """
 
     image: bytes
     references: tuple[bytes, ...] = ()
     mask: bytes | None = None
     strength: float | None = None
+    consent: str | None = None
 
     @property
     def pictures(self) -> tuple[bytes, ...]:
@@ -137,6 +144,10 @@ def check_request(request: GenerationRequest, settings: Settings, model: ModelIn
             )
     if isinstance(request, EditRequest):
         limits.STRENGTH.check(request.strength)
+        if request.consent is not None and not 0 < len(request.consent.strip()) <= _CONSENT:
+            raise InvalidRequest(
+                f"a reference of consent has 1 to {_CONSENT} characters", param="consent"
+            )
         if "edit" not in model.supports:
             raise InvalidRequest(
                 f"model {model.id} makes pictures and cannot edit them",

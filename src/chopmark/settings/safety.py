@@ -30,6 +30,11 @@ class SafetySettings(BaseModel, frozen=True):
         description="What a `review` verdict does to a picture: released and booked as flagged, "
         "or refused.",
     )
+    refusal_tells: Literal["nothing", "category", "words"] = Field(
+        default="category",
+        description="What a refused caller is told: nothing but the decision's id, the categories, "
+        "or also the words and reasons, which teach how to evade. The desk sees all of it.",
+    )
     hash_lists: Path | None = Field(
         default=None, description="Folder with hash lists that outputs and inputs are matched with."
     )

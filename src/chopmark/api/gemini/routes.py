@@ -356,7 +356,7 @@ def _refusal(
     refused: Refused, info: ModelInfo
 ) -> tuple[list[JsonValue], dict[str, JsonValue], str]:
     verdict = refused.verdict
-    ratings = safety_ratings([verdict])
+    ratings = safety_ratings([verdict]) if refused.categories else []
     rest: dict[str, JsonValue] = {
         "usageMetadata": _usage(),
         "modelVersion": f"{info.id}@{info.version}",
@@ -364,8 +364,8 @@ def _refusal(
         "provenance": {
             "record_id": refused.record_id,
             "decision_id": refused.record_id,
-            "categories": list(verdict.categories),
-            "evidence": verdict.to_dict()["evidence"],
+            "categories": list(refused.categories),
+            "evidence": refused.evidence,
         },
     }
     if refused.stage == "output":
@@ -374,7 +374,7 @@ def _refusal(
             rest,
             refused.record_id,
         )
-    minors = "sexual/minors" in verdict.categories
+    minors = "sexual/minors" in refused.categories
     rest["promptFeedback"] = {
         "blockReason": "PROHIBITED_CONTENT" if minors else "SAFETY",
         "safetyRatings": ratings,
