@@ -10,7 +10,7 @@ demo: env
 	@$(BIN)/python scripts/demo.py
 
 test: env
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 env: $(STAMP)
 

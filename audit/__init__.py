@@ -25,6 +25,7 @@ An :class:`AuditLog` writes (``append``, ``submit``, ``in_force``, ``reconcile``
 - ``log.custody``: ``erase``, ``expire``, ``contentless``, and in it ``holds`` and ``attachments``
 - ``log.appeals``: ``open`` and ``state``, for the person who was refused
 - ``log.exceptions``: ``find`` and ``standing``, prompts that an overturned appeal lets pass
+- ``log.upkeep``: ``rotate_signing_key`` and ``rotate_encryption_key``
 - ``log.search``: the projection that answers searches, ``update`` and ``rebuild``
 - ``log.desk(actor, purpose=...)``: what a person does, each act booked: ``search``, ``view``,
   ``seal``, ``erase``, and in it ``review``, ``appeals``, ``queries`` and ``export``
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
         cosignatures,
         load_witnesses,
     )
+    from chopmark.audit.restore import restore_log
     from chopmark.audit.search.query import Hit, Query, SavedQuery
     from chopmark.errors import DuplicateRecord, LogCorrupt, LogUnavailable, RecordNotFound
 
@@ -106,6 +108,7 @@ __all__ = [
     "cosignatures",
     "load_rules",
     "load_witnesses",
+    "restore_log",
     "statement_of_reasons",
     "transparency_report",
     "verify_log",
@@ -147,6 +150,7 @@ __getattr__, __dir__ = lazy_door(
         "WitnessKey": "proof.witness",
         "check_export": "desk.export_files",
         "check_statement": "desk.dsa_statements",
+        "restore_log": "restore",
         "cosignatures": "proof.witness",
         "load_rules": "desk.review",
         "load_witnesses": "proof.witness",

@@ -10,25 +10,30 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self
 
-from chopmark.audit.custody.custody import Custody, finish_erasures
+from chopmark.audit.custody.custody import Custody, erase_again, finish_erasures
 from chopmark.audit.desk.appeals import Appeals
 from chopmark.audit.desk.desk import Desk
 from chopmark.audit.desk.prompt_exceptions import PromptExceptions
 from chopmark.audit.desk.session import DeskSession
 from chopmark.audit.log.clock import now
 from chopmark.audit.log.connect import open_keys, open_log
+from chopmark.audit.log.destroyed import Destroyed
 from chopmark.audit.log.events import SYSTEM_TENANT, Event, Record
 from chopmark.audit.log.ledger import Ledger
 from chopmark.audit.log.paths import Paths
 from chopmark.audit.log.reader import Reader
 from chopmark.audit.log.schema import load_state
 from chopmark.audit.log.vault import Vault
+from chopmark.audit.log.wrapping import Wrapping
 from chopmark.audit.log.writer import Writer
 from chopmark.audit.proof.kept_checkpoint import check_before_use
-from chopmark.audit.proof.prover import Prover, load_signer
+from chopmark.audit.proof.log_keys import LogKeys
+from chopmark.audit.proof.marks import Marks
+from chopmark.audit.proof.prover import Prover
 from chopmark.audit.search.index import SearchIndex
+from chopmark.audit.upkeep import Upkeep
 from chopmark.errors import DuplicateRecord, LogCorrupt, LogUnavailable, RecordNotFound
-from chopmark.kit.files import make_private_folder, random_secret
+from chopmark.kit.files import make_private_folder
 from chopmark.kit.ids import new_record_id
 
 if TYPE_CHECKING:
@@ -37,8 +42,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit.desk.actor import Actor
     from chopmark.audit.log.events import EventKind
-    from chopmark.audit.log.vault import Content
-    from chopmark.audit.proof.note import NoteSigner
+    from chopmark.audit.log.sealed import Content
     from chopmark.kit.types import JsonValue
 
 __all__ = ["AuditLog"]
@@ -55,18 +59,26 @@ class AuditLog:
         custody: Erasure, holds, retention, attachments.
         appeals: What a person who was refused does: appeal, and hear what became of it.
         exceptions: Prompts that pass because an appeal was overturned.
+        upkeep: Changes the log's own keys.
     """
 
-    def __init__(self, *, paths: Paths, ledger: Ledger, signer: NoteSigner) -> None:
+    def __init__(self, *, paths: Paths, ledger: Ledger, keys: LogKeys, marks: Marks) -> None:
         self._paths, self._ledger = paths, ledger
         self._reader = Reader(ledger)
         self._writer = Writer(ledger, paths.folder)
         self._opening = threading.Lock()
         self._search: SearchIndex | None = None
-        self.proof = Prover(ledger, self._reader, signer, kept=paths.checkpoint)
+        self.proof = Prover(ledger, self._reader, keys, marks)
         self.custody = Custody(ledger, self._reader, gone=self._follow)
         self.appeals = Appeals(ledger, self._reader)
         self.exceptions = PromptExceptions(ledger, self._reader)
+        self.upkeep = Upkeep(
+            keys=keys,
+            marks=marks,
+            ledger=ledger,
+            prover=self.proof,
+            in_force=lambda value, what: self.in_force("key.rotated", value, what=what),
+        )
 
     @classmethod
     def open(
@@ -77,6 +89,8 @@ class AuditLog:
         create: bool = True,
         database: str | None = None,
         keys_database: str | None = None,
+        mark: Path | None = None,
+        restoring: bool = False,
     ) -> AuditLog:
         """Open the log under ``home``, or make it.
 
@@ -87,10 +101,13 @@ class AuditLog:
             database: ``postgresql://...`` of the log; None keeps it in a SQLite file.
             keys_database: ``postgresql://...`` of the data keys, in another database with a short
                 backup retention; None keeps them in a SQLite file.
+            mark: A file, best on another machine, in which the newest checkpoint is kept as well.
+            restoring: Open a log that lacks what it signed for; :func:`restore_log` does.
 
         Raises:
-            LogUnavailable: It cannot be opened or made.
-            LogCorrupt: Its own last checkpoint contradicts it: it was rewritten, cut, or restored
+            LogUnavailable: It cannot be opened or made, or a place that keeps its newest
+                checkpoint cannot be looked at.
+            LogCorrupt: What it signed before contradicts it: it was rewritten, cut, or restored
                 from a backup. Nothing is appended to such a log.
             ConfigurationError: The log has another origin, or its signing key is not one.
         """
@@ -99,23 +116,26 @@ class AuditLog:
             raise LogUnavailable(f"there is no log under {paths.folder}")
         for folder in (paths.folder, paths.keys.parent, paths.signing_key.parent):
             make_private_folder(folder, error=LogUnavailable)
-        kek = random_secret(paths.kek, length=32, error=LogUnavailable)
-        signer = load_signer(paths.signing_key, origin)
-        keys = open_keys(paths, keys_database, write=True)
+        wrapping = Wrapping(paths.kek.parent, make=True)
+        destroyed = Destroyed(paths.destroyed)
+        keys, marks = LogKeys(paths, origin), Marks(paths, mark)
+        _ = keys.signer
+        data_keys = open_keys(paths, keys_database, write=True)
         try:
             database_ = open_log(paths, database, write=True)
         except BaseException:
-            keys.close()
+            data_keys.close()
             raise
         try:
-            check_before_use(database_, signer, paths)
-            ledger = Ledger(database_, Vault(keys, kek), origin)
+            check_before_use(database_, keys, marks, restoring=restoring)
+            ledger = Ledger(database_, Vault(data_keys, wrapping, destroyed=destroyed.add), origin)
+            erase_again(ledger, destroyed.read())
             finished = finish_erasures(ledger)
         except BaseException:
             database_.close()
-            keys.close()
+            data_keys.close()
             raise
-        log = cls(paths=paths, ledger=ledger, signer=signer)
+        log = cls(paths=paths, ledger=ledger, keys=keys, marks=marks)
         _LOG.debug("log %s opened at entry %d", origin, log.size)
         if finished:
             _LOG.warning("%d erasures that had been cut short are finished", len(finished))

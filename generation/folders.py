@@ -17,6 +17,7 @@ from chopmark.errors import ModelLoadError, ModelNotFound
 from chopmark.generation.interface import ModelInfo
 from chopmark.generation.known_models import Defaults, known_defaults
 from chopmark.generation.memory import numbers_in
+from chopmark.kit.pinned import hub_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,10 +164,14 @@ class Folder:
 def find_folder(model: str | Path) -> Folder:
     """Return the folder of a local path, or of ``hf:org/name`` from the cache or the hub.
 
+    ``hf:org/name@REVISION`` is that revision; without one it is what the owner has there now.
+
     Raises:
         ModelNotFound: no such folder, or the hub cannot be reached and holds no copy here.
     """
-    text = str(model)
+    text, plain = str(model), str(model)
+    if text.startswith("hf:"):
+        plain = f"hf:{hub_name(text)[0]}"
     path = (
         _from_hub(text.removeprefix("hf:")) if text.startswith("hf:") else Path(text).expanduser()
     )
@@ -180,17 +185,20 @@ def find_folder(model: str | Path) -> Folder:
         facts = json.loads(facts_file.read_text("utf-8")) if facts_file.is_file() else {}
     except ValueError as error:
         raise ModelLoadError(f"{facts_file} is not JSON: {error}") from error
-    return Folder(path, facts, known_defaults(text))
+    return Folder(path, facts, known_defaults(plain))
 
 
 def _from_hub(repository: str) -> Path:
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
-        raise ModelNotFound(f"hf:{repository} is no model id", hint="write hf:org/name")
+    name, revision = hub_name(repository)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        raise ModelNotFound(
+            f"hf:{repository} is no model id", hint="write hf:org/name, or hf:org/name@REVISION"
+        )
     be_quiet()
     from diffusers import DiffusionPipeline
 
     try:
-        return Path(DiffusionPipeline.download(repository, use_safetensors=True))
+        return Path(DiffusionPipeline.download(name, revision=revision, use_safetensors=True))
     except Exception as error:  # the hub client raises many kinds
         raise ModelNotFound(
             f"{repository} is not in the local cache and cannot be fetched: {type(error).__name__}",

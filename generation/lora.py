@@ -1,8 +1,8 @@
 """LoRA adapters: small changes to a model's weights, by file or by hub id.
 
-Each is written ``PATH``, ``PATH@SCALE`` or ``hf:org/name[@SCALE]``; they are added to the weights
-as the model loads (Hu et al. 2021, arXiv:2106.09685), so they cost nothing at run time and can be
-quantized with it.
+Each is written ``PATH``, ``PATH@SCALE`` or ``hf:org/name[@COMMIT][@SCALE]``; they are added to the
+weights as the model loads (Hu et al. 2021, arXiv:2106.09685), so they cost nothing at run time and
+can be quantized with it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from chopmark.errors import InvalidRequest, ModelLoadError, ModelNotFound
+from chopmark.kit.pinned import hub_name
+
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,8 @@ def parse_lora(text: str) -> Lora:
         InvalidRequest: the scale is no number from 0 to 4, or there is no source.
     """
     source, at, scale = text.strip().rpartition("@")
-    if not at:
+    # A commit's name is no scale, though "1e5..." might be read as a number.
+    if not at or _COMMIT.fullmatch(scale):
         source, scale = text.strip(), "1"
     try:
         value = float(scale)
@@ -48,7 +53,8 @@ def parse_lora(text: str) -> Lora:
         value = math.nan
     if not source or not 0.0 <= value <= 4.0:
         raise InvalidRequest(
-            f"{text!r} names no LoRA", hint="PATH, PATH@0.8 or hf:org/name@0.8; scales are 0 to 4"
+            f"{text!r} names no LoRA",
+            hint="PATH, PATH@0.8 or hf:org/name@COMMIT@0.8; scales are 0 to 4",
         )
     return Lora(source=source, scale=value)
 
@@ -89,6 +95,7 @@ def add_loras(pipeline: Any, loras: list[Lora]) -> str:
 
 def _load(pipeline: Any, lora: Lora, name: str) -> None:
     is_hub = lora.source.startswith("hf:")
+    source, revision = hub_name(lora.source) if is_hub else ("", None)
     path = Path(lora.source).expanduser()
     if not is_hub and (path.suffix != ".safetensors" or not path.is_file()):
         raise ModelNotFound(
@@ -97,7 +104,8 @@ def _load(pipeline: Any, lora: Lora, name: str) -> None:
         )
     try:
         pipeline.load_lora_weights(
-            lora.source.removeprefix("hf:") if is_hub else str(path.parent),
+            source if is_hub else str(path.parent),
+            **({} if revision is None else {"revision": revision}),
             weight_name=None if is_hub else path.name,
             adapter_name=name,
             use_safetensors=True,

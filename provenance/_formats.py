@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from chopmark.kit.types import ImageFormat
 
-__all__ = ["MIME", "Limits", "check_size", "mime_of", "open_image", "sniff"]
+__all__ = ["MIME", "Limits", "check_size", "mime_of", "open_image", "own_format", "sniff"]
 
 MIME: Final[dict[ImageFormat, str]] = {
     "png": "image/png",
@@ -76,6 +76,12 @@ def sniff(data: bytes) -> str | None:
         found = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
         return "avif" if "avif" in found else (found[0] if found else None)
     return None
+
+
+def own_format(data: bytes) -> ImageFormat | None:
+    """Return the format of a file where it is one that we write, told from its first bytes."""
+    kind = sniff(data)
+    return next((one for one in MIME if one == kind), None)
 
 
 def mime_of(kind: str) -> str:

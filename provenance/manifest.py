@@ -15,13 +15,14 @@ from typing import Any, Final, Literal
 from chopmark.errors import SigningFailed
 from chopmark.kit.ids import is_id
 from chopmark.provenance._json import as_dict
-from chopmark.provenance.xmp import SOURCE_TYPES, Aigc, XmpFields
+from chopmark.provenance.xmp import IPTC_TYPES, SOURCE_TYPES, Aigc, XmpFields
 
 __all__ = [
     "PDQ_ALG",
     "RECORD_LABEL",
     "InputIngredient",
     "ManifestInfo",
+    "SealedAs",
     "definition",
     "ingredient",
     "mark_algorithm",
@@ -32,6 +33,10 @@ RECORD_LABEL: Final = "org.chopmark.record"
 
 PDQ_ALG: Final = "org.chopmark.pdq.1"
 """Soft-binding algorithm of the PDQ hash. Not in C2PA's list of algorithms, and said to be so."""
+
+SealedAs = Literal[
+    "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "compositeSynthetic"
+]
 
 _SPEC: Final = "2.4.0"
 _UNLISTED: Final = "unlisted; see Chopmark docs"
@@ -111,6 +116,9 @@ class ManifestInfo:
         training: Whether others may train on the picture (``cawg.training-mining``).
         aigc_producer: Provider in China's ``AIGC`` element of the XMP; empty leaves that out.
         title: Shown by viewers; empty makes one from the output id.
+        sealed_as: Another generator made the pixels, and whoever sent them says that it is
+            ``model_id``: the last part of the IPTC digital source type that they have. A picture
+            with a manifest of its own is ``parent`` then, and nothing else is said of its origin.
     """
 
     output_id: str
@@ -133,6 +141,7 @@ class ManifestInfo:
     training: Literal["allowed", "notAllowed"] = "notAllowed"
     aigc_producer: str = ""
     title: str = ""
+    sealed_as: SealedAs | None = None
 
     def xmp_fields(self) -> XmpFields:
         """Return what the file's XMP is to say: the same as the manifest."""
@@ -143,8 +152,11 @@ class ManifestInfo:
         return XmpFields(
             system=self.model_id,
             system_version=self.model_version,
-            source_type=SOURCE_TYPES[self.action],
-            creator_tool=f"{self.generator_name} {self.generator_version}",
+            source_type=self.sealed_as or SOURCE_TYPES[self.action],
+            # Who sealed a picture did not create it.
+            creator_tool=self.model_id
+            if self.sealed_as
+            else f"{self.generator_name} {self.generator_version}",
             prompt=self.prompt,
             aigc=aigc,
         )
@@ -181,7 +193,8 @@ def definition(info: ManifestInfo) -> dict[str, Any]:
                 "specVersion": _SPEC,
             }
         ],
-        "title": info.title or f"Generated picture {info.output_id}",
+        "title": info.title
+        or f"{'Sealed' if info.sealed_as else 'Generated'} picture {info.output_id}",
         "assertions": assertions,
     }
 
@@ -222,7 +235,10 @@ def _check(info: ManifestInfo) -> None:
             raise SigningFailed(f"{value!r} is no {name}", hint="an id is 16 hex digits")
     if info.created_at.tzinfo is None:
         raise SigningFailed("created_at has no time zone", hint="use datetime.now(UTC)")
-    if (info.action == "edited") != (info.parent is not None):
+    if info.sealed_as is not None:
+        if info.action != "created" or info.references:
+            raise SigningFailed("what is sealed was not edited here, and has one picture only")
+    elif (info.action == "edited") != (info.parent is not None):
         raise SigningFailed(
             "an edit needs its input picture as parent, and a creation has none",
             hint="set action and parent together",
@@ -233,9 +249,13 @@ def _check(info: ManifestInfo) -> None:
 
 def _actions(info: ManifestInfo) -> list[dict[str, Any]]:
     when = info.created_at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    model = {"name": info.model_id, "version": info.model_version}
+    model = {"name": info.model_id}
+    if info.model_version:
+        model["version"] = info.model_version
     ours = {"name": info.generator_name, "version": info.generator_version}
-    if info.action == "edited":
+    if info.sealed_as is not None:
+        actions = [_sealed(info, when, model, ours)]
+    elif info.action == "edited":
         shown = [_REFERENCE.format(number) for number in range(1, len(info.references) + 1)]
         actions = [
             # No digitalSourceType here: the ingredient speaks for itself (2.4, 18.15.4.5).
@@ -269,6 +289,28 @@ def _actions(info: ManifestInfo) -> list[dict[str, Any]]:
     return actions
 
 
+def _sealed(
+    info: ManifestInfo, when: str, model: dict[str, str], ours: dict[str, str]
+) -> dict[str, Any]:
+    """Return the first action of a picture that another generator made."""
+    if info.parent is not None:
+        # Its own manifest tells how it began (2.4, 18.15.4.5).
+        return {
+            "action": "c2pa.opened",
+            "when": when,
+            "softwareAgent": ours,
+            "description": f"Sealed here; said to be made by {info.model_id}.",
+            "parameters": {"ingredientIds": [_PARENT]},
+        }
+    return {
+        "action": "c2pa.created",
+        "when": when,
+        "softwareAgent": model,
+        "description": "Sealed, not generated here; whoever sent the picture names the generator.",
+        "digitalSourceType": IPTC_TYPES + str(info.sealed_as),
+    }
+
+
 def _created(label: str, data: dict[str, Any]) -> dict[str, Any]:
     return {"label": label, "data": data, "created": True}
 
@@ -286,6 +328,8 @@ def _record(info: ManifestInfo) -> dict[str, Any]:
         "outputId": info.output_id,
         "model": {"id": info.model_id, "version": info.model_version},
     }
+    if info.sealed_as:
+        record["sealed"] = True
     if info.pixels_sha256:
         record["pixels"] = {"alg": "sha256", "hash": info.pixels_sha256}
     if info.prompt is not None:

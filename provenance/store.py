@@ -238,6 +238,12 @@ class ManifestStore:
         with self._database.read() as transaction:
             return [str(row[0]) for row in transaction.execute(query)]
 
+    def record_ids(self) -> list[str]:
+        """Return every record id once that a manifest is kept for."""
+        query = "SELECT DISTINCT record_id FROM manifest WHERE record_id <> ''"
+        with self._database.read() as transaction:
+            return [str(row[0]) for row in transaction.execute(query)]
+
     def by_signed(self, sha256: str) -> StoredManifest | None:
         """Return the manifest of the signed file with this SHA-256, or None."""
         return self._find("signed_sha256", sha256)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from chopmark.kit.types import ImageFormat
 
 __all__ = [
+    "IPTC_TYPES",
     "SOURCE_TYPES",
     "Aigc",
     "MakesXmp",
@@ -33,10 +34,10 @@ __all__ = [
     "write_xmp",
 ]
 
-_IPTC_TYPES: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+IPTC_TYPES: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SOURCE_TYPES: Final = {
-    "created": _IPTC_TYPES + "trainedAlgorithmicMedia",
-    "edited": _IPTC_TYPES + "compositeWithTrainedAlgorithmicMedia",
+    "created": IPTC_TYPES + "trainedAlgorithmicMedia",
+    "edited": IPTC_TYPES + "compositeWithTrainedAlgorithmicMedia",
 }
 """The IPTC digital source type of each action."""
 
@@ -216,7 +217,7 @@ def _clean(text: str) -> str:
 
 
 def _body(fields: XmpFields) -> bytes:
-    source = fields.source_type if "://" in fields.source_type else _IPTC_TYPES + fields.source_type
+    source = fields.source_type if "://" in fields.source_type else IPTC_TYPES + fields.source_type
     values = {
         "Iptc4xmpExt:AISystemUsed": fields.system,
         "Iptc4xmpExt:AISystemVersionUsed": fields.system_version,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.errors import GuardFailed
+from chopmark.kit.pinned import hub_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,16 +24,20 @@ def from_hub(name: str, *loaders: Callable[..., Any]) -> tuple[Any, ...]:
     """Return what each loader's ``from_pretrained`` makes of a model.
 
     Args:
-        name: ``hf:org/name`` (from the local cache, or the hub where that can be reached), or a
-            folder. Weights must be safetensors, and code that comes with a model is never run.
+        name: ``hf:org/name@REVISION`` (from the local cache, or the hub where that can be reached;
+            without a revision whatever its owner puts there), or a folder. Weights must be
+            safetensors, and code that comes with a model is never run.
         loaders: ``from_pretrained`` of a tokenizer, a processor, a model.
 
     Raises:
         GuardFailed: Not there, or it does not load.
     """
-    where = name.removeprefix("hf:") if name.startswith("hf:") else str(Path(name).expanduser())
+    where, pin = str(Path(name).expanduser()), {}
+    if name.startswith("hf:"):
+        where, revision = hub_name(name)
+        pin = {} if revision is None else {"revision": revision}
     try:
-        return tuple(load(where, trust_remote_code=False) for load in loaders)
+        return tuple(load(where, trust_remote_code=False, **pin) for load in loaders)
     except Exception as error:
         first = str(error).partition("\n")[0][:300]
         raise GuardFailed(

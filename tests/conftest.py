@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 # No library of ours may look for a hub, in any test.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Test processes side by side (pytest-xdist) have a core each; two threads would wait by spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
 
 @pytest.fixture(autouse=True)

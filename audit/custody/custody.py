@@ -15,12 +15,13 @@ from chopmark.audit.custody.attachments import Attachments
 from chopmark.audit.custody.holds import Holds, held, refuse_others, stated
 from chopmark.audit.log.clock import now
 from chopmark.audit.log.events import SYSTEM_TENANT, Event
+from chopmark.audit.log.leaf import parse_leaf
 from chopmark.audit.log.schema import record_range
 from chopmark.errors import ErasureRefused, RecordNotFound
 from chopmark.kit.ids import new_record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from datetime import timedelta
 
     from chopmark.audit.log.events import Record
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from chopmark.kit.database import Transaction
     from chopmark.kit.types import JsonValue
 
-__all__ = ["Custody", "RetentionClass", "finish_erasures"]
+__all__ = ["Custody", "RetentionClass", "erase_again", "finish_erasures"]
 
 RetentionClass = Literal["standard", "blocked", "report"]
 _EXPIRE_BATCH: Final = 5000
@@ -222,6 +223,37 @@ class Custody:
             ]
 
 
+def erase_again(ledger: Ledger, destroyed: Collection[str]) -> int:
+    """Begin the erasure anew of those whose keys came back with a backup; return of how many.
+
+    :func:`finish_erasures` ends it.
+
+    Args:
+        ledger: Of a log that was just opened.
+        destroyed: SHA-256 of the ids of keys that were destroyed, hex.
+    """
+    returned = ledger.vault.returned(destroyed) if destroyed else []
+    for key_id, tag in returned:
+        with ledger.booking() as transaction:
+            if transaction.execute("SELECT idx FROM erasing WHERE tag = ?", (tag,)):
+                continue
+            started = ledger.book_within(
+                transaction,
+                Event(
+                    kind="erasure.started",
+                    record_id=new_record_id(),
+                    tenant=SYSTEM_TENANT,
+                    public={"key": sha256(key_id).hexdigest()},
+                    private={"reason": "erased before; the key came back with a backup"},
+                ),
+            )
+            transaction.execute(
+                "INSERT INTO erasing (idx, tag, key_id) VALUES (?, ?, ?)",
+                (started.index, tag, key_id),
+            )
+    return len(returned)
+
+
 def finish_erasures(ledger: Ledger) -> list[Record]:
     """Finish every erasure that was started, also one that a crash interrupted.
 
@@ -311,7 +343,7 @@ def _class_of(transaction: Transaction, record_id: str) -> RetentionClass:
     for kind, leaf in transaction.execute(
         "SELECT kind, leaf FROM entry WHERE event_id >= ? AND event_id < ?", record_range(record_id)
     ):
-        retention = json.loads(bytes(leaf))["public"].get("retention")
+        retention = parse_leaf(bytes(leaf))["public"].get("retention")
         if retention == "report":
             return "report"
         if kind == "request.refused" or retention == "blocked":

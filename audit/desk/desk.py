@@ -201,17 +201,26 @@ class Desk:
             subject, basis=basis, by=session.actor.name, until=until, tenant=session.tenant
         )
 
-    def release_hold(self, index: int, *, reason: str) -> Record:
+    def release_hold(self, index: int, *, reason: str, second: Actor | None = None) -> Record:
         """End a hold.
 
+        Args:
+            index: The hold's entry.
+            reason: Why.
+            second: Another eraser who answers for it, where there is one; booked as well.
+
         Raises:
-            NotPermitted: No role for it.
+            NotPermitted: No role for it, or not two different erasers.
             RecordNotFound: No hold stands there, or another tenant placed it.
         """
+        by = self._session.actor.name
         self._session.require("eraser")
+        if second is not None:
+            self._session.require_two(second, "eraser")
+            by = f"{by}, {second.name}"
         if index not in {hold.index for hold in self.holds()}:
             raise RecordNotFound(f"no hold stands at entry {index}")
-        return self._custody.holds.release(index, by=self._session.actor.name, reason=reason)
+        return self._custody.holds.release(index, by=by, reason=reason)
 
     def holds(self) -> list[Hold]:
         """Return the holds that stand now, oldest first; a tenant's people see their own."""

@@ -12,12 +12,19 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from chopmark.audit.log.leaf import hidden_part, parse_leaf, tree_leaf
 from chopmark.audit.log.merkle import inclusion_proof, leaf_hash, verify_inclusion
 from chopmark.audit.log.schema import record_range
 from chopmark.audit.log.tiles import node_reader
-from chopmark.audit.proof.note import NoteKey, open_checkpoint
+from chopmark.audit.proof.note import open_checkpoint, parse_keys
 from chopmark.audit.proof.report import Problem
-from chopmark.errors import ChopmarkError, ConfigurationError, InvalidRequest, LogUnavailable
+from chopmark.errors import (
+    ChopmarkError,
+    ConfigurationError,
+    InvalidRequest,
+    LogCorrupt,
+    LogUnavailable,
+)
 from chopmark.kit.files import write_public
 
 if TYPE_CHECKING:
@@ -38,6 +45,7 @@ _COLUMNS: Final = (
     "tenant",
     "time",
     "leaf",
+    "hidden",
     "proof",
     "private",
 )
@@ -56,6 +64,7 @@ def rows_of(
             " WHERE event_id >= ? AND event_id < ? AND idx < ? ORDER BY idx",
             (*record_range(record_id), size),
         ):
+            hidden = hidden_part(bytes(leaf))
             rows.append(
                 {
                     "index": index,
@@ -64,7 +73,8 @@ def rows_of(
                     "kind": kind,
                     "tenant": tenant,
                     "time": time,
-                    "leaf": bytes(leaf).decode(),
+                    "leaf": tree_leaf(bytes(leaf)).decode(),
+                    "hidden": None if hidden is None else hidden.decode(),
                     "proof": [
                         base64.b64encode(item).decode()
                         for item in inclusion_proof(int(index), size, node)
@@ -163,7 +173,7 @@ def check_export(folder: Path, public_key: str) -> tuple[Problem, ...]:
 
     Args:
         folder: Where :meth:`Desk.export` wrote it.
-        public_key: The log's verifier key, from a source that you trust.
+        public_key: The log's verifier key, from a source that you trust, or several, a line each.
 
     Returns:
         What is wrong; empty when nothing is.
@@ -181,7 +191,7 @@ def check_export(folder: Path, public_key: str) -> tuple[Problem, ...]:
             detail = "it is not the file that the manifest speaks of"
             problems.append(Problem(what="file_changed", where=path.name, detail=detail))
         try:
-            checkpoint = open_checkpoint(manifest["checkpoint"], NoteKey.parse(public_key))
+            checkpoint = open_checkpoint(manifest["checkpoint"], parse_keys(public_key))
         except ChopmarkError as error:
             what = Problem(what="checkpoint_refused", where="manifest", detail=error.message)
             return (*problems, what)
@@ -190,10 +200,11 @@ def check_export(folder: Path, public_key: str) -> tuple[Problem, ...]:
             detail = f"{len(rows)} of {manifest['entries']} entries are there"
             problems.append(Problem(what="entries_missing", where=path.name, detail=detail))
         for row in rows:
-            hashed = leaf_hash(row["leaf"].encode())
+            where, hashed = f"entry {row['index']}", leaf_hash(row["leaf"].encode())
+            if row.get("hidden"):
+                problems += _disclosed(where, row["leaf"], row["hidden"])
             proof = [base64.b64decode(item, validate=True) for item in row["proof"]]
             if not verify_inclusion(row["index"], checkpoint.size, hashed, proof, checkpoint.root):
-                where = f"entry {row['index']}"
                 detail = "its path does not lead to the signed root"
                 problems.append(Problem(what="not_included", where=where, detail=detail))
     except OSError as error:
@@ -201,3 +212,12 @@ def check_export(folder: Path, public_key: str) -> tuple[Problem, ...]:
     except (ValueError, KeyError, TypeError, AttributeError, ImportError, binascii.Error) as error:
         raise InvalidRequest(f"this is not an export ({type(error).__name__})") from None
     return tuple(problems)
+
+
+def _disclosed(where: str, leaf: str, hidden: str) -> list[Problem]:
+    """Return what is wrong with the second level of an entry."""
+    try:
+        parse_leaf(f"{leaf}\n{hidden}".encode())
+    except LogCorrupt as error:
+        return [Problem(what="hidden_changed", where=where, detail=error.message)]
+    return []

@@ -8,7 +8,7 @@ from datetime import datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from chopmark.audit.log.events import parse_leaf
+from chopmark.audit.log.leaf import parse_leaf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from chopmark.audit.log.canonical import canonical, without_lone_surrogates
-from chopmark.audit.log.merkle import leaf_hash
-from chopmark.errors import InvalidRequest, LogCorrupt
+from chopmark.audit.log.leaf import hash_of, pack_leaf, parse_leaf
+from chopmark.errors import InvalidRequest
 from chopmark.kit.ids import is_id
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EVERY_TENANT",
-    "MAX_LEAF",
     "RESTRICTED",
     "SYSTEM_TENANT",
     "TERMINAL",
@@ -25,7 +23,6 @@ __all__ = [
     "EventKind",
     "Record",
     "build_leaf",
-    "parse_leaf",
     "private_bytes",
 ]
 
@@ -46,6 +43,7 @@ EventKind = Literal[
     "hold.released",
     "key.rotated",
     "log.recovered",
+    "log.restored",
     "manifest.removed",
     "manifest.stored",
     "moderation.completed",
@@ -86,8 +84,6 @@ TERMINAL: Final[frozenset[str]] = frozenset(
 RESTRICTED: Final[frozenset[str]] = frozenset({"sexual/minors"})
 """What was refused in these categories is sealed from the start, and no appeal excepts it."""
 
-# An entry of a tlog-tiles bundle carries its length in 16 bits (C2SP tlog-tiles, "Log Entries").
-MAX_LEAF: Final = 65535
 _MAX_PRIVATE: Final = 16 * 1024 * 1024
 _KINDS: Final = frozenset(get_args(EventKind))
 _ASKED: Final = frozenset({"moderation", "request", "verify"})
@@ -104,11 +100,12 @@ class Event:
         event_id: Unique in the log; ``record_id:kind`` when left empty, else the record id, a colon
             and a name. Appending the same event again gives the same record, so a caller that got
             no answer simply tries again.
-        tenant: Whose policy applied. Goes into the leaf.
+        tenant: Whose policy applied. Goes into the leaf's second level, which receipts leave out.
         subject: Opaque reference to the person it is about, or None; one person's in all tenants
             (put the tenant into it where two tenants may use the same). Never goes into the leaf;
             content is encrypted under this subject's key and :meth:`Custody.erase` destroys it.
-        public: What everybody may read for ever. No prompt, no address, no picture digest.
+        public: What stays for ever. No prompt, no address, no picture digest. Who holds a receipt
+            sees of it what :mod:`chopmark.audit.log.leaf` shows of this kind.
         private: What must stay erasable; the leaf holds a salted commitment to it.
 
     Raises:
@@ -188,7 +185,7 @@ class Record:
             tenant=members["tenant"],
             time=members["time"],
             public=members["public"],
-            leaf_hash=leaf_hash(leaf).hex(),
+            leaf_hash=hash_of(leaf).hex(),
         )
 
     def to_dict(self) -> dict[str, JsonValue]:
@@ -205,8 +202,10 @@ class Record:
         }
 
 
-def build_leaf(event: Event, *, time: str, commitment: bytes | None) -> bytes:
-    """Return the bytes that are hashed into the tree for ``event``.
+def build_leaf(
+    event: Event, *, time: str, commitment: bytes | None, salt: bytes | None = None
+) -> bytes:
+    """Return the bytes that are stored for ``event``; see :mod:`chopmark.audit.log.leaf`.
 
     Raises:
         InvalidRequest: ``public`` is not canonical JSON, or too much of it.
@@ -218,18 +217,8 @@ def build_leaf(event: Event, *, time: str, commitment: bytes | None) -> bytes:
         "record_id": event.record_id,
         "tenant": event.tenant,
         "time": time,
-        "v": 1,
     }
-    # Sorted by canonical JSON, the commitment stands first: the walk finds it there by offset.
-    if commitment is not None:
-        members["commitment"] = commitment.hex()
-    leaf = canonical(members)
-    if len(leaf) > MAX_LEAF:
-        raise InvalidRequest(
-            f"the public part makes a leaf of {len(leaf)} bytes; {MAX_LEAF} is the most",
-            hint="put bulk into private, or book several events",
-        )
-    return leaf
+    return pack_leaf(members, commitment=commitment, salt=salt)
 
 
 def private_bytes(event: Event) -> bytes | None:
@@ -253,25 +242,3 @@ def private_bytes(event: Event) -> bytes | None:
             hint="book a digest of large things",
         )
     return data
-
-
-def parse_leaf(leaf: bytes) -> dict[str, Any]:
-    """Read a leaf's members.
-
-    Raises:
-        LogCorrupt: The bytes are not a leaf that :func:`build_leaf` makes.
-    """
-    try:
-        members = json.loads(leaf)
-    except (ValueError, RecursionError):
-        members = None
-    texts = ("event_id", "kind", "record_id", "tenant", "time")
-    if (
-        not isinstance(members, dict)
-        or members.get("v") != 1
-        or not isinstance(members.get("public"), dict)
-        or not all(isinstance(members.get(name), str) for name in texts)
-        or not isinstance(members.get("commitment", ""), str)
-    ):
-        raise LogCorrupt("an entry is not a leaf of this log")
-    return members

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from chopmark.audit.log.events import Event, Record, build_leaf
 
 if TYPE_CHECKING:
-    from chopmark.audit.log.vault import Sealed
+    from chopmark.audit.log.sealed import Sealed
 
 __all__ = ["Job"]
 
@@ -19,7 +19,7 @@ class Job:
 
     Attributes:
         time: When it was prepared; what the entry will carry.
-        leaf: The bytes that the tree holds.
+        leaf: The bytes that are stored.
         hash: Their leaf hash, 32 bytes.
         data: The canonical private part; None when there is none, or it is another process's.
         sealed: The private part under its subject's key; None when there is none.
@@ -56,6 +56,6 @@ class Job:
             # Canonical forms: two spellings of the same JSON are the same event.
             self.data == other.data
             and self.event.subject == other.event.subject
-            and build_leaf(self.event, time="", commitment=None)
-            == build_leaf(other.event, time="", commitment=None)
+            and build_leaf(self.event, time="", commitment=None, salt=b"")
+            == build_leaf(other.event, time="", commitment=None, salt=b"")
         )

@@ -19,11 +19,10 @@ from chopmark.audit.log.events import (
     Event,
     Record,
     build_leaf,
-    parse_leaf,
     private_bytes,
 )
 from chopmark.audit.log.job import Job
-from chopmark.audit.log.merkle import Frontier, leaf_hash
+from chopmark.audit.log.leaf import hash_of, parse_leaf
 from chopmark.audit.log.schema import State, load_state, save_state
 from chopmark.audit.log.tiles import TILE_HEIGHT, TILE_WIDTH, tail_hashes, tile_filled
 from chopmark.audit.log.vault import KeyGone, Vault
@@ -33,6 +32,8 @@ from chopmark.kit.ids import new_record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from chopmark.audit.log.merkle import Frontier
 
 __all__ = ["TWICE", "Ledger"]
 
@@ -97,7 +98,7 @@ class Ledger:
             event=event,
             time=stamp,
             leaf=leaf,
-            hash=leaf_hash(leaf),
+            hash=hash_of(leaf),
             data=data,
             sealed=sealed,
             epoch=epoch,
@@ -271,8 +272,9 @@ class Ledger:
         members = parse_leaf(leaf)
         event = job.event
         commitment = members.pop("commitment", None)
-        booked = build_leaf(event, time=members["time"], commitment=None)
-        if parse_leaf(booked) != members or (commitment is None) != (job.data is None):
+        booked = parse_leaf(build_leaf(event, time=members["time"], commitment=None))
+        booked["v"] = members["v"]  # it may have been booked by an older version
+        if booked != members or (commitment is None) != (job.data is None):
             return _duplicate(event)
         if commitment is not None:
             rows = transaction.execute("SELECT key_id, sealed FROM content WHERE idx = ?", (index,))

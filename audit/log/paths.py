@@ -48,9 +48,39 @@ class Paths:
         return self.folder / "checkpoint"
 
     @property
+    def next_key(self) -> Path:
+        """The key that comes next, while a rotation is under way."""
+        return self.folder / "signer" / "next.pem"
+
+    @property
+    def signed(self) -> Path:
+        """What the signer signed last, beside its key."""
+        return self.folder / "signer" / "signed"
+
+    @property
+    def marks(self) -> Path:
+        """What is remembered of the log outside its folder, among the other keys."""
+        return self.home / "keys" / "log"
+
+    @property
+    def destroyed(self) -> Path:
+        """Which data keys were destroyed."""
+        return self.marks / "destroyed"
+
+    @property
+    def manifests(self) -> Path:
+        """The folder of manifests, which may not be there."""
+        return self.home / "manifests"
+
+    @property
     def public_key(self) -> Path:
-        """Verifier key of the checkpoints."""
+        """Verifier keys of the checkpoints, a line each: the one in use, then earlier ones."""
         return self.folder / "log.vkey"
+
+    @property
+    def public_keys_kept(self) -> Path:
+        """The same list among the other keys."""
+        return self.marks / "log.vkey"
 
     @property
     def search(self) -> Path:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-from chopmark.audit.log.events import TERMINAL, EventKind, Record, parse_leaf
+from chopmark.audit.log.events import TERMINAL, EventKind, Record
+from chopmark.audit.log.leaf import parse_leaf
 from chopmark.audit.log.schema import record_range
 from chopmark.audit.log.vault import KeyGone
 from chopmark.errors import RecordNotFound
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chopmark.audit.log.ledger import Ledger
-    from chopmark.audit.log.vault import Content
+    from chopmark.audit.log.sealed import Content
     from chopmark.kit.database import Transaction
     from chopmark.kit.types import JsonValue
 
@@ -55,7 +56,7 @@ class Reader:
             return Record.from_leaf(index, self.leaf(transaction, index))
 
     def leaf(self, transaction: Transaction, index: int) -> bytes:
-        """Return the bytes that the tree holds at ``index``.
+        """Return the stored bytes of the entry at ``index``.
 
         Raises:
             RecordNotFound: There is no such entry.

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Final
 
 from chopmark.audit.log.events import Event
 from chopmark.audit.log.job import Job
+from chopmark.audit.log.leaf import hash_of
 from chopmark.audit.log.ledger import TWICE
-from chopmark.audit.log.merkle import leaf_hash
-from chopmark.audit.log.vault import Sealed
+from chopmark.audit.log.sealed import Sealed
 from chopmark.errors import ChopmarkError
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ class Relay:
                     event=event,
                     time=time.decode(),
                     leaf=leaf,
-                    hash=leaf_hash(leaf),
+                    hash=hash_of(leaf),
                     data=None,
                     sealed=None
                     if key is None

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from chopmark.audit.log.merkle import HASH_SIZE, NodeReader, leaf_hash, node_hash
+from chopmark.audit.log.leaf import hash_of
+from chopmark.audit.log.merkle import HASH_SIZE, NodeReader, node_hash
 from chopmark.errors import LogCorrupt
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def tail_hashes(transaction: Transaction, start: int, size: int) -> list[bytes]:
     )
     if len(rows) != size - start:
         raise LogCorrupt(f"entries are missing in {start}..{size - 1}")
-    return [leaf_hash(bytes(row[0])) for row in rows]
+    return [hash_of(bytes(row[0])) for row in rows]
 
 
 def tile_filled(transaction: Transaction, n: int, data: bytes) -> None:

@@ -12,28 +12,28 @@ import json
 import os
 import secrets
 import threading
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from chopmark.audit.log.sealed import NONCE, Content, DataKey, Sealed, decrypted, encrypted
 from chopmark.errors import LogCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
+    from chopmark.audit.log.wrapping import Wrapping
     from chopmark.kit.database import Database, Transaction
 
-__all__ = ["SCHEMA", "Content", "DataKey", "KeyGone", "Sealed", "Vault"]
+__all__ = ["SCHEMA", "KeyGone", "Vault"]
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS subject_key (
   key_id {blob} PRIMARY KEY, tag {blob} NOT NULL UNIQUE, wrapped {blob} NOT NULL
-){strict}
+){strict};;
+CREATE TABLE IF NOT EXISTS wrapped_by (id {integer} PRIMARY KEY, kek {blob} NOT NULL){strict}
 """
-_NONCE: Final = 12
 _SALT: Final = 32
 _KEY: Final = 32
 _CACHE: Final = 10_000
@@ -43,57 +43,27 @@ class KeyGone(Exception):
     """The data key does not exist (any more)."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DataKey:
-    """The key of one subject.
-
-    Attributes:
-        key_id: 16 random bytes; all that the log's own file says about the subject.
-        tag: Keyed hash of the subject, by which the key is found again.
-        cipher: AES-256-GCM under the data key.
-        wrapped: The data key under the key-encryption key, as stored.
-    """
-
-    key_id: bytes
-    tag: bytes
-    cipher: AESGCM
-    wrapped: bytes
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sealed:
-    """One content row and what its leaf says about it."""
-
-    key: DataKey
-    ciphertext: bytes
-    commitment: bytes
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Content:
-    """What a content row says, once decrypted."""
-
-    private: dict[str, Any]
-    subject: str | None
-    canonical: bytes
-
-
 class Vault:
     """Makes, keeps, finds and destroys data keys; seals and opens content.
 
     Args:
         database: Where the wrapped keys are.
-        kek: Key-encryption key, 32 bytes.
+        wrapping: Wraps them.
         remember: Whether keys that were opened stay in memory; for a walk over the whole log.
+        destroyed: Takes the id of each key that is destroyed.
     """
 
-    def __init__(self, database: Database, kek: bytes, *, remember: bool = False) -> None:
-        if len(kek) != _KEY:
-            raise LogCorrupt("the key-encryption key does not have 32 bytes")
+    def __init__(
+        self,
+        database: Database,
+        wrapping: Wrapping,
+        *,
+        remember: bool = False,
+        destroyed: Callable[[bytes], None] | None = None,
+    ) -> None:
         self._database = database
-        # One stored secret, two keys: what finds a subject must not be what unwraps its key.
-        self._kek = AESGCM(hmac.digest(kek, b"chopmark wrap v1", "sha256"))
-        self._tagger = hmac.digest(kek, b"chopmark tag v1", "sha256")
+        self._wrapping, self._destroyed = wrapping, destroyed
+        self._tagger = wrapping.tagger
         self._guard = threading.Lock()
         self._by_tag: dict[bytes, DataKey] = {}
         self._stored: set[bytes] = set()
@@ -160,17 +130,14 @@ class Vault:
         self._stored.add(key.key_id)
 
     def _make(self, tag: bytes) -> DataKey:
-        key_id, dek, nonce = secrets.token_bytes(16), secrets.token_bytes(_KEY), os.urandom(_NONCE)
+        key_id, dek = secrets.token_bytes(16), secrets.token_bytes(_KEY)
         # Id and tag as associated data: a wrapped key put into another subject's row fails.
-        wrapped = nonce + self._kek.encrypt(nonce, dek, key_id + tag)
-        return DataKey(key_id=key_id, tag=tag, cipher=AESGCM(dek), wrapped=wrapped)
+        wrapped = self._wrapping.wrap(dek, bound=key_id + tag)
+        return DataKey(key_id=key_id, tag=tag, cipher=AESGCM(dek), secret=dek, wrapped=wrapped)
 
     def _unwrap(self, key_id: bytes, tag: bytes, wrapped: bytes) -> DataKey:
-        try:
-            dek = self._kek.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], key_id + tag)
-            return DataKey(key_id=key_id, tag=tag, cipher=AESGCM(dek), wrapped=wrapped)
-        except (InvalidTag, ValueError):
-            raise LogCorrupt("a subject's key does not unwrap") from None
+        dek = self._wrapping.unwrap(wrapped, bound=key_id + tag)
+        return DataKey(key_id=key_id, tag=tag, cipher=AESGCM(dek), secret=dek, wrapped=wrapped)
 
     def _find(self, transaction: Transaction, tag: bytes) -> DataKey | None:
         rows = transaction.execute("SELECT key_id, wrapped FROM subject_key WHERE tag = ?", (tag,))
@@ -213,12 +180,15 @@ class Vault:
         if not new:
             return wanted
         with self._database.write() as transaction:
+            self._follow(transaction)
             for key in new:
                 found = self._find(transaction, key.tag)
                 if found is None:
+                    # Wrapped now, inside the transaction: the key that wraps may have changed.
+                    wrapped = self._wrapping.wrap(key.secret, bound=key.key_id + key.tag)
                     transaction.execute(
                         "INSERT INTO subject_key (key_id, tag, wrapped) VALUES (?, ?, ?)",
-                        (key.key_id, key.tag, key.wrapped),
+                        (key.key_id, key.tag, wrapped),
                     )
                 else:
                     wanted[key.tag] = found
@@ -235,7 +205,66 @@ class Vault:
             )
         self.forget()
         self._database.scrub()  # the deleted row's bytes go from the pages and the WAL, too
+        if self._destroyed is not None:
+            for (key_id,) in gone:
+                self._destroyed(bytes(key_id))
         return bool(gone)
+
+    def _follow(self, transaction: Transaction) -> None:
+        """Wrap by the key that the table names, if a rotation has named one."""
+        rows = transaction.execute("SELECT kek FROM wrapped_by")
+        if rows:
+            self._wrapping.use(bytes(rows[0][0]))
+
+    def rotate(self) -> int:
+        """Wrap every data key by a new key-encryption key; return how many there are.
+
+        Subjects are found as before, contents stay as they are, and nothing has to stop: whoever
+        has the log open finds the new key by itself. A run that was cut short is taken up again.
+
+        Raises:
+            LogCorrupt: A data key does not unwrap; nothing is changed then.
+            LogUnavailable: A file cannot be written.
+        """
+        with self._database.write() as transaction:
+            self._follow(transaction)
+            self._wrapping.finish()  # an earlier run that was cut short after its commit
+            self._wrapping.begin()
+            rows = transaction.execute("SELECT key_id, tag, wrapped FROM subject_key")
+            keys = [self._unwrap(bytes(one), bytes(two), bytes(three)) for one, two, three in rows]
+            transaction.many(
+                "UPDATE subject_key SET wrapped = ? WHERE key_id = ?",
+                [
+                    (self._wrapping.wrap(key.secret, bound=key.key_id + key.tag), key.key_id)
+                    for key in keys
+                ],
+            )
+            transaction.execute("DELETE FROM wrapped_by")
+            transaction.execute(
+                "INSERT INTO wrapped_by (id, kek) VALUES (1, ?)", (self._wrapping.id,)
+            )
+        self._wrapping.finish()
+        self._database.scrub()  # what the old key wrapped goes from the pages and the WAL
+        return len(keys)
+
+    @property
+    def wrapped_by(self) -> str:
+        """Id of the key-encryption key, hex; tells nothing of the key."""
+        return self._wrapping.id.hex()
+
+    def returned(self, destroyed: Collection[str]) -> list[tuple[bytes, bytes]]:
+        """Return id and tag of keys that are here although they were destroyed once.
+
+        Args:
+            destroyed: SHA-256 of the ids of destroyed keys, hex.
+        """
+        with self._database.read() as transaction:
+            rows = transaction.execute("SELECT key_id, tag FROM subject_key")
+        return [
+            (bytes(key_id), bytes(tag))
+            for key_id, tag in rows
+            if sha256(bytes(key_id)).hexdigest() in destroyed
+        ]
 
     def check(self) -> Iterator[str]:
         """Unwrap every key; say which do not."""
@@ -254,21 +283,21 @@ class Vault:
         The salt travels inside the ciphertext, so that once the key is gone the commitment in the
         leaf cannot be tried against guessed prompts.
         """
-        salt, nonce = secrets.token_bytes(_SALT), secrets.token_bytes(_NONCE)
+        salt, nonce = secrets.token_bytes(_SALT), secrets.token_bytes(NONCE)
         plain = salt + data
         key = self.key_for(tag)
         return Sealed(
             key=key,
-            ciphertext=_encrypt(key, plain, event_id, nonce),
+            ciphertext=encrypted(key, plain, event_id, nonce),
             commitment=sha256(plain).digest(),
         )
 
     def reseal(self, sealed: Sealed, key: DataKey, *, event_id: str) -> Sealed:
         """Encrypt the same salt and data under another key."""
-        plain = _decrypt(sealed.key, sealed.ciphertext, event_id)
+        plain = decrypted(sealed.key, sealed.ciphertext, event_id)
         return Sealed(
             key=key,
-            ciphertext=_encrypt(key, plain, event_id, os.urandom(_NONCE)),
+            ciphertext=encrypted(key, plain, event_id, os.urandom(NONCE)),
             commitment=sealed.commitment,
         )
 
@@ -281,7 +310,7 @@ class Vault:
             KeyGone: The key was destroyed.
             LogCorrupt: The row does not decrypt, or does not open the commitment.
         """
-        plain = _decrypt(self._by_id(key_id), ciphertext, event_id)
+        plain = decrypted(self._by_id(key_id), ciphertext, event_id)
         if sha256(plain).digest() != commitment:
             raise LogCorrupt("a content row does not open its leaf's commitment")
         try:
@@ -305,7 +334,7 @@ class Vault:
         Raises:
             KeyGone: The key was destroyed.
         """
-        return _encrypt(self._by_id(key_id), data, label, os.urandom(_NONCE))
+        return encrypted(self._by_id(key_id), data, label, os.urandom(NONCE))
 
     def open_up(self, key_id: bytes, ciphertext: bytes, *, label: str) -> bytes:
         """Decrypt what :meth:`close_up` made.
@@ -314,7 +343,7 @@ class Vault:
             KeyGone: The key was destroyed.
             LogCorrupt: The bytes do not decrypt, or were kept as something else.
         """
-        return _decrypt(self._by_id(key_id), ciphertext, label)
+        return decrypted(self._by_id(key_id), ciphertext, label)
 
     def commitment_of(self, key_id: bytes, ciphertext: bytes, *, event_id: str) -> str:
         """Return what a content row commits to, in hex, without reading what it says.
@@ -323,7 +352,7 @@ class Vault:
             KeyGone: The key was destroyed.
             LogCorrupt: The row does not decrypt.
         """
-        return sha256(_decrypt(self._by_id(key_id), ciphertext, event_id)).hexdigest()
+        return sha256(decrypted(self._by_id(key_id), ciphertext, event_id)).hexdigest()
 
     @contextlib.contextmanager
     def remembering(self) -> Iterator[None]:
@@ -350,18 +379,3 @@ class Vault:
                 opened.clear()
             opened[key_id] = key
         return key
-
-
-def _encrypt(key: DataKey, plain: bytes, event_id: str, nonce: bytes) -> bytes:
-    # AES-GCM (SP 800-38D) with a random 96-bit nonce: section 8.3 allows 2**32 of them a key, and a
-    # key is one subject's. Bound to the event, so that two rows of a subject cannot change places.
-    return nonce + key.cipher.encrypt(nonce, plain, key.key_id + event_id.encode())
-
-
-def _decrypt(key: DataKey, ciphertext: bytes, event_id: str) -> bytes:
-    try:
-        return key.cipher.decrypt(
-            ciphertext[:_NONCE], ciphertext[_NONCE:], key.key_id + event_id.encode()
-        )
-    except (InvalidTag, ValueError):
-        raise LogCorrupt("a content row does not decrypt") from None

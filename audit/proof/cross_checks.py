@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.audit.log.clock import FOREVER
-from chopmark.audit.log.events import parse_leaf
+from chopmark.audit.log.leaf import parse_leaf
 from chopmark.audit.log.vault import KeyGone
 from chopmark.errors import LogCorrupt
 
@@ -65,8 +65,8 @@ class CrossChecks:
             self._requests.pop(request[0], None)
         else:
             try:
-                self._custody(request[1], kind, json.loads(leaf))
-            except (ValueError, KeyError, TypeError):
+                self._custody(request[1], kind, parse_leaf(leaf))
+            except (LogCorrupt, ValueError, KeyError, TypeError):
                 self._wrong("leaf_malformed", f"entry {request[1]}", f"this is no {kind}")
 
     def _custody(self, index: int, kind: str, members: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import binascii
 import re
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
@@ -23,7 +23,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 
 from chopmark.errors import InvalidRequest
 
-__all__ = ["Checkpoint", "NoteKey", "NoteSigner", "note_parts", "open_checkpoint"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "Checkpoint",
+    "NoteKey",
+    "NoteSigner",
+    "note_parts",
+    "open_checkpoint",
+    "parse_keys",
+    "signer_of",
+]
 
 _NAME = re.compile(r"[^\s+]+")
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
@@ -143,14 +154,27 @@ class NoteSigner:
         return Checkpoint(origin=self.key.name, size=size, root=root, note=f"{body}\n{line}")
 
 
-def open_checkpoint(note: str, key: NoteKey | None) -> Checkpoint:
+def parse_keys(text: str) -> tuple[NoteKey, ...]:
+    """Read the verifier keys of a log, one a line: the one in use first, then earlier ones.
+
+    Raises:
+        InvalidRequest: A line is not a verifier key, there is none, or they name several logs.
+    """
+    keys = tuple(NoteKey.parse(line) for line in text.splitlines() if line.strip())
+    if len({key.name for key in keys}) != 1:
+        raise InvalidRequest("these are not the verifier keys of one log", hint="name+hash+base64")
+    return keys
+
+
+def open_checkpoint(note: str, key: NoteKey | Iterable[NoteKey] | None) -> Checkpoint:
     """Read a checkpoint and check that ``key`` signed it.
 
     Signatures by other keys (witnesses) may stand beside it and are not looked at.
 
     Args:
         note: The signed note.
-        key: Whose signature is asked for; None reads without checking any signature.
+        key: Whose signature is asked for, or several of one log, of which one must have signed;
+            None reads without checking any signature.
 
     Raises:
         InvalidRequest: Not a checkpoint, another log's, or not signed by ``key``.
@@ -165,11 +189,22 @@ def open_checkpoint(note: str, key: NoteKey | None) -> Checkpoint:
         raise InvalidRequest("the note is not a checkpoint", hint="origin, size, root")
     root = _decode(lines[2], _HASH_SIZE)
     if key is not None:
-        if lines[0] != key.name:
-            raise InvalidRequest(f"the checkpoint is of {lines[0]!r}, not of {key.name!r}")
-        if not _signed_by(key, text, signatures):
-            raise InvalidRequest(f"the checkpoint is not signed by the key of {key.name!r}")
+        keys = (key,) if isinstance(key, NoteKey) else tuple(key)
+        names = {each.name for each in keys}
+        if lines[0] not in names:
+            raise InvalidRequest(f"the checkpoint is of {lines[0]!r}, not of {min(names)!r}")
+        if not any(_signed_by(each, text, signatures) for each in keys):
+            raise InvalidRequest(f"the checkpoint is not signed by the key of {lines[0]!r}")
     return Checkpoint(origin=lines[0], size=int(lines[1]), root=root, note=note)
+
+
+def signer_of(note: str, keys: Iterable[NoteKey]) -> NoteKey | None:
+    """Return which of the keys signed a note, the first of them; None where none did."""
+    try:
+        text, signatures = note_parts(note)
+        return next((key for key in keys if _signed_by(key, text, signatures)), None)
+    except InvalidRequest:
+        return None
 
 
 def note_parts(note: str) -> tuple[bytes, list[str]]:

@@ -7,61 +7,34 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-from chopmark.audit.log.merkle import Frontier, consistency_proof, inclusion_proof, leaf_hash
+from chopmark.audit.log.leaf import hash_of, hidden_part, is_whole, tree_leaf
+from chopmark.audit.log.merkle import (
+    Frontier,
+    consistency_proof,
+    inclusion_proof,
+    root_at,
+)
 from chopmark.audit.log.tiles import node_reader
-from chopmark.audit.proof.note import Checkpoint, NoteSigner, note_parts, open_checkpoint
+from chopmark.audit.proof.kept_checkpoint import last_checkpoint, opened_marks
+from chopmark.audit.proof.note import Checkpoint, note_parts, signer_of
 from chopmark.audit.proof.publish import publish
 from chopmark.audit.proof.receipt import Receipt
 from chopmark.audit.proof.report import Problem
 from chopmark.audit.proof.witness import with_lines
-from chopmark.errors import (
-    ConfigurationError,
-    InvalidRequest,
-    LogCorrupt,
-    LogUnavailable,
-    RecordNotFound,
-)
-from chopmark.kit.files import secret_file, write_public
+from chopmark.errors import InvalidRequest, LogCorrupt, LogUnavailable, RecordNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from chopmark.audit.log.ledger import Ledger
     from chopmark.audit.log.reader import Reader
+    from chopmark.audit.log.schema import State
+    from chopmark.audit.proof.log_keys import LogKeys
+    from chopmark.audit.proof.marks import Marks
     from chopmark.audit.proof.witness import Witness
     from chopmark.kit.database import Transaction
 
-__all__ = ["Prover", "Stamp", "load_signer"]
-
-
-def load_signer(path: Path, origin: str) -> NoteSigner:
-    """Return the signer of checkpoints; its key is made on first use.
-
-    Raises:
-        LogUnavailable: The key can be neither read nor made.
-        ConfigurationError: The file holds something else than an Ed25519 key.
-    """
-    pem = secret_file(path, _new_key, error=LogUnavailable)
-    try:
-        key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError):
-        key = None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigurationError(
-            f"{path} does not hold an Ed25519 private key", hint="restore it from your backup"
-        )
-    return NoteSigner(origin, key)
-
-
-def _new_key() -> bytes:
-    return Ed25519PrivateKey.generate().private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
+__all__ = ["Prover", "Stamp"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,56 +58,81 @@ class Prover:
     Args:
         ledger: The log.
         reader: Reads it.
-        signer: Signs checkpoints.
-        kept: The file that always holds the newest checkpoint.
+        keys: Sign checkpoints.
+        marks: Where the newest checkpoint is kept, outside the database.
     """
 
-    def __init__(self, ledger: Ledger, reader: Reader, signer: NoteSigner, *, kept: Path) -> None:
+    def __init__(self, ledger: Ledger, reader: Reader, keys: LogKeys, marks: Marks) -> None:
         self._ledger, self._reader = ledger, reader
         self._database = ledger.database
-        self._signer, self._kept = signer, kept
+        self._keys, self._marks = keys, marks
         self._signing = threading.Lock()
 
     @property
     def public_key(self) -> str:
         """The verifier key of the checkpoints (C2SP signed note, text form)."""
-        return str(self._signer.key)
+        return str(self._keys.signer.key)
+
+    @property
+    def public_keys(self) -> str:
+        """Every verifier key of the log, a line each: the one in use, then earlier ones."""
+        return "\n".join(map(str, self._keys.ring))
 
     def checkpoint(self) -> Checkpoint:
         """Sign what the log is now.
 
         The entries since the last checkpoint are read back from the file and hashed again, on top
-        of the last signed root; only when that gives the root that the log believes in is it
-        signed. (One flipped bit in memory once ended a certificate log for good.)
+        of the last signed root; only when that gives the root that the log believes in, and
+        continues every tree that was signed before, is it signed. (One flipped bit in memory once
+        ended a certificate log for good.)
 
         Raises:
-            LogCorrupt: The stored bytes give another root.
-            LogUnavailable: The file cannot be written.
+            LogCorrupt: The stored bytes give another root, or do not continue what was signed.
+            LogUnavailable: A place that keeps the newest checkpoint cannot be read or written.
         """
-        with self._signing, self._database.write() as transaction:
-            state = self._ledger.state(transaction)
-            last = _last_checkpoint(transaction, self._signer)
-            if last is not None and last[1].size == state.size:
-                return last[1]  # its cosignatures would be lost in a new one of the same tree
-            number, tree = (0, Frontier()) if last is None else (last[0], last[2])
-            first = tree.size
-            for (leaf,) in transaction.stream(
-                "SELECT leaf FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx",
-                (first, state.size),
-            ):
-                tree.append(leaf_hash(bytes(leaf)))
-            if tree.size != state.size or tree.pack() != state.frontier:
-                raise LogCorrupt(
-                    f"the entries from {first} on do not give the tree that the log believes in",
-                    hint="run chopmark audit verify",
-                )
-            signed = self._signer.sign(tree.size, tree.root())
-            transaction.execute(
-                "INSERT INTO checkpoint (id, size, frontier, note) VALUES (?, ?, ?, ?)",
-                (number + 1, tree.size, tree.pack(), signed.note),
+        with self._signing, self._marks.locked():
+            with self._database.write() as transaction:
+                signed = self._signed(transaction, self._ledger.state(transaction))
+            # After the commit: what a mark speaks of must be there whatever happens to the machine.
+            self._marks.write(signed.note)
+        return signed
+
+    def _signed(self, transaction: Transaction, state: State) -> Checkpoint:
+        """Return the newest checkpoint; sign one where there is none of this size and key."""
+        ring, signer = self._keys.ring, self._keys.signer
+        last = last_checkpoint(transaction, ring)
+        number, tree = (0, Frontier()) if last is None else (last[0], last[2])
+        if last is not None and tree.size == state.size and signer_of(last[1].note, [signer.key]):
+            return last[1]  # its cosignatures would be lost in a new one of the same tree
+        first = tree.size
+        claims = opened_marks(self._marks.read(), ring)
+        for where, claim in claims:
+            if claim.size > state.size:
+                raise _refused(where, claim, f"the log has {state.size}")
+            if claim.size <= first:
+                node = node_reader(transaction, state.size)
+                _continues(where, claim, root_at(claim.size, node))
+        for (leaf,) in transaction.stream(
+            "SELECT leaf FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx",
+            (first, state.size),
+        ):
+            leaf = bytes(leaf)  # noqa: PLW2901
+            if not is_whole(leaf):
+                break
+            tree.append(hash_of(leaf))
+            for where, claim in claims:
+                if claim.size == tree.size:
+                    _continues(where, claim, tree.root())
+        if tree.size != state.size or tree.pack() != state.frontier:
+            raise LogCorrupt(
+                f"the entries from {first} on do not give the tree that the log believes in",
+                hint="run chopmark audit verify",
             )
-            # Under the lock, so that the kept file never goes back in size.
-            write_public(self._kept, signed.note.encode(), error=LogUnavailable)
+        signed = signer.sign(tree.size, tree.root())
+        transaction.execute(
+            "INSERT INTO checkpoint (id, size, frontier, note) VALUES (?, ?, ?, ?)",
+            (number + 1, tree.size, tree.pack(), signed.note),
+        )
         return signed
 
     def cosign(self, witnesses: Iterable[Witness]) -> tuple[Checkpoint, tuple[Problem, ...]]:
@@ -155,8 +153,16 @@ class Prover:
             except InvalidRequest as error:
                 problems.append(_about(witness, "witness_refused", error.message))
         # The witnesses were asked without the lock: other checkpoints may stand after this one now.
-        with self._signing, self._database.write() as transaction:
-            last = _last_checkpoint(transaction, self._signer)
+        with self._signing, self._marks.locked():
+            cosigned, newest = self._with_cosignatures(signed, lines)
+            if newest:
+                self._marks.write(cosigned.note)
+        return cosigned, tuple(problems)
+
+    def _with_cosignatures(self, signed: Checkpoint, lines: list[str]) -> tuple[Checkpoint, bool]:
+        """Keep cosignatures with their checkpoint; tell whether it still is the newest."""
+        with self._database.write() as transaction:
+            last = last_checkpoint(transaction, self._keys.ring)
             rows = transaction.execute(
                 "SELECT id, note FROM checkpoint WHERE size = ? ORDER BY id DESC LIMIT 1",
                 (signed.size,),
@@ -167,9 +173,7 @@ class Prover:
             transaction.execute(
                 "UPDATE checkpoint SET note = ? WHERE id = ?", (cosigned.note, rows[0][0])
             )
-            if last[1].size == cosigned.size:
-                write_public(self._kept, cosigned.note.encode(), error=LogUnavailable)
-        return cosigned, tuple(problems)
+        return cosigned, last[1].size == cosigned.size
 
     def stamp(self, stamper: Callable[[bytes], bytes]) -> Stamp:
         """Have a checkpoint time-stamped (RFC 3161) and keep the token.
@@ -203,12 +207,13 @@ class Prover:
             for size, token, note in rows
         ]
 
-    def receipt(self, record: str | int) -> Receipt:
+    def receipt(self, record: str | int, *, disclose: bool = False) -> Receipt:
         """Return the proof that an entry is in the log.
 
         Args:
             record: Index of an entry; or the id of a record or of one of its outputs, which
                 stands for the event that ended the record (the last one when it has no end).
+            disclose: With what the leaf hides: tenant, seed, scores, timings.
 
         Raises:
             RecordNotFound: No such entry.
@@ -219,21 +224,24 @@ class Prover:
         # One for many: only an entry that no signed tree holds yet costs a new signature.
         with self._database.read() as transaction:
             self._reader.leaf(transaction, index)
-            last = _last_checkpoint(transaction, self._signer)
+            last = last_checkpoint(transaction, self._keys.ring)
         if last is None or last[1].size <= index:
             self.checkpoint()
         with self._database.read() as transaction:
-            last = _last_checkpoint(transaction, self._signer)
+            ring = self._keys.ring
+            last = last_checkpoint(transaction, ring)
             if last is None:
                 raise LogCorrupt("a checkpoint just signed is gone")
             size = last[1].size
             reader = node_reader(transaction, self._ledger.state(transaction).size)
+            leaf = self._reader.leaf(transaction, index)
             return Receipt(
-                leaf=self._reader.leaf(transaction, index),
+                leaf=tree_leaf(leaf),
+                hidden=hidden_part(leaf) if disclose else None,
                 index=index,
                 proof=tuple(inclusion_proof(index, size, reader)),
                 checkpoint=last[1].note,
-                public_key=self.public_key,
+                public_key=str(signer_of(last[1].note, ring)),
             )
 
     def consistency_proof(self, first: int, second: int | None = None) -> tuple[bytes, ...]:
@@ -270,7 +278,7 @@ class Prover:
         """
         signed = self.checkpoint()
         with self._database.read() as transaction:
-            publish(transaction, signed, self._signer.key, Path(folder))
+            publish(transaction, signed, self._keys.ring, Path(folder))
         return signed
 
 
@@ -278,25 +286,13 @@ def _about(witness: Witness, what: str, detail: str) -> Problem:
     return Problem(what=what, where=f"witness {witness.key.name}", detail=detail)
 
 
-def _last_checkpoint(
-    transaction: Transaction, signer: NoteSigner
-) -> tuple[int, Checkpoint, Frontier] | None:
-    """Return number, note and frontier of the newest checkpoint in the table.
+def _continues(where: str, claim: Checkpoint, root: bytes) -> None:
+    if claim.root != root:
+        raise _refused(where, claim, "its first entries are others now")
 
-    Raises:
-        LogCorrupt: It is not ours, or does not fit its frontier.
-    """
-    rows = transaction.execute(
-        "SELECT id, size, frontier, note FROM checkpoint ORDER BY id DESC LIMIT 1"
+
+def _refused(where: str, claim: Checkpoint, why: str) -> LogCorrupt:
+    return LogCorrupt(
+        f"the signer refuses: {where} was signed for {claim.size} entries, and {why}",
+        hint="run chopmark audit verify; after a restored backup, chopmark audit restore",
     )
-    if not rows:
-        return None
-    number, size, frontier, note = rows[0]
-    try:
-        checkpoint = open_checkpoint(note, signer.key)
-        tree = Frontier.unpack(size, bytes(frontier))
-    except (InvalidRequest, ValueError, TypeError):
-        raise LogCorrupt(f"checkpoint {number} is damaged") from None
-    if checkpoint.size != tree.size or checkpoint.root != tree.root():
-        raise LogCorrupt(f"checkpoint {number} does not fit its frontier")
-    return number, checkpoint, tree

@@ -1,6 +1,7 @@
 """The log as static files: checkpoint, tiles and entry bundles (https://c2sp.org/tlog-tiles).
 
-Everything in them may be read by anybody: entries hold no personal data.
+Everything in them may be read by anybody: of an entry they hold the first level of its leaf, which
+names neither tenant nor person.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
+from chopmark.audit.log.leaf import tree_leaf
 from chopmark.audit.log.merkle import HASH_SIZE
 from chopmark.audit.log.tiles import TILE_HEIGHT, TILE_WIDTH, tail_hashes
 from chopmark.audit.proof.note import open_checkpoint
@@ -16,7 +18,7 @@ from chopmark.errors import InvalidRequest, LogCorrupt, LogUnavailable
 from chopmark.kit.files import write_public
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from chopmark.audit.proof.note import Checkpoint, NoteKey
@@ -43,7 +45,9 @@ def tile_path(level: int | str, n: int, width: int = TILE_WIDTH) -> str:
     return f"tile/{level}/{'/'.join(reversed(groups))}{partial}"
 
 
-def publish(transaction: Transaction, checkpoint: Checkpoint, key: NoteKey, folder: Path) -> None:
+def publish(
+    transaction: Transaction, checkpoint: Checkpoint, ring: Sequence[NoteKey], folder: Path
+) -> None:
     """Write every file that a reader of ``checkpoint`` needs; the checkpoint itself last.
 
     Full tiles never change, so those that an earlier checkpoint in the folder speaks of are not
@@ -54,7 +58,7 @@ def publish(transaction: Transaction, checkpoint: Checkpoint, key: NoteKey, fold
             tile is missing.
         LogUnavailable: The folder cannot be written.
     """
-    before = _published(folder, key)
+    before = _published(folder, ring)
     if before > checkpoint.size:
         raise LogCorrupt(
             f"{folder} is published up to {before}, the log signs for {checkpoint.size}",
@@ -109,7 +113,8 @@ def _bundle(transaction: Transaction, n: int, width: int) -> bytes:
     if len(rows) != width:
         raise LogCorrupt(f"entries are missing in {first}..{first + width - 1}")
     # tlog-tiles, "Log Entries": big-endian uint16 before each entry.
-    return b"".join(len(row[0]).to_bytes(2, "big") + bytes(row[0]) for row in rows)
+    shown = [tree_leaf(bytes(row[0])) for row in rows]
+    return b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in shown)
 
 
 def _drop_partials(folder: Path, before: int, size: int) -> None:
@@ -127,12 +132,12 @@ def _drop_partials(folder: Path, before: int, size: int) -> None:
                         path.parent.rmdir()
 
 
-def _published(folder: Path, key: NoteKey) -> int:
+def _published(folder: Path, ring: Sequence[NoteKey]) -> int:
     path = folder / "checkpoint"
     try:
         if not path.is_file():
             return 0
-        return open_checkpoint(path.read_text("utf-8"), key).size
+        return open_checkpoint(path.read_text("utf-8"), ring).size
     except (InvalidRequest, UnicodeDecodeError):
         raise LogCorrupt(f"{path} is not a checkpoint of this log") from None
     except OSError as error:

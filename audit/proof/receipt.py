@@ -8,9 +8,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from chopmark.audit.log.events import Record, parse_leaf
+from chopmark.audit.log.events import Record
+from chopmark.audit.log.leaf import parse_leaf
 from chopmark.audit.log.merkle import leaf_hash, verify_inclusion
-from chopmark.audit.proof.note import NoteKey, open_checkpoint
+from chopmark.audit.proof.note import open_checkpoint, parse_keys
 from chopmark.audit.proof.report import Problem
 from chopmark.audit.proof.witness import WitnessKey, witnessed_by
 from chopmark.errors import ChopmarkError, InvalidRequest, LogCorrupt
@@ -32,12 +33,14 @@ class Receipt:
     """Shows to anybody that a record is in the log. Holds no personal data.
 
     Attributes:
-        leaf: The entry's bytes (canonical JSON), as hashed into the tree.
+        leaf: The entry's bytes (canonical JSON), as hashed into the tree: what happened and when.
+            Tenant, seed, scores and timings are not in it, only a salted digest of them.
         index: Its place in the log.
         proof: Audit path, 32 bytes each, lowest first (RFC 9162, section 2.1.3).
         checkpoint: The signed note of the tree that the path leads into.
         public_key: The verifier key that the log says it signs with. Trust it only when it came
             to you another way, too.
+        hidden: What the leaf has only the digest of, where the log's owner discloses it.
     """
 
     leaf: bytes
@@ -45,6 +48,7 @@ class Receipt:
     proof: tuple[bytes, ...]
     checkpoint: str
     public_key: str
+    hidden: bytes | None = None
 
     @property
     def record(self) -> Record:
@@ -53,7 +57,11 @@ class Receipt:
         Raises:
             LogCorrupt: The leaf is not one.
         """
-        return Record.from_leaf(self.index, self.leaf)
+        return Record.from_leaf(self.index, self._whole)
+
+    @property
+    def _whole(self) -> bytes:
+        return self.leaf if self.hidden is None else self.leaf + b"\n" + self.hidden
 
     def verify(
         self, public_key: str | None = None, *, witnesses: Iterable[str] = ()
@@ -61,8 +69,9 @@ class Receipt:
         """Check the receipt, offline.
 
         Args:
-            public_key: The log's verifier key, from a source that you trust. With None the
-                receipt's own key is used, which shows only that the receipt agrees with itself.
+            public_key: The log's verifier key, from a source that you trust, or several of them, a
+                line each: a log that changed its key still shows what it signed before. With None
+                the receipt's own key is used, which shows only that it agrees with itself.
             witnesses: Verifier keys of witnesses, each of whom must have cosigned the checkpoint.
 
         Returns:
@@ -74,11 +83,11 @@ class Receipt:
             problems.append(Problem(what=what, where="receipt", detail=detail))
 
         try:
-            parse_leaf(self.leaf)
+            parse_leaf(self._whole)
         except LogCorrupt as error:
             wrong("leaf_malformed", error.message)
         try:
-            key = NoteKey.parse(public_key if public_key is not None else self.public_key)
+            key = parse_keys(public_key if public_key is not None else self.public_key)
         except ChopmarkError as error:
             wrong("key_malformed", error.message)
             key = None
@@ -105,6 +114,7 @@ class Receipt:
             "proof": [base64.b64encode(item).decode() for item in self.proof],
             "checkpoint": self.checkpoint,
             "public_key": self.public_key,
+            **({} if self.hidden is None else {"hidden": self.hidden.decode("utf-8")}),
         }
 
     def to_json(self) -> str:
@@ -126,7 +136,8 @@ class Receipt:
                 raise InvalidRequest("a receipt of an unknown format", hint=f"known: {_FORMAT}")
             leaf, index, proof = members["leaf"], members["index"], members["proof"]
             checkpoint, public_key = members["checkpoint"], members["public_key"]
-            texts = (leaf, checkpoint, public_key, *proof)
+            hidden = members.get("hidden")
+            texts = (leaf, checkpoint, public_key, hidden or "", *proof)
             if not all(isinstance(item, str) for item in texts) or type(index) is not int:
                 raise InvalidRequest("a receipt's member has a wrong type")
             if len(proof) > _MAX_PROOF:
@@ -137,6 +148,7 @@ class Receipt:
                 proof=tuple(base64.b64decode(item, validate=True) for item in proof),
                 checkpoint=checkpoint,
                 public_key=public_key,
+                hidden=None if hidden is None else hidden.encode("utf-8"),
             )
         except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
             raise InvalidRequest("this is not a receipt", hint="see chopmark audit prove") from None

@@ -42,11 +42,14 @@ class LogReport:
         size: Number of entries walked.
         root: Root re-derived from the entries' bytes, 64 hex digits.
         problems: Everything that is wrong, at most a thousand.
+        not_looked_at: Places that whoever walked had no right to read; they may hold proof that
+            something is wrong.
     """
 
     size: int
     root: str
     problems: tuple[Problem, ...]
+    not_looked_at: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -60,4 +63,5 @@ class LogReport:
             "size": self.size,
             "root": self.root,
             "problems": [problem.to_dict() for problem in self.problems],
+            "not_looked_at": list(self.not_looked_at),
         }

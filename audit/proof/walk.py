@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
+from chopmark.audit.log.leaf import parse_leaf
 from chopmark.audit.log.merkle import HASH_SIZE, Frontier, root_at
 from chopmark.audit.log.schema import State, load_state
 from chopmark.audit.log.tiles import TILE_HEIGHT, TILE_WIDTH, fold, node_reader, tail_hashes
@@ -15,15 +16,13 @@ from chopmark.audit.log.vault import KeyGone
 from chopmark.audit.proof.cross_checks import NOTED, CrossChecks
 from chopmark.audit.proof.note import open_checkpoint
 from chopmark.audit.proof.report import Problem
-from chopmark.audit.proof.witness import cosignatures
-from chopmark.errors import AuditError, ChopmarkError, InvalidRequest, LogCorrupt
+from chopmark.errors import AuditError, InvalidRequest, LogCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chopmark.audit.log.vault import Vault
-    from chopmark.audit.proof.note import Checkpoint, NoteKey
-    from chopmark.audit.proof.witness import WitnessKey
+    from chopmark.audit.proof.signed import Claims, Signed
     from chopmark.kit.database import Row, Transaction
     from chopmark.kit.types import Progress
 
@@ -35,9 +34,6 @@ _COMMITMENT: Final = b'{"commitment":"'
 _COMMITMENT_BEGIN: Final = len(_COMMITMENT)
 _COMMITMENT_END: Final = _COMMITMENT_BEGIN + 2 * HASH_SIZE
 
-_Claims = dict[int, list[tuple[str, bytes, bytes | None]]]
-"""What checkpoints say, by size: the place, the root, and the frontier where it is known."""
-
 
 class _Enough(Exception):
     """A thousand problems are enough."""
@@ -48,30 +44,32 @@ class Walk:
     """One walk over one snapshot of a log.
 
     Attributes:
-        key: The log's verifier key.
+        signed: What was signed about the log, and by which keys.
         progress: Told how many entries of how many are done.
+        expected: Records that other stores of this home name, so the log must have them.
         vault: Opens contents; None for an auditor who may not read them.
-        witnesses: Each must have cosigned a checkpoint of this log.
         problems: What was found.
         tree: What the entries give.
-        newest: The last checkpoint whose signature is good.
         epoch: How often the log says that keys were destroyed.
         overtaken: An erasure destroyed keys during the walk; walk again.
     """
 
-    key: NoteKey
+    signed: Signed
     progress: Progress | None
+    expected: frozenset[str] = frozenset()
     vault: Vault | None = None
-    witnesses: tuple[WitnessKey, ...] = ()
     problems: list[Problem] = field(default_factory=list)
     tree: Frontier = field(default_factory=Frontier)
-    newest: Checkpoint | None = None
     epoch: int = 0
     overtaken: bool = False
     # For each entry, whether it commits to content that was not met (yet).
     _missing: bytearray = field(default_factory=bytearray)
     _keyless: list[tuple[int, bytes]] = field(default_factory=list)
     _contents: int = 0
+
+    def __post_init__(self) -> None:
+        """Have what is wrong with signatures noted here, too."""
+        self.signed.wrong = self.wrong
 
     def wrong(self, what: str, where: str, detail: str) -> None:
         """Note a problem."""
@@ -102,27 +100,44 @@ class Walk:
             notes: Checkpoints from elsewhere that must be found again: place and note.
             start: Checkpoint to begin at; None begins at entry 0.
         """
+        signed = self.signed
         try:
-            state = load_state(transaction) or State(origin=self.key.name)
+            state = load_state(transaction) or State(origin=signed.origin)
         except AuditError as error:
             self.wrong("state_damaged", "state", error.message)
-            state = State(origin=self.key.name)
+            state = State(origin=signed.origin)
         self.epoch = state.epoch
-        if state.origin != self.key.name:
-            self.wrong("origin", "state", f"the log is {state.origin!r}, the key {self.key.name!r}")
+        if state.origin != signed.origin:
+            self.wrong("origin", "state", f"the log is {state.origin!r}, the key {signed.origin!r}")
+        signed.trust_successors(transaction)
         if start is not None:
             self._resume(transaction, state, start)
         begun, checks = self.tree.size, CrossChecks(self.wrong, self.vault)
-        claims = self._checkpoints(transaction, notes)
+        claims = signed.gather(transaction, notes, state.size)
         self._entries(transaction, state, claims, checks)
         self._state(state, checks if begun == 0 else None)
         self._unknown_contents(transaction, begun)
         checks.settle(transaction, self._missing, self._keyless, begun=begun)
+        self._expected(transaction)
+
+    def _expected(self, transaction: Transaction) -> None:
+        """Report records that another store names and that neither are here nor booked as lost."""
+        if not self.expected:
+            return
+        known = {row[0] for row in transaction.stream("SELECT DISTINCT record_id FROM entry")}
+        missing = self.expected - known
+        for (leaf,) in transaction.stream("SELECT leaf FROM entry WHERE kind = 'log.restored'"):
+            if missing:
+                lost = parse_leaf(bytes(leaf))["public"].get("records", [])
+                missing -= set(lost if isinstance(lost, list) else [])
+        for record_id in sorted(missing):
+            detail = "a manifest is kept of it, and the log has no entry of it"
+            self.wrong("record_missing", f"record {record_id}", detail)
 
     def _resume(self, transaction: Transaction, state: State, note: str) -> None:
         """Take the tree of an already verified checkpoint from the tiles, if they still give it."""
         try:
-            checkpoint = open_checkpoint(note, self.key)
+            checkpoint = open_checkpoint(note, self.signed.keys)
             if checkpoint.size > state.size:
                 return
             node = node_reader(transaction, state.size)
@@ -138,55 +153,8 @@ class Walk:
                 low += 1 << level
         self.tree = Frontier(checkpoint.size, hashes)
 
-    def _checkpoints(self, transaction: Transaction, notes: list[tuple[str, str]]) -> _Claims:
-        """Check signatures; return what is claimed for each size."""
-        claims: _Claims = {}
-        expected, size_before = 1, 0
-        seen: set[WitnessKey] = set()
-        for number, size, frontier, note in transaction.stream(
-            "SELECT id, size, frontier, note FROM checkpoint ORDER BY id"
-        ):
-            where = f"checkpoint {number}"
-            if number != expected:
-                self.wrong("checkpoint_missing", where, f"number {expected} was to come")
-            expected = number + 1
-            checkpoint = self._signed(note, where)
-            if checkpoint is None:
-                continue
-            if checkpoint.size != size or size < size_before:
-                self.wrong("checkpoint_changed", where, "its size is not the signed one, or falls")
-            size_before = checkpoint.size
-            claims.setdefault(checkpoint.size, []).append((where, checkpoint.root, bytes(frontier)))
-            self.newest = checkpoint
-            self._cosigned(note, where, seen)
-        for witness in self.witnesses:
-            if witness not in seen:
-                detail = f"{witness.name} has cosigned no checkpoint of this log"
-                self.wrong("not_witnessed", "checkpoints", detail)
-        for where, note in notes:
-            checkpoint = self._signed(note, where)
-            if checkpoint is not None:
-                claims.setdefault(checkpoint.size, []).append((where, checkpoint.root, None))
-        return claims
-
-    def _cosigned(self, note: str, where: str, seen: set[WitnessKey]) -> None:
-        """Check the cosignatures of the witnesses that are asked for."""
-        for witness in self.witnesses:
-            try:
-                if cosignatures(note, [witness]):
-                    seen.add(witness)
-            except InvalidRequest as error:
-                self.wrong("cosignature_refused", where, error.message)
-
-    def _signed(self, note: object, where: str) -> Checkpoint | None:
-        try:
-            return open_checkpoint(note if isinstance(note, str) else "", self.key)
-        except ChopmarkError as error:
-            self.wrong("checkpoint_refused", where, error.message)
-            return None
-
     def _entries(
-        self, transaction: Transaction, state: State, claims: _Claims, checks: CrossChecks
+        self, transaction: Transaction, state: State, claims: Claims, checks: CrossChecks
     ) -> None:
         begun = expected = self.tree.size
         stored = transaction.stream(
@@ -198,7 +166,7 @@ class Walk:
         parents: list[bytes] = []
         self._compare(claims.pop(begun, []))
         self._missing = bytearray(begun)
-        vault, zero = self.vault, b"\x00"
+        vault, zero, feed = self.vault, b"\x00", b"\n"
         for (
             index,
             event_id,
@@ -221,8 +189,10 @@ class Walk:
                 return
             expected += 1
             leaf = bytes(leaf)  # noqa: PLW2901
-            hashes.append(sha256(zero + leaf).digest())
-            commits = self._columns(index, (event_id, record_id, kind, tenant, time), leaf)
+            first, _, hidden = leaf.partition(feed)
+            hashes.append(sha256(zero + first).digest())
+            columns = (event_id, record_id, kind, tenant, time)
+            commits = self._columns(index, columns, first, hidden)
             if kind in NOTED:
                 checks.note(kind, (record_id, index, time), leaf)
             if key_id is not None:
@@ -249,7 +219,7 @@ class Walk:
         if self.progress is not None:
             self.progress(expected, max(state.size, expected), "entries")
 
-    def _grow(self, hashes: list[bytes], claims: _Claims) -> bytes:
+    def _grow(self, hashes: list[bytes], claims: Claims) -> bytes:
         """Put a tile's leaf hashes into the tree, as far as they are not in it; return its root.
 
         A whole tile goes in at once, unless a checkpoint speaks of a size inside it.
@@ -294,7 +264,7 @@ class Walk:
         ):
             self.wrong("content_unknown", f"content {index}", "no entry commits to it")
 
-    def _unmet(self, claims: _Claims) -> None:
+    def _unmet(self, claims: Claims) -> None:
         """Report checkpoints of sizes that the walk did not come to."""
         for size, claimed in claims.items():
             if size > self.tree.size:
@@ -302,30 +272,38 @@ class Walk:
                     detail = f"it speaks of {size} entries, the log has {self.tree.size}"
                     self.wrong("log_cut", where, detail)
 
-    def _columns(self, index: int, columns: tuple[str, ...], leaf: bytes) -> bool:
+    def _columns(self, index: int, columns: tuple[str, ...], first: bytes, hidden: bytes) -> bool:
         """Compare the columns, which searches use, with the leaf, which the tree holds.
 
-        Canonical JSON puts the members in a fixed order, so both ends of the leaf can be written
-        from the columns; that is ten times faster than reading the leaf.
+        Canonical JSON puts the members in a fixed order, so both ends of each level of the leaf can
+        be written from the columns; that is ten times faster than reading the leaf.
 
         Returns:
             Whether the leaf commits to content.
         """
-        event_id, record_id, kind, tenant, time = columns
         plain = "".join(columns)
         if plain.isascii() and plain.isprintable() and '"' not in plain and "\\" not in plain:
-            head = f'"event_id":"{event_id}","kind":"{kind}","public":{{'
-            end = f'}},"record_id":"{record_id}","tenant":"{tenant}","time":"{time}","v":1}}'
+            event_id, record_id, kind, tenant, time = (f'"{column}"' for column in columns)
         else:
             texts = [json.dumps(column, ensure_ascii=False) for column in columns]
             event_id, record_id, kind, tenant, time = texts
+        commits = first.startswith(_COMMITMENT)
+        begins = _COMMITMENT_END + 2 if commits else 1
+        if hidden:
+            at = first.find(b'"hidden":"') + 10
+            digest = first[at : at + 64].decode("ascii", "replace")
+            if sha256(hidden).hexdigest() != digest:
+                detail = "its second level is not the one that the tree commits to"
+                self.wrong("hidden_changed", f"entry {index}", detail)
+            head = f'"event_id":{event_id},"hidden":"{digest}","kind":{kind},"public":{{'
+            end = f'}},"record_id":{record_id},"time":{time},"v":2}}'
+            same = hidden.endswith(f'"tenant":{tenant}}}'.encode("utf-8", "replace"))
+        else:
             head = f'"event_id":{event_id},"kind":{kind},"public":{{'
             end = f'}},"record_id":{record_id},"tenant":{tenant},"time":{time},"v":1}}'
-        commits = leaf.startswith(_COMMITMENT)
-        begins = _COMMITMENT_END + 2 if commits else 1
-        if not leaf.startswith(head.encode("utf-8", "replace"), begins) or not leaf.endswith(
-            end.encode("utf-8", "replace")
-        ):
+            same = True
+        same = same and first.startswith(head.encode("utf-8", "replace"), begins)
+        if not same or not first.endswith(end.encode("utf-8", "replace")):
             self.wrong("columns_changed", f"entry {index}", "a column differs from the leaf")
         return commits
 
@@ -366,6 +344,9 @@ class Walk:
             self.wrong("tile_unknown", f"tile {row[0]}/{row[1]}", "no tile stands here")
 
     def _state(self, state: State, checks: CrossChecks | None) -> None:
+        if self.tree.size and not self.signed.ever:
+            detail = f"{self.tree.size} entries, and nothing that was ever signed over them"
+            self.wrong("never_signed", "checkpoints", detail)
         if state.size != self.tree.size or state.frontier != self.tree.pack():
             detail = f"it says {state.size} entries; {self.tree.size} were walked"
             self.wrong("state_differs", "state", detail)

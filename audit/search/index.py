@@ -11,7 +11,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from chopmark.audit.log.events import parse_leaf
+from chopmark.audit.log.leaf import parse_leaf
 from chopmark.audit.log.vault import KeyGone
 from chopmark.audit.search.projection import SCHEMA, TABLES, VERSION, apply, take_out
 from chopmark.audit.search.query import PDQ_BYTES, Hit, Query, SavedQuery, pdq_bytes, word_match
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chopmark.audit.log.ledger import Ledger
-    from chopmark.audit.log.vault import Content
+    from chopmark.audit.log.sealed import Content
     from chopmark.kit.types import Progress
 
 __all__ = ["SearchIndex"]

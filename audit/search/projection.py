@@ -11,7 +11,8 @@ from chopmark.audit.search.query import pdq_bytes
 from chopmark.errors import InvalidRequest, LogCorrupt
 
 if TYPE_CHECKING:
-    from chopmark.audit.log.vault import Content, Vault
+    from chopmark.audit.log.sealed import Content
+    from chopmark.audit.log.vault import Vault
     from chopmark.audit.search.query import Ending
     from chopmark.kit.database import Transaction
 

@@ -31,6 +31,7 @@ from chopmark.provenance.watermark._methods import (
     register_method,
 )
 from chopmark.provenance.watermark._originals import nearest_original
+from chopmark.provenance.watermark._removal import without_mark
 from chopmark.provenance.watermark._result import P_DETECT, MarkResult, Watermarker
 
 __all__ = [
@@ -46,4 +47,5 @@ __all__ = [
     "method_names",
     "nearest_original",
     "register_method",
+    "without_mark",
 ]

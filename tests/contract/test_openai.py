@@ -8,12 +8,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import numpy as np
 import openai
 import pytest
 from PIL import Image, ImageDraw
 
 from chopmark.pipeline.inspect import examine
 from chopmark.safety import draw_test_card
+from tests.support.generator import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -361,3 +363,26 @@ def test_a_quality_that_no_mark_survives_is_the_callers_error(
         )
     assert caught.value.code == "mark_too_weak"
     assert len(live.generator.jobs) == 1
+
+
+def test_one_weak_picture_does_not_cost_the_others(live_server: Any) -> None:
+    """Those leave that take the mark; of the other one the answer says why it does not."""
+
+    def draw(job: Any, seed: int) -> Image.Image:
+        if seed == 8:
+            noise = np.random.default_rng(3).integers(0, 2, (64, 64, 3))
+            return Image.fromarray(noise.astype(np.uint8) * 255)
+        return Image.linear_gradient("L").resize((64, 64)).convert("RGB")
+
+    with (
+        live_server(generator=StandIn(draw, default_size=(64, 64))) as live,
+        openai.OpenAI(base_url=f"{live.url}/v1", api_key="unused", max_retries=0) as client,
+    ):
+        made = client.images.generate(prompt="a hill", n=3, extra_body={"seed": 7})
+        assert [_extra(one, "provenance")["index"] for one in made.data or []] == [1, 3]
+        assert _extra(made, "provenance")["withheld"] == [
+            {"index": 2, "reason": "mark_too_weak", "categories": []}
+        ]
+        with pytest.raises(openai.APIStatusError) as caught:
+            client.images.generate(prompt="a hill", extra_body={"seed": 8})
+        assert caught.value.code == "mark_not_readable"

@@ -13,6 +13,16 @@ IDEMPOTENT = {"idempotency-key": "one"}
 
 # What each route asks for; a route that is new and not here fails the test.
 BY_SCOPE: dict[Scope, set[str]] = {
+    "erase": {"POST /api/v1/erasures"},
+    "hold": {
+        "GET /api/v1/holds",
+        "POST /api/v1/holds",
+        "POST /api/v1/holds/{index}/release",
+    },
+    "seal": {
+        "POST /api/v1/records/{record_id}/seal",
+        "POST /api/v1/records/{record_id}/unseal",
+    },
     "fetch:manifests": {
         "GET /api/v1/c2pa/manifests/{manifest_id}",
         "GET /api/v1/c2pa/manifests/{manifest_id}/receipts",
@@ -26,6 +36,7 @@ BY_SCOPE: dict[Scope, set[str]] = {
         "POST /v1/images/edits",
         "POST /v1/images/generations",
         "POST /v1/images/variations",
+        "POST /api/v1/seal",
         "POST /v1/models/{model}:generateContent",
         "POST /v1/models/{model}:streamGenerateContent",
         "POST /v1beta/models/{model}:generateContent",
@@ -66,6 +77,8 @@ ANY_KEY = {
 }
 # No key opens these, whatever its scopes.
 PEOPLE_ONLY = {
+    "GET /api/v1/custody": {"eraser", "investigator"},
+    "POST /api/v1/custody/{request_id}/agree": {"eraser", "investigator"},
     "GET /api/v1/exports": {"exporter"},
     "GET /api/v1/exports/{export_id}/files/{name}": {"exporter"},
     "GET /api/v1/hashes": {"operator"},
@@ -96,12 +109,19 @@ IDS = {
     "{record_id}": "0123456789abcde0",
     "{decision_id}": "0123456789abcde0",
     "{export_id}": "0" * 32,
+    "{request_id}": "0" * 32,
+    "{index}": "1",
     "{manifest_id}": "urn:c2pa:00000000-0000-4000-8000-000000000000",
     "{model}": "drawing",
     "{name}": "manifest.json",
     "{tile}": "0/000",
 }
 BODIES: dict[str, dict[str, Any]] = {
+    "POST /api/v1/erasures": {"json": {"subject": "default:1", "reason": "x"}},
+    "POST /api/v1/holds": {"json": {"subject": "default:1", "basis": "x"}},
+    "POST /api/v1/holds/{index}/release": {"json": {"reason": "x"}},
+    "POST /api/v1/records/{record_id}/seal": {"json": {"reason": "x"}},
+    "POST /api/v1/records/{record_id}/unseal": {"json": {"reason": "x"}},
     "POST /api/v1/search": {"json": {}},
     "POST /api/v1/policies/diff": {"json": {"yaml": "x"}},
     "POST /api/v1/policies/shadow": {"json": {"yaml": "x"}, "params": {"purpose": "x"}},
@@ -114,6 +134,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/hashes/match": {"files": {"image": b"x"}},
     "POST /api/v1/hashes/{name}": {"files": {"file": b"x"}},
     "POST /api/v1/verify": {"files": {"image": b"x"}},
+    "POST /api/v1/seal": {"files": {"image": b"x"}, "data": {"model": "m"}},
     "POST /api/v1/c2pa/matches/byContent": {
         "content": b"x",
         "headers": {"content-type": "image/png"},

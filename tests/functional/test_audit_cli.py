@@ -239,3 +239,91 @@ def test_witnesses_from_a_file(run: Run, ids: dict[str, str], tmp_path: Path) ->
     file.write_text("nonsense\n")
     assert run("audit", "checkpoint", "--witnesses", str(file))[0] == 1
     assert run("audit", "verify", "--witness", "nonsense")[0] == 1
+
+
+def test_an_older_folder_put_back_lacks_what_the_manifests_name(
+    run: Run, ids: dict[str, str], tmp_path: Path, home: Path
+) -> None:
+    import shutil
+
+    from chopmark.provenance import ManifestStore
+    from tests.support.logs import forget_marks
+
+    assert run("audit", "verify")[0] == 0
+    backup = shutil.copytree(home / "audit", tmp_path / "backup")
+    late = new_record_id()
+    with AuditLog.open(home) as log:
+        log.append(Event(kind="moderation.completed", record_id=late, tenant="acme"))
+    store = ManifestStore.open(home)
+    for record_id in (late, ids["good"]):
+        members = {"manifest_id": f"urn:c2pa:{record_id}", "record_id": record_id}
+        store.put(manifest=b"a manifest", output_id=record_id, **members)
+    store.close()
+    AuditLog.open(home).close()  # keeps its newest checkpoint with the manifests, too
+    assert run("audit", "verify")[0] == 0
+    shutil.rmtree(home / "audit")
+    shutil.copytree(backup, home / "audit")
+    forget_marks(home)  # whoever puts it back knows of these, too
+    shutil.copy(backup / "checkpoint", home / "audit" / "checkpoint")
+    code, out, _ = run("audit", "verify", "--json")
+    problems = lines(out)[0]["problems"]
+    assert (code, [problem["what"] for problem in problems]) == (4, ["record_missing"])
+    assert problems[0]["where"] == f"record {late}"
+
+
+def test_keys_are_rotated_and_receipts_stay_good(
+    run: Run, ids: dict[str, str], tmp_path: Path, home: Path
+) -> None:
+    receipt = tmp_path / "r.json"
+    assert run("audit", "prove", ids["good"], "-o", str(receipt))[0] == 0
+    old = (home / "audit" / "log.vkey").read_text().strip()
+    code, out, _ = run("audit", "rotate-keys", "--json")
+    said = lines(out)[0]
+    assert code == 0
+    assert said["verifier_keys"] == [said["signing"], old]
+    assert said["data_keys_wrapped"] >= 3
+    assert run("audit", "verify")[0] == 0
+    for key in (str(home / "audit" / "log.vkey"), old):
+        assert run("audit", "verify", "--public-key", key)[0] == 0
+        assert run("audit", "verify", "--receipt", str(receipt), "--public-key", key)[0] == 0
+    assert run("audit", "verify", "--receipt", str(receipt))[0] == 0  # by the keys of this home
+    assert run("audit", "verify", "--kept", str(receipt))[0] == 0
+    assert "wrapped by a new key" in run("audit", "rotate-keys", "encryption")[1]
+    who = ["--as", "ada", "--role", "investigator"]
+    _, out, _ = run("audit", "show", ids["good"], "--private", "--purpose", "c", *who)
+    assert "a red apple" in out
+    assert "acme" not in receipt.read_text()
+    assert run("audit", "prove", ids["good"], "--disclose", "-o", str(receipt))[0] == 0
+    assert "acme" in receipt.read_text()
+
+
+def test_a_backup_is_restored(run: Run, ids: dict[str, str], tmp_path: Path, home: Path) -> None:
+    import shutil
+
+    assert ids
+    backup = shutil.copytree(home / "audit", tmp_path / "backup")
+    assert run("audit", "reconcile", "--older-than", "0")[0] == 0
+    with AuditLog.open(home) as log:
+        log.append(Event(kind="policy.changed", record_id=new_record_id(), tenant="acme"))
+    shutil.rmtree(home / "audit")
+    shutil.copytree(backup, home / "audit")
+    code, _, err = run("audit", "show")
+    assert (code, "audit restore" in err) == (1, True)
+    restore = ["audit", "restore", "--second", "max", "--reason", "disk", "--as", "ada"]
+    assert run(*restore)[0] == 1  # no eraser
+    assert "1 are lost" in run(*restore, "--role", "eraser")[1]
+    assert run("audit", "verify")[0] == 0
+    assert run("audit", "show", "--kind", "log.restored")[0] == 0
+    assert run(*restore, "--role", "eraser")[0] == 1  # nothing is lost
+
+
+def test_another_logs_receipt_is_refused_here(
+    run: Run, ids: dict[str, str], tmp_path: Path
+) -> None:
+    assert ids
+    with AuditLog.open(tmp_path / "other") as other:
+        other.append(Event(kind="policy.changed", record_id=new_record_id(), tenant="acme"))
+        receipt = tmp_path / "foreign.json"
+        receipt.write_text(other.proof.receipt(0).to_json())
+    code, out, _ = run("audit", "verify", "--receipt", str(receipt))
+    assert (code, "checkpoint_refused" in out) == (4, True)

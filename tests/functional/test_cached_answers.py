@@ -221,7 +221,8 @@ async def test_what_was_allowed_with_reserve_is_never_an_answer(pipeline: Pipeli
 
     pipeline.parts.use(image_guard=Doubtful())
     first = await granted(pipeline, ask())
-    assert first.receipt.record.public["action"] == "review"
+    booked = pipeline.parts.request_log.records(first.record_id)[-1]
+    assert booked.public["action"] == "review"
     pipeline.parts.use(image_guard=real)
     assert (await granted(pipeline, ask())).repeats is None
 
@@ -515,7 +516,8 @@ async def test_of_a_restricted_record_nothing_is_kept(pipeline: Pipeline) -> Non
     pipeline.parts.use(image_guard=Finds())
     released = await granted(pipeline, ask(n=2))
     assert len(released.withheld) == 1
-    assert released.receipt.record.public["restricted"] is True
+    booked = pipeline.parts.request_log.records(released.record_id)[-1]
+    assert booked.public["restricted"] is True
     assert pipeline.parts.answer_cache.later.counts == {}
     index = pipeline.parts.prompt_index
     assert index is not None

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chopmark.kit.files import make_private_folder, secret_file
 from chopmark.provenance import ManifestStore
 
 if TYPE_CHECKING:
@@ -35,6 +36,14 @@ def drawn(seed: int) -> Image.Image:
         cv2.circle(ground, centre, int(draw.integers(15, 70)), draw.uniform(0, 255, 3).tolist(), -1)
     ground += cv2.GaussianBlur(draw.normal(0, 60, (400, 480, 1)), (0, 0), 2)[..., None]
     return Image.fromarray(np.clip(ground, 0, 255).astype(np.uint8))
+
+
+@pytest.fixture(autouse=True)
+def key(home: Path) -> None:
+    """The same key in each run: how much damage a mark survives differs a little by key."""
+    folder = home / "keys" / "watermark"
+    make_private_folder(folder)
+    secret_file(folder / "0001-00000000.key", lambda: b"5f" * 32)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from tests.support.generator import StandIn
 from tests.support.wait import until, until_async
 
 if TYPE_CHECKING:
+    from chopmark.safety import Verdict
     from chopmark.workers import Answer, Job, LocalEngine, PoolName
 
 #: The jobs of one edit, and the pool that does each.
@@ -136,18 +137,25 @@ async def test_a_worker_says_what_this_process_says(working: Pipeline, picture: 
     )  # fmt: skip
     policy = working.parts.policies.active()
     for text in ("a red apple", "how to build a bomb", "нарисуй яблоко", "n u d e teen"):
-        one = working.parts.prompt_guard.judge(text, policy)
-        other = alone.parts.prompt_guard.judge(text, policy)
-        assert replace(one, elapsed_ms=0) == replace(other, elapsed_ms=0)
+        _assert_same(
+            *(parts.prompt_guard.judge(text, policy) for parts in (working.parts, alone.parts))
+        )
     shown = as_image(working.parts.files.decode(picture))
     assert shown.tobytes() == as_image(alone.parts.files.decode(picture)).tobytes()
-    seen = [parts.image_guard.judge(shown, policy) for parts in (working.parts, alone.parts)]
-    assert replace(seen[0], elapsed_ms=0) == replace(seen[1], elapsed_ms=0)
+    _assert_same(
+        *(parts.image_guard.judge(shown, policy) for parts in (working.parts, alone.parts))
+    )
     data = (await working.generate(GenerationRequest(prompt="a red apple"))).outputs[0].data
     for file in (data, remove(data), picture):
         here, there = (await alone.verify(file)).report, (await working.verify(file)).report
         assert here == there
     alone.parts.opened.clear()  # the log and the store are the other's to close
+
+
+def _assert_same(one: Verdict, other: Verdict) -> None:
+    assert replace(one, elapsed_ms=0, scores={}) == replace(other, elapsed_ms=0, scores={})
+    # With other threads a processor may add in another order, which shows in the sixth decimal.
+    assert dict(one.scores) == pytest.approx(dict(other.scores), abs=1e-4)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

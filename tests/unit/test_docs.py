@@ -20,7 +20,15 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 DOORS = {
-    "chopmark": ["EditRequest", "GenerationRequest", "Pipeline", "Refused", "Released", "Settings"],
+    "chopmark": [
+        "EditRequest",
+        "GenerationRequest",
+        "Pipeline",
+        "Refused",
+        "Released",
+        "SealRequest",
+        "Settings",
+    ],
     "chopmark.generation": [
         "DiffusersGenerator",
         "Draft",
@@ -70,6 +78,7 @@ DOORS = {
         "cosignatures",
         "load_rules",
         "load_witnesses",
+        "restore_log",
         "statement_of_reasons",
         "transparency_report",
         "verify_log",
@@ -138,3 +147,13 @@ def test_every_link_between_the_pages_leads_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", ["audit.md", "security.md"])
+def test_every_test_that_a_page_names_is_there(page: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)
+    assert len(named) >= 10
+    for path, name in named:
+        source = (ROOT / path).read_text(encoding="utf-8")
+        assert not name or re.search(rf"^(?:async )?def {name}\(", source, re.MULTILINE), name

@@ -35,6 +35,10 @@ _MOST: Final[float] = 8.0
 #: comments are made to be hard: they count this much.
 _COMMENTS: Final = frozenset({"comment", "hate_functional", "emoji"})
 _TALK: Final[float] = 0.1
+#: Added to the odds of a kind of text, after the fit. Edits that undress are what the law asks
+#: safeguards against, and their rows are few: the doubt goes against them. English names that look
+#: grave and are harmless have fewer rows than use has of them.
+_LEAN: Final[dict[str, float]] = {"other-edit": 1.0, "en": -0.3}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +87,7 @@ def calibrate(
             worst, ~benign[here], _weights([r for r, h in zip(rows, here, strict=True) if h])
         )
         scale[number] = a
-        shift[number] = b - a * tails
+        shift[number] = b - a * tails + _LEAN.get(GROUPS[number], 0.0)
     return Calibrated(scale=scale, shift=shift)
 
 

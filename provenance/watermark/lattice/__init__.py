@@ -46,6 +46,18 @@ class Lattice:
         luma = luma_of(source)
         return add_to_luma(source, strike(luma, bits, key.secret))
 
+    def take_back(
+        self, image: Image.Image, payload: bytes, key: MarkKey, *, entry: int
+    ) -> Image.Image:
+        """Return ``image`` without the mark that was read in it; see `without_mark`.
+
+        The codebook entry is the one that was read: a picture that was painted on since may have
+        another by its content now, and with that nothing of the mark would go.
+        """
+        source = opened(image)
+        mark = strike(luma_of(source), _bits(payload), key.secret, entry=entry)
+        return add_to_luma(source, -mark)
+
     def detect(
         self,
         image: Image.Image,

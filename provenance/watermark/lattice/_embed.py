@@ -30,18 +30,20 @@ _LEAST_DB, _MOST_DB = 40.4, 47.0
 _TURNS = 4
 
 
-def strike(luma: Plane, bits: Bits, secret: bytes) -> Plane:
+def strike(luma: Plane, bits: Bits, secret: bytes, *, entry: int | None = None) -> Plane:
     """Return what to add to ``luma`` so that it carries ``bits``, in grey levels, shape (H, W).
 
     Args:
         luma: Shape (H, W), range 0..255.
         bits: The payload, 64 bits.
         secret: The key, 32 bytes.
+        entry: Of the codebook, 0..255; None for the one of this picture and these bits.
     """
     layout = layout_of(secret)
     height, width = luma.shape
     frame = canonical(luma, level_for(width, height))
-    entry = entry_for(frame, bits, secret)
+    if entry is None:
+        entry = entry_for(frame, bits, secret)
     mark = _shaped(frame, layout, layout.payload_values(entry, encode(bits)), entry)
     if mark.shape != luma.shape:
         mark = np.asarray(cv2.resize(mark, (width, height), interpolation=cv2.INTER_CUBIC))

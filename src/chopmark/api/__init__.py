@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from chopmark import __version__
-from chopmark.api import health, public_log, signin, verify
+from chopmark.api import health, public_log, seal, signin, verify
 from chopmark.api.c2pa import routes as c2pa_routes
-from chopmark.api.desk import appeals, exports, hash_lists, policies, records
+from chopmark.api.desk import appeals, custody, exports, hash_lists, policies, records
 from chopmark.api.gemini import routes as gemini_routes
 from chopmark.api.idempotency import Idempotency
 from chopmark.api.openai import routes as openai_routes
@@ -46,12 +46,14 @@ _PARTS = (
     gemini_routes,
     openai_routes,
     verify,
+    seal,
     signin,
     records,
     appeals,
     hash_lists,
     policies,
     exports,
+    custody,
     public_log,
     c2pa_routes,
     health,

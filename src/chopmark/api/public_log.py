@@ -128,6 +128,8 @@ def _keys(parts: Parts) -> dict[str, Any]:
         "log": {
             "origin": parts.settings.log_origin,
             "verifier_key": parts.log.public_key,
+            # Earlier ones too: what they signed stays good.
+            "verifier_keys": parts.log.proof.public_keys.split("\n"),
             "checkpoint": "/log/checkpoint",
         },
         "signing": {

@@ -17,6 +17,7 @@ import typer
 from chopmark.cli import (
     access,
     audit,
+    bill,
     debug_log,
     evaluate,
     generate,
@@ -28,6 +29,7 @@ from chopmark.cli import (
     policy,
     prompts,
     review,
+    seal,
     server,
     verify,
 )
@@ -46,11 +48,13 @@ app = typer.Typer(
 )
 app.command("generate")(generate.generate)
 app.command("edit")(generate.edit)
+app.command("seal")(seal.seal)
 app.command("verify")(verify.verify)
 app.command("moderate")(moderate.moderate)
 app.command("eval")(evaluate.evaluate)
 app.command("serve")(server.serve)
 app.command("doctor")(server.doctor)
+app.command("sbom")(bill.sbom)
 app.add_typer(mark.app, name="mark")
 app.add_typer(audit.app, name="audit")
 app.add_typer(review.app, name="review")

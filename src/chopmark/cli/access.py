@@ -50,7 +50,8 @@ def create(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="What it allows (docs/http.md lists them); again for more; else all but review."
+            help="What it allows (docs/http.md lists them); again for more; else what making"
+            " and checking pictures takes."
         ),
     ] = None,
     label: Annotated[str, typer.Option(help="What you call the key.")] = "",

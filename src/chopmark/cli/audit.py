@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-from chopmark.cli.custody import add_commands
+from chopmark.cli import custody, upkeep
 from chopmark.cli.desk_session import As, Json, Purpose, Roles, Tenant, actor, desk_of, open_log
 from chopmark.cli.generate import read
 from chopmark.cli.output import EXIT_NOT_AUTHENTIC, emit, progress_bar
@@ -159,7 +159,9 @@ def verify(
     ] = False,
     kept: Annotated[
         list[Path] | None,
-        typer.Option("--kept", help="A checkpoint kept elsewhere, to be found again; repeatable."),
+        typer.Option(
+            "--kept", help="A checkpoint or receipt kept elsewhere, to be found again; repeatable."
+        ),
     ] = None,
     public_key: Annotated[
         str | None,
@@ -176,20 +178,17 @@ def verify(
     if receipt is not None:
         _verify_receipt(receipt, key, witness or [], as_json=as_json)
         return
-    from chopmark.audit import verify_log
+    from chopmark.pipeline.log_check import check_log
     from chopmark.settings import load_settings
 
-    settings = load_settings()
     with progress_bar(quiet=as_json) as progress:
-        report = verify_log(
-            settings.open_home(),
+        report = check_log(
+            load_settings(),
             progress=progress,
             since_checkpoint=resume,
-            kept=[read(path).decode("utf-8", "replace") for path in kept or ()],
+            kept=[_kept_note(path) for path in kept or ()],
             public_key=key,
             witnesses=witness or [],
-            database=settings.log_database or None,
-            keys_database=settings.log_keys_database or None,
         )
     if as_json:
         emit(report.to_dict())
@@ -197,8 +196,20 @@ def verify(
         typer.echo(f"{'ok' if report.ok else 'NOT OK'}  {report.size} entries  root {report.root}")
         for problem in report.problems:
             typer.echo(f"  {problem}")
+        for place in report.not_looked_at:
+            typer.echo(f"  not looked at: {place}")
     if not report.ok:
         raise typer.Exit(EXIT_NOT_AUTHENTIC)
+
+
+def _kept_note(path: Path) -> str:
+    """Return the checkpoint in a file: the note itself, or a receipt that was made against it."""
+    data = read(path)
+    if not data.lstrip().startswith(b"{"):
+        return data.decode("utf-8", "replace")
+    from chopmark.audit import Receipt
+
+    return Receipt.from_json(data).checkpoint
 
 
 def _key(given: str | None) -> str | None:
@@ -212,7 +223,8 @@ def _verify_receipt(path: Path, key: str | None, witnesses: list[str], *, as_jso
     from chopmark.audit import Receipt
 
     receipt = Receipt.from_json(read(path))
-    problems = receipt.verify(key, witnesses=witnesses)
+    ours = _key_of_this_home() if key is None else None
+    problems = receipt.verify(key or ours, witnesses=witnesses)
     if problems:
         if as_json:
             emit({"ok": False, "problems": [str(problem) for problem in problems]})
@@ -225,11 +237,21 @@ def _verify_receipt(path: Path, key: str | None, witnesses: list[str], *, as_jso
         emit({"ok": True, "record": receipt.record.to_dict(), "problems": []})
         return
     typer.echo(f"ok  {_line(receipt.record)}")
-    if key is None:
+    if ours is not None:
+        typer.echo("    by the key of the log in this home; --public-key takes one that you trust")
+    elif key is None:
         typer.echo(
             "    the signature is by the key inside the receipt: compare it with the key that the"
             " log publishes, or give that one with --public-key"
         )
+
+
+def _key_of_this_home() -> str | None:
+    """Return the verifier keys of the log that lies here, None where there is none."""
+    from chopmark.settings import load_settings
+
+    path = load_settings().home / "audit" / "log.vkey"
+    return read(path).decode("utf-8", "replace") if path.is_file() else None
 
 
 @app.command()
@@ -238,10 +260,14 @@ def prove(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="File; without one, stdout.")
     ] = None,
+    disclose: Annotated[
+        bool,
+        typer.Option("--disclose", help="With what the leaf hides: tenant, seed, scores, timings."),
+    ] = False,
 ) -> None:
     """Write a receipt that anybody can check without access to the log."""
     with open_log() as log:
-        text = log.proof.receipt(record_id).to_json()
+        text = log.proof.receipt(record_id, disclose=disclose).to_json()
     if output is None:
         typer.echo(text, nl=False)
     else:
@@ -291,4 +317,5 @@ def publish(
         typer.echo(f"{folder}: {signed.size} entries, root {signed.root.hex()}")
 
 
-add_commands(app)
+custody.add_commands(app)
+upkeep.add_commands(app)

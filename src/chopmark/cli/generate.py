@@ -234,7 +234,8 @@ def _run(
     for file, picture in zip(files, released.outputs, strict=True):
         typer.echo(f"{file}  {picture.width}x{picture.height}  id {picture.output_id}")
     for item in released.withheld:
-        typer.echo(f"picture {item.index} withheld: {', '.join(item.verdict.categories)}", err=True)
+        why = ", ".join(item.verdict.categories) if item.reason == "policy" else item.reason
+        typer.echo(f"picture {item.index} withheld: {why}", err=True)
     if released.repeats is not None:
         typer.echo(
             f"again  the pictures of {released.repeats}, judged anew; --fresh makes new ones"

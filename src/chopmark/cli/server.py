@@ -41,6 +41,7 @@ def serve(
     import uvicorn
 
     from chopmark import Pipeline
+    from chopmark.service.checkpoints import checkpointing
     from chopmark.service.connection import server_options
     from chopmark.service.retention import retaining
     from chopmark.service.timestamps import stamping
@@ -66,7 +67,8 @@ def serve(
         if debug_log.is_shown():
             # From here on the server's own log has these lines, and hides prompts.
             debug_log.stop(level=logging.DEBUG)
-        with stamping(pipeline.parts), retaining(pipeline.parts), _tracing(settings):
+        parts = pipeline.parts
+        with stamping(parts), retaining(parts), checkpointing(parts), _tracing(settings):
             uvicorn.run(
                 create_site(pipeline),
                 host=settings.host,

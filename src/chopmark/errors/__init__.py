@@ -13,6 +13,7 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   ├── UnsupportedImage      unsupported_image      415
     │   ├── ImageTooSmall         image_too_small        400
     │   ├── ImageTooLarge         image_too_large        413
+    │   ├── AlreadyMarked         already_marked         400
     │   ├── ImageTooComplex       image_too_complex      413
     │   ├── RequestTooLarge       request_too_large      413
     │   ├── HeadersTooLarge       headers_too_large      431
@@ -117,6 +118,7 @@ from chopmark.errors.provenance import (
     UnknownMethod,
 )
 from chopmark.errors.requests import (
+    AlreadyMarked,
     HeadersTooLarge,
     IdempotencyInFlight,
     IdempotencyMismatch,
@@ -138,6 +140,7 @@ from chopmark.errors.work import OverMemory, WorkerLost, WorkError
 __all__ = [
     "AccessError",
     "AccessKeyNotFound",
+    "AlreadyMarked",
     "AuditError",
     "Busy",
     "Cancelled",

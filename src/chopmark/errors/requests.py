@@ -5,6 +5,7 @@ from __future__ import annotations
 from chopmark.errors.base import ChopmarkError
 
 __all__ = [
+    "AlreadyMarked",
     "HeadersTooLarge",
     "IdempotencyInFlight",
     "IdempotencyMismatch",
@@ -70,6 +71,12 @@ class TooManyImages(InvalidRequest):
     """More pictures for one edit than the model takes, or than the settings allow."""
 
     code = "too_many_images"
+
+
+class AlreadyMarked(InvalidRequest):
+    """A picture to seal carries our mark already, and no manifest that tells its history."""
+
+    code = "already_marked"
 
 
 class ImageTooSmall(InvalidRequest):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "append_private",
     "exclusive",
     "install_folder",
     "make_private_folder",
@@ -109,6 +110,31 @@ def write_public(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _replace(path, data, _PUBLIC, durable=durable)
+    except OSError as failure:
+        raise _unwritable(path, failure, error) from failure
+
+
+def append_private(
+    path: Path, data: bytes, *, error: type[ChopmarkError] = ConfigurationError
+) -> None:
+    """Add to the end of a file of mode 0600, which is made where it is missing; durable.
+
+    A crash may leave a part of ``data``, but takes nothing of what stood there.
+
+    Raises:
+        ChopmarkError: An ``error``: it cannot be written.
+    """
+    make_private_folder(path.parent, error=error)
+    try:
+        new = not path.exists()
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, _PRIVATE)
+        try:
+            os.write(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if new:
+            _sync(path.parent, _FOLDER)
     except OSError as failure:
         raise _unwritable(path, failure, error) from failure
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.pipeline import Pipeline
     from chopmark.pipeline.released import Output, Refused, Released, Withheld
-    from chopmark.pipeline.request import EditRequest, GenerationRequest
+    from chopmark.pipeline.request import EditRequest, GenerationRequest, SealRequest
 
 __all__ = [
     "EditRequest",
@@ -25,6 +25,7 @@ __all__ = [
     "Pipeline",
     "Refused",
     "Released",
+    "SealRequest",
     "Withheld",
 ]
 
@@ -38,6 +39,7 @@ __getattr__, __dir__ = lazy_door(
         "Refused": "released",
         "Released": "released",
         "Parts": "parts",
+        "SealRequest": "request",
         "Withheld": "released",
     },
 )

@@ -11,6 +11,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from chopmark.errors import Cancelled, ChopmarkError
+from chopmark.pipeline.cases import SealCase
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest
 
@@ -18,30 +19,42 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from chopmark.audit import EventKind, Record
-    from chopmark.generation import ModelInfo
-    from chopmark.kit.types import ImageFormat, JsonValue
+    from chopmark.kit.types import JsonValue
+    from chopmark.pipeline.cases import GenerationCase
+    from chopmark.pipeline.maker import Maker
     from chopmark.pipeline.released import Output, Withheld
-    from chopmark.pipeline.request import GenerationRequest
     from chopmark.safety import Policy, Verdict
 
 __all__ = ["completed", "decided", "ended", "moderated", "received", "rounded"]
 
 
 def received(
-    request: GenerationRequest,
-    model: ModelInfo,
-    *,
-    seed: int,
-    size: tuple[int, int],
-    format: ImageFormat,  # noqa: A002  the field's name
+    case: GenerationCase | SealCase,
 ) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
     """Return the public and the personal part of ``request.received``."""
-    edit = request if isinstance(request, EditRequest) else None
+    request = case.request
     personal: dict[str, JsonValue] = {"prompt": request.prompt}
     if request.negative_prompt:
         personal["negative_prompt"] = request.negative_prompt
     if request.client is not None:
         personal["client"] = request.client
+    if isinstance(case, SealCase):
+        personal["input_sha256"] = hashlib.sha256(case.request.image).hexdigest()
+        personal["claimed_model"] = case.maker.name
+        return {
+            "operation": "seal",
+            "model": case.maker.public_name,
+            "n": 1,
+            "format": case.format,
+        }, personal
+    return _ordered(case, personal)
+
+
+def _ordered(
+    case: GenerationCase, personal: dict[str, JsonValue]
+) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
+    request = case.request
+    edit = request if isinstance(request, EditRequest) else None
     if edit is not None:
         if edit.consent is not None:
             personal["consent"] = edit.consent
@@ -52,11 +65,11 @@ def received(
             ]
     return {
         "operation": "edit" if edit else "generate",
-        "model": f"{model.id}@{model.version}",
+        "model": case.maker.public_name,
         "n": request.n,
-        "size": list(size),
-        "seed": seed,
-        "format": format,
+        "size": list(case.size),
+        "seed": case.seed,
+        "format": case.format,
         "steps": request.steps,
         **({} if request.guidance is None else {"guidance": request.guidance}),
         **({"strength": edit.strength} if edit and edit.strength is not None else {}),
@@ -85,7 +98,7 @@ def decided(
 
 
 def completed(
-    model: ModelInfo,
+    maker: Maker,
     policy: Policy,
     outputs: Sequence[Output],
     withheld: Sequence[Withheld],
@@ -104,8 +117,8 @@ def completed(
     from chopmark.safety.categories import worst
 
     return {
-        "model": f"{model.id}@{model.version}",
-        "model_digest": model.digest,
+        "model": maker.public_name,
+        "model_digest": maker.digest,
         "policy": policy.digest(),
         # What a reviewer's queue goes by: the strictest of what let this through.
         "action": worst(
@@ -125,7 +138,12 @@ def completed(
             for output in outputs
         ],
         "withheld": [
-            {"index": item.index, "verdict": _summary("output", item.verdict)} for item in withheld
+            {
+                "index": item.index,
+                "verdict": _summary("output", item.verdict),
+                **({} if item.reason == "policy" else {"reason": item.reason}),
+            }
+            for item in withheld
         ],
         **_restricted([item.verdict for item in withheld]),
         **({} if repeats is None else {"repeats": repeats}),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chopmark import errors
@@ -10,7 +9,6 @@ from chopmark.kit.raw_picture import as_image
 from chopmark.pipeline.moderation import stops
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest
-from chopmark.pipeline.steps import Case
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,40 +17,11 @@ if TYPE_CHECKING:
 
     from chopmark.generation import Draft, GenerationJob
     from chopmark.kit.raw_picture import Shown
-    from chopmark.kit.types import ImageFormat, JsonValue
+    from chopmark.pipeline.cases import GenerationCase
     from chopmark.pipeline.parts import Parts
-    from chopmark.pipeline.preview import PreviewSink
-    from chopmark.pipeline.request import GenerationRequest
     from chopmark.safety import Policy, Verdict
 
-__all__ = ["GenerationCase", "make_pictures"]
-
-
-@dataclass(kw_only=True)
-class GenerationCase(Case):
-    """A request with every open choice made, and what is found out on its way.
-
-    Attributes:
-        request: What was asked for.
-        seed: The seed of the first output; n outputs take ``seed`` .. ``seed + n - 1``.
-        size: Width and height in pixels.
-        format: File format of the outputs.
-        preview: Takes previews, or ``None``.
-        previews_shown: How many left.
-        pdq: Fingerprints of the outputs by output id.
-        review_copies: Small copies of flagged outputs by output id, for the log alone.
-        terms: Digest of what shapes the answer beside prompt and seed, where that was asked for.
-    """
-
-    request: GenerationRequest
-    seed: int
-    size: tuple[int, int]
-    format: ImageFormat
-    preview: PreviewSink | None = None
-    previews_shown: int = 0
-    pdq: dict[str, str] = field(default_factory=dict)
-    review_copies: dict[str, JsonValue] = field(default_factory=dict)
-    terms: bytes | None = None
+__all__ = ["make_pictures"]
 
 
 def make_pictures(

@@ -13,7 +13,7 @@ from chopmark.errors import ImageTooSmall, InvalidRequest
 from chopmark.kit.raw_picture import as_image
 from chopmark.pipeline import events
 from chopmark.pipeline.elsewhere import ImageGuardElsewhere
-from chopmark.pipeline.request import EditRequest
+from chopmark.pipeline.request import EditRequest, SealRequest
 from chopmark.pipeline.steps import Case
 
 if TYPE_CHECKING:
@@ -116,12 +116,12 @@ async def judge_picture(
     """Judge one picture under the policy, in the light of the verdict on its prompt.
 
     Raises:
-        ImageTooSmall: An input has a side below 16 pixels.
+        ImageTooSmall: It has a side below 16 pixels.
         ChopmarkError: The guard failed.
     """
     from chopmark.safety.image.guard import MIN_SIDE
 
-    if where == "input" and min(picture.size) < MIN_SIDE:
+    if min(picture.size) < MIN_SIDE:
         raise ImageTooSmall(
             f"a picture of {picture.width}x{picture.height} pixels cannot be judged",
             hint=f"at least {MIN_SIDE} pixels a side",
@@ -174,7 +174,11 @@ async def shadow_verdicts(
 
 
 async def prompt_exception(
-    steps: Steps, case: Case, request: GenerationRequest, verdict: Verdict, policy: Policy
+    steps: Steps,
+    case: Case,
+    request: GenerationRequest | SealRequest,
+    verdict: Verdict,
+    policy: Policy,
 ) -> Record | None:
     """Return the exception that lets a stopped prompt pass; some categories know none."""
     from chopmark.audit import PromptException
@@ -198,14 +202,15 @@ async def prompt_exception(
     )
 
 
-def open_inputs(request: GenerationRequest, files: ForeignFiles) -> list[Shown]:
+def open_inputs(request: GenerationRequest | SealRequest, files: ForeignFiles) -> list[Shown]:
     """Decode the pictures that come in, and the mask after them, within the limits.
 
     Raises:
         InvalidRequest: One of them is no picture or over a limit; the message says which.
     """
     pictures = []
-    for name, data in request.inputs.items() if isinstance(request, EditRequest) else ():
+    named = request.inputs if isinstance(request, EditRequest | SealRequest) else {}
+    for name, data in named.items():
         try:
             pictures.append(files.decode(data))
         except InvalidRequest as error:

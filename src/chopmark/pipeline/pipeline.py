@@ -7,43 +7,45 @@
 ...     return await pipeline.generate(GenerationRequest(prompt="a red apple", seed=7))
 >>> released = asyncio.run(main())  # doctest: +SKIP
 
-``Pipeline.generate`` and ``Pipeline.edit`` are the only functions that return generated pixels, and
-every face calls them. They fail closed: whatever goes wrong in a step (an exception, a time-out, a
+``Pipeline.generate`` and ``Pipeline.edit`` are the only functions that return generated pixels,
+``Pipeline.seal`` takes those of another generator the same way, and every face calls them. They
+fail closed: whatever goes wrong in a step (an exception, a time-out, a
 full disk), no pixels leave, the caller gets one error with a code, and the log says so as soon as
 it can. ``Released`` can only be built with a receipt of the log, so there is no way around step 7.
 
 This file holds the order of the steps, and what is booked when. How a step is done stands in the
 modules beside it, whose pictures no face may touch: ``moderation`` (steps 2 and 4), ``generation``
-(3), ``seal`` (5 and 6), ``events`` (what the log holds) and ``steps`` (threads, time-outs, errors).
+(3), ``seal_pictures`` and ``seal`` (5 and 6), ``events`` (what the log holds) and ``steps``
+(threads, time-outs, errors).
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from typing import TYPE_CHECKING, Self
 
 from chopmark import errors
-from chopmark.kit import ids, limits
+from chopmark.kit.raw_picture import as_image
 from chopmark.pipeline import events, inspect, moderation, recall, seal
-from chopmark.pipeline.generation import GenerationCase, make_pictures
+from chopmark.pipeline.cases import GenerationCase, SealCase, open_case
+from chopmark.pipeline.generation import make_pictures
 from chopmark.pipeline.moderation import judge_picture, shadow_verdicts, stops
 from chopmark.pipeline.parts import Parts
-from chopmark.pipeline.released import Output, Refused, Released, Withheld
-from chopmark.pipeline.request import EditRequest, GenerationRequest, check_request
+from chopmark.pipeline.released import Refused, Released, Withheld
+from chopmark.pipeline.request import EditRequest
 from chopmark.pipeline.review_copy import review_copies
-from chopmark.pipeline.sealer import sealer_of
+from chopmark.pipeline.seal_pictures import seal_pictures
 from chopmark.pipeline.steps import Steps, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from PIL import Image
-
     from chopmark.kit.types import JsonValue, Progress
     from chopmark.pipeline.inspect import Verification
     from chopmark.pipeline.moderation import Moderated
     from chopmark.pipeline.preview import PreviewSink
+    from chopmark.pipeline.released import Output
+    from chopmark.pipeline.request import GenerationRequest, SealRequest
     from chopmark.provenance import InputIngredient
     from chopmark.safety import Policy, Verdict
     from chopmark.settings import Settings
@@ -129,6 +131,17 @@ class Pipeline:
         """
         return await self._fulfil(request, progress, preview)
 
+    async def seal(self, request: SealRequest, *, progress: Progress | None = None) -> Released:
+        """Judge, mark, sign and book a picture that another generator made; nothing is generated.
+
+        The manifest names that generator as the caller's claim. Else as :meth:`generate`.
+
+        Raises:
+            Refused: The policy blocked the prompt or the picture.
+            ChopmarkError: As in :meth:`generate`.
+        """
+        return await self._fulfil(request, progress, None)
+
     async def moderate(
         self,
         texts: Sequence[str] = (),
@@ -183,7 +196,7 @@ class Pipeline:
 
     async def _fulfil(
         self,
-        request: GenerationRequest,
+        request: GenerationRequest | SealRequest,
         progress: Progress | None,
         preview: PreviewSink | None,
     ) -> Released:
@@ -194,25 +207,9 @@ class Pipeline:
             )
         self._in_flight += 1
         try:
-            generator = await in_thread(lambda: self.parts.generator)
-            check_request(request, self.settings, generator.info)
-            case = GenerationCase(
-                request=request,
-                tenant=request.tenant,
-                subject=request.subject,
-                # n outputs take the seeds seed .. seed + n - 1, each of which can be asked for.
-                seed=secrets.randbelow(limits.SEED.most - limits.N.most)
-                if request.seed is None
-                else request.seed,
-                size=request.size or generator.info.default_size,
-                format=request.format or self.settings.output_format,
-                progress=progress,
-                preview=preview,
-            )
+            case = await in_thread(lambda: open_case(self.parts, request, progress, preview))
             # 1. Durable in the log before any model runs. If the log cannot take it: refuse.
-            public, personal = events.received(
-                request, generator.info, seed=case.seed, size=case.size, format=case.format
-            )
+            public, personal = events.received(case)
             await self._steps.book(case, "received", "request.received", public, personal)
             try:
                 return await self._judge_and_make(case)
@@ -223,7 +220,7 @@ class Pipeline:
         finally:
             self._in_flight -= 1
 
-    async def _judge_and_make(self, case: GenerationCase) -> Released:
+    async def _judge_and_make(self, case: GenerationCase | SealCase) -> Released:
         """Steps 2 to 6."""
         request, parts, steps = case.request, self.parts, self._steps
         settings = parts.settings
@@ -243,9 +240,10 @@ class Pipeline:
         inputs = await steps.run(
             case, "judge_input", lambda: moderation.open_inputs(request, parts.files)
         )
+        # A picture to seal is judged once, as what leaves (step 4).
         input_verdicts = [
             await judge_picture(steps, case, "input", picture, policy, prompt_verdict)
-            for picture in inputs
+            for picture in ([] if isinstance(case, SealCase) else inputs)
         ]
         # An overturned appeal may have let this very prompt pass; its pictures are judged as ever.
         exception = await moderation.prompt_exception(steps, case, request, prompt_verdict, policy)
@@ -277,10 +275,14 @@ class Pipeline:
                 case, policy, prompt_verdict, cached.outputs, repeats=cached.repeats
             )
 
-        # 3. Generation. A preview is judged like an output before anybody sees it.
-        pictures = await steps.run(
-            case, "generate", lambda: make_pictures(parts, case, inputs, policy, prompt_verdict)
-        )
+        # 3. Generation, where there is no picture yet. Nobody sees a preview that was not judged.
+        pictures = [as_image(picture) for picture in inputs]
+        if isinstance(case, GenerationCase):
+            order = case
+            pictures = await steps.run(
+                case, "generate",
+                lambda: make_pictures(parts, order, inputs, policy, prompt_verdict),
+            )  # fmt: skip
 
         # 4. Every output is judged. A blocked one stays here, the others may go on.
         output_verdicts = [
@@ -312,15 +314,20 @@ class Pipeline:
         named: Sequence[InputIngredient] = ()
         if inputs:
             named = await steps.run(case, "sign", lambda: seal.read_inputs(parts, request))
-        outputs = [await self._seal(case, named, *item) for item in kept]
+        outputs, weak = await seal_pictures(steps, case, named, kept)
 
         return await self._complete(
-            case, policy, prompt_verdict, outputs, withheld, input_verdicts=input_verdicts
+            case,
+            policy,
+            prompt_verdict,
+            outputs,
+            [*withheld, *weak],
+            input_verdicts=input_verdicts,
         )
 
     async def _complete(
         self,
-        case: GenerationCase,
+        case: GenerationCase | SealCase,
         policy: Policy,
         prompt_verdict: Verdict,
         outputs: Sequence[Output],
@@ -331,7 +338,6 @@ class Pipeline:
     ) -> Released:
         """Step 7."""
         parts, steps = self.parts, self._steps
-        model = parts.generator.info
         judged = {output.index: output.verdict for output in outputs}
         judged |= {item.index: item.verdict for item in withheld}
 
@@ -340,7 +346,7 @@ class Pipeline:
             steps, case, [("output", judged[i]) for i in sorted(judged)], prompt_verdict
         )
         public, personal = events.completed(
-            model, policy, outputs, withheld,
+            case.maker, policy, outputs, withheld,
             prompt_verdict=prompt_verdict, input_verdicts=input_verdicts, shadow=shadow,
             pdq=case.pdq, review_copies=case.review_copies, repeats=repeats,
         )  # fmt: skip
@@ -356,63 +362,15 @@ class Pipeline:
             prompt_verdict=prompt_verdict,
             receipt=receipt,
             timings_ms=dict(case.timings_ms),
-            model=f"{model.id}@{model.version}",
+            model=case.maker.name,
             repeats=repeats,
         )
         # Kept for later, where the deployer opted in; nobody waits for it.
-        recall.keep(parts, case.request, released, seed=case.seed, terms=case.terms)
+        if isinstance(case, GenerationCase):
+            recall.keep(parts, case.request, released, seed=case.seed, terms=case.terms)
         return released
 
-    async def _seal(
-        self,
-        case: GenerationCase,
-        inputs: Sequence[InputIngredient],
-        index: int,
-        picture: Image.Image,
-        verdict: Verdict,
-    ) -> Output:
-        """Steps 5 and 6 for one output."""
-        from chopmark.generation import batch_size
-
-        request, parts, steps = case.request, self.parts, self._steps
-        sealer = sealer_of(parts)
-        output_id = ids.output_id(case.record_id, index)
-        case.tell(index, request.n, "marking and signing")
-        marked = await steps.run(
-            case,
-            "mark",
-            lambda: sealer.mark(picture, request, output_id=output_id, format=case.format),
-        )
-        signed = await steps.run(
-            case,
-            "sign",
-            lambda: sealer.sign(
-                marked, request, output_id=output_id, format=case.format,
-                model=parts.generator.info, inputs=inputs,
-            ),
-        )  # fmt: skip
-        sealed = await steps.run(
-            case,
-            "sign",
-            lambda: seal.keep(
-                parts, signed, output_id=output_id, record_id=case.record_id, pdq=marked.pdq
-            ),
-        )
-        case.pdq[output_id] = sealed.pdq
-        return Output(
-            index=index,
-            output_id=output_id,
-            data=sealed.data,
-            format=case.format,
-            width=marked.width,
-            height=marked.height,
-            seed=case.seed + index - 1,
-            batch=batch_size(picture),
-            manifest_id=sealed.manifest_id,
-            verdict=verdict,
-        )
-
-    async def _book_the_end(self, case: GenerationCase, error: BaseException) -> None:
+    async def _book_the_end(self, case: GenerationCase | SealCase, error: BaseException) -> None:
         """Book how a request ended that did not complete. Never hides the first error."""
         kind, public, personal = events.ended(error, case.stage, review_copies=case.review_copies)
         public |= _at_every_end(case)
@@ -424,6 +382,6 @@ class Pipeline:
             return
 
 
-def _at_every_end(case: GenerationCase) -> dict[str, JsonValue]:
+def _at_every_end(case: GenerationCase | SealCase) -> dict[str, JsonValue]:
     """What the record of every end says, be it completed, refused or failed."""
     return {"previews": case.previews_shown, "timings_ms": events.rounded(case.timings_ms)}

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from chopmark import errors
+from chopmark.pipeline.cases import SealCase
 from chopmark.pipeline.earlier_answer import standing_answer
 from chopmark.pipeline.moderation import judge_picture
 from chopmark.pipeline.released import Output
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
     from chopmark.kit.types import ImageFormat, JsonValue
     from chopmark.pipeline.answer_cache import AnswerCache
+    from chopmark.pipeline.cases import GenerationCase
     from chopmark.pipeline.earlier_answer import EarlierAnswer
-    from chopmark.pipeline.generation import GenerationCase
     from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.released import Released
     from chopmark.pipeline.request import GenerationRequest
@@ -65,15 +66,18 @@ class CachedAnswer:
 
 
 async def recall(
-    steps: Steps, case: GenerationCase, policy: Policy, prompt_verdict: Verdict
+    steps: Steps, case: GenerationCase | SealCase, policy: Policy, prompt_verdict: Verdict
 ) -> CachedAnswer | None:
     """Return the pictures that this request got before, judged again; any doubt is ``None``.
 
     Never raises: a look-up that breaks or takes too long is counted, and pictures are made.
     """
-    request, parts = case.request, steps.parts
+    parts = steps.parts
     cache = parts.answer_cache
-    if not _applies_to(parts.settings, request) or prompt_verdict.action != "allow":
+    if isinstance(case, SealCase) or prompt_verdict.action != "allow":
+        return None
+    request = case.request
+    if not _applies_to(parts.settings, request):
         return None
     try:
         case.terms = await steps.run(

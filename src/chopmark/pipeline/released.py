@@ -41,7 +41,7 @@ class Output:
         data: The file's bytes.
         width: Pixels.
         height: Pixels.
-        seed: The seed that made it.
+        seed: The seed that made it; ``None`` where another generator did.
         batch: How many pictures the model made in the same call. The same seed in a batch of
             another size may differ by single levels of 255.
         manifest_id: Label of the C2PA manifest inside ``data``.
@@ -54,7 +54,7 @@ class Output:
     format: ImageFormat
     width: int
     height: int
-    seed: int
+    seed: int | None
     batch: int = 1
     manifest_id: str
     verdict: Verdict
@@ -91,10 +91,22 @@ class Output:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withheld:
-    """One picture that was made and may not leave."""
+    """One picture that was made and does not leave.
+
+    Attributes:
+        index: 1..n, its place in the request.
+        verdict: What the picture guards said.
+        reason: ``policy``, or ``mark_too_weak``: it was let through, but takes no watermark in the
+            format and quality that was asked for.
+    """
 
     index: int
     verdict: Verdict
+    reason: Literal["policy", "mark_too_weak"] = "policy"
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return it for machines."""
+        return {"index": self.index, "reason": self.reason, "verdict": self.verdict.to_dict()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +120,7 @@ class Released:
         prompt_verdict: What the prompt guard said.
         receipt: Inclusion proof and checkpoint of the ``request.completed`` record.
         timings_ms: Milliseconds a stage, in the order of the stages.
-        model: ``id@version`` of the generator.
+        model: ``id@version`` of the generator; of another one, the name that the caller gave.
         repeats: The earlier record whose pictures these are, judged again and booked again;
             ``None``: they were made for this request.
     """
@@ -150,9 +162,7 @@ class Released:
             "model": self.model,
             "repeats": self.repeats,
             "outputs": [output.to_dict() for output in self.outputs],
-            "withheld": [
-                {"index": item.index, "verdict": item.verdict.to_dict()} for item in self.withheld
-            ],
+            "withheld": [item.to_dict() for item in self.withheld],
             "prompt_verdict": self.prompt_verdict.to_dict(),
             "receipt": self.receipt.to_dict(),
             "timings_ms": dict(self.timings_ms),

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from chopmark.errors import InvalidRequest, TextTooLong, TooManyImages
 from chopmark.kit import limits
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from chopmark.safety import Policy
     from chopmark.settings import Settings
 
-__all__ = ["EditRequest", "GenerationRequest"]
+__all__ = ["EditRequest", "GenerationRequest", "SealRequest", "check_request", "check_seal"]
+
+_LONGEST_MODEL_NAME: Final = 100  # characters; it stands in the signed manifest
 
 
 #: Longest reference of a record of consent.
@@ -101,6 +103,67 @@ class EditRequest(GenerationRequest):
         named = {"image": self.image}
         named |= {f"reference {n}": one for n, one in enumerate(self.references, start=1)}
         return named if self.mask is None else {**named, "mask": self.mask}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealRequest:
+    """A picture that another generator made, to be judged, marked, signed and booked.
+
+    Attributes:
+        image: The bytes of its file. It leaves with the same pixels but for mark and label; its
+            metadata stay behind. A C2PA manifest of its own becomes that of an ingredient.
+        prompt: What it was made from, as far as the caller says; judged and kept as any prompt.
+        model: What made it, as the caller claims: a name of 1 to 100 printable characters.
+        format: File format of the output; ``None`` is that of ``image`` where it is one of ours,
+            else ``Settings.output_format``.
+        quality: 1 to 100 for lossy formats; ``None`` is the encoder's default of ours.
+        tenant: Whose log namespace applies.
+        policy: The tenant's own policy, or a tightened one; ``None`` is ``Settings.policy``.
+        subject: Opaque reference to the person; what they wrote can be erased by it.
+        client: Address or other connection detail; kept encrypted and erasable.
+    """
+
+    image: bytes
+    prompt: str = ""
+    model: str
+    format: ImageFormat | None = None
+    quality: int | None = None
+    tenant: str = "default"
+    policy: Policy | None = None
+    subject: str | None = None
+    client: str | None = None
+
+    n: ClassVar[int] = 1
+    negative_prompt: ClassVar[str] = ""
+
+    @property
+    def inputs(self) -> dict[str, bytes]:
+        """All files that come in, by what they are."""
+        return {"image": self.image}
+
+    @property
+    def size(self) -> None:
+        """Nobody asks for a size: the picture has one."""
+        return
+
+
+def check_seal(request: SealRequest, settings: Settings) -> None:
+    """Refuse what no stage could use.
+
+    Raises:
+        InvalidRequest: The first value that cannot be used, named, with its bounds.
+    """
+    _check_text("prompt", request.prompt, settings.max_prompt_chars)
+    limits.QUALITY.check(request.quality)
+    if not request.image:
+        raise InvalidRequest("there is no picture", hint="give its file", param="image")
+    name = request.model.strip()
+    if not 0 < len(name) <= _LONGEST_MODEL_NAME or not name.isprintable():
+        raise InvalidRequest(
+            "model is no name of a generator",
+            hint=f"say what made the picture in 1 to {_LONGEST_MODEL_NAME} printable characters",
+            param="model",
+        )
 
 
 def check_request(request: GenerationRequest, settings: Settings, model: ModelInfo) -> None:

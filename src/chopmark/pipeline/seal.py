@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from chopmark import errors
 from chopmark.kit import ids
-from chopmark.pipeline.request import EditRequest
+from chopmark.pipeline.request import EditRequest, SealRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 
     from chopmark.generation import ModelInfo
     from chopmark.kit.types import ImageFormat
+    from chopmark.pipeline.maker import Maker
     from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.request import GenerationRequest
-    from chopmark.provenance import InputIngredient, Signed
+    from chopmark.provenance import InputIngredient, MarkResult, Signed
 
-__all__ = ["Marked", "SealedFile", "keep", "mark", "read_inputs", "sign"]
+__all__ = ["Marked", "SealedFile", "earlier_mark", "keep", "mark", "read_inputs", "sign"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -72,8 +73,12 @@ class SealedFile:
     pdq: str
 
 
-def read_inputs(parts: Parts, request: GenerationRequest) -> tuple[InputIngredient, ...]:
+def read_inputs(
+    parts: Parts, request: GenerationRequest | SealRequest
+) -> tuple[InputIngredient, ...]:
     """Return what an edit's pictures say of themselves, in their order; nothing for a creation.
+
+    A picture to seal is one only where it has a manifest of its own: else it begins here.
 
     Args:
         parts: What parses foreign files, and our own certificates.
@@ -83,22 +88,69 @@ def read_inputs(parts: Parts, request: GenerationRequest) -> tuple[InputIngredie
         SigningFailed: A picture is of no format that a manifest can name.
     """
     from chopmark.provenance import TrustAnchors
+    from chopmark.provenance._formats import own_format
 
-    if not isinstance(request, EditRequest):
+    if not isinstance(request, EditRequest | SealRequest):
         return ()
     anchors = TrustAnchors.of(parts.credential)
+    if isinstance(request, SealRequest):
+        # What we read and cannot name in a manifest has none of its own either.
+        if own_format(request.image) is None:
+            return ()
+        found = parts.files.ingredient(request.image, anchors)
+        return () if found.manifest is None else (found,)
     return tuple(parts.files.ingredient(data, anchors) for data in request.pictures)
+
+
+def earlier_mark(
+    parts: Parts,
+    picture: Image.Image,
+    request: GenerationRequest | SealRequest,
+    inputs: Sequence[InputIngredient],
+) -> MarkResult | None:
+    """Return a mark of ours that a picture carries before it gets its own, if it may have one.
+
+    A picture to seal is as somebody sent it, and an edit within a mask leaves most pixels alone.
+
+    Raises:
+        AlreadyMarked: A picture to seal has our mark, and no manifest that says where it is from.
+    """
+    sealing = isinstance(request, SealRequest)
+    if not sealing and not (isinstance(request, EditRequest) and request.mask is not None):
+        return None
+    found = parts.pixels.mark(picture, [parts.settings.mark_method])
+    if not found.detected:
+        return None
+    if sealing and not inputs:
+        # Under a new mark nobody would find out what it is: a picture made here could be passed
+        # off as another generator's.
+        raise errors.AlreadyMarked(
+            "the picture carries a mark of this installation already",
+            hint="send the file as it was released: with its manifest it becomes an ingredient",
+            param="image",
+        )
+    return found
 
 
 def mark(
     parts: Parts,
     picture: Image.Image,
-    request: GenerationRequest,
+    request: GenerationRequest | SealRequest,
     *,
     output_id: str,
     format: ImageFormat,  # noqa: A002  the field's name
+    earlier: MarkResult | None = None,
 ) -> Marked:
     """Draw the label if there is one, strike the watermark, encode, and read the mark back.
+
+    Args:
+        parts: With the keys.
+        picture: RGB.
+        request: What was asked for.
+        output_id: What the mark is to say, 16 hex digits.
+        format: Of the file.
+        earlier: From `earlier_mark`; it is taken back first, since of two marks with one key
+            readers find either.
 
     Raises:
         MarkTooWeak: The caller's size or quality leaves no room for the mark.
@@ -107,6 +159,8 @@ def mark(
     from chopmark.provenance import detect_mark, draw_label, embed_mark, fingerprint, pixel_digest
     from chopmark.provenance.encode import encode_with_pixels
 
+    if earlier is not None:
+        picture = _taken_back(parts, picture, earlier)
     if parts.label is not None:
         picture = draw_label(picture, parts.label)
     method, key = parts.settings.mark_method, parts.mark_keys.active
@@ -117,7 +171,11 @@ def mark(
     if not found.detected or found.payload != payload:
         # What no file could carry is said first: this raises where the bare pixels fail as well.
         embed_mark(picture, payload, key=key, method=method)
-        chosen = request.quality is not None or request.size is not None
+        chosen = (
+            isinstance(request, SealRequest)
+            or request.quality is not None
+            or request.size is not None
+        )
         raise (errors.MarkTooWeak if chosen else errors.MarkNotReadable)(
             f"output {output_id}: the {method} watermark did not survive encoding as {format}",
             hint="a higher quality, a lossless format or a larger picture carries it",
@@ -133,14 +191,21 @@ def mark(
     )
 
 
+def _taken_back(parts: Parts, picture: Image.Image, earlier: MarkResult) -> Image.Image:
+    from chopmark.provenance.watermark import without_mark
+
+    key = next((key for key in parts.mark_keys.all if key.key_id == earlier.key_id), None)
+    return picture if key is None else without_mark(picture.convert("RGB"), earlier, key=key)
+
+
 def sign(
     parts: Parts,
     marked: Marked,
-    request: GenerationRequest,
+    request: GenerationRequest | SealRequest,
     *,
     output_id: str,
     format: ImageFormat,  # noqa: A002  the field's name
-    model: ModelInfo,
+    model: ModelInfo | Maker,
     inputs: Sequence[InputIngredient] = (),
 ) -> Signed:
     """Write XMP, sign the manifest last, and validate the result.
@@ -152,7 +217,7 @@ def sign(
         output_id: What the mark carries, 16 hex digits.
         format: Of the file.
         model: What made the pixels.
-        inputs: From `read_inputs`: one for each picture of an edit.
+        inputs: From `read_inputs`: one for each picture of an edit, at most one of what is sealed.
 
     Raises:
         SigningFailed: It cannot be signed now, or does not validate once signed.
@@ -162,8 +227,9 @@ def sign(
     from chopmark.provenance import sign as sign_manifest
 
     settings = parts.settings
+    sealing = isinstance(request, SealRequest)
     shown = len(request.pictures) if isinstance(request, EditRequest) else 0
-    if len(inputs) != shown:
+    if (len(inputs) > 1) if sealing else (len(inputs) != shown):
         raise errors.SigningFailed(
             f"output {output_id}: {shown} pictures came in, and {len(inputs)} were read"
         )
@@ -172,8 +238,9 @@ def sign(
         record_id=ids.record_of(output_id),
         model_id=model.id,
         model_version=model.version or model.digest[:12],
+        sealed_as=settings.seal_source_type if sealing else None,
         created_at=datetime.now(UTC),
-        action="edited" if inputs else "created",
+        action="edited" if inputs and not sealing else "created",
         parent=inputs[0] if inputs else None,
         references=tuple(inputs[1:]),
         mark_method=settings.mark_method,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from chopmark.kit.raw_picture import RawPicture
 from chopmark.pipeline import seal
 from chopmark.pipeline.elsewhere import Elsewhere
-from chopmark.pipeline.request import EditRequest
+from chopmark.pipeline.request import EditRequest, SealRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
     from chopmark.generation import ModelInfo
     from chopmark.kit.types import ImageFormat
+    from chopmark.pipeline.maker import Maker
     from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.request import GenerationRequest
     from chopmark.pipeline.seal import Marked
-    from chopmark.provenance import InputIngredient, Signed
+    from chopmark.provenance import InputIngredient, MarkResult, Signed
 
 __all__ = ["Sealer", "SealerElsewhere", "SealerHere", "sealer_of"]
 
@@ -38,21 +39,22 @@ class Sealer(Protocol):
     def mark(
         self,
         picture: Image.Image,
-        request: GenerationRequest,
+        request: GenerationRequest | SealRequest,
         *,
         output_id: str,
         format: ImageFormat,  # noqa: A002  the field's name
+        earlier: MarkResult | None = None,
     ) -> Marked:
         """Draw the label, strike the watermark, encode, and read the mark back."""
 
     def sign(
         self,
         marked: Marked,
-        request: GenerationRequest,
+        request: GenerationRequest | SealRequest,
         *,
         output_id: str,
         format: ImageFormat,  # noqa: A002  the field's name
-        model: ModelInfo,
+        model: ModelInfo | Maker,
         inputs: Sequence[InputIngredient] = (),
     ) -> Signed:
         """Write the metadata, sign the manifest last, and validate the result."""
@@ -71,22 +73,25 @@ class SealerHere:
     def mark(
         self,
         picture: Image.Image,
-        request: GenerationRequest,
+        request: GenerationRequest | SealRequest,
         *,
         output_id: str,
         format: ImageFormat,  # noqa: A002  the field's name
+        earlier: MarkResult | None = None,
     ) -> Marked:
         """Mark a picture; see :func:`chopmark.pipeline.seal.mark`."""
-        return seal.mark(self._parts, picture, request, output_id=output_id, format=format)
+        return seal.mark(
+            self._parts, picture, request, output_id=output_id, format=format, earlier=earlier
+        )
 
     def sign(
         self,
         marked: Marked,
-        request: GenerationRequest,
+        request: GenerationRequest | SealRequest,
         *,
         output_id: str,
         format: ImageFormat,  # noqa: A002  the field's name
-        model: ModelInfo,
+        model: ModelInfo | Maker,
         inputs: Sequence[InputIngredient] = (),
     ) -> Signed:
         """Sign a file; see :func:`chopmark.pipeline.seal.sign`."""
@@ -102,15 +107,17 @@ class SealerElsewhere(Elsewhere):
     def mark(
         self,
         picture: Image.Image,
-        request: GenerationRequest,
+        request: GenerationRequest | SealRequest,
         *,
         output_id: str,
         format: ImageFormat,  # noqa: A002  the field's name
+        earlier: MarkResult | None = None,
     ) -> Marked:
         """Draw the label, strike the watermark, encode, read the mark back."""
         raw = RawPicture.of(picture)
         marked: Marked = self.ask(
-            "trusted", "mark", (raw.head, _without_files(request), output_id, format), raw.data,
+            "trusted", "mark", (raw.head, _without_files(request), output_id, format, earlier),
+            raw.data,
             limit_s=self.settings.seal_timeout_s,
         ).value  # fmt: skip
         return marked
@@ -118,11 +125,11 @@ class SealerElsewhere(Elsewhere):
     def sign(
         self,
         marked: Marked,
-        request: GenerationRequest,
+        request: GenerationRequest | SealRequest,
         *,
         output_id: str,
         format: ImageFormat,  # noqa: A002  the field's name
-        model: ModelInfo,
+        model: ModelInfo | Maker,
         inputs: Sequence[InputIngredient] = (),
     ) -> Signed:
         """Write the metadata and the manifest, signed last."""
@@ -134,8 +141,12 @@ class SealerElsewhere(Elsewhere):
         return signed
 
 
-def _without_files(request: GenerationRequest) -> GenerationRequest:
+def _without_files(
+    request: GenerationRequest | SealRequest,
+) -> GenerationRequest | SealRequest:
     """Return the request with as many pictures and nothing in them: who signs sees no file."""
+    if isinstance(request, SealRequest):
+        return replace(request, image=b"")
     if not isinstance(request, EditRequest):
         return request
     return replace(request, image=b"", references=(b"",) * len(request.references), mask=None)

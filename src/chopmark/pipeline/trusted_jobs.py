@@ -80,11 +80,11 @@ class _Jobs:
         return Answer(value=PixelsHere().prints(_image(value, buffers[0])))
 
     def mark(self, value: Any, buffers: Sequence[bytes]) -> Answer:
-        what, request, output_id, format = value  # noqa: A001  the field's name
+        what, request, output_id, format, earlier = value  # noqa: A001  the field's name
         return Answer(
             value=seal.mark(
                 self._parts, _image(what, buffers[0]), request,
-                output_id=output_id, format=format,
+                output_id=output_id, format=format, earlier=earlier,
             )
         )  # fmt: skip
 

@@ -160,6 +160,7 @@ def chopmark_log(settings: Settings) -> RequestLog:
         origin=settings.log_origin,
         database=settings.log_database or None,
         keys_database=settings.log_keys_database or None,
+        mark=settings.log_mark,
     )
 
 

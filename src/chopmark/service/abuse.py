@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from chopmark.audit import Hit
     from chopmark.pipeline import Pipeline
     from chopmark.pipeline.released import Refused
-    from chopmark.pipeline.request import GenerationRequest
+    from chopmark.pipeline.request import GenerationRequest, SealRequest
     from chopmark.safety.text.encoder import SentenceEncoder
     from chopmark.tenancy import Tenant
 
@@ -74,7 +74,7 @@ class AbuseControl:
             self._booked[whose] = rules
         return rules
 
-    async def before(self, tenant: Tenant, asked: GenerationRequest) -> None:
+    async def before(self, tenant: Tenant, asked: GenerationRequest | SealRequest) -> None:
         """Let a request pass.
 
         Raises:
@@ -84,7 +84,9 @@ class AbuseControl:
         if subject is not None:
             await in_thread(lambda: self.watch.check(subject, self.rules_of(tenant), asked.prompt))
 
-    async def refused(self, tenant: Tenant, asked: GenerationRequest, error: Refused) -> None:
+    async def refused(
+        self, tenant: Tenant, asked: GenerationRequest | SealRequest, error: Refused
+    ) -> None:
         """Count a refusal."""
         subject = asked.subject
         if subject is not None:
@@ -94,7 +96,7 @@ class AbuseControl:
                 )
             )
 
-    async def after(self, asked: GenerationRequest, record_id: str) -> None:
+    async def after(self, asked: GenerationRequest | SealRequest, record_id: str) -> None:
         """Send a record to review, if the person is under review."""
         queue = None if asked.subject is None else self.watch.queue_of(asked.subject)
         if queue is not None:

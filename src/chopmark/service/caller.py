@@ -20,12 +20,15 @@ __all__ = [
     "BindingWriter",
     "Caller",
     "Creator",
+    "Eraser",
+    "Holder",
     "ManifestReader",
     "ManifestWriter",
     "MetricsReader",
     "Moderator",
     "RecordReader",
     "Reviewer",
+    "Sealer",
     "Verifier",
     "anybody",
     "anybody_here",
@@ -37,9 +40,9 @@ __all__ = [
 _BY_ROLE: Final[Mapping[PersonRole, frozenset[Scope]]] = {
     "auditor": frozenset({"read"}),
     "creator": frozenset({"generate", "moderate"}),
-    "eraser": frozenset(),
+    "eraser": frozenset({"erase", "hold"}),
     "exporter": frozenset({"read"}),
-    "investigator": frozenset({"read"}),
+    "investigator": frozenset({"read", "seal"}),
     "operator": frozenset({"metrics", "read"}),
     "reader": frozenset({"read"}),
     "reviewer": frozenset({"read", "review"}),
@@ -48,6 +51,8 @@ _BY_ROLE: Final[Mapping[PersonRole, frozenset[Scope]]] = {
 # What a picture is, anybody may ask who is let in at all.
 _EVERYBODY: Final[frozenset[Scope]] = frozenset({"fetch:manifests", "verify"})
 _ANYBODY: Final = "anybody"
+# What takes a second person: on a server that knows nobody there is none.
+_OF_TWO: Final[frozenset[Scope]] = frozenset({"erase", "hold", "seal"})
 # What a program may do at the desk. Seeing content, exporting and erasing are for people alone.
 _BY_SCOPE: Final[Mapping[Scope, PersonRole]] = {
     "generate": "creator",
@@ -166,7 +171,7 @@ def anybody_here(tenant: Tenant, address: str | None) -> Caller:
     """
     return Caller(
         tenant=tenant,
-        scopes=frozenset(SCOPES),
+        scopes=frozenset(SCOPES) - _OF_TWO,
         key_id=None,
         address=address,
         name="anybody on this machine",
@@ -198,10 +203,13 @@ def needs(scope: Scope | None) -> Callable[[Request], Caller]:
 AnyCaller = Annotated[Caller, Depends(needs(None))]
 BindingWriter = Annotated[Caller, Depends(needs("store:bindings"))]
 Creator = Annotated[Caller, Depends(needs("generate"))]
+Eraser = Annotated[Caller, Depends(needs("erase"))]
+Holder = Annotated[Caller, Depends(needs("hold"))]
 ManifestReader = Annotated[Caller, Depends(needs("fetch:manifests"))]
 ManifestWriter = Annotated[Caller, Depends(needs("store:manifests"))]
 MetricsReader = Annotated[Caller, Depends(needs("metrics"))]
 Moderator = Annotated[Caller, Depends(needs("moderate"))]
 RecordReader = Annotated[Caller, Depends(needs("read"))]
 Reviewer = Annotated[Caller, Depends(needs("review"))]
+Sealer = Annotated[Caller, Depends(needs("seal"))]
 Verifier = Annotated[Caller, Depends(needs("verify"))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import AccessError, NotSignedIn, TenantNotFound
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from chopmark.settings import Settings
-    from chopmark.tenancy import AccessStore, NewSession, People, Person, Session, Tenant
+    from chopmark.tenancy import AccessStore, NewSession, People, Person, Scope, Session, Tenant
     from chopmark.tenancy.signin import SignIn
 
 __all__ = ["COOKIE", "Identity"]
@@ -43,6 +44,14 @@ class Identity:
     def guarded(self) -> bool:
         """Tell whether anybody was ever given access: from then on everybody must show it."""
         return self.sign_in is not None or self.store.has_keys() or self.people.any()
+
+    def key_allows(self, key_id: str, scope: Scope) -> bool:
+        """Tell whether a key is good now and has a scope."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        good = [key for key in self.store.keys() if key.key_id == key_id and not key.revoked_at]  # noqa: SIM118 - no dict
+        return any(
+            scope in key.scopes and (key.expires_at is None or key.expires_at > now) for key in good
+        )
 
     def cookie_of(self, headers: Headers) -> str | None:
         """Return the session's token that a request brings; two of them are none."""

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from chopmark.errors import Cancelled, ChopmarkError
 from chopmark.kit.redaction import conceal
 from chopmark.pipeline.released import Refused
-from chopmark.pipeline.request import EditRequest, GenerationRequest
+from chopmark.pipeline.request import EditRequest, GenerationRequest, SealRequest
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.abuse import AbuseControl
 from chopmark.service.cache_headers import wants_fresh
 from chopmark.service.exports import Exports
 from chopmark.service.looking import Looking, declared_pixels
 from chopmark.service.metrics import Metrics
+from chopmark.service.two_persons import TwoPersons
 from chopmark.tenancy.room import Room
 from chopmark.tenancy.turns import Turns
 
@@ -54,6 +55,7 @@ class Service:
         working: What is on its way now.
         abuse: Who was refused too often lately.
         exports: What exporters asked for.
+        two_persons: What waits for a second person to agree.
     """
 
     def __init__(self, pipeline: Pipeline, store: AccessStore) -> None:
@@ -79,18 +81,19 @@ class Service:
         self.metrics = Metrics(pipeline.parts, lines, repeats=pipeline.parts.answer_cache)
         self.abuse = AbuseControl(pipeline, self.metrics.abused)
         self.exports = Exports(pipeline.parts)
+        self.two_persons = TwoPersons()
 
     async def make(
         self,
         http: Request,
         caller: Caller,
-        asked: GenerationRequest,
+        asked: GenerationRequest | SealRequest,
         *,
         identifier: str | None = None,
         progress: Progress | None = None,
         preview: PreviewSink | None = None,
     ) -> Released:
-        """Make or change pictures for a caller, as long as the client is there.
+        """Make, change or seal pictures for a caller, as long as the client is there.
 
         Args:
             http: The request, whose end is watched.
@@ -109,14 +112,15 @@ class Service:
         """
         # Before anything is done with them: whatever fails may quote what it was given.
         conceal(asked.prompt, asked.negative_prompt, identifier)
-        mine = replace(
+        mine: GenerationRequest | SealRequest = replace(
             asked,
             tenant=caller.tenant.name,
             policy=asked.policy or await in_thread(lambda: self.policy_of(caller.tenant)),
             subject=caller.subject(identifier),
             client=caller.address,
-            fresh=asked.fresh or wants_fresh(http.headers),
         )
+        if isinstance(mine, GenerationRequest):
+            mine = replace(mine, fresh=mine.fresh or wants_fresh(http.headers))
         try:
             await self.abuse.before(caller.tenant, mine)
             released = await self.attended(http, self._make(caller, mine, progress, preview))
@@ -133,7 +137,7 @@ class Service:
     async def _make(
         self,
         caller: Caller,
-        asked: GenerationRequest,
+        asked: GenerationRequest | SealRequest,
         progress: Progress | None,
         preview: PreviewSink | None,
     ) -> Released:
@@ -145,6 +149,13 @@ class Service:
         day = await in_thread(lambda: self.store.reserve_images(caller.tenant, asked.n))
         made = 0
         try:
+            if isinstance(asked, SealRequest):
+                # Nothing is generated: the work is that of looking at a picture.
+                released = await self.looking.run(
+                    caller, [asked.image], lambda: self.pipeline.seal(asked, progress=progress)
+                )
+                made = len(released.outputs)
+                return released
             async with (
                 self.generator_turns.turn(caller.tenant.name),
                 self.edit_room.held(pixels),

@@ -30,6 +30,18 @@ class AuditSettings(BaseModel, frozen=True):
         description="File with the log's witnesses, an address and a verifier key a line; "
         "`chopmark audit checkpoint` has them cosign. See [audit.md](audit.md).",
     )
+    log_mark: Path | None = Field(
+        default=None,
+        description="File, best on another machine or on a medium that is written once, in which "
+        "the log's newest checkpoint is kept as well; the signer and `chopmark audit verify` "
+        "compare the log with it. See [audit.md](audit.md).",
+    )
+    log_checkpoint_s: float = Field(
+        default=60.0,
+        ge=0.0,
+        description="Seconds after which `chopmark serve` signs a checkpoint of what is new, and "
+        "has the witnesses cosign it; 0: only when somebody asks for a receipt or a checkpoint.",
+    )
     desk_roles: str = Field(
         default="auditor,reader",
         description="What the person at the command line may do in the log, with commas between; "

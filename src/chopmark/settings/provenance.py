@@ -58,6 +58,13 @@ class ProvenanceSettings(BaseModel, frozen=True):
     tsa_every_s: float = Field(
         default=60.0, gt=0, description="How often `chopmark serve` tries the queue."
     )
+    seal_source_type: Literal[
+        "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "compositeSynthetic"
+    ] = Field(
+        default="trainedAlgorithmicMedia",
+        description="IPTC digital source type that the manifest gives a picture which another "
+        "generator made and `chopmark seal` sealed.",
+    )
     manifest_prompt: bool = Field(
         default=False,
         description="Write the prompt into manifest and XMP. Off: a prompt is personal data.",

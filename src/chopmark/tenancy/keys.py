@@ -24,19 +24,29 @@ __all__ = [
 ]
 
 Scope = Literal[
+    "erase",
     "fetch:manifests",
     "generate",
+    "hold",
     "metrics",
     "moderate",
     "read",
     "review",
+    "seal",
     "store:bindings",
     "store:manifests",
     "verify",
 ]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
-#: Of a key that is made without naming any: who reviews sees what others wrote.
-USUAL_SCOPES: Final[tuple[Scope, ...]] = tuple(name for name in SCOPES if name != "review")
+#: Of a key that is made without naming any: the least that an application needs which makes
+#: pictures and looks at them. What writes, erases, or tells of other tenants is named on purpose.
+USUAL_SCOPES: Final[tuple[Scope, ...]] = (
+    "fetch:manifests",
+    "generate",
+    "moderate",
+    "read",
+    "verify",
+)
 _TEXT = re.compile(r"cm_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 
 

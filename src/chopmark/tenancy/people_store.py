@@ -214,6 +214,25 @@ class People:
             )
         return _PersonRow(*rows[0]).person()
 
+    def now(self, name: str) -> Person | None:
+        """Return who bears a name now: a local person, or somebody signed in whom OIDC vouches for.
+
+        None where they were disabled, or their last session has ended.
+        """
+        since = self._clock()
+        with self._database.read() as transaction:
+            rows = transaction.execute(
+                "SELECT session.name, vouched, session.created, used, csrf, tenant, roles"
+                " FROM session LEFT JOIN person ON person.name = session.name AND disabled IS NULL"
+                " WHERE session.name = ? AND vouched IS NOT NULL AND session.created > ?"
+                " AND used > ? ORDER BY session.created DESC LIMIT 1",
+                (name, since - self.longest_s, since - self.idle_s),
+            )
+        try:
+            return self.person(name)
+        except PersonNotFound:
+            return _SessionRow(*rows[0]).person() if rows else None
+
     def everybody(self) -> list[Person]:
         """Return every local person who may sign in, by name."""
         with self._database.read() as transaction:

@@ -106,7 +106,7 @@ def test_a_changed_row_is_found_behind_a_changed_manifest(
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["file"]["sha256"] = sha256(data).hexdigest()
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    assert [problem.what for problem in check_export(folder, log.public_key)] == ["not_included"]
+    assert [problem.what for problem in check_export(folder, log.public_key)] == ["hidden_changed"]
     with AuditLog.open(tmp_path / "other") as other:
         key = other.public_key
     assert check_export(folder, key)[-1].what == "checkpoint_refused"

@@ -57,11 +57,13 @@ def test_the_parts_and_their_names_are_pinned(open_log: OpenLog) -> None:
     desk = log.desk(Actor(name="Ada", roles=frozenset(), tenant=None), purpose="p")
     shown = {
         log: "append close content custody appeals desk exceptions find get in_force open private"
-        " proof public_key reconcile records root search size submit writable",
-        log.proof: "checkpoint consistency_proof cosign public_key publish receipt stamp stamps",
+        " proof public_key reconcile records root search size submit upkeep writable",
+        log.proof: "checkpoint consistency_proof cosign public_key public_keys publish receipt"
+        " stamp stamps",
         log.custody: "attachments contentless erase expire holds",
         log.custody.holds: "place release standing",
         log.custody.attachments: "drop drop_older keep of",
+        log.upkeep: "rotate_encryption_key rotate_signing_key sign_anew",
         log.appeals: "open state",
         log.exceptions: "find grant revoke standing",
         desk: "appeals entries erase expire export holds place_hold queries records release_hold"

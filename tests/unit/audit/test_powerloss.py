@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import chopmark.audit.log.connect as connect_module
-import chopmark.audit.proof.kept_checkpoint as kept_module
-import chopmark.audit.proof.prover as prover_module
+import chopmark.audit.proof.log_keys as keys_module
+import chopmark.audit.proof.marks as marks_module
 from chopmark.audit import AuditLog, Event, Record, verify_log
 from chopmark.audit.log.paths import Paths
 from chopmark.errors import ChopmarkError
@@ -51,8 +51,9 @@ def record(
         write_public(path, data, **options)
         operations.append(Operation("file", str(path), 0, data))
 
-    for module in (kept_module, prover_module):
-        monkeypatch.setattr(module, "write_public", replaced)
+    monkeypatch.setattr(keys_module, "write_public", replaced)
+    for name in ("write_public", "write_private"):
+        monkeypatch.setattr(marks_module, name, replaced)
     monkeypatch.setattr("chopmark.kit.sqlite._CHECKPOINT_PAGES", 30)
     acknowledged: list[str] = []
     with AuditLog.open(home) as log:

@@ -116,7 +116,7 @@ def test_a_folder_that_is_ahead_is_refused(
     folder = tmp_path / "public"
     log = open_log()
     append(log, make_event, 3)
-    ahead = log.proof._signer.sign(9, bytes(32))
+    ahead = log.proof._keys.signer.sign(9, bytes(32))
     folder.mkdir()
     (folder / "checkpoint").write_text(ahead.note)
     with pytest.raises(LogCorrupt, match="published up to 9"):

@@ -15,6 +15,7 @@ from chopmark.audit.log.merkle import Frontier, leaf_hash
 from chopmark.audit.log.paths import Paths
 from chopmark.errors import ChopmarkError, InvalidRequest, LogCorrupt
 from chopmark.kit.ids import new_record_id
+from tests.support.logs import forget_marks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -187,11 +188,12 @@ def rewrite(home: Path) -> None:
     """Do what somebody with the signing key can do: another log under the same name."""
     paths = Paths(home)
     with AuditLog.open(home) as log:
-        size, signer = log.size, log.proof._signer
-    for name in ("log.db", "log.db-wal", "log.db-shm", "checkpoint", "verified"):
+        size, key = log.size, log.public_key
+    forget_marks(home)
+    for name in ("log.db", "log.db-wal", "log.db-shm"):
         (paths.folder / name).unlink(missing_ok=True)
     with AuditLog.open(home) as log:
-        assert log.proof._signer.key == signer.key
+        assert log.public_key == key
         for _ in range(size):
             log.submit(Event(kind="policy.changed", record_id=new_record_id(), tenant="forged"))
 

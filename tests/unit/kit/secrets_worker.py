@@ -17,7 +17,7 @@ from typing import Final
 from chopmark.api.desk.appeals import ticket_key
 from chopmark.audit import AuditLog
 from chopmark.audit.log.paths import Paths
-from chopmark.audit.proof.prover import load_signer
+from chopmark.audit.proof.log_keys import LogKeys
 from chopmark.errors import ChopmarkError
 from chopmark.kit.files import random_secret
 from chopmark.provenance import DevelopmentCredentialWarning, load_credential
@@ -34,7 +34,7 @@ def _log_keys(home: Path) -> bytes:
 
 
 def _signing_key(home: Path) -> bytes:
-    load_signer(Paths(home).signing_key, "chopmark.local/log")
+    _ = LogKeys(Paths(home), "chopmark.local/log").signer
     return Paths(home).signing_key.read_bytes()
 
 

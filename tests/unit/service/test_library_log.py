@@ -8,13 +8,16 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from chopmark.kit.redaction import conceal
 from chopmark.pipeline.steps import in_thread
+from chopmark.service import library_log
 from chopmark.service.library_log import for_request, library_lines
 from chopmark.service.logging import make_logger
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterator
 
 LOG = logging.getLogger("chopmark.generation.test")
 SCOPE: dict[str, Any] = {
@@ -75,11 +78,20 @@ def test_a_line_of_no_request_is_every_servers() -> None:
         assert "request_id" not in line
 
 
-def test_lines_are_taken_from_info_on_unless_more_were_asked_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    root, server = logging.getLogger("chopmark"), Server()
-    monkeypatch.setattr(root, "level", logging.NOTSET)
+@pytest.fixture
+def root(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
+    """Our own logger at no level, as no server runs; set, not patched: loggers remember it."""
+    # A server of another test may still run in this process.
+    monkeypatch.setattr(library_log, "_LINES", library_log._Lines())
+    root = logging.getLogger("chopmark")
+    level = root.level
+    root.setLevel(logging.NOTSET)
+    yield root
+    root.setLevel(level)
+
+
+def test_lines_are_taken_from_info_on_unless_more_were_asked_for(root: logging.Logger) -> None:
+    server = Server()
     before = list(root.handlers)
     with library_lines(server.logger):
         LOG.debug("detail")

@@ -33,8 +33,12 @@ def book(parts: Parts, caller: Caller, kind: EventKind, record_id: str, manifest
     )
 
 
-def receipt_of(parts: Parts, manifest_id: str) -> Receipt | None:
-    """Return the log's receipt for what booked this manifest, if it was booked."""
+def receipt_of(parts: Parts, manifest_id: str, caller: Caller) -> Receipt | None:
+    """Return the log's receipt for what booked this manifest, if it was booked.
+
+    An entry of an older version names its tenant, and the tree has it so: its receipt is given to
+    that tenant alone.
+    """
     entry = parts.store.entry(manifest_id)
     if entry is None or not entry.record_id:
         return None
@@ -42,7 +46,10 @@ def receipt_of(parts: Parts, manifest_id: str) -> Receipt | None:
         found = parts.log.proof.receipt(entry.record_id)
     except ChopmarkError:
         return None
-    return found if _covers(found.record, manifest_id) else None
+    record = found.record
+    if record.tenant and not caller.sees(record.tenant):
+        return None
+    return found if _covers(record, manifest_id) else None
 
 
 def _covers(record: Record, manifest_id: str) -> bool:
@@ -99,7 +106,7 @@ def check_receipt(parts: Parts, manifest_id: str, receipt: Receipt) -> None:
     Raises:
         InvalidRequest: What is wrong with it.
     """
-    problems = receipt.verify(parts.log.public_key)
+    problems = receipt.verify(parts.log.proof.public_keys)
     if problems:
         raise InvalidRequest(f"the receipt does not hold: {problems[0].detail}")
     if not _covers(receipt.record, manifest_id):

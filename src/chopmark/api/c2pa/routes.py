@@ -182,7 +182,7 @@ async def add_manifest(
             book=lambda name: book(parts, caller, "manifest.stored", record_id, name),
         )
         body: dict[str, Any] = {"manifestId": name}
-        found = receipt_of(parts, name) if return_receipt else None
+        found = receipt_of(parts, name, caller) if return_receipt else None
         if found is None:
             return body
         return {**body, "receipt": receipt_body(found, name, repository=_repository(request))}
@@ -224,13 +224,13 @@ async def receipt(
     request: Request,
     resolver: TheResolver,
     service: TheService,
-    _caller: ManifestReader,
+    caller: ManifestReader,
 ) -> dict[str, Any]:
     """Return the log's receipt for a manifest, checked now."""
 
     def work() -> dict[str, Any]:
         resolver.manifest(manifest_id)
-        found = receipt_of(service.pipeline.parts, manifest_id)
+        found = receipt_of(service.pipeline.parts, manifest_id, caller)
         if found is None:
             raise ManifestNotFound("there is no receipt for this manifest")
         return receipt_body(found, manifest_id, repository=_repository(request))

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from chopmark.pipeline.released import Output, Released
     from chopmark.safety import Verdict
 
-__all__ = ["Kind", "completed_event", "images_response", "moderation_result", "partial_event"]
+__all__ = [
+    "Kind",
+    "completed_event",
+    "images_response",
+    "moderation_result",
+    "partial_event",
+    "sealed_response",
+]
 
 InputType = Literal["text", "image"]
 Kind = Literal["image_generation", "image_edit"]
@@ -42,6 +49,18 @@ def images_response(released: Released, body: ImageOptions) -> dict[str, JsonVal
         "quality": _quality(body),
         "safety_identifier": body.subject(),
         "usage": {**_usage(), "output_tokens_details": {"image_tokens": 0, "text_tokens": 0}},
+        "provenance": _provenance(released),
+    }
+
+
+def sealed_response(released: Released) -> dict[str, JsonValue]:
+    """Return what ``POST /api/v1/seal`` answers: an ``ImagesResponse`` of the one picture."""
+    output = released.outputs[0]
+    text = base64.b64encode(output.data).decode()
+    return {
+        "created": int(time.time()),
+        "data": [{"b64_json": text, "provenance": output.to_dict()}],
+        **_look(output),
         "provenance": _provenance(released),
     }
 
@@ -113,7 +132,11 @@ def _provenance(released: Released) -> dict[str, JsonValue]:
         "repeats": released.repeats,
         "prompt_verdict": released.prompt_verdict.to_dict(),
         "withheld": [
-            {"index": item.index, "categories": list(item.verdict.categories)}
+            {
+                "index": item.index,
+                "reason": item.reason,
+                "categories": list(item.verdict.categories),
+            }
             for item in released.withheld
         ],
         "timings_ms": {name: round(ms, 1) for name, ms in released.timings_ms.items()},

@@ -60,7 +60,7 @@ async def verify_now(request: Request, viewer: LogViewer, service: TheService) -
 async def _walk(
     settings: Settings,
 ) -> AsyncIterator[tuple[tuple[int, int], LogReport | None]]:
-    from chopmark.audit import verify_log
+    from chopmark.pipeline.log_check import check_log
 
     done = (0, 0)
 
@@ -69,16 +69,7 @@ async def _walk(
         done = (at, total)
 
     async with _WALKING:
-        work = asyncio.ensure_future(
-            in_thread(
-                lambda: verify_log(
-                    settings.open_home(),
-                    progress=progress,
-                    database=settings.log_database or None,
-                    keys_database=settings.log_keys_database or None,
-                )
-            )
-        )
+        work = asyncio.ensure_future(in_thread(lambda: check_log(settings, progress=progress)))
         try:
             while not work.done():
                 yield done, None

@@ -1,0 +1,112 @@
+"""One request for pictures on its way, with every choice made that it left open."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from chopmark.kit import limits
+from chopmark.pipeline.maker import Maker
+from chopmark.pipeline.request import SealRequest, check_request, check_seal
+from chopmark.pipeline.steps import Case
+
+if TYPE_CHECKING:
+    from chopmark.kit.types import ImageFormat, JsonValue, Progress
+    from chopmark.pipeline.parts import Parts
+    from chopmark.pipeline.preview import PreviewSink
+    from chopmark.pipeline.request import GenerationRequest
+
+__all__ = ["GenerationCase", "SealCase", "open_case"]
+
+
+@dataclass(kw_only=True)
+class _PictureCase(Case):
+    """What every request for marked and signed pictures has, and what is found out on its way.
+
+    Attributes:
+        maker: What makes the pixels, or made them.
+        format: File format of the outputs.
+        previews_shown: How many left.
+        pdq: Fingerprints of the outputs by output id.
+        review_copies: Small copies of flagged outputs by output id, for the log alone.
+    """
+
+    maker: Maker
+    format: ImageFormat
+    previews_shown: int = 0
+    pdq: dict[str, str] = field(default_factory=dict)
+    review_copies: dict[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class GenerationCase(_PictureCase):
+    """A request with every open choice made.
+
+    Attributes:
+        request: What was asked for.
+        seed: The seed of the first output; n outputs take ``seed`` .. ``seed + n - 1``.
+        size: Width and height in pixels.
+        preview: Takes previews, or ``None``.
+        terms: Digest of what shapes the answer beside prompt and seed, where that was asked for.
+    """
+
+    request: GenerationRequest
+    seed: int
+    size: tuple[int, int]
+    preview: PreviewSink | None = None
+    terms: bytes | None = None
+
+
+@dataclass(kw_only=True)
+class SealCase(_PictureCase):
+    """A picture that another generator made, on its way.
+
+    Attributes:
+        request: What was asked for.
+    """
+
+    request: SealRequest
+
+
+def open_case(
+    parts: Parts,
+    request: GenerationRequest | SealRequest,
+    progress: Progress | None,
+    preview: PreviewSink | None,
+) -> GenerationCase | SealCase:
+    """Check a request and make every choice that it leaves open; nothing is booked yet.
+
+    Raises:
+        InvalidRequest: A value of it cannot be used.
+        ChopmarkError: The generator cannot be opened; sealing needs none.
+    """
+    settings = parts.settings
+    if isinstance(request, SealRequest):
+        from chopmark.provenance._formats import own_format
+
+        check_seal(request, settings)
+        return SealCase(
+            request=request,
+            tenant=request.tenant,
+            subject=request.subject,
+            maker=Maker(id=request.model.strip(), claimed=True),
+            format=request.format or own_format(request.image) or settings.output_format,
+            progress=progress,
+        )
+    model = parts.generator.info
+    check_request(request, settings, model)
+    return GenerationCase(
+        request=request,
+        tenant=request.tenant,
+        subject=request.subject,
+        maker=Maker.running(model),
+        # n outputs take the seeds seed .. seed + n - 1, each of which can be asked for.
+        seed=secrets.randbelow(limits.SEED.most - limits.N.most)
+        if request.seed is None
+        else request.seed,
+        size=request.size or model.default_size,
+        format=request.format or settings.output_format,
+        progress=progress,
+        preview=preview,
+    )

@@ -1,0 +1,110 @@
+"""Steps 5 and 6 for the pictures of one request, each for itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chopmark import errors
+from chopmark.kit import ids
+from chopmark.pipeline import seal
+from chopmark.pipeline.cases import GenerationCase
+from chopmark.pipeline.released import Output, Withheld
+from chopmark.pipeline.sealer import sealer_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PIL import Image
+
+    from chopmark.pipeline.cases import SealCase
+    from chopmark.pipeline.steps import Steps
+    from chopmark.provenance import InputIngredient
+    from chopmark.safety import Verdict
+
+__all__ = ["seal_pictures"]
+
+
+async def seal_pictures(
+    steps: Steps,
+    case: GenerationCase | SealCase,
+    inputs: Sequence[InputIngredient],
+    judged: Sequence[tuple[int, Image.Image, Verdict]],
+) -> tuple[list[Output], list[Withheld]]:
+    """Mark and sign pictures; one that takes no mark is withheld and costs the others nothing.
+
+    Args:
+        steps: Runs them.
+        case: The request.
+        inputs: What its input pictures say of themselves.
+        judged: Number, picture and verdict of each that may leave.
+
+    Raises:
+        MarkNotReadable: Not one of them takes a mark in the format and quality that was asked for.
+        ChopmarkError: A step failed.
+    """
+    outputs: list[Output] = []
+    weak: list[Withheld] = []
+    first: errors.MarkNotReadable | None = None
+    for index, picture, verdict in judged:
+        try:
+            outputs.append(await _seal(steps, case, inputs, index, picture, verdict))
+        except errors.MarkNotReadable as error:
+            first = first or error
+            weak.append(Withheld(index=index, verdict=verdict, reason="mark_too_weak"))
+    if first is not None and not outputs:
+        raise first
+    return outputs, weak
+
+
+async def _seal(
+    steps: Steps,
+    case: GenerationCase | SealCase,
+    inputs: Sequence[InputIngredient],
+    index: int,
+    picture: Image.Image,
+    verdict: Verdict,
+) -> Output:
+    from chopmark.generation import batch_size
+
+    request, parts = case.request, steps.parts
+    sealer = sealer_of(parts)
+    output_id = ids.output_id(case.record_id, index)
+    case.tell(index, request.n, "marking and signing")
+    earlier = await steps.run(
+        case, "mark", lambda: seal.earlier_mark(parts, picture, request, inputs)
+    )
+    marked = await steps.run(
+        case,
+        "mark",
+        lambda: sealer.mark(
+            picture, request, output_id=output_id, format=case.format, earlier=earlier
+        ),
+    )
+    signed = await steps.run(
+        case,
+        "sign",
+        lambda: sealer.sign(
+            marked, request, output_id=output_id, format=case.format,
+            model=case.maker, inputs=inputs,
+        ),
+    )  # fmt: skip
+    sealed = await steps.run(
+        case,
+        "sign",
+        lambda: seal.keep(
+            parts, signed, output_id=output_id, record_id=case.record_id, pdq=marked.pdq
+        ),
+    )
+    case.pdq[output_id] = sealed.pdq
+    return Output(
+        index=index,
+        output_id=output_id,
+        data=sealed.data,
+        format=case.format,
+        width=marked.width,
+        height=marked.height,
+        seed=case.seed + index - 1 if isinstance(case, GenerationCase) else None,
+        batch=batch_size(picture),
+        manifest_id=sealed.manifest_id,
+        verdict=verdict,
+    )

@@ -1,0 +1,71 @@
+"""Checkpoints on the clock: what is new in the log is signed, and witnesses cosign it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from chopmark.errors import ChopmarkError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chopmark.pipeline.parts import Parts
+
+__all__ = ["CheckpointWarning", "checkpointing", "sign_what_is_new"]
+_LOG = logging.getLogger(__name__)
+
+
+class CheckpointWarning(UserWarning):
+    """The log could not be signed, or a witness refused it; it is tried again."""
+
+
+def sign_what_is_new(parts: Parts) -> str:
+    """Sign a checkpoint where the log has grown, and have it cosigned; return what went wrong.
+
+    A witness that is down is asked again the next time. One that refuses has seen another history.
+
+    Raises:
+        ChopmarkError: Nothing could be signed, or the list of witnesses cannot be read.
+    """
+    from chopmark.audit import cosignatures, load_witnesses
+
+    listed, proof = parts.settings.log_witnesses, parts.log.proof
+    note = proof.checkpoint().note
+    witnesses = load_witnesses(listed) if listed is not None else []
+    missing = [each for each in witnesses if not cosignatures(note, [each.key])]
+    _, problems = proof.cosign(missing) if missing else (None, ())
+    return "; ".join(str(problem) for problem in problems)
+
+
+@contextmanager
+def checkpointing(parts: Parts) -> Iterator[None]:
+    """Sign what is new, every so often, for as long as a server runs."""
+    every_s = parts.settings.log_checkpoint_s
+    if not every_s:
+        yield
+        return
+    stop = threading.Event()
+
+    def work() -> None:
+        warned = ""
+        while not stop.wait(every_s):
+            try:
+                reason = sign_what_is_new(parts)
+            except ChopmarkError as error:
+                reason = str(error)
+                _LOG.error("the log was not signed", exc_info=error)
+            if reason and reason != warned:  # once; the next turn may go better
+                warnings.warn(f"the log's checkpoint: {reason}", CheckpointWarning, stacklevel=2)
+            warned = reason
+
+    thread = threading.Thread(target=work, name="chopmark-checkpoints", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(5)
