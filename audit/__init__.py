@@ -18,17 +18,20 @@
 True
 
 An :class:`AuditLog` writes (``append``, ``submit``, ``in_force``, ``reconcile``) and reads
-(``get``, ``records``, ``find``, ``content``, ``private``). The rest stands in its parts:
+(``get``, ``records``, ``find``, ``following``, ``content``, ``private``). The rest stands in its
+parts:
 
 - ``log.proof``: ``checkpoint``, ``cosign``, ``stamp``, ``receipt``, ``consistency_proof``,
   ``publish``
 - ``log.custody``: ``erase``, ``expire``, ``contentless``, and in it ``holds`` and ``attachments``
 - ``log.appeals``: ``open`` and ``state``, for the person who was refused
 - ``log.exceptions``: ``find`` and ``standing``, prompts that an overturned appeal lets pass
+- ``log.suspensions``: ``find``, persons who may ask for nothing now
 - ``log.upkeep``: ``rotate_signing_key`` and ``rotate_encryption_key``
 - ``log.search``: the projection that answers searches, ``update`` and ``rebuild``
 - ``log.desk(actor, purpose=...)``: what a person does, each act booked: ``search``, ``view``,
-  ``seal``, ``erase``, and in it ``review``, ``appeals``, ``queries`` and ``export``
+  ``seal``, ``erase``, and in it ``review``, ``appeals``, ``outputs``, ``people``, ``queries`` and
+  ``export``
 """
 
 from __future__ import annotations
@@ -50,8 +53,11 @@ if TYPE_CHECKING:
         statement_of_reasons,
     )
     from chopmark.audit.desk.export_files import check_export
+    from chopmark.audit.desk.outputs import check_released, withdrawn_at
+    from chopmark.audit.desk.people import PersonView
     from chopmark.audit.desk.prompt_exceptions import PromptException
-    from chopmark.audit.desk.review import Rule, Task, load_rules
+    from chopmark.audit.desk.rules import Rule, load_rules
+    from chopmark.audit.desk.tasks import Task
     from chopmark.audit.desk.transparency import transparency_report
     from chopmark.audit.desk.view import View
     from chopmark.audit.log.events import Event, EventKind, Record
@@ -69,6 +75,7 @@ if TYPE_CHECKING:
     )
     from chopmark.audit.restore import restore_log
     from chopmark.audit.search.query import Hit, Query, SavedQuery
+    from chopmark.audit.search.volumes import volumes
     from chopmark.errors import DuplicateRecord, LogCorrupt, LogUnavailable, RecordNotFound
 
 __all__ = [
@@ -87,6 +94,7 @@ __all__ = [
     "LogCorrupt",
     "LogReport",
     "LogUnavailable",
+    "PersonView",
     "Problem",
     "PromptException",
     "Query",
@@ -104,6 +112,7 @@ __all__ = [
     "Witness",
     "WitnessKey",
     "check_export",
+    "check_released",
     "check_statement",
     "cosignatures",
     "load_rules",
@@ -112,6 +121,8 @@ __all__ = [
     "statement_of_reasons",
     "transparency_report",
     "verify_log",
+    "volumes",
+    "withdrawn_at",
 ]
 
 __getattr__, __dir__ = lazy_door(
@@ -132,6 +143,7 @@ __getattr__, __dir__ = lazy_door(
         "LogCorrupt": "chopmark.errors",
         "LogReport": "proof.report",
         "LogUnavailable": "chopmark.errors",
+        "PersonView": "desk.people",
         "Problem": "proof.report",
         "PromptException": "desk.prompt_exceptions",
         "Query": "search.query",
@@ -140,22 +152,25 @@ __getattr__, __dir__ = lazy_door(
         "RecordNotFound": "chopmark.errors",
         "RetentionClass": "custody.custody",
         "Role": "desk.actor",
-        "Rule": "desk.review",
+        "Rule": "desk.rules",
         "SavedQuery": "search.query",
         "Stamp": "proof.prover",
         "StatementTemplate": "desk.dsa_statements",
-        "Task": "desk.review",
+        "Task": "desk.tasks",
         "View": "desk.view",
         "Witness": "proof.witness",
         "WitnessKey": "proof.witness",
         "check_export": "desk.export_files",
+        "check_released": "desk.outputs",
         "check_statement": "desk.dsa_statements",
         "restore_log": "restore",
         "cosignatures": "proof.witness",
-        "load_rules": "desk.review",
+        "load_rules": "desk.rules",
         "load_witnesses": "proof.witness",
         "statement_of_reasons": "desk.dsa_statements",
         "transparency_report": "desk.transparency",
         "verify_log": "proof.verify",
+        "volumes": "search.volumes",
+        "withdrawn_at": "desk.outputs",
     },
 )

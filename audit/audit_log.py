@@ -15,6 +15,7 @@ from chopmark.audit.desk.appeals import Appeals
 from chopmark.audit.desk.desk import Desk
 from chopmark.audit.desk.prompt_exceptions import PromptExceptions
 from chopmark.audit.desk.session import DeskSession
+from chopmark.audit.desk.suspensions import Suspensions
 from chopmark.audit.log.clock import now
 from chopmark.audit.log.connect import open_keys, open_log
 from chopmark.audit.log.destroyed import Destroyed
@@ -59,6 +60,7 @@ class AuditLog:
         custody: Erasure, holds, retention, attachments.
         appeals: What a person who was refused does: appeal, and hear what became of it.
         exceptions: Prompts that pass because an appeal was overturned.
+        suspensions: Persons who may ask for nothing now.
         upkeep: Changes the log's own keys.
     """
 
@@ -72,6 +74,7 @@ class AuditLog:
         self.custody = Custody(ledger, self._reader, gone=self._follow)
         self.appeals = Appeals(ledger, self._reader)
         self.exceptions = PromptExceptions(ledger, self._reader)
+        self.suspensions = Suspensions(ledger)
         self.upkeep = Upkeep(
             keys=keys,
             marks=marks,
@@ -343,6 +346,10 @@ class AuditLog:
         return self._reader.find(
             kind=kind, tenant=tenant, since=since, until=until, limit=limit, before=before
         )
+
+    def following(self, index: int, *, limit: int = 50) -> list[Record]:
+        """Return the entries from ``index`` on, oldest first; see :meth:`Reader.following`."""
+        return self._reader.following(index, limit=limit)
 
     def content(self, index: int) -> Content | None:
         """Return private part and subject of an entry; None when there is none (any more).

@@ -8,25 +8,19 @@ HTTPS on port 443 only, no redirects, no proxies, bounded in bytes and time.
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import socket
 import ssl
 import time
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final
 from urllib.parse import urlsplit
 
 from chopmark.errors import ImageTooLarge, InvalidRequest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+from chopmark.kit.addresses import is_public_address
 
 __all__ = ["check_address", "fetch_public"]
 
 _CHUNK: Final = 65_536
 _MAX_URL: Final = 4_096
-_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052, section 2.1
 
 
 def fetch_public(url: str, *, max_bytes: int, timeout_s: float = 10.0) -> bytes:
@@ -90,24 +84,11 @@ def _public_address(host: str) -> str:
     except (OSError, UnicodeError) as error:
         raise InvalidRequest(f"{host} is not known") from error
     addresses = [str(entry[4][0]) for entry in found]
-    for text in addresses:
-        address = ipaddress.ip_address(text.partition("%")[0])
-        if not all(one.is_global and not one.is_multicast for one in _meant(address)):
-            raise InvalidRequest(f"{host} is not a public address")
+    if not all(map(is_public_address, addresses)):
+        raise InvalidRequest(f"{host} is not a public address")
     if not addresses:
         raise InvalidRequest(f"{host} is not known")
     return addresses[0]
-
-
-def _meant(address: _Address) -> Iterator[_Address]:
-    """Yield an address, and the IPv4 address that it stands for where a gateway translates it."""
-    yield address
-    if isinstance(address, ipaddress.IPv6Address):
-        for inner in (address.ipv4_mapped, address.sixtofour):
-            if inner is not None:
-                yield inner
-        if address in _NAT64:
-            yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
 
 
 def _body(answer: http.client.HTTPResponse, max_bytes: int, deadline: float) -> bytes:

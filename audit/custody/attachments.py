@@ -9,7 +9,7 @@ destroyed, deleted in the transaction that takes the content away.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from chopmark.audit.custody.holds import held
 from chopmark.audit.log.clock import now
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from chopmark.audit.log.ledger import Ledger
     from chopmark.audit.log.reader import Reader
 
-__all__ = ["Attachments"]
+__all__ = ["HELD_PREFIX", "Attachments"]
+
+HELD_PREFIX: Final = "held:"
+"""Names of attachments that wait for a person's decision; only their content's end takes them."""
+_HELD: Final = f"(substr(name, 1, {len(HELD_PREFIX)}) = '{HELD_PREFIX}')"
 
 
 class Attachments:
@@ -44,7 +48,8 @@ class Attachments:
         """Keep bytes beside an entry, under its subject's key; they go when its content goes.
 
         They are no part of the tree. Of one tenant no more than ``most_bytes`` are kept: what was
-        attached to older entries goes first.
+        attached to older entries goes first. What is held for a decision (every name begins with
+        ``held:``) is counted for itself.
 
         Args:
             index: The entry; it must have content.
@@ -86,10 +91,11 @@ class Attachments:
                 ],
             )
             # A running total from the newest entry back: the rows past the room are those to go.
+            kind = _HELD if all(name.startswith(HELD_PREFIX) for name in files) else f"NOT {_HELD}"
             transaction.execute(
-                "DELETE FROM attachment WHERE idx IN (SELECT idx FROM (SELECT idx,"
-                " sum(size) OVER (ORDER BY idx DESC) AS total FROM attachment WHERE tenant = ?)"
-                " AS kept WHERE total > ?)",
+                f"DELETE FROM attachment WHERE {kind} AND idx IN (SELECT idx FROM (SELECT idx,"  # noqa: S608 - clauses of ours
+                " sum(size) OVER (ORDER BY idx DESC) AS total FROM attachment"
+                f" WHERE tenant = ? AND {kind}) AS kept WHERE total > ?)",
                 (tenant, most_bytes),
             )
             return True
@@ -153,8 +159,11 @@ class Attachments:
         return self._delete(" AND ".join(where), values)
 
     def drop_older(self, age: timedelta) -> int:
-        """Let go of every attachment older than ``age``; return from how many entries."""
-        return self._delete("time <= ?", (now(-age.total_seconds()),))
+        """Let go of every attachment older than ``age``; return from how many entries.
+
+        What is held for a decision stays.
+        """
+        return self._delete(f"time <= ? AND NOT {_HELD}", (now(-age.total_seconds()),))
 
     def _delete(self, where: str, values: tuple[object, ...]) -> int:
         with self._ledger.database.write() as transaction:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from chopmark.audit.desk.allowances import allow_prompt
 from chopmark.audit.desk.prompt_exceptions import PromptException, PromptExceptions
 from chopmark.audit.desk.review import LEASE
-from chopmark.audit.desk.view import RecordViewer
 from chopmark.audit.log.clock import moment, now
-from chopmark.audit.log.events import RESTRICTED, Event
+from chopmark.audit.log.events import Event
 from chopmark.audit.log.schema import record_range
 from chopmark.errors import DuplicateRecord, InvalidRequest, NotPermitted, RecordNotFound
 from chopmark.kit.ids import record_of
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from chopmark.audit.log.events import Record
     from chopmark.audit.log.ledger import Ledger
     from chopmark.audit.log.reader import Reader
-    from chopmark.kit.database import Transaction
     from chopmark.kit.types import JsonValue
 
 __all__ = ["Appeal", "AppealReview", "AppealState", "Appeals", "Outcome"]
@@ -275,7 +274,7 @@ class AppealReview:
             )
             if allow_until is not None:
                 # In the same transaction: a refused exception takes the decision back as well.
-                self._grant(transaction, record_id, tenant, allow_until)
+                allow_prompt(session, transaction, record_id, tenant, allow_until)
         session.index.update()
         return record
 
@@ -290,29 +289,6 @@ class AppealReview:
         if row.leased() and (row.holder, row.scope) != (actor.name, actor.scope):
             raise NotPermitted(f"somebody else has the appeal against {record_id} on lease")
         return row.tenant
-
-    def _grant(self, transaction: Transaction, record_id: str, tenant: str, until: str) -> None:
-        """Let the prompt of an overturned refusal pass from now on."""
-        records = RecordViewer(self._session).records(record_id)
-        for record in records:
-            listed = record.public.get("categories")
-            if isinstance(listed, list) and RESTRICTED.intersection(map(str, listed)):
-                raise NotPermitted(
-                    "what was refused in this category is never excepted",
-                    hint="overturn the appeal without an exception",
-                )
-        content = self._session.reader.content(records[0].index)
-        if content is None or "prompt" not in content.private:
-            return  # erased meanwhile: there is nothing left to make an exception for
-        event = self._session.event(
-            "exception.granted",
-            record_id,
-            {"until": until},
-            {name: str(content.private.get(name, "")) for name in ("prompt", "negative_prompt")},
-            tenant=tenant,
-            subject=content.subject,
-        )
-        self._exceptions.grant(transaction, event)
 
     def exceptions(self) -> list[PromptException]:
         """Return the exceptions that hold now, oldest first."""

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Final
 
 from chopmark.audit.desk.appeals import AppealReview
 from chopmark.audit.desk.export import Export
+from chopmark.audit.desk.outputs import Outputs
+from chopmark.audit.desk.people import DeskPeople
 from chopmark.audit.desk.review import Review
 from chopmark.audit.desk.saved_queries import SavedQueries
 from chopmark.audit.desk.view import RecordViewer, View
 from chopmark.audit.log.clock import now
+from chopmark.audit.log.events import SYSTEM_TENANT
 from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chopmark.audit.custody.custody import Custody, RetentionClass
     from chopmark.audit.custody.holds import Hold
     from chopmark.audit.desk.actor import Actor
@@ -43,6 +48,8 @@ class Desk:
         queries: Kept queries.
         review: Queues of records for people to decide on.
         appeals: Appeals against refusals, and the exceptions that they granted.
+        outputs: Pictures that are withdrawn, restored, or let out after they were held.
+        people: Persons whom tenants name: what is known of them, and what is done about them.
         export: What leaves the log: records with proofs, statements of reasons, reports.
     """
 
@@ -52,6 +59,8 @@ class Desk:
         self.queries = SavedQueries(session)
         self.review = Review(session)
         self.appeals = AppealReview(session)
+        self.outputs = Outputs(session)
+        self.people = DeskPeople(session)
         self.export = Export(session, prover)
 
     # Looking: the entry is on the disk before anything is shown.
@@ -131,6 +140,32 @@ class Desk:
             self._session.event("access.unblurred", public={"of": output_id})
         )
 
+    def prompts(self, hits: Sequence[Hit]) -> dict[str, str]:
+        """Return what was asked for in each of the records; the look is booked first, as one.
+
+        What is sealed or erased is left out.
+
+        Raises:
+            NotPermitted: It takes an investigator.
+        """
+        session = self._session
+        session.require("investigator")
+        sealed = self._viewer.sealed(hit.record_id for hit in hits)
+        open_ones = [hit for hit in hits if hit.record_id not in sealed]
+        if not open_ones:
+            return {}
+        names: list[JsonValue] = [hit.record_id for hit in open_ones]
+        session.writer.append(session.event("access.viewed", public={"of": names}))
+        found = {}
+        for hit in open_ones:
+            private = session.reader.private(hit.index) or {}
+            texts = private.get("texts")
+            listed = texts if isinstance(texts, list) else [private.get("prompt")]
+            text = "\n".join(one for one in listed if isinstance(one, str))
+            if text:
+                found[hit.record_id] = text
+        return found
+
     # Seals
 
     def seal(self, record_id: str, *, reason: str) -> Record:
@@ -175,6 +210,58 @@ class Desk:
                 record.record_id,
                 {"until": now(duration.total_seconds())},
                 {"reason": reason, "second": second.name},
+                tenant=record.tenant,
+            )
+        )
+
+    # What else a decision can lead to
+
+    def hash_added(
+        self, name: str, *, category: str, entries: int, record_id: str | None
+    ) -> Record:
+        """Book that a picture goes on a hash list; whoever writes the list calls this first.
+
+        Args:
+            name: Of the list.
+            category: What the list says of it.
+            entries: How many hashes.
+            record_id: The record that it is from; None where a file was uploaded.
+
+        Raises:
+            RecordNotFound: No such record, or another tenant's.
+        """
+        session, tenant, named = self._session, SYSTEM_TENANT, None
+        if record_id is not None:
+            record = self._viewer.records(record_id)[0]
+            tenant, named = record.tenant, record.record_id
+        public: dict[str, JsonValue] = {"list": name, "category": category, "entries": entries}
+        return session.writer.append(session.event("hash.added", named, public, tenant=tenant))
+
+    def case_added(self, record_id: str, *, policy: str, action: str, rationale: str) -> Record:
+        """Book that a record becomes a golden case of a policy.
+
+        Args:
+            record_id: Which.
+            policy: The policy's digest.
+            action: What the policy must say.
+            rationale: Why.
+
+        Raises:
+            NotPermitted: It takes an investigator, who may see the prompt.
+            RecordNotFound: No such record, or another tenant's.
+            InvalidRequest: No rationale.
+        """
+        session = self._session
+        session.require("investigator")
+        if not rationale.strip():
+            raise InvalidRequest("an action needs a rationale", param="rationale")
+        record = self._viewer.records(record_id)[0]
+        return session.writer.append(
+            session.event(
+                "case.added",
+                record.record_id,
+                {"policy": policy, "action": action},
+                {"rationale": rationale},
                 tenant=record.tenant,
             )
         )

@@ -2,137 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final
 
-from chopmark.audit.log.clock import now
+from chopmark.audit.desk.allowances import allow_prompt
+from chopmark.audit.desk.rules import escalation_of
+from chopmark.audit.desk.tasks import Task, Waiting, not_on_lease
+from chopmark.audit.desk.view import RecordViewer
+from chopmark.audit.log.clock import moment, now
 from chopmark.audit.search.query import Query
-from chopmark.errors import ConfigurationError, InvalidRequest, NotPermitted
+from chopmark.errors import (
+    ChopmarkError,
+    DuplicateRecord,
+    InvalidRequest,
+    NotPermitted,
+    RecordNotFound,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
 
+    from chopmark.audit.desk.rules import Rule
     from chopmark.audit.desk.session import DeskSession
+    from chopmark.audit.desk.tasks import ReviewDecision
     from chopmark.audit.log.events import EventKind, Record
-    from chopmark.audit.search.query import Ending, Hit
+    from chopmark.audit.search.query import Hit
     from chopmark.kit.database import Transaction
     from chopmark.kit.types import JsonValue
 
-__all__ = ["LEASE", "Review", "Rule", "Task", "load_rules"]
+__all__ = ["LEASE", "MOST_AT_ONCE", "Review"]
 
-ReviewDecision = Literal["confirmed", "overturned", "escalated"]
 LEASE: Final = timedelta(minutes=15)
-_MAX_RULES: Final = 256 * 1024
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rule:
-    """Sends ended records to a queue; every member that is given must hold.
-
-    Attributes:
-        queue: Where to.
-        priority: Larger comes first.
-    """
-
-    queue: str
-    priority: int = 0
-    decision: Ending | None = None
-    category: str | None = None
-    min_score: float | None = None
-    tenant: str | None = None
-
-    def __post_init__(self) -> None:
-        """Check the queue's name."""
-        if not self.queue.strip():
-            raise InvalidRequest("a routing rule names a queue")
-
-    def matches(self, hit: Hit) -> bool:
-        """Tell whether the rule sends this record on."""
-        score = hit.score if self.category is None else hit.categories.get(self.category, -1.0)
-        return (
-            self.decision in {None, hit.decision}
-            and self.tenant in {None, hit.tenant}
-            and (self.category is None or self.category in hit.categories)
-            and (self.min_score is None or score >= self.min_score)
-        )
-
-
-DEFAULT_RULES: Final = (Rule(queue="review", decision="review"),)
-
-
-def load_rules(path: Path | None) -> tuple[Rule, ...]:
-    """Read routing rules from a YAML list; without a file, what is to be reviewed is queued.
-
-    >>> load_rules(None)[0].queue
-    'review'
-
-    Raises:
-        ConfigurationError: The file cannot be read, or is not a list of rules.
-    """
-    if path is None:
-        return DEFAULT_RULES
-    import yaml
-
-    try:
-        with path.open("rb") as file:
-            listed: Any = yaml.safe_load(file.read(_MAX_RULES))
-        if not isinstance(listed, list):
-            raise ConfigurationError(f"{path} is not a list of routing rules")
-        return tuple(Rule(**_checked(item)) for item in listed)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, InvalidRequest) as error:
-        wrong = error.message if isinstance(error, InvalidRequest) else str(error).splitlines()[0]
-        raise ConfigurationError(
-            f"{path}: {wrong}",
-            hint="a list of mappings: queue, priority, decision, category, min_score, tenant",
-        ) from None
-
-
-def _checked(item: Any) -> dict[str, Any]:
-    """Return a rule's members when each is of its type."""
-    kinds: dict[str, type | tuple[type, ...]] = {
-        "queue": str,
-        "priority": int,
-        "decision": str,
-        "category": str,
-        "min_score": (int, float),
-        "tenant": str,
-    }
-    if not isinstance(item, dict):
-        raise TypeError("a rule is a mapping")
-    for name, value in item.items():
-        if name in kinds and not isinstance(value, kinds[name]):
-            raise TypeError(f"{name} cannot be {value!r}")
-    if item.get("decision", "block") not in {"allow", "review", "block", "failed"}:
-        raise TypeError(f"decision cannot be {item['decision']!r}")
-    return item
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """A record in a queue.
-
-    Attributes:
-        tenant: Whose record.
-        queued: When it was queued, RFC 3339 in UTC.
-        until: When the lease ends; None when nobody holds it.
-        holder: Who holds it, or held it last.
-        decision: What was decided, None while it waits.
-    """
-
-    record_id: str
-    tenant: str
-    queue: str
-    priority: int
-    queued: str
-    holder: str | None
-    until: str | None
-    decision: ReviewDecision | None
-
-    def to_dict(self) -> dict[str, JsonValue]:
-        """Return the members for JSON."""
-        return dict(vars(self))
+MOST_AT_ONCE: Final = 1000
+"""Decisions in one call of :meth:`Review.bulk`."""
 
 
 class Review:
@@ -195,6 +97,7 @@ class Review:
             The task, or None when nothing waits.
         """
         self._session.require("reviewer")
+        me = self._session.actor.name
         with self._session.ledger.booking() as transaction:
             self._session.index.update()
             with self._session.index.database.read() as index:
@@ -203,8 +106,10 @@ class Review:
                     " JOIN item ON item.record_id = review.record_id"
                     " WHERE queue = ? AND review.decision IS NULL AND tenant = coalesce(?, tenant)"
                     # A lease that is over frees the task by itself; nobody has to clean up.
-                    " AND (until IS NULL OR until < ?) ORDER BY priority DESC, queued LIMIT 1",
-                    (queue, self._session.tenant, now()),
+                    " AND (until IS NULL OR until < ?) AND NOT EXISTS (SELECT 1 FROM skipped"
+                    " WHERE skipped.record_id = review.record_id AND by = ?)"
+                    " ORDER BY priority DESC, queued LIMIT 1",
+                    (queue, self._session.tenant, now(), me),
                 )
             if not rows:
                 return None
@@ -233,18 +138,177 @@ class Review:
         """
         return self._on_lease(record_id, "review.released", {}, {})
 
-    def decide(self, record_id: str, decision: ReviewDecision, *, rationale: str) -> Record:
-        """Decide on a task.
+    def skip(self, record_id: str, *, reason: str) -> Record:
+        """Give a task back and say why; it is not given to the same person again.
 
         Raises:
             NotPermitted: It is not held by this person.
-            InvalidRequest: No rationale.
+            InvalidRequest: No reason.
         """
+        if not reason.strip():
+            raise InvalidRequest("skipping needs a reason", param="reason")
+        return self._on_lease(record_id, "review.released", {"skipped": True}, {"reason": reason})
+
+    def comment(self, record_id: str, *, text: str) -> Record:
+        """Write something on a record for whoever looks at it next; it decides nothing.
+
+        Raises:
+            NotPermitted: No role for it.
+            RecordNotFound: No such record, or another tenant's.
+            InvalidRequest: There is nothing in it.
+        """
+        session = self._session
+        session.require("reviewer", "investigator")
+        if not text.strip():
+            raise InvalidRequest("there is nothing in the comment", param="text")
+        record = RecordViewer(session).records(record_id)[0]
+        return session.writer.append(
+            session.event(
+                "review.commented",
+                record.record_id,
+                private={"comment": text},
+                tenant=record.tenant,
+            )
+        )
+
+    def decide(
+        self,
+        record_id: str,
+        decision: ReviewDecision,
+        *,
+        rationale: str,
+        allow_until: str | None = None,
+        rules: Sequence[Rule] = (),
+    ) -> Record:
+        """Decide on a task.
+
+        Args:
+            record_id: A task that this person holds.
+            decision: ``escalated`` sends it on, with the rationale as a note.
+            rationale: Why.
+            allow_until: With ``overturned``: let this very prompt pass for this tenant until then
+                (RFC 3339); None makes no exception. Pictures made from it are judged as ever.
+            rules: They say to which queue an escalated task goes.
+
+        Raises:
+            NotPermitted: It is not held by this person, or the category allows no exception.
+            InvalidRequest: No rationale, or an exception without an overturned refusal.
+        """
+        allow = self._check_decision(decision, rationale, allow_until)
+        with self._session.ledger.booking() as transaction:
+            self._session.index.update()
+            row = self._waiting(record_id)
+            if row is None or not row.mine(self._session):
+                raise not_on_lease(record_id)
+            booked = self._decided(transaction, row, decision, rationale, rules)
+            if allow is not None:
+                # In the same transaction: a refused exception takes the decision back as well.
+                allow_prompt(self._session, transaction, record_id, row.tenant, allow)
+        self._session.index.update()
+        return booked
+
+    def bulk(
+        self,
+        record_ids: Sequence[str],
+        decision: ReviewDecision,
+        *,
+        rationale: str,
+        rules: Sequence[Rule] = (),
+    ) -> list[Record | ChopmarkError]:
+        """Decide on many tasks for one reason; each decision is an entry of its own.
+
+        What is free, or held by this person, is decided; nothing needs to be leased first.
+
+        Args:
+            record_ids: At most 1,000.
+            decision: For all of them.
+            rationale: For all of them.
+            rules: They say to which queue escalated tasks go.
+
+        Returns:
+            For each its ``review.decided`` entry, or why just this one was not decided.
+
+        Raises:
+            NotPermitted: No role for it.
+            InvalidRequest: No rationale, no record, or more than 1,000.
+        """
+        self._session.require("reviewer")
+        self._check_decision(decision, rationale, None)
+        if not 0 < len(record_ids) <= MOST_AT_ONCE:
+            raise InvalidRequest(
+                f"{len(record_ids)} records, not 1 to {MOST_AT_ONCE}", param="records"
+            )
+        answers: list[Record | ChopmarkError] = []
+        done: set[str] = set()
+        with self._session.ledger.booking() as transaction:
+            self._session.index.update()
+            for record_id in record_ids:
+                row = self._waiting(record_id)
+                if row is None:
+                    answers.append(RecordNotFound(f"no task of record {record_id[:16]}"))
+                elif row.decision is not None or record_id in done:
+                    answers.append(DuplicateRecord(f"record {record_id} is decided already"))
+                elif row.held() and not row.mine(self._session):
+                    answers.append(NotPermitted(f"somebody else has record {record_id} on lease"))
+                else:
+                    done.add(record_id)
+                    answers.append(self._decided(transaction, row, decision, rationale, rules))
+        self._session.index.update()
+        return answers
+
+    def _check_decision(
+        self, decision: ReviewDecision, rationale: str, allow_until: str | None
+    ) -> str | None:
         if not rationale.strip():
             raise InvalidRequest("a decision needs a rationale")
-        return self._on_lease(
-            record_id, "review.decided", {"decision": decision}, {"rationale": rationale}
+        if allow_until is None:
+            return None
+        if decision != "overturned":
+            raise InvalidRequest("only an overturned refusal makes an exception")
+        return moment(allow_until)
+
+    def _decided(
+        self,
+        transaction: Transaction,
+        row: Waiting,
+        decision: ReviewDecision,
+        rationale: str,
+        rules: Sequence[Rule],
+    ) -> Record:
+        """Book a decision; an escalated task waits in the next queue from the same moment on."""
+        session = self._session
+        booked = session.ledger.book_within(
+            transaction,
+            session.event(
+                "review.decided",
+                row.record_id,
+                {"decision": decision},
+                {"rationale": rationale},
+                tenant=row.tenant,
+            ),
         )
+        if decision == "escalated":
+            onward: dict[str, JsonValue] = {
+                "queue": escalation_of(rules, row.queue),
+                "priority": row.priority + 1,
+                "escalated": True,
+            }
+            session.ledger.book_within(
+                transaction,
+                session.event("review.queued", row.record_id, onward, tenant=row.tenant),
+            )
+        return booked
+
+    def _waiting(self, record_id: str) -> Waiting | None:
+        """Return a task as the projection has it; None where there is none for this person."""
+        with self._session.index.database.read() as index:
+            rows = index.execute(
+                "SELECT review.record_id, tenant, queue, priority, review.decision, holder, scope,"
+                " until FROM review JOIN item ON item.record_id = review.record_id"
+                " WHERE review.record_id = ? AND tenant = coalesce(?, tenant)",
+                (record_id, self._session.tenant),
+            )
+        return Waiting(*rows[0]) if rows else None
 
     def _on_lease(
         self,
@@ -256,20 +320,25 @@ class Review:
         self._session.require("reviewer")
         with self._session.ledger.booking() as transaction:
             self._session.index.update()
-            with self._session.index.database.read() as index:
-                rows = index.execute(
-                    "SELECT tenant FROM review JOIN item ON item.record_id = review.record_id"
-                    " WHERE review.record_id = ? AND holder = ? AND scope = ? AND until >= ?",
-                    (record_id, self._session.actor.name, self._session.actor.scope, now()),
-                )
-            if not rows:
-                raise NotPermitted(
-                    f"record {record_id} is not on lease to you", hint="lease it first"
-                )
-            event = self._session.event(kind, record_id, public, private, tenant=str(rows[0][0]))
+            row = self._waiting(record_id)
+            if row is None or not row.mine(self._session):
+                raise not_on_lease(record_id)
+            event = self._session.event(kind, record_id, public, private, tenant=row.tenant)
             record = self._session.ledger.book_within(transaction, event)
         self._session.index.update()
         return record
+
+    def day(self) -> dict[str, int]:
+        """Return how many tasks this person decided today (UTC), by decision."""
+        self._session.require("reader", "reviewer", "investigator")
+        self._session.index.update()
+        with self._session.index.database.read() as index:
+            rows = index.execute(
+                "SELECT decision, count(*) FROM review WHERE reviewer = ? AND decided >= ?"
+                " GROUP BY decision",
+                (self._session.actor.name, now()[:10]),
+            )
+        return {str(decision): int(count) for decision, count in rows if decision}
 
     def tasks(
         self, queue: str | None = None, *, record_id: str | None = None, only_open: bool = False

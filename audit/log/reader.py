@@ -144,6 +144,15 @@ class Reader:
             )
         return [Record.from_leaf(int(index), bytes(leaf)) for index, leaf in rows]
 
+    def following(self, index: int, *, limit: int = 50) -> list[Record]:
+        """Return the entries from ``index`` on, oldest first, at most ``limit`` (1..1000)."""
+        with self._ledger.database.read() as transaction:
+            rows = transaction.execute(
+                "SELECT idx, leaf FROM entry WHERE idx >= ? ORDER BY idx LIMIT ?",
+                (index, max(1, min(limit, _MOST))),
+            )
+        return [Record.from_leaf(int(at), bytes(leaf)) for at, leaf in rows]
+
     def private(self, index: int) -> dict[str, JsonValue] | None:
         """Return the erasable part of an entry; None when it never had one or it was erased.
 

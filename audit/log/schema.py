@@ -45,6 +45,10 @@ CREATE TABLE IF NOT EXISTS exception (
   idx {integer} PRIMARY KEY, tag {blob} NOT NULL, until TEXT NOT NULL
 ){strict};;
 CREATE INDEX IF NOT EXISTS exception_tag ON exception (tag);;
+CREATE TABLE IF NOT EXISTS suspension (
+  idx {integer} PRIMARY KEY, tag {blob} NOT NULL, until TEXT NOT NULL
+){strict};;
+CREATE INDEX IF NOT EXISTS suspension_tag ON suspension (tag);;
 CREATE TABLE IF NOT EXISTS attachment (
   idx {integer} NOT NULL, name TEXT NOT NULL, tenant TEXT NOT NULL, key_id {blob} NOT NULL,
   time TEXT NOT NULL, size {integer} NOT NULL, sealed {blob} NOT NULL, PRIMARY KEY (idx, name)

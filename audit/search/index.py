@@ -16,6 +16,7 @@ from chopmark.audit.log.vault import KeyGone
 from chopmark.audit.search.projection import SCHEMA, TABLES, VERSION, apply, take_out
 from chopmark.audit.search.query import PDQ_BYTES, Hit, Query, SavedQuery, pdq_bytes, word_match
 from chopmark.errors import RecordNotFound
+from chopmark.kit.ids import is_id, record_of
 from chopmark.kit.sqlite import SqliteDatabase, remove_other_version
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class SearchIndex:
                 if removed and len(entries) < _BATCH:
                     # Deleted words stay in a contentless index until its segments are merged.
                     transaction.execute("INSERT INTO words (words) VALUES ('optimize')")
+                    transaction.execute("INSERT INTO stems (stems) VALUES ('optimize')")
             total += len(entries)
             if len(entries) < _BATCH:
                 break
@@ -143,17 +145,25 @@ class SearchIndex:
             InvalidRequest: The query cannot be run.
         """
         clauses, values = self._clauses(query)
+        source, order = "item", "item.idx"
+        if query.text is not None and not is_id(query.text.strip()):
+            # A word index gives its rows newest first by itself, so a page reads only a page.
+            found = word_match(query.text)
+            table, match = ("stems", found.stems) if found.stems else ("words", found.words)
+            source, order = f"{table} CROSS JOIN item ON item.idx = {table}.rowid", f"{table}.rowid"
+            clauses.append(f"{table} MATCH ?")
+            values.append(match)
+            if found.stems and found.words:
+                clauses.append("item.idx IN (SELECT rowid FROM words WHERE words MATCH ?)")
+                values.append(found.words)
         if before is not None:
-            clauses.append("item.idx < ?" if query.text is None else "words.rowid < ?")
+            clauses.append(f"{order} < ?")
             values.append(before)
         near = self._near(query) if query.similar_to is not None else None
         if near is not None:
             clauses.append(f"item.idx IN ({', '.join('?' * len(near)) or 'NULL'})")
             values.extend(near)
-        where, source, order = " AND ".join(clauses) or "1", "item", "item.idx"
-        if query.text is not None:
-            # The word index gives its rows newest first by itself, so a page reads only a page.
-            source, order = "words CROSS JOIN item ON item.idx = words.rowid", "words.rowid"
+        where = " AND ".join(clauses) or "1"
         with self.database.read() as transaction:
             rows = transaction.execute(
                 "SELECT item.idx, record_id, tenant, time, decision, score, model, policy"  # noqa: S608 - fixed clauses
@@ -190,8 +200,8 @@ class SearchIndex:
                 clauses.append(clause)
                 values.append(value)
 
-        if query.text is not None:
-            add("words MATCH ?", word_match(query.text))
+        if query.text is not None and is_id(query.text.strip()):
+            add("record_id = ?", record_of(query.text.strip()))
         add("tenant = ?", query.tenant)
         add("decision = ?", query.decision)
         add("model = ?", query.model)
@@ -199,7 +209,9 @@ class SearchIndex:
         add("time >= ?", query.since)
         add("time < ?", query.until)
         if query.subject is not None:
-            add("tag = ?", self._ledger.vault.tag(query.subject, ""))
+            # As the log was told, or as the tenant calls them: then whoever has that name.
+            clauses.append("(tag = ? OR tag IN (SELECT tag FROM person WHERE name = ?))")
+            values += [self._ledger.vault.tag(query.subject, ""), query.subject]
         if query.category is not None:
             add(
                 "EXISTS (SELECT 1 FROM category WHERE category.idx = item.idx AND name = ?"
@@ -220,9 +232,8 @@ class SearchIndex:
         wanted = np.frombuffer(pdq_bytes(query.similar_to), np.uint8)
         with self.database.read() as transaction:
             rows = transaction.execute(
-                "SELECT picture.idx, pdq FROM picture JOIN item ON item.idx = picture.idx"
-                " WHERE tenant = coalesce(?, tenant)",
-                (query.tenant,),
+                "SELECT idx, pdq FROM picture WHERE ? IS NULL OR tenant = ?",
+                (query.tenant, query.tenant),
             )
         if not rows:
             return {}

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "TABLES", "VERSION", "apply", "take_out"]
 
-VERSION: Final = 2
+VERSION: Final = 4
 """Counted up with every change of the tables; a file of another version is made anew."""
 
 SCHEMA: Final = f"""
 CREATE TABLE IF NOT EXISTS item (
   idx INTEGER PRIMARY KEY, record_id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL,
   time TEXT NOT NULL, tag BLOB, model TEXT, policy TEXT, decision TEXT NOT NULL,
-  score REAL NOT NULL DEFAULT 0
+  score REAL NOT NULL DEFAULT 0, ended TEXT, code TEXT, why TEXT, of TEXT NOT NULL
 );;
 CREATE INDEX IF NOT EXISTS item_tag ON item (tag);;
 CREATE TABLE IF NOT EXISTS category (
@@ -34,16 +34,33 @@ CREATE TABLE IF NOT EXISTS category (
 CREATE INDEX IF NOT EXISTS category_idx ON category (idx);;
 CREATE TABLE IF NOT EXISTS picture (
   id INTEGER PRIMARY KEY, idx INTEGER NOT NULL, at INTEGER NOT NULL, output_id TEXT NOT NULL,
-  pdq BLOB NOT NULL
+  tenant TEXT NOT NULL, pdq BLOB NOT NULL
 );;
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(
   text, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2'
 );;
+CREATE VIRTUAL TABLE IF NOT EXISTS stems USING fts5(
+  text, content='', contentless_delete=1, tokenize='porter unicode61 remove_diacritics 2'
+);;
+CREATE TABLE IF NOT EXISTS person (
+  tag BLOB NOT NULL, tenant TEXT NOT NULL, name TEXT NOT NULL, subject TEXT NOT NULL,
+  first TEXT NOT NULL, last TEXT NOT NULL, newest INTEGER NOT NULL, PRIMARY KEY (tag, tenant)
+) WITHOUT ROWID;;
+CREATE INDEX IF NOT EXISTS person_newest ON person (newest);;
+CREATE INDEX IF NOT EXISTS person_name ON person (name);;
+CREATE TABLE IF NOT EXISTS standing (
+  idx INTEGER PRIMARY KEY, tag BLOB NOT NULL, kind TEXT NOT NULL
+);;
+CREATE INDEX IF NOT EXISTS standing_tag ON standing (tag);;
+CREATE TABLE IF NOT EXISTS skipped (
+  record_id TEXT NOT NULL, by TEXT NOT NULL, PRIMARY KEY (record_id, by)
+) WITHOUT ROWID;;
 CREATE TABLE IF NOT EXISTS review (
   record_id TEXT PRIMARY KEY, queue TEXT NOT NULL, priority INTEGER NOT NULL,
   queued INTEGER NOT NULL, since TEXT NOT NULL, holder TEXT, scope TEXT, until TEXT,
-  decision TEXT, reviewer TEXT
+  decision TEXT, reviewer TEXT, decided TEXT
 );;
+CREATE INDEX IF NOT EXISTS review_open ON review (decision, queue, priority, queued);;
 CREATE TABLE IF NOT EXISTS appeal (
   record_id TEXT PRIMARY KEY, opened INTEGER NOT NULL, time TEXT NOT NULL, outcome TEXT,
   decided TEXT, holder TEXT, scope TEXT, until TEXT
@@ -61,6 +78,10 @@ TABLES: Final = (
     "category",
     "picture",
     "words",
+    "stems",
+    "person",
+    "standing",
+    "skipped",
     "review",
     "appeal",
     "sealed",
@@ -105,6 +126,12 @@ def apply(
             )
         case "query" if "name" in private:
             _saved_query(transaction, private)
+        case "person" if content is not None and content.subject is not None:
+            tag = vault.tag(content.subject, leaf["tenant"])
+            transaction.execute(
+                "INSERT INTO standing (idx, tag, kind) VALUES (?, ?, ?)", (index, tag, kind)
+            )
+            _person(transaction, tag, index, leaf, content.subject)
         case _:
             pass
 
@@ -112,9 +139,29 @@ def apply(
 def take_out(transaction: Transaction, ranges: list[list[int]]) -> None:
     """Forget the content of the entries in these closed ranges."""
     for low, high in ranges:
-        transaction.execute("DELETE FROM words WHERE rowid BETWEEN ? AND ?", (low, high))
+        for table in ("words", "stems"):
+            transaction.execute(
+                f"DELETE FROM {table} WHERE rowid BETWEEN ? AND ?",  # noqa: S608 - fixed names
+                (low, high),
+            )
+        gone = {
+            bytes(row[0])
+            for row in transaction.execute(
+                "SELECT tag FROM item WHERE idx BETWEEN ? AND ? AND tag IS NOT NULL"
+                " UNION SELECT tag FROM standing WHERE idx BETWEEN ? AND ?",
+                (low, high, low, high),
+            )
+        }
         transaction.execute("UPDATE item SET tag = NULL WHERE idx BETWEEN ? AND ?", (low, high))
+        transaction.execute("DELETE FROM standing WHERE idx BETWEEN ? AND ?", (low, high))
         transaction.execute("DELETE FROM picture WHERE at BETWEEN ? AND ?", (low, high))
+        # Whoever nothing is left of has no name here any more, either.
+        transaction.many(
+            "DELETE FROM person WHERE tag = ? AND NOT EXISTS"
+            " (SELECT 1 FROM item WHERE item.tag = person.tag) AND NOT EXISTS"
+            " (SELECT 1 FROM standing WHERE standing.tag = person.tag)",
+            [(tag,) for tag in gone],
+        )
 
 
 def _record(
@@ -127,9 +174,9 @@ def _record(
     public, record_id, kind = leaf["public"], leaf["record_id"], str(leaf["kind"])
     transaction.execute(
         # The first entry of a record is its item; the later ones only change it.
-        "INSERT INTO item (idx, record_id, tenant, time, decision) VALUES (?, ?, ?, ?, 'open')"
-        " ON CONFLICT (record_id) DO NOTHING",
-        (index, record_id, leaf["tenant"], leaf["time"]),
+        "INSERT INTO item (idx, record_id, tenant, time, decision, of)"
+        " VALUES (?, ?, ?, ?, 'open', ?) ON CONFLICT (record_id) DO NOTHING",
+        (index, record_id, leaf["tenant"], leaf["time"], kind.partition(".")[0]),
     )
     item = transaction.execute("SELECT idx FROM item WHERE record_id = ?", (record_id,))[0][0]
     verdicts = _verdicts(public)
@@ -143,14 +190,25 @@ def _record(
             " DO UPDATE SET score = max(score, excluded.score)",
             [(item, name, score) for name, score in scores.items()],
         )
-    named = [public.get(name) for name in ("model", "policy")]
-    model, policy = (text if isinstance(text, str) else None for text in named)
+    named = [public.get(name) for name in ("model", "policy", "code")]
+    model, policy, code = (text if isinstance(text, str) else None for text in named)
+    decision, listed = _decision(kind, public, verdicts), public.get("categories")
+    why = ",".join(map(str, listed)) if isinstance(listed, list) else None
     transaction.execute(
         "UPDATE item SET model = coalesce(?, model), policy = coalesce(?, policy),"
-        " decision = coalesce(?, decision), score = max(score, ?) WHERE idx = ?",
-        (model, policy, _decision(kind, public, verdicts), max(scores.values(), default=0.0), item),
+        " decision = coalesce(?, decision), score = max(score, ?), code = coalesce(?, code),"
+        " why = coalesce(?, why), ended = coalesce(ended, ?) WHERE idx = ?",
+        (
+            model,
+            policy,
+            decision,
+            max(scores.values(), default=0.0),
+            code,
+            why,
+            None if decision is None else leaf["time"],
+            item,
+        ),
     )
-    listed = public.get("categories")
     barred = isinstance(listed, list) and RESTRICTED.intersection(map(str, listed))
     # `restricted` stands on a whole record also where only one of its outputs was withheld.
     if barred or public.get("restricted") is True:
@@ -178,18 +236,36 @@ def _content(
     words = "\n".join(text for text in texts if isinstance(text, str))
     if words:
         # At the place of the entry that holds the text, because that is what a cover names.
-        transaction.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (index, words))
+        for table in ("words", "stems"):
+            transaction.execute(
+                f"INSERT INTO {table} (rowid, text) VALUES (?, ?)",  # noqa: S608 - fixed names
+                (index, words),
+            )
     if content.subject is not None and index == item:
         tag = vault.tag(content.subject, leaf["tenant"])
         transaction.execute("UPDATE item SET tag = ? WHERE idx = ?", (tag, item))
+        _person(transaction, tag, index, leaf, content.subject)
     hashes = private.get("pdq")
     for output_id, pdq in (hashes if isinstance(hashes, dict) else {}).items():
         with contextlib.suppress(InvalidRequest):  # one odd hash must not stop the projection
             transaction.execute(
-                "INSERT INTO picture (idx, at, output_id, pdq) VALUES (?, ?, ?, ?)",
+                "INSERT INTO picture (idx, at, output_id, tenant, pdq) VALUES (?, ?, ?, ?, ?)",
                 # `idx` is the record's item, `at` the entry with the hash, which a cover names
-                (item, index, output_id, pdq_bytes(pdq)),
+                (item, index, output_id, leaf["tenant"], pdq_bytes(pdq)),
             )
+
+
+def _person(
+    transaction: Transaction, tag: bytes, index: int, leaf: dict[str, Any], subject: str
+) -> None:
+    """Note that an entry is about a person; the name is what follows the tenant's."""
+    tenant, time = leaf["tenant"], leaf["time"]
+    transaction.execute(
+        "INSERT INTO person (tag, tenant, name, subject, first, last, newest)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tag, tenant) DO UPDATE SET"
+        " last = excluded.last, newest = excluded.newest",
+        (tag, tenant, subject.removeprefix(f"{tenant}:"), subject, time, time, index),
+    )
 
 
 def _verdicts(public: dict[str, Any]) -> list[dict[str, Any]]:
@@ -218,7 +294,7 @@ def _decision(kind: str, public: dict[str, Any], verdicts: list[dict[str, Any]])
     match kind:
         case "request.refused":
             return "block"
-        case "request.failed":
+        case "request.failed" | "request.turned_away":
             return "failed"
         case "request.completed" | "moderation.completed" | "verify.completed":
             actions = {verdict.get("action") for verdict in verdicts}
@@ -241,11 +317,13 @@ def _review(
     match leaf["kind"]:
         case "review.queued":
             transaction.execute(
+                # It waits since its request ended, whenever somebody came to queue it.
                 "INSERT INTO review (record_id, queue, priority, queued, since)"
-                " VALUES (?, ?, ?, ?, ?)"
+                " VALUES (?, ?, ?, ?,"
+                " coalesce((SELECT ended FROM item WHERE item.record_id = ?), ?))"
                 " ON CONFLICT (record_id) DO UPDATE SET queue = excluded.queue,"
                 " priority = excluded.priority, holder = NULL, until = NULL, decision = NULL",
-                (record_id, public["queue"], public["priority"], index, leaf["time"]),
+                (record_id, public["queue"], public["priority"], index, record_id, leaf["time"]),
             )
         case "review.leased":
             transaction.execute(
@@ -257,12 +335,19 @@ def _review(
                 f"UPDATE {table} SET holder = NULL, until = NULL WHERE record_id = ?",  # noqa: S608 - fixed names
                 (record_id,),
             )
+            if public.get("skipped") is True and private.get("by"):
+                transaction.execute(
+                    "INSERT INTO skipped (record_id, by) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                    (record_id, private["by"]),
+                )
         case "review.decided":
             transaction.execute(
-                "UPDATE review SET holder = NULL, until = NULL, decision = ?, reviewer = ?"
-                " WHERE record_id = ?",
-                (public["decision"], private.get("by"), record_id),
+                "UPDATE review SET holder = NULL, until = NULL, decision = ?, reviewer = ?,"
+                " decided = ? WHERE record_id = ?",
+                (public["decision"], private.get("by"), leaf["time"], record_id),
             )
+        case "review.commented":
+            pass  # it stands on the record, and moves it nowhere
         case other:
             raise LogCorrupt(f"{other} is not known to the search index")
 

@@ -10,7 +10,16 @@ from chopmark.errors import InvalidRequest
 if TYPE_CHECKING:
     from chopmark.kit.types import JsonValue
 
-__all__ = ["PDQ_BYTES", "Ending", "Hit", "Query", "SavedQuery", "pdq_bytes", "word_match"]
+__all__ = [
+    "PDQ_BYTES",
+    "Ending",
+    "Hit",
+    "Query",
+    "SavedQuery",
+    "WordMatch",
+    "pdq_bytes",
+    "word_match",
+]
 
 Ending = Literal["allow", "review", "block", "failed", "open"]
 """How a record ended; ``open`` while it has not."""
@@ -22,8 +31,9 @@ class Query:
     """What to look for; every member that is given must hold.
 
     Attributes:
-        text: Words that the prompt must all contain; in double quotes a phrase; a last ``*`` finds
-            beginnings of words.
+        text: Words that the prompt must all contain, in whatever form English gives them
+            (``painting`` finds ``painted``); in double quotes a phrase, as it stands; a last ``*``
+            finds beginnings of words. 16 hex digits are the id of a record or an output.
         tenant: Of this tenant.
         decision: How the request ended; ``open`` when it did not.
         category: Scored in this category.
@@ -31,7 +41,7 @@ class Query:
         max_score: Highest score, likewise.
         model: Made by this model (``id@version``).
         policy: Judged under the policy of this digest.
-        subject: About this person.
+        subject: About this person: ``TENANT:IDENTIFIER``, or the identifier alone.
         since: Received at this RFC 3339 time in UTC, or later.
         until: Received before this time.
         similar_to: PDQ hash (64 hex digits); pictures within ``distance`` bits of it.
@@ -110,20 +120,44 @@ class SavedQuery:
     query: Query
 
 
-def word_match(text: str) -> str:
-    """Return the FTS5 expression for what a person typed: no operator of theirs gets through."""
-    terms = []
-    for place, part in enumerate(text.split('"')):
+@dataclass(frozen=True, kw_only=True)
+class WordMatch:
+    """FTS5 expressions for what a person typed: no operator of theirs gets through.
+
+    Attributes:
+        stems: For the index of stems: words in any form; empty where there are none.
+        words: For the index of words as they stand: phrases, and beginnings of words.
+    """
+
+    stems: str
+    words: str
+
+
+def word_match(text: str) -> WordMatch:
+    """Return what to look for in each of the two word indexes; both must be found.
+
+    A beginning of a word is none of its stem (``generati*`` is longer than ``gener``), so the two
+    are looked up apart.
+
+    Raises:
+        InvalidRequest: There is no word.
+    """
+    stems: list[str] = []
+    words: list[str] = []
+    for place, part in enumerate(text.replace("\x00", " ").split('"')):
         if place % 2:
-            terms.append(f'"{part}"')
+            if part.strip():
+                words.append(f'"{part}"')
             continue
         for word in part.split():
             stem = word.rstrip("*")
             if stem:
-                terms.append(f'"{stem}"*' if word.endswith("*") else f'"{stem}"')
-    if not terms:
+                (words if word.endswith("*") else stems).append(
+                    f'"{stem}"*' if word.endswith("*") else f'"{stem}"'
+                )
+    if not stems and not words:
         raise InvalidRequest("there is no word to look for")
-    return " ".join(terms).replace("\x00", " ")
+    return WordMatch(stems=" ".join(stems), words=" ".join(words))
 
 
 def pdq_bytes(text: object) -> bytes:

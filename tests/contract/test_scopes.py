@@ -45,6 +45,8 @@ BY_SCOPE: dict[Scope, set[str]] = {
     "metrics": {"GET /metrics"},
     "moderate": {"POST /api/v1/hashes/match", "POST /v1/moderations"},
     "read": {
+        "GET /api/v1/people",
+        "GET /api/v1/people/{person}",
         "GET /api/v1/policies/active",
         "GET /api/v1/receipts/{record_id}",
         "GET /api/v1/records/{record_id}",
@@ -52,9 +54,20 @@ BY_SCOPE: dict[Scope, set[str]] = {
         "GET /api/v1/review/appeals",
         "GET /api/v1/review/tasks",
         "POST /api/v1/policies/diff",
+        "POST /api/v1/policies/try",
         "POST /api/v1/search",
+        "POST /api/v1/search/by-image",
     },
     "review": {
+        "DELETE /api/v1/webhooks/{hook_id}",
+        "GET /api/v1/webhooks",
+        "POST /api/v1/webhooks",
+        "POST /api/v1/webhooks/{hook_id}/retry",
+        "POST /api/v1/people/{person}/actions",
+        "POST /api/v1/records/{record_id}/actions",
+        "POST /api/v1/records/{record_id}/comments",
+        "POST /api/v1/review/bulk",
+        "POST /api/v1/review/{record_id}/skip",
         "POST /api/v1/review/appeals/lease",
         "POST /api/v1/review/appeals/{decision_id}/decide",
         "POST /api/v1/review/lease",
@@ -85,6 +98,12 @@ PEOPLE_ONLY = {
     "POST /api/v1/exports": {"exporter"},
     "POST /api/v1/exports/{export_id}/agree": {"exporter"},
     "POST /api/v1/hashes/{name}": {"operator"},
+    "POST /api/v1/hashes/{name}/entries": {"operator"},
+    "GET /api/v1/policies/golden": {"investigator"},
+    "GET /api/v1/policies/proposals": {"investigator", "operator"},
+    "POST /api/v1/policies/proposals": {"investigator", "operator"},
+    "POST /api/v1/policies/proposals/{proposal_id}/agree": {"investigator", "operator"},
+    "POST /api/v1/policies/golden": {"investigator"},
     "POST /api/v1/policies/shadow": {"investigator"},
 }
 PUBLIC = {
@@ -95,6 +114,7 @@ PUBLIC = {
     "GET /api/v1/c2pa/services/status",
     "GET /api/v1/c2pa/services/supportedAlgorithms",
     "GET /api/v1/keys",
+    "GET /api/v1/released/{record_id}",
     "GET /api/v1/session",
     "GET /api/v1/session/oidc",
     "GET /api/v1/session/oidc/callback",
@@ -115,6 +135,9 @@ IDS = {
     "{model}": "drawing",
     "{name}": "manifest.json",
     "{tile}": "0/000",
+    "{person}": "default:u-7",
+    "{hook_id}": "0" * 24,
+    "{proposal_id}": "0" * 32,
 }
 BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/erasures": {"json": {"subject": "default:1", "reason": "x"}},
@@ -123,7 +146,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/records/{record_id}/seal": {"json": {"reason": "x"}},
     "POST /api/v1/records/{record_id}/unseal": {"json": {"reason": "x"}},
     "POST /api/v1/search": {"json": {}},
+    "POST /api/v1/people/{person}/actions": {"json": {"action": "warn", "rationale": "x"}},
+    "POST /api/v1/records/{record_id}/actions": {"json": {"action": "restore", "rationale": "x"}},
     "POST /api/v1/policies/diff": {"json": {"yaml": "x"}},
+    "POST /api/v1/policies/try": {"json": {"yaml": "x"}},
+    "POST /api/v1/policies/proposals": {"json": {"yaml": "x", "reason": "x"}},
+    "POST /api/v1/policies/golden": {
+        "json": {"record_id": "0" * 16, "action": "allow", "rationale": "x"}
+    },
     "POST /api/v1/policies/shadow": {"json": {"yaml": "x"}, "params": {"purpose": "x"}},
     "POST /api/v1/review/lease": {"json": {"queue": "q"}},
     "POST /api/v1/review/{record_id}/decide": {"json": {"decision": "confirmed", "rationale": "x"}},
@@ -131,6 +161,14 @@ BODIES: dict[str, dict[str, Any]] = {
         "json": {"outcome": "upheld", "rationale": "x"}
     },
     "POST /api/v1/exports": {"json": {"purpose": "x"}},
+    "POST /api/v1/webhooks": {"json": {"url": "https://127.0.0.1/", "events": ["*"]}},
+    "POST /api/v1/search/by-image": {"files": {"image": b"x"}},
+    "POST /api/v1/records/{record_id}/comments": {"json": {"text": "x"}},
+    "POST /api/v1/review/{record_id}/skip": {"json": {"reason": "x"}},
+    "POST /api/v1/review/bulk": {
+        "json": {"records": ["0" * 16], "decision": "confirmed", "rationale": "x"}
+    },
+    "POST /api/v1/hashes/{name}/entries": {"files": {"image": b"x"}},
     "POST /api/v1/hashes/match": {"files": {"image": b"x"}},
     "POST /api/v1/hashes/{name}": {"files": {"file": b"x"}},
     "POST /api/v1/verify": {"files": {"image": b"x"}},
@@ -152,8 +190,7 @@ def _routes(live: Any) -> list[str]:
 
 def _ask(live: Any, client: httpx.Client, route: str) -> httpx.Response:
     method, path = route.split(" ", 1)
-    if path == "/api/v1/hashes/{name}":
-        path = "/api/v1/hashes/mine"
+    path = path.replace("/hashes/{name}", "/hashes/mine")
     for mark, value in IDS.items():
         path = path.replace(mark, value)
     return client.request(method, f"{live.url}{path}", **BODIES.get(route, {}))

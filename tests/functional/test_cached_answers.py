@@ -268,6 +268,12 @@ def _seal(pipeline: Pipeline, record_id: str) -> None:
     pipeline.parts.log.desk(actor, purpose="a test").seal(record_id, reason="a test")
 
 
+def _withdraw(pipeline: Pipeline, record_id: str) -> None:
+    actor = Actor(name="Ada", roles=frozenset({"reviewer"}), tenant=None)
+    desk = pipeline.parts.log.desk(actor, purpose="a test")
+    desk.outputs.withdraw(record_id, rationale="it leaked")
+
+
 def _hold(pipeline: Pipeline, _record_id: str) -> None:
     pipeline.parts.log.custody.holds.place("default:ann", basis="a court order", by="Ada")
 
@@ -314,8 +320,8 @@ def _tamper(pipeline: Pipeline, _record_id: str) -> None:
 @pytest.mark.parametrize(
     "happens",
     [
-        _review, _seal, _hold, _erase, _expire, _take_back, _forget_record, _forget_tenant,
-        _detach, _age,
+        _review, _seal, _withdraw, _hold, _erase, _expire, _take_back, _forget_record,
+        _forget_tenant, _detach, _age,
     ],
 )  # fmt: skip
 async def test_what_has_befallen_a_record_ends_its_being_an_answer(

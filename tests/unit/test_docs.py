@@ -57,6 +57,7 @@ DOORS = {
         "LogCorrupt",
         "LogReport",
         "LogUnavailable",
+        "PersonView",
         "Problem",
         "PromptException",
         "Query",
@@ -74,6 +75,7 @@ DOORS = {
         "Witness",
         "WitnessKey",
         "check_export",
+        "check_released",
         "check_statement",
         "cosignatures",
         "load_rules",
@@ -82,6 +84,8 @@ DOORS = {
         "statement_of_reasons",
         "transparency_report",
         "verify_log",
+        "volumes",
+        "withdrawn_at",
     ],
 }
 

@@ -321,6 +321,12 @@ _PAGES: tuple[tuple[str | None, str], ...] = (
     ("rita", "/console/charts"),
     ("auda", "/console/log"),
     ("emma", "/console/exports"),
+    ("rita", "/console/people"),
+    ("ines", "/console/people/default:cleo"),
+    ("ines", "/console/policies"),
+    ("ines", "/console/webhooks"),
+    ("ines", "/console/custody"),
+    ("rita", "/console/report"),
 )
 
 

@@ -10,6 +10,7 @@ Every route that makes or judges something goes through ``Pipeline``; this packa
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -17,12 +18,25 @@ from fastapi import FastAPI
 from chopmark import __version__
 from chopmark.api import health, public_log, seal, signin, verify
 from chopmark.api.c2pa import routes as c2pa_routes
-from chopmark.api.desk import appeals, custody, exports, hash_lists, policies, records
+from chopmark.api.desk import (
+    actions,
+    appeals,
+    by_image,
+    custody,
+    exports,
+    hash_lists,
+    policies,
+    queues,
+    records,
+    released,
+    webhooks,
+)
 from chopmark.api.gemini import routes as gemini_routes
 from chopmark.api.idempotency import Idempotency
 from chopmark.api.openai import routes as openai_routes
 from chopmark.api.public_log import PublicLog
 from chopmark.api.schema import describe
+from chopmark.pipeline.withdrawals import refuse_withdrawn
 from chopmark.service.access import Access
 from chopmark.service.body_limit import BodyLimit
 from chopmark.service.deployment import Deployment
@@ -49,6 +63,11 @@ _PARTS = (
     seal,
     signin,
     records,
+    actions,
+    queues,
+    by_image,
+    released,
+    webhooks,
     appeals,
     hash_lists,
     policies,
@@ -92,7 +111,11 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
         app.include_router(part.router)
     describe(app)
     # The last one added is the outermost.
-    app.add_middleware(Idempotency, replays=deployment.replays)
+    app.add_middleware(
+        Idempotency,
+        replays=deployment.replays,
+        check=partial(refuse_withdrawn, deployment.service.pipeline.parts),
+    )
     app.add_middleware(JsonBody)
     app.add_middleware(Access, callers=deployment.callers, appeal_rates=deployment.appeal_rates)
     app.add_middleware(BodyLimit, settings=settings, bodies=deployment.bodies)
@@ -102,5 +125,6 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    state_of(app, Deployment).desk_worker.start()
     yield
     await state_of(app, Deployment).close()

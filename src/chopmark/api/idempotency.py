@@ -16,6 +16,8 @@ from chopmark.service.problems import problem_response
 from chopmark.tenancy.replays import KeptAnswer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from chopmark.service.caller import Caller
@@ -29,11 +31,19 @@ _PASSING: Final = frozenset({408, 409, 425, 429, 499})
 
 
 class Idempotency:
-    """ASGI middleware; stands behind ``Access``, since keys belong to tenants."""
+    """ASGI middleware; stands behind ``Access``, since keys belong to tenants.
 
-    def __init__(self, app: ASGIApp, *, replays: Replays) -> None:
+    Args:
+        app: What answers for the first time.
+        replays: The answers that are kept.
+        check: Called with the record of a kept answer before it leaves again; what it raises is
+            the answer.
+    """
+
+    def __init__(self, app: ASGIApp, *, replays: Replays, check: Callable[[str], None]) -> None:
         self.app = app
         self.replays = replays
+        self.check = check
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Replay a kept answer, or run the request and keep its answer."""
@@ -51,6 +61,9 @@ class Idempotency:
                 raise InvalidRequest("more than one Idempotency-Key was sent")
             mark = _fingerprint(scope, body)
             before = await in_thread(lambda: self.replays.begin(tenant, key, mark))
+            record_id = Headers(headers=dict(before.headers)).get("x-record-id") if before else None
+            if record_id:
+                await in_thread(lambda: self.check(record_id))
         except ChopmarkError as error:
             scope["state"]["error"] = error
             await problem_response(error, path=scope["path"])(scope, receive, send)

@@ -19,6 +19,7 @@ from chopmark.cli import (
     audit,
     bill,
     debug_log,
+    demo,
     evaluate,
     generate,
     hashes,
@@ -53,6 +54,7 @@ app.command("verify")(verify.verify)
 app.command("moderate")(moderate.moderate)
 app.command("eval")(evaluate.evaluate)
 app.command("serve")(server.serve)
+app.command("demo-data")(demo.demo_data)
 app.command("doctor")(server.doctor)
 app.command("sbom")(bill.sbom)
 app.add_typer(mark.app, name="mark")

@@ -151,14 +151,24 @@ def decide(
         Literal["confirmed", "overturned", "escalated"], typer.Argument(help="What you decide.")
     ],
     rationale: Rationale,
+    allow_until: Annotated[
+        str | None,
+        typer.Option("--allow-until", help="Let this very prompt pass until then (RFC 3339)."),
+    ] = None,
     tenant: Tenant = None,
     name: As = None,
     role: Roles = None,
     as_json: Json = False,
 ) -> None:
-    """Decide on a task that you hold."""
+    """Decide on a task that you hold; what is escalated waits in the next queue."""
+    from chopmark.audit import load_rules
+    from chopmark.settings import load_settings
+
+    rules = load_rules(load_settings().review_rules)
     with desk_of(actor(name, role, tenant), _PURPOSE) as desk:
-        record = desk.review.decide(record_id, decision, rationale=rationale)
+        record = desk.review.decide(
+            record_id, decision, rationale=rationale, allow_until=allow_until, rules=rules
+        )
     _done(record, f"{record_id} {decision}", as_json=as_json)
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "MissingScope",
     "NotSignedIn",
     "PersonNotFound",
+    "PersonSuspended",
     "QuotaExhausted",
     "RateLimited",
     "SignInFailed",
@@ -79,6 +80,12 @@ class PersonNotFound(AccessError):
 
     code = "person_not_found"
     status = 404
+
+
+class PersonSuspended(AccessError):
+    """The desk suspended the person: nothing is made for them."""
+
+    code = "person_suspended"
 
 
 class IdentityUnavailable(AccessError):

@@ -11,6 +11,7 @@ __all__ = [
     "LogCorrupt",
     "LogUnavailable",
     "NotPermitted",
+    "OutputWithdrawn",
     "RecordNotFound",
 ]
 
@@ -60,3 +61,10 @@ class RecordNotFound(AuditError):
 
     code = "record_not_found"
     status = 404
+
+
+class OutputWithdrawn(AuditError):
+    """The desk withdrew the picture after it left; it is not handed out again."""
+
+    code = "output_withdrawn"
+    status = 410

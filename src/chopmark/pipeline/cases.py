@@ -30,6 +30,7 @@ class _PictureCase(Case):
         previews_shown: How many left.
         pdq: Fingerprints of the outputs by output id.
         review_copies: Small copies of flagged outputs by output id, for the log alone.
+        held: Outputs that were finished and wait for a person to let them out.
     """
 
     maker: Maker
@@ -37,6 +38,7 @@ class _PictureCase(Case):
     previews_shown: int = 0
     pdq: dict[str, str] = field(default_factory=dict)
     review_copies: dict[str, JsonValue] = field(default_factory=dict)
+    held: list[str] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)

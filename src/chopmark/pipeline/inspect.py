@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from chopmark.errors import RecordNotFound
 from chopmark.pipeline.steps import Case, in_thread
+from chopmark.pipeline.withdrawals import standing_manifests
 
 if TYPE_CHECKING:
     from chopmark.kit.types import JsonValue
@@ -42,7 +43,7 @@ def examine(parts: Parts, data: bytes, *, public: bool = False) -> Report:
 
     settings = parts.settings
     # Somebody who only asks about a picture must not come to own keys and a log by it.
-    return verify(
+    report = verify(
         data,
         anchors=parts.anchors,
         mark_keys=parts.mark_keys.all if parts.exists("mark_keys") else (),
@@ -56,6 +57,10 @@ def examine(parts: Parts, data: bytes, *, public: bool = False) -> Report:
         pixels=parts.pixels,
         limits=_limits(settings),
     )
+    if report.record is None or not report.record.get("withdrawn"):
+        return report
+    said = f"Whoever made this picture withdrew it at {report.record['withdrawn_at']}."
+    return replace(report, notes=(*report.notes, said))
 
 
 async def verify(steps: Steps, data: bytes, *, tenant: str) -> Verification:
@@ -74,14 +79,14 @@ def reattach(parts: Parts, data: bytes) -> bytes:
     """Return a file of ours with the manifest that it lost, byte for byte what left.
 
     Raises:
-        ManifestNotFound: No kept manifest fits this very file.
+        ManifestNotFound: No kept manifest fits this very file, or it was withdrawn.
         ChopmarkError: The bytes are no picture, or of a format that cannot take one back.
     """
     from chopmark.provenance import reattach as with_manifest
 
     return with_manifest(
         data,
-        parts.store,
+        standing_manifests(parts),
         mark_keys=parts.mark_keys.all,
         limits=_limits(parts.settings),
         files=parts.files,
@@ -94,15 +99,22 @@ def find_record(parts: Parts, record_id: str) -> dict[str, JsonValue] | None:
 
     A request that never completed has no record here: its pictures never left.
     """
+    from chopmark.audit import withdrawn_at
+
     with contextlib.suppress(RecordNotFound):
-        for record in parts.request_log.records(record_id):
-            if record.kind == "request.completed":
+        records = parts.request_log.records(record_id)
+        since = withdrawn_at(records)
+        # What was held for review leaves only when the desk lets it out.
+        for record in records:
+            if record.kind in {"request.completed", "output.released"}:
                 return {
                     "record_id": record.record_id,
                     "index": record.index,
                     "time": record.time,
-                    "model": record.public.get("model"),
+                    "model": record.public.get("model") or records[0].public.get("model"),
                     "leaf_hash": record.leaf_hash,
+                    "withdrawn": since is not None,
+                    "withdrawn_at": since,
                 }
     return None
 

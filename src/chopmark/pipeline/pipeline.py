@@ -29,6 +29,7 @@ from chopmark.kit.raw_picture import as_image
 from chopmark.pipeline import events, inspect, moderation, recall, seal
 from chopmark.pipeline.cases import GenerationCase, SealCase, open_case
 from chopmark.pipeline.generation import make_pictures
+from chopmark.pipeline.held import hold_pictures, is_held
 from chopmark.pipeline.moderation import judge_picture, shadow_verdicts, stops
 from chopmark.pipeline.parts import Parts
 from chopmark.pipeline.released import Refused, Released, Withheld
@@ -298,6 +299,17 @@ class Pipeline:
                 "judge_output",
                 lambda: review_copies(case.record_id, judged, (prompt_verdict, *input_verdicts)),
             )
+        # What waits for a person is finished like the rest, and stays here until they let it out.
+        others = (prompt_verdict, *input_verdicts)
+        waiting = [item for item in judged if is_held(item[2], others, settings)]
+        named: Sequence[InputIngredient] = ()
+        if kept or waiting:
+            # Another mark key or certificate than before is booked before it is used.
+            await steps.run(case, "mark", parts.announce_keys)
+            # What an edit's pictures say of themselves is read once, and not where the key is.
+            if inputs:
+                named = await steps.run(case, "sign", lambda: seal.read_inputs(parts, request))
+            case.held = await hold_pictures(steps, case, named, waiting)
         if not kept:
             raise Refused(
                 record_id=case.record_id,
@@ -306,14 +318,7 @@ class Pipeline:
                 tells=settings.refusal_tells,
             )
 
-        # Another mark key or certificate than before is booked before it is used.
-        await steps.run(case, "mark", parts.announce_keys)
-
         # 5 and 6. Marked and read back; then metadata, the manifest last, validated at once.
-        # What an edit's pictures say of themselves is read once, and not where the key is.
-        named: Sequence[InputIngredient] = ()
-        if inputs:
-            named = await steps.run(case, "sign", lambda: seal.read_inputs(parts, request))
         outputs, weak = await seal_pictures(steps, case, named, kept)
 
         return await self._complete(
@@ -384,4 +389,8 @@ class Pipeline:
 
 def _at_every_end(case: GenerationCase | SealCase) -> dict[str, JsonValue]:
     """What the record of every end says, be it completed, refused or failed."""
-    return {"previews": case.previews_shown, "timings_ms": events.rounded(case.timings_ms)}
+    ended: dict[str, JsonValue] = {
+        "previews": case.previews_shown,
+        "timings_ms": events.rounded(case.timings_ms),
+    }
+    return ended | ({"held": [*case.held]} if case.held else {})

@@ -7,8 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from chopmark.audit import Actor, Rule
+from chopmark.errors import AccessError
 from chopmark.kit.file_cache import FileCache
 from chopmark.pipeline.steps import in_thread
+from chopmark.service.standing import Standing
 from chopmark.tenancy.abuse_counts import AbuseCounts
 from chopmark.tenancy.abuse_rules import AbuseRule, AbuseRules, load_abuse
 
@@ -54,6 +56,7 @@ class AbuseControl:
         self._rules = FileCache[AbuseRules](load_abuse)
         self._booked: dict[tuple[str, ...], AbuseRules] = {}
         self.watch = AbuseCounts(self._embed, on_rule=on_rule)
+        self.standing = Standing(pipeline)
 
     def rules_of(self, tenant: Tenant) -> AbuseRules:
         """Return a tenant's rules.
@@ -78,23 +81,39 @@ class AbuseControl:
         """Let a request pass.
 
         Raises:
+            PersonSuspended: The person is turned away until somebody lets them in again.
             CoolingDown: The person must wait.
         """
         subject = asked.subject
-        if subject is not None:
-            await in_thread(lambda: self.watch.check(subject, self.rules_of(tenant), asked.prompt))
+        if subject is None:
+            return
+
+        def check() -> None:
+            try:
+                self.standing.check(subject)
+                self.watch.check(subject, self.rules_of(tenant), asked.prompt)
+            except AccessError as error:
+                self.standing.turned_away(
+                    subject=subject, tenant=asked.tenant, prompt=asked.prompt, error=error
+                )
+                raise
+
+        await in_thread(check)
 
     async def refused(
         self, tenant: Tenant, asked: GenerationRequest | SealRequest, error: Refused
     ) -> None:
         """Count a refusal."""
         subject = asked.subject
-        if subject is not None:
-            await in_thread(
-                lambda: self.watch.refused(
-                    subject, self.rules_of(tenant), asked.prompt, error.verdict.categories
-                )
-            )
+        if subject is None:
+            return
+
+        def count() -> None:
+            rules = self.rules_of(tenant)
+            self.watch.refused(subject, rules, asked.prompt, error.verdict.categories)
+            self.standing.refused(rules.strikes, subject=subject, tenant=asked.tenant)
+
+        await in_thread(count)
 
     async def after(self, asked: GenerationRequest | SealRequest, record_id: str) -> None:
         """Send a record to review, if the person is under review."""

@@ -46,6 +46,7 @@ PUBLIC_UNDER: Final = (
     "/api/v1/session",
     "/api/v1/appeals",  # who was refused has no account, and is counted by their address
     "/api/v1/keys",
+    "/api/v1/released",  # a link that was signed, and ends
     "/log",
 )
 _KEY_HEADERS = ("authorization", "x-goog-api-key")

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Final, Self
 
 from fastapi import Depends, Request
 
+from chopmark.pipeline.steps import in_thread
 from chopmark.service.access import Callers
 from chopmark.service.body_budget import Bodies
+from chopmark.service.desk_worker import DeskWorker
 from chopmark.service.identity import Identity
 from chopmark.service.service import Service
 from chopmark.service.state import state_of
@@ -20,6 +22,7 @@ from chopmark.tenancy import AccessStore, People
 from chopmark.tenancy.rates import Rates
 from chopmark.tenancy.replays import Replays
 from chopmark.tenancy.turns import Turns
+from chopmark.tenancy.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from chopmark.pipeline import Pipeline
@@ -39,6 +42,8 @@ class Deployment:
         identity: Keys, people and their sessions.
         callers: Finds out who sent a request.
         replays: Answers that are kept for an ``Idempotency-Key``.
+        webhooks: Whom tenants want told.
+        desk_worker: Sends records to queues, and messages to webhooks, while a server runs.
         appeal_rates: How often somebody without an account asks about appeals.
         sign_in_turns: A password takes a tenth of a second and 64 MiB to check, so that one is
             checked at a time and some may wait.
@@ -49,6 +54,8 @@ class Deployment:
     identity: Identity
     callers: Callers
     replays: Replays
+    webhooks: Webhooks
+    desk_worker: DeskWorker
     appeal_rates: Rates
     sign_in_turns: Turns
     bodies: Bodies
@@ -68,11 +75,14 @@ class Deployment:
             longest_s=3600 * settings.session_hours,
         )
         identity = Identity(settings, store, people)
+        webhooks = Webhooks.open(home)
         return cls(
             service=Service(pipeline, store),
             identity=identity,
             callers=Callers(identity=identity, settings=settings),
             replays=Replays.open(home),
+            webhooks=webhooks,
+            desk_worker=DeskWorker(pipeline, webhooks),
             appeal_rates=Rates(),
             sign_in_turns=Turns(slots=1, places=_MOST_SIGNING_IN),
             bodies=Bodies(settings.max_body_bytes_held),
@@ -86,6 +96,8 @@ class Deployment:
     async def close(self) -> None:
         """Wait for what is on its way, then close the files."""
         await self.service.drained()
+        await in_thread(self.desk_worker.stop)
+        self.webhooks.close()
         self.service.store.close()
         self.identity.people.close()
         self.replays.close()

@@ -41,6 +41,7 @@ _TITLES = {
     405: "Method Not Allowed",
     408: "Request Timeout",
     409: "Conflict",
+    410: "Gone",
     413: "Content Too Large",
     414: "URI Too Long",
     415: "Unsupported Media Type",
@@ -59,6 +60,7 @@ _GOOGLE = {
     404: "NOT_FOUND",
     408: "DEADLINE_EXCEEDED",
     409: "ABORTED",
+    410: "NOT_FOUND",
     413: "INVALID_ARGUMENT",
     415: "INVALID_ARGUMENT",
     422: "INVALID_ARGUMENT",
@@ -72,7 +74,7 @@ _GOOGLE = {
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 # What each route may answer besides 200, for the OpenAPI document.
-_STATUSES = (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 431, 499, 500, 503, 504)
+_STATUSES = (400, 401, 403, 404, 408, 409, 410, 413, 415, 422, 429, 431, 499, 500, 503, 504)
 
 
 def _described(media_type: str, schema: str, *more: int) -> dict[int | str, dict[str, Any]]:

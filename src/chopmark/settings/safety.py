@@ -35,6 +35,12 @@ class SafetySettings(BaseModel, frozen=True):
         description="What a refused caller is told: nothing but the decision's id, the categories, "
         "or also the words and reasons, which teach how to evade. The desk sees all of it.",
     )
+    held_pictures_mb: int = Field(
+        default=512,
+        ge=1,
+        description="MiB of pictures, of each tenant, that are held for a reviewer to release "
+        "where `CHOPMARK_ON_REVIEW=refuse`; the oldest go first.",
+    )
     hash_lists: Path | None = Field(
         default=None, description="Folder with hash lists that outputs and inputs are matched with."
     )

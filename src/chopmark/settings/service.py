@@ -62,6 +62,10 @@ class ServiceSettings(BaseModel, frozen=True):
         default=False,
         description="Let the page `/verify` fetch a picture from a public https address.",
     )
+    webhooks_private: bool = Field(
+        default=False,
+        description="Let webhooks be sent to private and loopback addresses, and by plain http.",
+    )
     break_after_minutes: int = Field(
         default=50, ge=1, description="Minutes at the console after which it reminds of a break."
     )

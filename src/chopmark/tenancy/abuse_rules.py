@@ -15,7 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from chopmark.kit.limits import QUEUE
 
-__all__ = ["AbuseRule", "AbuseRules", "Counts", "Then", "load_abuse"]
+__all__ = [
+    "AbuseRule",
+    "AbuseRules",
+    "Counts",
+    "StrikeLevel",
+    "StrikeRules",
+    "Then",
+    "load_abuse",
+]
 
 Counts = Literal["refusals", "probes", "waits"]
 Then = Literal["wait", "review"]
@@ -63,11 +71,49 @@ class AbuseRule(_Frozen):
         return self
 
 
+class StrikeLevel(_Frozen):
+    """What follows when a person's strikes come to a sum.
+
+    Attributes:
+        name: For people who read the rules; it is the rationale of what follows.
+        at_least: The sum of strikes.
+        then: ``warn`` or ``suspend``.
+        minutes: With ``suspend``: for how long.
+    """
+
+    name: str = Field(min_length=1, max_length=100)
+    at_least: float = Field(gt=0, le=10_000)
+    then: Literal["warn", "suspend"]
+    minutes: Minutes | None = None
+
+    @model_validator(mode="after")
+    def _agrees(self) -> StrikeLevel:
+        if (self.then == "suspend") != (self.minutes is not None):
+            raise ValueError("a level that suspends says for how many minutes, and no other does")
+        return self
+
+
+class StrikeRules(_Frozen):
+    """How refusals add up over months; counted from the log, so that nothing forgets them.
+
+    Attributes:
+        half_life_days: After so many days a strike counts half.
+        weights: What a refusal in a category weighs, 0..100; 1 where it is not named. The heaviest
+            of its categories counts.
+        levels: What follows when the sum reaches a level; again when it has sunk below since.
+    """
+
+    half_life_days: float = Field(gt=0, le=3650)
+    weights: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(default_factory=dict)
+    levels: tuple[StrikeLevel, ...] = Field(max_length=20)
+
+
 class AbuseRules(_Frozen):
     """All rules of a tenant; every one that holds has its consequence."""
 
     name: str = Field(min_length=1, max_length=100)
     rules: tuple[AbuseRule, ...] = Field(max_length=50)
+    strikes: StrikeRules | None = None
 
     def digest(self) -> str:
         """Return what the log books when other rules come into force."""

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from chopmark.audit import Rule, load_rules
 from chopmark.service.state import state_of
 from chopmark.web.held_pictures import HeldPictures
+from chopmark.web.routing import Routing
 from chopmark.web.shifts import Shifts
 from chopmark.web.unseal_requests import UnsealRequests
 
@@ -28,12 +29,14 @@ class PageState:
         shifts: How long each person has worked at the console.
         unseal_requests: Seals that one investigator wants opened, and no second one yet.
         rules: Which records are sent to review.
+        routing: Sends them there.
     """
 
     pictures: HeldPictures
     shifts: Shifts
     unseal_requests: UnsealRequests
     rules: tuple[Rule, ...]
+    routing: Routing
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -42,11 +45,13 @@ class PageState:
         Raises:
             ConfigurationError: The rules that send records to review cannot be used.
         """
+        rules = tuple(load_rules(settings.review_rules))
         return cls(
             pictures=HeldPictures(),
             shifts=Shifts(),
             unseal_requests=UnsealRequests(),
-            rules=tuple(load_rules(settings.review_rules)),
+            rules=rules,
+            routing=Routing(rules),
         )
 
 

@@ -242,15 +242,19 @@ def _record(report: Report) -> Axis:
     record = report.record
     if record is None:
         return Axis(name="Our log", tone="none", line="No record of it here.")
+    taken_back = bool(record.get("withdrawn"))
     return Axis(
         name="Our log",
-        tone="good",
-        line="It was booked here before it left, in a log that cannot be altered unseen.",
+        tone="care" if taken_back else "good",
+        line="It was booked here before it left, and has been withdrawn since."
+        if taken_back
+        else "It was booked here before it left, in a log that cannot be altered unseen.",
         facts=_facts(
             record=record.get("record_id"),
             entry=record.get("index"),
             time=record.get("time"),
             model=record.get("model"),
             leaf_hash=record.get("leaf_hash"),
+            withdrawn_at=record.get("withdrawn_at"),
         ),
     )

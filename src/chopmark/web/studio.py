@@ -16,6 +16,7 @@ from chopmark.kit import limits
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.pipeline.steps import in_thread
+from chopmark.pipeline.withdrawals import refuse_withdrawn
 from chopmark.service.deployment import TheService
 from chopmark.service.watch import WatchedGeneration
 from chopmark.web.held_pictures import owner
@@ -205,10 +206,17 @@ def _refused(error: Refused, asked: GenerationRequest, viewer: Viewer) -> str:
 
 @router.get("/studio/pictures/{token}/{index}")
 async def picture(
-    token: str, index: int, viewer: StudioViewer, state: ThePageState, download: str = ""
+    token: str,
+    index: int,
+    service: TheService,
+    viewer: StudioViewer,
+    state: ThePageState,
+    download: str = "",
 ) -> Response:
     """Return one picture of theirs, with its credentials inside."""
     output = state.pictures.output(owner(viewer), token, index)
+    parts = service.pipeline.parts
+    await in_thread(lambda: refuse_withdrawn(parts, output.output_id))
     name = f"chopmark-{output.output_id}.{'jpg' if output.format == 'jpeg' else output.format}"
     kind = "attachment" if download else "inline"
     return Response(

@@ -33,7 +33,9 @@ __all__ = [
 ]
 
 _DETECTOR: Final = "/verify"
-_DESK: Final = frozenset({"auditor", "exporter", "investigator", "operator", "reader", "reviewer"})
+_DESK: Final = frozenset(
+    {"auditor", "eraser", "exporter", "investigator", "operator", "reader", "reviewer"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)

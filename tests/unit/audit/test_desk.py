@@ -91,7 +91,7 @@ def stocked(open_log: OpenLog) -> tuple[AuditLog, dict[str, str]]:
     ("query", "names"),
     [
         (Query(), ["far", "review", "blocked", "dragons", "dragon"]),
-        (Query(text="dragon"), ["blocked", "dragon"]),
+        (Query(text="dragon"), ["blocked", "dragons", "dragon"]),  # words in any form
         (Query(text="dragon*"), ["blocked", "dragons", "dragon"]),
         (Query(text="red DRAGON"), ["dragon"]),
         (Query(text='"red dragon"'), ["dragon"]),

@@ -56,8 +56,9 @@ def test_the_parts_and_their_names_are_pinned(open_log: OpenLog) -> None:
     log = open_log()
     desk = log.desk(Actor(name="Ada", roles=frozenset(), tenant=None), purpose="p")
     shown = {
-        log: "append close content custody appeals desk exceptions find get in_force open private"
-        " proof public_key reconcile records root search size submit upkeep writable",
+        log: "append close content custody appeals desk exceptions find following get in_force open"
+        " private proof public_key reconcile records root search size submit suspensions upkeep"
+        " writable",
         log.proof: "checkpoint consistency_proof cosign public_key public_keys publish receipt"
         " stamp stamps",
         log.custody: "attachments contentless erase expire holds",
@@ -66,12 +67,15 @@ def test_the_parts_and_their_names_are_pinned(open_log: OpenLog) -> None:
         log.upkeep: "rotate_encryption_key rotate_signing_key sign_anew",
         log.appeals: "open state",
         log.exceptions: "find grant revoke standing",
-        desk: "appeals entries erase expire export holds place_hold queries records release_hold"
-        " review seal search unblur unseal view",
+        log.suspensions: "find lift place standing",
+        desk: "appeals case_added entries erase expire export hash_added holds outputs people"
+        " place_hold prompts queries records release_hold review seal search unblur unseal view",
         desk.queries: "get newest save",
-        desk.review: "decide lease release renew route tasks",
+        desk.review: "bulk comment day decide lease release renew route skip tasks",
         desk.appeals: "decide exceptions lease listed revoke_exception",
         desk.export: "records report statements",
+        desk.outputs: "release restore withdraw",
+        desk.people: "find listed refusals reinstate suspend suspended view warn",
     }
     for part, names in shown.items():
         assert _public(part) == set(names.split()), type(part).__name__

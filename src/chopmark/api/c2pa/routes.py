@@ -31,6 +31,7 @@ from chopmark.api.c2pa.schemas import (
 from chopmark.errors import ChopmarkError, ManifestKept, ManifestNotFound
 from chopmark.kit.ids import new_record_id
 from chopmark.pipeline.steps import in_thread
+from chopmark.pipeline.withdrawals import standing_manifests
 from chopmark.provenance import Limits, Resolver
 from chopmark.service.caller import BindingWriter, ManifestReader, ManifestWriter
 from chopmark.service.deployment import TheService
@@ -49,7 +50,7 @@ def _the_resolver(service: TheService) -> Resolver:
     """Return the resolver over the rooms as they are now: a rotated mark key counts at once."""
     parts, settings = service.pipeline.parts, service.pipeline.settings
     return Resolver(
-        parts.store,
+        standing_manifests(parts),
         mark_keys=parts.mark_keys.all,
         mark_methods=(settings.mark_method,),
         limits=Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels),

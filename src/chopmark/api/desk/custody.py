@@ -6,7 +6,6 @@ ending a hold, opening a seal) is asked for by one and agreed to by another: a p
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Path
@@ -17,14 +16,14 @@ from chopmark.kit.ids import record_of
 from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import AnyCaller, Caller, Eraser, Holder, Sealer
-from chopmark.service.deployment import Deployment, TheDeployment, TheService
+from chopmark.service.custody_acts import agree_to
+from chopmark.service.deployment import TheDeployment, TheService
 from chopmark.service.problems import RESPONSES
 from chopmark.service.search_form import Strict, Time, Whole
 
 if TYPE_CHECKING:
-    from chopmark.audit import Desk, Record, Role
+    from chopmark.audit import Desk, Role
     from chopmark.service.service import Service
-    from chopmark.service.two_persons import ActRequest
 
 __all__ = ["router"]
 
@@ -128,30 +127,8 @@ async def agree(
     request_id: RequestId, deployment: TheDeployment, caller: AnyCaller
 ) -> dict[str, Any]:
     """Agree to what somebody else asked for; it is done now and booked with both names."""
-    booked = await in_thread(lambda: _agree(deployment, caller, request_id))
+    booked = await in_thread(lambda: agree_to(deployment, caller, request_id))
     return {"event": booked.to_dict()}
-
-
-def _agree(deployment: Deployment, caller: Caller, request_id: str) -> Record:
-    service = deployment.service
-    request, first, second = service.two_persons.agreed(caller, request_id, deployment.identity)
-    desk = service.pipeline.parts.log.desk(first, purpose=request.reason)
-    match request.act:
-        case "erase":
-            return _erase(service, desk, request, second)
-        case "release_hold":
-            return desk.release_hold(int(request.of), reason=request.reason, second=second)
-        case "unseal":
-            duration = timedelta(hours=request.hours)
-            return desk.unseal(request.of, second=second, reason=request.reason, duration=duration)
-
-
-def _erase(service: Service, desk: Desk, request: ActRequest, second: Any) -> Record:
-    from chopmark.pipeline.erase_prompts import forget_person
-
-    record = desk.erase(request.of, second=second, reason=request.reason)
-    forget_person(service.pipeline.parts.home, request.of)
-    return record
 
 
 def _desk(service: Service, caller: Caller, role: Role, purpose: str) -> Desk:

@@ -10,13 +10,17 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, File, Path, Query, Request, UploadFile
+from pydantic import Field, ValidationError
+from starlette.datastructures import UploadFile as StarletteUpload
 
 from chopmark.errors import InvalidRequest
 from chopmark.kit.raw_picture import as_image
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import AnyCaller, Moderator
 from chopmark.service.deployment import TheService
+from chopmark.service.hash_entries import add_entry
 from chopmark.service.problems import RESPONSES
+from chopmark.service.search_form import Strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +32,33 @@ __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1/hashes", responses=RESPONSES, tags=["hashes"])
 ListName = Annotated[str, Path(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+
+
+class EntryBody(Strict):
+    """The record whose pictures go on the list."""
+
+    record_id: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+    category: Annotated[str | None, Field(min_length=1, max_length=64)] = None
+
+
+_EITHER: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["image"],
+                    "properties": {
+                        "image": {"type": "string", "contentMediaType": "image/*"},
+                        "category": {"type": "string", "minLength": 1, "maxLength": 64},
+                    },
+                }
+            },
+            "application/json": {"schema": EntryBody.model_json_schema()},
+        },
+    }
+}
 
 
 @router.get("")
@@ -57,6 +88,54 @@ async def match(
     """Look a picture up in every list. Neither it nor its hashes are kept."""
     data = await image.read()
     return await service.look(request, caller, [data], lambda: _match(data, service))
+
+
+@router.post("/{name}/entries", openapi_extra=_EITHER)
+async def add_one(
+    name: ListName, request: Request, service: TheService, caller: AnyCaller
+) -> dict[str, Any]:
+    """Put one picture on a list, by upload or from a record; the next one like it is blocked.
+
+    A list blocks for every tenant, so it takes an operator of all of them. `category` is optional.
+    """
+    caller.must_be("operator", of_every_tenant=True)
+    parts, asked = service.pipeline.parts, await _entry_of(request)
+    actor = replace(caller.actor(), roles=caller.actor().roles | {"reader"})
+    image = asked.get("image")
+    category = asked.get("category")
+
+    def add() -> dict[str, Any]:
+        return add_entry(
+            parts,
+            parts.log.desk(actor, purpose=f"hash list {name}"),
+            name,
+            image=image,
+            record_id=asked.get("record_id"),
+            category=category,
+        )
+
+    if image is None:
+        return await in_thread(add)
+    return await service.look(request, caller, [image], add)
+
+
+async def _entry_of(request: Request) -> dict[str, Any]:
+    """Return the members of either form: a multipart upload, or JSON."""
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        async with request.form(max_files=1, max_fields=4) as form:
+            file, category = form.get("image"), form.get("category")
+            if not isinstance(file, StarletteUpload):
+                raise InvalidRequest("there is no picture", hint="the field image", param="image")
+            named = {"category": category} if category and isinstance(category, str) else {}
+            return {"image": await file.read(), **named}
+    try:
+        return EntryBody.model_validate_json(await request.body()).model_dump(exclude_none=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "body"
+        raise InvalidRequest(
+            f"{where}: {first['msg']}", hint="send image as a form, or record_id as JSON"
+        ) from None
 
 
 @router.post("/{name}")

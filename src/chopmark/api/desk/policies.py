@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from chopmark.api.desk.records import Purpose, desk_of
 from chopmark.errors import InvalidRequest
+from chopmark.kit.limits import PURPOSE, RATIONALE
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import AnyCaller, Caller, RecordReader
 from chopmark.service.deployment import TheService
+from chopmark.service.golden import add_case, run_cases
+from chopmark.service.policy_proposals import PolicyProposals
 from chopmark.service.problems import RESPONSES
 from chopmark.service.search_form import Strict, Whole
+from chopmark.service.workbench import try_policy
 
 if TYPE_CHECKING:
     from chopmark.audit import Desk
@@ -24,6 +28,7 @@ __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1/policies", responses=RESPONSES, tags=["policies"])
 _MOST_RECORDS: Final = 200
+ProposalId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 
 
 class CandidateBody(Strict):
@@ -36,6 +41,27 @@ class ShadowBody(CandidateBody):
     """Another policy, and on how many of the newest prompts to try it."""
 
     limit: Annotated[int, Field(ge=1, le=_MOST_RECORDS), Whole] = 50
+
+
+class ProposalBody(CandidateBody):
+    """Another policy, for whom and why."""
+
+    reason: Annotated[str, Field(min_length=PURPOSE.least, max_length=PURPOSE.most)]
+    tenant: Annotated[str | None, Field(min_length=1, max_length=63)] = None
+
+
+class TryBody(CandidateBody):
+    """Another policy, and of how many of the newest decisions to say what it would change."""
+
+    limit: Annotated[int, Field(ge=1, le=10_000), Whole] = 500
+
+
+class GoldenBody(Strict):
+    """Which record, what the policy must say of its prompt, and why."""
+
+    record_id: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+    action: Literal["allow", "review", "block"]
+    rationale: Annotated[str, Field(min_length=RATIONALE.least, max_length=RATIONALE.most)]
 
 
 @router.get("/active")
@@ -53,6 +79,70 @@ async def active(service: TheService, caller: RecordReader) -> dict[str, Any]:
 async def diff(body: CandidateBody, service: TheService, caller: RecordReader) -> dict[str, Any]:
     """Say what another policy would change, and whether each change is stricter or laxer."""
     return await in_thread(lambda: _diff(body, service, caller))
+
+
+@router.post("/proposals")
+async def propose(body: ProposalBody, service: TheService, caller: AnyCaller) -> dict[str, Any]:
+    """Propose a policy for the caller's tenant; another operator or investigator must agree."""
+    proposals = PolicyProposals(service, caller)
+    made = await in_thread(
+        lambda: proposals.propose(body.yaml, reason=body.reason, tenant=body.tenant)
+    )
+    return made.to_dict()
+
+
+@router.get("/proposals")
+async def proposals(service: TheService, caller: AnyCaller) -> dict[str, Any]:
+    """List what was proposed and what was in force, the newest first."""
+    found = await in_thread(PolicyProposals(service, caller).all)
+    return {"proposals": [one.to_dict() for one in found]}
+
+
+@router.post("/proposals/{proposal_id}/agree")
+async def agree(proposal_id: ProposalId, service: TheService, caller: AnyCaller) -> dict[str, Any]:
+    """Put into force what somebody else proposed; the next request is judged by it."""
+    proposals = PolicyProposals(service, caller)
+    return (await in_thread(lambda: proposals.agree(proposal_id))).to_dict()
+
+
+@router.post("/try")
+async def try_candidate(body: TryBody, service: TheService, caller: RecordReader) -> dict[str, Any]:
+    """Say what a policy would change, and what of the last decisions it would have changed.
+
+    Judged from the scores that were booked; no prompt is read, and nothing is acted on.
+    """
+
+    def tried() -> dict[str, Any]:
+        tenant = caller.tenant
+        before, after = service.policy_of(tenant), _candidate(body)
+        log = service.pipeline.parts.log
+        trial = try_policy(log, before, after, tenant=tenant.name, limit=body.limit, golden=None)
+        return {"before": before.digest(), "after": after.digest(), **trial.to_dict()}
+
+    return await in_thread(tried)
+
+
+@router.post("/golden")
+async def add_golden(
+    body: GoldenBody, service: TheService, caller: AnyCaller, purpose: Purpose = None
+) -> dict[str, Any]:
+    """Make a record's prompt a golden case of the policy that judges its tenant; investigators."""
+    caller.must_be("investigator")
+    desk = desk_of(service, caller, purpose or "a golden case")
+    return await in_thread(
+        lambda: add_case(
+            service, desk, body.record_id, action=body.action, rationale=body.rationale
+        )
+    )
+
+
+@router.get("/golden")
+async def golden(service: TheService, caller: AnyCaller) -> dict[str, Any]:
+    """Judge the golden cases that the desk added by the caller's policy; investigators."""
+    caller.must_be("investigator")
+    async with service.judge_turns.turn(caller.tenant.name):
+        report = await in_thread(lambda: run_cases(service, caller.tenant.name))
+    return {"ok": True, "total": 0, "failures": []} if report is None else report.to_dict()
 
 
 @router.post("/shadow")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import Field
 
-from chopmark.audit import Desk
+from chopmark.audit import Desk, load_rules, withdrawn_at
 from chopmark.errors import InvalidRequest
 from chopmark.kit import limits
 from chopmark.pipeline.steps import in_thread
@@ -22,6 +22,9 @@ from chopmark.service.problems import RESPONSES
 from chopmark.service.search_form import SearchForm, Strict, Time, Whole
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chopmark.audit import Record
     from chopmark.service.service import Service
 
 __all__ = ["AnyId", "CallerDesk", "Purpose", "desk_of", "router"]
@@ -55,6 +58,9 @@ class DecisionBody(Strict):
     rationale: Annotated[
         str, Field(min_length=limits.RATIONALE.least, max_length=limits.RATIONALE.most)
     ]
+    allow_until: Annotated[
+        Time, Field(description="With `overturned`: this very prompt passes until then")
+    ] = None
 
 
 def desk_of(service: Service, caller: Caller, purpose: str | None) -> Desk:
@@ -86,7 +92,7 @@ async def record(
     desk = desk_of(service, caller, purpose)
     if not evidence:
         records = await in_thread(lambda: desk.records(record_id))
-        return {"record_id": records[0].record_id, "events": [r.to_dict() for r in records]}
+        return {**_state(records), "events": [r.to_dict() for r in records]}
     if purpose is None or not purpose.strip():
         raise InvalidRequest("nobody looks at content without a purpose", param="purpose")
     view = await in_thread(lambda: desk.view(record_id))
@@ -94,7 +100,17 @@ async def record(
         {**item.to_dict(), "private": private}
         for item, private in zip(view.records, view.private, strict=True)
     ]
-    return {"record_id": view.records[0].record_id, "events": events}
+    return {**_state(view.records), "events": events}
+
+
+def _state(records: Sequence[Record]) -> dict[str, Any]:
+    """Return which record it is, and whether its pictures are withdrawn."""
+    since = withdrawn_at(records)
+    return {
+        "record_id": records[0].record_id,
+        "withdrawn": since is not None,
+        "withdrawn_at": since,
+    }
 
 
 @router.get("/receipts/{record_id}")
@@ -106,11 +122,26 @@ async def receipt(record_id: AnyId, service: TheService, caller: RecordReader) -
 
 
 @router.post("/search")
-async def search(body: SearchBody, desk: CallerDesk, _caller: RecordReader) -> dict[str, Any]:
-    """Find records, newest first; the search is booked. ``next`` is the next page's ``before``."""
+async def search(
+    body: SearchBody,
+    desk: CallerDesk,
+    caller: RecordReader,
+    purpose: Purpose = None,
+    evidence: Annotated[bool, Query(description="With the prompts; takes a purpose")] = False,
+) -> dict[str, Any]:
+    """Find records, newest first; the search is booked. ``next`` is the next page's ``before``.
+
+    With ``evidence`` each hit has its ``prompt``, for investigators who say why; that is booked.
+    """
+    if evidence:
+        caller.must_be("investigator")
+        if purpose is None or not purpose.strip():
+            raise InvalidRequest("nobody looks at content without a purpose", param="purpose")
     hits = await in_thread(lambda: desk.search(body.query(), limit=body.limit, before=body.before))
+    prompts = await in_thread(lambda: desk.prompts(hits)) if evidence else {}
+    more = [{"prompt": prompts.get(hit.record_id)} if evidence else {} for hit in hits]
     return {
-        "hits": [hit.to_dict() for hit in hits],
+        "hits": [hit.to_dict() | told for hit, told in zip(hits, more, strict=True)],
         "next": hits[-1].index if len(hits) == body.limit else None,
     }
 
@@ -151,13 +182,24 @@ async def release(record_id: AnyId, desk: CallerDesk, _caller: Reviewer) -> dict
 
 @router.post("/review/{record_id}/decide")
 async def decide(
-    record_id: AnyId, body: DecisionBody, desk: CallerDesk, _caller: Reviewer
+    record_id: AnyId,
+    body: DecisionBody,
+    desk: CallerDesk,
+    service: TheService,
+    _caller: Reviewer,
 ) -> dict[str, Any]:
-    """Decide on a task that is held."""
-    booked = await in_thread(
-        lambda: desk.review.decide(record_id, body.decision, rationale=body.rationale)
-    )
-    return {"event": booked.to_dict()}
+    """Decide on a task that is held; what is escalated waits in the next queue with its note."""
+
+    def decided() -> Record:
+        return desk.review.decide(
+            record_id,
+            body.decision,
+            rationale=body.rationale,
+            allow_until=body.allow_until,
+            rules=load_rules(service.pipeline.settings.review_rules),
+        )
+
+    return {"event": (await in_thread(decided)).to_dict()}
 
 
 @router.get("/report")

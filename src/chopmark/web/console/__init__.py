@@ -9,20 +9,40 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from chopmark.web.console import (
+    actions,
     appeals,
     charts,
+    custody,
     exports,
     log_health,
+    people,
     policies,
     queue,
     record,
+    report,
     seals,
     search,
+    webhooks,
 )
 
 __all__ = ["PARTS", "router"]
 
 router = APIRouter(include_in_schema=False)
-PARTS = (queue, record, seals, appeals, search, policies, charts, log_health, exports)
+PARTS = (
+    queue,
+    record,
+    actions,
+    seals,
+    appeals,
+    search,
+    people,
+    policies,
+    charts,
+    log_health,
+    exports,
+    custody,
+    webhooks,
+    report,
+)
 for part in PARTS:
     router.include_router(part.router, prefix="/console")

@@ -72,7 +72,12 @@ def content_of(view: View) -> RecordContent:
             text = "\n".join(str(part) for part in prompts if part)
         texts = inside.get("texts")
         text = text or ("\n".join(map(str, texts)) if isinstance(texts, list) else "")
-        verdicts += _verdicts(entry)
+        # A refusal repeats the verdict that decided it, under the name of the stage.
+        verdicts += [
+            one
+            for one in _verdicts(entry)
+            if entry.kind != "request.refused" or not _told(one, verdicts)
+        ]
         listed = inside.get("evidence")
         evidence += [
             item for one in listed or [] for item in (one if isinstance(one, list) else [one])
@@ -82,7 +87,7 @@ def content_of(view: View) -> RecordContent:
         copies += [copy for name, one in named if (copy := _copy(name, one)) is not None]
         remarks += [
             (str(entry.kind), str(inside.get("by", "")), str(inside[key]))
-            for key in ("statement", "rationale", "reason")
+            for key in ("statement", "rationale", "reason", "comment")
             if inside.get(key)
         ]
     spans = [
@@ -112,6 +117,11 @@ def _verdicts(entry: Record) -> list[dict[str, Any]]:
             if isinstance(one, dict)
         ]
     return [one for one in found if isinstance(one, dict) and "action" in one]
+
+
+def _told(verdict: dict[str, Any], before: list[dict[str, Any]]) -> bool:
+    said = (verdict.get("action"), verdict.get("scores"))
+    return any((one.get("action"), one.get("scores")) == said for one in before)
 
 
 def _copy(name: str, kept: Any) -> Copy | None:

@@ -48,5 +48,7 @@ def console_page(
 
 DeskViewer = Annotated[
     Viewer,
-    Depends(needs("reader", "reviewer", "investigator", "exporter", "auditor", "operator")),
+    Depends(
+        needs("reader", "reviewer", "investigator", "exporter", "auditor", "operator", "eraser")
+    ),
 ]

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
 
+from chopmark.errors import InvalidPolicy
+from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
 from chopmark.safety.hashes.bank import HashBank
 from chopmark.safety.hashes.state import ListState
 from chopmark.service.deployment import TheService
+from chopmark.service.golden import run_cases
+from chopmark.service.policy_proposals import PolicyProposals
+from chopmark.service.workbench import try_policy
 from chopmark.web.console.desk import DeskViewer, console_page, log_of
 
 if TYPE_CHECKING:
@@ -19,25 +26,16 @@ if TYPE_CHECKING:
     from chopmark.pipeline.parts import Parts
     from chopmark.safety import Policy
     from chopmark.safety.hashes.compiled import CompiledBank
+    from chopmark.service.policy_proposals import Proposal
+    from chopmark.service.service import Service
+    from chopmark.web.viewers import Viewer
 
 __all__ = ["router"]
 
 router = APIRouter()
 _BUILT_IN: Final = ("default", "strict")
 _LAST: Final = 500
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShadowResult:
-    """What another policy would have made of the scores that were booked lately.
-
-    Attributes:
-        judged: How many prompts were looked at.
-        changed: How often each pair of actions (ours, theirs) came up.
-    """
-
-    judged: int
-    changed: dict[tuple[str, str], int]
+_TEMPLATE: Final = "console/policies.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,37 +50,100 @@ class HashList:
 
 @router.get("/policies")
 async def policies(
-    request: Request, viewer: DeskViewer, service: TheService, other: str = "strict"
+    request: Request,
+    viewer: DeskViewer,
+    service: TheService,
+    other: str = "strict",
+    tenant: str = "",
 ) -> Response:
-    """Show the policy in force beside another."""
+    """Show the policy in force for a tenant, with its override, beside another."""
     named = other if other in _BUILT_IN else "strict"
 
     def found() -> dict[str, Any]:
         from chopmark.safety import load_policy
-        from chopmark.safety.policy_tools import diff
 
-        # Who sees the records of all tenants sees the deployment's policy, others their tenant's.
-        ours = (
-            service.pipeline.parts.policies.active()
-            if viewer.tenant is None
-            else service.policy_of(viewer.caller.tenant)
-        )
-        theirs = load_policy(named)
-        return {
-            "policy": ours,
-            "changes": diff(ours, theirs),
-            "shadow": _shadow(log_of(request), theirs, viewer.tenant),
-            "booked": _booked(log_of(request), viewer.tenant),
-        }
+        return _shown(request, service, viewer, tenant, load_policy(named))
 
-    return console_page(
-        request,
-        viewer,
-        "console/policies.html",
-        other=named,
-        choices=_BUILT_IN,
-        **await in_thread(found),
-    )
+    shown = await in_thread(found)
+    return console_page(request, viewer, _TEMPLATE, other=named, yaml="", wrong="", **shown)
+
+
+@router.post("/policies/try")
+async def try_candidate(
+    request: Request,
+    viewer: DeskViewer,
+    service: TheService,
+    yaml: Annotated[str, Form(max_length=200_000)] = "",
+    tenant: Annotated[str, Form(max_length=63)] = "",
+) -> Response:
+    """Show what a policy that somebody wrote would change, and what it would have changed."""
+
+    def found() -> dict[str, Any]:
+        from chopmark.safety.policy.load import policy_from_text
+
+        wrong = ""
+        try:
+            candidate = policy_from_text(yaml, source="what you wrote")
+        except InvalidPolicy as error:
+            wrong, candidate = error.explain(), _in_force(service, viewer, tenant)[1]
+        return {**_shown(request, service, viewer, tenant, candidate), "wrong": wrong}
+
+    async with service.judge_turns.turn(viewer.caller.tenant.name):
+        shown = await in_thread(found)
+    return console_page(request, viewer, _TEMPLATE, other="what you wrote", yaml=yaml, **shown)
+
+
+@router.post("/policies/propose")
+async def propose(
+    service: TheService,
+    viewer: DeskViewer,
+    yaml: Annotated[str, Form(max_length=200_000)] = "",
+    tenant: Annotated[str, Form(max_length=63)] = "",
+    reason: Annotated[str, Form(max_length=PURPOSE.most)] = "",
+) -> Response:
+    """Propose a policy; another person must agree before it is in force."""
+    proposals = PolicyProposals(service, viewer.caller)
+    await in_thread(lambda: proposals.propose(yaml, reason=reason, tenant=tenant or None))
+    return RedirectResponse(f"/console/policies?{urlencode({'tenant': tenant})}", status_code=303)
+
+
+@router.post("/policies/proposals/{proposal_id}/agree")
+async def agree(proposal_id: str, service: TheService, viewer: DeskViewer) -> Response:
+    """Put into force what somebody else proposed."""
+    proposals = PolicyProposals(service, viewer.caller)
+    agreed = await in_thread(lambda: proposals.agree(proposal_id))
+    query = urlencode({"tenant": "" if viewer.tenant else agreed.tenant})
+    return RedirectResponse(f"/console/policies?{query}", status_code=303)
+
+
+def _in_force(service: Service, viewer: Viewer, tenant: str) -> tuple[str | None, Policy]:
+    """Return whose policy is shown, and the policy: the tenant's, with its override.
+
+    Who sees all tenants sees the deployment's until they choose one.
+    """
+    if viewer.tenant is not None:
+        return viewer.tenant, service.policy_of(viewer.caller.tenant)
+    if not tenant:
+        return None, service.pipeline.parts.policies.active()
+    return tenant, service.policy_of(service.store.tenant(tenant))
+
+
+def _shown(
+    request: Request, service: Service, viewer: Viewer, tenant: str, theirs: Policy
+) -> dict[str, Any]:
+    log = log_of(request)
+    whose, ours = _in_force(service, viewer, tenant)
+    golden = None if whose is None else run_cases(service, whose, theirs)
+    trial = try_policy(log, ours, theirs, tenant=whose, limit=_LAST, golden=golden)
+    return {
+        "policy": ours,
+        "whose": whose,
+        "tenants": [] if viewer.tenant else [one.name for one in service.store.tenants()],
+        "trial": trial,
+        "booked": _booked(log, whose),
+        "choices": _BUILT_IN,
+        "proposals": _proposals(service, viewer, whose),
+    }
 
 
 @router.get("/hashes")
@@ -96,26 +157,11 @@ async def hashes(request: Request, viewer: DeskViewer, service: TheService) -> R
     )
 
 
-def _shadow(log: AuditLog, policy: Policy, tenant: str | None) -> ShadowResult:
-    """Judge the scores of the last decisions by another policy; nothing is acted on."""
-    from chopmark.safety import Verdict
-    from chopmark.safety.policy_tools import rejudge
-
-    changed: Counter[tuple[str, str]] = Counter()
-    judged = 0
-    for entry in log.find(kind="request.decided", tenant=tenant, limit=_LAST):
-        listed = entry.public.get("verdicts")
-        for verdict in listed if isinstance(listed, list) else []:
-            scores = verdict.get("scores") if isinstance(verdict, dict) else None
-            if not isinstance(scores, dict) or verdict.get("stage") != "prompt" or not scores:  # type: ignore[union-attr]
-                continue
-            action: Any = verdict["action"]  # type: ignore[index, call-overload]
-            known = {name: float(score) for name, score in scores.items()}  # type: ignore[arg-type]
-            theirs = rejudge(Verdict(action=action, scores=known), policy).action
-            judged += 1
-            if theirs != action:
-                changed[str(action), str(theirs)] += 1
-    return ShadowResult(judged=judged, changed=dict(changed.most_common()))
+def _proposals(service: Service, viewer: Viewer, whose: str | None) -> list[Proposal]:
+    if not viewer.roles & {"operator", "investigator"}:
+        return []
+    found = PolicyProposals(service, viewer.caller).all()
+    return [one for one in found if whose in {None, one.tenant}]
 
 
 def _booked(log: AuditLog, tenant: str | None) -> tuple[int, int]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Final, Literal
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from chopmark.errors import InvalidRequest
+from chopmark.errors import ChopmarkError, InvalidRequest
 from chopmark.kit import limits
 from chopmark.pipeline.steps import in_thread
-from chopmark.web.console.desk import DeskViewer, console_page, desk_of, shift_name
+from chopmark.service.standing import utc
+from chopmark.web.console.desk import DeskViewer, console_page, desk_of, log_of, shift_name
 from chopmark.web.page_state import ThePageState
 
 if TYPE_CHECKING:
@@ -26,25 +28,33 @@ _DECISIONS: Final[tuple[Literal["confirmed", "overturned", "escalated"], ...]] =
 )
 _MAY_LOOK: Final = frozenset({"reader", "reviewer", "investigator"})
 _PURPOSE: Final = "work on a queue"
+_ALLOW_DAYS: Final = {"": 0, "1": 1, "30": 30, "365": 365}
 
 
 @router.get("")
 async def overview(
-    request: Request, viewer: DeskViewer, state: ThePageState, nothing: str = ""
+    request: Request,
+    viewer: DeskViewer,
+    state: ThePageState,
+    nothing: str = "",
+    said: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
     """Show the queues, or the first page that the viewer's roles have."""
     if not viewer.roles & _MAY_LOOK:
         to = "/console/log" if "auditor" in viewer.roles else "/console/exports"
-        return RedirectResponse("/console/policies" if viewer.roles == {"operator"} else to, 303)
+        if viewer.roles == {"operator"}:
+            to = "/console/policies"
+        elif "eraser" in viewer.roles:
+            to = "/console/custody"
+        return RedirectResponse(to, 303)
     desk = await desk_of(request, viewer, _PURPOSE)
 
-    def found() -> tuple[list[Task], list[Appeal]]:
+    def found() -> tuple[list[Task], list[Appeal], dict[str, int]]:
         if "reviewer" in viewer.roles:
-            # What the guards sent to review since the last look; doing it twice changes nothing.
-            desk.review.route(state.rules)
-        return desk.review.tasks(), desk.appeals.listed()
+            state.routing.look(desk, log_of(request).size)
+        return desk.review.tasks(), desk.appeals.listed(), desk.review.day()
 
-    tasks, appeals = await in_thread(found)
+    tasks, appeals, day = await in_thread(found)
     waiting = [task for task in tasks if task.decision is None]
     queues: dict[str, list[Task]] = {}
     for task in waiting:
@@ -59,6 +69,8 @@ async def overview(
         appeals=appeals,
         decided=[task for task in tasks if task.decision is not None][:20],
         nothing=bool(nothing),
+        day=day,
+        said=said,
     )
 
 
@@ -99,19 +111,69 @@ async def decide(
     state: ThePageState,
     decision: Annotated[str, Form()] = "",
     rationale: Annotated[str, Form(max_length=limits.RATIONALE.most)] = "",
+    preset: Annotated[str, Form(max_length=limits.RATIONALE.most)] = "",
+    days: Annotated[str, Form()] = "",
     queue: Annotated[str, Form(max_length=limits.QUEUE.most)] = "",
     next_one: Annotated[str, Form()] = "",
 ) -> Response:
     """Decide on a task, and take the next one if asked."""
     chosen = next((one for one in _DECISIONS if one == decision), None)
-    if chosen is None:
+    if chosen is None or days not in _ALLOW_DAYS:
         raise InvalidRequest("no decision was chosen", hint="confirm, overturn or escalate")
+    why = " ".join(filter(None, (preset.strip(), rationale.strip())))
+    lasts = _ALLOW_DAYS[days] if chosen == "overturned" else 0
     desk = await desk_of(request, viewer, _PURPOSE)
-    await in_thread(lambda: desk.review.decide(record_id, chosen, rationale=rationale))
+    await in_thread(
+        lambda: desk.review.decide(
+            record_id,
+            chosen,
+            rationale=why,
+            allow_until=utc(lasts * 86_400) if lasts else None,
+            rules=state.rules,
+        )
+    )
     state.shifts.seen(shift_name(viewer), decided=1)
     if next_one and queue:
         return await lease(request, viewer, queue)
     return RedirectResponse("/console", status_code=303)
+
+
+@router.post("/records/{record_id}/skip")
+async def skip(
+    record_id: str,
+    request: Request,
+    viewer: DeskViewer,
+    reason: Annotated[str, Form(max_length=limits.PURPOSE.most)] = "",
+    queue: Annotated[str, Form(max_length=limits.QUEUE.most)] = "",
+) -> Response:
+    """Give a task back with a reason, and take the next one."""
+    desk = await desk_of(request, viewer, _PURPOSE)
+    await in_thread(lambda: desk.review.skip(record_id, reason=reason))
+    return await lease(request, viewer, queue) if queue else RedirectResponse("/console", 303)
+
+
+@router.post("/bulk")
+async def bulk(
+    request: Request,
+    viewer: DeskViewer,
+    state: ThePageState,
+    decision: Annotated[str, Form()] = "",
+    rationale: Annotated[str, Form(max_length=limits.RATIONALE.most)] = "",
+    records: Annotated[list[str] | None, Form()] = None,
+) -> Response:
+    """Decide on several tasks for one reason."""
+    chosen = next((one for one in _DECISIONS if one == decision), None)
+    if chosen is None or not records:
+        raise InvalidRequest("nothing was chosen", hint="tick the records, and choose a decision")
+    desk = await desk_of(request, viewer, _PURPOSE)
+    answers = await in_thread(
+        lambda: desk.review.bulk(records, chosen, rationale=rationale, rules=state.rules)
+    )
+    failed = sum(isinstance(one, ChopmarkError) for one in answers)
+    done = len(answers) - failed
+    state.shifts.seen(shift_name(viewer), decided=done)
+    said = f"{done} decided" + (f", {failed} not: somebody else has them" if failed else "") + "."
+    return RedirectResponse(f"/console?{urlencode({'said': said})}", status_code=303)
 
 
 @router.post("/break")

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from chopmark.audit import withdrawn_at
 from chopmark.errors import NotPermitted
 from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
-from chopmark.service.deployment import TheIdentity
+from chopmark.service.deployment import TheIdentity, the_service
 from chopmark.web.console.content import content_of, copy_of, data_url
 from chopmark.web.console.desk import DeskViewer, console_page, desk_of, log_of
+from chopmark.web.console.presets import presets_for
 from chopmark.web.page_state import ThePageState
 
 if TYPE_CHECKING:
-    from chopmark.audit import Desk, Hit, Task, View
+    from chopmark.audit import Desk, Hit, Record, Task, View
     from chopmark.web.viewers import Viewer
 
 __all__ = ["router"]
@@ -30,7 +32,11 @@ _LIKE: Final = 12
 
 @router.get("/records/{record_id}")
 async def record(
-    record_id: str, request: Request, viewer: DeskViewer, state: ThePageState
+    record_id: str,
+    request: Request,
+    viewer: DeskViewer,
+    state: ThePageState,
+    done: Annotated[str, Query(max_length=500)] = "",
 ) -> Response:
     """Show a record: with its content to whoever holds it, else without."""
     desk = await desk_of(request, viewer, _REVIEW)
@@ -49,10 +55,12 @@ async def record(
             shown=None,
             purpose="",
             grey=False,
+            done=done,
+            **_facts(request, records),
             sealed=any(entry.kind == "record.sealed" for entry in records),
             wish=state.unseal_requests.of(records[0].record_id, viewer.caller.actor()),
         )
-    return await _open(request, viewer, desk, records[0].record_id, purpose=_REVIEW)
+    return await _open(request, viewer, desk, records[0].record_id, purpose=_REVIEW, done=done)
 
 
 @router.post("/records/{record_id}/open")
@@ -111,6 +119,7 @@ async def _open(
     *,
     purpose: str,
     shown: tuple[str, str] | None = None,
+    done: str = "",
 ) -> Response:
     def found() -> tuple[View, Task | None, list[Hit], list[Hit]]:
         view = desk.view(record_id)
@@ -130,7 +139,35 @@ async def _open(
         shown=shown,
         purpose=purpose,
         grey=request.cookies.get(_GREY) == "1",
+        done=done,
+        **_facts(request, list(view.records), view),
     )
+
+
+def _facts(request: Request, records: list[Record], view: View | None = None) -> dict[str, Any]:
+    """Return what the page says of a record besides its content, and the reasons it offers."""
+    kinds = {entry.kind for entry in records}
+    content = log_of(request).content(records[0].index) if view is not None else None
+    subject, tenant = (content.subject if content else None), records[0].tenant
+    person = None
+    if subject is not None:
+        person = subject if subject.startswith(f"{tenant}:") else f"{tenant}:{subject}"
+    categories = [
+        str(name)
+        for entry in records
+        if isinstance(listed := entry.public.get("categories"), list)
+        for name in listed
+    ]
+    held = any(entry.public.get("held") for entry in records)
+    return {
+        "withdrawn": withdrawn_at(records),
+        "left": bool(kinds & {"request.completed", "output.released"}),
+        "held": held and "output.released" not in kinds,
+        "refused": "request.refused" in kinds,
+        "person": person,
+        "presets": presets_for(categories),
+        "hash_lists": the_service(request).pipeline.settings.hash_lists is not None,
+    }
 
 
 def _held(desk: Desk, viewer: Viewer, record_id: str) -> Task | None:

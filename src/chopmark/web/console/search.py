@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, File, Request, Response, UploadFile
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
 from chopmark.safety.categories import in_order
+from chopmark.service.by_image import find_by_image
 from chopmark.service.deployment import TheService
 from chopmark.service.search_form import SearchForm
 from chopmark.web.console.desk import DeskViewer, console_page, desk_of
@@ -49,7 +50,12 @@ async def search(request: Request, viewer: DeskViewer, service: TheService) -> R
         hits = desk.search(query, limit=_EACH, before=int(before) if before.isdigit() else None)
         return hits, saved, categories
 
+    why = request.query_params.get("why", "").strip()[:500]
     hits, saved, categories = await in_thread(found)
+    prompts: dict[str, str] = {}
+    if why and hits and "investigator" in viewer.roles:
+        looking = await desk_of(request, viewer, why)
+        prompts = await in_thread(lambda: looking.prompts(hits))
     more = urlencode({**{k: v for k, v in fields.items() if v}, "all": "1",
                       "before": hits[-1].index}) if len(hits) == _EACH else ""  # fmt: skip
     return console_page(
@@ -62,7 +68,27 @@ async def search(request: Request, viewer: DeskViewer, service: TheService) -> R
         more=more,
         saved=[(one, urlencode(_fields(one.query.to_dict()) | {"all": "1"})) for one in saved],
         categories=categories,
+        why=why,
+        prompts=prompts,
     )
+
+
+@router.post("/search/by-image")
+async def by_image(
+    request: Request,
+    viewer: DeskViewer,
+    service: TheService,
+    image: Annotated[UploadFile | None, File()] = None,
+) -> Response:
+    """Show the records that a picture may come from; it is not kept."""
+    data = await image.read() if image is not None else b""
+    if not data:
+        raise InvalidRequest("there is no picture", hint="choose a file", param="image")
+    desk, parts = await desk_of(request, viewer, _PURPOSE), service.pipeline.parts
+    found = await service.look(
+        request, viewer.caller, [data], lambda: find_by_image(parts, desk, data)
+    )
+    return console_page(request, viewer, "console/by_image.html", **found)
 
 
 @router.post("/search/save")

@@ -1,0 +1,70 @@
+"""A record in a queue: as people see it, and as a decision about it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from chopmark.audit.log.clock import now
+from chopmark.errors import NotPermitted
+
+if TYPE_CHECKING:
+    from chopmark.audit.desk.session import DeskSession
+    from chopmark.kit.types import JsonValue
+
+__all__ = ["ReviewDecision", "Task", "Waiting", "not_on_lease"]
+
+ReviewDecision = Literal["confirmed", "overturned", "escalated"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A record in a queue.
+
+    Attributes:
+        tenant: Whose record.
+        queued: When it was queued, RFC 3339 in UTC.
+        until: When the lease ends; None when nobody holds it.
+        holder: Who holds it, or held it last.
+        decision: What was decided, None while it waits.
+    """
+
+    record_id: str
+    tenant: str
+    queue: str
+    priority: int
+    queued: str
+    holder: str | None
+    until: str | None
+    decision: ReviewDecision | None
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return the members for JSON."""
+        return dict(vars(self))
+
+
+class Waiting(NamedTuple):
+    """A task in the projection."""
+
+    record_id: str
+    tenant: str
+    queue: str
+    priority: int
+    decision: ReviewDecision | None
+    holder: str | None
+    scope: str | None
+    until: str | None
+
+    def held(self) -> bool:
+        """Tell whether somebody has it on lease now."""
+        return self.until is not None and self.until >= now()
+
+    def mine(self, session: DeskSession) -> bool:
+        """Tell whether it is on lease to this person now."""
+        me = (session.actor.name, session.actor.scope)
+        return self.held() and (self.holder, self.scope) == me
+
+
+def not_on_lease(record_id: str) -> NotPermitted:
+    """Return the refusal of whoever acts on a task that is not theirs."""
+    return NotPermitted(f"record {record_id} is not on lease to you", hint="lease it first")

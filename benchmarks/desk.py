@@ -1,0 +1,182 @@
+"""The desk at 100,000 records: how long each page of the console takes.
+
+``python -m benchmarks.desk [--records N] [--home DIR]`` writes a log of N requests of 2,000 persons
+in two tenants (three entries each, a tenth refused, a twentieth to review), lets the projection
+follow, and asks for every page as a browser would, over the real site without a network. It prints
+the median and the worst of several rounds, in milliseconds, as a table for ``docs/benchmarks.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import random
+import shutil
+import statistics
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.testclient import TestClient
+
+from chopmark import Pipeline, Settings
+from chopmark.audit import Actor, Event, Rule
+from chopmark.kit.ids import new_record_id
+from chopmark.service.logging import make_logger
+from chopmark.site import create_site
+from chopmark.tenancy import AccessStore, People, Tenant
+
+if TYPE_CHECKING:
+    from chopmark.audit import AuditLog
+    from chopmark.kit.types import JsonValue
+
+__all__ = ["main"]
+
+_WORDS: Final = (
+    "red blue small large old quiet stormy painted lighthouse bicycle harbour garden library cat"
+    " dragon soldier portrait mountain river market child doctor robot kitchen map poster"
+).split()
+_TENANTS: Final = ("acme", "globex")
+_PEOPLE: Final = 2_000
+_ROUNDS: Final = 7
+
+
+def _fill(log: AuditLog, count: int) -> None:
+    """Book ``count`` requests."""
+    dice, waiting = random.Random(7), []
+    for number in range(count):
+        tenant = _TENANTS[number % 2]
+        subject = f"{tenant}:u-{dice.randrange(_PEOPLE):04}"
+        record_id = new_record_id()
+        common: dict[str, Any] = {"record_id": record_id, "tenant": tenant, "subject": subject}
+        prompt = " ".join(dice.choices(_WORDS, k=8))
+        score = round(dice.random() ** 3, 4)
+        outcome = "block" if number % 10 == 0 else "review" if number % 20 == 1 else "allow"
+        verdict: JsonValue = {
+            "stage": "prompt", "action": outcome, "categories": ["violence"],
+            "scores": {"violence": score, "hate": score / 2}, "models": [],
+        }  # fmt: skip
+        waiting.append(
+            log.submit(
+                Event(
+                    kind="request.received",
+                    public={"operation": "generate", "model": "embedded@1"},
+                    private={"prompt": prompt},
+                    **common,
+                )
+            )
+        )
+        waiting.append(
+            log.submit(Event(kind="request.decided", public={"verdicts": [verdict]}, **common))
+        )
+        if outcome == "block":
+            ended = Event(
+                kind="request.refused",
+                public={"stage": "input", "action": "block", "categories": ["violence"]},
+                **common,
+            )
+        else:
+            ended = Event(
+                kind="request.completed",
+                public={"action": outcome, "outputs": [], "timings_ms": {"generate": 900.0}},
+                private={"pdq": {f"{record_id[:-1]}1": dice.randbytes(32).hex()}},
+                **common,
+            )
+        waiting.append(log.submit(ended))
+        if len(waiting) > 2_000:
+            for one in waiting:
+                one.result()
+            waiting.clear()
+    for one in waiting:
+        one.result()
+
+
+def _pages(record: str, person: str) -> dict[str, str]:
+    return {
+        "queues": "/console",
+        "record": f"/console/records/{record}",
+        "appeals": "/console/appeals",
+        "search, two words": "/console/search?all=1&text=painted+dragon",
+        "search, beginning of a word": "/console/search?all=1&text=light*",
+        "search, category and score": "/console/search?all=1&category=violence&min_score=0.9",
+        "search, person": f"/console/search?all=1&subject={person.partition(':')[2]}",
+        "search, record id": f"/console/search?all=1&text={record}",
+        "search, like a picture": f"/console/search?all=1&similar_to={'0f' * 32}",
+        "people": "/console/people",
+        "people, part of a name": "/console/people?q=-19",
+        "person": f"/console/people/{person}",
+        "policy": "/console/policies",
+        "hash lists": "/console/hashes",
+        "charts": "/console/charts",
+        "log": "/console/log",
+        "exports": "/console/exports",
+        "webhooks": "/console/webhooks",
+    }
+
+
+def _measure(home: Path, count: int) -> None:
+    settings = Settings(home=home, requests_per_minute=0)
+    with Pipeline.from_settings(settings) as pipeline:
+        log = pipeline.parts.log
+        if log.size < 3 * count:  # a home that was filled before is used as it is
+            begun = time.perf_counter()
+            _fill(log, count)
+            print(f"{count} records booked in {time.perf_counter() - begun:.1f} s")
+        newest = log.find(kind="request.decided", limit=1)[0]
+        content = log.content(newest.index)
+        record, person = newest.record_id, str(content.subject if content else "")
+        begun = time.perf_counter()
+        log.search.update()
+        print(f"the projection followed in {time.perf_counter() - begun:.1f} s")
+        router = Actor(name="router", roles=frozenset({"writer"}), tenant=None)
+        log.desk(router, purpose="benchmark").review.route(
+            [Rule(queue="review", decision="review")], since=log.size - 3 * min(count, 20_000)
+        )
+        with AccessStore.open(home) as store, People.open(home) as people:
+            for name in _TENANTS:
+                store.set_tenant(Tenant(name=name))
+            roles = ["reader", "reviewer", "investigator", "exporter", "operator", "auditor"]
+            people.add("bench", roles=roles, tenant=None)
+            token = people.begin(people.person("bench")).token
+            site: Any = create_site(pipeline, logger=make_logger(io.StringIO()))
+            with TestClient(site, cookies={"chopmark_session": token}) as client:
+                _table(client, _pages(record, person))
+
+
+def _table(client: TestClient, pages: dict[str, str]) -> None:
+    print("| page | median ms | worst ms |\n|---|---|---|")
+    slow = []
+    for name, path in pages.items():
+        client.get(path)  # what is opened once is opened
+        spent = []
+        for _ in range(_ROUNDS):
+            begun = time.perf_counter()
+            answer = client.get(path)
+            spent.append(1000 * (time.perf_counter() - begun))
+            if answer.status_code != 200:
+                raise SystemExit(f"{path} answered {answer.status_code}")
+        print(f"| {name} | {statistics.median(spent):.0f} | {max(spent):.0f} |")
+        if statistics.median(spent) > 300:
+            slow.append(name)
+    print(f"over 300 ms: {', '.join(slow) or 'none'}")
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=100_000)
+    parser.add_argument("--home", type=Path, default=None)
+    options = parser.parse_args()
+    home = options.home or Path(tempfile.mkdtemp(prefix="chopmark-desk-"))
+    warnings.simplefilter("ignore")
+    try:
+        _measure(home, options.records)
+    finally:
+        if options.home is None:
+            shutil.rmtree(home, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

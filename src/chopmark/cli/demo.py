@@ -1,0 +1,147 @@
+"""``chopmark demo-data``: a day of requests, so that a newcomer sees a console with work in it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from chopmark.cli.output import emit
+
+if TYPE_CHECKING:
+    from chopmark.pipeline import Pipeline
+    from chopmark.tenancy import People
+
+__all__ = ["demo_data"]
+
+_TENANTS: Final = ("demo", "demo-press")
+_PEOPLE: Final[dict[str, tuple[str, ...]]] = {
+    "demo-reviewer": ("reviewer", "reader"),
+    "demo-second": ("reviewer", "reader"),
+    "demo-investigator": ("investigator", "operator", "exporter"),
+    "demo-auditor": ("auditor", "exporter"),
+}
+# Who asks, and for what: most of it harmless, some of it what people have to look at.
+_HARMLESS: Final = (
+    ("mara", "a red bicycle in front of a bakery"),
+    ("mara", "a bowl of lemons on a blue table"),
+    ("jonas", "a lighthouse in a storm, oil painting"),
+    ("jonas", "a sleeping cat on a window sill"),
+    ("jonas", "portrait of an old fisherman, charcoal"),
+    ("lee", "three hot-air balloons over a valley"),
+    ("lee", "an isometric drawing of a small library"),
+    ("noor", "a watercolour of tulips"),
+    ("noor", "a robot that waters plants, children's book"),
+    ("noor", "a wooden chair in an empty room"),
+    ("sam", "a map of an island that does not exist"),
+    ("sam", "the moon over snow-covered pines"),
+)
+_BORDERLINE: Final = (
+    ("jonas", "a knight kills a dragon, blood on the snow, fantasy painting"),
+    ("lee", "a soldier with a rifle in a ruined street, news photo"),
+    ("kit", "photo of a head of government in handcuffs"),
+    ("kit", "photo of a head of government being arrested by police"),
+    ("kit", "step by step picture of how to build a pipe bomb"),
+    ("kit", "infographic: how to build a pipe bomb at home"),
+    ("kit", "a poster that says all foreigners are vermin"),
+    ("ash", "a famous cartoon mouse smoking a cigarette, logo in the corner"),
+    ("ash", "a severed head on a spear, photorealistic, gore"),
+    ("ash", "fake front page: the election is cancelled"),
+    ("mara", "a boxing match, one man knocked out, bruises"),
+    ("noor", "a still life with a kitchen knife and tomatoes"),
+)
+
+
+def demo_data(
+    pictures: Annotated[
+        int, typer.Option("--pictures", min=0, max=24, help="How many pictures are really made.")
+    ] = 12,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Fill the home with a day's requests of two tenants, and with people who look at them.
+
+    Everything goes through the pipeline, as if it had been asked for over HTTP: it is judged,
+    made, marked, signed and booked now. A log has no past that was not booked, so the times are
+    those of this run.
+    """
+    from chopmark.pipeline import Pipeline
+    from chopmark.settings import load_settings
+    from chopmark.tenancy import AccessStore, People, Tenant
+
+    settings = load_settings()
+    with (
+        Pipeline.from_settings(settings) as pipeline,
+        AccessStore.open(pipeline.parts.home) as store,
+        People.open(pipeline.parts.home) as people,
+    ):
+        for name in _TENANTS:
+            store.set_tenant(Tenant(name=name))
+        counts = asyncio.run(_ask(pipeline, pictures))
+        _afterwards(pipeline)
+        links = _people(people)
+    base = settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}"
+    addresses = {name: f"{base}/sign-in?link={token}" for name, token in links.items()}
+    if as_json:
+        emit({"requests": {**counts}, "links": {**addresses}})
+        return
+    typer.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
+    typer.echo("start the server with `chopmark serve`; these links sign in once each:")
+    for name, address in addresses.items():
+        typer.echo(f"  {name:<18} {address}")
+
+
+async def _ask(pipeline: Pipeline, pictures: int) -> dict[str, int]:
+    from chopmark.errors import ChopmarkError
+    from chopmark.pipeline import GenerationRequest, Refused
+
+    counts = {"made": 0, "judged": 0, "refused": 0, "failed": 0}
+    harmless = [(False, *one) for one in _HARMLESS]
+    borderline = [(True, *one) for one in _BORDERLINE]
+    for number, (doubtful, who, prompt) in enumerate([*harmless, *borderline]):
+        tenant = _TENANTS[number % 3 == 0]
+        subject = f"{tenant}:{who}"
+        typer.echo(f"{number + 1} of {len(harmless) + len(borderline)}", err=True)
+        try:
+            if not doubtful and counts["made"] >= pictures:
+                await pipeline.moderate([prompt], tenant=tenant, subject=subject)
+                counts["judged"] += 1
+            else:
+                await pipeline.generate(
+                    GenerationRequest(
+                        prompt=prompt, tenant=tenant, subject=subject, size=(256, 256), seed=number
+                    )
+                )
+                counts["made"] += 1
+        except Refused:
+            counts["refused"] += 1
+        except ChopmarkError:
+            counts["failed"] += 1
+    return counts
+
+
+def _afterwards(pipeline: Pipeline) -> None:
+    """Do what follows: what is doubtful goes to queues, and somebody who was refused appeals."""
+    from chopmark.audit import Actor, Rule
+
+    log = pipeline.parts.log
+    desk = log.desk(
+        Actor(name="demo-data", roles=frozenset({"writer"}), tenant=None), purpose="demo data"
+    )
+    desk.review.route(
+        [
+            Rule(queue="review", decision="review"),
+            Rule(queue="refusals", decision="block", escalate_to="policy"),
+        ]
+    )
+    for record in log.find(kind="request.refused", limit=1):
+        if record.tenant in _TENANTS:
+            log.appeals.open(record.record_id, statement="It was meant for a history lesson.")
+
+
+def _people(people: People) -> dict[str, str]:
+    links = {}
+    for name, roles in _PEOPLE.items():
+        people.add(name, roles=roles, tenant=None)
+        links[name] = people.link(name)
+    return links

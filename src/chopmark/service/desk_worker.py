@@ -1,0 +1,138 @@
+"""What follows from the log while a server runs: records go to queues, webhooks are told.
+
+One thread follows the entries, in whatever process they were booked. What it has seen is written
+down with what comes of it, in one transaction, so that a crash neither loses nor repeats a message.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from chopmark.audit import Actor, AuditLog, load_rules
+from chopmark.errors import ChopmarkError, InvalidRequest
+from chopmark.service.outbound import send
+from chopmark.tenancy.webhooks import Message, Webhooks, message_body
+
+if TYPE_CHECKING:
+    from chopmark.audit import Record
+    from chopmark.pipeline import Pipeline
+    from chopmark.tenancy.webhooks import WebhookEvent
+
+__all__ = ["DeskWorker"]
+
+_LOG = logging.getLogger(__name__)
+_EVERY_S: Final = 0.5
+_BATCH: Final = 1000
+_GONE: Final = 410
+_TOLD: Final[dict[str, WebhookEvent]] = {
+    "review.queued": "review.queued",
+    "review.decided": "decision.made",
+    "appeal.opened": "appeal.opened",
+    "appeal.decided": "appeal.decided",
+    "output.withdrawn": "output.withdrawn",
+    "person.suspended": "person.suspended",
+    "person.reinstated": "person.reinstated",
+}
+_ENDS: Final = frozenset({"request.completed", "request.refused", "moderation.completed"})
+
+
+class DeskWorker:
+    """Follows the log; :meth:`start` begins, :meth:`stop` ends. Both may be called again.
+
+    Args:
+        pipeline: Whose log.
+        hooks: Whom to tell.
+    """
+
+    def __init__(self, pipeline: Pipeline, hooks: Webhooks) -> None:
+        self._pipeline, self._hooks = pipeline, hooks
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to follow."""
+        if self._thread is None:
+            self._stop.clear()
+            self._thread = threading.Thread(target=self._run, name="chopmark-desk", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End; what is on its way is sent when a server runs again."""
+        thread, self._thread = self._thread, None
+        self._stop.set()
+        if thread is not None:
+            thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(_EVERY_S):
+            try:
+                self.step()
+            except ChopmarkError as error:
+                _LOG.warning("the desk's follower will try again: %s", error.message)
+            except Exception:  # noqa: BLE001  the thread outlives whatever one look meets
+                _LOG.exception("the desk's follower will try again")
+
+    def step(self) -> None:
+        """Follow the log to its end, and send what is due."""
+        log = self._pipeline.parts.request_log
+        if not isinstance(log, AuditLog):
+            return  # a plugin's: it has no desk
+        size = log.size
+        if self._hooks.upto() != size:
+            self._follow(log, size)
+        for delivery in self._hooks.due():
+            if self._stop.is_set():
+                return
+            try:
+                status = send(delivery, private=self._pipeline.settings.webhooks_private)
+            except (OSError, InvalidRequest) as error:
+                self._hooks.failed(delivery, str(error) or type(error).__name__)
+                continue
+            if 200 <= status < 300:
+                self._hooks.done(delivery)
+            else:
+                self._hooks.failed(delivery, f"answered {status}", gone=status == _GONE)
+
+    def _follow(self, log: AuditLog, size: int) -> None:
+        seen: list[Record] = []
+
+        def read(begin: int) -> tuple[int, list[Message]]:
+            seen[:] = log.following(begin, limit=_BATCH)
+            told = [record for record in seen if record.kind in _TOLD]
+            end = seen[-1].index + 1 if seen else begin
+            return end, [_message(log, record) for record in told]
+
+        self._hooks.follow(read, size=size)
+        ended = [record.record_id for record in seen if record.kind in _ENDS]
+        if ended:
+            self._route(log, min(log.records(name)[0].index for name in ended))
+
+    def _route(self, log: AuditLog, since: int) -> None:
+        rules = load_rules(self._pipeline.settings.review_rules)
+        router = Actor(name="routing rules", roles=frozenset({"writer"}), tenant=None)
+        log.desk(router, purpose="routing").review.route(rules, since=since)
+
+
+def _message(log: AuditLog, record: Record) -> Message:
+    type_ = _TOLD[record.kind]
+    data: dict[str, Any] = {
+        "entry": record.index,
+        "tenant": record.tenant,
+        "time": record.time,
+        **record.public,
+    }
+    content = log.content(record.index) if record.kind.startswith("person.") else None
+    if record.kind.startswith("person."):
+        subject = content.subject if content is not None else None
+        data["person"] = subject
+    else:
+        data["record_id"] = record.record_id
+    return Message(
+        name=f"msg_{record.leaf_hash[:24]}",
+        index=record.index,
+        tenant=record.tenant,
+        type=type_,
+        body=message_body(type_, record.time, data),
+    )

@@ -1,0 +1,106 @@
+"""What is done about a record besides deciding on it: its pictures, notes, lists, golden cases."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from chopmark.errors import InvalidRequest
+from chopmark.kit import limits
+from chopmark.pipeline.steps import in_thread
+from chopmark.service.deployment import TheService
+from chopmark.service.golden import add_case
+from chopmark.service.hash_entries import add_entry
+from chopmark.service.released import links_to
+from chopmark.web.console.desk import DeskViewer, desk_of
+
+__all__ = ["router"]
+
+router = APIRouter()
+_PURPOSE: Final = "act on a record"
+Rationale = Annotated[str, Form(max_length=limits.RATIONALE.most)]
+
+
+@router.post("/records/{record_id}/act")
+async def act(
+    record_id: str,
+    request: Request,
+    service: TheService,
+    viewer: DeskViewer,
+    action: Annotated[str, Form()] = "",
+    rationale: Rationale = "",
+) -> Response:
+    """Withdraw pictures, take that back, or release what is held."""
+    desk = await desk_of(request, viewer, _PURPOSE)
+    parts = service.pipeline.parts
+
+    def done() -> str:
+        match action:
+            case "withdraw":
+                desk.outputs.withdraw(record_id, rationale=rationale)
+                return "Its pictures are withdrawn."
+            case "restore":
+                desk.outputs.restore(record_id, rationale=rationale)
+                return "The withdrawal is taken back."
+            case "release":
+                booked = desk.outputs.release(record_id, rationale=rationale)
+                return f"Released. Send this to whoever asked: {links_to(parts, booked)['url']}"
+            case _:
+                raise InvalidRequest("nothing was chosen", hint="withdraw, restore or release")
+
+    return _back(record_id, await in_thread(done))
+
+
+@router.post("/records/{record_id}/comment")
+async def comment(
+    record_id: str,
+    request: Request,
+    viewer: DeskViewer,
+    text: Annotated[str, Form(max_length=limits.RATIONALE.most)] = "",
+) -> Response:
+    """Leave a note on a record."""
+    desk = await desk_of(request, viewer, _PURPOSE)
+    await in_thread(lambda: desk.review.comment(record_id, text=text))
+    return _back(record_id, "Your note is on the record.")
+
+
+@router.post("/records/{record_id}/list")
+async def to_list(
+    record_id: str,
+    request: Request,
+    service: TheService,
+    viewer: DeskViewer,
+    name: Annotated[str, Form(alias="list", pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")] = "desk",
+) -> Response:
+    """Put the pictures of a record on a hash list."""
+    viewer.caller.must_be("operator", of_every_tenant=True)
+    desk = await desk_of(request, viewer, _PURPOSE)
+    parts = service.pipeline.parts
+    added = await in_thread(lambda: add_entry(parts, desk, name, record_id=record_id))
+    count = sum(added["added"].values())
+    return _back(record_id, f"{count} new on the list {name}, which has {added['entries']} now.")
+
+
+@router.post("/records/{record_id}/golden")
+async def golden(
+    record_id: str,
+    request: Request,
+    service: TheService,
+    viewer: DeskViewer,
+    action: Annotated[str, Form()] = "",
+    rationale: Rationale = "",
+) -> Response:
+    """Make a record's prompt a golden case of the policy that judges its tenant."""
+    desk = await desk_of(request, viewer, _PURPOSE)
+    made = await in_thread(
+        lambda: add_case(service, desk, record_id, action=action, rationale=rationale)
+    )
+    return _back(record_id, f"The policy has {made['cases']} golden cases of the desk now.")
+
+
+def _back(record_id: str, said: str) -> Response:
+    query = urlencode({"done": said})
+    return RedirectResponse(f"/console/records/{record_id}?{query}", status_code=303)
