@@ -27,6 +27,8 @@ from benchmarks.report import write_section
 from benchmarks.safety_languages import language_tables
 from chopmark.safety import PromptGuard, Verdict, load_policy
 from chopmark.safety.categories import MODEL_CATEGORIES
+from chopmark.safety.text.encoder import SentenceEncoder
+from chopmark.safety.text.head import PromptHead
 from training.safety.data import PICTURE_KINDS, Row, held_out, read_rows
 
 if TYPE_CHECKING:
@@ -60,6 +62,20 @@ b = time.process_time() - t
 json.dump({"flags": said, "ms": {"alt-profanity-check": a * 1000 / len(texts),
     "better-profanity": b * 1000 / len(texts)}}, sys.stdout)
 """
+
+
+class _ReadsOnce(SentenceEncoder):
+    """Encodes tokens once: most disguised copies are undone to a text that was seen before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[tuple[tuple[int, ...], bool], NDArray[np.float32]] = {}
+
+    def vector(self, tokens: tuple[int, ...], *, edit: bool = False) -> NDArray[np.float32]:
+        key = (tokens, edit)
+        if key not in self._seen:
+            self._seen[key] = super().vector(tokens, edit=edit)
+        return self._seen[key]
 
 
 class _Remembering:
@@ -295,7 +311,7 @@ def main() -> None:
     dev = read_rows(options.data / "dev.jsonl")
     probe = yaml.safe_load((HERE / "data" / "safety_probe.yaml").read_text("utf-8"))
     held = [row for row in read_rows(options.data / "train.jsonl") if held_out(row)]
-    judge = _Remembering(PromptGuard.load())
+    judge = _Remembering(PromptGuard(encoder=_ReadsOnce(), head=PromptHead.load()))
 
     sets = _sets(dev, held, probe)
     texts = list(
@@ -304,9 +320,9 @@ def main() -> None:
     peers, peer_ms = _ask_peers(options.peers, texts)
     dice = random.Random(SEED)
     bad = dice.sample(
-        [t for n, v in sets.harmful.items() if n.startswith("dev, picture") for t in v], 100
+        [t for n, v in sets.harmful.items() if n.startswith("dev, picture") for t in v], 50
     )
-    good = dice.sample(sets.harmless["dev, benign picture prompts"], 100)
+    good = dice.sample(sets.harmless["dev, benign picture prompts"], 50)
     out = ["### Prompts", "", *_main_table(sets, judge, peers), ""]
     out += [
         "The probe was written by hand by somebody who did not write the lexicons; nothing was "
