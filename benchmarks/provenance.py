@@ -26,6 +26,7 @@ import c2pa
 import numpy as np
 from PIL import ImageOps
 
+from benchmarks.file_kinds import kinds
 from benchmarks.report import write_section
 from chopmark.errors import ChopmarkError
 from chopmark.provenance import (
@@ -42,6 +43,7 @@ from chopmark.provenance import (
     sign,
     verify,
 )
+from chopmark.safety import decode_views
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +77,7 @@ def main() -> None:
             "threads": lambda: threads(credential, count=120 // scale),
             "store": lambda: store(home / "store", sizes=sizes),
             "recovery": lambda: recovery(home, credential, count=20 // scale),
+            "kinds": lambda: kinds(home, scene(3, 1024, 1024), rounds=20 // scale),
         }
         for name, part in parts.items():
             run.part(name, part)
@@ -419,6 +422,13 @@ def fuzz(home: Path, credential: Credential, count: int, run: Run) -> str:
             except Exception as error:  # noqa: BLE001 - this is what is looked for
                 answer = "leak"
                 said["leaks"].append(f"{number}: {type(error).__name__}")
+            try:
+                decode_views(data)
+                said["decoded"] = said.get("decoded", 0) + 1
+            except ChopmarkError:
+                pass
+            except Exception as error:  # noqa: BLE001 - likewise
+                said["leaks"].append(f"{number}, decoding: {type(error).__name__}")
             said["answers"][answer] = said["answers"].get(answer, 0) + 1
             said["slowest"] = max(said["slowest"], time.perf_counter() - start)
         said["seconds"] += time.perf_counter() - began
@@ -427,7 +437,8 @@ def fuzz(home: Path, credential: Credential, count: int, run: Run) -> str:
     rows = [
         "### Mutated files",
         "",
-        f"{count:,} mutated files through `verify` in {said['seconds']:.0f} s: "
+        f"{count:,} mutated files through `verify`, and through the reader as moderation asks it "
+        f"({said.get('decoded', 0):,} of them still show something), in {said['seconds']:.0f} s: "
         f"{len(said['leaks'])} answers that were neither a report nor an error of ours; the "
         f"slowest took {said['slowest']:.1f} s.",
         "",

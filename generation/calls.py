@@ -15,7 +15,7 @@ from chopmark.errors import ChopmarkError, GenerationFailed, InvalidRequest
 from chopmark.generation import drafts
 from chopmark.generation.interface import Draft, draft_steps
 from chopmark.generation.mask import KeepOutside
-from chopmark.generation.proportions import fit
+from chopmark.generation.proportions import fit, framed, unframed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -119,10 +119,8 @@ class Call:
             key: value for key, value in values.items() if key in self._takes and value is not None
         }
         if job.images:
-            fitted = [
-                ImageOps.fit(image.convert("RGB"), self._size, Image.Resampling.LANCZOS)
-                for image in job.images
-            ]
+            fitted = [framed(image.convert("RGB"), self._size) for image in job.images[1:]]
+            fitted.insert(0, framed(self._original(), self._size))
             if job.mask is not None and "image_reference" in self._takes:
                 self._arguments["image"] = fitted[0]
                 self._arguments["image_reference"] = fitted[1] if len(fitted) > 1 else None
@@ -144,7 +142,14 @@ class Call:
     def _mask(self, size: tuple[int, int]) -> Image.Image:
         if self._job.mask is None:
             raise InvalidRequest("inpainting needs a mask")
-        return ImageOps.fit(self._job.mask.convert("L"), size, Image.Resampling.BILINEAR)
+        asked = (self._job.width, self._job.height)
+        mask = ImageOps.fit(self._job.mask.convert("L"), asked, Image.Resampling.BILINEAR)
+        return mask if size == asked else framed(mask, size, filter=Image.Resampling.BILINEAR)
+
+    def _original(self) -> Image.Image:
+        """The picture to edit, at the asked size."""
+        asked = (self._job.width, self._job.height)
+        return ImageOps.fit(self._job.images[0].convert("RGB"), asked, Image.Resampling.LANCZOS)
 
     def run(self) -> list[Image.Image]:
         """Return the finished picture of each slot.
@@ -234,7 +239,12 @@ class Call:
         ):
             slot = self._slots[row]
             size = drafts.small(slot.job.width, slot.job.height)
-            shown = fit(picture, size, extends=self._extends, filter=Image.Resampling.BILINEAR)
+            quick = Image.Resampling.BILINEAR
+            shown = (
+                unframed(picture, size, filter=quick)
+                if slot.job.images
+                else fit(picture, size, extends=self._extends, filter=quick)
+            )
             if slot.drafted is not None:
                 slot.drafted(Draft(index=slot.index, step=done, steps=steps, picture=shown))
 
@@ -242,11 +252,12 @@ class Call:
         """Return the RGB picture at the asked size; outside a mask it is the input, untouched."""
         size = (self._job.width, self._job.height)
         rendered = Image.fromarray((picture.clip(0.0, 1.0) * 255.0 + 0.5).astype(np.uint8))
-        rendered = fit(rendered, size, extends=self._extends)
+        if not self._job.images:
+            return fit(rendered, size, extends=self._extends)
+        rendered = unframed(rendered, size)
         if self._job.mask is None:
             return rendered
-        original = ImageOps.fit(self._job.images[0].convert("RGB"), size, Image.Resampling.LANCZOS)
-        return Image.composite(rendered, original, self._mask(size))
+        return Image.composite(rendered, self._original(), self._mask(size))
 
 
 def render_size(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: Our own facts about a model, beside diffusers' ``model_index.json``; folders of others do without
 #: it.
 FACTS_NAME: Final = "chopmark.json"
-_MAX_SIZE: Final = 2048
+_MAX_SIZE: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,8 @@ class Folder:
             licence=str(self.facts.get("licence", "")) or _licence(self.path),
             native_size=native,
             default_size=(side, side),
-            max_size=int(self.facts.get("max_size", max(_MAX_SIZE, side))),
+            # What is rendered is scaled to what is asked: a model may give out more, never less.
+            max_size=max(int(self.facts.get("max_size", 0)), _MAX_SIZE, side),
             default_steps=steps or _default_steps(pipeline),
             quantization=quantization,
             supports=variants.supports,

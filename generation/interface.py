@@ -30,8 +30,8 @@ class GenerationJob:
         n: how many pictures, 1 to 15. Picture ``i``, counted from 1, has the seed
             ``seed + i - 1``, so each can be made again alone.
         seed: 0 to 2**32 + 13: what picture 15 of the highest seed of a request has.
-        width: pixels, 1 to 4096.
-        height: pixels, 1 to 4096.
+        width: pixels, 1 to 8192.
+        height: pixels, 1 to 8192.
         steps: denoising steps, 1 to 150; ``None`` is the model's default.
         guidance: how strictly the prompt is followed, 0 to 50; ``None`` is the model's default.
         images: the picture to edit, and further ones that the result draws on, in any mode; empty

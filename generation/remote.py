@@ -84,8 +84,11 @@ class RemoteGenerator:
             raise ModelNotFound(
                 f"{base} has no model {model!r}", hint=f"it has {', '.join(sorted(offered)[:10])}"
             )
-        if not model and len(offered) == 1:
-            model = next(iter(offered))
+        # A server may list its model under other names too; `root` says which is its own.
+        own = [name for name, row in offered.items() if row.get("root", name) == name]
+        own = own or list(offered)
+        if not model and len(own) == 1:
+            model = own[0]
         facts = offered.get(model, {})
         info = ModelInfo(
             id=f"{PREFIX}{urlsplit(base).netloc}" + (f"/{model}" if model else ""),

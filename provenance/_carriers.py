@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chopmark.provenance._formats import Limits
     from chopmark.provenance.interface import ManifestRepository
 
-__all__ = ["read_manifest", "with_update"]
+__all__ = ["read_manifest", "with_update", "without"]
 
 
 def read_manifest(data: bytes, mime: str, trusted: TrustAnchors, bounds: Limits) -> Examined:
@@ -29,12 +29,12 @@ def read_manifest(data: bytes, mime: str, trusted: TrustAnchors, bounds: Limits)
     except _native.NoManifest:
         provenance = read_xmp(data).provenance
         if provenance:
-            return _without(ManifestFinding(state="remote_only", address=provenance[:2048]))
-        return _without(ManifestFinding(state="absent"))
+            return without(ManifestFinding(state="remote_only", address=provenance[:2048]))
+        return without(ManifestFinding(state="absent"))
     except _native.RemoteOnly as elsewhere:
-        return _without(ManifestFinding(state="remote_only", address=elsewhere.address[:2048]))
+        return without(ManifestFinding(state="remote_only", address=elsewhere.address[:2048]))
     except _native.NativeRefusal as refusal:
-        return _without(ManifestFinding(state="malformed", problems=(str(refusal)[:500],)))
+        return without(ManifestFinding(state="malformed", problems=(str(refusal)[:500],)))
     examined = examine(found, trusted, max_manifests=bounds.max_manifests)
     if examined.neighbour:
         # One of our CAs signed it, for somebody else: ask again what others say of that CA.
@@ -74,7 +74,8 @@ def with_update(
     return updated
 
 
-def _without(finding: ManifestFinding) -> Examined:
+def without(finding: ManifestFinding) -> Examined:
+    """Return the axes where no manifest answers anything."""
     return Examined(
         manifest=finding,
         credential=CredentialFinding(state="absent"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from chopmark.provenance.report import CredentialState
 
-__all__ = ["BINDINGS", "MALFORMED", "credential_state", "own_problems"]
+__all__ = ["BINDINGS", "MALFORMED", "credential_state", "is_failure", "own_problems"]
 
 _CREDENTIAL: Final[dict[str, CredentialState]] = {
     "signingCredential.revoked": "revoked",
@@ -37,6 +37,21 @@ MALFORMED: Final = (
     "manifest.compressed.invalid",
     "manifest.inaccessible",
 )
+
+# Last parts of the codes that say that all is well, or that something was passed over.
+_NO_FAILURE: Final = (
+    ".validated", ".trusted", ".match", ".accessible", ".notRevoked", ".insideValidity",
+    ".skipped", ".deprecated", ".unknownProvenance", ".unreferenced",
+    ".additionalExclusionsPresent", "ocsp.inaccessible",
+)  # fmt: skip
+
+
+def is_failure(code: str) -> bool:
+    """Whether a code of the older, unsorted form says that something is wrong.
+
+    One that is not known counts as a failure.
+    """
+    return not code.endswith(_NO_FAILURE)
 
 
 def own_problems(failures: list[str]) -> list[str]:

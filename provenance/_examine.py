@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from chopmark.provenance._codes import BINDINGS, MALFORMED, credential_state, own_problems
-from chopmark.provenance._ingredients import walk
+from chopmark.provenance._ingredients import Inputs, walk
+from chopmark.provenance._involvement import ai_signal
 from chopmark.provenance._json import as_dict, as_list, as_text, codes
-from chopmark.provenance._origin import ai_signal, first_action, record_of, source_type
+from chopmark.provenance._leaf import assurance_level
+from chopmark.provenance._origin import born_as, first_action, maker, record_of
 from chopmark.provenance.report import (
     NO_IDENTITY,
     AiSignal,
@@ -41,11 +43,13 @@ class Examined:
     time: TimeFinding
     ai_signal: AiSignal
     ingredients: tuple[Ingredient, ...]
+    more_ingredients: int = 0
     ancestor_outputs: frozenset[str]
     identity: IdentityFinding = NO_IDENTITY
     neighbour: bool = False
     pixels_sha256: str | None
     action: str | None
+    born_as: str | None = None
 
 
 def examine(store: dict[str, Any], anchors: TrustAnchors, *, max_manifests: int = 64) -> Examined:
@@ -60,11 +64,15 @@ def examine(store: dict[str, Any], anchors: TrustAnchors, *, max_manifests: int 
     subject_id = _subject(status, active_id, manifests)
     subject = as_dict(manifests.get(subject_id))
     record = record_of(subject)
-    credential, neighbour = _credential(active, failures, passed, results, anchors)
+    leaf = store.get("chopmark:leaf")
+    credential, neighbour = _credential(active, failures, passed, results, anchors, leaf)
     time = _time(active, passed, codes(status, "informational") + failures, results, anchors)
-    above = [as_dict(manifests[key]) for key in manifests if key not in {active_id, subject_id}]
-    ingredients = tuple(walk(manifests, active, results, max_manifests))
-    vouched = {one.id for one in ingredients if (one.manifest, one.credential) == _SOUND}
+    inputs: Inputs = walk(manifests, active, results, max_manifests)
+    ingredients = inputs.reported
+    # A manifest that two inputs name must be sound as either.
+    sound = {one: (one.manifest, one.credential) == _SOUND for one in ingredients}
+    vouched = {one.id for one in ingredients if sound[one]}
+    vouched -= {one.id for one in ingredients if not sound[one]}
     if subject_id != active_id:
         # An update manifest (C2PA 2.4, 11.2.3) adds to a manifest and changes no content: what is
         # asked about is the one below, and both signers must be ours for the file to be.
@@ -78,15 +86,13 @@ def examine(store: dict[str, Any], anchors: TrustAnchors, *, max_manifests: int 
             for one in ingredients
             if one.id != subject_id
         )
-    ai = ai_signal(subject, source_type(subject), above)
-    generator = as_list(subject.get("claim_generator_info"))
-    named = as_dict(generator[0]) if generator else {}
+    ai = ai_signal(subject, {key: one for key, one in manifests.items() if key != active_id})
     return Examined(
         manifest=ManifestFinding(
             state=_state(failures, passed),
             id=active_id or None,
             updates=subject_id if subject_id != active_id else None,
-            claim_generator=as_text(named.get("name")) or as_text(subject.get("claim_generator")),
+            claim_generator=maker(subject),
             output_id=as_text(record.get("outputId")),
             record_id=as_text(record.get("recordId")),
             problems=tuple(dict.fromkeys(own_problems(failures))),
@@ -100,6 +106,7 @@ def examine(store: dict[str, Any], anchors: TrustAnchors, *, max_manifests: int 
         time=time,
         ai_signal=ai,
         ingredients=ingredients,
+        more_ingredients=inputs.left_out,
         ancestor_outputs=frozenset(
             text
             for key, one in manifests.items()
@@ -110,6 +117,7 @@ def examine(store: dict[str, Any], anchors: TrustAnchors, *, max_manifests: int 
         neighbour=neighbour,
         pixels_sha256=as_text(as_dict(record.get("pixels")).get("hash")),
         action=first_action(subject),
+        born_as=born_as(subject),
     )
 
 
@@ -141,6 +149,7 @@ def _credential(
     passed: list[str],
     results: dict[str, Any],
     anchors: TrustAnchors,
+    leaf: Any,
 ) -> tuple[CredentialFinding, bool]:
     """Return who signed, and whether it was another customer of a CA that signs for us."""
     info = as_dict(active.get("signature_info"))
@@ -168,6 +177,8 @@ def _credential(
         name=as_text(info.get("common_name")),
         alg=as_text(info.get("alg")),
         revocation=_revocation(failures, passed),
+        assurance_level=assurance_level(as_text(leaf)),
+        list_stale=bool(vouched and anchor and anchor.is_stale()),
     )
     return finding, neighbour
 

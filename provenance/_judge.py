@@ -7,48 +7,97 @@ is called tampered because its signer is unknown. And ``no_signal`` never means 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from chopmark.provenance._conflicts import UNLIKE, Conflict, find_conflict
+from chopmark.provenance._sentences import (
+    NEVER_NOT_AI,
+    chance,
+    differing,
+    inputs,
+    lost,
+    record_words,
+    resembles,
+    searches,
+    system,
+    vouched,
+    who,
+    withdrawn,
+)
+from chopmark.provenance._techniques import techniques
 
 if TYPE_CHECKING:
-    from chopmark.provenance._examine import Examined
-    from chopmark.provenance.report import Recovered, ReportVerdict, WatermarkFinding
+    from chopmark.provenance._evidence import VerifyEvidence
+    from chopmark.provenance.report import (
+        AiKind,
+        AiSignal,
+        Recovered,
+        ReportVerdict,
+        Technique,
+        WatermarkFinding,
+    )
 
-__all__ = ["VerifyEvidence", "judge"]
+__all__ = ["Judgement", "judge"]
 
-_NEVER_NOT_AI: Final = "This does not mean that it was not made by AI."
-# Beyond this many of 256 bits PDQ sees a different picture, or a strong crop or rotation of it.
-_UNLIKE: Final = 96
+_ELSEWHERE: Final[dict[AiKind, tuple[ReportVerdict, str]]] = {
+    "made": ("made_by_ai_elsewhere", "Made by AI"),
+    "edited": ("edited_by_ai_elsewhere", "Edited with AI"),
+    "contains": ("edited_by_ai_elsewhere", "Contains something made by AI"),
+    "maybe": ("maybe_ai_elsewhere", "Possibly made by AI"),
+}
+_BUILT_ON: Final = frozenset({"made_here", "edited_after_signing", "marked_but_altered"})
 
 
-@dataclass(frozen=True, kw_only=True)
-class VerifyEvidence:
-    """What `verify` gathered."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What is made of the evidence."""
 
-    examined: Examined
+    verdict: ReportVerdict
+    summary: str
     watermark: WatermarkFinding
-    recovered: Recovered | None
-    recovered_examined: Examined | None
-    record: dict[str, Any] | None
-    log_asked: bool
+    techniques: tuple[Technique, ...]
+    notes: tuple[str, ...]
 
 
-def judge(evidence: VerifyEvidence) -> tuple[WatermarkFinding, ReportVerdict, str, tuple[str, ...]]:
-    """Return the watermark finding (perhaps now a conflict), verdict, sentence and notes."""
-    examined = evidence.examined
+def judge(evidence: VerifyEvidence) -> Judgement:
+    """Return verdict, sentence, an answer for each technique, and notes."""
+    conflict = find_conflict(evidence)
     mark = evidence.watermark
-    reason = _conflict(evidence)
-    if reason is not None:
-        mark = dataclasses.replace(mark, state="conflict", reason=reason)
-    verdict, summary = _verdict(dataclasses.replace(evidence, watermark=mark))
+    if conflict is not None and conflict.against != "metadata":
+        mark = dataclasses.replace(mark, state="conflict", reason=conflict.reason)
+    evidence = dataclasses.replace(evidence, watermark=mark)
+    verdict, summary = (
+        _verdict(evidence) if conflict is None else _contradictory(conflict, evidence)
+    )
+    if mark.state == "not_examined" and verdict != "no_signal":
+        reason = mark.reason or "they could not be read"
+        summary += f" Its pixels were not looked at in full ({reason}): a mark may be in them."
+    if verdict in _BUILT_ON:
+        summary += withdrawn(evidence)
+    if evidence.examined.manifest.state == "intact" and verdict != "no_signal":
+        summary += inputs(evidence.examined)
+    return Judgement(
+        verdict=verdict,
+        summary=summary,
+        watermark=mark,
+        techniques=techniques(evidence, conflict),
+        notes=_notes(evidence, conflict, verdict),
+    )
+
+
+def _notes(
+    evidence: VerifyEvidence, conflict: Conflict | None, verdict: ReportVerdict
+) -> tuple[str, ...]:
+    examined, recovered = evidence.examined, evidence.recovered
     notes = [
         f"An input of this picture ({one.title or one.id or 'unnamed'}) does not fit its own "
-        "manifest: it had been changed after it was signed."
+        f"manifest: it had been changed after it was signed ({', '.join(one.problems[:4])})."
         for one in examined.ingredients
         if one.manifest in {"broken", "malformed"}
     ]
-    recovered = evidence.recovered
-    if recovered and reason is None and (recovered.distance or 0) > _UNLIKE:
+    if examined.more_ingredients:
+        notes.append(f"{examined.more_ingredients} more of its inputs are not listed.")
+    if recovered and conflict is None and (recovered.distance or 0) > UNLIKE:
         notes.append(
             "The mark is ours, but the picture looks unlike the one that carried it "
             f"({recovered.distance} of 256 fingerprint bits differ): it is a strong crop or "
@@ -56,65 +105,42 @@ def judge(evidence: VerifyEvidence) -> tuple[WatermarkFinding, ReportVerdict, st
         )
     if examined.credential.state == "expired" and examined.manifest.state == "intact":
         notes.append(
-            "The signer's certificate has expired and no trusted time stamp shows that the "
+            "The signer's certificate had run out when it was used, as a trusted time stamp shows."
+            if examined.time.state == "trusted"
+            else "The signer's certificate has expired and no trusted time stamp shows that the "
             "signature is older than that; the file itself fits its manifest."
         )
-    return mark, verdict, summary, tuple(notes)
+    if examined.credential.list_stale:
+        notes.append(
+            f"The list that vouches for the signer ({examined.credential.anchor}) should have been "
+            "renewed: `chopmark trust update` takes a newer one."
+        )
+    record = evidence.record or {}
+    if record.get("withdrawn") and verdict in _BUILT_ON:
+        notes.append(f"Whoever made this picture withdrew it at {record.get('withdrawn_at')}.")
+    if evidence.screenshot and verdict == "no_signal":
+        notes.append(
+            "This looks like a screenshot, or a page with a picture in it. Crop it to the picture "
+            "and look again: a small part of a page is easily overlooked."
+        )
+    return tuple(notes)
 
 
-def _conflict(evidence: VerifyEvidence) -> str | None:
-    """Return why mark and manifest cannot both be true, if they cannot."""
-    examined, mark = evidence.examined, evidence.watermark
-    if mark.state != "detected" or mark.payload is None:
-        return None
-    if examined.manifest.state != "intact":
-        return _copied(evidence)
-    mine = examined.manifest.output_id
-    if examined.ai_signal.denied:
-        source = _short(examined.ai_signal.source_type)
-        return f"the pixels carry our mark, and the manifest says that they are {source}"
-    if mark.payload == mine or mark.payload in examined.ancestor_outputs:
-        # Somebody else's credential may stand under our words only if it is ours that ended.
-        ours = examined.credential.own or examined.credential.state == "expired"
-        if ours or mark.payload in examined.ancestor_outputs:
-            return None
-    elif examined.credential.own and mine is not None:
-        return f"the mark names output {mark.payload}, the manifest {mine}"
-    return "the pixels carry our mark, and somebody else's manifest does not name ours as its input"
-
-
-def _copied(evidence: VerifyEvidence) -> str | None:
-    """Return why the mark belongs to another picture, if it does.
-
-    A mark that stands where it was struck rules out the crop or rotation that would explain why a
-    picture looks unlike its own fingerprint.
-    """
-    mark, recovered = evidence.watermark, evidence.recovered
-    if mark.content_agreeing is None or recovered is None or recovered.by != "watermark":
-        return None
-    if (recovered.distance or 0) <= _UNLIKE:
-        return None
-    differing = 8 - mark.content_agreeing
-    return (
-        f"the mark names output {mark.payload}, but this is another picture "
-        f"({recovered.distance} of 256 fingerprint bits and {differing} of 8 content bits differ): "
-        "the mark was copied from that output, or that output was painted over"
-    )
+def _contradictory(conflict: Conflict, evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
+    if conflict.against == "picture":
+        rest = "What is on record of that output says nothing of this picture."
+    elif conflict.against == "manifest":
+        rest = (
+            f"The mark leads to a picture made here{record_words(evidence)}: either its manifest "
+            "was replaced afterwards, or the mark was copied onto another picture."
+        )
+    else:
+        rest = f"One of the two is false; the manifest is by {who(evidence.examined)}."
+    return "contradictory", f"Conflict: {conflict.reason}. {rest}"
 
 
 def _verdict(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
-    examined, mark = evidence.examined, evidence.watermark
-    if mark.state == "conflict" and examined.manifest.state != "intact":
-        return "marked_but_altered", (
-            f"Conflict: {mark.reason}. What is on record of that output says nothing of this "
-            "picture."
-        )
-    if mark.state == "conflict":
-        return "marked_but_altered", (
-            f"Conflict: {mark.reason}. The picture was marked here"
-            f"{_record_words(evidence)}, and its manifest was replaced afterwards."
-        )
-    state = examined.manifest.state
+    state = evidence.examined.manifest.state
     if state == "intact":
         return _intact(evidence)
     if state == "broken":
@@ -130,74 +156,81 @@ def _intact(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
         return _own(evidence)
     if mark.state == "detected" and mark.payload in examined.ancestor_outputs:
         return "edited_after_signing", (
-            f"Made here{_record_words(evidence)} and then changed by {_who(examined)}, who "
+            f"Made here{record_words(evidence)} and then changed by {who(examined)}, who "
             "kept its history: the new manifest is intact and names ours as its input."
         )
-    if examined.ai_signal.state in {"active", "ancestor"}:
-        where = "" if examined.ai_signal.state == "active" else " (one of its inputs)"
-        return "made_by_ai_elsewhere", (
-            f"Made by AI elsewhere{_system(examined)}{where}, says {_who(examined)}. The manifest "
-            f"is intact; {_vouched(examined)}."
+    signal = examined.ai_signal
+    if signal.kind is not None and signal.state != "metadata":
+        verdict, words = _ELSEWHERE[signal.kind]
+        where = " elsewhere" if signal.kind in {"made", "edited"} else ""
+        above = "" if signal.state == "active" else " (one of its inputs)"
+        return verdict, (
+            f"{words}{where}{system(signal)}{above}, says {who(examined)}. The manifest "
+            f"is intact; {vouched(examined)}."
         )
-    if examined.ai_signal.state == "metadata":
-        return "made_by_ai_elsewhere", (
-            f"Its metadata says that it was made by AI{_system(examined)}, its manifest by "
-            f"{_who(examined)} does not. The manifest is intact; {_vouched(examined)}."
+    if signal.kind is not None:
+        return _by_metadata(
+            signal,
+            f"Its manifest by {who(examined)} does not say so. The manifest is intact; "
+            f"{vouched(examined)}.",
         )
     if examined.credential.state == "trusted":
+        dated = f" of {examined.credential.anchor_date}" if examined.credential.anchor_date else ""
         return "authentic_other", (
-            f"An intact manifest by {_who(examined)}, vouched for by {examined.credential.anchor}, "
-            "which says nothing of AI."
+            f"An intact manifest by {who(examined)}, vouched for by "
+            f"{examined.credential.anchor}{dated}, which says nothing of AI."
         )
     return "no_signal", (
-        f"No signal of AI found. There is an intact manifest that names {_who(examined)} as its "
-        f"signer, and {_vouched(examined)}, so it proves nothing about the picture. {_NEVER_NOT_AI}"
+        f"No signal of AI found. Its manifest is intact, by {who(examined)}; {vouched(examined)}, "
+        f"so it proves nothing about the picture.{inputs(examined)} {searches(evidence)} "
+        f"{NEVER_NOT_AI}"
     )
 
 
 def _own(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
     examined, mark = evidence.examined, evidence.watermark
+    with_what = system(examined.ai_signal)
     if evidence.record is not None:
         with_mark = " and its watermark says the same" if mark.state == "detected" else ""
         changed = "made" if examined.action != "c2pa.opened" else "edited"
         return "made_here", (
             f"This picture was {changed} here by "
-            f"AI{_system(examined)}{_record_words(evidence)}: its manifest is intact{with_mark}."
+            f"AI{with_what}{record_words(evidence)}: its manifest is intact{with_mark}."
         )
+    verdict, words = _ELSEWHERE[examined.ai_signal.kind or "made"]
     if not evidence.log_asked:
-        return "made_by_ai_elsewhere", (
-            f"Made by AI{_system(examined)}, signed with a credential of ours and intact. No "
+        return verdict, (
+            f"{words}{with_what}, signed with a credential of ours and intact. No "
             "log was asked whether it was booked here."
         )
-    return "made_by_ai_elsewhere", (
-        f"Made by AI{_system(examined)} and signed with a credential of ours, but our log has "
+    return verdict, (
+        f"{words}{with_what} and signed with a credential of ours, but our log has "
         "no such record: the key may have been used outside this service."
     )
 
 
 def _broken(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
     examined, mark = evidence.examined, evidence.watermark
-    words = f"Changed after signing: the file does not fit its manifest by {_who(examined)}."
+    words = (
+        f"The file does not fit its manifest by {who(examined)}: it was changed after signing, or "
+        "the manifest is another picture's."
+    )
     if mark.state == "detected":
-        words += f" Its pixels still carry our mark{_record_words(evidence)}."
+        words += f" Its pixels still carry our mark{record_words(evidence)}."
     elif evidence.recovered is not None:
-        words += f" {_resembles(evidence.recovered)}"
+        words += f" {resembles(evidence.recovered)}"
     return "edited_after_signing", words
 
 
 def _stripped(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
     examined, mark, recovered = evidence.examined, evidence.watermark, evidence.recovered
-    lost = {
-        "absent": "It carries no manifest",
-        "malformed": "Its manifest cannot be read",
-        "remote_only": "Its manifest is kept elsewhere and was not fetched",
-    }[str(examined.manifest.state)]
+    gone = lost(examined)
     exact = recovered is not None and recovered.exact != "no"
     if examined.manifest.state == "malformed" and mark.state == "detected":
         pixels = ", and they are exactly those that we signed" if exact else ""
         return "edited_after_signing", (
-            f"Changed after signing: {lost[0].lower()}{lost[1:]}. Its pixels carry our mark"
-            f"{_record_words(evidence)}{pixels}."
+            f"{gone}: it was changed after signing. Its pixels carry our mark"
+            f"{record_words(evidence)}{pixels}."
         )
     if evidence.record is not None and exact and recovered is not None:
         what = (
@@ -205,102 +238,55 @@ def _stripped(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
             if recovered.exact == "file"
             else "its pixels are exactly those that we signed"
         )
+        changed = "edited" if recovered.edited else "made"
         return "made_here", (
-            f"This picture was made here by AI{_record_words(evidence)}. {lost} any more, but "
+            f"This picture was {changed} here by AI{record_words(evidence)}. {gone} any more, but "
             f"{what}."
         )
     if mark.state == "detected":
         if evidence.record is not None:
             return "marked_but_altered", (
-                f"Made here by AI{_record_words(evidence)}, says the mark in its pixels "
-                f"({_chance(mark)}). {lost}, and the file is no longer the one that we "
-                f"released{_distance(recovered)}."
+                f"Made here by AI{record_words(evidence)}, says the mark in its pixels "
+                f"({chance(mark)}). {gone}, and the file is no longer the one that we "
+                f"released{differing(recovered)}."
             )
         asked = "our log has no record of it" if evidence.log_asked else "no log was asked"
         return "marked_but_altered", (
-            f"Its pixels carry our mark ({_chance(mark)}), and {asked}. {lost}."
+            f"Its pixels carry our mark ({chance(mark)}), and {asked}. {gone}."
         )
     if examined.ai_signal.state == "metadata":
-        return "made_by_ai_elsewhere", (
-            f"Its metadata says that it was made by AI{_system(examined)}. {lost}, and "
-            "metadata can be written by anybody."
+        also = f" {resembles(recovered)}" if recovered is not None else ""
+        return _by_metadata(
+            examined.ai_signal, f"{gone}, and metadata can be written by anybody.{also}"
         )
     if recovered is not None:
-        return _resembling(evidence, recovered, lost)
-    searched = "no mark of ours was found" if mark.searched else "no mark was looked for"
-    return "no_signal", f"No signal found. {lost}, and {searched}. {_NEVER_NOT_AI}"
+        return _resembling(evidence, recovered, gone)
+    return "no_signal", f"No signal found. {gone}. {searches(evidence)} {NEVER_NOT_AI}"
+
+
+def _by_metadata(signal: AiSignal, rest: str) -> tuple[ReportVerdict, str]:
+    kind = signal.kind or "made"
+    said = {
+        "made": "it was made by AI",
+        "edited": "it was edited with AI",
+        "contains": "it contains something made by AI",
+        "maybe": "it may have been made by AI",
+    }[kind]
+    return _ELSEWHERE[kind][0], f"Its metadata says that {said}{system(signal)}. {rest}"
 
 
 def _resembling(
-    evidence: VerifyEvidence, recovered: Recovered, lost: str
+    evidence: VerifyEvidence, recovered: Recovered, gone: str
 ) -> tuple[ReportVerdict, str]:
-    inner = evidence.recovered_examined
-    # The result of an edit looks like its input: that input may be an honest photograph.
-    edited = inner is not None and inner.action == "c2pa.opened"
-    if edited or evidence.record is None:
-        return "no_signal", (
-            f"No signal found in the file. {lost}. {_resembles(recovered)}"
-            f"{' That one was an edit, so this may be its input.' if edited else ''} "
-            f"{_NEVER_NOT_AI}"
+    if recovered.exact != "no":
+        asked = "our log has no record of it" if evidence.log_asked else "no log was asked"
+        return "resembles_ours", (
+            f"Its pixels are exactly those of a picture whose manifest is kept here, and {asked}. "
+            f"{gone}."
         )
-    return "marked_but_altered", (
-        f"{_resembles(recovered)} {lost} and no mark of ours was found, so this rests on likeness "
-        "alone."
+    # The result of an edit looks like its input: that input may be an honest photograph.
+    edited = recovered.edited
+    return "resembles_ours", (
+        f"{resembles(recovered)} {gone} and no mark of ours was found, so this rests on likeness "
+        f"alone.{' That one was an edit, so this may be its input.' if edited else ''}"
     )
-
-
-def _resembles(recovered: Recovered) -> str:
-    return (
-        f"It looks like a picture made here (record {recovered.record_id}; "
-        f"{recovered.distance} of 256 fingerprint bits differ, {recovered.confidence})."
-    )
-
-
-def _distance(recovered: Recovered | None) -> str:
-    if recovered is None or recovered.distance is None:
-        return ""
-    return f" ({recovered.distance} of 256 fingerprint bits differ)"
-
-
-def _record_words(evidence: VerifyEvidence) -> str:
-    record = evidence.record
-    if record is None:
-        return ""
-    kind = "record" if record.get("record_id") else "output"
-    name = record.get("record_id") or record.get("output_id")
-    at = record.get("time")
-    words = f"{kind} {name}" if name else "it is in our log"
-    return f" ({words}, {at})" if at else f" ({words})"
-
-
-def _who(examined: Examined) -> str:
-    claimed = examined.credential.issuer or examined.credential.name
-    if examined.credential.state == "trusted":
-        return claimed or "an unnamed signer"
-    return f"a signer that calls itself {claimed!r}" if claimed else "an unnamed signer"
-
-
-def _vouched(examined: Examined) -> str:
-    credential = examined.credential
-    if credential.state == "trusted":
-        dated = f" of {credential.anchor_date}" if credential.anchor_date else ""
-        return f"{credential.anchor}{dated} vouches for the signer"
-    return {
-        "untrusted": "nobody that we know vouches for the signer",
-        "expired": "the signer's certificate has expired",
-        "revoked": "the signer's certificate was revoked",
-        "refused": "the signer's certificate is not one that may sign claims",
-    }.get(credential.state, "its signer is not known")
-
-
-def _system(examined: Examined) -> str:
-    return f" with {examined.ai_signal.system}" if examined.ai_signal.system else ""
-
-
-def _chance(mark: WatermarkFinding) -> str:
-    # The bound underflows for a strong mark; "p = 0" would claim what nothing can.
-    return f"p = {mark.p_value:.0e}" if mark.p_value > 0 else "p < 1e-300"
-
-
-def _short(uri: str | None) -> str:
-    return (uri or "nothing").rsplit("/", 1)[-1]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["active_id", "active_only"]
+__all__ = ["active_id", "active_only", "part_of"]
 
 _HEADER: Final = 8
 _DESCRIPTION: Final = b"jumd"
@@ -38,6 +38,25 @@ def active_only(store: bytes) -> bytes | None:
     _, start, end = description
     body = store[start:end] + store[found[-1][1] : found[-1][2]]
     return (len(body) + _HEADER).to_bytes(4, "big") + _SUPERBOX + body
+
+
+def part_of(store: bytes, manifest_id: str, label: str) -> bytes | None:
+    """Return the content of a box within a manifest, or None where there is none.
+
+    Args:
+        store: A manifest store.
+        manifest_id: Label of the manifest.
+        label: Of the box in it.
+    """
+    if len(store) < _HEADER or store[4:8] != _SUPERBOX:
+        return None
+    for _, start, end in _boxes(store, _HEADER, len(store)):
+        if _label(store, start, end) != manifest_id:
+            continue
+        for kind, inner, inner_end in _boxes(store, start + _HEADER, end):
+            if kind == _SUPERBOX and _label(store, inner, inner_end) == label:
+                return store[inner:inner_end]
+    return None
 
 
 def _manifests(store: bytes) -> list[tuple[str, int, int]]:

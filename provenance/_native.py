@@ -7,6 +7,7 @@ A Context does not survive ``fork()``, so each process makes its own, on first u
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from chopmark.errors import SigningFailed
+from chopmark.provenance._leaf import leaf_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +33,7 @@ __all__ = [
     "context",
     "native_signer",
     "read",
+    "readable",
     "settings",
 ]
 
@@ -179,12 +182,15 @@ def read(
     """
     import c2pa
 
+    if mime not in readable():
+        raise NoManifest  # a format that has no place for one
     shared = context(config)
     try:
         with c2pa.Reader(mime, io.BytesIO(data), manifest, context=shared) as reader:
             result: dict[str, Any] = json.loads(reader.json())
             result["chopmark:embedded"] = reader.is_embedded()
             result["chopmark:remote_url"] = reader.get_remote_url()
+            result["chopmark:leaf"] = _leaf(reader, str(result.get("active_manifest") or ""))
             return result
     except c2pa.C2paError as error:
         text = str(error)
@@ -199,6 +205,27 @@ def read(
         raise NativeRefusal(text) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise NativeRefusal(f"{type(error).__name__}: {error}") from error
+
+
+def _leaf(reader: c2pa.Reader, active: str) -> str | None:
+    """Return the certificate that signed the active manifest, DER in base64."""
+    import c2pa
+
+    store = io.BytesIO()
+    try:
+        # Any address within the store leads the library to hand out all of it.
+        reader.resource_to_stream(f"self#jumbf=/c2pa/{active}/c2pa.signature", store)
+    except c2pa.C2paError:
+        return None
+    return leaf_of(store.getvalue(), active)
+
+
+@functools.cache
+def readable() -> frozenset[str]:
+    """Return the media types that the library can look for a manifest in."""
+    import c2pa
+
+    return frozenset(c2pa.Reader.get_supported_mime_types())
 
 
 def native_signer(

@@ -25,7 +25,12 @@ _STRONG_DISTANCE: Final = 10
 
 @dataclass(kw_only=True)
 class Look:
-    """What one verification has in hand; the fingerprint is made only when asked for."""
+    """What one verification has in hand; the fingerprint is made only when asked for.
+
+    Attributes:
+        only_picture: The file shows ``image`` and nothing else, in colours that say nothing of
+            their own: only then can it show exactly the pixels that were signed.
+    """
 
     data: bytes
     image: Shown | None
@@ -33,6 +38,7 @@ class Look:
     bounds: Limits
     files: ReadsFiles
     pixels: ReadsPixels
+    only_picture: bool = True
     recovered_examined: Examined | None = None
     _prints: Prints | None = None
 
@@ -113,5 +119,5 @@ def _exact(look: Look, entry: StoredManifest, store: ManifestRepository) -> Any:
             return "file"
     # Our own store's word, not the file's: it was written when the picture was signed.
     known = look.recovered_examined.pixels_sha256 if look.recovered_examined else None
-    prints = look.prints() if known else None
+    prints = look.prints() if known and look.only_picture else None
     return "pixels" if prints is not None and prints.digest == known else "no"

@@ -18,11 +18,18 @@ if TYPE_CHECKING:
 
     from chopmark.kit.types import ImageFormat
 
-__all__ = ["EncodedImage", "encode_image", "encode_with_pixels"]
+__all__ = [
+    "QUALITY",
+    "EncodedImage",
+    "checked_format",
+    "encode_image",
+    "encode_with_pixels",
+]
 
 _LOSSLESS: Final = frozenset({"png"})
 
-_QUALITY: Final[dict[str, int]] = {"jpeg": 92, "webp": 90, "avif": 80}
+QUALITY: Final[dict[str, int]] = {"jpeg": 92, "webp": 90, "avif": 80}
+"""Of lossy formats, unless somebody asks for another."""
 # JPEG knows no more in one direction (ITU-T T.81, B.2.2); WebP 16383 (RFC 9649, section 1).
 _MAX_SIDE: Final[dict[str, int]] = {"jpeg": 65_535, "webp": 16_383}
 
@@ -53,7 +60,7 @@ def encode_with_pixels(
     import numpy as np
     from PIL import Image as Pillow
 
-    prepared = _prepare(image, _checked(image, fmt))
+    prepared = _prepare(image, checked_format(image, fmt))
     data = _encoded(prepared, fmt, image.info.get("icc_profile"), quality)
     if fmt not in _LOSSLESS:
         with Pillow.open(io.BytesIO(data)) as reopened:
@@ -75,11 +82,16 @@ def encode_image(image: Image.Image, fmt: ImageFormat, *, quality: int | None = 
     Raises:
         UnsupportedImage: The format cannot hold a picture of this size, or is not built in here.
     """
-    prepared = _prepare(image, _checked(image, fmt))
+    prepared = _prepare(image, checked_format(image, fmt))
     return _encoded(prepared, fmt, image.info.get("icc_profile"), quality)
 
 
-def _checked(image: Image.Image, fmt: ImageFormat) -> ImageFormat:
+def checked_format(image: Image.Image, fmt: ImageFormat) -> ImageFormat:
+    """Return the format, if it can hold a picture of this size.
+
+    Raises:
+        UnsupportedImage: It cannot, or is none of ours.
+    """
     if fmt not in MIME:
         raise UnsupportedImage(f"{fmt!r} is not an output format", hint=", ".join(MIME))
     if max(image.size) > _MAX_SIDE.get(fmt, max(image.size)):
@@ -97,7 +109,7 @@ def _encoded(
         options["icc_profile"] = profile
     if fmt == "png":
         return png_bytes(image, profile)
-    options["quality"] = _QUALITY[fmt] if quality is None else max(1, min(100, quality))
+    options["quality"] = QUALITY[fmt] if quality is None else max(1, min(100, quality))
     if fmt == "avif":
         # An AVIF file cannot take an XMP packet in afterwards without moving every offset in it,
         # so room is left now, as the XMP specification (part 3, section 1.1.2) provides for.

@@ -13,10 +13,12 @@ import io
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from chopmark.errors import SigningFailed, UnsupportedImage
+from chopmark.errors import ChopmarkError, SigningFailed, UnsupportedImage
+from chopmark.kit.pictures import KINDS
 from chopmark.provenance import _native
-from chopmark.provenance._formats import mime_of, sniff
+from chopmark.provenance._formats import MIME, Limits, mime_of, open_image, sniff
 from chopmark.provenance._json import as_dict, as_list, as_text
+from chopmark.provenance._png import png_bytes
 from chopmark.provenance.manifest import InputIngredient
 from chopmark.provenance.reattachment import remove
 
@@ -45,7 +47,10 @@ def read_ingredient(data: bytes, anchors: TrustAnchors) -> InputIngredient:
         raise SigningFailed("an input picture is of no format that a manifest can name")
     mime = mime_of(kind)  # what a client called it is not looked at
     config = _native.settings(*anchors.native())
-    data, says = _readable(data, mime, config)
+    if mime in _native.readable():
+        data, says = _readable(data, mime, config)
+    else:
+        data, mime, says = _as_png(data, kind)
     # The library alone knows what it wants to hear again: it takes the file in, writes what it has
     # found into an archive of its own, and reads us that.
     archive = io.BytesIO()
@@ -86,6 +91,16 @@ def _readable(data: bytes, mime: str, config: dict[str, object]) -> tuple[bytes,
         return remove(data), says
     except UnsupportedImage:  # the library has the last word on the other formats
         return data, says
+
+
+def _as_png(data: bytes, kind: str) -> tuple[bytes, str, str]:
+    """Return the same pixels in a format that a manifest can name, and what is to be said."""
+    try:
+        picture = open_image(data, Limits())
+    except ChopmarkError as error:
+        raise SigningFailed(f"an input picture cannot be read: {error.message}") from error
+    says = f"The input picture was {KINDS[kind].words}, which carries no C2PA manifest."
+    return png_bytes(picture), MIME["png"], says
 
 
 def _manifest_of(found: dict[str, Any], reader: Any) -> bytes | None:

@@ -18,6 +18,7 @@ from chopmark.provenance._json import as_dict
 from chopmark.provenance.xmp import IPTC_TYPES, SOURCE_TYPES, Aigc, XmpFields
 
 __all__ = [
+    "DISCLOSURE_LABEL",
     "PDQ_ALG",
     "RECORD_LABEL",
     "InputIngredient",
@@ -31,15 +32,19 @@ __all__ = [
 RECORD_LABEL: Final = "org.chopmark.record"
 """Label of our own assertion: which record of which log this picture belongs to."""
 
+DISCLOSURE_LABEL: Final = "c2pa.ai-disclosure"
+"""Label of C2PA's machine-readable disclosure of AI (2.4)."""
+
 PDQ_ALG: Final = "org.chopmark.pdq.1"
 """Soft-binding algorithm of the PDQ hash. Not in C2PA's list of algorithms, and said to be so."""
 
+_MODEL_TYPE: Final = "c2pa.types.model"
 SealedAs = Literal[
     "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "compositeSynthetic"
 ]
 
 _SPEC: Final = "2.4.0"
-_UNLISTED: Final = "unlisted; see Chopmark docs"
+_UNLISTED: Final = "unlisted"
 _PARENT: Final = "parent"
 _REFERENCE: Final = "reference-{}"
 _USES: Final = (
@@ -115,7 +120,7 @@ class ManifestInfo:
         soft_bindings: Whether the manifest names watermark and fingerprint as soft bindings.
         training: Whether others may train on the picture (``cawg.training-mining``).
         aigc_producer: Provider in China's ``AIGC`` element of the XMP; empty leaves that out.
-        title: Shown by viewers; empty makes one from the output id.
+        title: Shown by viewers; empty makes it ``Picture``.
         sealed_as: Another generator made the pixels, and whoever sent them says that it is
             ``model_id``: the last part of the IPTC digital source type that they have. A picture
             with a manifest of its own is ``parent`` then, and nothing else is said of its origin.
@@ -177,11 +182,12 @@ def definition(info: ManifestInfo) -> dict[str, Any]:
     if info.soft_bindings and info.mark_method and info.mark_payload is not None:
         assertions.append(_binding(mark_algorithm(info.mark_method), info.mark_payload.hex()))
     if info.soft_bindings and info.pdq:
-        assertions.append(_binding(PDQ_ALG, info.pdq))
+        assertions.append(_binding(PDQ_ALG, info.pdq, name=None))
     assertions += [
         _created(
             "cawg.training-mining", {"entries": {use: {"use": info.training} for use in _USES}}
         ),
+        _created(DISCLOSURE_LABEL, _disclosure(info)),
         _created(RECORD_LABEL, _record(info)),
     ]
     return {
@@ -193,8 +199,7 @@ def definition(info: ManifestInfo) -> dict[str, Any]:
                 "specVersion": _SPEC,
             }
         ],
-        "title": info.title
-        or f"{'Sealed' if info.sealed_as else 'Generated'} picture {info.output_id}",
+        "title": info.title or ("Sealed picture" if info.sealed_as else "Picture"),
         "assertions": assertions,
     }
 
@@ -285,7 +290,8 @@ def _actions(info: ManifestInfo) -> list[dict[str, Any]]:
     if info.mark_method:
         # `.bound`: the mark carries what the soft binding in this very manifest names.
         kind = "bound" if info.soft_bindings else "unbound"
-        actions.append({"action": f"c2pa.watermarked.{kind}", "when": when, "softwareAgent": ours})
+        # With no agent or time of its own it is the claim generator's act, at once: ours.
+        actions.append({"action": f"c2pa.watermarked.{kind}"})
     return actions
 
 
@@ -315,23 +321,30 @@ def _created(label: str, data: dict[str, Any]) -> dict[str, Any]:
     return {"label": label, "data": data, "created": True}
 
 
-def _binding(alg: str, value: str) -> dict[str, Any]:
-    return _created(
-        "c2pa.soft-binding",
-        {"alg": alg, "blocks": [{"scope": {}, "value": value}], "name": _UNLISTED},
-    )
+def _binding(alg: str, value: str, *, name: str | None = _UNLISTED) -> dict[str, Any]:
+    data: dict[str, Any] = {"alg": alg, "blocks": [{"scope": {}, "value": value}]}
+    return _created("c2pa.soft-binding", data if name is None else {**data, "name": name})
+
+
+def _disclosure(info: ManifestInfo) -> dict[str, Any]:
+    version = f"@{info.model_version}" if info.model_version else ""
+    # No `contentProfile`: whether a person looks at it before it leaves is not known yet.
+    return {
+        "modelType": _MODEL_TYPE,
+        "modelName": info.model_id,
+        "modelIdentifier": f"{info.model_id}{version}",
+    }
 
 
 def _record(info: ManifestInfo) -> dict[str, Any]:
     record: dict[str, Any] = {
         "recordId": info.record_id,
         "outputId": info.output_id,
-        "model": {"id": info.model_id, "version": info.model_version},
     }
     if info.sealed_as:
         record["sealed"] = True
     if info.pixels_sha256:
-        record["pixels"] = {"alg": "sha256", "hash": info.pixels_sha256}
+        record["pixels"] = {"hash": info.pixels_sha256}
     if info.prompt is not None:
         record["prompt"] = info.prompt
     return record

@@ -8,16 +8,19 @@ that never sees a file (``chopmark.pipeline.elsewhere``).
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from chopmark.errors import ChopmarkError, ImageTooLarge, OverMemory
+from chopmark.errors import ChopmarkError, OverMemory
 from chopmark.kit.fingerprint import dihedral, pixel_digest
+from chopmark.kit.pictures import read_picture
 from chopmark.kit.raw_picture import as_image
 from chopmark.provenance import _native
 from chopmark.provenance._carriers import read_manifest
 from chopmark.provenance._examine import Examined, examine
-from chopmark.provenance._formats import Limits, check_size, mime_of, open_image
+from chopmark.provenance._formats import Limits, check_bytes, mime_of, open_image
+from chopmark.provenance.metadata import Metadata, read_metadata
 from chopmark.provenance.xmp import XmpFound, read_xmp
 
 if TYPE_CHECKING:
@@ -47,16 +50,33 @@ class Reading:
     Attributes:
         kind: What it is, told from its first bytes.
         examined: What its manifest answers.
-        xmp: What its metadata say about AI.
-        image: Its first frame, upright, RGB or RGBA; None where it cannot be decoded.
-        undecoded: Why not.
+        xmp: What its XMP says about AI.
+        metadata: What all of its metadata say, each place on its own.
+        images: Its frames and further pictures that were decoded, upright, RGB or RGBA, with their
+            values as in the file.
+        in_file: How many frames and further pictures it has; 0 where that is not known.
+        shown: Whether a viewer shows each of ``images``.
+        only_picture: It is one frame, whole, and in colours that say nothing of their own; only
+            such a file can show exactly the pixels that were signed.
+        undecoded: What of its pixels could not be looked at; empty where all was.
+        damage: What is wrong with the file, though it was decoded.
     """
 
     kind: str
     examined: Examined
     xmp: XmpFound
-    image: Shown | None = field(repr=False)
+    metadata: Metadata = field(default_factory=Metadata)
+    images: tuple[Shown, ...] = field(default=(), repr=False)
+    in_file: int = 0
+    shown: tuple[bool, ...] = ()
+    only_picture: bool = False
     undecoded: str = ""
+    damage: tuple[str, ...] = ()
+
+    @property
+    def image(self) -> Shown | None:
+        """The first of its frames; None where none was decoded."""
+        return self.images[0] if self.images else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,27 +172,35 @@ class FilesHere:
 
     def read(self, data: bytes, anchors: TrustAnchors, limits: Limits) -> Reading:
         """Return what a file says; see :class:`ReadsFiles`."""
-        kind = check_size(data, limits)
+        kind = check_bytes(data, limits)
         examined = read_manifest(data, mime_of(kind), anchors, limits)
-        image, undecoded = None, ""
+        metadata = read_metadata(data, kind)
+        read = Reading(kind=kind, examined=examined, xmp=read_xmp(data), metadata=metadata)
         try:
-            image = open_image(data, limits)
-        except (ImageTooLarge, OverMemory):
+            file = read_picture(data, max_pixels=limits.max_pixels)
+        except OverMemory:
             raise
         except ChopmarkError as error:
-            # With a manifest there is still something to say; without one there is nothing at all.
-            if examined.manifest.state == "absent":
+            # With a manifest, or with words on AI, there is still something to say.
+            if examined.manifest.state == "absent" and metadata.strongest is None:
                 raise
-            undecoded = error.message
-        return Reading(
-            kind=kind, examined=examined, xmp=read_xmp(data), image=image, undecoded=undecoded
+            hint = f" ({error.hint})" if error.hint else ""
+            return dataclasses.replace(read, undecoded=f"{error.message}{hint}")
+        return dataclasses.replace(
+            read,
+            images=tuple(file.plain()),
+            in_file=file.in_file,
+            shown=file.shown,
+            only_picture=file.only_picture,
+            undecoded="; ".join(file.missed),
+            damage=file.damage,
         )
 
     def match(
         self, data: bytes, manifest: bytes, anchors: TrustAnchors, limits: Limits, *, whole: bool
     ) -> Match:
         """Tell how a kept manifest fits a file; see :class:`ReadsFiles`."""
-        mime = mime_of(check_size(data, limits))
+        mime = mime_of(check_bytes(data, limits))
         try:
             found = _native.read(data, mime, _native.settings(*anchors.native()), manifest=manifest)
             examined = examine(found, anchors)
@@ -191,7 +219,7 @@ class FilesHere:
         """Return a file without its manifests, and its pixels; see :class:`ReadsFiles`."""
         from chopmark.provenance._reinsertion import remove
 
-        check_size(data, limits)
+        check_bytes(data, limits)
         without = remove(data)
         return without, open_image(without, limits)
 

@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from chopmark.kit.types import JsonValue
+    from chopmark.provenance.metadata import Mention
 
 __all__ = [
     "NO_IDENTITY",
     "AiSignal",
     "CredentialFinding",
+    "Frames",
     "IdentityFinding",
     "Ingredient",
     "ManifestFinding",
     "Recovered",
     "Report",
     "ReportVerdict",
+    "Technique",
     "TimeFinding",
     "WatermarkFinding",
 ]
@@ -30,12 +33,19 @@ ManifestState = Literal["absent", "intact", "broken", "malformed", "remote_only"
 CredentialState = Literal["trusted", "untrusted", "expired", "revoked", "refused", "absent"]
 ReportVerdict = Literal[
     "made_here",
-    "made_by_ai_elsewhere",
-    "edited_after_signing",
     "marked_but_altered",
+    "edited_after_signing",
+    "resembles_ours",
+    "contradictory",
+    "made_by_ai_elsewhere",
+    "edited_by_ai_elsewhere",
+    "maybe_ai_elsewhere",
     "authentic_other",
     "no_signal",
 ]
+AiKind = Literal["made", "edited", "contains", "maybe"]
+TechniqueName = Literal["c2pa", "watermark", "fingerprint", "log", "metadata"]
+Outcome = Literal["found", "not_found", "not_examined", "contradicted"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +92,11 @@ class CredentialFinding:
         anchor_date: Of the list.
         issuer: The organisation named in the certificate. Anybody can write any name into one:
             while the state is not ``trusted`` it proves nothing.
-        name: Likewise, the common name.
+        name: Likewise, the common name; a person's, perhaps.
+        assurance_level: 1 or 2, as the certificate says of the product that signed (C2PA
+            Certificate Policy, extension ``1.3.6.1.4.1.62558.3``); likewise. None where it does
+            not say.
+        list_stale: The list that vouches is past the day on which it should have been renewed.
         alg: Signature algorithm.
         revocation: What an OCSP response kept with the manifest says of the certificate:
             ``good``, ``revoked``, or ``unknown`` where there is none. Nobody is asked.
@@ -96,6 +110,8 @@ class CredentialFinding:
     name: str | None = None
     alg: str | None = None
     revocation: Literal["good", "revoked", "unknown"] = "unknown"
+    assurance_level: int | None = None
+    list_stale: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,15 +163,22 @@ class AiSignal:
 
     Attributes:
         state: In the ``active`` manifest, in an ``ancestor``, in the XMP ``metadata``, or ``none``.
+        kind: What the model did: ``made`` the picture; ``edited`` one that it had not made; or the
+            picture ``contains`` something that it made; ``maybe``: the source itself says that it
+            may have. None where the state is ``none``.
         source_type: IPTC digital source type found.
         system: The model or service, as the file names it.
         denied: The active manifest states a source type, and it is one that denies AI.
+        oversight: What ``c2pa.ai-disclosure`` says of people's part (C2PA 2.4):
+            ``fully_autonomous``, ``prompt_guided`` or ``human_validated``.
     """
 
     state: Literal["active", "ancestor", "metadata", "none"]
+    kind: AiKind | None = None
     source_type: str | None = None
     system: str | None = None
     denied: bool = False
+    oversight: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +192,10 @@ class Ingredient:
         relationship: ``parentOf``, ``componentOf`` or ``inputTo``.
         id: Of its manifest.
         ai: Whether its own manifest says that a trained model took part.
-        problems: C2PA failure codes.
+        signer: The organisation in its signer's certificate; see `CredentialFinding.issuer`.
+        signed_at: When a time-stamping authority saw its signature, RFC 3339.
+        made_with: What its manifest says made it.
+        problems: C2PA failure codes, found now or recorded when it came in.
         depth: 1 for an ingredient of the active manifest, 2 for an ingredient's, and so on.
     """
 
@@ -179,6 +205,9 @@ class Ingredient:
     relationship: str | None = None
     id: str | None = None
     ai: bool = False
+    signer: str | None = None
+    signed_at: str | None = None
+    made_with: str | None = None
     problems: tuple[str, ...] = ()
     depth: int = 1
 
@@ -188,23 +217,27 @@ class WatermarkFinding:
     """What the pixels say.
 
     Attributes:
-        state: ``conflict``: the mark is there and the manifest says otherwise.
+        state: ``conflict``: the mark is there and the manifest says otherwise; ``not_examined``:
+            the pixels, or some of them, could not be looked at.
         payload: 16 hex digits.
         p_value: How likely a picture without our mark is to look so; 1.0 where nothing was asked.
         method: Watermark method.
         searched: Whether there were keys to look with.
-        reason: Of a conflict.
+        reason: Of a conflict, or of what could not be looked at.
         content_agreeing: How many of the 8 content bits that a `lattice` mark is bound to agree
             with this picture, 4 by chance; ``None`` where it was cropped, turned or stretched.
+        box: Where in the file's picture the mark was found, where that is a part of it only:
+            left, top, width and height in pixels.
     """
 
-    state: Literal["detected", "conflict", "none"]
+    state: Literal["detected", "conflict", "none", "not_examined"]
     payload: str | None = None
     p_value: float = 1.0
     method: str | None = None
     searched: bool = False
     reason: str | None = None
     content_agreeing: int | None = None
+    box: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,6 +254,7 @@ class Recovered:
             were signed; ``no``: the picture was changed or re-encoded.
         confidence: ``certain`` (exact), ``strong`` (watermark), ``likely`` or ``possible``
             (fingerprint alone).
+        edited: What was signed here is a picture that was changed here, not made.
     """
 
     by: Literal["watermark", "fingerprint"]
@@ -230,11 +264,47 @@ class Recovered:
     distance: int | None
     exact: Literal["file", "pixels", "no"]
     confidence: Literal["certain", "strong", "likely", "possible"]
+    edited: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Technique:
+    """What one way of looking gave (EU Code of Practice on marking: an answer for each technique).
+
+    Attributes:
+        name: ``c2pa``: Content Credentials; ``watermark``: the mark in the pixels; ``fingerprint``:
+            likeness to what was made here; ``log``: our record of it; ``metadata``: words that
+            anybody can write.
+        outcome: ``not_examined``: nobody has looked, or nobody could; ``contradicted``: it speaks
+            against the file, or another technique speaks against it.
+        detail: One sentence.
+    """
+
+    name: TechniqueName
+    outcome: Outcome
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frames:
+    """How much of the file was looked at.
+
+    Attributes:
+        in_file: Frames of an animation, pages, a camera's pictures; 0 where that is not known.
+        looked_at: Those that were decoded.
+    """
+
+    in_file: int = 0
+    looked_at: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """All that was found in one file."""
+    """All that was found in one file.
+
+    ``techniques`` has one answer for each of the five, always in the same order; the other members
+    are what they rest on.
+    """
 
     verdict: ReportVerdict
     summary: str
@@ -243,12 +313,29 @@ class Report:
     time: TimeFinding
     ai_signal: AiSignal
     watermark: WatermarkFinding
+    techniques: tuple[Technique, ...] = ()
     identity: IdentityFinding = NO_IDENTITY
     ingredients: tuple[Ingredient, ...] = ()
     record: dict[str, Any] | None = field(default=None)
     recovered: Recovered | None = None
     notes: tuple[str, ...] = ()
     format: str | None = None
+    frames: Frames = field(default_factory=Frames)
+    signals: tuple[Mention, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether a script may rely on the file: the exit code 0 of ``chopmark verify``.
+
+        Its manifest is intact, its signer trusted, and its pixels, which were looked at, say
+        nothing against that.
+        """
+        return (
+            self.manifest.state == "intact"
+            and self.credential.state == "trusted"
+            and self.watermark.state not in {"conflict", "not_examined"}
+            and self.verdict != "contradictory"
+        )
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return what ``chopmark verify --json`` prints."""

@@ -49,33 +49,31 @@ class SourceType:
     words: str
 
 
-TERMS: Final[tuple[SourceType, ...]] = tuple(
-    SourceType(name=name, kind=kind, words=words)
-    for name, kind, words in (
-        ("trainedAlgorithmicMedia", "made", "made by a trained model"),
-        ("trainedAlgorithmicData", "made", "data made by a trained model"),
-        ("compositeWithTrainedAlgorithmicMedia", "edited", "edited with a trained model"),
-        ("compositeSynthetic", "contains", "put together with parts made by a trained model"),
-        ("digitalCapture", "denied", "a digital photograph"),
-        ("computationalCapture", "denied", "a photograph of several exposures"),
-        ("negativeFilm", "denied", "scanned from a negative"),
-        ("positiveFilm", "denied", "scanned from a positive"),
-        ("print", "denied", "scanned from a print"),
-        ("humanEdits", "denied", "edited by a person without a trained model"),
-        ("minorHumanEdits", "denied", "slightly edited by a person"),
-        ("digitalCreation", "denied", "made by a person with a program"),
-        ("digitalArt", "denied", "made by a person with a program"),
-        ("softwareImage", "denied", "made by a program"),
-        ("screenCapture", "denied", "a picture of a screen"),
-        ("virtualRecording", "denied", "a recording of a virtual event"),
-        ("compositeCapture", "denied", "put together from photographs"),
-        ("algorithmicMedia", "denied", "made by an algorithm that was not trained"),
-        ("dataDrivenMedia", "denied", "drawn from data"),
-        ("algorithmicallyEnhanced", "open", "enhanced by an algorithm"),
-        ("composite", "open", "put together from several pictures"),
-        ("empty", "open", "an empty canvas"),
-    )
+_ROWS: Final[tuple[tuple[str, SourceKind, str], ...]] = (
+    ("trainedAlgorithmicMedia", "made", "made by a trained model"),
+    ("trainedAlgorithmicData", "made", "data made by a trained model"),
+    ("compositeWithTrainedAlgorithmicMedia", "edited", "edited with a trained model"),
+    ("compositeSynthetic", "contains", "put together with parts made by a trained model"),
+    ("digitalCapture", "denied", "a digital photograph"),
+    ("computationalCapture", "denied", "a photograph of several exposures"),
+    ("negativeFilm", "denied", "scanned from a negative"),
+    ("positiveFilm", "denied", "scanned from a positive"),
+    ("print", "denied", "scanned from a print"),
+    ("humanEdits", "denied", "edited by a person without a trained model"),
+    ("minorHumanEdits", "denied", "slightly edited by a person"),
+    ("digitalCreation", "denied", "made by a person with a program"),
+    ("digitalArt", "denied", "made by a person with a program"),
+    ("softwareImage", "denied", "made by a program"),
+    ("screenCapture", "denied", "a picture of a screen"),
+    ("virtualRecording", "denied", "a recording of a virtual event"),
+    ("compositeCapture", "denied", "put together from photographs"),
+    ("algorithmicMedia", "denied", "made by an algorithm that was not trained"),
+    ("dataDrivenMedia", "denied", "drawn from data"),
+    ("algorithmicallyEnhanced", "open", "enhanced by an algorithm"),
+    ("composite", "open", "put together from several pictures"),
+    ("empty", "open", "an empty canvas"),
 )
+TERMS: Final = tuple(SourceType(name=name, kind=kind, words=words) for name, kind, words in _ROWS)
 """All terms that are known here."""
 
 _BY_NAME: Final = {one.name.lower(): one for one in TERMS}

@@ -6,14 +6,16 @@ certificates and never by a name in one, since anybody can write any name into a
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
-from chopmark.errors import ConfigurationError
+from chopmark.errors import ConfigurationError, TrustListRefused
 from chopmark.provenance._native import Anchors
 from chopmark.provenance._profile import parse_chain
+from chopmark.provenance.trust_lists import parse_trust_list
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +43,8 @@ class AnchorList:
             vouches for; ``tsa``: a time-stamping authority; ``identity``: somebody who
             vouches for persons and organisations (CAWG).
         date: Of which day the list is, ``YYYY-MM-DD``; empty where it has none.
+        sequence: The number of a published list, which only grows; None where it has none.
+        next_update: RFC 3339: until when its publisher means to have renewed it; likewise empty.
         serials: For ``own``: the only signing certificates meant, by serial number. Empty means
             all, which is right for a CA that issues to us alone (a development CA) and wrong for a
             commercial one, whose other customers are not us.
@@ -51,6 +55,14 @@ class AnchorList:
     kind: Literal["own", "manifest", "tsa", "identity"]
     date: str = ""
     serials: frozenset[int] = frozenset()
+    sequence: int | None = None
+    next_update: str = ""
+
+    def is_stale(self, now: dt.datetime | None = None) -> bool:
+        """Whether the list should have been renewed by now."""
+        if not self.next_update:
+            return False
+        return dt.datetime.fromisoformat(self.next_update) < (now or dt.datetime.now(dt.UTC))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +114,8 @@ def load_anchors(
 
     A list is a file of PEM certificates in a folder, ``home/anchors`` where no other is named:
     ``manifest/NAME.pem`` for claim signers, ``tsa/NAME.pem`` for time-stamping authorities,
-    ``identity/NAME.pem`` for those who vouch for identities (CAWG). One with the name of a list
+    ``identity/NAME.pem`` for those who vouch for identities (CAWG); or one as it is published,
+    ``NAME.json`` (LoTE, ETSI TS 119 602). One with the name of a list
     that comes with Chopmark replaces it; an empty one switches it off. A line
     ``# date: 2026-01-01`` in it says of which day it is.
 
@@ -130,7 +143,11 @@ def load_anchors(
         kinds: tuple[Literal["manifest", "tsa", "identity"], ...] = ("manifest", "tsa", "identity")
         for kind in kinds:
             found = {one.name: one for one in _packaged() if one.kind == kind}
+            for path in sorted((folder / kind).glob("*.json")):
+                found[path.stem] = _published(path, kind)
             for path in sorted((folder / kind).glob("*.pem")):
+                if path.with_suffix(".json").is_file():
+                    continue
                 pem = path.read_text()
                 found.pop(path.stem, None)
                 if pem.strip():
@@ -143,6 +160,21 @@ def load_anchors(
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the trust anchors cannot be read: {error}") from error
     return TrustAnchors(lists=tuple(known), home=home, cert=cert, folder=lists)
+
+
+def _published(path: Path, kind: Literal["manifest", "tsa", "identity"]) -> AnchorList:
+    try:
+        listed = parse_trust_list(path.read_bytes())
+    except TrustListRefused as error:
+        raise ConfigurationError(f"{path}: {error.message}", hint=error.hint) from error
+    return AnchorList(
+        name=path.stem,
+        pem=listed.pem,
+        kind=kind,
+        date=listed.issued[:10],
+        sequence=listed.sequence,
+        next_update=listed.next_update,
+    )
 
 
 @functools.cache

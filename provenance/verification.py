@@ -11,13 +11,25 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.errors import Cancelled, ChopmarkError, ImageTooSmall, StageTimeout, WorkError
+from chopmark.kit.fingerprint import MIN_QUALITY
 from chopmark.kit.ids import record_of
-from chopmark.provenance._carriers import with_update
+from chopmark.provenance._carriers import with_update, without
+from chopmark.provenance._evidence import VerifyEvidence
 from chopmark.provenance._formats import Limits
-from chopmark.provenance._judge import VerifyEvidence, judge
+from chopmark.provenance._frames import look_at_frames
+from chopmark.provenance._judge import judge
+from chopmark.provenance._metadata_signal import metadata_signal
+from chopmark.provenance._names import without_persons
 from chopmark.provenance._recovery import Look, recover
+from chopmark.provenance._screen import looks_like_a_screen
 from chopmark.provenance.reading import FilesHere, PixelsHere
-from chopmark.provenance.report import Recovered, Report, WatermarkFinding
+from chopmark.provenance.report import (
+    Frames,
+    ManifestFinding,
+    Recovered,
+    Report,
+    WatermarkFinding,
+)
 from chopmark.provenance.trust import TrustAnchors
 
 if TYPE_CHECKING:
@@ -46,6 +58,8 @@ def verify(
     public: bool = False,
     files: ReadsFiles | None = None,
     pixels: ReadsPixels | None = None,
+    sidecar: bytes | None = None,
+    linked: str | None = None,
 ) -> Report:
     """Tell where a picture comes from, as far as it can be told.
 
@@ -59,11 +73,13 @@ def verify(
             it.
         limits: How large a file is looked at.
         public: Leave out what may name a person: the certificate's common name, an organisation
-            that nobody vouches for, titles of inputs, addresses. California SB 942 asks this of
-            a detector that is open to all.
+            that bears it, titles of inputs, addresses. California SB 942 asks this of a detector
+            that is open to all.
         files: Parses the file; in this process where none is given.
         pixels: Reads its pixels, likewise. It has the keys then, and ``mark_keys`` says only
             whether there are any.
+        sidecar: A manifest store (JUMBF) that came beside the file, in place of one within it.
+        linked: Where whoever serves the file says that its manifest is; named, not visited.
 
     Raises:
         ImageTooLarge: Over a limit.
@@ -73,8 +89,12 @@ def verify(
     files, pixels = files or FilesHere(), pixels or PixelsHere(mark_keys)
     trusted = (anchors or TrustAnchors()).fresh()
     read = files.read(data, trusted, bounds)
-    examined, xmp, image = read.examined, read.xmp, read.image
+    examined = read.examined
     notes: list[str] = []
+    if sidecar is not None:
+        examined = _beside(data, sidecar, trusted, bounds, files, notes)
+    if linked is not None and examined.manifest.state == "absent":
+        examined = without(ManifestFinding(state="remote_only", address=linked[:2048]))
     if store is not None:
         examined = with_update(
             examined,
@@ -82,77 +102,105 @@ def verify(
             lambda manifest: files.match(data, manifest, trusted, bounds, whole=False).examined,
             notes,
         )
-    if image is None:
-        notes.append(f"The pixels could not be looked at: {read.undecoded}.")
-    look = Look(data=data, image=image, trusted=trusted, bounds=bounds, files=files, pixels=pixels)
-    if examined.ai_signal.state == "none" and xmp.says_ai:
-        system = " ".join(word for word in (xmp.system, xmp.system_version) if word) or None
-        found = dataclasses.replace(
-            examined.ai_signal, state="metadata", source_type=xmp.source_type, system=system
-        )
-        examined = dataclasses.replace(examined, ai_signal=found)
-    mark = _watermark(image if mark_keys else None, pixels, mark_methods, notes)
+    if read.undecoded:
+        notes.append(f"Not all of its pixels could be looked at: {read.undecoded}.")
+    notes += [f"The file is damaged: {one}." for one in read.damage]
+    metadata = metadata_signal(read.metadata)
+    if examined.ai_signal.state == "none" and metadata is not None:
+        said = dataclasses.replace(metadata, denied=examined.ai_signal.denied)
+        examined = dataclasses.replace(examined, ai_signal=said)
+    methods = mark_methods if mark_keys else ()
+    frames = look_at_frames(read, lambda image: _watermark(image, pixels, methods, notes))
+    mark = frames.finding
+    notes += [frames.note] if frames.note else []
+    look = Look(
+        data=data,
+        image=frames.picture,
+        trusted=trusted,
+        bounds=bounds,
+        files=files,
+        pixels=pixels,
+        only_picture=read.only_picture and frames.as_shown,
+    )
     recovered = recover(look, examined, mark, store) if store is not None else None
+    if recovered is not None and look.recovered_examined is not None:
+        edited = look.recovered_examined.action == "c2pa.opened"
+        recovered = dataclasses.replace(recovered, edited=edited)
     record, asked = _find_record(examined, mark, recovered, find_record)
     if public:
-        examined = _without_names(examined)
+        examined = without_persons(examined)
     evidence = VerifyEvidence(
         examined=examined,
+        metadata=metadata,
         watermark=mark,
         recovered=recovered,
         record=record,
         log_asked=asked,
-        recovered_examined=look.recovered_examined,
+        likeness=_not_compared(look, examined, store),
+        unread=", ".join(read.metadata.unread),
+        screenshot=mark.state == "none"
+        and frames.picture is not None
+        and looks_like_a_screen(frames.picture),
     )
-    mark, verdict, summary, more = judge(evidence)
+    judgement = judge(evidence)
     return Report(
-        verdict=verdict,
-        summary=summary,
+        verdict=judgement.verdict,
+        summary=judgement.summary,
         manifest=examined.manifest,
         credential=examined.credential,
         time=examined.time,
         ai_signal=examined.ai_signal,
-        watermark=mark,
+        watermark=judgement.watermark,
+        techniques=judgement.techniques,
         identity=examined.identity,
         ingredients=examined.ingredients,
         record=record,
         recovered=recovered,
-        notes=(*notes, *more),
+        notes=(*notes, *judgement.notes),
         format=read.kind,
+        frames=Frames(in_file=read.in_file, looked_at=len(read.images)),
+        signals=read.metadata.mentions,
     )
 
 
-def _without_names(examined: Examined) -> Examined:
-    known = examined.credential.state == "trusted"
-    return dataclasses.replace(
-        examined,
-        manifest=dataclasses.replace(examined.manifest, address=None),
-        credential=dataclasses.replace(
-            examined.credential, name=None, issuer=examined.credential.issuer if known else None
-        ),
-        ingredients=tuple(dataclasses.replace(one, title=None) for one in examined.ingredients),
-        identity=dataclasses.replace(examined.identity, name=None, issuer=None),
-    )
+def _beside(
+    data: bytes,
+    sidecar: bytes,
+    trusted: TrustAnchors,
+    bounds: Limits,
+    files: ReadsFiles,
+    notes: list[str],
+) -> Examined:
+    """Return what a manifest store beside the file answers."""
+    notes.append("Its manifest was given beside the file; one within it was not looked at.")
+    found = None
+    if len(sidecar) <= bounds.max_manifest_bytes:
+        found = files.match(data, sidecar, trusted, bounds, whole=False).examined
+    if found is not None:
+        return found
+    problem = "what was given beside the file is no manifest that can be read"
+    return without(ManifestFinding(state="malformed", problems=(problem,)))
 
 
 def _watermark(
-    image: Shown | None,
+    image: Shown,
     pixels: ReadsPixels,
     methods: Sequence[str] | None,
     notes: list[str],
 ) -> WatermarkFinding:
-    if image is None:
+    """Look for our mark. No methods (an empty sequence): there is no key to look with."""
+    if methods is not None and not methods:
         return WatermarkFinding(state="none")
     try:
         result = pixels.mark(image, tuple(methods or _SEARCH_METHODS))
     except ImageTooSmall:
         notes.append("The picture is too small to carry a watermark.")
-        return WatermarkFinding(state="none")
+        return WatermarkFinding(state="none", reason="the picture is too small to carry one")
     except (Cancelled, StageTimeout, WorkError):
         raise  # nobody has looked: that is not to read as a picture without a mark
     except ChopmarkError as error:
         notes.append(f"The watermark could not be looked for: {error.message}.")
-        return WatermarkFinding(state="none")
+        return WatermarkFinding(state="not_examined", reason=error.message)
     agreeing = result.details.get("content_bits_agreeing")
     return WatermarkFinding(
         state="detected" if result.detected else "none",
@@ -162,6 +210,20 @@ def _watermark(
         searched=True,
         content_agreeing=agreeing if result.detected and isinstance(agreeing, int) else None,
     )
+
+
+def _not_compared(look: Look, examined: Examined, store: ManifestRepository | None) -> str:
+    """Return why likeness to pictures made here was not looked for; empty where it was."""
+    if store is None:
+        return "no pictures are known here"
+    if examined.manifest.state == "intact":
+        return "its own manifest is intact"
+    if look.image is None:
+        return "the pixels could not be read"
+    prints = look.prints()
+    if prints is not None and prints.quality < MIN_QUALITY:
+        return "it has too few features for that"
+    return ""
 
 
 def _find_record(

@@ -10,7 +10,6 @@ XMP is not signed by itself: it is written first, and the manifest then binds th
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 from xml.sax.saxutils import escape
@@ -18,6 +17,8 @@ from xml.sax.saxutils import escape
 from chopmark.errors import UnreadableImage, UnsupportedImage
 from chopmark.kit.limits import XMP
 from chopmark.provenance import _boxes
+from chopmark.provenance.metadata import aigc_labels, packets_of, remote_manifest
+from chopmark.provenance.source_types import AI_KINDS, aigc_kind, source_kind
 
 if TYPE_CHECKING:
     from chopmark.kit.types import ImageFormat
@@ -34,6 +35,7 @@ __all__ = [
     "write_xmp",
 ]
 
+_IPTC_EXT: Final = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 IPTC_TYPES: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SOURCE_TYPES: Final = {
     "created": IPTC_TYPES + "trainedAlgorithmicMedia",
@@ -45,17 +47,6 @@ _HEAD: Final = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>'
 _TAIL: Final = b'<?xpacket end="w"?>'
 # White space that later editors may grow into without moving what follows.
 _ROOM: Final = 2048
-# The ampersand last, so that what it protected is not read twice.
-_ENTITIES: Final = (
-    ("&quot;", '"'),
-    ("&apos;", "'"),
-    ("&#34;", '"'),
-    ("&#39;", "'"),
-    ("&#10;", "\n"),
-    ("&lt;", "<"),
-    ("&gt;", ">"),
-    ("&amp;", "&"),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +101,8 @@ class XmpFound:
         system: IPTC ``AISystemUsed``.
         system_version: IPTC ``AISystemVersionUsed``.
         aigc_label: China's ``Label``: ``1`` made by AI, ``2`` may be, ``3`` is suspected to be.
-        provenance: Address of a remote manifest (``dcterms:provenance``); never visited.
+        provenance: Address of a remote manifest (``dcterms:provenance``), where it is one; never
+            visited.
     """
 
     source_type: str | None = None
@@ -121,12 +113,9 @@ class XmpFound:
 
     @property
     def says_ai(self) -> bool:
-        """Whether it says that a trained model took part."""
-        code = (self.source_type or "").rsplit("/", 1)[-1]
-        return code in {
-            "trainedAlgorithmicMedia",
-            "compositeWithTrainedAlgorithmicMedia",
-        } or self.aigc_label in {"1", "2"}
+        """Whether it says that a trained model took part, or may have."""
+        kinds = source_kind(self.source_type), aigc_kind(self.aigc_label)
+        return any(kind in AI_KINDS for kind in kinds)
 
 
 def reserve() -> bytes:
@@ -156,55 +145,28 @@ def write_xmp(data: bytes, fmt: ImageFormat, fields: XmpFields | MakesXmp) -> by
 
 
 def read_xmp(data: bytes) -> XmpFound:
-    """Return what the first XMP packet of a file says about AI; nothing in a file without one.
+    """Return what a file's XMP packets say about AI; nothing of a file without one.
 
-    The packet is found by its marker, whatever the format, and read with patterns and no XML
-    parser: a stranger's entities are never expanded.
+    Read where they stand in the container; see :mod:`chopmark.provenance.metadata`, which reads
+    EXIF, IPTC and other texts as well. What stands in a structure (an ingredient, say) is not said
+    of the picture. Never raises.
+
+    Args:
+        data: A file, or a packet by itself.
     """
-    start = data.find(b"<x:xmpmeta")
-    if start < 0:
-        start = data.find(b"<rdf:RDF")
-    if start < 0:
-        return XmpFound()
-    end = data.find(b"</rdf:RDF>", start, start + XMP.most)
-    if end < 0:
-        return XmpFound()
-    text = data[start:end].decode("utf-8", "replace")
-    aigc = _value(text, "AIGC")
-    label = None
-    if aigc is not None:
-        found = re.search(r'"Label"\s*:\s*"?(\d)', aigc)
-        label = found.group(1) if found else None
+    packets = packets_of(data)
+
+    def first(*names: str) -> str | None:
+        found = (one.value(name, space=_IPTC_EXT) for name in names for one in packets)
+        return next((value for value in found if value is not None), None)
+
     return XmpFound(
-        source_type=_value(text, "DigitalSourceType"),
-        system=_value(text, "AISystemUsed"),
-        system_version=_value(text, "AISystemVersionUsed"),
-        aigc_label=label,
-        provenance=_value(text, "provenance"),
+        source_type=first("DigitalSourceType", "DigitalSourceFileType"),
+        system=first("AISystemUsed"),
+        system_version=first("AISystemVersionUsed"),
+        aigc_label=next((label for one in packets for label in aigc_labels(one)), None),
+        provenance=next(filter(None, map(remote_manifest, packets)), None),
     )
-
-
-def _value(text: str, name: str) -> str | None:
-    """Return a property's value, be it written as attribute or as element."""
-    # Every repetition is bounded, so that no input makes these patterns run away; and a pattern
-    # begins with what is rare, so that it is tried at few places.
-    found = re.search(
-        rf"""(?<=[\w.-]):{name}\s{{0,8}}=\s{{0,8}}(?:"([^"<]{{0,4096}})"|'([^'<]{{0,4096}})')""",
-        text,
-    ) or re.search(rf"<[\w.-]{{1,40}}:{name}\b[^<>]{{0,256}}>([^<]{{0,4096}})</", text)
-    if found is None:
-        # IPTC allows language alternatives: the text is then one element deeper.
-        found = re.search(
-            rf"<[\w.-]{{1,40}}:{name}\b[^<>]{{0,256}}>\s{{0,64}}<rdf:\w{{1,10}}>\s{{0,64}}"
-            r"<rdf:li[^<>]{0,64}>([^<]{0,4096})<",
-            text,
-        )
-    if found is None:
-        return None
-    value = next((group for group in found.groups() if group is not None), "")
-    for escaped, plain in _ENTITIES:
-        value = value.replace(escaped, plain)
-    return value.strip()
 
 
 def _clean(text: str) -> str:
@@ -227,7 +189,7 @@ def _body(fields: XmpFields) -> bytes:
         "xmp:CreatorTool": fields.creator_tool or None,
     }
     namespaces = {
-        "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
+        "Iptc4xmpExt": _IPTC_EXT,
         "xmp": "http://ns.adobe.com/xap/1.0/",
     }
     if fields.aigc is not None:

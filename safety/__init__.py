@@ -24,7 +24,7 @@ from chopmark.kit.door import lazy_door
 
 if TYPE_CHECKING:
     from chopmark.safety.guards import ImageGuards, JudgesPictures, JudgesText, PromptGuards
-    from chopmark.safety.image.decode import decode_image
+    from chopmark.safety.image.decode import Views, decode_image, decode_views
     from chopmark.safety.image.guard import ImageGuard
     from chopmark.safety.policy.load import load_policy
     from chopmark.safety.policy.schema import Policy
@@ -44,7 +44,9 @@ __all__ = [
     "PromptGuard",
     "PromptGuards",
     "Verdict",
+    "Views",
     "decode_image",
+    "decode_views",
     "draw_test_card",
     "load_policy",
     "normalize",
@@ -63,7 +65,9 @@ __getattr__, __dir__ = lazy_door(
         "PromptGuard": "text.guard",
         "PromptGuards": "guards",
         "Verdict": "verdict",
+        "Views": "image.decode",
         "decode_image": "image.decode",
+        "decode_views": "image.decode",
         "draw_test_card": "testcard",
         "load_policy": "policy.load",
         "normalize": "text.normalize",

@@ -30,6 +30,7 @@ __all__ = [
     "TextUnread",
     "join_verdicts",
     "judge_each",
+    "reviewed",
     "under_policy",
     "unread",
 ]
@@ -313,6 +314,24 @@ def join_verdicts(verdicts: Sequence[Verdict]) -> Verdict:
         cues=_union(verdict.cues for verdict in verdicts),  # type: ignore[arg-type]
         language=next((v.language for v in verdicts if v.language != "und"), "und"),
         elapsed_ms=sum(verdict.elapsed_ms for verdict in verdicts),
+    )
+
+
+def reviewed(verdict: Verdict, missed: str) -> Verdict:
+    """Return a verdict on a picture of which not all was seen: at least ``review``.
+
+    Args:
+        verdict: On what was seen.
+        missed: What was not, in words.
+    """
+    return replace(
+        verdict,
+        action=worst(verdict.action, "review"),
+        categories=verdict.categories if verdict.action != "allow" else ("other",),
+        evidence=(
+            *verdict.evidence,
+            Evidence(category="other", kind="rule", detail=f"not all of it was seen: {missed}"),
+        ),
     )
 
 

@@ -8,6 +8,7 @@ to show; everything else is what the pages say of what was really made.
 from __future__ import annotations
 
 import io
+import json
 import random
 import re
 import sys
@@ -79,12 +80,19 @@ class Stage:
         yield context.new_page()
         context.close()
 
-    def shoot(self, page: Page, name: str) -> None:
-        """Save what the window shows, in few colours: documents are read over slow lines too."""
+    def shoot(self, page: Page, name: str, *, of: str | None = None) -> None:
+        """Save what the window shows, in few colours: documents are read over slow lines too.
+
+        Args:
+            page: What is shown.
+            name: Of the picture.
+            of: A part of the page, as a selector.
+        """
         page.evaluate("document.activeElement.blur()")
         page.wait_for_timeout(300)
-        with Image.open(io.BytesIO(page.screenshot())) as seen:
-            scale = 0.75 if seen.width > 1000 else 0.85
+        shot = page.locator(of).first.screenshot() if of else page.screenshot()
+        with Image.open(io.BytesIO(shot)) as seen:
+            scale = 0.5 if of else 0.75 if seen.width > 1000 else 0.85
             small = seen.convert("RGB").resize(
                 (round(seen.width * scale), round(seen.height * scale)), Image.Resampling.LANCZOS
             )
@@ -173,6 +181,32 @@ def verify(stage: Stage) -> None:
         stage.shoot(page, "verify-altered-phone")
 
 
+def verdicts(stage: Stage) -> None:
+    """What the page says of ten files, for ``docs/verify.md``."""
+    from verdict_files import verdict_files
+
+    with stage.page("ada", WIDE, "light") as page:
+        make(page, "a yellow star on a green background", n=1)
+        with page.expect_download() as download:
+            page.click("text=Download with credentials")
+        stage.file = stage.folder / "star.png"
+        download.value.save_as(stage.file)
+    anchors = stage.pipeline.parts.home / "anchors"
+    for verdict, data in verdict_files(stage.file.read_bytes(), anchors):
+        file = stage.folder / verdict
+        file.write_bytes(data)
+        with stage.page(None, (860, 900), "light") as page:
+            page.goto("/verify")
+            page.set_input_files("#image", file)
+            page.wait_for_selector("[data-focus]")
+            said = json.loads(page.locator(".raw pre").last.text_content() or "{}")
+            if said["verdict"] != verdict:
+                raise SystemExit(f"{file.name} is said to be {said['verdict']}")
+            page.evaluate("for (const one of document.querySelectorAll('.report > :not(.verdict,"
+                          " h3, .axes)')) one.remove()")  # fmt: skip
+            stage.shoot(page, f"verdict-{verdict}", of=".report")
+
+
 def studio(stage: Stage) -> None:
     """Variations, wide and light; a refusal on a phone at night."""
     with stage.page("ada", WIDE, "light") as page:
@@ -218,6 +252,7 @@ def console(stage: Stage) -> None:
 
 SCENES: dict[str, Callable[[Stage], None]] = {
     "verify": verify,
+    "verdicts": verdicts,
     "studio": studio,
     "console": console,
 }
@@ -230,7 +265,7 @@ def main(names: list[str]) -> int:
     OUT.mkdir(exist_ok=True)
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(home=Path(folder) / "home", cost_per_hour=1.2)
+        settings = Settings(home=Path(folder) / "home", cost_per_hour=1.2, public_verify=True)
         with (
             Pipeline.from_settings(settings) as pipeline,
             AccessStore.open(settings.open_home()),

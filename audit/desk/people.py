@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -25,6 +26,7 @@ _ACTS: Final[dict[str, PersonAction]] = {
     "person.reinstated": "reinstate",
 }
 _MOST_PAGE: Final = 200
+_TENANT: Final = re.compile("[a-z0-9][a-z0-9-]{0,62}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +204,8 @@ class DeskPeople:
         """Turn a person away from their next request on, until a time or a reinstatement.
 
         Args:
-            person: As for :meth:`find`.
+            person: As for :meth:`find`; one who never asked for anything yet as
+                ``TENANT:IDENTIFIER``.
             rationale: Why.
             until: RFC 3339; None is until somebody lets them in again.
 
@@ -210,18 +213,18 @@ class DeskPeople:
             As :meth:`find`; ``InvalidRequest`` also without a rationale, or where ``until`` is
             over.
         """
-        summary = self._begin(person, rationale)
+        session = self._session
+        subject, tenant = self._to_suspend(person, rationale)
         end = None if until is None else moment(until)
         if end is not None and end <= now():
             raise InvalidRequest("until is in the past", param="until")
-        session = self._session
         with session.ledger.booking() as transaction:
             event = session.event(
                 "person.suspended",
                 public={"until": end},
                 private={"rationale": rationale},
-                tenant=summary.tenant,
-                subject=summary.subject,
+                tenant=tenant,
+                subject=subject,
             )
             return self._suspensions.place(transaction, event)
 
@@ -252,6 +255,19 @@ class DeskPeople:
         if not rationale.strip():
             raise InvalidRequest("an action needs a rationale", param="rationale")
         return self.find(person)
+
+    def _to_suspend(self, person: str, rationale: str) -> tuple[str, str]:
+        """Return subject and tenant of somebody to suspend; they need not have asked yet."""
+        try:
+            summary = self._begin(person, rationale)
+        except PersonNotFound:
+            tenant, colon, identifier = person.partition(":")
+            if not (colon and identifier and _TENANT.fullmatch(tenant)):
+                raise
+            if self._session.tenant not in {None, tenant}:
+                raise
+            return person, tenant
+        return summary.subject, summary.tenant
 
     def _let_in(self, person: str, rationale: str) -> tuple[str, str]:
         """Return subject and tenant of somebody to let in; they may have been erased since."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from chopmark.audit.log.clock import FOREVER
 from chopmark.audit.log.leaf import parse_leaf
 from chopmark.audit.log.vault import KeyGone
-from chopmark.errors import LogCorrupt
+from chopmark.errors import LogCorrupt, LogUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,10 +176,15 @@ class CrossChecks:
     ) -> None:
         """Compare a table of holds or suspensions with the entries that placed them."""
         stored = {}
-        for index, tag, until, key_id in transaction.execute(
-            f"SELECT {table}.idx, tag, until, key_id FROM {table}"  # noqa: S608 - fixed names
-            f" LEFT JOIN content ON content.idx = {table}.idx"
-        ):
+        rows: list[Row] = []
+        # A log of an older version has no such table until it is opened again; one that somebody
+        # dropped lacks what the entries say must be in it.
+        with contextlib.suppress(LogUnavailable):
+            rows = transaction.execute(
+                f"SELECT {table}.idx, tag, until, key_id FROM {table}"  # noqa: S608 - fixed names
+                f" LEFT JOIN content ON content.idx = {table}.idx"
+            )
+        for index, tag, until, key_id in rows:
             stored[index] = until
             if self._vault is None or key_id is None:
                 continue  # its subject was erased since: a hold was over by then, a ban stays

@@ -145,6 +145,16 @@ class NoteSigner:
         self.key = NoteKey(name=name, public=public)
         self._private = key
 
+    def signature(self, data: bytes) -> bytes:
+        """Return this key's Ed25519 signature (64 bytes) over something else than a note.
+
+        Raises:
+            ValueError: It could be taken for a note's text, which has line feeds.
+        """
+        if b"\n" in data:
+            raise ValueError("what is signed beside notes holds no line feed")
+        return self._private.sign(data)
+
     def sign(self, size: int, root: bytes) -> Checkpoint:
         """Sign the statement that the tree of ``size`` entries has ``root`` (32 bytes)."""
         # tlog-checkpoint: origin, size, root, each on a line; the signature covers the line feeds.

@@ -50,6 +50,7 @@ def diagnose(settings: Settings, *, progress: Progress | None = None) -> list[Di
         ("log", _log),
         ("watermark", _watermark),
         ("signing", _signing),
+        ("trust lists", _trust),
         ("generator", _generator),
         ("workers", _workers),
     )
@@ -125,6 +126,20 @@ def _signing(parts: Parts) -> str:
     until = parts.credential.leaf.not_valid_after_utc.date()
     stamps = f"time stamps by {parts.authority.host}" if parts.authority else "no time stamps"
     return f"{kind} {parts.credential.fingerprint[:16]}, valid until {until}; {stamps}"
+
+
+def _trust(parts: Parts) -> str:
+    lists = [one for one in parts.anchors.lists if one.kind != "own"]
+    stale = [one for one in lists if one.is_stale()]
+    said = ", ".join(
+        f"{one.name} of {one.date or 'an unknown day'}"
+        + (f" (number {one.sequence})" if one.sequence is not None else "")
+        for one in lists
+    )
+    if stale:
+        late = ", ".join(f"{one.name} since {one.next_update[:10]}" for one in stale)
+        return f"STALE: {late}; `chopmark trust update FILE` takes a newer one. In use: {said}"
+    return said or "none: no signer but our own is known"
 
 
 def _generator(parts: Parts) -> str:

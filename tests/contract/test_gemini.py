@@ -244,8 +244,9 @@ def test_keys_scopes_and_rates(live: Any, make_client: Any) -> None:
 def test_models(make_client: Any) -> None:
     for version in ("v1", "v1beta"):
         client = make_client(version=version)
-        (listed,) = list(client.models.list())
-        assert listed.name == "models/drawing"
+        listed = [one.name for one in client.models.list()]
+        assert listed[0] == "models/drawing"
+        assert "models/gemini-3-pro-image" in listed
         assert client.models.get(model="drawing").name == "models/drawing"
 
 

@@ -41,7 +41,8 @@ def test_final_pictures_come_as_completed_events(live: Any, client: openai.OpenA
     assert first.output_format == "png"
     assert first.quality == "low"
     assert first.safety_identifier == "u1"
-    assert first.usage.total_tokens == 0
+    # 384x384 pixels in tokens of 1,024, and ten characters in tokens of four.
+    assert (first.usage.output_tokens, first.usage.input_tokens) == (144, 3)
     report = examine(live.pipeline.parts, base64.b64decode(first.b64_json))
     assert report.verdict == "made_here"
     provenance = first.model_extra["provenance"]

@@ -37,13 +37,23 @@ BY_SCOPE: dict[Scope, set[str]] = {
         "POST /v1/images/generations",
         "POST /v1/images/variations",
         "POST /api/v1/seal",
+        "POST /v1/chat/completions",
+        "POST /v1/responses",
         "POST /v1/models/{model}:generateContent",
         "POST /v1/models/{model}:streamGenerateContent",
+        "POST /v1/models/{model}:countTokens",
+        "POST /v1/models/{model}:predict",
+        "POST /v1beta/models/{model}:countTokens",
         "POST /v1beta/models/{model}:generateContent",
+        "POST /v1beta/models/{model}:predict",
         "POST /v1beta/models/{model}:streamGenerateContent",
     },
     "metrics": {"GET /metrics"},
-    "moderate": {"POST /api/v1/hashes/match", "POST /v1/moderations"},
+    "moderate": {
+        "POST /api/v1/hashes/match",
+        "POST /beta/litellm_basic_guardrail_api",
+        "POST /v1/moderations",
+    },
     "read": {
         "GET /api/v1/people",
         "GET /api/v1/people/{person}",
@@ -80,7 +90,7 @@ BY_SCOPE: dict[Scope, set[str]] = {
         "DELETE /api/v1/c2pa/manifests/{manifest_id}",
         "POST /api/v1/c2pa/manifests",
     },
-    "verify": {"POST /api/v1/verify"},
+    "verify": {"POST /api/v1/verify", "POST /v1/content_provenance_checks"},
 }
 ANY_KEY = {
     "GET /v1/models",
@@ -172,6 +182,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/hashes/match": {"files": {"image": b"x"}},
     "POST /api/v1/hashes/{name}": {"files": {"file": b"x"}},
     "POST /api/v1/verify": {"files": {"image": b"x"}},
+    "POST /v1/content_provenance_checks": {"files": {"file": b"x"}},
     "POST /api/v1/seal": {"files": {"image": b"x"}, "data": {"model": "m"}},
     "POST /api/v1/c2pa/matches/byContent": {
         "content": b"x",

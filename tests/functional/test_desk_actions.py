@@ -206,6 +206,16 @@ def test_a_suspension_ends_by_itself_and_survives_a_restart(house: DeskHouse) ->
     assert (found.until or "").startswith("2099")
 
 
+def test_somebody_may_be_suspended_before_they_ever_asked(house: DeskHouse) -> None:
+    ida = house.sign_in("ida", "acme", "investigator")
+    assert code_of(_act(ida, "people/new", "suspend")) == "person_not_found"
+    assert code_of(_act(ida, "people/globex:new", "suspend")) == "person_not_found"
+    assert code_of(_act(ida, "people/acme:new", "warn")) == "person_not_found"
+    assert _act(ida, "people/acme:new", "suspend").status_code == 200
+    assert code_of(house.ask(house.key("acme"), "a disc", user="new")) == "person_suspended"
+    assert ida.get("/api/v1/people/acme:new").json()["suspended"] is not None
+
+
 def test_people_are_listed_and_found_without_their_tenant(house: DeskHouse) -> None:
     for tenant in ("acme", "globex"):
         key = house.key(tenant)

@@ -29,6 +29,7 @@ EXTRAS = {
     "postgres": ("psycopg",),
     "parquet": ("pyarrow",),
     "ocr": ("rapidocr",),
+    "heic": ("pi_heif",),
     "pkcs11": ("pkcs11",),
     "otel": ("opentelemetry",),
 }

@@ -14,9 +14,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from chopmark import __version__
-from chopmark.api import health, public_log, seal, signin, verify
+from chopmark.api import guardrail, health, public_log, seal, signin, verify
 from chopmark.api.c2pa import routes as c2pa_routes
 from chopmark.api.desk import (
     actions,
@@ -31,20 +32,26 @@ from chopmark.api.desk import (
     released,
     webhooks,
 )
+from chopmark.api.gemini import predict
 from chopmark.api.gemini import routes as gemini_routes
 from chopmark.api.idempotency import Idempotency
+from chopmark.api.openai import chat, content, provenance_checks, responses
 from chopmark.api.openai import routes as openai_routes
 from chopmark.api.public_log import PublicLog
 from chopmark.api.schema import describe
 from chopmark.pipeline.withdrawals import refuse_withdrawn
 from chopmark.service.access import Access
+from chopmark.service.azure_paths import AzurePaths
 from chopmark.service.body_limit import BodyLimit
+from chopmark.service.cors import cors_of
 from chopmark.service.deployment import Deployment
 from chopmark.service.envelope import Envelope
 from chopmark.service.forms import FORM_LIMITS
+from chopmark.service.head import Head
 from chopmark.service.json_body import JsonBody
 from chopmark.service.logging import make_logger
 from chopmark.service.problems import install_handlers
+from chopmark.service.shared_pictures import EarlierAnswers, SharedPictures
 from chopmark.service.state import put_state, state_of
 
 if TYPE_CHECKING:
@@ -57,8 +64,14 @@ __all__ = ["app_over", "create_app"]
 
 # Gemini's first: its paths end in a verb that OpenAI's GET /v1/models/{model} would take too.
 _PARTS = (
+    predict,
     gemini_routes,
     openai_routes,
+    provenance_checks,
+    content,
+    chat,
+    responses,
+    guardrail,
     verify,
     seal,
     signin,
@@ -105,6 +118,8 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
         form_limits=FORM_LIMITS,
     )
     put_state(app, deployment)
+    put_state(app, SharedPictures())
+    put_state(app, EarlierAnswers())
     put_state(app, PublicLog(deployment.service.pipeline.parts.home))
     install_handlers(app, appeal_url=settings.appeal_url)
     for part in _PARTS:
@@ -119,6 +134,10 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
     app.add_middleware(JsonBody)
     app.add_middleware(Access, callers=deployment.callers, appeal_rates=deployment.appeal_rates)
     app.add_middleware(BodyLimit, settings=settings, bodies=deployment.bodies)
+    app.add_middleware(AzurePaths)
+    app.add_middleware(Head)
+    if (cors := cors_of(settings)) is not None:
+        app.add_middleware(CORSMiddleware, **cors)
     app.add_middleware(Envelope, metrics=deployment.service.metrics, logger=logger)
     return app
 

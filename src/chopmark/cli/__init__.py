@@ -18,6 +18,7 @@ from chopmark.cli import (
     access,
     audit,
     bill,
+    conformance,
     debug_log,
     demo,
     evaluate,
@@ -32,6 +33,7 @@ from chopmark.cli import (
     review,
     seal,
     server,
+    trust,
     verify,
 )
 from chopmark.cli.output import EXIT_REFUSED, fail, refuse, warn
@@ -66,6 +68,8 @@ app.add_typer(models.app, name="models")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(access.app, name="access")
+app.add_typer(trust.app, name="trust")
+app.add_typer(conformance.app, name="conformance")
 
 
 def _version(show: bool) -> None:

@@ -164,7 +164,7 @@ def match(
     as_json: Json = False,
 ) -> None:
     """Look a picture up in every list that is on; exit code 3 when it is on one."""
-    from chopmark.safety import decode_image
+    from chopmark.safety import decode_views
     from chopmark.safety.hashes.folder import ListFolder
     from chopmark.safety.hashes.perceptual import hash_picture
     from chopmark.settings import load_settings
@@ -172,8 +172,16 @@ def match(
     folder = lists or load_settings().hash_lists
     if lists is not None and not lists.is_dir():
         raise HashListError(f"{lists} is no folder")
-    hashes = hash_picture(decode_image(read(file)))
-    matches = [match for bank in ListFolder(folder).banks() for match in bank.match(hashes)]
+    settings = load_settings()
+    views = decode_views(
+        read(file), max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels
+    )
+    # Whatever people can see of it: on white, on black, each frame, a camera's previews.
+    hashes = [hash_picture(view) for view in views.pictures]
+    banks = ListFolder(folder).banks()
+    matches = list(
+        dict.fromkeys(match for one in hashes for bank in banks for match in bank.match(one))
+    )
     if as_json:
         found: JsonValue = [
             {
@@ -185,7 +193,7 @@ def match(
             }
             for match in matches
         ]
-        emit({"matches": found, "quality": hashes.quality})
+        emit({"matches": found, "quality": hashes[0].quality, "missed": views.missed})
     else:
         for one in matches:
             typer.echo(
@@ -194,6 +202,8 @@ def match(
             )
         if not matches:
             typer.echo("on no list")
+        if views.missed:
+            typer.echo(f"not looked at: {views.missed}", err=True)
     if matches:
         raise typer.Exit(EXIT_REFUSED)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,8 +15,10 @@ from chopmark.errors import InvalidRequest
 if TYPE_CHECKING:
     from PIL import Image
 
+    from chopmark.kit.pictures import PictureFile
     from chopmark.pipeline.parts import Parts
     from chopmark.provenance import MarkResult
+    from chopmark.settings import Settings
 
 __all__ = ["app"]
 
@@ -39,26 +40,29 @@ def embed(
     method: Method = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Write a marked copy of a picture. Says nothing about where the picture came from."""
+    """Write a marked copy of a picture. Says nothing about where the picture came from.
+
+    Mode, depth, alpha, colour profile, EXIF and size in print stay as they are, as far as the
+    format that is written can hold them.
+    """
     if not _ID.fullmatch(payload):
         raise InvalidRequest(f"--payload {payload!r} is not 16 hex digits")
-    from chopmark.provenance import detect_mark, embed_mark, encode_image
-    from chopmark.safety import decode_image
+    from chopmark.provenance import detect_mark, embed_mark
+    from chopmark.provenance.copies import encode_like, picture_to_change
 
     parts = _parts()
     settings = parts.settings
     method = method or settings.mark_method
     fmt = _format(None, output)
     assert fmt is not None  # noqa: S101  _format refuses a name without a known suffix
-    picture = decode_image(
-        read(image), max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels
-    )
+    file = _opened(read(image), settings, upright=False)
+    picture = picture_to_change(file)
     key = parts.mark_keys.active
     word = bytes.fromhex(payload)
-    encoded = encode_image(embed_mark(picture, word, key=key, method=method), fmt)
+    encoded = encode_like(embed_mark(picture, word, key=key, method=method), fmt, file)
     # A lossy file may have lost what embed_mark had read in the pixels.
-    with _opened(image, encoded) as written:
-        found = detect_mark(written, keys=[key], methods=[method], candidates=[word])
+    written = next(_opened(encoded, settings).plain())
+    found = detect_mark(written, keys=[key], methods=[method], candidates=[word])
     if not found.detected:
         raise InvalidRequest(
             f"the {method} mark does not survive in {output.name} ({show_p(found.p_value)})",
@@ -100,22 +104,30 @@ def detect(
     if known and candidates is not None:
         raise InvalidRequest("--known and --candidates exclude one another")
     parts = _parts()
-    with _opened(image, read(image)) as picture:
-        chosen = None if original is None else _original(picture, original)
+    file = _opened(read(image), parts.settings)
+    frames = list(file.plain())
+    chosen = None if original is None else _original(frames[0], original)
+    beside = None if chosen is None else next(_opened(read(chosen), parts.settings).plain())
+    ids = _known_ids(parts) if known else _listed(candidates)
+    for picture in frames:
         found = detect_mark(
             picture,
             keys=parts.mark_keys.all,
             methods=(method or parts.settings.mark_method,),
-            candidates=_known_ids(parts) if known else _listed(candidates),
-            original=None if chosen is None else _opened(chosen, read(chosen)),
+            candidates=ids,
+            original=beside,
         )
-    _tell(image, found, chosen, as_json=as_json)
+        if found.detected:
+            break
+    _tell(image, found, chosen, missed="; ".join(file.missed), as_json=as_json)
 
 
-def _tell(image: Path, found: MarkResult, original: Path | None, *, as_json: bool) -> None:
+def _tell(
+    image: Path, found: MarkResult, original: Path | None, *, missed: str, as_json: bool
+) -> None:
     if as_json:
         progress = {} if original is None else {"original": str(original)}
-        emit({**found.to_dict(), **progress})
+        emit({**found.to_dict(), **progress, "missed": missed})
     elif found.detected and found.payload is not None:
         with_it = "" if original is None else f", against {original}"
         typer.echo(
@@ -124,23 +136,22 @@ def _tell(image: Path, found: MarkResult, original: Path | None, *, as_json: boo
         )
     else:
         typer.echo(f"{image}: no mark of ours ({show_p(found.p_value)})")
+        if missed:
+            typer.echo(f"not looked at: {missed}", err=True)
     if not found.detected:
         raise typer.Exit(EXIT_NOT_AUTHENTIC)
 
 
-def _opened(path: Path, data: bytes) -> Image.Image:
-    from PIL import Image, UnidentifiedImageError
+def _opened(data: bytes, settings: Settings, *, upright: bool = True) -> PictureFile:
+    from chopmark.errors import ImageTooLarge
+    from chopmark.kit.pictures import read_picture
 
-    try:
-        return Image.open(io.BytesIO(data))
-    except (
-        UnidentifiedImageError,
-        Image.DecompressionBombError,
-        OSError,
-        SyntaxError,
-        ValueError,
-    ) as error:
-        raise InvalidRequest(f"{path} is not a picture that can be read") from error
+    if len(data) > settings.max_image_bytes:
+        raise ImageTooLarge(
+            f"the file has {len(data)} bytes, the limit is {settings.max_image_bytes}",
+            hint="CHOPMARK_MAX_IMAGE_BYTES allows more",
+        )
+    return read_picture(data, max_pixels=settings.max_image_pixels, upright=upright)
 
 
 def _parts() -> Parts:

@@ -18,6 +18,7 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   ├── RequestTooLarge       request_too_large      413
     │   ├── HeadersTooLarge       headers_too_large      431
     │   ├── RequestTimeout        request_timeout        408
+    │   ├── PictureNotFound       picture_not_found      404
     │   ├── TooManyImages         too_many_images        400
     │   ├── TextTooLong           text_too_long          400
     │   └── ValueTooLong          value_too_long         414
@@ -38,7 +39,8 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   └── TenantNotFound        tenant_not_found       404
     ├── ConfigurationError        configuration_error    500
     │   ├── InvalidPolicy         invalid_policy         400
-    │   └── CredentialRefused     credential_refused     500
+    │   ├── CredentialRefused     credential_refused     500
+    │   └── TrustListRefused      trust_list_refused     400
     ├── ModelError                model_error            500
     │   ├── ModelNotFound         model_not_found        404
     │   ├── ModelLoadError        model_load_error       503
@@ -106,7 +108,12 @@ from chopmark.errors.audit import (
     RecordNotFound,
 )
 from chopmark.errors.base import Busy, Cancelled, ChopmarkError, StageTimeout
-from chopmark.errors.configuration import ConfigurationError, CredentialRefused, InvalidPolicy
+from chopmark.errors.configuration import (
+    ConfigurationError,
+    CredentialRefused,
+    InvalidPolicy,
+    TrustListRefused,
+)
 from chopmark.errors.generation import GenerationFailed, ModelError, ModelLoadError, ModelNotFound
 from chopmark.errors.provenance import (
     ManifestConflict,
@@ -130,6 +137,7 @@ from chopmark.errors.requests import (
     ImageTooLarge,
     ImageTooSmall,
     InvalidRequest,
+    PictureNotFound,
     RequestTimeout,
     RequestTooLarge,
     TextTooLong,
@@ -189,6 +197,7 @@ __all__ = [
     "OverMemory",
     "PersonNotFound",
     "PersonSuspended",
+    "PictureNotFound",
     "QuotaExhausted",
     "RateLimited",
     "RecordNotFound",
@@ -201,6 +210,7 @@ __all__ = [
     "TenantNotFound",
     "TextTooLong",
     "TooManyImages",
+    "TrustListRefused",
     "UnknownMethod",
     "UnreadableImage",
     "UnsupportedImage",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chopmark.errors.base import ChopmarkError
 
-__all__ = ["ConfigurationError", "CredentialRefused", "InvalidPolicy"]
+__all__ = ["ConfigurationError", "CredentialRefused", "InvalidPolicy", "TrustListRefused"]
 
 
 class ConfigurationError(ChopmarkError):
@@ -24,3 +24,10 @@ class CredentialRefused(ConfigurationError):
     """A signing certificate that no verifier would accept."""
 
     code = "credential_refused"
+
+
+class TrustListRefused(ConfigurationError):
+    """A trust list that cannot be read, or is older than the one in place."""
+
+    code = "trust_list_refused"
+    status = 400

@@ -13,6 +13,7 @@ __all__ = [
     "ImageTooLarge",
     "ImageTooSmall",
     "InvalidRequest",
+    "PictureNotFound",
     "RequestTimeout",
     "RequestTooLarge",
     "TextTooLong",
@@ -97,6 +98,13 @@ class ImageTooComplex(InvalidRequest):
 
     code = "image_too_complex"
     status = 413
+
+
+class PictureNotFound(InvalidRequest):
+    """No picture is at an address that was given out, or not any more."""
+
+    code = "picture_not_found"
+    status = 404
 
 
 class RequestTooLarge(InvalidRequest):

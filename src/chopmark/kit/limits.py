@@ -46,12 +46,15 @@ class Limit(Generic[Number]):
         """Return the same bound where a setting or a model allows no more than ``most``."""
         return replace(self, most=min(self.most, most))
 
-    def check(self, value: float | None, *, name: str | None = None) -> None:
+    def check(
+        self, value: float | None, *, name: str | None = None, param: str | None = None
+    ) -> None:
         """Let a value pass; ``None`` is one that was not given.
 
         Args:
             value: The value.
-            name: The field that holds it, where that has another name.
+            name: What it is called, where that is another name.
+            param: The field of the request that holds it, where that has yet another one.
 
         Raises:
             InvalidRequest: It is under or over the bounds, or NaN.
@@ -60,7 +63,7 @@ class Limit(Generic[Number]):
         if value is not None and not self.least <= value <= self.most:
             field = name or self.name
             raise InvalidRequest(
-                f"{field} is {value}, not in {self.least}..{self.most}", param=field
+                f"{field} is {value}, not in {self.least}..{self.most}", param=param or field
             )
 
 
@@ -135,7 +138,7 @@ SIDE: Final = Limit(
 JOB_SIDE: Final = Limit(
     name="side of a job",
     least=1,
-    most=SIDE.most,
+    most=MARKED_SIDE.most,
     unit="pixels",
     what="Of a `GenerationJob`: not everything that is made is to be marked.",
 )
@@ -301,7 +304,8 @@ FRAMES: Final = Limit(
     least=1,
     most=1_000,
     unit="frames",
-    what="Of a GIF or a TIFF file that is verified; what is judged or changed has one.",
+    what="Of a GIF or a TIFF file that is verified or judged; the first 16 are looked at, and what "
+    "is changed has one.",
 )
 TIFF_FIELDS: Final = Limit(
     name="fields of a TIFF folder",

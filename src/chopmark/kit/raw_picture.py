@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 from chopmark.errors import WorkerLost
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from PIL import Image
 
-__all__ = ["RawPicture", "Shown", "as_image"]
+__all__ = ["RawPicture", "Shown", "as_image", "received"]
 
 #: Bytes a pixel.
 _MODES: Final = {"L": 1, "RGB": 3, "RGBA": 4}
@@ -48,6 +50,21 @@ class RawPicture:
     def head(self) -> dict[str, Any]:
         """What is to be known beside the pixels, as plain values."""
         return {"mode": self.mode, "size": list(self.size)}
+
+    @property
+    def hides(self) -> bool:
+        """Whether alpha hides any of its colours."""
+        # A byte that is not 255 remains where those that are have been taken out.
+        return self.mode == "RGBA" and bool(self.data[3::4].strip(b"\xff"))
+
+    def without_alpha(self) -> RawPicture:
+        """Return its colours alone, as a program sees them that ignores alpha."""
+        import numpy as np
+
+        if self.mode != "RGBA":
+            return self
+        colours = np.frombuffer(self.data, np.uint8).reshape(-1, 4)[:, :3]
+        return RawPicture("RGB", self.size, colours.tobytes())
 
     @classmethod
     def of(cls, picture: Shown) -> Self | RawPicture:
@@ -85,3 +102,14 @@ def as_image(picture: Shown) -> Image.Image:
     from PIL import Image
 
     return Image.frombuffer(picture.mode, picture.size, picture.data, "raw", picture.mode, 0, 1)
+
+
+def received(heads: Any, buffers: Sequence[bytes]) -> tuple[RawPicture, ...]:
+    """Return the pictures that another process sent, one in each buffer.
+
+    Raises:
+        WorkerLost: They are not what was said of them.
+    """
+    if not isinstance(heads, (list, tuple)) or len(heads) != len(buffers):
+        raise WorkerLost("a worker's answer has not the pictures that it names")
+    return tuple(map(RawPicture.received, heads, buffers))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.kit import limits
 from chopmark.pipeline.maker import Maker
-from chopmark.pipeline.request import SealRequest, check_request, check_seal
+from chopmark.pipeline.request import EditRequest, SealRequest, check_request, check_seal
 from chopmark.pipeline.steps import Case
 
 if TYPE_CHECKING:
@@ -48,14 +48,14 @@ class GenerationCase(_PictureCase):
     Attributes:
         request: What was asked for.
         seed: The seed of the first output; n outputs take ``seed`` .. ``seed + n - 1``.
-        size: Width and height in pixels.
+        size: Width and height in pixels; ``None``: an edit, in the proportions of its picture.
         preview: Takes previews, or ``None``.
         terms: Digest of what shapes the answer beside prompt and seed, where that was asked for.
     """
 
     request: GenerationRequest
     seed: int
-    size: tuple[int, int]
+    size: tuple[int, int] | None
     preview: PreviewSink | None = None
     terms: bytes | None = None
 
@@ -107,7 +107,7 @@ def open_case(
         seed=secrets.randbelow(limits.SEED.most - limits.N.most)
         if request.seed is None
         else request.seed,
-        size=request.size or model.default_size,
+        size=request.size or (None if isinstance(request, EditRequest) else model.default_size),
         format=request.format or settings.output_format,
         progress=progress,
         preview=preview,

@@ -7,6 +7,7 @@ raw pixels and plain values. What is imported here is loaded before any file com
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,11 +15,12 @@ import cv2
 from PIL import Image, ImageOps
 
 from chopmark.errors import ChopmarkError
+from chopmark.kit.pictures import load_decoders, read_picture
 from chopmark.kit.raw_picture import RawPicture
 from chopmark.pipeline.worker_values import FILE_VALUES
 from chopmark.provenance import read_ingredient, signed_copy
 from chopmark.provenance.reading import FilesHere
-from chopmark.safety import decode_image
+from chopmark.safety import decode_image, decode_views
 from chopmark.workers.interface import Answer, JobTable
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ _FILES: Final = FilesHere()
 
 def open_jobs(_value: object) -> JobTable:
     """Return the jobs; every decoder is loaded by then."""
-    Image.init()
+    load_decoders()
     cv2.setNumThreads(1)
     _warm()
     return JobTable(
@@ -50,13 +52,13 @@ def open_jobs(_value: object) -> JobTable:
 
 
 def small_copy(data: bytes, *, max_bytes: int, max_pixels: int, side: int) -> str | None:
-    """Return a ``data:`` URL of a picture, at most ``side`` pixels wide and high.
+    """Return a ``data:`` URL of a picture's first frame, at most ``side`` pixels wide and high.
 
     It is encoded anew, so that nothing of the file but its pixels reaches a page. ``None`` where
     the bytes are no picture that we decode.
     """
     try:
-        picture = decode_image(data, max_bytes=max_bytes, max_pixels=max_pixels)
+        picture = decode_image(data, max_bytes=max_bytes, max_pixels=max_pixels, still=False)
     except ChopmarkError:
         return None
     small = ImageOps.contain(picture, (side, side)) if max(picture.size) > side else picture
@@ -76,30 +78,36 @@ def alpha_mask(data: bytes, *, max_bytes: int, max_pixels: int) -> bytes:
     """
     # Every check of foreign pictures is there; what passed it opens here.
     decode_image(data, max_bytes=max_bytes, max_pixels=max_pixels)
-    with Image.open(io.BytesIO(data)) as picture:
-        if not picture.has_transparency_data:
-            return data
-        upright = ImageOps.exif_transpose(picture).convert("RGBA")
+    mask = next(read_picture(data, max_pixels=max_pixels, most_frames=1).plain())
+    if mask.mode != "RGBA":
+        return data
     out = io.BytesIO()
-    ImageOps.invert(upright.getchannel("A")).convert("RGB").save(out, "PNG", compress_level=1)
+    ImageOps.invert(mask.getchannel("A")).convert("RGB").save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 
 def _decode(value: Any, buffers: Sequence[bytes]) -> Answer:
-    raw = RawPicture.of(decode_image(buffers[0], **value))
-    return Answer(value=raw.head, buffers=(raw.data,))
+    still, all_views, limits = value
+    if all_views:
+        found = decode_views(buffers[0], **limits, still=still)
+        pictures, missed = found.pictures, found.missed
+    else:
+        pictures, missed = (decode_image(buffers[0], **limits),), ""
+    raw = [RawPicture.of(one) for one in pictures]
+    return Answer(
+        value={"pictures": [one.head for one in raw], "missed": missed},
+        buffers=tuple(one.data for one in raw),
+    )
 
 
 def _read(value: Any, buffers: Sequence[bytes]) -> Answer:
     read = _FILES.read(buffers[0], *value)
-    fields = {
-        "kind": read.kind, "examined": read.examined, "xmp": read.xmp,
-        "undecoded": read.undecoded, "image": None,
-    }  # fmt: skip
-    if read.image is None:
-        return Answer(value=fields)
-    raw = RawPicture.of(read.image)
-    return Answer(value={**fields, "image": raw.head}, buffers=(raw.data,))
+    raw = [RawPicture.of(one) for one in read.images]
+    fields = {one.name: getattr(read, one.name) for one in dataclasses.fields(read)}
+    return Answer(
+        value={**fields, "images": [one.head for one in raw]},
+        buffers=tuple(one.data for one in raw),
+    )
 
 
 def _match(value: Any, buffers: Sequence[bytes]) -> Answer:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from chopmark.kit.raw_picture import RawPicture
+from chopmark.errors import WorkerLost
+from chopmark.kit.raw_picture import RawPicture, received
 from chopmark.pipeline.elsewhere import Elsewhere
 from chopmark.provenance.reading import FilesHere, Match, Reading, ReadsFiles
 
@@ -15,7 +17,15 @@ if TYPE_CHECKING:
     from chopmark.settings import Settings
     from chopmark.workers.interface import Answer
 
-__all__ = ["FilesElsewhere", "ForeignFiles", "ForeignFilesHere"]
+__all__ = ["FilesElsewhere", "ForeignFiles", "ForeignFilesHere", "Looks"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """What people can see of one file; see :class:`chopmark.safety.Views`."""
+
+    pictures: tuple[Shown, ...] = field(repr=False)
+    missed: str = ""
 
 
 class ForeignFiles(ReadsFiles, Protocol):
@@ -23,6 +33,17 @@ class ForeignFiles(ReadsFiles, Protocol):
 
     def decode(self, data: bytes) -> Shown:
         """Return a still picture, upright, in RGB, as :func:`chopmark.safety.decode_image` does.
+
+        Raises:
+            InvalidRequest: The bytes are no picture, or over a limit.
+        """
+
+    def views(self, data: bytes, *, still: bool) -> Looks:
+        """Return whatever people can see of a file, as :func:`chopmark.safety.decode_views` does.
+
+        Args:
+            data: The file.
+            still: Refuse animations and files of several pages.
 
         Raises:
             InvalidRequest: The bytes are no picture, or over a limit.
@@ -62,7 +83,14 @@ class ForeignFilesHere(FilesHere):
         """Return the picture."""
         from chopmark.safety import decode_image
 
-        return decode_image(data, **self._limits)
+        return decode_image(data, **self._limits, still=True)
+
+    def views(self, data: bytes, *, still: bool) -> Looks:
+        """Return what can be seen."""
+        from chopmark.safety import decode_views
+
+        found = decode_views(data, **self._limits, still=still)
+        return Looks(pictures=found.pictures, missed=found.missed)
 
     def ingredient(self, data: bytes, anchors: TrustAnchors) -> InputIngredient:
         """Return what it says of itself."""
@@ -90,8 +118,18 @@ class FilesElsewhere(Elsewhere):
 
     def decode(self, data: bytes) -> Shown:
         """Return the picture."""
-        answer = self._ask("decode", _limits(self.settings), data)
-        return RawPicture.received(answer.value, *answer.buffers)
+        return self._decoded(data, still=True, all_views=False).pictures[0]
+
+    def views(self, data: bytes, *, still: bool) -> Looks:
+        """Return what can be seen."""
+        return self._decoded(data, still=still, all_views=True)
+
+    def _decoded(self, data: bytes, *, still: bool, all_views: bool) -> Looks:
+        answer = self._ask("decode", (still, all_views, _limits(self.settings)), data)
+        pictures = received(answer.value["pictures"], answer.buffers)
+        if not pictures:
+            raise WorkerLost("a worker's answer has no picture")
+        return Looks(pictures=pictures, missed=str(answer.value["missed"]))
 
     def ingredient(self, data: bytes, anchors: TrustAnchors) -> InputIngredient:
         """Return what it says of itself."""
@@ -112,12 +150,7 @@ class FilesElsewhere(Elsewhere):
         """Return what a file says."""
         answer = self._ask("read_file", (anchors, limits), data)
         fields = answer.value
-        image = (
-            None
-            if fields["image"] is None
-            else RawPicture.received(fields["image"], *answer.buffers)
-        )
-        return Reading(**{**fields, "image": image})
+        return Reading(**{**fields, "images": received(fields["images"], answer.buffers)})
 
     def match(
         self, data: bytes, manifest: bytes, anchors: TrustAnchors, limits: Limits, *, whole: bool

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Final
 
 from chopmark import errors
 from chopmark.kit.raw_picture import as_image
 from chopmark.pipeline.moderation import stops
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest
+from chopmark.pipeline.sizes import size_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from PIL import Image
 
-    from chopmark.generation import Draft, GenerationJob
+    from chopmark.generation import Draft, GenerationJob, ModelInfo
     from chopmark.kit.raw_picture import Shown
     from chopmark.pipeline.cases import GenerationCase
     from chopmark.pipeline.parts import Parts
     from chopmark.safety import Policy, Verdict
 
 __all__ = ["make_pictures"]
+
+_EVEN: Final = 2  # as close to the proportions as encoders of halved colour take
 
 
 def make_pictures(
@@ -45,7 +49,7 @@ def make_pictures(
         ChopmarkError: The generator or a guard failed.
     """
     pictures = parts.generator.generate(
-        _job(case, inputs),
+        _job(case, inputs, _size(case, inputs, parts.generator.info)),
         progress=lambda done, total: case.tell(done, total, "generating"),
         cancelled=case.gone.is_set,
         draft=lambda draft: _show(parts, case, draft, policy, prompt_verdict),
@@ -57,7 +61,15 @@ def make_pictures(
     return pictures
 
 
-def _job(case: GenerationCase, inputs: Sequence[Shown]) -> GenerationJob:
+def _size(case: GenerationCase, inputs: Sequence[Shown], model: ModelInfo) -> tuple[int, int]:
+    """Return the size of the outputs; an edit without one keeps the proportions of its picture."""
+    if case.size is not None:
+        return case.size
+    pixels = case.request.pixels if isinstance(case.request, EditRequest) else None
+    return size_for(*inputs[0].size, pixels=pixels or math.prod(model.default_size), step=_EVEN)
+
+
+def _job(case: GenerationCase, inputs: Sequence[Shown], size: tuple[int, int]) -> GenerationJob:
     from chopmark.generation import GenerationJob
 
     request = case.request
@@ -68,8 +80,8 @@ def _job(case: GenerationCase, inputs: Sequence[Shown]) -> GenerationJob:
         negative_prompt=request.negative_prompt,
         n=request.n,
         seed=case.seed,
-        width=case.size[0],
-        height=case.size[1],
+        width=size[0],
+        height=size[1],
         steps=request.steps,
         guidance=request.guidance,
         images=tuple(as_image(one) for one in inputs[:pictures]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chopmark.errors import RecordNotFound
@@ -28,13 +28,22 @@ class Verification:
     report: Report
 
 
-def examine(parts: Parts, data: bytes, *, public: bool = False) -> Report:
+def examine(
+    parts: Parts,
+    data: bytes,
+    *,
+    public: bool = False,
+    sidecar: bytes | None = None,
+    linked: str | None = None,
+) -> Report:
     """Tell what can be known of a picture: nothing is booked, kept or fetched.
 
     Args:
         parts: Where keys, manifests and the log are.
         data: The file.
         public: Leave out whatever may name a person, as a public detector must.
+        sidecar: A manifest store that came beside the file.
+        linked: Where whoever serves the file says that its manifest is.
 
     Raises:
         ChopmarkError: The bytes are no picture, or over a limit.
@@ -43,7 +52,7 @@ def examine(parts: Parts, data: bytes, *, public: bool = False) -> Report:
 
     settings = parts.settings
     # Somebody who only asks about a picture must not come to own keys and a log by it.
-    report = verify(
+    return verify(
         data,
         anchors=parts.anchors,
         mark_keys=parts.mark_keys.all if parts.exists("mark_keys") else (),
@@ -56,21 +65,21 @@ def examine(parts: Parts, data: bytes, *, public: bool = False) -> Report:
         files=parts.files,
         pixels=parts.pixels,
         limits=_limits(settings),
+        sidecar=sidecar,
+        linked=linked,
     )
-    if report.record is None or not report.record.get("withdrawn"):
-        return report
-    said = f"Whoever made this picture withdrew it at {report.record['withdrawn_at']}."
-    return replace(report, notes=(*report.notes, said))
 
 
-async def verify(steps: Steps, data: bytes, *, tenant: str) -> Verification:
+async def verify(
+    steps: Steps, data: bytes, *, tenant: str, linked: str | None = None
+) -> Verification:
     """:func:`examine`, with a record that somebody asked and what the verdict was.
 
     The record holds neither the picture nor a digest of it (California SB 942 asks of a public
     detector that it keeps nothing of what it is shown).
     """
     case = Case(tenant=tenant)
-    report = await in_thread(lambda: examine(steps.parts, data, public=True))
+    report = await in_thread(lambda: examine(steps.parts, data, public=True, linked=linked))
     record = await steps.book(case, "completed", "verify.completed", {"verdict": report.verdict})
     return Verification(record_id=record.record_id, report=report)
 

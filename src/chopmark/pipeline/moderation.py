@@ -7,7 +7,7 @@ sake, with nothing generated.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from chopmark.errors import ImageTooSmall, InvalidRequest
 from chopmark.kit.raw_picture import as_image
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from chopmark.audit import Record
     from chopmark.kit.raw_picture import Shown
     from chopmark.kit.types import JsonValue
-    from chopmark.pipeline.foreign_files import ForeignFiles
+    from chopmark.pipeline.foreign_files import ForeignFiles, Looks
     from chopmark.pipeline.request import GenerationRequest
     from chopmark.pipeline.steps import Steps
     from chopmark.safety import Policy, Verdict
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Moderated",
+    "judge_looks",
     "judge_picture",
     "moderate",
     "open_inputs",
@@ -38,6 +39,9 @@ __all__ = [
     "shadow_verdicts",
     "stops",
 ]
+
+# Scaling a picture and its mask to whole pixels may part their proportions a little.
+_MASK_TOLERANCE: Final = 1.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +95,8 @@ async def moderate(
     wish = text_verdicts[0] if len(edits) == 1 == len(texts) else None
     picture_verdict: Verdict | None = None
     if image is not None:
-        picture = await steps.run(case, "judge_input", lambda: parts.files.decode(image))
-        picture_verdict = await judge_picture(steps, case, "input", picture, rules, wish)
+        looks = await steps.run(case, "judge_input", lambda: parts.files.views(image, still=False))
+        picture_verdict = await judge_looks(steps, case, looks, rules, wish)
 
     judged: list[tuple[SafetyStage, Verdict]] = [("prompt", verdict) for verdict in text_verdicts]
     if picture_verdict is not None:
@@ -134,6 +138,32 @@ async def judge_picture(
         return guard.judge(as_image(picture), policy, stage=where, prompt_verdict=prompt_verdict)
 
     return await steps.run(case, "judge_input" if where == "input" else "judge_output", judge)
+
+
+async def judge_looks(
+    steps: Steps,
+    case: Case,
+    looks: Looks,
+    policy: Policy,
+    prompt_verdict: Verdict | None = None,
+) -> Verdict:
+    """Judge all that people can see of an input; what could not be looked at is for review.
+
+    Raises:
+        ImageTooSmall: The picture itself has a side below 16 pixels.
+        ChopmarkError: The guard failed.
+    """
+    from chopmark.safety.guards import join_verdicts, reviewed
+    from chopmark.safety.image.guard import MIN_SIDE
+
+    first, *others = looks.pictures
+    verdicts = [
+        await judge_picture(steps, case, "input", picture, policy, prompt_verdict)
+        # A preview of a few pixels shows nothing that could be judged.
+        for picture in (first, *(one for one in others if min(one.size) >= MIN_SIDE))
+    ]
+    verdict = join_verdicts(verdicts)
+    return reviewed(verdict, looks.missed) if looks.missed else verdict
 
 
 def stops(verdict: Verdict, settings: Settings) -> bool:
@@ -202,8 +232,10 @@ async def prompt_exception(
     )
 
 
-def open_inputs(request: GenerationRequest | SealRequest, files: ForeignFiles) -> list[Shown]:
+def open_inputs(request: GenerationRequest | SealRequest, files: ForeignFiles) -> list[Looks]:
     """Decode the pictures that come in, and the mask after them, within the limits.
+
+    The first of each one's looks is what the generator is given.
 
     Raises:
         InvalidRequest: One of them is no picture or over a limit; the message says which.
@@ -212,8 +244,21 @@ def open_inputs(request: GenerationRequest | SealRequest, files: ForeignFiles) -
     named = request.inputs if isinstance(request, EditRequest | SealRequest) else {}
     for name, data in named.items():
         try:
-            pictures.append(files.decode(data))
+            pictures.append(files.views(data, still=True))
         except InvalidRequest as error:
             error.message = f"{name}: {error.message}"
             raise
+    if isinstance(request, EditRequest) and request.mask is not None:
+        _check_mask(pictures[0].pictures[0].size, pictures[-1].pictures[0].size)
     return pictures
+
+
+def _check_mask(picture: tuple[int, int], mask: tuple[int, int]) -> None:
+    """Refuse a mask that would have to be stretched or cropped to lie over its picture."""
+    away = picture[0] * mask[1] / (picture[1] * mask[0])
+    if not 1 / _MASK_TOLERANCE <= away <= _MASK_TOLERANCE:
+        raise InvalidRequest(
+            f"the mask is {mask[0]}x{mask[1]} and the picture {picture[0]}x{picture[1]} pixels",
+            hint="a mask has the proportions of the picture that it lies over",
+            param="mask",
+        )

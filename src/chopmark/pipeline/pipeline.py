@@ -30,7 +30,7 @@ from chopmark.pipeline import events, inspect, moderation, recall, seal
 from chopmark.pipeline.cases import GenerationCase, SealCase, open_case
 from chopmark.pipeline.generation import make_pictures
 from chopmark.pipeline.held import hold_pictures, is_held
-from chopmark.pipeline.moderation import judge_picture, shadow_verdicts, stops
+from chopmark.pipeline.moderation import judge_looks, judge_picture, shadow_verdicts, stops
 from chopmark.pipeline.parts import Parts
 from chopmark.pipeline.released import Refused, Released, Withheld
 from chopmark.pipeline.request import EditRequest
@@ -185,7 +185,9 @@ class Pipeline:
             policy=policy,
         )
 
-    async def verify(self, data: bytes, *, tenant: str = "default") -> Verification:
+    async def verify(
+        self, data: bytes, *, tenant: str = "default", linked: str | None = None
+    ) -> Verification:
         """Tell what a picture is, and book that somebody asked and what the verdict was.
 
         Neither the picture nor a digest of it is kept.
@@ -193,7 +195,7 @@ class Pipeline:
         Raises:
             ChopmarkError: The bytes are no picture or over a limit, or the log failed.
         """
-        return await inspect.verify(self._steps, data, tenant=tenant)
+        return await inspect.verify(self._steps, data, tenant=tenant, linked=linked)
 
     async def _fulfil(
         self,
@@ -243,8 +245,8 @@ class Pipeline:
         )
         # A picture to seal is judged once, as what leaves (step 4).
         input_verdicts = [
-            await judge_picture(steps, case, "input", picture, policy, prompt_verdict)
-            for picture in ([] if isinstance(case, SealCase) else inputs)
+            await judge_looks(steps, case, looks, policy, prompt_verdict)
+            for looks in ([] if isinstance(case, SealCase) else inputs)
         ]
         # An overturned appeal may have let this very prompt pass; its pictures are judged as ever.
         exception = await moderation.prompt_exception(steps, case, request, prompt_verdict, policy)
@@ -277,12 +279,12 @@ class Pipeline:
             )
 
         # 3. Generation, where there is no picture yet. Nobody sees a preview that was not judged.
-        pictures = [as_image(picture) for picture in inputs]
+        pictures = [as_image(looks.pictures[0]) for looks in inputs]
         if isinstance(case, GenerationCase):
-            order = case
+            order, given = case, pictures
             pictures = await steps.run(
                 case, "generate",
-                lambda: make_pictures(parts, order, inputs, policy, prompt_verdict),
+                lambda: make_pictures(parts, order, given, policy, prompt_verdict),
             )  # fmt: skip
 
         # 4. Every output is judged. A blocked one stays here, the others may go on.

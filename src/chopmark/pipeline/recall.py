@@ -76,12 +76,12 @@ async def recall(
     cache = parts.answer_cache
     if isinstance(case, SealCase) or prompt_verdict.action != "allow":
         return None
-    request = case.request
-    if not _applies_to(parts.settings, request):
+    request, size = case.request, case.size
+    if size is None or not _applies_to(parts.settings, request):
         return None
     try:
         case.terms = await steps.run(
-            case, "recall", lambda: _terms(parts, request, policy, case.size, case.format)
+            case, "recall", lambda: _terms(parts, request, policy, size, case.format)
         )
         earlier = await steps.run(case, "recall", lambda: _find(parts, request, policy, case.terms))
         if earlier is None:
@@ -128,6 +128,7 @@ def _terms(
         "guidance": request.guidance,
         "negative_prompt": request.negative_prompt,
         "format": format,
+        "background": request.background,
         "quality": request.quality,
         "policy": policy.digest(),
         "mark_key": parts.mark_keys.active.key_id,

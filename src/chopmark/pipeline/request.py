@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from chopmark.errors import InvalidRequest, TextTooLong, TooManyImages
 from chopmark.kit import limits
@@ -38,11 +38,13 @@ class GenerationRequest:
             counted from 1, has the seed ``seed + i - 1``.
         seed: 0 to 2**32 - 1; ``None`` draws one, which the record keeps.
         size: (width, height) in pixels, 64 to 4096 each, no longer than 8 to 1; ``None`` is the
-            model's default.
+            model's default, of an edit in the proportions of its picture.
         steps: Denoising steps, 1 to 150; ``None`` is the model's default.
         guidance: Classifier-free guidance scale, 0 to 50; ``None`` is the model's default.
         format: File format of the outputs; ``None`` is ``Settings.output_format``.
         quality: 1 to 100 for lossy formats; ``None`` is the encoder's default of ours.
+        background: ``transparent`` leaves out the plain ground that a thing is drawn on; not in
+            JPEG, which has no transparency.
         fresh: Make new pictures, also where the same wish was granted before
             (``Settings.cached_answers``).
         previews: Looks at each unfinished picture on the way, 0 to 10, evenly spread over the
@@ -62,6 +64,7 @@ class GenerationRequest:
     guidance: float | None = None
     format: ImageFormat | None = None
     quality: int | None = None
+    background: Literal["opaque", "transparent"] = "opaque"
     fresh: bool = False
     previews: int = 0
     tenant: str = "default"
@@ -84,6 +87,8 @@ class EditRequest(GenerationRequest):
             default.
         consent: Where it is recorded that whoever is in the picture agrees; 1 to 200 characters.
             Booked with the request and asked of nobody; it changes no verdict.
+        pixels: About how many the result has, in the proportions of ``image``, where ``size`` is
+            ``None``; ``None`` is as many as the model's own size has.
     """
 
     image: bytes
@@ -91,6 +96,7 @@ class EditRequest(GenerationRequest):
     mask: bytes | None = None
     strength: float | None = None
     consent: str | None = None
+    pixels: int | None = None
 
     @property
     def pictures(self) -> tuple[bytes, ...]:
@@ -196,10 +202,18 @@ def check_request(request: GenerationRequest, settings: Settings, model: ModelIn
     limits.GUIDANCE.check(request.guidance)
     limits.QUALITY.check(request.quality)
     limits.PREVIEWS.check(request.previews)
+    if request.background == "transparent" and (
+        (request.format or settings.output_format) == "jpeg"
+    ):
+        raise InvalidRequest(
+            "JPEG has no transparency",
+            hint="ask for png, webp or avif, or for an opaque background",
+            param="background",
+        )
     if request.size is not None:
         side = limits.SIDE.up_to(model.max_size)
-        side.check(request.size[0], name="width")
-        side.check(request.size[1], name="height")
+        side.check(request.size[0], name="width", param="size")
+        side.check(request.size[1], name="height", param="size")
         if max(request.size) > limits.RATIO.most * min(request.size):
             raise InvalidRequest(
                 f"{request.size[0]}x{request.size[1]} is longer than {limits.RATIO.most} to 1",

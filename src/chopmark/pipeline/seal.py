@@ -16,7 +16,7 @@ import hashlib
 import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from chopmark import errors
 from chopmark.kit import ids
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["Marked", "SealedFile", "earlier_mark", "keep", "mark", "read_inputs", "sign"]
 
 _LOG = logging.getLogger(__name__)
+# The encoder's own, and what is tried after it.
+_QUALITIES: Final = (None, 97, 100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,8 +168,13 @@ def mark(
     method, key = parts.settings.mark_method, parts.mark_keys.active
     payload = bytes.fromhex(output_id)
     marked = embed_mark(picture, payload, key=key, method=method, read_back=False)
-    file = encode_with_pixels(marked, format, quality=request.quality)
-    found = detect_mark(file.picture, keys=[key], methods=[method])
+    # Flat pictures may lose a mark at a quality that others keep it at. Where nobody chose one, a
+    # higher one is no loss.
+    for quality in (request.quality,) if request.quality is not None else _QUALITIES:
+        file = encode_with_pixels(marked, format, quality=quality)
+        found = detect_mark(file.picture, keys=[key], methods=[method])
+        if (found.detected and found.payload == payload) or format == "png":
+            break
     if not found.detected or found.payload != payload:
         # What no file could carry is said first: this raises where the bare pixels fail as well.
         embed_mark(picture, payload, key=key, method=method)

@@ -8,6 +8,7 @@ from chopmark import errors
 from chopmark.kit import ids
 from chopmark.pipeline import seal
 from chopmark.pipeline.cases import GenerationCase
+from chopmark.pipeline.cut_out import cut_out
 from chopmark.pipeline.released import Output, Withheld
 from chopmark.pipeline.sealer import sealer_of
 
@@ -70,6 +71,10 @@ async def _seal(
     sealer = sealer_of(parts)
     output_id = ids.output_id(case.record_id, index)
     case.tell(index, request.n, "marking and signing")
+    if isinstance(case, GenerationCase) and case.request.background == "transparent":
+        # What was judged is all that can be seen of it.
+        opaque = picture
+        picture = await steps.run(case, "mark", lambda: cut_out(opaque))
     earlier = await steps.run(
         case, "mark", lambda: seal.earlier_mark(parts, picture, request, inputs)
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from chopmark.provenance import InputIngredient, _examine, report, xmp
+from chopmark.provenance import InputIngredient, _examine, metadata, report, xmp
 from chopmark.safety.verdict import Evidence, Verdict
 
 __all__ = ["FILE_VALUES", "TEXT_VALUES"]
@@ -17,7 +17,7 @@ FILE_VALUES: Final[dict[str, type]] = {
     for kind in (
         _examine.Examined, report.AiSignal, report.CredentialFinding, report.IdentityFinding,
         report.Ingredient, report.ManifestFinding, report.TimeFinding, xmp.XmpFound,
-        InputIngredient,
+        metadata.Mention, metadata.Metadata, InputIngredient,
     )
 }  # fmt: skip
 TEXT_VALUES: Final[dict[str, type]] = {"Verdict": Verdict, "Evidence": Evidence}

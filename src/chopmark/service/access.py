@@ -48,8 +48,9 @@ PUBLIC_UNDER: Final = (
     "/api/v1/keys",
     "/api/v1/released",  # a link that was signed, and ends
     "/log",
+    "/v1/images/content",  # whoever has an address has its signature
 )
-_KEY_HEADERS = ("authorization", "x-goog-api-key")
+_KEY_HEADERS = ("authorization", "x-goog-api-key", "api-key")  # OpenAI, Google, Azure
 _KEY_PREFIX = "cm_"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 # What of the public routes is counted, by where it comes from and over everybody, in a minute.

@@ -34,14 +34,16 @@ _BYTES_A_CHARACTER: Final = 24
 _EDITS: Final = re.compile(r"/v1/images/edits|/studio")
 _ONE_PICTURE: Final = re.compile(
     r"/v1/images/variations"
-    r"|/verify(?:/restored)?"
+    r"|/verify(?:/restored|/proof)?"
     r"|/api/v1/(?:verify|seal|search/by-image|hashes/[^/]+(?:/entries)?)"
     r"|/api/v1/c2pa/(?:matches/byContent|manifests)"
     r"|/v1/content_provenance_checks"
 )
 _JSON_PICTURES: Final = re.compile(
     r"/v1/moderations"
-    r"|/v1(?:beta)?/models/[^/]+:(?:g|streamG)enerateContent"
+    r"|/v1/(?:chat/completions|responses)"
+    r"|/v1(?:beta1?)?/(?:(?:projects/[^/]+/locations/[^/]+/)?publishers/google/)?models/[^/]+"
+    r":(?:generateContent|streamGenerateContent|countTokens|predict)"
     r"|/beta/litellm_basic_guardrail_api"
 )
 _PROMPTS: Final = re.compile(r"/v1/images/.*|/studio|/api/v1/(?:policies/.*|seal)")

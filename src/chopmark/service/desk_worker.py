@@ -50,11 +50,15 @@ class DeskWorker:
         self._pipeline, self._hooks = pipeline, hooks
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._said = ""
+        self._first: int | None = None
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Begin to follow, from where a server stopped; the first one ever begins at the end."""
         if self._thread is None:
             self._stop.clear()
+            # Before anybody is served: what ends before the first look is not history.
+            self._first = self._size()
             self._thread = threading.Thread(target=self._run, name="chopmark-desk", daemon=True)
             self._thread.start()
 
@@ -65,17 +69,30 @@ class DeskWorker:
         if thread is not None:
             thread.join()
 
+    def _size(self) -> int | None:
+        """Return how many entries there are; None where that cannot be told now."""
+        parts = self._pipeline.parts
+        try:
+            return parts.request_log.size if parts.exists("request_log") else 0
+        except ChopmarkError:
+            return None
+
     def _run(self) -> None:
         while not self._stop.wait(_EVERY_S):
             try:
                 self.step()
+                self._said = ""
             except ChopmarkError as error:
-                _LOG.warning("the desk's follower will try again: %s", error.message)
+                if error.message != self._said:  # once for each reason, not twice a second
+                    self._said = error.message
+                    _LOG.warning("the desk's follower will try again: %s", error.message)
             except Exception:  # noqa: BLE001  the thread outlives whatever one look meets
                 _LOG.exception("the desk's follower will try again")
 
     def step(self) -> None:
         """Follow the log to its end, and send what is due."""
+        if not self._pipeline.parts.exists("request_log"):
+            return  # nothing was booked yet, and looking must not make a log
         log = self._pipeline.parts.request_log
         if not isinstance(log, AuditLog):
             return  # a plugin's: it has no desk
@@ -104,7 +121,7 @@ class DeskWorker:
             end = seen[-1].index + 1 if seen else begin
             return end, [_message(log, record) for record in told]
 
-        self._hooks.follow(read, size=size)
+        self._hooks.follow(read, size=size if self._first is None else self._first)
         ended = [record.record_id for record in seen if record.kind in _ENDS]
         if ended:
             self._route(log, min(log.records(name)[0].index for name in ended))

@@ -71,6 +71,7 @@ _GOOGLE = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+_GOOGLE_VERBS = (":generateContent", "GenerateContent", ":predict", ":countTokens")
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 # What each route may answer besides 200, for the OpenAPI document.
@@ -112,7 +113,7 @@ def problem_response(error: ChopmarkError, *, path: str = "", appeal_url: str = 
 
 
 def _is_google(path: str) -> bool:
-    return path.startswith("/v1beta/") or path.endswith((":generateContent", "GenerateContent"))
+    return path.startswith(("/v1beta/", "/v1beta1/")) or path.endswith(_GOOGLE_VERBS)
 
 
 def google_error(error: ChopmarkError) -> dict[str, JsonValue]:
@@ -141,8 +142,12 @@ def google_error(error: ChopmarkError) -> dict[str, JsonValue]:
 
 def openai_error(error: ChopmarkError, *, appeal_url: str = "") -> dict[str, JsonValue]:
     """Return the ``error`` object that OpenAI's client reads."""
+    message = error.explain()
+    if isinstance(error, Refused):
+        # LiteLLM tells a refusal from a mistake by these words (1.110, exception mapping).
+        message = f"Your request was rejected as a result of the safety system: {message}"
     body: dict[str, JsonValue] = {
-        "message": error.explain(),
+        "message": message,
         "type": _kind(error),
         "param": error.param if isinstance(error, errors.InvalidRequest) else None,
         "code": error.code,
@@ -153,6 +158,8 @@ def openai_error(error: ChopmarkError, *, appeal_url: str = "") -> dict[str, Jso
             "categories": list(error.categories),
         }
         body["decision_id"] = error.record_id
+        # How Azure OpenAI tells a refusal, for clients that look there.
+        body["innererror"] = {"code": "ResponsibleAIPolicyViolation"}
         body["policy"] = error.verdict.policy
         body["appeal_url"] = appeal_url.replace("{decision_id}", quote(error.record_id)) or None
         body["evidence"] = error.evidence
@@ -228,12 +235,7 @@ def install_handlers(app: FastAPI, *, appeal_url: str) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "body") or None
-        return await ours(
-            request,
-            errors.InvalidRequest(f"{where or 'the body'}: {first['msg']}", param=where),
-        )
+        return await ours(request, _first_of(error))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
@@ -261,6 +263,25 @@ def install_handlers(app: FastAPI, *, appeal_url: str) -> None:
             "code": code,
         }
         return _problem(error.status_code, str(error.detail), code, openai, headers)
+
+
+def _first_of(error: RequestValidationError) -> errors.InvalidRequest:
+    """Return the first thing that is wrong, its place written as in ``contents[0].parts``."""
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        # Where it broke off is a number of a character, and no field.
+        why, at = first.get("ctx", {}).get("error", first["msg"]), first["loc"][-1]
+        return errors.InvalidRequest(
+            f"the body is not JSON: {why}, at character {at}",
+            hint="content-type application/json promises it",
+        )
+    where = ""
+    for part in first["loc"]:
+        if isinstance(part, int):
+            where += f"[{part}]"
+        elif part != "body":
+            where += f".{part}" if where else str(part)
+    return errors.InvalidRequest(f"{where or 'the body'}: {first['msg']}", param=where or None)
 
 
 def _methods(request: Request) -> list[str]:

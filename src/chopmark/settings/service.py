@@ -32,8 +32,18 @@ class ServiceSettings(BaseModel, frozen=True):
         description="Seconds that requests in flight may still take when the server is stopped.",
     )
     model_aliases: str = Field(
-        default="chopmark",
-        description="Names, with commas between, that HTTP clients may also call the generator by.",
+        default="chopmark,gpt-image-*,chatgpt-image-*,dall-e-*,gemini-*-image*,imagen-*",
+        description="Names, with commas between, that HTTP clients may also call the generator by; "
+        "`*` stands for anything.",
+    )
+    cors_origins: str = Field(
+        default="",
+        description="Origins, with commas between, whose pages may call the API from a browser: "
+        "`https://app.example`, or `*` for any.",
+    )
+    fetch_images: bool = Field(
+        default=False,
+        description="Let callers name input pictures by public https addresses, which are fetched.",
     )
     appeal_url: str = Field(
         default="",
@@ -56,7 +66,8 @@ class ServiceSettings(BaseModel, frozen=True):
     )
     public_url: str = Field(
         default="",
-        description="Address under which people reach this server, for links and OIDC sign-in.",
+        description="Address under which people reach this server, for links, OIDC sign-in and "
+        "pictures that are asked for as a URL.",
     )
     verify_urls: bool = Field(
         default=False,

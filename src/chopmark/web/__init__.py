@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from chopmark.service.body_limit import BodyLimit
 from chopmark.service.envelope import Envelope
 from chopmark.service.forms import FORM_LIMITS
+from chopmark.service.head import Head
 from chopmark.service.problems import install_handlers
 from chopmark.service.state import put_state
 from chopmark.web import console, sign_in, studio, verify
@@ -71,5 +72,6 @@ def pages_over(deployment: Deployment, *, logger: ServerLogger) -> ASGIApp:
     # The last one added is the outermost.
     app.add_middleware(CsrfProtection, viewers=Viewers(deployment.callers))
     app.add_middleware(BodyLimit, settings=settings, bodies=deployment.bodies)
+    app.add_middleware(Head)
     app.add_middleware(Envelope, metrics=deployment.service.metrics, logger=logger)
     return PageHeaders(app)

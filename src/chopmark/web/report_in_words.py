@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+import dataclasses
+from typing import TYPE_CHECKING, Final
+
+from chopmark.web.headlines import Headline, Tone, headline
 
 if TYPE_CHECKING:
     from chopmark.provenance import Report
 
 __all__ = ["Axis", "ReportInWords", "in_words"]
 
-Tone = Literal["good", "care", "none"]
 
-
-@dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Axis:
     """One thing that was looked at.
 
@@ -30,7 +30,7 @@ class Axis:
     facts: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportInWords:
     """A report for people.
 
@@ -47,97 +47,45 @@ class ReportInWords:
     axes: tuple[Axis, ...]
 
 
-_HEADLINES: Final[dict[str, tuple[str, Tone, str]]] = {
-    "made_here": (
-        "Made here, by AI",
-        "good",
-        ("This service made the picture, and it is as it left. Who asked for it is not shown."),
-    ),
-    "made_by_ai_elsewhere": (
-        "Made by AI, elsewhere",
-        "good",
-        (
-            "The file itself says that a trained model made it or took part. We did not make"
-            " it; how far to believe the file depends on who signed it."
-        ),
-    ),
-    "edited_after_signing": (
-        "Changed after it was signed",
-        "care",
-        (
-            "It carries credentials, and they no longer fit: somebody changed it afterwards."
-            " A crop or a new caption does that as well as a forgery."
-        ),
-    ),
-    "marked_but_altered": (
-        "Made here, then altered",
-        "care",
-        (
-            "The pixels carry the mark of this service, but the credentials are gone or do not fit."
-            " Saving it anew or sending it through a messenger is enough for that."
-        ),
-    ),
-    "authentic_other": (
-        "Signed, without a sign of AI",
-        "good",
-        (
-            "Somebody signed the picture and it has not been changed since. That proves who signed,"
-            " not that what it shows happened."
-        ),
-    ),
-    "no_signal": (
-        "No signal found",
-        "none",
-        (
-            "This does not mean that a person made it. Credentials get lost in sharing,"
-            " most services have marks that only they can read, and most pictures never had either."
-            " It means that nothing here which we can read says where it comes from."
-        ),
-    ),
-}
 _MANIFEST: Final[dict[str, tuple[Tone, str]]] = {
     "intact": ("good", "They are attached, and the picture is as it was when it was signed."),
-    "broken": ("care", "They are attached, but the picture was changed after it was signed."),
+    "broken": ("care", "Some are attached that do not fit the picture."),
     "malformed": ("care", "Something is attached that cannot be read."),
     "remote_only": ("none", "The file names a place where they are; it is not visited."),
     "absent": ("none", "None are attached. Most pictures have none."),
-}
-_CREDENTIAL: Final[dict[str, tuple[Tone, str]]] = {
-    "trusted": ("good", "Somebody on a list of known signers."),
-    "untrusted": (
-        "care",
-        "Somebody whom no list here vouches for. That alone does not mean that it was forged.",
-    ),
-    "expired": ("care", "The signer's certificate had run out when it was used."),
-    "revoked": ("care", "The signer's certificate was taken back."),
-    "refused": ("care", "The certificate is none that may sign pictures."),
-    "absent": ("none", "Nobody signed it."),
 }
 _TIME: Final[dict[str, tuple[Tone, str]]] = {
     "trusted": ("good", "A known authority stamped the time."),
     "untrusted": ("care", "Stamped by an authority that is not known here."),
     "absent": ("none", "No independent time stamp."),
 }
-_AI: Final[dict[str, tuple[Tone, str]]] = {
-    "active": ("good", "The credentials say that a trained model made it or took part."),
-    "ancestor": ("good", "A picture that went into it was made by a trained model."),
-    "metadata": ("care", "Its metadata say so. Metadata are not signed: anybody can write them."),
-    "none": ("none", "Nothing in the file says so."),
+_KINDS: Final = {
+    "made": "that a trained model made it",
+    "edited": "that a trained model changed it",
+    "contains": "that it contains something that a trained model made",
+    "maybe": "that a trained model may have made it",
+}
+_IDENTITY: Final[dict[str, tuple[Tone, str]]] = {
+    "trusted": ("good", "A list known here vouches for who is named."),
+    "untrusted": ("care", "Somebody is named for whom no list here vouches."),
+    "broken": ("care", "Somebody is named, and the statement does not hold."),
+    "unjudged": ("none", "Somebody is named; only the network could tell whether it holds."),
 }
 
 
 def in_words(report: Report) -> ReportInWords:
     """Return a report in words for everybody."""
-    headline, tone, meaning = _HEADLINES[report.verdict]
-    axes = (
-        _manifest(report),
-        _credential(report),
-        _ai(report),
-        _mark(report),
-        _time(report),
-        _record(report),
-    )
-    return ReportInWords(headline=headline, tone=tone, meaning=meaning, axes=axes)
+    over: Headline = headline(report)
+    axes = [_manifest(report), _credential(report)]
+    if report.identity.state != "absent":
+        axes.append(_identity(report))
+    axes += [_ai(report), _mark(report), _likeness(report), _time(report), _record(report)]
+    if report.verdict == "contradictory":
+        # Each may fit by itself, and one at least is false: nothing is ticked off.
+        axes = [
+            dataclasses.replace(one, tone="none") if one.tone == "good" else one for one in axes
+        ]
+    return ReportInWords(headline=over.text, tone=over.tone, meaning=over.meaning, axes=tuple(axes))
 
 
 def _facts(**values: object) -> tuple[tuple[str, str], ...]:
@@ -151,8 +99,12 @@ def _facts(**values: object) -> tuple[tuple[str, str], ...]:
 def _manifest(report: Report) -> Axis:
     found = report.manifest
     tone, line = _MANIFEST[found.state]
-    if found.identity:
-        line += " They also make a statement about a person or an organisation, not judged here."
+    against = next((one for one in report.techniques if one.name == "c2pa"), None)
+    if found.state == "intact" and against is not None and against.outcome == "contradicted":
+        tone, line = "care", "They are attached and fit the file; something else contradicts them."
+    if any(one.manifest in {"broken", "malformed"} for one in report.ingredients):
+        tone = "care"
+        line += " Something that went into it does not fit the credentials that it came with."
     return Axis(
         name="Content Credentials",
         tone=tone,
@@ -163,6 +115,7 @@ def _manifest(report: Report) -> Axis:
             updates=found.updates,
             made_with=found.claim_generator,
             manifests_in_the_file=found.count or None,
+            address=found.address,
             problems=found.problems,
         ),
     )
@@ -170,11 +123,35 @@ def _manifest(report: Report) -> Axis:
 
 def _credential(report: Report) -> Axis:
     found = report.credential
-    tone, line = _CREDENTIAL[found.state]
-    if found.own:
+    named = found.issuer or found.name
+    calls_itself = f"A signer that calls itself '{named}'" if named else "A signer without a name"
+    tone: Tone = "care"
+    if found.state == "absent":
+        tone, line = "none", "Nobody signed it."
+    elif found.own and report.record is None:
+        line = "A key of this service signed it; the log has no record of that."
+    elif found.own:
         tone, line = "good", "This service signed it."
-    elif found.state == "trusted" and found.issuer:
-        line = f"{found.issuer}, which is on a list of known signers."
+    elif found.state == "trusted":
+        tone, line = "good", f"{named or 'A signer'}, on a list of known signers."
+        if found.list_stale:
+            tone, line = "care", f"{line} That list should have been renewed."
+    elif found.state == "expired":
+        when = (
+            "had run out when it was used, as a time stamp shows"
+            if report.time.state == "trusted"
+            else "has run out; whether it was used before that is not known"
+        )
+        line = f"{calls_itself}. The certificate {when}."
+    elif found.state == "revoked":
+        line = f"{calls_itself}. The certificate was taken back."
+    elif found.state == "refused":
+        line = f"{calls_itself}, with a certificate that may not sign pictures."
+    else:
+        line = (
+            f"{calls_itself}, for which no list here vouches. That alone does not mean that it was "
+            "forged."
+        )
     return Axis(
         name="Who signed",
         tone=tone,
@@ -185,21 +162,57 @@ def _credential(report: Report) -> Axis:
             name=found.name,
             vouched_for_by=found.anchor,
             list_of=found.anchor_date,
+            assurance_level=found.assurance_level,
             algorithm=found.alg,
+        ),
+    )
+
+
+def _identity(report: Report) -> Axis:
+    found = report.identity
+    tone, line = _IDENTITY[found.state]
+    return Axis(
+        name="Who is named in them",
+        tone=tone,
+        line=line,
+        facts=_facts(
+            state=found.state, organisation=found.issuer, name=found.name, problems=found.problems
         ),
     )
 
 
 def _ai(report: Report) -> Axis:
     found = report.ai_signal
-    tone, line = _AI[found.state]
-    if found.denied:
-        line = "The credentials say that no trained model took part."
+    tone: Tone = "care"
+    said = _KINDS.get(found.kind or "made", "")
+    if found.state == "none":
+        tone, line = "none", "Nothing in the file says so."
+        if found.denied:
+            line = "The credentials say that the picture came about otherwise."
+    elif found.state == "metadata":
+        line = f"Its metadata say {said}. They are not signed: anybody can write them."
+        if found.denied:
+            line += " The credentials say otherwise."
+    else:
+        where = "The credentials say" if found.state == "active" else "Those of an input say"
+        line = f"{where} {said}."
+        if report.manifest.state == "intact" and report.credential.state == "trusted":
+            tone = "good"
+        elif report.manifest.state == "intact":
+            line += " No list here vouches for who says so."
+        else:
+            line += " But they do not fit the picture."
     return Axis(
         name="Says it is AI",
         tone=tone,
         line=line,
-        facts=_facts(state=found.state, source_type=found.source_type, system=found.system),
+        facts=_facts(
+            state=found.state,
+            kind=found.kind,
+            source_type=found.source_type,
+            system=found.system,
+            human_oversight=found.oversight,
+        ),
     )
 
 
@@ -209,9 +222,13 @@ def _mark(report: Report) -> Axis:
     if found.state == "detected":
         tone, line = "good", "The invisible mark of this service is in the pixels."
     elif found.state == "conflict":
-        tone, line = "care", "The mark in the pixels and the credentials contradict each other."
+        tone, line = "care", "The mark of this service is there, and something contradicts it."
+    elif found.state == "not_examined":
+        tone, line = "care", "Not looked for in full: the pixels could not all be read."
     elif found.searched:
         line = "The mark of this service is not in the pixels. Marks of others cannot be read here."
+    elif found.reason:
+        line = f"Not looked for: {found.reason}."
     else:
         line = "Not looked for: this installation has no key of a mark yet."
     return Axis(
@@ -228,6 +245,24 @@ def _mark(report: Report) -> Axis:
     )
 
 
+def _likeness(report: Report) -> Axis:
+    said = next((one for one in report.techniques if one.name == "fingerprint"), None)
+    if said is None:
+        return Axis(name="Likeness", tone="none", line="Not compared.")
+    recovered = report.recovered
+    exact = recovered is not None and recovered.exact != "no"
+    tones: dict[str, Tone] = {
+        "found": "good" if exact else "care", "contradicted": "care",
+        "not_found": "none", "not_examined": "none",
+    }  # fmt: skip
+    return Axis(
+        name="Likeness",
+        tone=tones[said.outcome],
+        line=said.detail,
+        facts=_facts(bits_that_differ=recovered.distance if recovered else None),
+    )
+
+
 def _time(report: Report) -> Axis:
     tone, line = _TIME[report.time.state]
     return Axis(
@@ -240,21 +275,31 @@ def _time(report: Report) -> Axis:
 
 def _record(report: Report) -> Axis:
     record = report.record
+    said = next((one for one in report.techniques if one.name == "log"), None)
     if record is None:
-        return Axis(name="Our log", tone="none", line="No record of it here.")
-    taken_back = bool(record.get("withdrawn"))
+        care = said is not None and said.outcome == "contradicted"
+        line = said.detail if said is not None else "No record of it here."
+        return Axis(name="Our log", tone="care" if care else "none", line=line)
+    tone: Tone = "good"
+    line = "It was booked here before it left, in a log that cannot be altered unseen."
+    if record.get("withdrawn"):
+        tone, line = "care", "It was booked here before it left, and has been withdrawn since."
+    if said is not None and said.outcome != "found":
+        tone, line = ("care" if said.outcome == "contradicted" else "none"), said.detail
+    elif report.verdict == "marked_but_altered" or report.manifest.state == "broken":
+        line = "The picture that the mark names was booked here before it left."
+    elif report.verdict == "edited_after_signing":
+        line = "The picture that it was made from was booked here before it left."
     return Axis(
         name="Our log",
-        tone="care" if taken_back else "good",
-        line="It was booked here before it left, and has been withdrawn since."
-        if taken_back
-        else "It was booked here before it left, in a log that cannot be altered unseen.",
+        tone=tone,
+        line=line,
         facts=_facts(
             record=record.get("record_id"),
             entry=record.get("index"),
             time=record.get("time"),
             model=record.get("model"),
             leaf_hash=record.get("leaf_hash"),
-            withdrawn_at=record.get("withdrawn_at"),
+            withdrawn=record.get("withdrawn_at"),
         ),
     )

@@ -176,6 +176,24 @@ def test_a_destroyed_key_without_an_erasure_is_found(home: Path) -> None:
     assert {problem.what for problem in verify_log(home).problems} == {"key_missing"}
 
 
+def test_a_log_of_an_older_version_is_walked_before_it_is_opened(home: Path) -> None:
+    for path, tables in {
+        home / "audit" / "log.db": ("suspension",),
+        home / "audit" / "vault" / "keys.db": ("wrapped_by",),
+    }.items():
+        connection = connect(path)
+        for table in tables:
+            connection.execute(f"DROP TABLE {table}")
+        connection.close()
+    paths = Paths(home)
+    for path in (paths.signed, paths.marks / "signed", paths.public_keys_kept):
+        path.unlink()
+    assert verify_log(home).problems == ()
+    AuditLog.open(home).close()
+    assert paths.public_keys_kept.is_file()
+    assert verify_log(home).problems == ()
+
+
 def test_triggers_slow_the_careless(home: Path) -> None:
     connection = apsw.Connection(str(home / "audit" / "log.db"))
     for statement in ("UPDATE entry SET tenant = 'x'", "DELETE FROM entry"):

@@ -123,3 +123,16 @@ def test_what_no_file_could_carry_is_said_to_be(parts: Parts, size: Any) -> None
             output_id=OUTPUT,
             format="png",
         )
+
+
+@pytest.mark.parametrize("fmt", ["webp", "jpeg", "avif"])
+@pytest.mark.parametrize("ground", [40, 128, 235])
+def test_a_flat_picture_keeps_its_mark_in_every_format(
+    parts: Parts, fmt: ImageFormat, ground: int
+) -> None:
+    flat = Image.new("RGB", (256, 256), (ground, ground, 180))
+    flat.paste((200, 40, 30), (60, 60, 180, 180))
+    for number in range(1, 9):
+        output = f"a3f09c112233445{number}"
+        marked = seal.mark(parts, flat, GenerationRequest(prompt="x"), output_id=output, format=fmt)
+        assert (marked.width, marked.height) == (256, 256)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import io
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from PIL import Image
+from PIL import Image, ImageCms
 
 from chopmark.provenance._boxes import png_chunk
 from chopmark.provenance._formats import sniff
@@ -50,12 +50,30 @@ def mutants(seeds: Sequence[bytes], count: int, *, start: int = 0) -> Iterator[M
 def plain_seeds() -> list[bytes]:
     """Return small unsigned pictures of every format that is told apart."""
     picture = Image.effect_mandelbrot((24, 24), (-2, -1.5, 1, 1.5), 40).convert("RGB")
-    found = []
-    for fmt in ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF"):
-        out = io.BytesIO()
-        picture.save(out, fmt)
-        found.append(out.getvalue())
+    other = picture.transpose(Image.Transpose.ROTATE_180)
+    kinds = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP")
+    found = [_saved(picture, fmt) for fmt in kinds]
+    # More than one picture, colours of their own, other modes, and texts that name a generator.
+    moving = {"save_all": True, "append_images": [other]}
+    found += [_saved(picture, fmt, **moving) for fmt in ("PNG", "WEBP", "GIF", "TIFF", "MPO")]
+    found.append(_saved(picture.convert("CMYK"), "JPEG"))
+    found.append(_saved(picture.convert("LA"), "PNG"))
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    found += [_saved(picture, fmt, icc_profile=profile) for fmt in ("PNG", "JPEG", "WEBP")]
+    packet = (
+        b'<rdf:RDF><rdf:Description e:DigitalSourceType="x/trainedAlgorithmicMedia"/></rdf:RDF>'
+    )
+    found += [_saved(picture, fmt, xmp=packet) for fmt in ("JPEG", "WEBP", "AVIF")]
+    plain = found[0]
+    text = png_chunk(b"tEXt", b"parameters\0a sea\nSteps: 20, Sampler: Euler a, Seed: 1")
+    found.append(plain[:33] + text + plain[33:])
     return found
+
+
+def _saved(picture: Image.Image, fmt: str, **options: Any) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, fmt, **options)
+    return out.getvalue()
 
 
 def _place(data: bytearray, rng: random.Random) -> int:

@@ -64,7 +64,7 @@ def test_transplanted_mark(
         assert report.watermark.state == "conflict"
         assert report.watermark.payload == "a3f09c1122334451"
         assert "another picture" in (report.watermark.reason or "")
-        assert report.verdict == "marked_but_altered"
+        assert report.verdict == "contradictory"
         assert "Conflict" in report.summary
 
 
@@ -189,7 +189,7 @@ def test_re_signed_without_parent_is_laundering(
     assert report.manifest.state == "intact"
     assert report.credential.state == "untrusted"
     assert report.watermark.state == "conflict"
-    assert report.verdict == "marked_but_altered"
+    assert report.verdict == "contradictory"
     assert "Conflict" in report.summary
     # Also when some list vouches for the launderer.
     lists = (
@@ -199,7 +199,7 @@ def test_re_signed_without_parent_is_laundering(
     vouched = maker.verify(laundered, anchors=TrustAnchors(lists=lists))
     assert vouched.credential.state == "trusted"
     assert not vouched.credential.own
-    assert vouched.verdict == "marked_but_altered"
+    assert vouched.verdict == "contradictory"
 
 
 def test_laundering_with_our_manifest_as_mere_component(
@@ -212,7 +212,7 @@ def test_laundering_with_our_manifest_as_mere_component(
     )
     report = maker.verify(laundered)
     assert report.watermark.state == "conflict"
-    assert report.verdict == "marked_but_altered"
+    assert report.verdict == "contradictory"
 
 
 def test_laundering_under_a_forged_history_by_somebody_who_trusts_himself(
@@ -234,7 +234,7 @@ def test_laundering_under_a_forged_history_by_somebody_who_trusts_himself(
     assert report.manifest.state == "intact"
     assert [one.credential for one in report.ingredients] == ["untrusted"]
     assert report.watermark.state == "conflict"
-    assert report.verdict == "marked_but_altered"
+    assert report.verdict == "contradictory"
 
 
 def test_honest_edit_elsewhere_is_no_conflict(
@@ -262,7 +262,7 @@ def test_our_words_under_a_strangers_signature(
         assertions=({"label": "org.chopmark.record", "data": record},),
     )
     report = maker.verify(forged)
-    assert report.verdict == "marked_but_altered"
+    assert report.verdict == "contradictory"
     assert report.watermark.state == "conflict"
 
 
@@ -292,7 +292,7 @@ def test_mark_of_another_output_under_our_own_manifest(
     signed = maker.make(image, output_id="c3f09c1122334461", mark=False)
     report = maker.verify(signed.data)
     assert report.watermark.state == "conflict"
-    assert report.verdict == "marked_but_altered"
+    assert report.verdict == "contradictory"
 
 
 def test_forged_issuer_name_from_a_private_root(
@@ -446,7 +446,7 @@ def test_fingerprint_finds_what_lost_its_mark(
     assert report.recovered is not None
     assert report.recovered.by == "fingerprint"
     assert report.recovered.confidence in {"likely", "possible"}
-    assert report.verdict == "marked_but_altered"
+    assert report.verdict == "resembles_ours"
     assert "likeness alone" in report.summary
 
 
@@ -504,7 +504,7 @@ def test_the_input_of_an_edit_is_not_called_ai(
     maker.make(photograph(seed=21), output_id="d3f09c1122334461", mark=False, parent=honest)
     report = maker.look(honest)
     assert report.recovered is not None
-    assert report.verdict == "no_signal"
+    assert report.verdict == "resembles_ours"
     assert "may be its input" in report.summary
 
 
@@ -607,8 +607,14 @@ def test_what_is_no_picture_is_one_error(maker: Maker, data: bytes) -> None:
 def test_limits(maker: Maker, made: dict[str, Signed]) -> None:
     with pytest.raises(ImageTooLarge):
         maker.verify(made["png"].data, limits=Limits(max_bytes=1000))
+    # Pixels over the limit are not decoded; what the manifest says is told all the same.
+    report = maker.verify(made["png"].data, limits=Limits(max_pixels=1000))
+    assert report.manifest.state == "intact"
+    assert report.watermark.state == "not_examined"
+    assert "limit" in (report.watermark.reason or "")
+    bare = encode_image(Image.new("RGB", (64, 64)), "png")
     with pytest.raises(ImageTooLarge):
-        maker.verify(made["png"].data, limits=Limits(max_pixels=1000))
+        maker.verify(bare, limits=Limits(max_pixels=1000))
 
 
 def test_decompression_bomb_is_refused_before_it_opens(maker: Maker) -> None:

@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from chopmark.errors import ChopmarkError, ImageTooLarge, InvalidRequest
 from chopmark.provenance import Limits, ManifestStore, _jumbf, encode_image, fingerprint
-from chopmark.provenance._fetch import check_address, fetch_public
+from chopmark.provenance._fetch import check_address, fetch_public, linked_manifest
 from chopmark.provenance.manifest import PDQ_ALG, mark_algorithm
 from chopmark.provenance.resolver import Resolver
 from tests.support.http import Asked, Loopback, Reply
@@ -424,3 +424,33 @@ def test_a_fetch_is_bounded_and_follows_nothing(site: Site) -> None:
     # The certificate must be that of the name, whatever address was checked.
     with pytest.raises(InvalidRequest, match="does not answer"):
         fetch_public("https://other.example/a.png", max_bytes=100)
+
+
+@pytest.mark.parametrize(
+    ("header", "address"),
+    [
+        ('<https://m.example/a.c2pa>; rel="c2pa-manifest"', "https://m.example/a.c2pa"),
+        ("<a.c2pa>;rel=c2pa-manifest", "https://p.example/x/a.c2pa"),
+        ('</n>; rel=next, </m>; type="x/y"; REL="other C2PA-Manifest"', "https://p.example/m"),
+        ('<https://m.example/a>; rel="preload"', None),
+        ('<https://m.example/a>; title="c2pa-manifest"', None),
+        ("c2pa-manifest", None),
+        ("", None),
+        ("<" * 9_000, None),
+    ],
+)
+def test_a_link_header_names_a_manifest(header: str, address: str | None) -> None:
+    assert linked_manifest(header, "https://p.example/x/p.png") == address
+
+
+def test_a_linked_manifest_is_named_and_not_visited(
+    maker: Maker, photograph: Callable[..., Image.Image]
+) -> None:
+    plain = encode_image(photograph(64, 64, seed=90), "png")
+    report = maker.look(plain, linked="https://m.example/a.c2pa")
+    assert report.manifest.state == "remote_only"
+    assert report.manifest.address == "https://m.example/a.c2pa"
+    assert report.techniques[0].outcome == "not_examined"
+    signed = maker.make(photograph(64, 64, seed=91), output_id="c5f09c1122334451", mark=False)
+    kept = maker.look(signed.data, linked="https://m.example/a.c2pa")
+    assert kept.manifest.state == "intact"

@@ -38,7 +38,7 @@ DEPRECATED_ACTIONS = {
 }  # fmt: skip
 ALLOWED_ASSERTIONS = {
     "c2pa.hash.data", "c2pa.hash.bmff.v3", "c2pa.actions.v2", "c2pa.ingredient.v3",
-    "c2pa.soft-binding",
+    "c2pa.soft-binding", "c2pa.ai-disclosure",
 }  # fmt: skip
 DEPRECATED_ASSERTIONS = {
     "c2pa.claim", "c2pa.hash.bmff.v2", "c2pa.asset-type", "c2pa.ingredient", "c2pa.ingredient.v2",

@@ -145,3 +145,14 @@ def test_a_failure_inside_is_a_guard_failure(size: tuple[int, int]) -> None:
     guard = ImageGuard(model=_Score(-1.0), banks=())  # type: ignore[arg-type]
     with pytest.raises(GuardFailed):
         guard.judge(Image.new("RGB", size), POLICY)
+
+
+def test_a_page_shows_the_first_frame_of_what_moves() -> None:
+    from chopmark.pipeline.file_jobs import small_copy
+
+    copy = small_copy(_animated(), max_bytes=10_000, max_pixels=10_000, side=16)
+    assert copy is not None
+    assert copy.startswith("data:image/webp;base64,")
+    with pytest.raises(Unsupported, match="2 frames"):
+        decode_image(_animated())
+    assert decode_image(_animated(), still=False).getpixel((3, 3)) == (255, 0, 0)

@@ -6,7 +6,7 @@ ending a hold, opening a seal) is asked for by one and agreed to by another: a p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Path
 from pydantic import Field
@@ -19,7 +19,7 @@ from chopmark.service.caller import AnyCaller, Caller, Eraser, Holder, Sealer
 from chopmark.service.custody_acts import agree_to
 from chopmark.service.deployment import TheDeployment, TheService
 from chopmark.service.problems import RESPONSES
-from chopmark.service.search_form import Strict, Time, Whole
+from chopmark.service.search_form import Strict, Whole
 
 if TYPE_CHECKING:
     from chopmark.audit import Desk, Role
@@ -31,6 +31,19 @@ router = APIRouter(prefix="/api/v1", responses=RESPONSES, tags=["custody"])
 Reason = Annotated[str, Field(min_length=PURPOSE.least, max_length=PURPOSE.most)]
 Subject = Annotated[
     str, Field(min_length=1, max_length=300, description="As the log was told: TENANT:IDENTIFIER")
+]
+# Days that there are, so that whatever the description allows is taken.
+_DAY: Final = (
+    r"(?:20[0-9]{2}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
+    r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+    r"|20(?:[02468][048]|[13579][26])-02-29)"
+)
+Moment = Annotated[
+    str | None,
+    Field(
+        pattern=rf"^{_DAY}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{{1,6}})?Z$",
+        description="RFC 3339, UTC",
+    ),
 ]
 HoldIndex = Annotated[int, Path(ge=0, le=2**53, description="Of the hold's entry")]
 RequestId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
@@ -53,7 +66,7 @@ class HoldBody(Strict):
 
     subject: Subject
     basis: Reason
-    until: Time = None
+    until: Moment = None
 
 
 class UnsealBody(ReasonBody):

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Literal
 from chopmark.safety.categories import OPENAI_CATEGORIES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from chopmark.api.openai.schemas import ImageOptions
+    from chopmark.api.usage import Usage
     from chopmark.kit.types import JsonValue
     from chopmark.pipeline.preview import Preview
     from chopmark.pipeline.released import Output, Released
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Kind",
     "completed_event",
+    "data_url",
     "images_response",
     "moderation_result",
     "partial_event",
@@ -30,27 +32,44 @@ InputType = Literal["text", "image"]
 Kind = Literal["image_generation", "image_edit"]
 
 
-def images_response(released: Released, body: ImageOptions) -> dict[str, JsonValue]:
-    """Return OpenAI's ``ImagesResponse``, with ``provenance`` at both levels as extras."""
+def images_response(
+    released: Released,
+    body: ImageOptions,
+    usage: Usage,
+    address: Callable[[Output], str] | None = None,
+) -> dict[str, JsonValue]:
+    """Return OpenAI's ``ImagesResponse``, with ``provenance`` at both levels as extras.
+
+    Args:
+        released: What leaves.
+        body: What was asked for.
+        usage: What it took.
+        address: Makes the URL of a picture, where URLs are asked for; unset: a ``data:`` URL.
+    """
     first = released.outputs[0]
     data: list[JsonValue] = []
     for output in released.outputs:
-        text = base64.b64encode(output.data).decode()
         picture: dict[str, JsonValue] = (
-            {"url": f"data:{output.mime};base64,{text}"}
+            {"url": (address or data_url)(output)}
             if body.response_format == "url"
-            else {"b64_json": text}
+            else {"b64_json": base64.b64encode(output.data).decode()}
         )
         data.append({**picture, "provenance": output.to_dict()})
     return {
         "created": int(time.time()),
         "data": data,
         **_look(first),
+        "background": _ground(body),
         "quality": _quality(body),
-        "safety_identifier": body.subject(),
-        "usage": {**_usage(), "output_tokens_details": {"image_tokens": 0, "text_tokens": 0}},
+        "safety_identifier": body.safety_identifier or body.user or None,
+        "usage": usage.openai(),
         "provenance": _provenance(released),
     }
+
+
+def data_url(output: Output) -> str:
+    """Return a picture as its own URL."""
+    return f"data:{output.mime};base64,{base64.b64encode(output.data).decode()}"
 
 
 def sealed_response(released: Released) -> dict[str, JsonValue]:
@@ -87,6 +106,7 @@ def completed_event(
     released: Released,
     output: Output,
     body: ImageOptions,
+    usage: Usage,
 ) -> dict[str, JsonValue]:
     """Return the event that carries one final picture."""
     return {
@@ -94,9 +114,10 @@ def completed_event(
         "b64_json": base64.b64encode(output.data).decode(),
         "created_at": int(time.time()),
         **_look(output),
+        "background": _ground(body),
         "quality": _quality(body),
-        "safety_identifier": body.subject(),
-        "usage": _usage(),
+        "safety_identifier": body.safety_identifier or body.user or None,
+        "usage": usage.openai(),
         "provenance": {**_provenance(released), "output": output.to_dict()},
     }
 
@@ -109,20 +130,14 @@ def _look(output: Output) -> dict[str, JsonValue]:
     }
 
 
+def _ground(body: ImageOptions) -> str:
+    return "transparent" if getattr(body, "background", None) == "transparent" else "opaque"
+
+
 def _quality(body: ImageOptions) -> str:
     asked: str = getattr(body, "quality", None) or "auto"
     # The answer names an effort of the newer scale only.
     return {"standard": "medium", "hd": "high", "auto": "medium"}.get(asked, asked)
-
-
-def _usage() -> dict[str, JsonValue]:
-    # Typed clients ask for the object. Pictures are counted here, tokens are not.
-    return {
-        "input_tokens": 0,
-        "output_tokens": 0,
-        "total_tokens": 0,
-        "input_tokens_details": {"image_tokens": 0, "text_tokens": 0},
-    }
 
 
 def _provenance(released: Released) -> dict[str, JsonValue]:

@@ -10,18 +10,19 @@ from fastapi.responses import JSONResponse
 
 from chopmark.api.models import model_list, model_of, served_model
 from chopmark.api.openai.answers import images_response, moderation_result
+from chopmark.api.openai.content import address_of
 from chopmark.api.openai.forms import form_schema, read_form
+from chopmark.api.openai.moderation_input import Picture, inputs_of
 from chopmark.api.openai.schemas import (
     ImagesEdits,
     ImagesGenerations,
     ImagesVariations,
     Moderations,
-    TextPart,
 )
 from chopmark.api.openai.stream import stream
-from chopmark.api.pictures import from_data_url
+from chopmark.api.pictures import from_url
+from chopmark.api.usage import Usage
 from chopmark.errors import InvalidRequest
-from chopmark.kit.limits import TEXTS
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.service.cache_headers import released_headers
 from chopmark.service.caller import AnyCaller, Creator, Moderator
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from chopmark.safety import Verdict
     from chopmark.service.caller import Caller
     from chopmark.service.service import Service
-    from chopmark.settings import Settings
 
 __all__ = ["router"]
 
@@ -53,10 +53,11 @@ async def generations(
         negative_prompt=body.negative_prompt,
         n=body.n or 1,
         seed=body.seed,
-        size=body.pixels(),
+        size=body.pixels(info),
         steps=body.denoising(info.default_steps),
         format=body.file_format(),
         quality=body.file_quality(),
+        background=body.ground(),
         previews=body.preview_count(),
     )
     if body.stream:
@@ -70,7 +71,7 @@ async def edits(request: Request, service: TheService, caller: Creator) -> Respo
 
     Of several pictures the first is changed, and the others are what the result draws on too.
     """
-    sent = await read_form(request, ImagesEdits, several=True)
+    sent = await read_form(request, ImagesEdits, caller, service, several=True)
     body = sent.fields
     info = served_model(body.model, service)
     if not body.prompt.strip():
@@ -92,10 +93,11 @@ async def edits(request: Request, service: TheService, caller: Creator) -> Respo
         consent=body.consent,
         n=body.n or 1,
         seed=body.seed,
-        size=body.pixels(),
+        size=body.pixels(info),
         steps=body.denoising(info.default_steps),
         format=body.file_format(),
         quality=body.file_quality(),
+        background=body.ground(),
         previews=body.preview_count(),
     )
     if body.stream:
@@ -106,15 +108,15 @@ async def edits(request: Request, service: TheService, caller: Creator) -> Respo
 @router.post("/images/variations", openapi_extra=form_schema(ImagesVariations, mask=False))
 async def variations(request: Request, service: TheService, caller: Creator) -> Response:
     """Make pictures like one that is sent, without words."""
-    sent = await read_form(request, ImagesVariations)
+    sent = await read_form(request, ImagesVariations, caller, service)
     body = sent.fields
-    served_model(body.model, service)
+    info = served_model(body.model, service)
     asked = EditRequest(
         prompt="",
         image=sent.image,
         n=body.n or 1,
         seed=body.seed,
-        size=body.pixels(),
+        size=body.pixels(info),
         steps=body.steps,
     )
     return await _made(request, service, caller, asked, body)
@@ -125,11 +127,19 @@ async def moderations(
     body: Moderations, request: Request, service: TheService, caller: Moderator
 ) -> Response:
     """Judge texts and pictures by the policy; what is judged is booked."""
-    return await service.attended(request, _moderate(body, caller, service))
+    inputs = [
+        [
+            await from_url(part.url, request, caller, service, param=part.param)
+            if isinstance(part, Picture)
+            else part
+            for part in parts
+        ]
+        for parts in inputs_of(body.input, service.pipeline.settings)
+    ]
+    return await service.attended(request, _moderate(inputs, caller, service))
 
 
-async def _moderate(body: Moderations, caller: Caller, service: Service) -> Response:
-    inputs = _inputs(body, service.pipeline.settings)
+async def _moderate(inputs: list[list[str | bytes]], caller: Caller, service: Service) -> Response:
     texts = [part for parts in inputs for part in parts if isinstance(part, str)]
     pictures = [part for parts in inputs for part in parts if isinstance(part, bytes)]
     records: list[str] = []
@@ -179,36 +189,6 @@ async def _made(
     body: ImageOptions,
 ) -> Response:
     released = await service.make(request, caller, asked, identifier=body.subject())
-    return JSONResponse(images_response(released, body), headers=released_headers(released))
-
-
-def _inputs(body: Moderations, settings: Settings) -> list[list[str | bytes]]:
-    """Return the inputs, each as its parts: a text or a picture's bytes."""
-    if isinstance(body.input, str):
-        _check_texts([body.input], settings)
-        return [[body.input]]
-    parts: list[str | bytes] = []
-    for number, row in enumerate(body.input):
-        if isinstance(row, str):
-            parts.append(row)
-        elif isinstance(row, TextPart):
-            parts.append(row.text)
-        else:
-            param = f"input.{number}.image_url.url"
-            parts.append(from_data_url(row.image_url.url, settings, param=param))
-    _check_texts([part for part in parts if isinstance(part, str)], settings)
-    return [[part] for part in parts] if isinstance(body.input[0], str) else [parts]
-
-
-def _check_texts(texts: list[str], settings: Settings) -> None:
-    longest = settings.max_prompt_chars
-    if any(len(text) > longest for text in texts):
-        raise InvalidRequest(
-            f"a text has more than {longest} characters", hint="send it in parts", param="input"
-        )
-    if sum(map(len, texts)) > TEXTS.most * longest:
-        raise InvalidRequest(
-            f"the texts have more than {TEXTS.most * longest} characters together",
-            hint="send them in several requests",
-            param="input",
-        )
+    usage = Usage.of(asked, released, service.pipeline.parts.generator.info)
+    answer = images_response(released, body, usage, address_of(request, released.record_id))
+    return JSONResponse(answer, headers=released_headers(released))

@@ -1,29 +1,34 @@
 """What OpenAI's clients send, field by field (openai 3.54).
 
 Fields that we do not act on are taken and ignored: a client must not break over `style`. A field
-that asks for something which we would have to do and cannot (a transparent background) is refused.
+that asks for something which we would have to do and cannot (an animation) is refused.
 """
 
 from __future__ import annotations
 
+import hashlib
+import math
 import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from chopmark.api.nullable import with_nulls, without_unset
 from chopmark.errors import InvalidRequest
 from chopmark.kit import limits
 from chopmark.kit.types import ImageFormat
+from chopmark.pipeline.sizes import size_for
+
+if TYPE_CHECKING:
+    from chopmark.generation import ModelInfo
 
 __all__ = [
     "ImageOptions",
-    "ImagePart",
     "ImagesEdits",
     "ImagesGenerations",
     "ImagesVariations",
     "Moderations",
     "Quality",
-    "TextPart",
 ]
 
 Quality = Literal["low", "medium", "high", "xhigh", "max", "auto", "standard", "hd"]
@@ -41,21 +46,48 @@ _EFFORT: dict[Quality, float] = {
 }
 
 
+# A longer name of a person stands in the log as its digest.
+_LONGEST_SUBJECT: Final = 180
+_SIZE: Final = re.compile(r"\s*([0-9]{1,5})\s*([xX*\u00d7:])\s*([0-9]{1,5})\s*")
+
+
+def _other_spelling(value: Any) -> Any:
+    """Return a format as it is called here: clients write ``JPG`` and ``jpg`` too."""
+    if not isinstance(value, str):
+        return value
+    return {"jpg": "jpeg"}.get(value.lower(), value.lower())
+
+
 class ImageOptions(BaseModel):
     """What all three image routes take."""
 
     model_config = ConfigDict(extra="ignore")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_the_unset(cls, data: Any) -> Any:
+        """Take an option that is null or empty for one that was not sent: clients send them all."""
+        return without_unset(data, empty=True, keep=("prompt",))
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
+        """Tell so."""
+        return with_nulls(handler.resolve_ref_schema(handler(core)))
+
     model: Annotated[str, Field(max_length=200)] | None = None
     n: Annotated[int, Field(ge=limits.N.least, le=limits.N.most)] | None = 1
-    size: Annotated[str, Field(max_length=11)] | None = Field(
-        default=None, description="`WIDTHxHEIGHT` or `auto`"
+    size: Annotated[str, Field(max_length=40)] | None = Field(
+        default=None,
+        description="`WIDTHxHEIGHT`, `auto`, or proportions such as `16:9` in as many pixels as "
+        "the model's own size has",
     )
     response_format: Literal["b64_json", "url"] | None = Field(
-        default=None, description="`url` gives a `data:` URL: this server hosts no pictures"
+        default=None,
+        description="`url` gives an address that is good for an hour, or a `data:` URL where the "
+        "server does not know its own (`CHOPMARK_PUBLIC_URL`)",
     )
-    user: str | None = Field(default=None, max_length=180)
-    safety_identifier: str | None = Field(default=None, max_length=180)
+    user: str | None = None
+    safety_identifier: str | None = None
     seed: Annotated[int, Field(ge=limits.SEED.least, le=limits.SEED.most)] | None = Field(
         default=None, description="An extra of ours: the same seed gives the same picture"
     )
@@ -64,25 +96,37 @@ class ImageOptions(BaseModel):
     )
 
     def subject(self) -> str | None:
-        """Return whom the request is for; a non-empty ``safety_identifier`` wins."""
-        return self.safety_identifier or self.user or None
+        """Return whom the request is for; a non-empty ``safety_identifier`` wins.
 
-    def pixels(self) -> tuple[int, int] | None:
+        A name that is longer than the log takes is its digest.
+        """
+        name = self.safety_identifier or self.user or ""
+        if len(name) > _LONGEST_SUBJECT:
+            return f"sha256:{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()}"
+        return name or None
+
+    def pixels(self, model: ModelInfo) -> tuple[int, int] | None:
         """Return width and height, or ``None`` for the model's own.
 
+        Args:
+            model: For which proportions become a size.
+
         Raises:
-            InvalidRequest: Neither ``WIDTHxHEIGHT`` nor ``auto``.
+            InvalidRequest: Neither ``WIDTHxHEIGHT`` nor ``auto`` nor proportions.
         """
-        if self.size in {None, "", "auto"}:
+        if self.size is None or self.size.strip().lower() == "auto":
             return None
-        match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", self.size or "")
-        if match is None:
+        match = _SIZE.fullmatch(self.size)
+        if match is None or not (int(match[1]) and int(match[3])):
             raise InvalidRequest(
                 f"size {self.size!r} is not WIDTHxHEIGHT or auto",
                 hint="for example 1024x1024",
                 param="size",
             )
-        return int(match[1]), int(match[2])
+        width, height = int(match[1]), int(match[3])
+        if match[2] == ":":
+            return size_for(width, height, pixels=math.prod(model.default_size))
+        return width, height
 
 
 class _Rendering(ImageOptions):
@@ -90,7 +134,12 @@ class _Rendering(ImageOptions):
 
     quality: Quality | None = "auto"
     background: Literal["transparent", "opaque", "auto"] | None = "auto"
-    output_format: Literal["png", "webp", "jpeg", "avif", "gif", "svg"] | None = None
+    output_format: (
+        Annotated[
+            Literal["png", "webp", "jpeg", "avif", "gif", "svg"], BeforeValidator(_other_spelling)
+        ]
+        | None
+    ) = None
     output_compression: Annotated[int, Field(ge=0, le=limits.QUALITY.most)] | None = None
     moderation: Literal["low", "auto"] | None = Field(
         default=None, description="Taken and ignored: the policy decides, not the caller"
@@ -108,12 +157,6 @@ class _Rendering(ImageOptions):
         Raises:
             InvalidRequest: A format that no still raster picture of ours can have.
         """
-        if self.background == "transparent":
-            raise InvalidRequest(
-                "background transparent cannot be made here",
-                hint="pictures are opaque; ask for background auto or opaque",
-                param="background",
-            )
         if self.output_format in {"gif", "svg"}:
             raise InvalidRequest(
                 f"output_format {self.output_format} cannot be made here",
@@ -121,6 +164,10 @@ class _Rendering(ImageOptions):
                 param="output_format",
             )
         return self.output_format  # type: ignore[return-value]
+
+    def ground(self) -> Literal["opaque", "transparent"]:
+        """Return whether the ground is left out."""
+        return "transparent" if self.background == "transparent" else "opaque"
 
     def preview_count(self) -> int:
         """Return how many previews of each picture are wanted; only a stream can show any."""
@@ -180,35 +227,56 @@ class ImagesVariations(ImageOptions):
     """The fields beside the picture of ``POST /v1/images/variations``."""
 
 
-class TextPart(BaseModel):
-    """A text of a moderation input."""
-
-    type: Literal["text"]
-    text: str
-
-
-class ImageUrl(BaseModel):
-    """Where a picture is: in the URL itself."""
-
-    url: str = Field(pattern="^data:image/", description="A `data:` URL with base64")
-
-
-class ImagePart(BaseModel):
-    """A picture of a moderation input."""
-
-    type: Literal["image_url"]
-    image_url: ImageUrl
-
-
-_Several = Field(min_length=limits.MODERATED.least, max_length=limits.MODERATED.most)
+_INPUT: Final[dict[str, Any]] = {
+    "description": "A text; texts, judged one by one; or parts, judged as one input",
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "array",
+            "minItems": limits.MODERATED.least,
+            "maxItems": limits.MODERATED.most,
+            "items": {"type": "string"},
+        },
+        {
+            "type": "array",
+            "minItems": limits.MODERATED.least,
+            "maxItems": limits.MODERATED.most,
+            "items": {
+                "anyOf": [
+                    {
+                        "type": "object",
+                        "required": ["type", "text"],
+                        "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
+                    },
+                    {
+                        "type": "object",
+                        "required": ["type", "image_url"],
+                        "properties": {
+                            "type": {"const": "image_url"},
+                            "image_url": {
+                                "type": "object",
+                                "required": ["url"],
+                                "properties": {
+                                    "url": {
+                                        "type": "string",
+                                        "pattern": "^data:image/",
+                                        "description": "A `data:` URL with base64",
+                                    }
+                                },
+                            },
+                        },
+                    },
+                ]
+            },
+        },
+    ],
+}
 
 
 class Moderations(BaseModel):
-    """Body of ``POST /v1/moderations``."""
+    """Body of ``POST /v1/moderations``; :mod:`.moderation_input` reads the input."""
 
     model_config = ConfigDict(extra="ignore")
 
-    input: (
-        str | Annotated[list[str], _Several] | Annotated[list[TextPart | ImagePart], _Several]
-    ) = Field(description="A text; texts, judged one by one; or parts, judged as one input")
+    input: Annotated[Any, WithJsonSchema(_INPUT)]
     model: str | None = None

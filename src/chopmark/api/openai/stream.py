@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from fastapi.responses import StreamingResponse
 
 from chopmark.api.openai.answers import completed_event, partial_event
+from chopmark.api.usage import Usage
 from chopmark.errors import ChopmarkError
 from chopmark.service.problems import openai_error
 from chopmark.service.watch import QUEUED, WatchedGeneration
@@ -53,7 +54,7 @@ async def stream(
     generation = WatchedGeneration(http, service, caller, asked, identifier=body.subject())
     begun = await generation.begun()
     return StreamingResponse(
-        _events(http, service, generation, body, kind, begun=begun),
+        _events(http, service, generation, asked, body, kind, begun=begun),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
@@ -63,6 +64,7 @@ async def _events(
     http: Request,
     service: Service,
     generation: WatchedGeneration,
+    asked: GenerationRequest,
     body: ImageOptions,
     kind: Kind,
     *,
@@ -80,8 +82,12 @@ async def _events(
             yield _event(f"{kind}.partial_image", partial_event(kind, preview, number, body))
             number += 1
         released = await generation.result()
+        info = service.pipeline.parts.generator.info
         for output in released.outputs:
-            yield _event(f"{kind}.completed", completed_event(kind, released, output, body))
+            # What came in is counted once, with the first.
+            first = output is released.outputs[0]
+            usage = Usage.of_outputs(asked, released, [output], info, inputs=first)
+            yield _event(f"{kind}.completed", completed_event(kind, released, output, body, usage))
     except ChopmarkError as error:
         http.state.error = error
         settings = service.pipeline.settings

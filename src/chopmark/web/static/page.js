@@ -14,6 +14,16 @@ const start = () => {
     HTMLFormElement.prototype.submit.call(form);
     form.action = kept;
   });
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("button[data-print]")) window.print();
+  });
+  // On paper nothing can be opened: what is folded is shown, and folded again afterwards.
+  window.addEventListener("beforeprint", () => {
+    for (const one of document.querySelectorAll(".report .axes details:not([open])")) { one.open = true; one.dataset.folded = ""; }
+  });
+  window.addEventListener("afterprint", () => {
+    for (const one of document.querySelectorAll("details[data-folded]")) { one.open = false; delete one.dataset.folded; }
+  });
   document.addEventListener("submit", (event) => {
     const busy = event.target.dataset.busy;
     if (busy) { const button = event.submitter; button.textContent = busy; setTimeout(() => { button.disabled = true; }); }
@@ -27,10 +37,11 @@ const start = () => {
 const dropInto = (form) => {
   const input = form.querySelector("input[type=file]"), zone = form.querySelector(".drop");
   const take = (files) => {
-    const picture = [...files].find((file) => file.type.startsWith("image/"));
-    if (!picture) return;
+    // What has no type of its own, such as camera raw, is sent as well: the answer says what it is.
+    const wanted = [...files].filter((file) => !file.type || /^(image|video)\/|pdf$/.test(file.type));
+    if (!wanted.length) return;
     const list = new DataTransfer();
-    list.items.add(picture);
+    for (const file of input.multiple ? wanted : wanted.slice(0, 1)) list.items.add(file);
     input.files = list.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
   };
