@@ -1,10 +1,10 @@
 """What the prompt guard catches, what it lets through, and what it stops for nothing.
 
-``python -m benchmarks.safety --data DIR --write`` judges the development set, a probe of prompts
-that were never trained on (``benchmarks/data/safety_probe.yaml``), obfuscated and padded copies,
-with the thresholds as committed. ``--peers PYTHON`` names an interpreter that has
-alt-profanity-check and better-profanity: they judge the same texts in the same run.
-``--leave-out`` also trains without whole sources and judges those (some minutes each).
+``python -m benchmarks.safety --write`` judges the development set, a probe of prompts that were
+never trained on (``benchmarks/data/safety_probe.yaml``), obfuscated and padded copies, with the
+thresholds as committed, and makes the tables of :mod:`benchmarks.safety_languages`. ``--peers
+PYTHON`` names an interpreter that has alt-profanity-check and better-profanity: they judge the
+same texts.
 """
 
 from __future__ import annotations
@@ -24,14 +24,12 @@ import yaml
 
 from benchmarks.obfuscation import KNOWN, SINCE, UNKNOWN
 from benchmarks.report import write_section
+from benchmarks.safety_languages import language_tables
 from chopmark.safety import PromptGuard, Verdict, load_policy
 from chopmark.safety.categories import MODEL_CATEGORIES
 from chopmark.safety.text.encoder import SentenceEncoder
 from chopmark.safety.text.head import PromptHead
-from chopmark.safety.text.multilingual import Multilingual, multilingual_installed
-from training.safety.data import Row, held_out, read_rows
-from training.safety.embed import VectorStore
-from training.safety.run import PICTURE_KINDS, largest, train
+from training.safety.data import PICTURE_KINDS, Row, held_out, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -49,17 +47,6 @@ KEYWORDS = frozenset(
     " isis nazi hitler swastika kkk jihad genocide nigger faggot kike retard bitch whore slut cunt"
     " fuck deepfake trump putin biden obama mickey pikachu batman".split()
 )
-FOLDS = {
-    "comments": ("openai_mod", "surge_toxicity", "edos", "hatemoji_build"),
-    "instructions": ("aart", "ailuminate", "xsafety", "self_instruct", "authored_instructions"),
-    "picture prompts": (
-        "authored_templates",
-        "authored_ml_templates",
-        "i2p",
-        "nibbler_rewritten",
-        "partiprompts",
-    ),
-}
 _PEER = """
 import json, sys, time
 texts = json.load(sys.stdin)
@@ -77,17 +64,32 @@ json.dump({"flags": said, "ms": {"alt-profanity-check": a * 1000 / len(texts),
 """
 
 
-class _Remembering(SentenceEncoder):
-    """Encodes a text once: most obfuscated copies normalise to a text that was seen before."""
+class _ReadsOnce(SentenceEncoder):
+    """Encodes tokens once: most disguised copies are undone to a text that was seen before."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._seen: dict[tuple[int, ...], NDArray[np.float32]] = {}
+        self._seen: dict[tuple[tuple[int, ...], bool], NDArray[np.float32]] = {}
 
-    def vector(self, piece: tuple[int, ...]) -> NDArray[np.float32]:
-        if piece not in self._seen:
-            self._seen[piece] = super().vector(piece)
-        return self._seen[piece]
+    def vector(self, tokens: tuple[int, ...], *, edit: bool = False) -> NDArray[np.float32]:
+        key = (tokens, edit)
+        if key not in self._seen:
+            self._seen[key] = super().vector(tokens, edit=edit)
+        return self._seen[key]
+
+
+class _Remembering:
+    """Judges a text once."""
+
+    def __init__(self, guard: PromptGuard) -> None:
+        self._guard = guard
+        self._known: dict[tuple[str, bool], Verdict] = {}
+
+    def __call__(self, text: str, *, edit: bool = False) -> Verdict:
+        key = (text, edit)
+        if key not in self._known:
+            self._known[key] = self._guard.judge(text, POLICY, edit=edit)
+        return self._known[key]
 
 
 @dataclass
@@ -285,33 +287,6 @@ def _padded(harmful: list[str], harmless: list[str], judge: Callable[[str], Verd
     return said
 
 
-def _auc(harmful: Sequence[float], harmless: Sequence[float]) -> float:
-    a, b = np.asarray(harmful), np.asarray(harmless)
-    wins = (a[:, None] > b[None]).sum() + 0.5 * (a[:, None] == b[None]).sum()
-    return float(wins / (len(a) * len(b)))
-
-
-def _languages(dev: Sequence[Row], judge: Callable[[str], Verdict]) -> list[str]:
-    said = [
-        "| language | harmful / harmless | AUC of the scores | what the guard says |",
-        "|---|---|---|---|",
-    ]
-    clean = [r for r in dev if r.variant is None and r.kind != "t2i_implicit"]
-    for lang in sorted({row.lang for row in clean}):
-        bad = [row.text for row in clean if row.lang == lang and row.categories]
-        good = [row.text for row in clean if row.lang == lang and row.benign]
-        if min(len(bad), len(good)) < 5:
-            continue
-        scores = [
-            [max(judge(text).scores[c] for c in MODEL_CATEGORIES) for text in texts]
-            for texts in (bad, good)
-        ]
-        abstains = np.mean(["sexual" not in judge(text).evaluated for text in good])
-        told = "abstains: review" if abstains > 0.5 else "judges"
-        said.append(f"| {lang} | {len(bad)} / {len(good)} | {_auc(*scores):.2f} | {told} |")
-    return said
-
-
 def _latency(texts: list[str], guard: PromptGuard) -> dict[str, float]:
     spent = []
     for text in texts:
@@ -325,57 +300,18 @@ def _latency(texts: list[str], guard: PromptGuard) -> dict[str, float]:
     }
 
 
-def _left_out(
-    rows: Sequence[Row], dev: Sequence[Row], store: VectorStore, epochs: int
-) -> list[str]:
-    said = [
-        "| left out of the training | rows judged | harmful blocked | harmless blocked |",
-        "|---|---|---|---|",
-    ]
-    for name, sources in FOLDS.items():
-        kept = [row for row in rows if row.source not in sources]
-        fixing = [row for row in dev if row.source not in sources]
-        _, head, _ = train(kept, fixing, store=store, seed=SEED, epochs=epochs)
-        held = [
-            row
-            for row in [*rows, *dev]
-            if row.source in sources and row.variant is None and row.lang == "en"
-        ]
-        dice = random.Random(SEED)
-        for source in sources:
-            mine = [row for row in held if row.source == source]
-            mine = dice.sample(mine, min(400, len(mine)))
-            if not mine:
-                continue
-            scores = head.scores(largest(head, [row.text for row in mine], store))
-            above = np.asarray((scores >= 0.5).any(axis=1))
-            bad = np.array([bool(row.categories) for row in mine])
-            said.append(
-                f"| {name}: {source} | {len(mine)} | {_share(above[bad])} | {_share(above[~bad])} |"
-            )
-    return said
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="train.jsonl and dev.jsonl")
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared/data/prompts"), help="train.jsonl, dev.jsonl"
+    )
     parser.add_argument("--peers", type=Path, help="an interpreter that has the peers")
-    parser.add_argument("--leave-out", action="store_true", help="train without whole sources too")
-    parser.add_argument("--cache", type=Path, help="a file that keeps sentence vectors")
-    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     options = parser.parse_args()
     dev = read_rows(options.data / "dev.jsonl")
     probe = yaml.safe_load((HERE / "data" / "safety_probe.yaml").read_text("utf-8"))
     held = [row for row in read_rows(options.data / "train.jsonl") if held_out(row)]
-    others = Multilingual() if multilingual_installed() else None
-    guard = PromptGuard(encoder=_Remembering(), head=PromptHead.load(), other_languages=others)
-    known: dict[str, Verdict] = {}
-
-    def judge(text: str) -> Verdict:
-        if text not in known:
-            known[text] = guard.judge(text, POLICY)
-        return known[text]
+    judge = _Remembering(PromptGuard(encoder=_ReadsOnce(), head=PromptHead.load()))
 
     sets = _sets(dev, held, probe)
     texts = list(
@@ -384,19 +320,16 @@ def main() -> None:
     peers, peer_ms = _ask_peers(options.peers, texts)
     dice = random.Random(SEED)
     bad = dice.sample(
-        [t for n, v in sets.harmful.items() if n.startswith("dev, picture") for t in v], 100
+        [t for n, v in sets.harmful.items() if n.startswith("dev, picture") for t in v], 50
     )
-    good = dice.sample(sets.harmless["dev, benign picture prompts"], 100)
+    good = dice.sample(sets.harmless["dev, benign picture prompts"], 50)
     out = ["### Prompts", "", *_main_table(sets, judge, peers), ""]
     out += [
         "The probe was written by hand by somebody who did not write the lexicons; nothing was "
-        "trained on it, but its numbers were seen between trainings, and one of them (22 % of the "
-        "scary but safe ones blocked) is why more grave but harmless prompts were written. The "
-        "development set fixed the operating points and shares templates with the training set. "
-        "The unseen tenth is every tenth text of the training file (by hash): no weight and no "
-        "list was made with it; its numbers were seen when the share of comments above the points "
-        "was chosen on the development set; it comes from the same sources, and authored rows of "
-        "one template stand on both sides.",
+        "trained on it, but its numbers were seen between trainings. The development set "
+        "calibrated the scores and shares templates with the training set. The unseen tenth is "
+        "every tenth text of the training file (by hash): no weight and no list was made with it; "
+        "it comes from the same sources, and authored rows of one template stand on both sides.",
         "",
         "#### Each category at 1 % false positives",
         "",
@@ -410,16 +343,17 @@ def main() -> None:
         "",
         *_padded(bad, good, judge),
         "",
-        "#### Languages",
-        "",
-        "Development set and unseen tenth together, with the extra `multilingual`"
-        + (":" if others else " **not** installed:"),
-        "",
-        *_languages([*dev, *held], judge),
-        "",
     ]
+    probed = [text for name, of in sets.harmful.items() if "probe" in name for text in of]
+    unseen = sets.harmful["unseen tenth, of these picture prompts"]
+    out += language_tables(
+        options.data,
+        judge,
+        harmful=[*probed, *unseen],
+        harmless=sets.harmless["unseen tenth, benign picture prompts"],
+    )
     sample = dice.sample(texts, 200)
-    fresh = PromptGuard.load(other_languages=others)
+    fresh = PromptGuard.load()
     fresh.judge("a warm-up", POLICY)
     took = _latency(sample, fresh)
     out += [
@@ -428,16 +362,10 @@ def main() -> None:
         + "".join(f"; {name} {ms:.2f} ms" for name, ms in peer_ms.items())
         + ".",
     ]
-    if options.leave_out:
-        rows = read_rows(options.data / "train.jsonl")
-        store = VectorStore(options.cache)
-        out += ["", "#### Sources that were left out of the training (head alone, no lexicons)", ""]
-        out += _left_out(rows, dev, store, options.epochs)
     text = "\n".join(out)
     print(text)
     if options.write:
-        extra = " --leave-out" if options.leave_out else ""
-        command = f"python -m benchmarks.safety --data DIR --peers PYTHON{extra} --write"
+        command = "python -m benchmarks.safety --data DIR --peers PYTHON --write"
         write_section("safety", text, command=command)
 
 

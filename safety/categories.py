@@ -2,7 +2,7 @@
 
 A category is data: a policy or a plugin's guard may name one that is not in this list (`gambling`),
 and it is judged, logged and shown like ours. The first thirteen are those of OpenAI's moderation
-endpoint, by the same names, so that ``/v1/moderations`` needs no translation; the other five are
+endpoint, by the same names, so that ``/v1/moderations`` needs no translation; the other six are
 ours.
 
 >>> is_category("gambling"), is_category("Gambling!")
@@ -51,6 +51,7 @@ CATEGORIES: Final[tuple[str, ...]] = (
     "sexual/minors",
     "violence",
     "violence/graphic",
+    "sexual/nonconsensual",
     "extremism",
     "deepfake",
     "disinformation",
@@ -71,6 +72,7 @@ MODEL_CATEGORIES: Final[tuple[str, ...]] = (
     "deepfake",
     "disinformation",
     "ip",
+    "sexual/nonconsensual",
 )
 #: The form of a name, for people who read an error.
 FORM: Final[str] = (

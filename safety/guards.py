@@ -7,31 +7,37 @@ scores as well, in whatever category they are: a guard may be stricter than the 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, runtime_checkable
 
 from chopmark.errors import GuardFailed, TextTooLong
-from chopmark.safety.categories import FORM, is_category, worst
-from chopmark.safety.verdict import Evidence
+from chopmark.safety.categories import FORM, in_order, is_category, worst
+from chopmark.safety.verdict import Evidence, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from PIL.Image import Image
 
+    from chopmark.errors import ChopmarkError
     from chopmark.safety.categories import Stage
     from chopmark.safety.policy.schema import Policy
-    from chopmark.safety.verdict import Verdict
 
 __all__ = [
     "ImageGuards",
     "JudgesPictures",
     "JudgesText",
     "PromptGuards",
+    "TextUnread",
     "join_verdicts",
     "judge_each",
     "reviewed",
     "under_policy",
+    "unread",
 ]
+
+
+class TextUnread(GuardFailed):
+    """A text could not be read. Among several texts it alone goes to a person."""
 
 
 @runtime_checkable
@@ -73,30 +79,67 @@ class PromptGuards:
     def __init__(self, guards: Sequence[JudgesText]) -> None:
         self._guards = tuple(guards)
 
+    #: It takes ``edit`` and ``language``, and hands them to those of its guards that take them.
+    judges_edits: Final = True
+
     def judge(
-        self, text: str, policy: Policy, *, stage: Stage = "prompt", tenant: str | None = None
+        self,
+        text: str,
+        policy: Policy,
+        *,
+        stage: Stage = "prompt",
+        tenant: str | None = None,
+        edit: bool = False,
+        language: str | None = None,
     ) -> Verdict:
         """Judge one text with each guard and join their verdicts.
+
+        Args:
+            text: What is asked.
+            policy: Whose thresholds hold.
+            stage: Which of them.
+            tenant: Whose allow-list applies.
+            edit: The text says what to change in a picture that is there.
+            language: Of the text, where the caller knows it (BCP 47).
 
         Raises:
             GuardFailed: A guard could not judge, or its verdict cannot be used.
         """
         return join_verdicts(
             [
-                under_policy(guard.judge(text, policy, stage=stage, tenant=tenant), policy, stage)
+                under_policy(
+                    guard.judge(
+                        text, policy, stage=stage, tenant=tenant, **_more(guard, edit, language)
+                    ),
+                    policy,
+                    stage,
+                )
                 for guard in self._guards
             ]
         )
 
     def judge_many(
-        self, texts: Sequence[str], policy: Policy, *, tenant: str | None = None
+        self,
+        texts: Sequence[str],
+        policy: Policy,
+        *,
+        tenant: str | None = None,
+        edits: Sequence[bool] = (),
+        languages: Sequence[str | None] = (),
     ) -> list[Verdict]:
-        """Judge several texts; each verdict is the one that :meth:`judge` gives.
+        """Judge several texts; see :func:`judge_each`.
 
         Raises:
             TextTooLong: One of them is too long to be judged; ``param`` says which.
         """
-        return judge_each(self, texts, policy, tenant=tenant)
+        return judge_each(self, texts, policy, tenant=tenant, edits=edits, languages=languages)
+
+
+def _more(guard: JudgesText, edit: bool, language: str | None) -> dict[str, Any]:  # noqa: FBT001
+    """Return what a guard takes beyond the interface; a plugin's need not know of it."""
+    if not getattr(guard, "judges_edits", False):
+        return {}
+    return {"edit": edit, "language": language}
 
 
 def judge_each(
@@ -106,21 +149,49 @@ def judge_each(
     *,
     stage: Stage = "prompt",
     tenant: str | None = None,
+    edits: Sequence[bool] = (),
+    languages: Sequence[str | None] = (),
 ) -> list[Verdict]:
     """Judge several texts by one guard.
+
+    A text that cannot be read, among several or alone, is sent to a person and stops nothing.
+
+    Args:
+        guard: Who judges.
+        texts: What is judged.
+        policy: Whose thresholds hold.
+        stage: Which of them.
+        tenant: Whose allow-list applies.
+        edits: Of each text, whether it is asked of an edit; none of them where it is empty.
+        languages: Of each text its language, where it is known; of none where it is empty.
 
     Raises:
         TextTooLong: One of them is too long to be judged; of several ``param`` says which.
     """
     verdicts = []
     for number, text in enumerate(texts):
+        more = _more(guard, bool(edits and edits[number]), languages[number] if languages else None)
         try:
-            verdicts.append(guard.judge(text, policy, stage=stage, tenant=tenant))
+            verdicts.append(guard.judge(text, policy, stage=stage, tenant=tenant, **more))
+        except TextUnread as error:
+            verdicts.append(unread(error, policy))
         except TextTooLong as error:
             if len(texts) > 1:
                 error.param = f"input[{number}]"
             raise
     return verdicts
+
+
+def unread(error: ChopmarkError, policy: Policy) -> Verdict:
+    """Return the verdict on what could not be judged: a person looks, and nothing was evaluated."""
+    return Verdict(
+        action="review",
+        scores={},
+        evidence=(Evidence(category="obfuscated", kind="rule", detail=error.message),),
+        categories=("obfuscated",),
+        not_evaluated=in_order(policy.categories),
+        policy=policy.digest(),
+    )
 
 
 class ImageGuards:
@@ -241,6 +312,7 @@ def join_verdicts(verdicts: Sequence[Verdict]) -> Verdict:
         ),
         models=_union(verdict.models for verdict in verdicts),
         cues=_union(verdict.cues for verdict in verdicts),  # type: ignore[arg-type]
+        language=next((v.language for v in verdicts if v.language != "und"), "und"),
         elapsed_ms=sum(verdict.elapsed_ms for verdict in verdicts),
     )
 

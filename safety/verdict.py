@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Cue", "Evidence", "EvidenceKind", "Verdict"]
 
 EvidenceKind = Literal["span", "lexicon", "model", "hash", "image", "rule"]
-Cue = Literal["youth", "writing"]
+Cue = Literal["youth", "writing", "doubt"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,9 @@ class Verdict:
         models: ``id@digest`` of everything that took part.
         elapsed_ms: Wall time of this judgement in milliseconds.
         cues: What was seen that is no harm by itself and matters to whoever judges next: ``youth``
-            (somebody under eighteen is spoken of), ``writing`` (the picture is to hold text).
+            (somebody under eighteen is spoken of), ``writing`` (the picture is to hold text),
+            ``doubt`` (a doubtful sign beside ``youth``: for few eyes, and no accusation).
+        language: Of a text, in BCP 47; ``und`` where nothing can say, and for pictures.
     """
 
     action: Action
@@ -82,6 +84,7 @@ class Verdict:
     models: tuple[str, ...] = ()
     elapsed_ms: float = 0.0
     cues: tuple[Cue, ...] = ()
+    language: str = "und"
 
     def __post_init__(self) -> None:
         """Freeze the scores."""
@@ -94,8 +97,9 @@ class Verdict:
 
     @property
     def restricted(self) -> bool:
-        """Whether the item goes the path of ``sexual/minors``: blocked, and for few eyes only."""
-        return self.action == "block" and "sexual/minors" in self.categories
+        """Whether the item is for few eyes only: ``sexual/minors``, blocked or in doubt."""
+        blocked = self.action == "block" and "sexual/minors" in self.categories
+        return blocked or "doubt" in self.cues
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return the JSON form; plain dicts, lists, strings and numbers."""
@@ -107,6 +111,7 @@ class Verdict:
             "evidence": [item.to_dict() for item in self.evidence],
             "evaluated": list(self.evaluated),
             "not_evaluated": list(self.not_evaluated),
+            "language": self.language,
             "policy": self.policy,
             "models": list(self.models),
             "elapsed_ms": round(self.elapsed_ms, 3),

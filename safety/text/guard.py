@@ -11,35 +11,36 @@ import numpy as np
 
 from chopmark.errors import ChopmarkError, GuardFailed
 from chopmark.safety.categories import MODEL_CATEGORIES, Stage, in_order, worst
-from chopmark.safety.text.encoder import FRAME, SentenceEncoder
-from chopmark.safety.text.features import MOST_WINDOWS, check_scored, windows
-from chopmark.safety.text.head import PromptHead, best_of
-from chopmark.safety.text.language import ENGLISH, UNREAD, language_of
+from chopmark.safety.guards import TextUnread
+from chopmark.safety.text.encoder import SentenceEncoder
+from chopmark.safety.text.form import without_accents
+from chopmark.safety.text.head import PromptHead
 from chopmark.safety.text.lexicon import fold, lexicon
+from chopmark.safety.text.minors import find
 from chopmark.safety.text.normalize import Normalized, normalize
-from chopmark.safety.text.rules import RuleFinding, apply_rules, sexual_terms
+from chopmark.safety.text.reading import read_text
+from chopmark.safety.text.rules import RuleFinding, apply_rules
+from chopmark.safety.text.scoring import Kind, Scored, Scorer
 from chopmark.safety.text.text_request import asks_for_text
-from chopmark.safety.text.youth import youth_cues
 from chopmark.safety.verdict import Evidence, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Mapping, Sequence
 
     from chopmark.safety.policy.schema import Policy
     from chopmark.safety.text.cascade import Cascade
-    from chopmark.safety.text.multilingual import Multilingual
+    from chopmark.safety.text.form import Form
+    from chopmark.safety.text.minors import Finding
+    from chopmark.safety.text.reading import Reading
     from chopmark.safety.verdict import Cue
 
 __all__ = ["PromptGuard"]
 
-#: From which ``sexual`` score on a youth cue beside it is enough to block. Far below the operating
-#: point on purpose: here the doubt goes against the prompt.
-MINORS_SEXUAL: Final[float] = 0.15
-#: Per natural logarithm of the number of windows, in calibrated log odds; fixed on dev, where it
-#: takes patched-together harmless texts from 16 % blocked to about 4 %, padded harmful ones stay at 100.
-WINDOW_BAR: Final[float] = 0.8
+#: Below this score the model is sure of a text as a word rule finds it, within so much of it less and less;
+#: then a rule has this share of its score.
+_SURE: Final[float] = 0.12
+_WIDE: Final[float] = 0.1
+_LEAST: Final[float] = 0.2
 #: Most cues of youth that a verdict shows: one is enough to block, and a text may be full of them.
 _SHOWN: Final[int] = 16
 _EVALUATED: Final[tuple[str, ...]] = (*MODEL_CATEGORIES, "sexual/minors", "obfuscated")
@@ -51,51 +52,33 @@ class PromptGuard:
     Use :meth:`load`. Needs onnxruntime and tokenizers, not torch.
     """
 
+    #: It takes ``edit`` and ``language``; see :class:`chopmark.safety.guards.PromptGuards`.
+    judges_edits: Final = True
+
     def __init__(
-        self,
-        *,
-        encoder: SentenceEncoder,
-        head: PromptHead,
-        other_languages: Multilingual | None = None,
-        cascade: Cascade | None = None,
+        self, *, encoder: SentenceEncoder, head: PromptHead, cascade: Cascade | None = None
     ) -> None:
         """Take the loaded models.
 
         Args:
-            encoder: Of English texts.
+            encoder: Of texts of any language.
             head: Trained on its vectors.
-            other_languages: Scores what is not English; without it other scripts abstain.
             cascade: A larger model that is asked about what is uncertain.
         """
-        self._encoder = encoder
-        self._head = head
-        self._others, self._cascade = other_languages, cascade
-        self._models = (
-            encoder.model,
-            f"prompt-head@{head.digest[:16]}",
-            lexicon().model,
-            *(other_languages.models if other_languages else ()),
-        )
+        self._scorer, self._cascade = Scorer(encoder=encoder, head=head), cascade
+        self._models = (encoder.model, f"prompt-head@{head.digest[:16]}", lexicon().model)
 
     @classmethod
-    def load(
-        cls, *, other_languages: Multilingual | None = None, cascade: Cascade | None = None
-    ) -> Self:
+    def load(cls, *, cascade: Cascade | None = None) -> Self:
         """Load the encoder and the head.
 
         Args:
-            other_languages: As for the constructor.
             cascade: As for the constructor.
 
         Raises:
             GuardFailed: A model is missing or damaged.
         """
-        return cls(
-            encoder=SentenceEncoder(),
-            head=PromptHead.load(),
-            other_languages=other_languages,
-            cascade=cascade,
-        )
+        return cls(encoder=SentenceEncoder(), head=PromptHead.load(), cascade=cascade)
 
     def judge_many(
         self, texts: Sequence[str], policy: Policy, *, tenant: str | None = None
@@ -111,6 +94,8 @@ class PromptGuard:
         stage: Stage = "prompt",
         tenant: str | None = None,
         today: dt.date | None = None,
+        edit: bool = False,
+        language: str | None = None,
     ) -> Verdict:
         """Judge one text.
 
@@ -120,16 +105,18 @@ class PromptGuard:
             stage: Which of the policy's thresholds apply.
             tenant: Whose allow-list entries apply beside everybody's.
             today: The day on which entries must still hold; today's UTC date by default.
+            edit: The text says what to change in a picture that is there.
+            language: Which it is in, where the caller knows (BCP 47).
 
         Raises:
             GuardFailed: The text could not be judged. Nothing unjudged may be let through.
+            TextUnread: It could not even be read.
         """
         started = time.perf_counter()
+        read, findings, writing = _looked_at(text, language)
+        plain, kind = read.plain, Kind(english=read.english, edit=edit)
         try:
-            plain = normalize(text)
-            language = language_of(plain.text)
-            scores, spans = self._scores(plain, language)
-            findings = apply_rules(plain.text)
+            scores, spans, *rest = self._scores(read.form.text, kind)
         except ChopmarkError:
             raise
         except Exception as error:
@@ -138,21 +125,20 @@ class PromptGuard:
         evidence = [_lexical(text, plain, finding) for finding in findings]
         _raise_scores(scores, findings)
         day = today or dt.datetime.now(dt.UTC).date()
-        evidence += self._let_through(scores, _allowed(plain, policy, tenant, day), language)
-        youth = youth_cues(plain.text, english=language == ENGLISH)
-        if youth:
-            # Joint rule without override: any sexual signal beside any cue of youth.
-            signal = scores["sexual"] >= MINORS_SEXUAL or bool(sexual_terms(plain.text))
-            scores["sexual/minors"] = 1.0 if signal else 0.0
-            if scores["sexual/minors"]:
-                evidence += [
-                    _evidence(text, plain, cue, "sexual/minors", "rule", "youth cue beside sexual")
-                    for cue in youth[:_SHOWN]
-                ]
-        evaluated = (*_EVALUATED, *(name for name in scores if name not in _EVALUATED))
-        unread = language == UNREAD and self._others is None
+        allowed = _allowed(plain, policy, tenant, day)
+        evidence += self._let_through(scores, allowed, kind)
+        minors = find(
+            without_accents(read.form.text),
+            language="en" if read.english else read.language.read_as,
+            sexual=scores["sexual"],
+            without=lambda other: self._scores(other, kind)[0]["sexual"],
+        )
+        if minors.youth:
+            scores["sexual/minors"] = 1.0 if minors.state == "both" else 0.0
         known = {finding.rule.category for finding in findings} | {"sexual/minors", "obfuscated"}
-        models = self._models
+        evaluated = (*_EVALUATED, *(name for name in scores if name not in _EVALUATED))
+        models: tuple[str, ...] = self._models
+        unread = not read.language.known
         if self._cascade is not None:
             wanted = (
                 self._cascade.evaluates
@@ -164,24 +150,19 @@ class PromptGuard:
                 known |= set(wanted)
                 evidence += self._second_opinion(plain.text, scores, wanted)
         if unread:
-            # The head was trained on English: on another script it guesses. Its guesses are shown,
-            # named as not evaluated, and only word lists and a larger model lead to a block.
+            # In a language that it has not learned the head guesses. Its guesses are shown, named as
+            # not evaluated, and only word lists and a larger model lead to a block.
             evaluated = in_order(known & set(scores))
-            evidence.append(
-                Evidence(
-                    category="obfuscated",
-                    kind="rule",
-                    detail="a script that the prompt model was not trained on: a person looks",
-                )
-            )
         decision = policy.decide(
             {name: score for name, score in scores.items() if name in evaluated}, stage=stage
         )
         action, categories = decision.action, decision.categories
-        if unread and not set(MODEL_CATEGORIES) <= set(evaluated):
-            action, categories = worst(action, "review"), categories or ("obfuscated",)
+        for why, category in self._doubts(read, sum(rest), minors, evaluated):
+            evidence.append(Evidence(category=category, kind="rule", detail=why))
+            action, categories = worst(action, "review"), categories or (category,)
+        evidence += _why_minors(text, read.form, minors)
         if not unread:
-            evidence += self._reasons(text, plain, scores, spans, policy, stage)
+            evidence += self._reasons(text, read.form, scores, spans, policy, stage)
         if plain.applied and action != "allow":
             undone = "undone: " + ", ".join(plain.applied)
             evidence.append(Evidence(category="obfuscated", kind="rule", detail=undone))
@@ -195,49 +176,43 @@ class PromptGuard:
             policy=policy.digest(),
             models=models,
             elapsed_ms=(time.perf_counter() - started) * 1000,
-            cues=_cues(text, youth=bool(youth)),
+            cues=_cues(minors, writing=writing),
+            language=read.language.code,
         )
 
-    def _scores(
-        self, plain: Normalized, language: str
-    ) -> tuple[dict[str, float], dict[str, tuple[int, int]]]:
-        """Return each model category's largest score over the windows, and that window."""
-        if not any(char.isalnum() for char in plain.text):
+    def _scores(self, text: str, kind: Kind) -> Scored:
+        if not any(char.isalnum() for char in text):
             # Without a letter there is nothing to read: an edit without words, three dots, an emoji.
-            return dict.fromkeys(MODEL_CATEGORIES, 0.0), {}
-        if language != ENGLISH and self._others is not None:
-            return self._others.scores(plain.text)
-        parts = windows(plain.text)
-        rows: list[tuple[tuple[int, int], tuple[int, ...], NDArray[np.float32]]] = []
-        for at, (start, end) in enumerate(parts):
-            part = plain.text[start:end]
-            # The whole of a long text speaks for its beginning: the windows read the rest of it.
-            whole = at == 0 and len(parts) > 1
-            pieces = [self._encoder.beginning(part)] if whole else self._encoder.pieces(part)
-            linear = self._head.from_pieces(part)
-            rows += [((start, end), piece, linear) for piece in pieces]
-        # What stands in a text several times is read once.
-        distinct = dict.fromkeys(piece for _, piece, _ in rows)
-        check_scored(sum(len(piece) + FRAME for piece in distinct))
-        dense = {p: self._head.from_vector(self._encoder.vector(p)) for p in distinct}
-        logits = np.stack([dense[piece] + linear for _, piece, linear in rows])
-        # Each window is one more chance to be wrong: the more there are, the higher the bar, also for
-        # the whole of a long text, which speaks of many things. It was fixed for texts of up to
-        # MOST_WINDOWS; more would raise it out of reach.
-        logits -= WINDOW_BAR * np.log(min(len(rows), MOST_WINDOWS)) / self._head.scale
-        return best_of(self._head.scores(logits), [span for span, _, _ in rows])
+            return Scored(scores=dict.fromkeys(MODEL_CATEGORIES, 0.0), spans={})
+        return self._scorer.score(text, kind)
+
+    @staticmethod
+    def _doubts(
+        read: Reading, doubtful: int, minors: Finding, evaluated: Sequence[str]
+    ) -> list[tuple[str, str]]:
+        """Return why a person must look whatever the scores say, each with a category."""
+        found = []
+        if not read.language.known and not set(MODEL_CATEGORIES) <= set(evaluated):
+            what = "a language that the prompt model has not learned"
+            found.append((f"{what} ({read.language.code}): a person looks", "obfuscated"))
+        if doubtful:
+            what = f"{doubtful} doubtful parts of a long text that the model did not read"
+            found.append((what, "obfuscated"))
+        if minors.state == "doubt":
+            found.append(("a doubtful sign beside a cue of youth: a person looks", "sexual"))
+        return found
 
     def _let_through(
         self,
         scores: dict[str, float],
         allowed: list[tuple[tuple[str, ...], str, Normalized]],
-        language: str,
+        kind: Kind,
     ) -> list[Evidence]:
         """Lower the scores to those of the text without the phrases that the policy allows."""
         evidence = []
         for names, phrase, rest in allowed:
             # What was allowed is taken out; the rest of the text still counts for its categories.
-            without, _ = self._scores(rest, language)
+            without = dict(self._scores(rest.text, kind)[0])
             _raise_scores(without, apply_rules(rest.text))
             lower = [name for name in names if without.get(name, 0.0) < scores.get(name, 0.0)]
             evidence += [
@@ -267,9 +242,9 @@ class PromptGuard:
     def _reasons(
         self,
         text: str,
-        plain: Normalized,
+        form: Form,
         scores: dict[str, float],
-        spans: dict[str, tuple[int, int]],
+        spans: Mapping[str, tuple[int, int]],
         policy: Policy,
         stage: Stage,
     ) -> list[Evidence]:
@@ -278,13 +253,34 @@ class PromptGuard:
             reached = policy.rule(name).action(stage, scores[name])
             if reached != "allow":
                 detail = f"prompt model score {scores[name]:.3f}, {reached}"
-                reasons.append(_evidence(text, plain, span, name, "model", detail))
+                reasons.append(_evidence(text, form, span, name, "model", detail))
         return reasons
 
 
-def _cues(text: str, *, youth: bool) -> tuple[Cue, ...]:
-    writing = asks_for_text(text)
-    seen: dict[Cue, bool] = {"youth": youth, "writing": writing}
+def _looked_at(text: str, told: str | None) -> tuple[Reading, list[RuleFinding], bool]:
+    """Return what is known of a text without a model: how it reads, word rules, a wish for writing."""
+    try:
+        read = read_text(text, told=told)
+        return read, apply_rules(read.plain.text), asks_for_text(read.plain.text)
+    except ChopmarkError:
+        raise
+    except Exception as error:
+        raise TextUnread(f"the text could not be read: {type(error).__name__}") from error
+
+
+def _why_minors(text: str, form: Form, minors: Finding) -> list[Evidence]:
+    if minors.state == "none":
+        return []
+    about = "sexual/minors" if minors.state == "both" else "sexual"
+    return [
+        _evidence(text, form, cue, about, "rule", f"a cue of youth, {minors.state}")
+        for cue in minors.youth[:_SHOWN]
+    ]
+
+
+def _cues(minors: Finding, *, writing: bool) -> tuple[Cue, ...]:
+    doubt = minors.state == "doubt"
+    seen: dict[Cue, bool] = {"youth": bool(minors.youth), "writing": writing, "doubt": doubt}
     return tuple(name for name, here in seen.items() if here)
 
 
@@ -305,11 +301,17 @@ def _allowed(
 
 
 def _raise_scores(scores: dict[str, float], findings: Sequence[RuleFinding]) -> None:
-    """Let word rules add to the model: two doubtful signs are one clear one (noisy or)."""
+    """Let word rules add to the model: two doubtful signs are one clear one (noisy or).
+
+    Where the model is sure that the words are harmless as they stand ("Molotov Street", the hanged man
+    of the cards) they count less, unless the rule is about names, which no model knows.
+    """
     strongest: dict[str, float] = {}
     for finding in findings:
         name = finding.rule.category
-        strongest[name] = max(strongest.get(name, 0.0), finding.rule.score)
+        model = scores.get(name.partition("/")[0], 1.0)
+        weight = 1.0 if finding.rule.names else float(np.clip((model - _SURE) / _WIDE, _LEAST, 1.0))
+        strongest[name] = max(strongest.get(name, 0.0), finding.rule.score * weight)
     for name, score in strongest.items():
         scores[name] = round(1.0 - (1.0 - scores.get(name, 0.0)) * (1.0 - score), 6)
 
@@ -321,9 +323,9 @@ def _lexical(text: str, plain: Normalized, finding: RuleFinding) -> Evidence:
 
 
 def _evidence(
-    text: str, plain: Normalized, span: tuple[int, int], category: str, kind: str, detail: str
+    text: str, read: Normalized | Form, span: tuple[int, int], category: str, kind: str, detail: str
 ) -> Evidence:
-    start, end = plain.span(*span)
+    start, end = read.span(*span)
     return Evidence(
         category=category,
         kind=kind,  # type: ignore[arg-type]

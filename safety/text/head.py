@@ -1,4 +1,4 @@
-"""The trained head: a small network on the sentence vector, a linear model on pieces of words."""
+"""The trained head: a linear layer on the sentence vector, its calibration, and the screen."""
 
 from __future__ import annotations
 
@@ -6,23 +6,30 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from chopmark.errors import GuardFailed
 from chopmark.safety.categories import MODEL_CATEGORIES
 from chopmark.safety.text.encoder import DIMENSIONS
-from chopmark.safety.text.features import BUCKETS, hashed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
-__all__ = ["PromptHead", "best_of", "head_file"]
+__all__ = ["GROUPS", "Group", "PromptHead", "group_of", "head_file", "score_of"]
 
 _OUT: Final[int] = len(MODEL_CATEGORIES)
+#: Kinds of text, each with a calibration of its own: English or another language, a name of a few
+#: tokens or more, asked of a picture or of an edit.
+Group: TypeAlias = Literal["en-short", "en", "other-short", "other", "en-edit", "other-edit"]
+GROUPS: Final[tuple[Group, ...]] = get_args(Group)
+#: Tokens of a short text at most: some three words.
+_SHORT: Final[int] = 6
+#: Where the score 0.5 lies, and how much of the logarithm of the odds a unit of it is: so that 0.5 is a
+#: probability of .9 and 0.3 one of .3, of a text in use, where nine in ten are harmless.
+_SLOPE: Final[float] = 0.2783
+_OFFSET: Final[float] = -0.6115
 
 
 def head_file() -> Path:
@@ -30,26 +37,38 @@ def head_file() -> Path:
     return Path(__file__).resolve().parents[1] / "weights" / "prompt_head.safetensors"
 
 
+def group_of(*, english: bool, tokens: int, edit: bool) -> Group:
+    """Return which calibration holds for a text."""
+    if edit:
+        return "en-edit" if english else "other-edit"
+    if tokens <= _SHORT:
+        return "en-short" if english else "other-short"
+    return "en" if english else "other"
+
+
 @dataclass(frozen=True, kw_only=True)
 class PromptHead:
     """Weights of the head.
 
     Attributes:
-        hidden: (384, h) and its bias (h,): the first layer on the sentence vector, then ReLU.
-        out: (h, 10) and its bias (10,): the second layer.
-        pieces: (65536, 10): the linear model on hashed pieces; its output is added.
-        scale: (10,) and ``shift`` (10,): score = sigmoid(scale * logit + shift), set so that 0.5
-            is the operating point found on the development set.
-        digest: SHA-256 of the file, in hex.
+        out: (384, 11) and its bias (11,): what the encoder was trained with.
+        scale: (6, 11) and ``shift`` (6, 11), a row for each of :data:`GROUPS`: the logarithm of the
+            odds that a text of this logit is harmful, among texts of which nine in ten are harmless.
+        screen: (384, s), with ``screen_bias`` (s,), ``screen_out`` (s,), ``screen_shift`` (1,): the screen of
+            windows, a network on the mean of their word vectors; 0 is its bar of doubt.
+        encoder: SHA-256 (hex) of the encoder's file: a head fits one encoder only.
+        digest: SHA-256 of the head's own file, in hex.
     """
 
-    hidden: NDArray[np.float32]
-    hidden_bias: NDArray[np.float32]
     out: NDArray[np.float32]
     out_bias: NDArray[np.float32]
-    pieces: NDArray[np.float16]
     scale: NDArray[np.float32]
     shift: NDArray[np.float32]
+    screen: NDArray[np.float32]
+    screen_bias: NDArray[np.float32]
+    screen_out: NDArray[np.float32]
+    screen_shift: NDArray[np.float32]
+    encoder: str
     digest: str
 
     @classmethod
@@ -64,22 +83,13 @@ class PromptHead:
         path = head_file() if file is None else file
         try:
             data = path.read_bytes()
-            tensors = load(data)
+            tensors = {name: value.astype(np.float32) for name, value in load(data).items()}
             length = int.from_bytes(data[:8], "little")
             meta = json.loads(data[8 : 8 + length]).get("__metadata__", {})
             names = tuple(json.loads(meta["categories"]))
             if names != MODEL_CATEGORIES:
                 raise GuardFailed(f"the head {path.name} is for other categories: {names}")
-            head = cls(
-                hidden=tensors["hidden"].astype(np.float32),
-                hidden_bias=tensors["hidden_bias"].astype(np.float32),
-                out=tensors["out"].astype(np.float32),
-                out_bias=tensors["out_bias"].astype(np.float32),
-                pieces=tensors["pieces"].astype(np.float16),
-                scale=tensors["scale"].astype(np.float32),
-                shift=tensors["shift"].astype(np.float32),
-                digest=hashlib.sha256(data).hexdigest(),
-            )
+            head = cls(**tensors, encoder=meta["encoder"], digest=hashlib.sha256(data).hexdigest())
         except GuardFailed:
             raise
         except Exception as error:
@@ -87,37 +97,30 @@ class PromptHead:
                 f"the prompt head {path.name} cannot be read: {type(error).__name__}: {error}",
                 hint="python -m training.safety --data DIR --out safety/weights",
             ) from error
-        if head.hidden.shape[0] != DIMENSIONS or head.pieces.shape != (BUCKETS, _OUT):
+        if head.out.shape != (DIMENSIONS, _OUT) or head.scale.shape != (len(GROUPS), _OUT):
             raise GuardFailed(f"the prompt head {path.name} has other shapes than this version")
         return head
 
-    def logits(self, vector: NDArray[np.float32], text: str) -> NDArray[np.float32]:
-        """Return the ten logits of one text, given its sentence vector."""
-        return self.from_vector(vector) + self.from_pieces(text)
-
-    def from_vector(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the part of the logits that the sentence vector gives, shape (10,)."""
-        inner = np.maximum(vector @ self.hidden + self.hidden_bias, 0.0)
-        total: NDArray[np.float32] = inner @ self.out + self.out_bias
+    def logits(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the logits of sentence vectors of shape (..., 384), shape (..., 11)."""
+        total: NDArray[np.float32] = vectors @ self.out + self.out_bias
         return total
 
-    def from_pieces(self, text: str) -> NDArray[np.float32]:
-        """Return the part of the logits that the hashed pieces of words give, shape (10,)."""
-        buckets, weights = hashed(text)
-        linear: NDArray[np.float32] = weights @ self.pieces[buckets].astype(np.float32)
-        return linear
+    def odds(self, logits: NDArray[np.float32], group: Group) -> NDArray[np.float64]:
+        """Return the logarithm of the odds of harm, shape (..., 11)."""
+        row = GROUPS.index(group)
+        raised: NDArray[np.float64] = logits.astype(np.float64) * self.scale[row] + self.shift[row]
+        return raised
 
-    def scores(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return scores in 0..1 for logits of any leading shape."""
-        raised = logits.astype(np.float64) * self.scale + self.shift
-        result: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(raised, -60.0, 60.0)))
-        return result
+    def screened(self, means: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the screen says of windows with these mean word vectors, shape (n, 384)."""
+        inner = np.maximum(means @ self.screen + self.screen_bias, 0.0)
+        said: NDArray[np.float32] = inner @ self.screen_out + self.screen_shift
+        return said
 
 
-def best_of(
-    table: NDArray[np.float64], parts: Sequence[tuple[int, int]]
-) -> tuple[dict[str, float], dict[str, tuple[int, int]]]:
-    """Return each category's largest score over the windows, shape (n, 10), and that window."""
-    best = table.argmax(axis=0)
-    scores = {name: round(float(table[best[i], i]), 6) for i, name in enumerate(MODEL_CATEGORIES)}
-    return scores, {name: parts[best[i]] for i, name in enumerate(MODEL_CATEGORIES)}
+def score_of(odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return scores in 0..1 for logarithms of odds: 0.3 for a probability of .3, 0.5 for one of .9."""
+    raised = np.clip(odds * _SLOPE + _OFFSET, -60.0, 60.0)
+    made: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-raised))
+    return made

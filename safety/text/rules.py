@@ -46,6 +46,7 @@ class WordRule:
         roles: Each must be there, all within reach of one another.
         unless: Roles that take the finding back when they stand anywhere in the text.
         ask: Whether a question about the matter is a finding too.
+        names: Whether the rule is about names, which a model does not know: it decides alone.
     """
 
     name: str
@@ -54,6 +55,7 @@ class WordRule:
     score: float
     unless: tuple[str, ...] = ()
     ask: bool = False
+    names: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +136,7 @@ RULES: Final[tuple[WordRule, ...]] = (
     ),
     WordRule(
         name="extremist-glory",
+        names=True,
         category="extremism",
         roles=("extremist", "glorify"),
         score=0.75,
@@ -153,7 +156,7 @@ RULES: Final[tuple[WordRule, ...]] = (
         score=0.65,
         unless=("hate.exempt",),
     ),
-    WordRule(name="slur", category="hate", roles=("slur",), score=0.55),
+    WordRule(name="slur", names=True, category="hate", roles=("slur",), score=0.55),
     WordRule(
         name="bullying",
         category="harassment",
@@ -170,15 +173,26 @@ RULES: Final[tuple[WordRule, ...]] = (
     ),
     WordRule(
         name="figure-deceived",
+        names=True,
         category="deepfake",
         roles=("figure", "deceptive"),
         score=0.75,
         unless=("deceptive.exempt",),
     ),
     WordRule(
-        name="figure-sexualised", category="sexual", roles=("figure", "sexualised"), score=0.75
+        name="figure-sexualised",
+        names=True,
+        category="sexual",
+        roles=("figure", "sexualised"),
+        score=0.75,
     ),
-    WordRule(name="person-faked", category="deepfake", roles=("office", "sexualised"), score=0.7),
+    WordRule(
+        name="person-faked",
+        names=True,
+        category="deepfake",
+        roles=("office", "sexualised"),
+        score=0.7,
+    ),
     # What the model has no labels for, only words: OpenAI's finer categories.
     WordRule(
         name="weapon-making-violent",
@@ -226,10 +240,16 @@ RULES: Final[tuple[WordRule, ...]] = (
         unless=("target.exempt",),
     ),
     WordRule(
-        name="character", category="ip", roles=("character",), score=0.7, unless=("ip.exempt",)
+        name="character",
+        names=True,
+        category="ip",
+        roles=("character",),
+        score=0.7,
+        unless=("ip.exempt",),
     ),
     WordRule(
         name="character-hinted",
+        names=True,
         category="ip",
         roles=("character.word", "character.hint"),
         score=0.65,
@@ -237,6 +257,7 @@ RULES: Final[tuple[WordRule, ...]] = (
     ),
     WordRule(
         name="brand-mark",
+        names=True,
         category="ip",
         roles=("brand", "brandmark"),
         score=0.7,
@@ -244,6 +265,7 @@ RULES: Final[tuple[WordRule, ...]] = (
     ),
     WordRule(
         name="brand-logo",
+        names=True,
         category="ip",
         roles=("brand.word", "mark.official"),
         score=0.65,

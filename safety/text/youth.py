@@ -1,74 +1,106 @@
-"""Cues that a text speaks of somebody under eighteen: words and ages, whole words only.
+"""Cues that a text speaks of somebody under eighteen: words of thirty languages, and ages.
 
-No cue is harm by itself ("a child with a red balloon" is a fine prompt). Together with any sexual
-signal it blocks, without override; see :class:`chopmark.safety.PromptGuard`.
+No cue is harm by itself ("a child with a red balloon" is a fine prompt), and none is for a model either:
+"girl" may be a woman. A cue is *clear* where the word or the age says under eighteen and nothing else;
+see :mod:`chopmark.safety.text.minors` for what follows.
 """
 
 from __future__ import annotations
 
+import functools
 import re
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-__all__ = ["youth_cues"]
+from chopmark.safety.text.form import without_accents
+
+__all__ = ["YouthCue", "youth_cues"]
 
 _ADULT: Final[int] = 18
-#: English words for people under eighteen, and those of pornography for them (loli, shota).
-_WORDS: Final = re.compile(
-    r"\b(?:child(?:ren|like|hood)?|kid(?:s|die|dies)?|minors?|under-?age[d]?|pre-?teen(?:s|ager)?"
-    r"|teen(?:s|age|aged|ager|agers)?|tween(?:s)?|toddlers?|infants?|bab(?:y|ies)|newborns?"
-    r"|school-?(?:girl|boy|child|kid)s?|school-?children|(?:little|young|small)\s+(?:girl|boy)s?"
-    r"|kindergart(?:en|ner|ners)|pre-?school(?:er|ers)?|middle-?schooler?s?|juveniles?"
-    r"|adolescents?|pubescents?|loli(?:s|ta|tas|con)?|shota(?:s|con)?|youngsters?)\b",
-    re.IGNORECASE,
-)
-#: Two forms, each with the age in a group of its own: "15 years old", "15-yr-old", "aged 15 years",
-#: "15yo"; and "aged 15", "age of 15".
+#: An age needs a word for years beside it, or for age before it: "15 years old", "aged 15", "15歳".
 _AGE: Final = re.compile(
-    r"\b(?:age[d]?\s++(?:of\s++)?)?(\d{1,2})(?:\s*+(?:-\s*+)?(?:years?|yrs?|yr|y)(?:[\s-]*+(?:old|o))?\b)"
-    r"|\baged?\s++(?:of\s++)?(\d{1,2})\b",
-    re.IGNORECASE,
+    r"""
+    \b(?:age[d]?\s++(?:of\s++)?)?(\d{1,2})(?:\s*+(?:-\s*+)?(?:years?|yrs?|yr|y)(?:[\s-]*+(?:old|o))?\b)
+    | \baged?\s++(?:of\s++)?(\d{1,2})\b
+    | (?<!\d)(\d{1,2})\s*+(?:
+        -?jahrig\w*|jahre?\b|-?jarig\w*|jaar\b|ans\b|anos\b|anni\b|aar\b|ar\s+gam\w*|-?arig\w*
+      | lat\b|letni\w*|-?let(?:a|ech|ej|i|n\w*|y)?\b|rokiv\b|rokov\b|roku\b|rik[iu]?\b|лет\b|-?летн\w*|рок\w*|-?річн\w*|годин\w*
+      | ετων\b|χρονων\b|vuotia\w*|-?vuotia\w*|eves\w*|yas\w*|tahun\b|tuoi\b
+      | 歳|才|岁|歲|살|세|साल|वर्ष|বছর|ปี|ขวบ|سنة|سنوات|عام|ساله|سال|שנים|בת|בן
+      )
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
 _NUMBERS: Final = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
     " sixteen seventeen"
 ).split()
 _SPELLED: Final = re.compile(rf"\b(?:{'|'.join(_NUMBERS)})[\s-]+years?[\s-]+old\b", re.IGNORECASE)
+#: They write no spaces, or join words: a word of them is found inside a longer run of letters.
+_UNSPACED: Final = frozenset({"ja", "zh", "th"})
+#: Letters and vowel signs, which ``\\w`` leaves out: where none stands, a word begins or ends.
+_SIGNS: Final = r"[\w\u0900-\u0dff\u200c]"
+#: What Korean hangs on a noun.
+_PARTICLES: Final = "(?:들|와|과|의|는|은|이|가|를|을|도|에게|한테|랑|하고)*"
 
 
-#: German, French, Spanish, Italian, Portuguese, Russian; only in texts that are not English, where
-#: "kind" is no adjective. Accents are off, as in every normalised text.
-_OTHERS: Final = re.compile(
-    r"\b(?:kind(?:er|ern|es)?|madchen|maedchen|schulerin(?:nen)?|schuler|minderjahrig\w*|saugling\w*"
-    r"|enfants?|fillettes?|garconnets?|ecolieres?|mineure?s?|adolescente?s?|bebes?"
-    r"|nin[oa]s?|chiquill[oa]s?|colegialas?|menores? de edad"
-    r"|bambin[aoie]|ragazzin[aoie]|minorenn[ei]|scolarett?[ae]"
-    r"|meninas?|meninos?|criancas?|menores?"
-    r"|ребен\w+|дет(?:и|ей|ям|ьми|ск\w+)|девочк\w*|мальчик\w*|школьни\w+|малолет\w+|несовершеннолет\w+"
-    r"|подрост\w+|младен\w+)\b",
-    re.IGNORECASE,
-)
-#: Chinese and Japanese write no spaces.
-_UNSPACED: Final = re.compile(
-    "\u513f\u7ae5|\u5c0f\u5b69|\u5b69\u5b50|\u5973\u5b69|\u7537\u5b69|\u672a\u6210\u5e74"
-    "|\u5c11\u5973|\u5c11\u5e74|\u5b50\u4f9b|\u5e7c\u5973|\u5a74\u513f|\u5b66\u751f\u59b9"
-)
+@dataclass(frozen=True, kw_only=True)
+class YouthCue:
+    """A cue of youth.
+
+    Attributes:
+        span: Half-open, in characters.
+        clear: It says under eighteen and nothing else.
+    """
+
+    span: tuple[int, int]
+    clear: bool
 
 
-def youth_cues(text: str, *, english: bool = True) -> list[tuple[int, int]]:
-    """Return the spans of all cues in a normalised text, in order.
+def youth_cues(text: str, *, language: str = "und") -> list[YouthCue]:
+    """Return all cues in a text, in order.
 
     Args:
-        text: Normalised.
-        english: Without it, the words of other languages count too.
+        text: Without accents.
+        language: Which the text is read as. Its words count and English ones, because many a word means
+            something else elsewhere ("a kind man", "barn owl"); in an uncertain one those of all count.
 
     >>> text = "a schoolgirl, 15 years old, and a 40-year-old man"
-    >>> [text[a:b] for a, b in youth_cues(text)]
+    >>> [text[slice(*cue.span)] for cue in youth_cues(text, language="en")]
     ['schoolgirl', '15 years old']
     """
-    found = [match.span() for match in _WORDS.finditer(text)]
-    found += [match.span() for match in _SPELLED.finditer(text)]
-    found += [match.span() for match in _AGE.finditer(text) if int(match[1] or match[2]) < _ADULT]
-    if not english:
-        found += [match.span() for match in _OTHERS.finditer(text)]
-    found += [match.span() for match in _UNSPACED.finditer(text)]
-    return sorted(found)
+    found: dict[tuple[int, int], bool] = {}
+    low = text.lower()
+    for code, clear, pattern in _patterns():
+        if code not in {language, "en"} and language != "und":
+            continue
+        for match in pattern.finditer(low):
+            found[match.span()] = clear or found.get(match.span(), False)
+    for match in _SPELLED.finditer(text):
+        found[match.span()] = True
+    for match in _AGE.finditer(text):
+        if int(next(filter(None, match.groups()))) < _ADULT:
+            found[match.span()] = True
+    return [YouthCue(span=span, clear=clear) for span, clear in sorted(found.items())]
+
+
+@functools.cache
+def _patterns() -> tuple[tuple[str, bool, re.Pattern[str]], ...]:
+    made = []
+    file = Path(__file__).parent / "data" / "youth.txt"
+    for line in file.read_text("utf-8").splitlines():
+        if not line or line.startswith("#"):
+            continue
+        code, *words = line.split()
+        clear = words[0] != "?"
+        body = "|".join(
+            re.escape(without_accents(word.removesuffix("*"))).replace("_", r"\s+")
+            + (rf"{_SIGNS}*" if word.endswith("*") else "")
+            for word in (words if clear else words[1:])
+        )
+        if code not in _UNSPACED:
+            after = _PARTICLES if code == "ko" else ""
+            body = rf"(?<!{_SIGNS})(?:{body}){after}(?!{_SIGNS})"
+        made.append((code, clear, re.compile(body)))
+    return tuple(made)

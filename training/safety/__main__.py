@@ -1,10 +1,10 @@
-"""``python -m training.safety --data DIR --out DIR [--cache FILE] [--seed N]``.
+"""``python -m training.safety --data DIR --work DIR --out safety/weights``.
 
-``--multilingual`` fits the head that stands on multilingual-e5-small instead.
-
-Reads ``train.jsonl`` and ``dev.jsonl`` of the data folder, writes ``prompt_head.safetensors`` and
-``training.json`` (seed, data hashes, counts, numbers on the development set). The sentence encoder
-is frozen; the fit takes a few minutes on one core once the texts are encoded.
+Trains the prompt guard's encoder and everything that stands on it, from the labelled rows of the
+data folder (``train.jsonl``, ``dev.jsonl``, ``captions-multilingual.jsonl``) and from the rows in
+this folder. It stops after ``--minutes`` and goes on from the work folder when it is called
+again. Writes ``prompt_encoder.onnx``, ``prompt_head.safetensors`` and ``training.json`` (seeds,
+hashes of the data, counts, figures on rows that were not trained on).
 """
 
 from __future__ import annotations
@@ -12,70 +12,143 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from chopmark.safety.categories import MODEL_CATEGORIES
 from chopmark.safety.text.encoder import SentenceEncoder
-from chopmark.safety.text.head import PromptHead
-from chopmark.safety.text.multilingual import E5Encoder
-from training.safety.data import file_sha256, read_rows
+from chopmark.safety.text.head import GROUPS, PromptHead, score_of
+from training.safety.calibrate import calibrate, groups_of
+from training.safety.data import Row, file_sha256, held_out, read_rows
 from training.safety.embed import VectorStore
-from training.safety.run import train
+from training.safety.encoder import SHARP, train_encoder
+from training.safety.mixture import caption_rows, first_pass, form_of, second_pass, third_pass
+from training.safety.own_languages import garment_rows, own_rows
+from training.safety.scary import CHECK, scary_rows
+from training.safety.screen import train_screen, windows_of
+from training.safety.short import short_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+_FILES = ("train", "dev", "captions-multilingual")
+_SEED = 20261130
 
 
 def main() -> None:
-    """Train, calibrate, write."""
+    """Train, export, calibrate, write."""
     parser = argparse.ArgumentParser(prog="python -m training.safety")
-    parser.add_argument("--data", type=Path, required=True, help="train.jsonl and dev.jsonl")
-    parser.add_argument("--out", type=Path, required=True, help="where the head is written")
-    parser.add_argument("--cache", type=Path, help="a file that keeps sentence vectors")
-    parser.add_argument("--seed", type=int, default=20261123)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--data", type=Path, required=True, help="where the labelled rows are")
+    parser.add_argument("--work", type=Path, required=True, help="where the state is kept")
+    parser.add_argument("--out", type=Path, required=True, help="where the models are written")
     parser.add_argument(
-        "--multilingual", action="store_true", help="the head for languages other than English"
-    )
-    parser.add_argument(
-        "--keep", action="store_true", help="keep the head in --out, fix its operating points again"
+        "--minutes", type=float, default=600.0, help="then stop; call again to go on"
     )
     options = parser.parse_args()
-    rows, dev = (read_rows(options.data / f"{part}.jsonl") for part in ("train", "dev"))
-    name = "multilingual" if options.multilingual else "prompt"
-    file = options.out / f"{name}_head.safetensors"
-    store = VectorStore(
-        options.cache, encoder=E5Encoder if options.multilingual else SentenceEncoder
-    )
-    fitted, head, said = train(
-        rows,
-        dev,
-        store=store,
-        seed=options.seed,
-        epochs=options.epochs,
-        multilingual=options.multilingual,
-        kept=PromptHead.load(file) if options.keep else None,
-    )
-    report = {
-        "seed": options.seed,
-        "epochs": options.epochs,
-        "data": {p: file_sha256(options.data / f"{p}.jsonl") for p in ("train", "dev")},
-        "rows": {"train": len(rows), "dev": len(dev)},
-        **said,
-    }
+    rows = read_rows(options.data / "train.jsonl")
+    captions, check = caption_rows(options.data / "captions-multilingual.jsonl")
+    layers = options.work / "encoder.safetensors"
+    if not layers.is_file():
+        passes = (
+            lambda rng: first_pass(rows, rng=rng),
+            lambda rng: second_pass(rows, captions, rng=rng),
+            lambda rng: third_pass(rows, captions, rng=rng),
+        )
+        made = train_encoder(passes, options.work, minutes=options.minutes)
+        if made is None:
+            print("not done: call again to go on", flush=True)
+            return
+        save_file({name: np.ascontiguousarray(value) for name, value in made.items()}, layers)
     options.out.mkdir(parents=True, exist_ok=True)
-    tensors: dict[str, np.ndarray[Any, Any]] = {
-        name: np.ascontiguousarray(value, np.float16) for name, value in fitted.items()
+    onnx_file = options.out / "prompt_encoder.onnx"
+    exported = options.work / "exported"
+    if not exported.is_file():
+        from training.safety.export import export
+
+        export(load_file(layers), onnx_file)
+        exported.write_text("")
+    _head(options.data, options.work, options.out, rows, [*check_rows(options.data), *check[::3]])
+
+
+def check_rows(data: Path) -> list[Row]:
+    """Return labelled rows that nothing was trained on, to calibrate with."""
+    dev = [row for row in read_rows(data / "dev.jsonl") if row.variant is None]
+    ours = [row for row in [*own_rows(), *garment_rows()] if held_out(row)]
+    return [*dev, *ours, *scary_rows(CHECK), *short_rows(check=True)[:1500]]
+
+
+def _head(data: Path, work: Path, out: Path, rows: Sequence[Row], fixing: Sequence[Row]) -> None:
+    """Calibrate the head of the trained encoder, train the screen, write both."""
+    import torch
+
+    encoder = SentenceEncoder(out / "prompt_encoder.onnx")
+    state = torch.load(work / "pass3.pt", weights_only=True)["h"]
+    linear = {
+        "out": (state["weight"].numpy().T * SHARP).astype(np.float32).copy(),
+        "out_bias": state["bias"].numpy().copy(),
     }
-    tensors |= {"scale": head.scale, "shift": head.shift}
+    # Labels from keywords, and labels that describe pictures and not texts, calibrate nothing.
+    fixing = [row for row in fixing if not row.weak and row.kind != "t2i_implicit"]
+    store = VectorStore(work / "vectors.npz", encoder)
+    vectors = store.vectors(
+        [form_of(row.text, row.lang) for row in fixing], [row.kind == "edit" for row in fixing]
+    )
+    logits = vectors @ linear["out"] + linear["out_bias"]
+    groups = groups_of(fixing, encoder)
+    fitted = calibrate(logits, fixing, groups)
+    captions, _ = caption_rows(data / "captions-multilingual.jsonl")
+    rng = np.random.default_rng(_SEED)
+    windows = windows_of(second_pass(rows, captions, rng=rng), encoder, rng)
+    tensors = {
+        **linear,
+        "scale": fitted.scale,
+        "shift": fitted.shift,
+        **train_screen(*windows, seed=_SEED),
+    }
     save_file(
         tensors,
-        file,
-        metadata={"categories": json.dumps(MODEL_CATEGORIES), "seed": str(options.seed)},
+        out / "prompt_head.safetensors",
+        metadata={"categories": json.dumps(MODEL_CATEGORIES), "encoder": encoder.digest},
     )
-    told = "multilingual_training.json" if options.multilingual else "training.json"
-    (options.out / told).write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    head = PromptHead.load(out / "prompt_head.safetensors")
+    report = {
+        "seed": _SEED,
+        "data": {name: file_sha256(data / f"{name}.jsonl") for name in _FILES},
+        "rows": {"train": len(rows), "own": len(own_rows()), "calibration": len(fixing)},
+        "reached": _reached(head, logits, fixing, groups),
+    }
+    (out / "training.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
     print(json.dumps(report, indent=2))
+
+
+def _reached(
+    head: PromptHead, logits: NDArray[np.float32], rows: Sequence[Row], groups: NDArray[np.int64]
+) -> dict[str, dict[str, list[float]]]:
+    """Return of each kind of text and source the count, and the shares of review and block."""
+    scores = np.empty(len(rows))
+    for number, name in enumerate(GROUPS):
+        here = groups == number
+        scores[here] = score_of(head.odds(logits[here], name)).max(axis=1)
+    made: dict[str, dict[str, list[float]]] = {}
+    for number, name in enumerate(GROUPS):
+        held: dict[str, list[float]] = {}
+        for at in np.flatnonzero(groups == number).tolist():
+            row = rows[at]
+            side = "harmless" if row.benign else "harmful"
+            held.setdefault(f"{side}: {row.source}, {row.kind}", []).append(float(scores[at]))
+        made[name] = {
+            source: [
+                len(each),
+                round(float(np.mean([0.3 <= one < 0.5 for one in each])), 4),
+                round(float(np.mean([one >= 0.5 for one in each])), 4),
+            ]
+            for source, each in sorted(held.items())
+        }
+    return made
 
 
 if __name__ == "__main__":

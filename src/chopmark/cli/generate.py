@@ -124,6 +124,10 @@ def edit(
         float | None,
         typer.Option(help=f"{limits.STRENGTH.least} changes next to nothing, 1 everything."),
     ] = None,
+    consent: Annotated[
+        str | None,
+        typer.Option(help="Where the consent of whoever is in the picture is recorded; booked."),
+    ] = None,
     output: Out = None,
     n: Count = 1,
     seed: Seed = None,
@@ -146,6 +150,7 @@ def edit(
         references=tuple(map(read, references or ())),
         mask=read(mask) if mask else None,
         strength=strength,
+        consent=consent,
         n=n,
         seed=seed,
         size=_size(size),

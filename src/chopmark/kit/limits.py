@@ -373,11 +373,10 @@ TEXT: Final = Limit(
 SCORED: Final = Limit(
     name="scored tokens",
     least=0,
-    most=8192,
+    most=40_000,
     unit="tokens",
-    what="That the prompt model reads of one text, in all windows together. English of 32,000 "
-    "characters has about 7,500; a character of Chinese or Japanese is about one. A token of the "
-    "model for other languages counts as three, for its time.",
+    what="That the prompt guard looks at of one text. English of 32,000 "
+    "characters has about 8,000; a character of Chinese or Japanese is nearly one.",
 )
 
 # What people write at the desk and in appeals.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from chopmark.kit.cancellation import current_tenant
 from chopmark.kit.raw_picture import RawPicture
@@ -62,22 +62,46 @@ class PromptGuardElsewhere(Elsewhere):
         super().__init__(engine, settings)
         self._pool = pool
 
+    judges_edits: Final = True
+
     def judge(
-        self, text: str, policy: Policy, *, stage: Stage = "prompt", tenant: str | None = None
+        self,
+        text: str,
+        policy: Policy,
+        *,
+        stage: Stage = "prompt",
+        tenant: str | None = None,
+        edit: bool = False,
+        language: str | None = None,
     ) -> Verdict:
         """Judge one text."""
-        return self._judge([text], policy, stage, tenant)[0]
+        return self._judge([text], policy, stage, tenant, [edit], [language], alone=True)[0]
 
     def judge_many(
-        self, texts: Sequence[str], policy: Policy, *, tenant: str | None = None
+        self,
+        texts: Sequence[str],
+        policy: Policy,
+        *,
+        tenant: str | None = None,
+        edits: Sequence[bool] = (),
+        languages: Sequence[str | None] = (),
     ) -> list[Verdict]:
-        """Judge several texts; each verdict is the one that :meth:`judge` gives."""
-        return self._judge(list(texts), policy, "prompt", tenant)
+        """Judge several texts; see :func:`chopmark.safety.guards.judge_each`."""
+        edits, languages = list(edits), list(languages)
+        return self._judge(list(texts), policy, "prompt", tenant, edits, languages, alone=False)
 
     def _judge(
-        self, texts: list[str], policy: Policy, stage: Stage, tenant: str | None
+        self,
+        texts: list[str],
+        policy: Policy,
+        stage: Stage,
+        tenant: str | None,
+        edits: list[bool],
+        languages: list[str | None],
+        *,
+        alone: bool,
     ) -> list[Verdict]:
-        value = texts, pack_policy(policy), stage, tenant
+        value = texts, pack_policy(policy), stage, tenant, edits, languages, alone
         limit_s = self.settings.guard_timeout_s
         verdicts: list[Verdict] = self.ask(self._pool, "judge_texts", value, limit_s=limit_s).value
         return verdicts

@@ -57,6 +57,8 @@ def _ordered(
     request = case.request
     edit = request if isinstance(request, EditRequest) else None
     if edit is not None:
+        if edit.consent is not None:
+            personal["consent"] = edit.consent
         personal["input_sha256"] = hashlib.sha256(edit.image).hexdigest()
         if edit.references:
             personal["reference_sha256"] = [

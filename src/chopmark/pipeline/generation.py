@@ -110,7 +110,12 @@ def _show(
         # Raised through the generator, it would else read as a failure of the generator.
         raise errors.GuardFailed("a preview could not be judged") from error
     if stops(verdict, parts.settings):
-        raise Refused(record_id=case.record_id, stage="output", verdict=verdict)
+        raise Refused(
+            record_id=case.record_id,
+            stage="output",
+            verdict=verdict,
+            tells=parts.settings.refusal_tells,
+        )
     if case.preview is None:
         return
     preview = make_preview(draft, verdict)

@@ -50,7 +50,7 @@ class Moderated:
 
     Attributes:
         record_id: Where it is booked, 16 hex digits.
-        verdicts: On the texts in their order, then on the picture.
+        verdicts: On the texts in their order, on the edits, then on the picture.
     """
 
     record_id: str
@@ -61,12 +61,18 @@ async def moderate(
     steps: Steps,
     texts: Sequence[str],
     *,
+    edits: Sequence[str] = (),
+    languages: Sequence[str | None] = (),
     image: bytes | None,
     tenant: str,
     subject: str | None,
     policy: Policy | None,
 ) -> Moderated:
-    """Judge texts and a picture; one record for the whole call. See ``Pipeline.moderate``."""
+    """Judge texts, edits and a picture; one record for all. See ``Pipeline.moderate``."""
+    asked = [False] * len(texts) + [True] * len(edits)
+    texts = [*texts, *edits]
+    if languages and len(languages) != len(texts):
+        raise InvalidRequest("there are not as many languages as texts and edits")
     if not texts and image is None:
         raise InvalidRequest("there is nothing to judge", hint="give texts, or a picture")
     parts, case = steps.parts, Case(tenant=tenant, subject=subject)
@@ -80,13 +86,17 @@ async def moderate(
         text_verdicts = await steps.run(
             case,
             "judge_prompt",
-            lambda: parts.prompt_guard.judge_many(texts, rules, tenant=tenant),
+            lambda: parts.prompt_guard.judge_many(
+                texts, rules, tenant=tenant, edits=asked, languages=languages
+            ),
         )
-    # Not judged as an illustration of the texts: nobody says that they belong together.
+    # Not judged as an illustration of texts: nobody says that they belong together. One edit and a
+    # picture do.
+    wish = text_verdicts[0] if len(edits) == 1 == len(texts) else None
     picture_verdict: Verdict | None = None
     if image is not None:
         looks = await steps.run(case, "judge_input", lambda: parts.files.views(image, still=False))
-        picture_verdict = await judge_looks(steps, case, looks, rules)
+        picture_verdict = await judge_looks(steps, case, looks, rules, wish)
 
     judged: list[tuple[SafetyStage, Verdict]] = [("prompt", verdict) for verdict in text_verdicts]
     if picture_verdict is not None:

@@ -35,6 +35,7 @@ from chopmark.pipeline.held import hold_pictures, is_held
 from chopmark.pipeline.moderation import judge_looks, judge_picture, shadow_verdicts, stops
 from chopmark.pipeline.parts import Parts
 from chopmark.pipeline.released import Refused, Released, Withheld
+from chopmark.pipeline.request import EditRequest
 from chopmark.pipeline.review_copy import review_copies
 from chopmark.pipeline.seal_pictures import seal_pictures
 from chopmark.pipeline.steps import Steps, in_thread
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from chopmark.pipeline.moderation import Moderated
     from chopmark.pipeline.preview import PreviewSink
     from chopmark.pipeline.released import KeepsEnding, Output
-    from chopmark.pipeline.request import EditRequest, GenerationRequest, SealRequest
+    from chopmark.pipeline.request import GenerationRequest, SealRequest
     from chopmark.provenance import InputIngredient
     from chopmark.safety import Policy, Verdict
     from chopmark.settings import Settings
@@ -158,6 +159,8 @@ class Pipeline:
         self,
         texts: Sequence[str] = (),
         *,
+        edits: Sequence[str] = (),
+        languages: Sequence[str | None] = (),
         image: bytes | None = None,
         tenant: str = "default",
         subject: str | None = None,
@@ -165,9 +168,16 @@ class Pipeline:
     ) -> Moderated:
         """Judge texts, a picture, or both, without generating anything; one record for the call.
 
+        A text that cannot be read goes to a person and stops nothing.
+
         Args:
             texts: Judged as prompts; they are kept as a prompt is.
-            image: The bytes of a file, judged as an input picture and not kept.
+            edits: Judged as what is asked of an edit, and kept likewise.
+            languages: Of each text and then of each edit its language (BCP 47), where it is known;
+                of none where it is empty.
+            image: The bytes of a file, judged as an input picture and not kept; with one edit in
+                the
+                light of what it asks, as ``edit`` would.
             tenant: Whose policy and log namespace apply.
             subject: Opaque reference to the person.
             policy: Instead of the tenant's.
@@ -177,7 +187,14 @@ class Pipeline:
             ChopmarkError: A guard or the log failed; nothing is called safe that was not judged.
         """
         return await moderation.moderate(
-            self._steps, texts, image=image, tenant=tenant, subject=subject, policy=policy
+            self._steps,
+            texts,
+            edits=edits,
+            languages=languages,
+            image=image,
+            tenant=tenant,
+            subject=subject,
+            policy=policy,
         )
 
     async def verify(
@@ -236,7 +253,9 @@ class Pipeline:
         prompt_verdict = await steps.run(
             case,
             "judge_prompt",
-            lambda: parts.prompt_guard.judge(text, policy, stage="prompt", tenant=case.tenant),
+            lambda: parts.prompt_guard.judge(
+                text, policy, tenant=case.tenant, edit=isinstance(request, EditRequest)
+            ),
         )
         inputs = await steps.run(
             case, "judge_input", lambda: moderation.open_inputs(request, parts.files)
@@ -276,7 +295,12 @@ class Pipeline:
         await steps.book(case, "decided", "request.decided", public, personal)
         for verdict in (prompt_verdict, *input_verdicts, *chain_verdicts):
             if stops(verdict, settings) and not (exception and verdict is prompt_verdict):
-                raise Refused(record_id=case.record_id, stage="input", verdict=verdict)
+                raise Refused(
+                    record_id=case.record_id,
+                    stage="input",
+                    verdict=verdict,
+                    tells=settings.refusal_tells,
+                )
 
         # A request that was answered before gets those pictures again, where that still stands and
         # today's guards let them; in any doubt new ones are made.
@@ -321,7 +345,12 @@ class Pipeline:
                 named = await steps.run(case, "sign", lambda: seal.read_inputs(parts, request))
             case.held = await hold_pictures(steps, case, named, waiting)
         if not kept:
-            raise Refused(record_id=case.record_id, stage="output", verdict=withheld[0].verdict)
+            raise Refused(
+                record_id=case.record_id,
+                stage="output",
+                verdict=withheld[0].verdict,
+                tells=settings.refusal_tells,
+            )
 
         # 5 and 6. Marked and read back; then metadata, the manifest last, validated at once.
         outputs, weak = await seal_pictures(steps, case, named, kept)

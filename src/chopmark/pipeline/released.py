@@ -186,18 +186,32 @@ class Refused(ChopmarkError):
     Attributes:
         record_id: The decision id that an appeal names.
         stage: ``input`` (prompt or input picture) or ``output`` (every generated picture).
-        verdict: The verdict that decided it.
+        verdict: The verdict that decided it. What of it a caller is told is in the next two: the
+            whole
+            teaches how to word it otherwise.
+        categories: That led to it; empty where the setting ``refusal_tells`` says ``nothing``.
+        evidence: Words and reasons in their JSON form; empty unless the setting says ``words``.
     """
 
     code = "moderation_blocked"
     status = 400
 
     def __init__(
-        self, *, record_id: str, stage: Literal["input", "output"], verdict: Verdict
+        self,
+        *,
+        record_id: str,
+        stage: Literal["input", "output"],
+        verdict: Verdict,
+        tells: Literal["nothing", "category", "words"] = "category",
     ) -> None:
+        self.categories = () if tells == "nothing" else verdict.categories
+        self.evidence: list[JsonValue] = (
+            [item.to_dict() for item in verdict.evidence] if tells == "words" else []
+        )
+        why = f": {', '.join(self.categories) or verdict.action}" if tells != "nothing" else ""
         what = "the prompt or input picture" if stage == "input" else "the generated picture"
         super().__init__(
-            f"{what} was refused by the policy: {', '.join(verdict.categories) or verdict.action}",
+            f"{what} was refused by the policy{why}",
             hint=f"decision {record_id}; rephrase the prompt, or appeal and name this decision",
         )
         self.record_id = record_id

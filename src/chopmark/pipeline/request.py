@@ -23,6 +23,10 @@ __all__ = ["EditRequest", "GenerationRequest", "SealRequest", "check_request", "
 _LONGEST_MODEL_NAME: Final = 100  # characters; it stands in the signed manifest
 
 
+#: Longest reference of a record of consent.
+_CONSENT: Final[int] = 200
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
     """A picture (or ``n`` variations of it) from a prompt.
@@ -81,6 +85,8 @@ class EditRequest(GenerationRequest):
             channel, transparent) is repainted; the rest stays. ``None`` changes everything.
         strength: 0.01 (hardly anything changes) to 1 (only the prompt counts); ``None`` is the
             default.
+        consent: Where it is recorded that whoever is in the picture agrees; 1 to 200 characters.
+            Booked with the request and asked of nobody; it changes no verdict.
         pixels: About how many the result has, in the proportions of ``image``, where ``size`` is
             ``None``; ``None`` is as many as the model's own size has.
     """
@@ -89,6 +95,7 @@ class EditRequest(GenerationRequest):
     references: tuple[bytes, ...] = ()
     mask: bytes | None = None
     strength: float | None = None
+    consent: str | None = None
     pixels: int | None = None
 
     @property
@@ -214,6 +221,10 @@ def check_request(request: GenerationRequest, settings: Settings, model: ModelIn
             )
     if isinstance(request, EditRequest):
         limits.STRENGTH.check(request.strength)
+        if request.consent is not None and not 0 < len(request.consent.strip()) <= _CONSENT:
+            raise InvalidRequest(
+                f"a reference of consent has 1 to {_CONSENT} characters", param="consent"
+            )
         if "edit" not in model.supports:
             raise InvalidRequest(
                 f"model {model.id} makes pictures and cannot edit them",

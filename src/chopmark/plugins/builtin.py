@@ -106,10 +106,8 @@ def _prompt_guard(guard_model: str | None, timeout_s: float) -> PromptGuard:
     from chopmark.safety import PromptGuard
     from chopmark.safety.text.cascade import Cascade
     from chopmark.safety.text.hub import load_text_model
-    from chopmark.safety.text.multilingual import Multilingual, multilingual_installed
 
     return PromptGuard.load(
-        other_languages=Multilingual() if multilingual_installed() else None,
         cascade=(
             Cascade(load_text_model(guard_model), timeout_s=timeout_s) if guard_model else None
         ),

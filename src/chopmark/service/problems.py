@@ -159,17 +159,16 @@ def openai_error(error: ChopmarkError, *, appeal_url: str = "") -> dict[str, Jso
     if isinstance(error, errors.AccessError) and error.record_id:
         body["decision_id"] = error.record_id
     if isinstance(error, Refused):
-        verdict = error.verdict.to_dict()
         body["moderation_details"] = {
             "moderation_stage": error.stage,
-            "categories": list(error.verdict.categories),
+            "categories": list(error.categories),
         }
         body["decision_id"] = error.record_id
         # How Azure OpenAI tells a refusal, for clients that look there.
         body["innererror"] = {"code": "ResponsibleAIPolicyViolation"}
         body["policy"] = error.verdict.policy
         body["appeal_url"] = appeal_url.replace("{decision_id}", quote(error.record_id)) or None
-        body["evidence"] = verdict["evidence"]
+        body["evidence"] = error.evidence
     return body
 
 

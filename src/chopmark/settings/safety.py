@@ -30,6 +30,11 @@ class SafetySettings(BaseModel, frozen=True):
         description="What a `review` verdict does to a picture: released and booked as flagged, "
         "or refused.",
     )
+    refusal_tells: Literal["nothing", "category", "words"] = Field(
+        default="category",
+        description="What a refused caller is told: nothing but the decision's id, the categories, "
+        "or also the words and reasons, which teach how to evade. The desk sees all of it.",
+    )
     held_pictures_mb: int = Field(
         default=512,
         ge=1,

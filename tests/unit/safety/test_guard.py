@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from chopmark.errors import GuardFailed
 from chopmark.safety import PromptGuard, load_policy
-from chopmark.safety.text.guard import MINORS_SEXUAL
 from chopmark.safety.text.head import PromptHead
 
 POLICY = load_policy("default")
@@ -68,46 +67,10 @@ def test_a_batch_says_what_single_calls_say(guard: PromptGuard) -> None:
         )
 
 
-def test_another_script_is_not_guessed_at(guard: PromptGuard) -> None:
-    verdict = guard.judge("красное яблоко на столе", POLICY)
-    assert verdict.action == "review"
-    assert "sexual" in verdict.not_evaluated
-
-
 def test_no_head_no_verdict(tmp_path: Path) -> None:
     (tmp_path / "head.safetensors").write_bytes(b"garbage")
     with pytest.raises(GuardFailed):
         PromptHead.load(tmp_path / "head.safetensors")
-
-
-class _Stub:
-    """Scores as given: the rule on minors is tested without any such text."""
-
-    def __init__(self, sexual: float) -> None:
-        self.sexual = sexual
-
-    def __call__(
-        self, plain: object, language: str
-    ) -> tuple[dict[str, float], dict[str, tuple[int, int]]]:
-        return {"sexual": self.sexual}, {}
-
-
-@pytest.mark.parametrize(
-    ("sexual", "text", "action"),
-    [
-        (MINORS_SEXUAL, "a child", "block"),
-        (MINORS_SEXUAL, "somebody, 17 years old", "block"),
-        (MINORS_SEXUAL - 0.01, "a child", "allow"),
-        (MINORS_SEXUAL, "somebody, 18 years old", "allow"),
-    ],
-)
-def test_any_sexual_signal_beside_any_youth_cue_blocks(
-    guard: PromptGuard, monkeypatch: pytest.MonkeyPatch, sexual: float, text: str, action: str
-) -> None:
-    monkeypatch.setattr(guard, "_scores", _Stub(sexual))
-    verdict = guard.judge(text, POLICY)
-    assert verdict.action == action
-    assert ("sexual/minors" in verdict.categories) == (action == "block")
 
 
 @settings(max_examples=60, deadline=None)

