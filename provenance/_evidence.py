@@ -22,7 +22,8 @@ class VerifyEvidence:
         watermark: What the pixels say.
         recovered: The manifest that the file had lost, if one was found.
         record: What our log says of the output that the file, or what it resembles, leads to.
-        log_asked: There was a log to ask.
+        log_asked: There was a log to ask, and it answered.
+        log_failed: There is one, and it could not be read.
         likeness: Whether pictures that look alike were looked for; else why not.
         unread: What of the metadata could not be read; empty where all was.
         screenshot: The picture looks like one of a screen.
@@ -34,6 +35,7 @@ class VerifyEvidence:
     recovered: Recovered | None
     record: dict[str, Any] | None
     log_asked: bool
+    log_failed: bool = False
     likeness: str = ""
     unread: str = ""
     screenshot: bool = False

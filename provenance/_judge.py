@@ -18,6 +18,7 @@ from chopmark.provenance._sentences import (
     lost,
     record_words,
     resembles,
+    sealed,
     searches,
     system,
     vouched,
@@ -45,6 +46,7 @@ _ELSEWHERE: Final[dict[AiKind, tuple[ReportVerdict, str]]] = {
     "contains": ("edited_by_ai_elsewhere", "Contains something made by AI"),
     "maybe": ("maybe_ai_elsewhere", "Possibly made by AI"),
 }
+_ELSEWHERE_MADE: Final = "it was made elsewhere, says whoever sent it"
 _BUILT_ON: Final = frozenset({"made_here", "edited_after_signing", "marked_but_altered"})
 
 
@@ -155,8 +157,9 @@ def _intact(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
     if examined.credential.own or (mark.state == "detected" and same_output and expired):
         return _own(evidence)
     if mark.state == "detected" and mark.payload in examined.ancestor_outputs:
+        did = "Sealed" if sealed(evidence) else "Made"
         return "edited_after_signing", (
-            f"Made here{record_words(evidence)} and then changed by {who(examined)}, who "
+            f"{did} here{record_words(evidence)} and then changed by {who(examined)}, who "
             "kept its history: the new manifest is intact and names ours as its input."
         )
     signal = examined.ai_signal
@@ -192,6 +195,11 @@ def _own(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
     with_what = system(examined.ai_signal)
     if evidence.record is not None:
         with_mark = " and its watermark says the same" if mark.state == "detected" else ""
+        if sealed(evidence):
+            return "made_here", (
+                f"This picture was sealed here{record_words(evidence)}; it was made "
+                f"elsewhere{with_what}, says whoever sent it. Its manifest is intact{with_mark}."
+            )
         changed = "made" if examined.action != "c2pa.opened" else "edited"
         return "made_here", (
             f"This picture was {changed} here by "
@@ -201,7 +209,7 @@ def _own(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
     if not evidence.log_asked:
         return verdict, (
             f"{words}{with_what}, signed with a credential of ours and intact. No "
-            "log was asked whether it was booked here."
+            "log could be asked whether it was booked here."
         )
     return verdict, (
         f"{words}{with_what} and signed with a credential of ours, but our log has "
@@ -238,19 +246,20 @@ def _stripped(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
             if recovered.exact == "file"
             else "its pixels are exactly those that we signed"
         )
-        changed = "edited" if recovered.edited else "made"
-        return "made_here", (
-            f"This picture was {changed} here by AI{record_words(evidence)}. {gone} any more, but "
-            f"{what}."
-        )
+        did = f"{'edited' if recovered.edited else 'made'} here by AI{record_words(evidence)}."
+        if sealed(evidence):
+            did = f"sealed here{record_words(evidence)}; {_ELSEWHERE_MADE}."
+        return "made_here", (f"This picture was {did} {gone} any more, but {what}.")
     if mark.state == "detected":
         if evidence.record is not None:
+            did = "Sealed here" if sealed(evidence) else "Made here by AI"
+            also = f"; {_ELSEWHERE_MADE}" if sealed(evidence) else ""
             return "marked_but_altered", (
-                f"Made here by AI{record_words(evidence)}, says the mark in its pixels "
-                f"({chance(mark)}). {gone}, and the file is no longer the one that we "
+                f"{did}{record_words(evidence)}, says the mark in its pixels "
+                f"({chance(mark)}){also}. {gone}, and the file is no longer the one that we "
                 f"released{differing(recovered)}."
             )
-        asked = "our log has no record of it" if evidence.log_asked else "no log was asked"
+        asked = "our log has no record of it" if evidence.log_asked else "no log could be asked"
         return "marked_but_altered", (
             f"Its pixels carry our mark ({chance(mark)}), and {asked}. {gone}."
         )
@@ -279,7 +288,7 @@ def _resembling(
     evidence: VerifyEvidence, recovered: Recovered, gone: str
 ) -> tuple[ReportVerdict, str]:
     if recovered.exact != "no":
-        asked = "our log has no record of it" if evidence.log_asked else "no log was asked"
+        asked = "our log has no record of it" if evidence.log_asked else "no log could be asked"
         return "resembles_ours", (
             f"Its pixels are exactly those of a picture whose manifest is kept here, and {asked}. "
             f"{gone}."

@@ -17,6 +17,7 @@ __all__ = [
     "lost",
     "record_words",
     "resembles",
+    "sealed",
     "searches",
     "system",
     "vouched",
@@ -75,6 +76,11 @@ def record_words(evidence: VerifyEvidence) -> str:
     at = record.get("time")
     words = f"{kind} {name}" if name else "it is in our log"
     return f" ({words}, {at})" if at else f" ({words})"
+
+
+def sealed(evidence: VerifyEvidence) -> bool:
+    """Whether another generator made the picture, as whoever had it sealed here said."""
+    return bool((evidence.record or {}).get("sealed"))
 
 
 def withdrawn(evidence: VerifyEvidence) -> str:

@@ -100,7 +100,9 @@ def _fingerprint(evidence: VerifyEvidence, conflict: Conflict | None) -> Techniq
 def _log(evidence: VerifyEvidence, conflict: Conflict | None) -> Technique:
     examined, record = evidence.examined, evidence.record
     outcome: Outcome
-    if not evidence.log_asked:
+    if evidence.log_failed:
+        outcome, detail = "not_examined", "The log could not be read."
+    elif not evidence.log_asked:
         outcome, detail = "not_examined", "There is no log to ask here."
     elif record is not None and conflict is not None and conflict.against != "metadata":
         outcome = "contradicted"

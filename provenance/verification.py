@@ -6,9 +6,9 @@ opens no connection, writes nothing and keeps nothing.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from typing import TYPE_CHECKING, Any, Final
+import logging
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from chopmark.errors import Cancelled, ChopmarkError, ImageTooSmall, StageTimeout, WorkError
 from chopmark.kit.fingerprint import MIN_QUALITY
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["verify"]
 
+_LOG: Final = logging.getLogger(__name__)
 _SEARCH_METHODS: Final = ("lattice",)
 
 
@@ -141,7 +142,8 @@ def verify(
         watermark=mark,
         recovered=recovered,
         record=record,
-        log_asked=asked,
+        log_asked=asked == "answered",
+        log_failed=asked == "failed",
         likeness=_not_compared(look, examined, store),
         unread=", ".join(read.metadata.unread),
         screenshot=mark.state == "none"
@@ -237,19 +239,27 @@ def _find_record(
     mark: WatermarkFinding,
     recovered: Recovered | None,
     find: Callable[[str], dict[str, Any] | None] | None,
-) -> tuple[dict[str, Any] | None, bool]:
-    """Ask the log: by our own manifest, else by the watermark, else by a recovered manifest."""
+) -> tuple[dict[str, Any] | None, Literal["answered", "failed", "nobody"]]:
+    """Ask the log: by our own manifest, else by the watermark, else by a recovered manifest.
+
+    A log that cannot be read knows nothing; that is not the same as having no such record.
+    """
     if find is None:
-        return None, False
+        return None, "nobody"
     # A stranger can write any record id into a manifest: only our own credential's word counts,
     # and it alone, or a mark from an input could vouch for a manifest that was never booked.
     if examined.manifest.state == "intact" and examined.credential.own:
         names = [examined.manifest.output_id]
     else:
         names = [mark.payload, recovered.output_id if recovered else None]
+    asked: Literal["answered", "failed"] = "answered"
     for name in filter(None, names):
-        with contextlib.suppress(ChopmarkError):
+        try:
             found = find(record_of(name))
+        except ChopmarkError as error:
+            _LOG.warning("the log could not be asked: %s", error.message)
+            asked = "failed"
+        else:
             if found is not None:
-                return found, True
-    return None, True
+                return found, "answered"
+    return None, asked

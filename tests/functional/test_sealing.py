@@ -14,7 +14,9 @@ from chopmark import Pipeline, Refused, SealRequest
 from chopmark.errors import AlreadyMarked, ImageTooSmall, InvalidRequest
 from chopmark.pipeline.inspect import examine
 from chopmark.provenance import write_xmp
+from chopmark.provenance.reattachment import remove
 from chopmark.safety import draw_test_card
+from chopmark.web.headlines import headline
 from tests.support.generator import StandIn, unreached
 
 if TYPE_CHECKING:
@@ -65,6 +67,15 @@ async def test_the_manifest_names_the_generator_as_claimed_and_the_public_log_do
     report = examine(sealing.parts, output.data)
     assert report.verdict == "made_here"
     assert report.watermark.payload == output.output_id
+    # Said of the file, of its bare pixels and of what is left of them: we did not make it.
+    bare = remove(output.data)
+    with Image.open(io.BytesIO(output.data)) as opened:
+        squeezed = to_bytes(opened.convert("RGB"), "JPEG", quality=80)
+    for data in (output.data, bare, squeezed):
+        told = examine(sealing.parts, data)
+        assert "sealed here" in told.summary.lower()
+        assert "made elsewhere" in told.summary
+        assert headline(told).text.startswith("Sealed here")
     records = sealing.parts.log.records(released.record_id)
     assert [one.kind for one in records] == [
         "request.received", "request.decided", "request.completed"

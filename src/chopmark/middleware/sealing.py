@@ -37,7 +37,12 @@ async def check_prompts(pipeline: Pipeline, prompts: Sequence[str], *, tenant: s
     judged = await pipeline.moderate(texts, tenant=tenant)
     for verdict in judged.verdicts:
         if stops(verdict, pipeline.settings):
-            raise Refused(record_id=judged.record_id, stage="input", verdict=verdict)
+            raise Refused(
+                record_id=judged.record_id,
+                stage="input",
+                verdict=verdict,
+                tells=pipeline.settings.refusal_tells,
+            )
 
 
 async def seal(

@@ -107,7 +107,12 @@ def released_again(parts: Parts, data: bytes, *, tenant: str) -> Released | None
             hint="use a new Idempotency-Key for a new request",
         )
     if ending.stage:
-        raise Refused(record_id=ending.record_id, stage=ending.stage, verdict=ending.prompt_verdict)
+        raise Refused(
+            record_id=ending.record_id,
+            stage=ending.stage,
+            verdict=ending.prompt_verdict,
+            tells=parts.settings.refusal_tells,
+        )
     return released_by(parts, ending, end)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chopmark.errors import RecordNotFound
+from chopmark.pipeline.maker import CLAIMED
 from chopmark.pipeline.steps import Case, in_thread
 from chopmark.pipeline.withdrawals import standing_manifests
 
@@ -116,11 +117,14 @@ def find_record(parts: Parts, record_id: str) -> dict[str, JsonValue] | None:
         # What was held for review leaves only when the desk lets it out.
         for record in records:
             if record.kind in {"request.completed", "output.released"}:
+                model = record.public.get("model") or records[0].public.get("model")
                 return {
                     "record_id": record.record_id,
                     "index": record.index,
                     "time": record.time,
-                    "model": record.public.get("model") or records[0].public.get("model"),
+                    "model": model,
+                    # What another generator made, says whoever sent it, was sealed here.
+                    "sealed": model == CLAIMED,
                     "leaf_hash": record.leaf_hash,
                     "withdrawn": since is not None,
                     "withdrawn_at": since,

@@ -187,8 +187,7 @@ class Refused(ChopmarkError):
         record_id: The decision id that an appeal names.
         stage: ``input`` (prompt or input picture) or ``output`` (every generated picture).
         verdict: The verdict that decided it. What of it a caller is told is in the next two: the
-            whole
-            teaches how to word it otherwise.
+            whole teaches how to word it otherwise.
         categories: That led to it; empty where the setting ``refusal_tells`` says ``nothing``.
         evidence: Words and reasons in their JSON form; empty unless the setting says ``words``.
     """

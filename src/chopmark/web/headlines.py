@@ -57,7 +57,9 @@ def _made_here(report: Report) -> Headline:
     recovered = report.recovered
     # An edit of what a model had made is a model's work all the same.
     edited = recovered.edited if recovered else report.ai_signal.kind == "edited"
+    sealed = _sealed(report)
     text = "Changed here, with AI" if edited else "Made here, by AI"
+    text = "Sealed here, made elsewhere" if sealed else text
     if (report.record or {}).get("withdrawn"):
         return Headline(
             text=f"{text.partition(',')[0]}, and withdrawn since",
@@ -72,10 +74,19 @@ def _made_here(report: Report) -> Headline:
     else:
         state = "Its credentials are gone, and its pixels are as they left."
     did = "changed the picture with AI" if edited else "made the picture"
+    if sealed:
+        did = (
+            "judged, marked and signed the picture. Another generator made it, says whoever sent "
+            "it, and nobody checked that"
+        )
     return Headline(
         text=text, tone="good",
         meaning=f"This service {did}. {state} Who asked for it is not shown.",
     )  # fmt: skip
+
+
+def _sealed(report: Report) -> bool:
+    return bool((report.record or {}).get("sealed"))
 
 
 def _altered(report: Report) -> Headline:
@@ -98,7 +109,7 @@ def _altered(report: Report) -> Headline:
     if report.record.get("withdrawn"):
         rest += " This service has withdrawn the picture since."
     return Headline(
-        text="Made here, then altered",
+        text="Sealed here, then altered" if _sealed(report) else "Made here, then altered",
         tone="care",
         meaning="The pixels carry the mark of this service, but the credentials are gone or do "
         f"not fit. {rest}",
@@ -108,9 +119,11 @@ def _altered(report: Report) -> Headline:
 def _edited(report: Report) -> Headline:
     if report.manifest.state == "intact":
         return Headline(
-            text="Made here, changed elsewhere",
+            text="Sealed here, changed elsewhere"
+            if _sealed(report)
+            else "Made here, changed elsewhere",
             tone="care",
-            meaning="Somebody else changed a picture that was made here, said so, and kept its "
+            meaning="Somebody else changed a picture that left here, said so, and kept its "
             "history. What they changed, this service does not know.",
         )
     if report.manifest.state == "malformed":

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from PIL import Image
 
-from chopmark.errors import ChopmarkError, ImageTooLarge, UnreadableImage
+from chopmark.errors import ChopmarkError, ImageTooLarge, LogCorrupt, UnreadableImage
 from chopmark.provenance import AnchorList, Limits, TrustAnchors, embed_mark, encode_image, verify
 from tests.support.http import Loopback, Reply
 
@@ -47,7 +47,14 @@ def test_a_picture_made_here_is_made_here(maker: Maker, made: dict[str, Signed],
 def test_without_our_log_nothing_is_made_here(maker: Maker, made: dict[str, Signed]) -> None:
     unasked = maker.verify(made["png"].data, find_record=None)
     assert unasked.verdict == "made_by_ai_elsewhere"
-    assert "No log was asked" in unasked.summary
+    assert "No log could be asked" in unasked.summary
+    def unreadable(_: str) -> None:
+        raise LogCorrupt("the tree does not fit its rows")
+
+    failed = maker.verify(made["png"].data, find_record=unreadable)
+    assert "no such record" not in failed.summary
+    (log,) = [one for one in failed.techniques if one.name == "log"]
+    assert (log.outcome, log.detail) == ("not_examined", "The log could not be read.")
     unbooked = maker.verify(made["png"].data, find_record=lambda _: None)
     assert unbooked.verdict == "made_by_ai_elsewhere"
     assert "no such record" in unbooked.summary

@@ -225,4 +225,4 @@ def test_verify_without_store_recovers_nothing(maker: Maker, made: dict[str, Sig
     report = verify(attacks.re_encoded(made["png"].data), mark_keys=maker.keys.all)
     assert report.recovered is None
     assert report.verdict == "marked_but_altered"
-    assert "no log was asked" in report.summary
+    assert "no log could be asked" in report.summary
