@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, runtime_checkable
 
-from chopmark.errors import GuardFailed, TextTooLong
+from chopmark.errors import GuardFailed, TextTooLong, TextUnread
 from chopmark.safety.categories import FORM, in_order, is_category, worst
 from chopmark.safety.verdict import Evidence, Verdict
 
@@ -27,17 +27,12 @@ __all__ = [
     "JudgesPictures",
     "JudgesText",
     "PromptGuards",
-    "TextUnread",
     "join_verdicts",
     "judge_each",
     "reviewed",
     "under_policy",
     "unread",
 ]
-
-
-class TextUnread(GuardFailed):
-    """A text could not be read. Among several texts it alone goes to a person."""
 
 
 @runtime_checkable

@@ -253,8 +253,8 @@ def _contents(transaction: Transaction, record_id: str) -> list[bool]:
     rows = transaction.execute(
         "SELECT entry.leaf, content.idx FROM entry LEFT JOIN content ON content.idx = entry.idx"
         " WHERE event_id >= ? AND event_id < ?"
-        " AND (kind LIKE 'request.%' OR kind LIKE 'moderation.%')",
-        record_range(record_id),
+        " AND (kind LIKE ? OR kind LIKE ?)",
+        (*record_range(record_id), "request.%", "moderation.%"),
     )
     return [place is not None for leaf, place in rows if "commitment" in parse_leaf(bytes(leaf))]
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-from PIL import Image
-
 from chopmark.provenance.watermark._methods import get_method
-from chopmark.provenance.watermark.lattice import Lattice
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from chopmark.provenance.watermark._keys import MarkKey
     from chopmark.provenance.watermark._result import MarkResult
 
@@ -31,6 +29,11 @@ def without_mark(image: Image.Image, found: MarkResult, *, key: MarkKey) -> Imag
     Raises:
         ChopmarkError: The picture cannot be marked, as of `embed_mark`.
     """
+    import numpy as np
+    from PIL import Image as Pictures
+
+    from chopmark.provenance.watermark.lattice import Lattice
+
     if found.payload is None:
         return image
     method = get_method(found.method)
@@ -41,4 +44,4 @@ def without_mark(image: Image.Image, found: MarkResult, *, key: MarkKey) -> Imag
     plain = image.convert("RGB")
     twice = method.embed(plain, found.payload, key)
     before = 2 * np.asarray(plain, np.int16) - np.asarray(twice, np.int16)
-    return Image.fromarray(np.clip(before, 0, 255).astype(np.uint8))
+    return Pictures.fromarray(np.clip(before, 0, 255).astype(np.uint8))

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
-from chopmark.errors import ChopmarkError, GuardFailed
+from chopmark.errors import ChopmarkError, GuardFailed, TextUnread
 from chopmark.safety.categories import MODEL_CATEGORIES, Stage, in_order, worst
-from chopmark.safety.guards import TextUnread
 from chopmark.safety.text.encoder import SentenceEncoder
 from chopmark.safety.text.form import without_accents
 from chopmark.safety.text.head import PromptHead

@@ -67,6 +67,9 @@ _ROMANISED: Final[dict[str, frozenset[str]]] = {
 _PASSAGE: Final[int] = 4
 #: A text is identified by its beginning and its end: more changes nothing and takes time.
 _PART: Final[int] = 1000
+#: Pairs of little words that only English has: a text with a name in it ("a nike logo on a shirt") is
+#: taken for something far away by its other letters.
+_ENGLISH: Final = re.compile(r"\b(?:from|in|near|of|on|under|with) (?:an?|the)\b", re.IGNORECASE)
 _WORD: Final = re.compile(r"[^\W\d_]+")
 #: BCP 47, as far as a caller needs it: language, script, region.
 _TAG: Final = re.compile(r"[a-z]{2,3}(?:-[A-Za-z]{4})?(?:-(?:[A-Za-z]{2}|\d{3}))?")
@@ -104,6 +107,8 @@ def identify(text: str, *, told: str | None = None) -> Language:
     if told:
         base = told.partition("-")[0].lower()
         return Language(code=told, known=known and base in _OURS, read_as=_base(base))
+    if not known and text.isascii() and _ENGLISH.search(text):
+        return Language(code="en", known=True, read_as="en")
     if not known:
         return Language(code=best if probability >= _NAMED else "und", known=False, read_as="und")
     # Among the guard's own languages, each with its relatives: that it is one of them is likely.

@@ -30,6 +30,7 @@ PUBLIC_ROUTES = {
     "GET /api/v1/session",
     "GET /api/v1/session/oidc",
     "GET /api/v1/session/oidc/callback",
+    "GET /api/v1/released/{record_id}",  # its address is signed, and expires
     "GET /healthz",
     "GET /log/checkpoint",
     "GET /log/tile/{tile}",

@@ -52,7 +52,13 @@ def test_debug_shows_a_planted_failure_with_every_cause(tmp_path: Path, way: str
     assert "ERROR   chopmark.pipeline.steps: sign failed" in told
     assert KEY not in told + done.stdout
     # Each room says what it decided on the way.
-    for room in ("audit", "generation", "pipeline.parts", "pipeline.policy_book", "provenance"):
+    for room in (
+        "audit",
+        "generation",
+        "pipeline.opened_once",
+        "pipeline.policy_book",
+        "provenance",
+    ):
         assert f" chopmark.{room}" in told, room
 
 

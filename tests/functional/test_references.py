@@ -51,7 +51,17 @@ def test_two_pictures_become_one_at_the_command_line(
     for path, prompt in ((apple, "a red apple"), (frog, "a green frog")):
         code, _, err = run("generate", f"{prompt} on a white background", "--seed", 3, "-o", path)
         assert code == 0, err
-    joined = ["edit", apple, "put them side by side", "--with", frog, "--seed", 5, "-o", both]
+    joined = [
+        "edit",
+        apple,
+        "put the apple beside the frog",
+        "--with",
+        frog,
+        "--seed",
+        5,
+        "-o",
+        both,
+    ]
     code, out, err = run(*joined, "--guidance", 3, "--negative", "a car", "--json")
     assert code == 0, err
     for option in ("--guidance", "--negative"):
@@ -80,7 +90,7 @@ def test_two_pictures_become_one_at_the_command_line(
     never = tmp_path / "never.png"
     card = tmp_path / "card.png"
     draw_test_card().save(card)
-    code, _, err = run("edit", apple, "put them side by side", "--with", card, "-o", never)
+    code, _, err = run("edit", apple, "put the apple beside the frog", "--with", card, "-o", never)
     assert (code, never.exists()) == (3, False), err
 
 

@@ -38,13 +38,19 @@ _TALK: Final[float] = 0.1
 #: Added to the odds of a kind of text after the fit, of one category or of all. Edits that undress
 #: are what the law asks safeguards against, and their rows are few: the doubt goes against them.
 #: In other languages fewer harmless texts were flagged than the aim allows. English names that look
-#: grave and are harmless have fewer rows than use has of them.
-_LEAN: Final[dict[str, tuple[str | None, float]]] = {
-    "other-edit": ("sexual/nonconsensual", 0.7),
-    "other": (None, 0.4),
-    "other-short": (None, 0.4),
-    "en": (None, -0.3),
-}
+#: grave and are harmless have fewer rows than use has. Edits say "them" and "remove the car"
+#: more often than any row of hate or crime does; few such edits are among the rows.
+_LEAN: Final[tuple[tuple[str, str | None, float], ...]] = (
+    ("other-edit", "sexual/nonconsensual", 0.7),
+    ("other", None, 0.4),
+    ("other-short", None, 0.4),
+    ("en", None, -0.3),
+    *(
+        (group, category, lean)
+        for group in ("en-edit", "other-edit")
+        for category, lean in (("hate", -3.0), ("illicit", -2.0))
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +100,10 @@ def calibrate(
         )
         scale[number] = a
         shift[number] = b - a * tails
-        category, lean = _LEAN.get(GROUPS[number], (None, 0.0))
-        leans = [category in {None, name} for name in MODEL_CATEGORIES]
-        shift[number, leans] += lean
+        for group, category, lean in _LEAN:
+            if group == GROUPS[number]:
+                leans = [category in {None, name} for name in MODEL_CATEGORIES]
+                shift[number, leans] += lean
     return Calibrated(scale=scale, shift=shift)
 
 

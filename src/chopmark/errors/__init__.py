@@ -47,7 +47,8 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   ├── ModelLoadError        model_load_error       503
     │   └── GenerationFailed      generation_failed      500
     ├── GuardFailed               guard_failed           503
-    │   └── HashListError         hash_list_error        400
+    │   ├── HashListError         hash_list_error        400
+    │   └── TextUnread            text_unread            503
     ├── MarkError                 mark_error             500
     │   ├── MarkNotReadable       mark_not_readable      500
     │   │   └── MarkTooWeak       mark_too_weak          400
@@ -148,7 +149,7 @@ from chopmark.errors.requests import (
     UnsupportedImage,
     ValueTooLong,
 )
-from chopmark.errors.safety import GuardFailed, HashListError
+from chopmark.errors.safety import GuardFailed, HashListError, TextUnread
 from chopmark.errors.work import OverMemory, WorkerLost, WorkError
 
 __all__ = [
@@ -212,6 +213,7 @@ __all__ = [
     "StageTimeout",
     "TenantNotFound",
     "TextTooLong",
+    "TextUnread",
     "TooManyImages",
     "TrustListRefused",
     "UnknownMethod",

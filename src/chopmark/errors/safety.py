@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chopmark.errors.base import ChopmarkError
 
-__all__ = ["GuardFailed", "HashListError"]
+__all__ = ["GuardFailed", "HashListError", "TextUnread"]
 
 
 class GuardFailed(ChopmarkError):
@@ -19,3 +19,9 @@ class HashListError(GuardFailed):
 
     code = "hash_list_error"
     status = 400
+
+
+class TextUnread(GuardFailed):
+    """A text could not be read. Among several texts it alone goes to a person."""
+
+    code = "text_unread"

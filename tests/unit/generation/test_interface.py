@@ -17,7 +17,7 @@ WRONG = [
     {"seed": -1},
     {"seed": 2**32 + 14},
     {"width": 0},
-    {"height": 5000},
+    {"height": 8193},
     {"steps": 0},
     {"steps": 151},
     {"guidance": -1.0},

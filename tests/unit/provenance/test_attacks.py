@@ -48,6 +48,7 @@ def test_without_our_log_nothing_is_made_here(maker: Maker, made: dict[str, Sign
     unasked = maker.verify(made["png"].data, find_record=None)
     assert unasked.verdict == "made_by_ai_elsewhere"
     assert "No log could be asked" in unasked.summary
+
     def unreadable(_: str) -> None:
         raise LogCorrupt("the tree does not fit its rows")
 

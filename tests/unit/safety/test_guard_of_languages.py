@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from chopmark.errors import TextUnread
 from chopmark.safety import PromptGuard, load_policy
-from chopmark.safety.guards import PromptGuards, TextUnread
+from chopmark.safety.guards import PromptGuards
 from chopmark.safety.policy.schema import Policy
 from chopmark.safety.verdict import Verdict
 
