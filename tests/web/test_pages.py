@@ -143,6 +143,25 @@ def test_held_pictures_are_for_their_person_only(site: Site) -> None:
         assert anybody.get(path[1]).status_code == 401
 
 
+def test_what_was_erased_is_not_held_for_its_person_either(site: Site) -> None:
+    with site.client("carl") as carl:
+        made = _make(site, carl, "a red disc")
+        path = re.search(r'src="(/studio/pictures/[^"]+)"', made.text)
+        assert path is not None
+        assert carl.get(path[1]).status_code == 200
+        log = site.pipeline.parts.log
+        index = max(record.index for record in log.find(kind="request.received"))
+        content = log.content(index)
+        assert content is not None
+        assert content.subject is not None
+        log.custody.erase(content.subject, by=("ada", "bob"), reason="asked")
+        gone = carl.get(path[1])
+        assert (gone.status_code, b"erased" in gone.content) == (410, True)
+        # Nor can it be looked at, or changed further.
+        assert carl.post(f"{path[1]}/verify").status_code in {403, 404, 410}
+        assert carl.get(path[1]).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("path", "status"), [("/studio", 401), ("/verify/nothing", 404), ("/verify/restored", 405)]
 )

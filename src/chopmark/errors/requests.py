@@ -70,7 +70,7 @@ class UnsupportedImage(InvalidRequest):
 
 
 class AnswerErased(InvalidRequest):
-    """What an Idempotency-Key led to was erased; it is neither given again nor made anew."""
+    """What an Idempotency-Key led to, or the studio kept, was erased; it is not given again."""
 
     code = "answer_erased"
     status = 410

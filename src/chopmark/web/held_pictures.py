@@ -99,6 +99,11 @@ class HeldPictures:
                 return output
         raise RecordNotFound(f"no picture {index}")
 
+    def drop(self, token: str) -> None:
+        """Let go of one request's pictures, whoever made them."""
+        with self._lock:
+            self._held.pop(token, None)
+
     def forget(self, owner: str) -> None:
         """Let go of everything of a person."""
         with self._lock:

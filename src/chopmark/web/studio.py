@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from fastapi.responses import StreamingResponse
 
-from chopmark.errors import ChopmarkError, InvalidRequest, RecordNotFound
+from chopmark.errors import AnswerErased, ChopmarkError, InvalidRequest, RecordNotFound
 from chopmark.kit import limits
+from chopmark.kit.ids import record_of
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.pipeline.steps import in_thread
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from chopmark.audit import AppealState, AuditLog
+    from chopmark.pipeline.released import Output
     from chopmark.service.service import Service
     from chopmark.service.watch import GenerationState
-    from chopmark.web.held_pictures import HeldPictures, HeldResult
+    from chopmark.web.held_pictures import HeldResult
     from chopmark.web.page_state import PageState
     from chopmark.web.viewers import Viewer
 
@@ -83,7 +85,9 @@ async def make(
     }
     picture = await image.read() if image is not None else b""
     if not picture and held:
-        picture = _held_picture(state.pictures, viewer, held)
+        token, _, index = held.partition("/")
+        kept = await _kept(service, state, viewer, token, _number("held", index) or 0)
+        picture = kept.data
     # A browser sends an empty part where no file was chosen.
     pictures = [picture, *[await one.read() for one in references or ()]]
     first, *others = [one for one in pictures if one] or [b""]
@@ -214,9 +218,7 @@ async def picture(
     download: str = "",
 ) -> Response:
     """Return one picture of theirs, with its credentials inside."""
-    output = state.pictures.output(owner(viewer), token, index)
-    parts = service.pipeline.parts
-    await in_thread(lambda: refuse_withdrawn(parts, output.output_id))
+    output = await _kept(service, state, viewer, token, index)
     name = f"chopmark-{output.output_id}.{'jpg' if output.format == 'jpeg' else output.format}"
     kind = "attachment" if download else "inline"
     return Response(
@@ -251,7 +253,7 @@ async def verify_this(
     state: ThePageState,
 ) -> Response:
     """Show what anybody would be told of this picture."""
-    output = state.pictures.output(owner(viewer), token, index)
+    output = await _kept(service, state, viewer, token, index)
     return await report_page(request, service, viewer, output.data)
 
 
@@ -306,9 +308,29 @@ def _check_theirs(log: AuditLog, decision: str, viewer: Viewer) -> None:
         raise RecordNotFound(f"no decision {decision[:16]}")
 
 
-def _held_picture(pictures: HeldPictures, viewer: Viewer, held: str) -> bytes:
-    token, _, index = held.partition("/")
-    return pictures.output(owner(viewer), token, _number("held", index) or 0).data
+async def _kept(
+    service: Service, state: PageState, viewer: Viewer, token: str, index: int
+) -> Output:
+    """Return a picture of theirs that is still kept.
+
+    Raises:
+        RecordNotFound: It is not theirs, or is not kept any more.
+        OutputWithdrawn: The desk withdrew it.
+        AnswerErased: What they asked for was erased, wherever that was done.
+    """
+    output, parts = state.pictures.output(owner(viewer), token, index), service.pipeline.parts
+
+    def check() -> None:
+        refuse_withdrawn(parts, output.output_id)
+        if parts.log.custody.contentless([record_of(output.output_id)]):
+            state.pictures.drop(token)
+            raise AnswerErased(
+                "what was asked for here was erased, and its pictures with it",
+                hint="make a new one",
+            )
+
+    await in_thread(check)
+    return output
 
 
 async def _form(service: Service) -> dict[str, Any]:
