@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,10 +19,12 @@ from chopmark.kit.sqlite import open_store
 from chopmark.pipeline.in_flight import InFlight
 from chopmark.pipeline.lost import close_lost, sweep_manifests
 from chopmark.service.deployment import Deployment
+from chopmark.service.reconciling import reconciling
 from chopmark.service.state import state_of
 from chopmark.tenancy.replays import Replays
 from tests.support.generator import StandIn
 from tests.support.server import Live, serve
+from tests.support.wait import HANG_S, until
 
 GENERATE = "/v1/images/generations"
 BLOCKED = "explicit photo of a naked woman having sex"
@@ -242,6 +245,34 @@ async def test_what_a_dead_process_left_open_is_closed_and_collected(
     (closed,) = close_lost(pipeline.parts)
     assert (closed.kind, closed.public) == ("request.failed", {"code": "lost"})
     assert store.count() == 0
+
+
+def test_a_server_that_runs_closes_what_another_one_left(
+    open_pipeline: Callable[..., Pipeline], home: Path
+) -> None:
+    """By its clock, as soon as the other one's lock is gone, and not before."""
+    from chopmark.audit import Event
+
+    pipeline = open_pipeline(generator=StandIn())
+    log, record_id = pipeline.parts.log, "00000000000000c0"
+    other = InFlight(home)
+    other.begin(record_id)
+    log.append(Event(kind="request.received", record_id=record_id, tenant="default"))
+    looked = threading.Semaphore(0)
+    real = log.reconcile
+
+    def reconcile(*args: Any, **more: Any) -> Any:
+        looked.release()
+        return real(*args, **more)
+
+    log.reconcile = reconcile  # type: ignore[method-assign]
+    with reconciling(pipeline.parts, every_s=0.01):
+        for _ in range(3):
+            assert looked.acquire(timeout=HANG_S)
+        assert [one.kind for one in log.records(record_id)] == ["request.received"]
+        other.close()  # with work on its hands
+        until(lambda: len(log.records(record_id)) == 2)
+    assert log.records(record_id)[1].public == {"code": "lost"}
 
 
 async def test_manifests_that_an_earlier_version_left_are_swept_and_no_others(
