@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
-from chopmark.api.nullable import with_nulls, without_unset
+from chopmark.api.nullable import SentBody
 from chopmark.api.pictures import from_url
 from chopmark.errors import InvalidRequest
 from chopmark.kit import limits
@@ -31,24 +31,11 @@ router = APIRouter(responses=RESPONSES, tags=["litellm"])
 _Several = Annotated[list[str], Field(default_factory=list, max_length=limits.MODERATED.most)]
 
 
-class Guarded(BaseModel):
+class Guarded(SentBody):
     """What LiteLLM sends of a request or of an answer; what else it sends is not looked at."""
-
-    model_config = ConfigDict(extra="ignore")
 
     texts: _Several
     images: _Several
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, data: Any) -> Any:
-        """Take what is null for what was not sent."""
-        return without_unset(data)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
-        """Tell so."""
-        return with_nulls(handler.resolve_ref_schema(handler(core)))
 
 
 @router.post("/beta/litellm_basic_guardrail_api")

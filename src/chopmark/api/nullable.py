@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from pydantic import BaseModel, ConfigDict, model_validator
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-__all__ = ["one_or_several", "with_nulls", "without_unset"]
+__all__ = ["SentBody", "one_or_several"]
 
 _UNSET: Final = frozenset({"", "null", "undefined"})
 
 
-def without_unset(data: Any, *, empty: bool = False, keep: Collection[str] = ()) -> Any:
-    """Return an object without the members that are null, before it is checked.
+class SentBody(BaseModel):
+    """A body, or an object in one, whose members that are null were not sent; its schema says so.
 
-    Args:
-        data: What was sent; what is no object stays as it is.
-        empty: Whether an empty text, and one that says ``null``, counts as null.
-        keep: Members that stay whatever they are.
+    Attributes:
+        empty_is_unset: Whether an empty text, and one that says ``null``, counts as null.
+        kept: Members that stay whatever they are.
     """
+
+    model_config = ConfigDict(extra="ignore")
+    empty_is_unset: ClassVar[bool] = False
+    kept: ClassVar[Collection[str]] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_unset(cls, data: Any) -> Any:
+        return _without_unset(data, empty=cls.empty_is_unset, keep=cls.kept)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
+        """Tell that every optional member may be null."""
+        return _with_nulls(handler.resolve_ref_schema(handler(core)))
+
+
+def _without_unset(data: Any, *, empty: bool, keep: Collection[str]) -> Any:
     if not isinstance(data, dict):
         return data
     return {
@@ -30,7 +48,7 @@ def without_unset(data: Any, *, empty: bool = False, keep: Collection[str] = ())
     }
 
 
-def with_nulls(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _with_nulls(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return a JSON schema of an object whose optional members may be null as well."""
     required = schema.get("required", [])
     properties = {

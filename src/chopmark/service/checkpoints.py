@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from chopmark.errors import ChopmarkError
+from chopmark.service.clock import repeating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +13,6 @@ if TYPE_CHECKING:
     from chopmark.pipeline.parts import Parts
 
 __all__ = ["CheckpointWarning", "checkpointing", "sign_what_is_new"]
-_LOG = logging.getLogger(__name__)
 
 
 class CheckpointWarning(UserWarning):
@@ -48,24 +44,10 @@ def checkpointing(parts: Parts) -> Iterator[None]:
     if not every_s:
         yield
         return
-    stop = threading.Event()
-
-    def work() -> None:
-        warned = ""
-        while not stop.wait(every_s):
-            try:
-                reason = sign_what_is_new(parts)
-            except ChopmarkError as error:
-                reason = str(error)
-                _LOG.error("the log was not signed", exc_info=error)
-            if reason and reason != warned:  # once; the next turn may go better
-                warnings.warn(f"the log's checkpoint: {reason}", CheckpointWarning, stacklevel=2)
-            warned = reason
-
-    thread = threading.Thread(target=work, name="chopmark-checkpoints", daemon=True)
-    thread.start()
-    try:
+    with repeating(
+        lambda: sign_what_is_new(parts),
+        every_s=every_s,
+        name="checkpoints",
+        warning=CheckpointWarning,
+    ):
         yield
-    finally:
-        stop.set()
-        thread.join(5)

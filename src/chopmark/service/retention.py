@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-import warnings
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from chopmark.errors import ChopmarkError
+from chopmark.service.clock import repeating
 from chopmark.service.forgetting import forget_beside_the_log
 from chopmark.tenancy.store import AccessStore
 
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RetentionWarning", "end_retention", "retaining"]
 
-_LOG = logging.getLogger(__name__)
 _EVERY_S: Final = 3600.0
 
 
@@ -63,28 +59,15 @@ def _periods(days: int | None, blocked: int | None) -> dict[RetentionClass, time
 @contextmanager
 def retaining(parts: Parts, *, every_s: float = _EVERY_S) -> Iterator[None]:
     """End retention once an hour while a server runs; what stands beside the log goes along."""
-    stop = threading.Event()
 
-    def work() -> None:
-        while True:
-            try:
-                with AccessStore.open(parts.home) as store:
-                    tenants = store.tenants()
-                end_retention(parts.log, tenants, parts.settings)
-                forget_beside_the_log(parts.home, parts.log)
-                parts.log.custody.attachments.drop_older(
-                    timedelta(hours=parts.settings.cached_answers_hours)
-                )
-            except ChopmarkError as error:
-                _LOG.error("retention did not end what it should have", exc_info=error)
-                warnings.warn(f"retention: {error}", RetentionWarning, stacklevel=2)
-            if stop.wait(every_s):
-                return
+    def turn() -> None:
+        with AccessStore.open(parts.home) as store:
+            tenants = store.tenants()
+        end_retention(parts.log, tenants, parts.settings)
+        forget_beside_the_log(parts.home, parts.log)
+        parts.log.custody.attachments.drop_older(
+            timedelta(hours=parts.settings.cached_answers_hours)
+        )
 
-    thread = threading.Thread(target=work, name="chopmark-retention", daemon=True)
-    thread.start()
-    try:
+    with repeating(turn, every_s=every_s, name="retention", warning=RetentionWarning, at_once=True):
         yield
-    finally:
-        stop.set()
-        thread.join(5)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from chopmark.errors import ChopmarkError
+from chopmark.service.clock import repeating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +14,6 @@ if TYPE_CHECKING:
     from chopmark.provenance import QueueRun
 
 __all__ = ["StampingWarning", "stamp", "stamping"]
-_LOG = logging.getLogger(__name__)
 
 
 class StampingWarning(UserWarning):
@@ -41,25 +37,12 @@ def stamping(parts: Parts) -> Iterator[None]:
     if parts.authority is None:
         yield
         return
-    stop = threading.Event()
 
-    def work() -> None:
-        warned = ""
-        while not stop.wait(parts.settings.tsa_every_s):
-            try:
-                run = stamp(parts)
-                reason = run.reason if run is not None else ""
-            except ChopmarkError as error:
-                reason = str(error)
-                _LOG.warning("time stamps wait", exc_info=error)
-            if reason and reason != warned:  # once; the next turn may go better
-                warnings.warn(f"time stamps wait: {reason}", StampingWarning, stacklevel=2)
-            warned = reason
+    def turn() -> str:
+        run = stamp(parts)
+        return run.reason if run is not None else ""
 
-    thread = threading.Thread(target=work, name="chopmark-stamps", daemon=True)
-    thread.start()
-    try:
+    with repeating(
+        turn, every_s=parts.settings.tsa_every_s, name="time stamps", warning=StampingWarning
+    ):
         yield
-    finally:
-        stop.set()
-        thread.join(5)

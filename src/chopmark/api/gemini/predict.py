@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from chopmark.api.gemini.orders import file_format, size_of
 from chopmark.api.gemini.routes import VERTEX
 from chopmark.api.gemini.schemas import ImageConfig
 from chopmark.api.models import served_model
-from chopmark.api.nullable import one_or_several, with_nulls, without_unset
+from chopmark.api.nullable import SentBody, one_or_several
 from chopmark.api.pictures import from_base64
 from chopmark.errors import InvalidRequest
 from chopmark.kit import limits
@@ -36,19 +36,8 @@ router = APIRouter(responses=GOOGLE_RESPONSES, tags=["gemini"])
 _RAW, _MASK = "REFERENCE_TYPE_RAW", "REFERENCE_TYPE_MASK"
 
 
-class _Imagen(BaseModel):
+class _Imagen(SentBody):
     model_config = ConfigDict(extra="ignore", alias_generator=to_camel, populate_by_name=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, data: Any) -> Any:
-        """Take what is null for what was not sent, as protobuf's JSON does."""
-        return without_unset(data)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
-        """Tell so."""
-        return with_nulls(handler.resolve_ref_schema(handler(core)))
 
 
 class PredictImage(_Imagen):

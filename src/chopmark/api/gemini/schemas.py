@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from chopmark.api.gemini.safety_settings import Threshold
-from chopmark.api.nullable import one_or_several, with_nulls, without_unset
+from chopmark.api.nullable import SentBody, one_or_several
 from chopmark.kit import limits
 
 __all__ = [
@@ -26,22 +26,11 @@ _Word = Annotated[str, Field(max_length=40)]
 _MOST_PARTS = 256
 
 
-class _Gemini(BaseModel):
+class _Gemini(SentBody):
     # Google's clients mix camelCase and snake_case in one body; both are taken.
     model_config = ConfigDict(
         extra="ignore", strict=True, alias_generator=to_camel, populate_by_name=True
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, data: Any) -> Any:
-        """Take what is null for what was not sent, as protobuf's JSON does."""
-        return without_unset(data)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
-        """Tell so."""
-        return with_nulls(handler.resolve_ref_schema(handler(core)))
 
 
 class InlineData(_Gemini):

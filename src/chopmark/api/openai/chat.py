@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from chopmark.api.models import served_model
-from chopmark.api.nullable import with_nulls, without_unset
+from chopmark.api.nullable import SentBody
 from chopmark.api.openai.answers import data_url
 from chopmark.api.pictures import from_url
 from chopmark.api.usage import Usage
@@ -52,10 +52,8 @@ class ChatMessage(BaseModel):
     images: list[dict[str, Any]] | None = None
 
 
-class ChatCompletion(BaseModel):
+class ChatCompletion(SentBody):
     """Body of ``POST /v1/chat/completions``; what speaks of texts is ignored."""
-
-    model_config = ConfigDict(extra="ignore")
 
     messages: list[ChatMessage] = Field(min_length=1, max_length=_MOST_MESSAGES)
     model: Annotated[str, Field(max_length=200)] | None = None
@@ -63,17 +61,6 @@ class ChatCompletion(BaseModel):
     seed: Annotated[int, Field(ge=limits.SEED.least, le=limits.SEED.most)] | None = None
     stream: bool = False
     user: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, data: Any) -> Any:
-        """Take what is null for what was not sent."""
-        return without_unset(data)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
-        """Tell so."""
-        return with_nulls(handler.resolve_ref_schema(handler(core)))
 
 
 @router.post("/chat/completions", responses=STREAMED)

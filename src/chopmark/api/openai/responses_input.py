@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import Field, WithJsonSchema
 
-from chopmark.api.nullable import with_nulls, without_unset
+from chopmark.api.nullable import SentBody
 from chopmark.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -22,10 +22,8 @@ _SYSTEM = ("system", "developer")
 _ITEMS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]}
 
 
-class CreateResponse(BaseModel):
+class CreateResponse(SentBody):
     """Body of ``POST /v1/responses``; what speaks of texts is ignored."""
-
-    model_config = ConfigDict(extra="ignore")
 
     input: Annotated[Any, WithJsonSchema(_ITEMS)]
     model: Annotated[str, Field(max_length=200)] | None = None
@@ -35,17 +33,6 @@ class CreateResponse(BaseModel):
     stream: bool = False
     user: str | None = None
     safety_identifier: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, data: Any) -> Any:
-        """Take what is null for what was not sent."""
-        return without_unset(data)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
-        """Tell so."""
-        return with_nulls(handler.resolve_ref_schema(handler(core)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

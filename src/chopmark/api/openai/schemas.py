@@ -11,9 +11,9 @@ import math
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from chopmark.api.nullable import with_nulls, without_unset
+from chopmark.api.nullable import SentBody
 from chopmark.errors import InvalidRequest
 from chopmark.kit import limits
 from chopmark.kit.types import ImageFormat
@@ -58,21 +58,11 @@ def _other_spelling(value: Any) -> Any:
     return {"jpg": "jpeg"}.get(value.lower(), value.lower())
 
 
-class ImageOptions(BaseModel):
-    """What all three image routes take."""
+class ImageOptions(SentBody):
+    """What all three image routes take; clients send options that are empty as well."""
 
-    model_config = ConfigDict(extra="ignore")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_the_unset(cls, data: Any) -> Any:
-        """Take an option that is null or empty for one that was not sent: clients send them all."""
-        return without_unset(data, empty=True, keep=("prompt",))
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
-        """Tell so."""
-        return with_nulls(handler.resolve_ref_schema(handler(core)))
+    empty_is_unset = True
+    kept = ("prompt",)
 
     model: Annotated[str, Field(max_length=200)] | None = None
     n: Annotated[int, Field(ge=limits.N.least, le=limits.N.most)] | None = 1
