@@ -109,7 +109,7 @@ def _glyphs(folder: Path, text: str) -> Iterator[NDArray[np.float32]]:
         square = Image.new("L", (wide, wide))
         cut = page.crop(box)
         square.paste(cut, ((wide - cut.width) // 2, (wide - cut.height) // 2))
-        mask = np.asarray(square.resize((SIDE, SIDE)), np.float32) / 255
+        mask = (np.asarray(square.resize((SIDE, SIDE))) / 255).astype(np.float32)
         if (mask > 0.5).tobytes() not in seen:
             seen.add((mask > 0.5).tobytes())
             yield mask

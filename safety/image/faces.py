@@ -67,9 +67,14 @@ class FaceFinder:
             import cv2
 
             weights = np.frombuffer(data, np.uint8)
-            self._detector: Any = cv2.FaceDetectorYN.create(
-                "onnx", weights, np.empty(0, np.uint8), (_SIDE, _SIDE), _SURE, 0.3, 500
-            )
+            # OpenCV 5 warns on standard error that its new engine has one target only.
+            level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+            try:
+                self._detector: Any = cv2.FaceDetectorYN.create(
+                    "onnx", weights, np.empty(0, np.uint8), (_SIDE, _SIDE), _SURE, 0.3, 500
+                )
+            finally:
+                cv2.utils.logging.setLogLevel(level)
         except Exception as error:
             raise GuardFailed(f"the face detector does not load: {error}", hint=hint) from error
         self._lock = threading.Lock()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from training.pictures.scenes import Pixels
 
-_STEPS: Final = 2000
+_STEPS: Final = 3500
 _GROUND: Final = 224
 #: The share of ordinary drawings, not trained on, that may reach 0.5 of hate symbols.
 _FALSE: Final = 0.004

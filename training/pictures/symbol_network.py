@@ -104,7 +104,7 @@ def train(
         pixels, labels = batch_of(grounds, hard, dice)
         loss = functional.cross_entropy(network(pixels)[:, :, 0, 0], labels, label_smoothing=0.02)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         losses.append(float(loss.detach()))
         if (step + 1) % 250 == 0:
@@ -158,7 +158,8 @@ def calibrate(network: SymbolNetwork, pictures: Sequence[Pixels], *, false: floa
         odds.append(most)
     shift = float(np.quantile(odds, 1 - false))
     with torch.no_grad():
-        network.head.bias += torch.tensor([shift, 0.0, 0.0, 0.0, shift])
+        bias = network.head.get_parameter("bias")
+        bias.add_(torch.tensor([shift, 0.0, 0.0, 0.0, shift]))
     return shift
 
 
