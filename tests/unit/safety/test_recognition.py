@@ -164,19 +164,22 @@ def _judge(
     )
 
 
-def test_a_symbol_goes_to_a_person_and_is_blocked_with_hateful_words() -> None:
+def test_a_symbol_goes_to_a_person_with_hateful_words_or_under_the_strict_policy() -> None:
     recognition = Recognition(symbols=_Symbols(0.9))  # type: ignore[arg-type]
     alone = _judge(recognition)
-    assert (alone.action, alone.categories) == ("review", ("hate/symbols",))
+    assert alone.action == "allow"
     (evidence,) = [one for one in alone.evidence if one.category == "hate/symbols"]
     assert evidence.box == (1, 2, 30, 40)
     assert "black sun" in evidence.detail
     assert "hate/symbols" in alone.evaluated
     assert "weapons" in alone.not_evaluated
     assert alone.people is None
-    assert _judge(recognition, hate=0.25).action == "block"
-    assert _judge(recognition, STRICT).action == "block"
-    assert _judge(Recognition(symbols=_Symbols(0.49))).action == "allow"  # type: ignore[arg-type]
+    joint = _judge(recognition, hate=0.25)
+    assert (joint.action, joint.categories) == ("review", ("hate/symbols",))
+    assert _judge(recognition, STRICT).action == "review"
+    weak = Recognition(symbols=_Symbols(0.49))  # type: ignore[arg-type]
+    assert _judge(weak, STRICT).action == "allow"
+    assert _judge(weak, hate=0.25).action == "allow"
 
 
 def test_a_weapon_alone_is_no_harm_and_counts_with_doubtful_words() -> None:
