@@ -239,14 +239,24 @@ def weapons(packages: Path) -> list[str]:
 def faces(packages: Path) -> list[str]:
     """Return the table of the face detector on the photographs that :func:`fetch` brought."""
     finder = FaceFinder()
-    found, of = 0, 0
+    found, small, of = 0, 0, 0
     for package, file, count in PHOTOGRAPHS:
         path = packages / package.replace("@", "").replace("/", "-") / file
         with Image.open(path) as opened:
-            seen = finder.find(opened.convert("RGB"))
-        found, of = found + min(seen.faces, count), of + count
+            picture = opened.convert("RGB")
+        seen = finder.find(picture)
+        of += count
+        found += min(seen.faces, count)
+        # The same, so small that the smallest face has 40 pixels, on a page of 1024.
+        if seen.faces:
+            scale = 40 / (seen.boxes[-1][3] - seen.boxes[-1][1])
+            size = round(picture.width * scale), round(picture.height * scale)
+            page = Image.new("RGB", (1024, 1024), (120, 130, 120))
+            page.paste(picture.resize(size, Image.Resampling.LANCZOS), (200, 300))
+            small += min(finder.find(page).faces, count)
     return [
         "| faces | % (95 %; count) |",
         "|---|---|",
-        f"| over 40 pixels found, in {len(PHOTOGRAPHS)} photographs | {interval(found, of)} |",
+        f"| 40 pixels high in a picture of 1024, found | {interval(small, of)} |",
+        f"| the same {len(PHOTOGRAPHS)} photographs in full size | {interval(found, of)} |",
     ]

@@ -24,7 +24,7 @@ __all__ = ["HEADS", "HeadScore", "PictureHeads", "sigmoid"]
 
 #: The categories that the heads score, in the order of the rows of their weights.
 HEADS: Final = ("weapons",)
-_SHA256: Final = "d766c41770f305fd27baaaebdb085629606eff2703cd212923076671dbd4a057"
+_SHA256: Final = "64927d5516dc020a137269a8ae5a9461b16cc8943a634baa8743ceb042924fb4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ __all__ = ["FAMILIES", "Symbol", "SymbolFinder"]
 
 #: What it tells apart besides "nothing" and the manji or svastika of temples and rituals.
 FAMILIES: Final = ("hooked cross", "black sun", "sig runes")
-_SHA256: Final = "b63d628f0c08f41a46fc598023f002cc2032b30704d80d7b126cc2b306ab6630"
+_SHA256: Final = "c9afe092eb30dbd20c010843a54692b65126894a2b61237efd37c32f96f8135d"
 _WINDOW: Final = 63
 _STEP: Final = 8
 #: Longer sides at which a picture is read. Each is 1.4 times the last, as the sizes within a

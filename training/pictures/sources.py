@@ -12,6 +12,8 @@ import io
 import json
 import re
 import subprocess
+import sys
+import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["DEBIAN", "MOST", "NPM", "OTHERWISE", "Drawn", "Part", "fetch", "items"]
+__all__ = ["DEBIAN", "MOST", "NPM", "OTHERWISE", "PHOTOGRAPHS", "Drawn", "Part", "fetch", "items"]
 
 Part: TypeAlias = Literal["train", "test"]
 
@@ -41,6 +43,10 @@ NPM: Final[dict[str, tuple[Part, str]]] = {
     "@iconify-json/noto": ("test", "Apache-2.0"),
     "@iconify-json/fluent-emoji": ("test", "MIT"),
 }
+#: A wheel of photographs for training: from PyPI, read and never installed.
+PHOTOGRAPHS: Final = "scikit-image"
+#: Those of it that show writing, boards and logos.
+_NO_PHOTOGRAPHS: Final = frozenset({"text", "page", "logo", "chessboard_GRAY", "chessboard_RGB"})
 #: Longest side of what is drawn.
 SIDE: Final = 320
 #: At most so many drawings of a package that show no weapon.
@@ -126,6 +132,14 @@ def fetch(folder: Path) -> None:
         (archive,) = sorted(folder.glob(f"{_folder(name)}-*.tgz"))[-1:]
         target.mkdir()
         subprocess.run(["tar", "xzf", str(archive), "-C", str(target)], check=True)
+    _fetch_photographs(folder)
+
+
+def _fetch_photographs(folder: Path) -> None:
+    if list(folder.glob("scikit_image-*.whl")):
+        return
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", f"{PHOTOGRAPHS}==0.26.0"]
+    subprocess.run([*command, "--dest", str(folder)], check=True)
 
 
 def items(folder: Path) -> Iterator[Drawn]:
@@ -137,6 +151,7 @@ def items(folder: Path) -> Iterator[Drawn]:
             yield from _wesnoth(folder / name, part)
         else:
             yield from _photographs(folder / name, name, part)
+    yield from _sample_photographs(folder)
     for name, (part, _) in NPM.items():
         yield from _icons(folder / _folder(name) / "package" / "icons.json", name, part)
 
@@ -208,6 +223,22 @@ def _photographs(folder: Path, source: str, part: Part) -> Iterator[Drawn]:
             kind="photograph" if source.startswith("lomiri") else "drawing",
             content=data,
         )
+
+
+def _sample_photographs(folder: Path) -> Iterator[Drawn]:
+    (wheel,) = sorted(folder.glob("scikit_image-*.whl"))[-1:]
+    with zipfile.ZipFile(wheel) as archive:
+        for name in sorted(archive.namelist()):
+            stem, _, ending = name.rpartition("/")[2].rpartition(".")
+            if ending in {"png", "jpg"} and stem not in _NO_PHOTOGRAPHS:
+                yield Drawn(
+                    source=PHOTOGRAPHS,
+                    part="train",
+                    name=name,
+                    words="photograph",
+                    kind="photograph",
+                    content=archive.read(name),
+                )
 
 
 def _icons(file: Path, source: str, part: Part) -> Iterator[Drawn]:
