@@ -214,7 +214,7 @@ def main() -> None:
         write_section(
             "safety-pictures",
             "\n".join(said),
-            command="python -m benchmarks.safety_pictures --pictures FOLDER --write",
+            command="python -m benchmarks.safety_pictures --pictures FOLDER --packages OTHER --write",
         )
 
 
