@@ -33,6 +33,7 @@ from chopmark.pipeline.cases import GenerationCase, SealCase, open_case
 from chopmark.pipeline.generation import make_pictures
 from chopmark.pipeline.held import hold_pictures, is_held
 from chopmark.pipeline.moderation import judge_looks, judge_picture, shadow_verdicts, stops
+from chopmark.pipeline.originals import keep_public_copies
 from chopmark.pipeline.parts import Parts
 from chopmark.pipeline.released import Refused, Released, Withheld
 from chopmark.pipeline.request import EditRequest
@@ -407,4 +408,5 @@ class Pipeline:
         # Kept for later, where the deployer opted in; nobody waits for it.
         if isinstance(case, GenerationCase):
             recall.keep(parts, case.request, released, seed=case.seed, terms=case.terms)
+        keep_public_copies(parts, released, input_verdicts)
         return released

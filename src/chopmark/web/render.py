@@ -39,9 +39,12 @@ def _moments(text: str) -> str:
 
 
 def _pretty(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False)
+    text = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False)
+    # A picture within it is shown above, and nobody reads it here.
+    return _PICTURE.sub(r"\1…", text)
 
 
+_PICTURE: Final = re.compile(r'("data:image/[a-z]+;base64,)[^"]*')
 _ENVIRONMENT = Environment(
     loader=PackageLoader("chopmark.web"),
     autoescape=True,
