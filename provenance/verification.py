@@ -105,7 +105,8 @@ def verify(
             notes,
         )
     if read.undecoded:
-        notes.append(f"Not all of its pixels could be looked at: {read.undecoded}.")
+        advice = f" What can be done: {read.advice}." if read.advice else ""
+        notes.append(f"Not all of it could be looked at: {read.undecoded}.{advice}")
     notes += [f"The file is damaged: {one}." for one in read.damage]
     stale = [one for one in trusted.lists if one.kind == "manifest" and one.is_stale()]
     if stale and examined.credential.state == "untrusted":

@@ -48,8 +48,8 @@ class ReportInWords:
 
 
 _MANIFEST: Final[dict[str, tuple[Tone, str]]] = {
-    "intact": ("good", "They are attached, and the picture is as it was when it was signed."),
-    "broken": ("care", "Some are attached that do not fit the picture."),
+    "intact": ("good", "They are attached, and the file is as it was when it was signed."),
+    "broken": ("care", "Some are attached that do not fit the file."),
     "malformed": ("care", "Something is attached that cannot be read."),
     "remote_only": ("none", "The file names a place where they are; it is not visited."),
     "absent": ("none", "None are attached. Most pictures have none."),
@@ -224,7 +224,8 @@ def _mark(report: Report) -> Axis:
     elif found.state == "conflict":
         tone, line = "care", "The mark of this service is there, and something contradicts it."
     elif found.state == "not_examined":
-        tone, line = "care", "Not looked for in full: the pixels could not all be read."
+        reason = found.reason or "the pixels could not all be read"
+        tone, line = "care", f"Not looked for in full: {reason}."
     elif found.searched:
         line = "The mark of this service is not in the pixels. Marks of others cannot be read here."
     elif found.reason:

@@ -30,8 +30,6 @@ else:
     import provenance_attacks as attacks
 
 
-
-
 def _codes(found: dict[str, Any], kind: str) -> set[str]:
     return {one["code"] for one in found["manifests"][0]["validationResults"][kind]}
 
