@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from chopmark.errors import Cancelled, ChopmarkError, ImageTooSmall, StageTimeout, WorkError
 from chopmark.kit.fingerprint import MIN_QUALITY
 from chopmark.kit.ids import record_of
+from chopmark.kit.plain_text import plain_values
 from chopmark.provenance._carriers import with_update, without
 from chopmark.provenance._evidence import VerifyEvidence
 from chopmark.provenance._formats import Limits
@@ -112,7 +113,9 @@ def verify(
     if stale and examined.credential.state == "untrusted":
         names = ", ".join(one.name for one in stale)
         notes.append(f"A list of signers ({names}) is out of date here; a newer may know this one.")
-    metadata = metadata_signal(read.metadata)
+    # A file may say anything: what is shown of it moves no cursor and turns no line.
+    examined, told = plain_values(examined), plain_values(read.metadata)
+    metadata = metadata_signal(told)
     if examined.ai_signal.state == "none" and metadata is not None:
         said = dataclasses.replace(metadata, denied=examined.ai_signal.denied)
         examined = dataclasses.replace(examined, ai_signal=said)
@@ -146,7 +149,7 @@ def verify(
         log_asked=asked == "answered",
         log_failed=asked == "failed",
         likeness=_not_compared(look, examined, store),
-        unread=", ".join(read.metadata.unread),
+        unread=", ".join(told.unread),
         screenshot=mark.state == "none"
         and frames.picture is not None
         and looks_like_a_screen(frames.picture),
@@ -168,7 +171,7 @@ def verify(
         notes=(*notes, *judgement.notes),
         format=read.kind,
         frames=Frames(in_file=read.in_file, looked_at=len(read.images)),
-        signals=read.metadata.mentions,
+        signals=told.mentions,
     )
 
 

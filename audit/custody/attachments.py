@@ -1,5 +1,6 @@
-"""Bytes that are kept beside an entry for a while: pictures that a repeated prompt may get again,
-that wait for a person's decision, or that are public.
+"""Bytes that are kept beside an entry for a while.
+
+Pictures that a repeated prompt may get again, that wait for a decision, or that are public.
 
 They are no part of the tree and prove nothing, so they may go at any time without a trace: when
 there are too many of them, when they are old, when somebody says so. But they are as personal as

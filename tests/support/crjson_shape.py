@@ -1,4 +1,6 @@
-"""What the crJSON schema asks of a document, as a table; source: C2PA 2.4, Content Credentials JSON.
+"""What the crJSON schema asks of a document, as a table.
+
+Source: C2PA 2.4, Content Credentials JSON.
 
 Written from the published schema (draft 2020-12): which members there must be, which there may be,
 and of what type each is. An assertion's content is free there, and so it is here.
@@ -17,7 +19,7 @@ __all__ = ["problems"]
 
 _SEMVER: Final = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?\Z")
 _NAMES: Final = ("C", "ST", "L", "O", "OU", "CN", "E", "2.5.4.97")
-# Type by member; `!` must be there. `[x]` is a list, `[x]+` one that is not empty; a name in `<>` is
+# Type by member; `!` must be there. `[x]` is a list, `[x]+` one that is not empty; `<x>` is
 # another row. A row with `...` may have other members too.
 _SHAPES: Final[dict[str, dict[str, str]]] = {
     "document": {

@@ -1,4 +1,4 @@
-"""Small files that are no pictures: a video of one frame, a PDF of one page, a moment of silence."""
+"""Small files that are no pictures: a video of one frame, a PDF of one page, some silence."""
 
 from __future__ import annotations
 

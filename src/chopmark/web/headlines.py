@@ -43,7 +43,7 @@ def headline(report: Report) -> Headline:
     found = _BY_VERDICT[report.verdict](report)
     meaning, tone = found.meaning, found.tone
     if any(one.manifest in _BAD for one in report.ingredients):
-        tone = "care" if tone == "good" else tone
+        tone = "care"
         meaning += " Something that went into it had been changed after it was signed."
     if report.watermark.state == "not_examined":
         tone = "care" if tone == "good" else tone

@@ -152,6 +152,10 @@ def _credential(report: Report) -> Axis:
             f"{calls_itself}, for which no list here vouches. That alone does not mean that it was "
             "forged."
         )
+    if "claimSignature.mismatch" in report.manifest.problems:
+        tone, line = "care", f"{calls_itself}; but the signature does not hold."
+    elif report.manifest.state in {"broken", "malformed"} and tone == "good":
+        tone, line = "care", f"{line} What was signed is not this file as it is now."
     return Axis(
         name="Who signed",
         tone=tone,

@@ -11,6 +11,7 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 
 from chopmark.errors import ChopmarkError, InvalidRequest
 from chopmark.kit.pictures import sniff
+from chopmark.kit.plain_text import plain_text
 from chopmark.pipeline.inspect import reattach
 from chopmark.pipeline.originals import SIDE
 from chopmark.pipeline.signed_report import sign_report
@@ -73,7 +74,8 @@ async def verify(
 ) -> Response:
     """Tell what pictures are."""
     files = [(one.filename or "", await one.read()) for one in image or ()]
-    files = [(name, data) for name, data in files if data]
+    # A browser sends one without a name and bytes where nothing was chosen.
+    files = [(name, data) for name, data in files if data or name]
     if not files and url.strip():
         fetched = await _fetched(service, url.strip())
         return await report_page(request, service, viewer, fetched.data, linked=fetched.manifest)
@@ -153,7 +155,7 @@ async def _several(
     """Look at several files, one after the other; one that cannot be looked at stops none."""
     results: list[Looked] = []
     for number, (name, data) in enumerate(files, 1):
-        shown = name[-100:] or f"File {number}"
+        shown = plain_text(name)[-100:] or f"File {number}"
         try:
             looked, _ = await _look(request, service, viewer, data, number=number, name=shown)
         except ChopmarkError as error:

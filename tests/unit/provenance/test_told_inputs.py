@@ -84,9 +84,7 @@ def test_inputs_have_signer_and_maker() -> None:
     assert (one.signer, one.made_with) == ("Press", "tool")
 
 
-@pytest.mark.skipif(
-    not PUBLIC_FILES.is_dir(), reason="the public C2PA files lie outside the repository"
-)
+@pytest.mark.skipif(not PUBLIC_FILES.is_dir(), reason="the public C2PA files are not here")
 @pytest.mark.parametrize(
     ("name", "manifest", "inputs"),
     [
