@@ -179,6 +179,17 @@ def verify(stage: Stage) -> None:
             "node => scrollTo(0, node.getBoundingClientRect().top - 24)"
         )
         stage.shoot(page, "verify-altered-phone")
+    changed = stage.folder / "changed.png"
+    with Image.open(stage.file) as picture:
+        whole = picture.convert("RGB")
+    spot = whole.crop((0, 0, 96, 96)).resize((150, 150))
+    whole.paste(spot, (180, 200))
+    whole.save(changed)
+    with stage.page(None, (860, 900), "light") as page:
+        page.goto("/verify")
+        page.set_input_files("#image", changed)
+        page.wait_for_selector("[data-focus]")
+        stage.shoot(page, "verify-side-by-side", of="section:has(> .sides)")
 
 
 def verdicts(stage: Stage) -> None:
@@ -265,7 +276,9 @@ def main(names: list[str]) -> int:
     OUT.mkdir(exist_ok=True)
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(home=Path(folder) / "home", cost_per_hour=1.2, public_verify=True)
+        settings = Settings(
+            home=Path(folder) / "home", cost_per_hour=1.2, public_verify=True, public_copies=True
+        )
         with (
             Pipeline.from_settings(settings) as pipeline,
             AccessStore.open(settings.open_home()),

@@ -35,7 +35,8 @@ class Leaves:
         methods: Of HTTP; empty for all.
         pictures: How pixels that leave here are marked: ``signed`` (mark, manifest, record),
             ``preview`` (small, under an overlay, booked before), ``returned`` (bytes that had left
-            before, and are checked against the log), ``held`` (of the log, to whoever may see
+            before, and are checked against the log), ``small`` (small copies of what had left and
+            is public; not of what was withdrawn), ``held`` (of the log, to whoever may see
             content, blurred), ``no``.
         booked: The kind of entry that is durable before the answer; empty where none is.
         seen: Who gets it.
@@ -44,7 +45,7 @@ class Leaves:
     what: str
     under: tuple[str, ...]
     methods: frozenset[str] = frozenset()
-    pictures: tuple[Literal["signed", "preview", "returned", "held"], ...] = ()
+    pictures: tuple[Literal["signed", "preview", "returned", "small", "held"], ...] = ()
     booked: str = ""
     seen: Seen = "its tenant"
 
@@ -97,9 +98,9 @@ LEAVES: Final[tuple[Leaves, ...]] = (
            seen="anybody"),
     Leaves(what="models", under=("/v1/models", "/v1beta/models")),
     Leaves(what="what a picture is", under=("/api/v1/verify", "/v1/content_provenance_checks"),
-           methods=_POST, booked="verify.completed", seen="anybody"),
-    Leaves(what="what a picture is, on a page", under=("/verify",), booked="verify.completed",
-           seen="anybody"),
+           methods=_POST, pictures=("small",), booked="verify.completed", seen="anybody"),
+    Leaves(what="what a picture is, on a page", under=("/verify",), pictures=("small",),
+           booked="verify.completed", seen="anybody"),
     Leaves(what="a picture with its manifest put back", under=("/verify/restored",),
            pictures=("returned",), seen="anybody"),
     Leaves(what="manifests, bindings and receipts", under=("/api/v1/c2pa",),
@@ -136,7 +137,7 @@ _DATABASE: Final = r"(?:-wal|-shm)?"
 STAYS: Final[tuple[Stays, ...]] = (
     Stays(
         what="the log: entries, content under each person's key, review copies, pictures to answer"
-        " with again",
+        " with again, small copies of what is public",
         files=(rf"audit/log\.db{_DATABASE}", r"audit/(?:log|leader)\.(?:lock|sock)"),
         erased="with the person",
         sealed=True,
