@@ -130,6 +130,13 @@ def test_the_assurance_level_is_read(
     assert report.manifest.state == "intact"
 
 
+def test_a_certificate_of_no_known_version_is_none(signed: bytes) -> None:
+    # Found by mutated files. [0] EXPLICIT INTEGER 2 is version 3 (RFC 5280, 4.1.2.1).
+    changed = signed.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020105"))
+    assert changed != signed
+    assert verify(changed, anchors=TrustAnchors()).manifest.state in {"broken", "malformed"}
+
+
 @pytest.mark.parametrize("leaf", [None, "", "AAAA", "no base64 at all"])
 def test_what_is_no_certificate_has_no_level(leaf: str | None) -> None:
     assert assurance_level(leaf) is None
