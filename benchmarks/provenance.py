@@ -459,7 +459,8 @@ def fuzz(home: Path, credential: Credential, count: int, run: Run) -> str:
             for name, number in sorted(said["answers"].items(), key=lambda pair: -pair[1])
         ),
     ]
-    return "\n".join(rows + said["leaks"][:20])
+    leaks = ["", *said["leaks"][:20]] if said["leaks"] else []
+    return "\n".join(rows + leaks)
 
 
 if __name__ == "__main__":
