@@ -165,6 +165,7 @@ class Pipeline:
         tenant: str = "default",
         subject: str | None = None,
         policy: Policy | None = None,
+        ending: KeepsEnding | None = None,
     ) -> Moderated:
         """Judge texts, a picture, or both, without generating anything; one record for the call.
 
@@ -181,6 +182,8 @@ class Pipeline:
             tenant: Whose policy and log namespace apply.
             subject: Opaque reference to the person.
             policy: Instead of the tenant's.
+            ending: Keeps what was judged before the log has it, for
+                :func:`chopmark.pipeline.moderation.moderated_again`.
 
         Raises:
             InvalidRequest: There is nothing to judge, or the bytes are no picture.
@@ -195,6 +198,7 @@ class Pipeline:
             tenant=tenant,
             subject=subject,
             policy=policy,
+            ending=ending,
         )
 
     async def verify(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from chopmark.errors import PictureNotFound
+from chopmark.kit.ids import record_of
 from chopmark.pipeline.steps import in_thread
 from chopmark.pipeline.withdrawals import refuse_withdrawn
 from chopmark.service.deployment import Deployment, TheService
@@ -15,12 +16,13 @@ from chopmark.service.shared_pictures import SharedPictures
 from chopmark.service.state import state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.released import Output
+    from chopmark.service.caller import Caller
 
-__all__ = ["address_of", "router"]
+__all__ = ["address_of", "router", "was_erased"]
 
 router = APIRouter(prefix="/v1", responses=RESPONSES, tags=["openai"])
 
@@ -39,8 +41,8 @@ async def content(
 ) -> Response:
     """Give out a picture to whoever has its address, as long as that is good."""
     shared = state_of(request.app, SharedPictures)
-    picture = shared.get(name, expires=expires, signature=signature)
-    if await in_thread(lambda: _was_erased(service.pipeline.parts, picture.record_id)):
+    picture = await in_thread(lambda: shared.get(name, expires=expires, signature=signature))
+    if await in_thread(lambda: was_erased(service.pipeline.parts, picture.record_ids)):
         raise PictureNotFound("there is no picture at this address, or not any more")
     return Response(
         picture.data,
@@ -48,26 +50,28 @@ async def content(
         headers={
             "cache-control": "private, no-store",
             "content-disposition": f'inline; filename="{name}"',
-            "x-record-id": picture.record_id,
+            "x-record-id": record_of(name[:16]),
         },
     )
 
 
-def address_of(request: Request, record_id: str) -> Callable[[Output], str] | None:
-    """Return what makes the addresses of a request's pictures.
+def address_of(request: Request, caller: Caller, record_id: str) -> Callable[[Output], str] | None:
+    """Return what makes the addresses of a request's pictures; it may wait for a disk.
 
     ``None`` where ``Settings.public_url`` does not say under which name clients reach the server.
     """
     root = state_of(request.app, Deployment).settings.public_url.rstrip("/")
     shared = state_of(request.app, SharedPictures)
-    return (lambda output: root + shared.share(output, record_id)) if root else None
+    tenant = caller.tenant.name
+    return (lambda output: root + shared.share(tenant, output, record_id)) if root else None
 
 
-def _was_erased(parts: Parts, record_id: str) -> bool:
+def was_erased(parts: Parts, record_ids: Sequence[str]) -> bool:
     """Tell whether what was asked for, or who asked, was erased since.
 
     Raises:
         OutputWithdrawn: The desk withdrew the picture.
     """
-    refuse_withdrawn(parts, record_id)
-    return bool(parts.request_log.custody.contentless([record_id]))
+    for record_id in record_ids:
+        refuse_withdrawn(parts, record_id)
+    return bool(parts.request_log.custody.contentless(list(record_ids)))
