@@ -16,8 +16,8 @@ from chopmark.pipeline.inspect import examine
 from tests.support.generator import StandIn
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 BLOCKED = "explicit photo of a naked woman having sex"
 
