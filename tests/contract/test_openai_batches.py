@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BLOCKED = "explicit photo of a naked woman having sex"
-IMAGES, EDITS, MODERATIONS = "/v1/images/generations", "/v1/images/edits", "/v1/moderations"
+IMAGES: Any = "/v1/images/generations"
+EDITS: Any = "/v1/images/edits"
+MODERATIONS: Any = "/v1/moderations"
 OVER = {"completed", "failed", "expired", "cancelled"}
 
 
@@ -197,10 +198,14 @@ def test_the_day_of_a_tenant_bounds_a_batch_which_waits(live: Any) -> None:
     lines = _lines(IMAGES, *({"prompt": f"apple {number}"} for number in range(4)))
     with _client(live, key) as client:
         begun = _begin(client, lines, IMAGES)
-        until(lambda: client.batches.retrieve(begun.id).request_counts.completed == 2)
+
+        def counts() -> Any:
+            return client.batches.retrieve(begun.id).request_counts
+
+        until(lambda: counts().completed == 2)
         until(lambda: live.log.getvalue().count('"insufficient_quota"') >= 1)
         assert client.batches.retrieve(begun.id).status == "in_progress"
-        done = client.batches.cancel(begun.id)
+        client.batches.cancel(begun.id)
         done = _over(client, begun.id)
         assert done.status == "cancelled"
         assert len(_read(client, done.output_file_id)) == 2
@@ -319,7 +324,6 @@ def test_a_server_that_is_gone_leaves_nothing_behind_and_nothing_twice(
         live.generator.gate.clear()
         begun = _begin(client, lines, IMAGES)
         until(lambda: len(live.generator.jobs) == 2)
-        made = client.images.generate  # noqa: F841  the client goes before its server
         live.generator.gate.set()
         live.server.should_exit = True
     with live_server() as live, _client(live) as client:
@@ -341,13 +345,13 @@ def test_a_url_opens_its_picture_on_every_server_over_the_home(live_server: Any)
         path = httpx.URL(place).raw_path.decode()
         with live.client() as http:
             assert http.get(path).content.startswith(b"\x89PNG")
-            assert http.get(path[:-1] + "0").status_code in {200, 404}
         said = client.responses.create(
             model="gpt-5.5", input="make it blue", tools=tool, previous_response_id=first.id
         )
         assert said.output[0].to_dict()["action"] == "edit"
         files = state_of(live.app, Deployment).files
         assert not list(client.files.list())
-        live.pipeline.parts.log.custody.contentless([])
-        assert len(files.records()) >= 2
-    assert io.BytesIO(b"").read() == b""
+        # Each is known by its record, and goes with that.
+        files.forget(files.records())
+        with live.client() as http:
+            assert http.get(path).status_code == 404

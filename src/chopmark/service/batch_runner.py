@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     from chopmark.tenancy.batches import Batch, Claimed
     from chopmark.tenancy.webhooks import WebhookEvent
 
-__all__ = ["BatchRunner"]
+__all__ = ["LEASE_S", "BatchRunner"]
 
 _LOG = logging.getLogger(__name__)
 _LOOK_S: Final = 1.0
 _SWEEP_S: Final = 600.0
-_LEASE_S: Final = 60
+#: For how long a line is this server's before another may take it, unless the claim is renewed.
+LEASE_S = 20
 #: A failure of ours is tried so often; what has to wait for its turn or its day waits.
 _ATTEMPTS: Final = 3
 _LONGEST_WAIT_S: Final = 900
@@ -57,11 +58,10 @@ class BatchRunner:
     Args:
         app: The API that the lines are sent to.
         deployment: What it was made over.
-        lease_s: For how long a line is this server's before another may take it.
     """
 
-    def __init__(self, app: ASGIApp, deployment: Deployment, *, lease_s: int = _LEASE_S) -> None:
-        self._app, self._deployment, self._lease_s = app, deployment, lease_s
+    def __init__(self, app: ASGIApp, deployment: Deployment) -> None:
+        self._app, self._deployment, self._lease_s = app, deployment, LEASE_S
         self._slots = deployment.settings.batch_running
         self._owner = secrets.token_hex(8)
         self._news = asyncio.Event()

@@ -98,7 +98,12 @@ def _claim(batches: Batches, owner: str = "one") -> Claimed:
 
 
 def _answer(batches: Batches, line: Claimed, *, well: bool = True) -> None:
-    told = {"id": "r", "custom_id": line.custom_id, "response": {"body": {}}, "error": None}
+    told: dict[str, Any] = {
+        "id": "r",
+        "custom_id": line.custom_id,
+        "response": {"body": {}},
+        "error": None,
+    }
     batches.answered(line, json.dumps(told).encode() + b"\n", records=["rec"], well=well)
 
 
