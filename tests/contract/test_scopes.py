@@ -39,6 +39,8 @@ BY_SCOPE: dict[Scope, set[str]] = {
         "POST /api/v1/seal",
         "POST /v1/chat/completions",
         "POST /v1/responses",
+        "POST /v1/interactions",
+        "POST /v1beta/interactions",
         "POST /v1/models/{model}:generateContent",
         "POST /v1/models/{model}:streamGenerateContent",
         "POST /v1/models/{model}:countTokens",

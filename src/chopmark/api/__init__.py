@@ -33,7 +33,7 @@ from chopmark.api.desk import (
     released,
     webhooks,
 )
-from chopmark.api.gemini import predict
+from chopmark.api.gemini import interactions, predict
 from chopmark.api.gemini import routes as gemini_routes
 from chopmark.api.idempotency import Idempotency
 from chopmark.api.openai import batches, chat, content, files, provenance_checks, responses
@@ -67,6 +67,7 @@ __all__ = ["app_over", "create_app"]
 # Gemini's first: its paths end in a verb that OpenAI's GET /v1/models/{model} would take too.
 _PARTS = (
     predict,
+    interactions,
     gemini_routes,
     openai_routes,
     provenance_checks,

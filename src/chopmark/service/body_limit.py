@@ -42,7 +42,7 @@ _ONE_PICTURE: Final = re.compile(
 _FILES: Final = re.compile(r"/v1/files")
 _JSON_PICTURES: Final = re.compile(
     r"/v1/moderations"
-    r"|/v1/(?:chat/completions|responses)"
+    r"|/v1/(?:chat/completions|responses)|/v1(?:beta)?/interactions"
     r"|/v1(?:beta1?)?/(?:(?:projects/[^/]+/locations/[^/]+/)?publishers/google/)?models/[^/]+"
     r":(?:generateContent|streamGenerateContent|countTokens|predict)"
     r"|/beta/litellm_basic_guardrail_api"

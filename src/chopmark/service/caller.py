@@ -95,10 +95,15 @@ class Caller:
         return self.key_id is None and self.tenant.name == _ANYBODY
 
     @property
+    def holder(self) -> str:
+        """Who may name what they got before: this key or person, and no other of the tenant."""
+        return f"{self.tenant.name} {self.key_id or self.name}"
+
+    @property
     def keys_are_of(self) -> str:
         """Whose ``Idempotency-Key``: another caller of the tenant may not be allowed the answer."""
         scopes = ",".join(sorted(self.scopes))
-        return f"{self.tenant.name} {self.key_id or self.name} {scopes}"
+        return f"{self.holder} {scopes}"
 
     def subject(self, identifier: str | None) -> str | None:
         """Return the log's name for a person of this tenant.

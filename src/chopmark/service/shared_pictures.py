@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING, Final
 from chopmark.errors import FileNotKept, PictureNotFound
 from chopmark.kit.files import random_secret
 from chopmark.kit.ids import record_of
+from chopmark.pipeline.withdrawals import refuse_withdrawn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.released import Output
     from chopmark.tenancy.files import FileStore
 
-__all__ = ["EarlierAnswers", "SharedPicture", "SharedPictures"]
+__all__ = ["EarlierAnswers", "SharedPicture", "SharedPictures", "was_erased"]
 
 _SECONDS: Final = 3600
 _BYTES: Final = 256 * 2**20
@@ -142,12 +144,31 @@ class EarlierAnswers:
         )
         self._files.keep_within(tenant, "earlier_answer", _EARLIER_BYTES)
 
-    def get(self, tenant: str, owner: str, name: str) -> SharedPicture | None:
-        """Return what an owner has under a name, if it is still there."""
+    def standing(self, parts: Parts, tenant: str, owner: str, name: str) -> SharedPicture | None:
+        """Return what an owner has under a name, unless what was asked for is erased by now.
+
+        Raises:
+            OutputWithdrawn: The desk withdrew it.
+        """
+        found = self._get(tenant, owner, name)
+        return None if found is None or was_erased(parts, found.record_ids) else found
+
+    def _get(self, tenant: str, owner: str, name: str) -> SharedPicture | None:
         found = _kept(self._files, tenant, _earlier(owner, name))
         if found is not None and found.mime == _NAME:
             found = _kept(self._files, tenant, found.data.decode())
         return found
+
+
+def was_erased(parts: Parts, record_ids: Sequence[str]) -> bool:
+    """Tell whether what was asked for, or who asked, was erased since.
+
+    Raises:
+        OutputWithdrawn: The desk withdrew a picture of it.
+    """
+    for record_id in record_ids:
+        refuse_withdrawn(parts, record_id)
+    return bool(parts.request_log.custody.contentless(list(record_ids)))
 
 
 def _earlier(owner: str, name: str) -> str:

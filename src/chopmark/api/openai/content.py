@@ -9,20 +9,18 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from chopmark.errors import PictureNotFound
 from chopmark.kit.ids import record_of
 from chopmark.pipeline.steps import in_thread
-from chopmark.pipeline.withdrawals import refuse_withdrawn
 from chopmark.service.deployment import Deployment, TheService
 from chopmark.service.problems import RESPONSES
-from chopmark.service.shared_pictures import SharedPictures
+from chopmark.service.shared_pictures import SharedPictures, was_erased
 from chopmark.service.state import state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.released import Output
     from chopmark.service.caller import Caller
 
-__all__ = ["address_of", "router", "was_erased"]
+__all__ = ["address_of", "router"]
 
 router = APIRouter(prefix="/v1", responses=RESPONSES, tags=["openai"])
 
@@ -64,14 +62,3 @@ def address_of(request: Request, caller: Caller, record_id: str) -> Callable[[Ou
     shared = state_of(request.app, SharedPictures)
     tenant = caller.tenant.name
     return (lambda output: root + shared.share(tenant, output, record_id)) if root else None
-
-
-def was_erased(parts: Parts, record_ids: Sequence[str]) -> bool:
-    """Tell whether what was asked for, or who asked, was erased since.
-
-    Raises:
-        OutputWithdrawn: The desk withdrew the picture.
-    """
-    for record_id in record_ids:
-        refuse_withdrawn(parts, record_id)
-    return bool(parts.request_log.custody.contentless(list(record_ids)))

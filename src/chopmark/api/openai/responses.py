@@ -18,7 +18,6 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import ValidationError
 
 from chopmark.api.models import served_model
-from chopmark.api.openai.content import was_erased
 from chopmark.api.openai.responses_input import CreateResponse, spoken, tool_of
 from chopmark.api.openai.schemas import ImagesEdits
 from chopmark.api.pictures import from_url
@@ -128,12 +127,8 @@ async def _picture(one: Named, http: Request, service: Service, caller: Caller) 
 
 async def _held(http: Request, service: Service, caller: Caller, name: str, param: str) -> bytes:
     earlier, parts = state_of(http.app, EarlierAnswers), service.pipeline.parts
-    tenant, owner = caller.tenant.name, _owner(caller)
-    held = await in_thread(lambda: earlier.get(tenant, owner, name))
-    if held is not None:
-        records = held.record_ids
-        if await in_thread(lambda: was_erased(parts, records)):
-            held = None
+    tenant, owner = caller.tenant.name, caller.holder
+    held = await in_thread(lambda: earlier.standing(parts, tenant, owner, name))
     if held is None:
         raise InvalidRequest(
             f"{param}: no earlier answer of this name is held here",
@@ -158,13 +153,9 @@ async def _mask(
     return await service.look(http, caller, [mask], lambda: files.alpha_mask(mask))
 
 
-def _owner(caller: Caller) -> str:
-    return f"{caller.tenant.name} {caller.key_id or caller.name}"
-
-
 async def _keep(http: Request, caller: Caller, answer: str, released: Released) -> None:
     newest = released.outputs[-1]
-    held, owner = state_of(http.app, EarlierAnswers), _owner(caller)
+    held, owner = state_of(http.app, EarlierAnswers), caller.holder
     tenant, names = caller.tenant.name, (_call_id(newest), answer)
     await in_thread(lambda: held.keep(tenant, owner, names, newest, released.record_id))
 
