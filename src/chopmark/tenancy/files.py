@@ -377,6 +377,8 @@ class FileStore:
                 transaction.execute(
                     "DELETE FROM kept_piece_record WHERE record_id = ?", (record_id,)
                 )
+        # What was deleted is still in the database's journal.
+        self.database.scrub()
 
 
 def new_file_id() -> str:
