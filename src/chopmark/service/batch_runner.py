@@ -119,7 +119,8 @@ class BatchRunner:
         if now - self._swept > _SWEEP_S:
             self._swept = now
             kept_s = self._deployment.settings.files_days * 24 * 3600
-            await in_thread(self._deployment.files.sweep)
+            while await in_thread(self._deployment.files.sweep):
+                pass
             await in_thread(lambda: self._deployment.batches.sweep(older_s=kept_s))
 
     def _validate(self, batch: Batch) -> None:
