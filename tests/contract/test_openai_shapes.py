@@ -17,6 +17,7 @@ from tests.support.generator import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 BLOCKED = "explicit photo of a naked woman having sex"
 
@@ -400,14 +401,16 @@ def test_a_url_opens_its_picture_and_nothing_else(live_server: Any) -> None:
             assert (said.status_code, said.json()["error"]["code"]) == (404, "picture_not_found")
 
 
-def test_an_address_is_over_in_time(open_pipeline: Any) -> None:
+def test_an_address_is_over_in_time(tmp_path: Path) -> None:
     from chopmark.errors import PictureNotFound
     from chopmark.pipeline.released import Output
     from chopmark.safety import Verdict
     from chopmark.service.shared_pictures import SharedPictures
+    from chopmark.tenancy.files import FileStore
 
     now = [1000.0]
-    shared = SharedPictures(clock=lambda: now[0])
+    files = FileStore.open(tmp_path, clock=lambda: now[0])
+    shared = SharedPictures(files, tmp_path, clock=lambda: now[0])
     verdict = Verdict(
         action="allow", scores={}, evidence=(), categories=(), evaluated=(), not_evaluated=(),
         policy="0" * 64, models=(), elapsed_ms=0.0,
@@ -416,7 +419,7 @@ def test_an_address_is_over_in_time(open_pipeline: Any) -> None:
         index=1, output_id="a3f09c1122334451", data=b"x", format="jpeg", width=1, height=1,
         seed=1, manifest_id="m", verdict=verdict,
     )  # fmt: skip
-    url = httpx.URL(shared.share(output, "a3f09c1122334450"))
+    url = httpx.URL(shared.share("default", output, "a3f09c1122334450"))
     name, asked = url.path.rsplit("/", 1)[-1], url.params
     assert name == "a3f09c1122334451.jpg"
     opened: dict[str, Any] = {"expires": int(asked["expires"]), "signature": asked["signature"]}
@@ -424,6 +427,7 @@ def test_an_address_is_over_in_time(open_pipeline: Any) -> None:
     now[0] += 3600
     with pytest.raises(PictureNotFound):
         shared.get(name, **opened)
+    files.close()
 
 
 def test_a_chat_is_answered_with_pictures(live: Any, client: openai.OpenAI, wide: bytes) -> None:

@@ -39,6 +39,8 @@ BY_SCOPE: dict[Scope, set[str]] = {
         "POST /api/v1/seal",
         "POST /v1/chat/completions",
         "POST /v1/responses",
+        "POST /v1/interactions",
+        "POST /v1beta/interactions",
         "POST /v1/models/{model}:generateContent",
         "POST /v1/models/{model}:streamGenerateContent",
         "POST /v1/models/{model}:countTokens",
@@ -98,6 +100,22 @@ ANY_KEY = {
     "GET /v1beta/models",
     "GET /v1beta/models/{model}",
 }
+# What one of two scopes opens: whoever may send a line of a batch may see to batches.
+BATCHES = {
+    "DELETE /v1/files/{file_id}",
+    "GET /api/v1/jobs/{job_id}",
+    "GET /v1/batches",
+    "GET /v1/batches/{batch_id}",
+    "GET /v1/files",
+    "GET /v1/files/{file_id}",
+    "GET /v1/files/{file_id}/content",
+    "POST /api/v1/jobs/{job_id}/cancel",
+    "POST /v1/batches",
+    "POST /v1/batches/{batch_id}/cancel",
+    "POST /v1/files",
+}
+BY_SCOPE["generate"] |= BATCHES
+BY_SCOPE["moderate"] |= BATCHES
 # No key opens these, whatever its scopes.
 PEOPLE_ONLY = {
     "GET /api/v1/custody": {"eraser", "investigator"},
@@ -149,6 +167,9 @@ IDS = {
     "{person}": "default:u-7",
     "{hook_id}": "0" * 24,
     "{proposal_id}": "0" * 32,
+    "{file_id}": "file-0",
+    "{batch_id}": "batch_0",
+    "{job_id}": "job_0",
 }
 BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/erasures": {"json": {"subject": "default:1", "reason": "x"}},

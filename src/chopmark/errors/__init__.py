@@ -20,6 +20,9 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   ├── HeadersTooLarge       headers_too_large      431
     │   ├── RequestTimeout        request_timeout        408
     │   ├── PictureNotFound       picture_not_found      404
+    │   ├── FileNotKept           file_not_found         404
+    │   ├── FilesFull             files_full             413
+    │   ├── BatchNotFound         batch_not_found        404
     │   ├── TooManyImages         too_many_images        400
     │   ├── TextTooLong           text_too_long          400
     │   └── ValueTooLong          value_too_long         414
@@ -133,6 +136,9 @@ from chopmark.errors.provenance import (
 from chopmark.errors.requests import (
     AlreadyMarked,
     AnswerErased,
+    BatchNotFound,
+    FileNotKept,
+    FilesFull,
     HeadersTooLarge,
     IdempotencyInFlight,
     IdempotencyMismatch,
@@ -158,6 +164,7 @@ __all__ = [
     "AlreadyMarked",
     "AnswerErased",
     "AuditError",
+    "BatchNotFound",
     "Busy",
     "Cancelled",
     "ChopmarkError",
@@ -167,6 +174,8 @@ __all__ = [
     "CsrfMismatch",
     "DuplicateRecord",
     "ErasureRefused",
+    "FileNotKept",
+    "FilesFull",
     "GenerationFailed",
     "GuardFailed",
     "HashListError",

@@ -7,17 +7,36 @@ driver leaves here as one of the two classes of :class:`DatabaseErrors`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from chopmark.errors import ChopmarkError, LogCorrupt, LogUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-__all__ = ["LOG_ERRORS", "Database", "DatabaseErrors", "NotUnique", "Row", "Transaction"]
+__all__ = [
+    "LOG_ERRORS",
+    "POSTGRES_TYPES",
+    "SQLITE_TYPES",
+    "Database",
+    "DatabaseErrors",
+    "NotUnique",
+    "Row",
+    "Transaction",
+]
 
 Row: TypeAlias = tuple[Any, ...]
+
+#: What a schema that both databases know leaves open, for ``str.format``.
+SQLITE_TYPES: Final[Mapping[str, str]] = MappingProxyType(
+    {"integer": "INTEGER", "blob": "BLOB", "strict": " STRICT", "key": "TEXT"}
+)
+#: Text that is a key is compared byte by byte, as SQLite does it; ranges of keys depend on it.
+POSTGRES_TYPES: Final[Mapping[str, str]] = MappingProxyType(
+    {"integer": "BIGINT", "blob": "BYTEA", "strict": "", "key": 'TEXT COLLATE "C"'}
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

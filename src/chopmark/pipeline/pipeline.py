@@ -166,6 +166,7 @@ class Pipeline:
         tenant: str = "default",
         subject: str | None = None,
         policy: Policy | None = None,
+        ending: KeepsEnding | None = None,
     ) -> Moderated:
         """Judge texts, a picture, or both, without generating anything; one record for the call.
 
@@ -182,6 +183,8 @@ class Pipeline:
             tenant: Whose policy and log namespace apply.
             subject: Opaque reference to the person.
             policy: Instead of the tenant's.
+            ending: Keeps what was judged before the log has it, for
+                :func:`chopmark.pipeline.moderation.moderated_again`.
 
         Raises:
             InvalidRequest: There is nothing to judge, or the bytes are no picture.
@@ -196,6 +199,7 @@ class Pipeline:
             tenant=tenant,
             subject=subject,
             policy=policy,
+            ending=ending,
         )
 
     async def verify(

@@ -20,6 +20,8 @@ from chopmark.service.identity import Identity
 from chopmark.service.service import Service
 from chopmark.service.state import state_of
 from chopmark.tenancy import AccessStore, People
+from chopmark.tenancy.batches import Batches
+from chopmark.tenancy.files import FileStore
 from chopmark.tenancy.rates import Rates
 from chopmark.tenancy.replays import Replays
 from chopmark.tenancy.turns import Turns
@@ -43,6 +45,8 @@ class Deployment:
         identity: Keys, people and their sessions.
         callers: Finds out who sent a request.
         replays: Answers that are kept for an ``Idempotency-Key``.
+        files: What tenants handed over, and what was made for them to fetch.
+        batches: Requests that were handed over many at once.
         webhooks: Whom tenants want told.
         desk_worker: Sends records to queues, and messages to webhooks, while a server runs.
         appeal_rates: How often somebody without an account is wrong about an appeal.
@@ -55,6 +59,8 @@ class Deployment:
     identity: Identity
     callers: Callers
     replays: Replays
+    files: FileStore
+    batches: Batches
     webhooks: Webhooks
     desk_worker: DeskWorker
     appeal_rates: Rates
@@ -77,13 +83,16 @@ class Deployment:
         )
         identity = Identity(settings, store, people)
         replays = Replays.open(home)
-        follow_the_log(pipeline.parts, replays)
+        files = FileStore.open(home, url=settings.log_database or None)
+        follow_the_log(pipeline.parts, replays, files)
         webhooks = Webhooks.open(home)
         return cls(
             service=Service(pipeline, store, people),
             identity=identity,
             callers=Callers(identity=identity, settings=settings),
             replays=replays,
+            files=files,
+            batches=Batches(files.database),
             webhooks=webhooks,
             desk_worker=DeskWorker(pipeline, webhooks),
             appeal_rates=Rates(),
@@ -109,6 +118,7 @@ class Deployment:
         self.service.store.close()
         self.identity.people.close()
         self.replays.close()
+        self.files.close()
 
 
 def the_deployment(request: Request) -> Deployment:

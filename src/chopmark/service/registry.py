@@ -75,7 +75,8 @@ LEAVES: Final[tuple[Leaves, ...]] = (
     Leaves(
         what="new pictures",
         under=("/v1/images", "/v1/models/{model}:", "/v1beta/models/{model}:", "/api/v1/seal",
-               "/v1/chat/completions", "/v1/responses", "/v1/projects", "/v1/publishers",
+               "/v1/chat/completions", "/v1/responses", "/v1/interactions",
+               "/v1beta/interactions", "/v1/projects", "/v1/publishers",
                "/v1beta1/projects", "/v1beta1/publishers"),
         methods=_POST,
         pictures=("signed", "preview"),
@@ -96,6 +97,9 @@ LEAVES: Final[tuple[Leaves, ...]] = (
     Leaves(what="pictures at signed, expiring addresses", under=("/v1/images/content",),
            methods=frozenset({"GET"}), pictures=("returned",), booked="request.completed",
            seen="anybody"),
+    Leaves(what="answers of batches and jobs, which are those of their routes; files as they came",
+           under=("/v1/files", "/v1/batches", "/api/v1/jobs"), pictures=("returned",),
+           booked="request.completed, moderation.completed"),
     Leaves(what="models", under=("/v1/models", "/v1beta/models")),
     Leaves(what="what a picture is", under=("/api/v1/verify", "/v1/content_provenance_checks"),
            methods=_POST, pictures=("small",), booked="verify.completed", seen="anybody"),
@@ -183,6 +187,13 @@ STAYS: Final[tuple[Stays, ...]] = (
         sealed=True,
         kept="a day",
     ),
+    Stays(
+        what="files of callers: lines of batches, their answers, pictures of the last hour",
+        files=(rf"tenancy/files\.db{_DATABASE}", r"tenancy/files\.lock"),
+        erased="with the person",
+        kept="an hour to thirty days; a line that was not sent is nobody's until then",
+    ),
+    Stays(what="the secret of pictures' addresses", files=(r"tenancy/shared\.key",)),
     Stays(
         what="API keys' digests, tenants, quotas",
         files=(rf"tenancy/access\.db{_DATABASE}", r"tenancy/access\.lock"),

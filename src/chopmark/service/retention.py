@@ -64,7 +64,7 @@ def retaining(parts: Parts, *, every_s: float = _EVERY_S) -> Iterator[None]:
         with AccessStore.open(parts.home) as store:
             tenants = store.tenants()
         end_retention(parts.log, tenants, parts.settings)
-        forget_beside_the_log(parts.home, parts.log)
+        forget_beside_the_log(parts.home, parts.log, database=parts.settings.log_database)
         parts.log.custody.attachments.drop_older(
             timedelta(hours=parts.settings.cached_answers_hours)
         )

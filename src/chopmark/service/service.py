@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from chopmark.errors import Cancelled, ChopmarkError
 from chopmark.kit.redaction import conceal
 from chopmark.pipeline.endings import released_again
+from chopmark.pipeline.moderation import moderated_again
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest, SealRequest
 from chopmark.pipeline.steps import in_thread
@@ -205,28 +206,57 @@ class Service:
             if len(out) < asked.n:
                 self.store.return_images(caller.tenant.name, day, asked.n - len(out))
 
-    async def moderate(self, caller: Caller, texts: list[str]) -> Moderated:
-        """Judge texts under the caller's policy."""
+    async def moderate(
+        self, caller: Caller, texts: list[str], *, claim: Claim | None = None
+    ) -> Moderated:
+        """Judge texts under the caller's policy; what a claimed key led to before stands."""
         conceal(*texts)
+        if (again := await self._moderated_again(caller, claim)) is not None:
+            return again
         policy = await in_thread(lambda: self.policy_of(caller.tenant))
         async with self.judge_turns.turn(caller.tenant.name):
             moderated = await self.pipeline.moderate(
-                texts, tenant=caller.tenant.name, policy=policy
+                texts,
+                tenant=caller.tenant.name,
+                policy=policy,
+                ending=None if claim is None else claim.end,
             )
         self.metrics.judged("prompt", *moderated.verdicts)
         return moderated
 
-    async def moderate_image(self, caller: Caller, data: bytes) -> Moderated:
-        """Judge a picture under the caller's policy."""
+    async def moderate_image(
+        self, caller: Caller, data: bytes, *, claim: Claim | None = None
+    ) -> Moderated:
+        """Judge a picture under the caller's policy; what a claimed key led to before stands."""
+        if (again := await self._moderated_again(caller, claim)) is not None:
+            return again
         policy = await in_thread(lambda: self.policy_of(caller.tenant))
         tenant = caller.tenant.name
         moderated = await self.looking.run(
             caller,
             [data],
-            lambda: self.pipeline.moderate(image=data, tenant=tenant, policy=policy),
+            lambda: self.pipeline.moderate(
+                image=data,
+                tenant=tenant,
+                policy=policy,
+                ending=None if claim is None else claim.end,
+            ),
         )
         self.metrics.judged("input", *moderated.verdicts)
         return moderated
+
+    async def _moderated_again(self, caller: Caller, claim: Claim | None) -> Moderated | None:
+        """Return what was judged when the first answer was lost, unless it was never booked."""
+        earlier = None if claim is None else claim.earlier
+        if claim is None or earlier is None:
+            return None
+        claim.resumed()
+        parts, tenant = self.pipeline.parts, caller.tenant.name
+        found = await in_thread(lambda: moderated_again(parts, earlier.ending, tenant=tenant))
+        if found is None:
+            claim.again, claim.record_id = False, None
+            await in_thread(claim.renew)
+        return found
 
     async def verify(self, caller: Caller, data: bytes) -> Verification:
         """Tell what a picture is."""

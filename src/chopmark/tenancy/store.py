@@ -265,11 +265,25 @@ class AccessStore:
         if not same(text, bytes(rows[0][0]) if rows else None):
             raise InvalidKey("the API key is not known here", hint="check it, or ask for a new one")
         key = _KeyRow(*rows[0][1:]).key()
-        if key.revoked_at is not None:
-            raise InvalidKey("the API key was revoked", hint="ask the operator for a new one")
-        if key.expires_at is not None and key.expires_at <= _text(datetime.now(UTC)):
-            raise InvalidKey("the API key has expired", hint="ask the operator for a new one")
+        _check_good(key)
         return key, self.tenant(key.tenant)
+
+    def good_key(self, key_id: str) -> Key:
+        """Return a key that somebody used a while ago, if it would still let them in.
+
+        Raises:
+            InvalidKey: There is none, or it was revoked or has expired.
+        """
+        with self._database.read() as transaction:
+            rows = transaction.execute(
+                f"SELECT {_KEY_COLUMNS} FROM api_key WHERE key_id = ?",  # noqa: S608
+                (key_id,),
+            )
+        key = _KeyRow(*rows[0]).key() if rows else None
+        if key is None:
+            raise InvalidKey("the API key is not known here", hint="ask for a new one")
+        _check_good(key)
+        return key
 
     def reserve_images(self, tenant: Tenant, images: int) -> str:
         """Count pictures towards the tenant's day; return the day, for :meth:`return_images`.
@@ -313,6 +327,13 @@ class AccessStore:
                 "SELECT images FROM day_use WHERE tenant = ? AND day = ?", (tenant, day)
             )
         return int(rows[0][0]) if rows else 0
+
+
+def _check_good(key: Key) -> None:
+    if key.revoked_at is not None:
+        raise InvalidKey("the API key was revoked", hint="ask the operator for a new one")
+    if key.expires_at is not None and key.expires_at <= _text(datetime.now(UTC)):
+        raise InvalidKey("the API key has expired", hint="ask the operator for a new one")
 
 
 def _text(time: datetime) -> str:

@@ -33,6 +33,13 @@ WebhookEvent = Literal[
     "output.withdrawn",
     "person.suspended",
     "person.reinstated",
+    "batch.completed",
+    "batch.failed",
+    "batch.expired",
+    "batch.cancelled",
+    "job.completed",
+    "job.expired",
+    "job.cancelled",
     "*",
 ]
 WEBHOOK_EVENTS: Final[tuple[WebhookEvent, ...]] = get_args(WebhookEvent)
@@ -285,6 +292,11 @@ class Webhooks:
                     (end,),
                 )
             return begin
+
+    def post(self, messages: list[Message]) -> None:
+        """Put messages on their way that no entry of the log makes; of one name, once."""
+        with self._database.write() as transaction:
+            self._post(transaction, messages)
 
     def upto(self) -> int | None:
         """Return how far the log was followed; None before the first look."""

@@ -24,8 +24,10 @@ from chopmark.api.pictures import from_url
 from chopmark.api.usage import Usage
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.request import EditRequest, GenerationRequest
+from chopmark.pipeline.steps import in_thread
 from chopmark.service.cache_headers import released_headers
 from chopmark.service.caller import AnyCaller, Creator, Moderator
+from chopmark.service.claim import claim_of
 from chopmark.service.deployment import TheService
 from chopmark.service.problems import RESPONSES, STREAMED
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from chopmark.kit.types import JsonValue
     from chopmark.safety import Verdict
     from chopmark.service.caller import Caller
+    from chopmark.service.claim import Claim
     from chopmark.service.service import Service
 
 __all__ = ["router"]
@@ -136,20 +139,24 @@ async def moderations(
         ]
         for parts in inputs_of(body.input, service.pipeline.settings)
     ]
-    return await service.attended(request, _moderate(inputs, caller, service))
+    return await service.attended(request, _moderate(inputs, caller, service, claim_of(request)))
 
 
-async def _moderate(inputs: list[list[str | bytes]], caller: Caller, service: Service) -> Response:
+async def _moderate(
+    inputs: list[list[str | bytes]], caller: Caller, service: Service, claim: Claim | None
+) -> Response:
     texts = [part for parts in inputs for part in parts if isinstance(part, str)]
     pictures = [part for parts in inputs for part in parts if isinstance(part, bytes)]
     records: list[str] = []
     verdicts: dict[InputType, list[Verdict]] = {"text": [], "image": []}
     if texts:
-        judged = await service.moderate(caller, texts)
+        judged = await service.moderate(caller, texts, claim=claim)
         records.append(judged.record_id)
         verdicts["text"] = list(judged.verdicts)
     for picture in pictures:
-        judged = await service.moderate_image(caller, picture)
+        # The key leads to one record, the first.
+        first = None if records else claim
+        judged = await service.moderate_image(caller, picture, claim=first)
         records.append(judged.record_id)
         verdicts["image"] += judged.verdicts
     models = sorted({name for each in verdicts.values() for v in each for name in v.models})
@@ -190,5 +197,6 @@ async def _made(
 ) -> Response:
     released = await service.make(request, caller, asked, identifier=body.subject())
     usage = Usage.of(asked, released, service.pipeline.parts.generator.info)
-    answer = images_response(released, body, usage, address_of(request, released.record_id))
+    address = address_of(request, caller, released.record_id)
+    answer = await in_thread(lambda: images_response(released, body, usage, address))
     return JSONResponse(answer, headers=released_headers(released))
