@@ -355,6 +355,25 @@ class Review:
         found = self._tasks(queue=queue, record_id=record_id)
         return [task for task in found if task.decision is None or not only_open]
 
+    def free(self, queue: str, *, limit: int) -> list[tuple[Task, Hit]]:
+        """Return what :meth:`bulk` could decide in a queue, the next one first, with its scores.
+
+        Args:
+            queue: Which.
+            limit: At most so many.
+
+        Raises:
+            NotPermitted: No role for it.
+        """
+        me = self._session.actor.name
+        open_tasks = [
+            task
+            for task in self.tasks(queue, only_open=True)
+            if task.until is None or task.until < now() or task.holder == me
+        ][:limit]
+        hits = self._session.index.of_records([task.record_id for task in open_tasks])
+        return [(task, hits[task.record_id]) for task in open_tasks if task.record_id in hits]
+
     def _tasks(self, *, queue: str | None = None, record_id: str | None = None) -> list[Task]:
         with self._session.index.database.read() as transaction:
             rows = transaction.execute(
