@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import zipfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from tests.web.conftest import DOUBTFUL, FORBIDDEN, NEEDS_CHROMIUM, open_site
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import FilePayload, Page
 
     from chopmark import Pipeline
     from chopmark.generation import GenerationJob
@@ -129,6 +130,10 @@ def outside(site: Site) -> Iterator[Outside]:
         hook = {"csrf": site.csrf(ines), "url": f"{told.url}/told", "events": "*"}
         assert ines.post("/console/webhooks", data=hook).status_code == 200
         yield Outside(client=client, told=told)
+
+
+def _file(name: str, data: bytes) -> FilePayload:
+    return {"name": name, "mimeType": "image/*", "buffer": data}
 
 
 class Hand:
@@ -269,15 +274,14 @@ def test_6_a_leaked_copy_is_found_and_withdrawn(
     cut.save(out, "JPEG", quality=70)
     ines = Hand(visit("ines"))
     ines.page.goto("/console/search")
-    copy = {"name": "leak.jpg", "mimeType": "image/jpeg", "buffer": out.getvalue()}
-    ines.page.set_input_files("#image", [copy])  # the one upload; it is sent at once
+    copy = _file("leak.jpg", out.getvalue())
+    ines.page.set_input_files("#image", copy)  # the one upload; it is sent at once
     ines.reads("the mark")
     assert ines.page.locator("tbody tr").first.inner_text().startswith(record)
     assert ines.clicks == 0
     assert len(data) > 2**16  # no small one: the whole file is taken as well
     ines.page.go_back()
-    whole = {"name": "leak.png", "mimeType": "image/png", "buffer": data}
-    ines.page.set_input_files("#image", [whole])
+    ines.page.set_input_files("#image", _file("leak.png", data))
     ines.reads("the mark")
     ines.click(f"text={record}")
     ines.page.fill("#act-why", "It leaked.")
@@ -287,7 +291,7 @@ def test_6_a_leaked_copy_is_found_and_withdrawn(
     outside.hears("output.withdrawn", record_id=record)
     # From verify it is one click to the record, for whoever may see it.
     ines.page.goto("/verify")
-    ines.page.set_input_files("#image", [copy])
+    ines.page.set_input_files("#image", copy)
     ines.click(f"a[href='/console/records/{record}']")
     ines.reads("Withdrawn since")
 
@@ -353,8 +357,7 @@ def test_8_a_picture_on_a_hash_list_is_not_made_again(
     out = io.BytesIO()
     _draw_for("a foreign picture").save(out, "PNG")
     olga.page.goto("/console/hashes")
-    file = {"name": "foreign.png", "mimeType": "image/png", "buffer": out.getvalue()}
-    olga.page.set_input_files("#image", [file])
+    olga.page.set_input_files("#image", _file("foreign.png", out.getvalue()))
     olga.click("text=Add it")
     olga.reads("new on the list desk, which has")
     until(lambda: outside.ask("a foreign picture", seed=5).status_code == 400)
@@ -385,3 +388,22 @@ def test_9_a_person_is_erased_by_two(visit: Visits, site: Site, outside: Outside
         assert "0 records" in found
     # What was made is known still: the entry and its proof stay, without the person.
     assert outside.verified(data)["verdict"] == "made_here"
+
+
+def test_an_export_shows_how_far_it_is(visit: Visits, outside: Outside) -> None:
+    record, _ = outside.made("an exported teapot")
+    emma, egon = Hand(visit("emma")), Hand(visit("egon"))
+    emma.page.goto("/console/search?text=teapot&all=1")
+    emma.click("text=Export what this finds")
+    emma.page.fill("#purpose", "a court")
+    emma.click("button:text-is('Ask')")
+    egon.page.goto("/console/exports")
+    # What the button brings is told bit by bit, in the same page.
+    with egon.page.expect_response("**/agree") as told:
+        egon.click("button:text-is('Agree')")
+    assert told.value.headers["content-type"].startswith("text/event-stream")
+    with egon.page.expect_download() as download:
+        egon.page.click("text=Download")
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert record in archive.read("entries.jsonl").decode()
+    assert (emma.clicks, egon.clicks) == (2, 1)
