@@ -204,7 +204,12 @@ def test_search_and_export_by_two_people(visit: Visits, tmp_path: Path) -> None:
     egon = visit("egon")
     egon.goto("/console/exports")
     row = egon.locator("tr", has_text="a request of a regulator")
-    row.locator("button").click()
+    # How far it is, is told bit by bit and in the same page.
+    with egon.expect_response("**/agree") as told:
+        row.locator("button").click()
+    assert told.value.headers["content-type"].startswith("text/event-stream")
+    row.locator("text=Download").wait_for()
+    assert not row.locator("button").is_visible()
     emma.goto("/console/exports")
     link = emma.locator("tr", has_text="a request of a regulator").locator("text=Download")
     link.wait_for()

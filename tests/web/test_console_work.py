@@ -121,6 +121,13 @@ def test_several_are_decided_at_once(site: Site) -> None:
         assert "2 decided" in rita.get(went.headers["location"]).text
         log = site.pipeline.parts.log
         assert [log.records(name)[-1].public["decision"] for name in names] == ["confirmed"] * 2
+        # Or on the first so many that are free, whichever they are.
+        last = _record(_make(site, cleo, "a doubtful disc at last"))
+        until(lambda: last in rita.get("/console/queues/review").text)
+        asked |= {"records": [], "first": "1000", "decision": "overturned"}
+        assert rita.post("/console/bulk", data=asked).status_code == 303
+        assert log.records(last)[-1].public["decision"] == "overturned"
+        assert "Nothing in it is free" in rita.get("/console/queues/review").text
 
 
 def test_the_other_pages_are_there(site: Site) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import random
-import zipfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -388,22 +387,3 @@ def test_9_a_person_is_erased_by_two(visit: Visits, site: Site, outside: Outside
         assert "0 records" in found
     # What was made is known still: the entry and its proof stay, without the person.
     assert outside.verified(data)["verdict"] == "made_here"
-
-
-def test_an_export_shows_how_far_it_is(visit: Visits, outside: Outside) -> None:
-    record, _ = outside.made("an exported teapot")
-    emma, egon = Hand(visit("emma")), Hand(visit("egon"))
-    emma.page.goto("/console/search?text=teapot&all=1")
-    emma.click("text=Export what this finds")
-    emma.page.fill("#purpose", "a court")
-    emma.click("button:text-is('Ask')")
-    egon.page.goto("/console/exports")
-    # What the button brings is told bit by bit, in the same page.
-    with egon.page.expect_response("**/agree") as told:
-        egon.click("button:text-is('Agree')")
-    assert told.value.headers["content-type"].startswith("text/event-stream")
-    with egon.page.expect_download() as download:
-        egon.page.click("text=Download")
-    with zipfile.ZipFile(download.value.path()) as archive:
-        assert record in archive.read("entries.jsonl").decode()
-    assert (emma.clicks, egon.clicks) == (2, 1)
