@@ -41,11 +41,11 @@ async def worklist(
     why = reason_of(request, viewer)
     desk = await desk_of(request, viewer, f"{_PURPOSE}: {queue}"[: limits.PURPOSE.most])
 
-    def found() -> list[tuple[Task, Hit]]:
-        return desk.review.free(queue, limit=MOST_AT_ONCE)
+    def found() -> tuple[int, list[tuple[Task, Hit]]]:
+        free = desk.review.free(queue)
+        return len(free), desk.review.hits(free[:_EACH])
 
-    waiting = await in_thread(found)
-    shown = waiting[:_EACH]
+    waiting, shown = await in_thread(found)
     rows = await results_of(request, viewer, [hit for _, hit in shown], why)
     return console_page(
         request,
@@ -53,7 +53,7 @@ async def worklist(
         "console/worklist.html",
         queue=queue,
         rows=list(zip([task for task, _ in shown], rows, strict=True)),
-        waiting=len(waiting),
+        waiting=waiting,
         why=why,
         presets=presets_for(
             max(hit.categories, key=lambda name: hit.categories[name])
@@ -84,7 +84,7 @@ async def bulk(
     def decided() -> list[object]:
         named = list(records or ())
         if first:
-            named = [task.record_id for task, _ in desk.review.free(queue, limit=first)]
+            named = [task.record_id for task in desk.review.free(queue, limit=first)]
         if chosen is None or not named:
             raise InvalidRequest(
                 "nothing was chosen", hint="tick the records, and choose a decision"
