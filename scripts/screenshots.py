@@ -40,7 +40,13 @@ if TYPE_CHECKING:
 CHROMIUM = Path("/usr/bin/chromium")
 OUT = Path(__file__).parents[1] / "docs" / "web"
 WIDE, PHONE = (1440, 960), (390, 844)
-PEOPLE = {"ada": "creator", "grace": "reviewer", "alan": "reviewer", "edith": "auditor"}
+PEOPLE = {
+    "ada": "creator",
+    "grace": "reviewer",
+    "alan": "reviewer",
+    "edith": "auditor",
+    "ida": "investigator",
+}
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -243,6 +249,17 @@ def console(stage: Stage) -> None:
         page.goto("/console/charts")
         page.wait_for_selector(".uplot >> nth=1")
         stage.shoot(page, "console-charts")
+    with stage.page("ida", WIDE, "light") as page:
+        page.goto("/console/search?all=1&decision=review&why=case+12")
+        page.locator(".later").last.evaluate(
+            "node => scrollTo(0, node.getBoundingClientRect().top - 24)"
+        )
+        stage.shoot(page, "console-search")
+        page.goto("/console/people/default:ada?why=case+12")
+        stage.shoot(page, "console-person")
+    with stage.page("grace", PHONE, "dark") as page:
+        page.goto("/console/queues/review")
+        stage.shoot(page, "console-waiting-phone")
     with stage.page("grace", WIDE, "dark") as page:
         page.goto("/console")
         page.click("[data-key=n]")

@@ -11,7 +11,7 @@ from chopmark.audit.desk.outputs import Outputs
 from chopmark.audit.desk.people import DeskPeople
 from chopmark.audit.desk.review import Review
 from chopmark.audit.desk.saved_queries import SavedQueries
-from chopmark.audit.desk.view import RecordViewer, View
+from chopmark.audit.desk.view import Glance, RecordViewer, View
 from chopmark.audit.log.clock import now
 from chopmark.audit.log.events import SYSTEM_TENANT
 from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Desk"]
 
 _OPENED: Final = timedelta(hours=8)
+_WITH_COPIES: Final = frozenset({"request.completed", "request.refused", "request.failed"})
 
 
 class Desk:
@@ -148,23 +149,34 @@ class Desk:
         Raises:
             NotPermitted: It takes an investigator.
         """
+        reader = self._session.reader
+        texts = {hit.record_id: _text_of(reader.private(hit.index)) for hit in self._opened(hits)}
+        return {record_id: text for record_id, text in texts.items() if text}
+
+    def glances(self, hits: Sequence[Hit]) -> dict[str, Glance]:
+        """Return prompts and flagged pictures of the records; otherwise as :meth:`prompts`."""
+        reader, found = self._session.reader, {}
+        for hit in self._opened(hits):
+            copies: dict[str, JsonValue] = {}
+            for record in reader.records(hit.record_id):
+                if record.kind in _WITH_COPIES:
+                    kept = (reader.private(record.index) or {}).get("looks")
+                    copies |= kept if isinstance(kept, dict) else {}
+            prompt = _text_of(reader.private(hit.index))
+            if prompt or copies:
+                found[hit.record_id] = Glance(prompt=prompt, copies=copies)
+        return found
+
+    def _opened(self, hits: Sequence[Hit]) -> list[Hit]:
+        """Book that the content of these records is looked at; return those that are not sealed."""
         session = self._session
         session.require("investigator")
         sealed = self._viewer.sealed(hit.record_id for hit in hits)
-        open_ones = [hit for hit in hits if hit.record_id not in sealed]
-        if not open_ones:
-            return {}
-        names: list[JsonValue] = [hit.record_id for hit in open_ones]
-        session.writer.append(session.event("access.viewed", public={"of": names}))
-        found = {}
-        for hit in open_ones:
-            private = session.reader.private(hit.index) or {}
-            texts = private.get("texts")
-            listed = texts if isinstance(texts, list) else [private.get("prompt")]
-            text = "\n".join(one for one in listed if isinstance(one, str))
-            if text:
-                found[hit.record_id] = text
-        return found
+        opened = [hit for hit in hits if hit.record_id not in sealed]
+        if opened:
+            names: list[JsonValue] = [hit.record_id for hit in opened]
+            session.writer.append(session.event("access.viewed", public={"of": names}))
+        return opened
 
     # Seals
 
@@ -327,3 +339,11 @@ class Desk:
         if self._session.tenant is not None:
             raise NotPermitted("retention ends for all tenants at once")
         return self._custody.expire(periods, but=but)
+
+
+def _text_of(private: dict[str, JsonValue] | None) -> str:
+    """Return the prompt of a record's first entry."""
+    inside = private or {}
+    texts = inside.get("texts")
+    listed = texts if isinstance(texts, list) else [inside.get("prompt")]
+    return "\n".join(one for one in listed if isinstance(one, str))

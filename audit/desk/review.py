@@ -355,6 +355,29 @@ class Review:
         found = self._tasks(queue=queue, record_id=record_id)
         return [task for task in found if task.decision is None or not only_open]
 
+    def free(self, queue: str, *, limit: int = MOST_AT_ONCE) -> list[Task]:
+        """Return what :meth:`bulk` could decide in a queue, the next one first.
+
+        Args:
+            queue: Which.
+            limit: At most so many.
+
+        Raises:
+            NotPermitted: No role for it.
+        """
+        me, clock = self._session.actor.name, now()
+        return [
+            task
+            for task in self.tasks(queue, only_open=True)
+            if task.until is None or task.until < clock or task.holder == me
+        ][:limit]
+
+    def hits(self, tasks: Iterable[Task]) -> list[tuple[Task, Hit]]:
+        """Return tasks with their records' scores, as a search shows them."""
+        listed = list(tasks)
+        hits = self._session.index.of_records([task.record_id for task in listed])
+        return [(task, hits[task.record_id]) for task in listed if task.record_id in hits]
+
     def _tasks(self, *, queue: str | None = None, record_id: str | None = None) -> list[Task]:
         with self._session.index.database.read() as transaction:
             rows = transaction.execute(

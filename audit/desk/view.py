@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from chopmark.kit.database import Transaction
     from chopmark.kit.types import JsonValue
 
-__all__ = ["RecordViewer", "View"]
+__all__ = ["Glance", "RecordViewer", "View"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,19 @@ class View:
 
     records: tuple[Record, ...]
     private: tuple[dict[str, JsonValue] | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Glance:
+    """What a list of results shows of a record's content.
+
+    Attributes:
+        prompt: What was asked for; empty where there is no text.
+        copies: The small copies of pictures that a guard flagged, by output, as the log keeps them.
+    """
+
+    prompt: str
+    copies: dict[str, JsonValue]
 
 
 class RecordViewer:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from chopmark.kit.database import Transaction
     from chopmark.kit.types import JsonValue
 
-__all__ = ["PersonSummary", "Refusal", "days_of", "people", "refusals_of"]
+__all__ = ["PersonSummary", "Refusal", "days_of", "people", "persons_of", "refusals_of"]
 
 _TURNED_AWAY: Final = frozenset({"cooling_down", "person_suspended"})
 _COLUMNS: Final = "tag, tenant, name, subject, first, last, newest"
@@ -118,6 +120,28 @@ def people(
         )
         for tag, whose, name, subject, first, last, newest in rows
     ]
+
+
+def persons_of(
+    transaction: Transaction, record_ids: Iterable[str], *, tenant: str | None
+) -> dict[str, str]:
+    """Return the person of each record as ``TENANT:IDENTIFIER``; without those that have none.
+
+    Args:
+        transaction: Of the projection.
+        record_ids: Some records.
+        tenant: Only records of this tenant; None is every tenant.
+    """
+    found = {}
+    for record_id in record_ids:
+        for whose, name in transaction.execute(
+            "SELECT person.tenant, name FROM item JOIN person"
+            " ON person.tag = item.tag AND person.tenant = item.tenant"
+            " WHERE record_id = ? AND item.tenant = coalesce(?, item.tenant)",
+            (record_id, tenant),
+        ):
+            found[record_id] = f"{whose}:{name}"
+    return found
 
 
 def _counts(transaction: Transaction, tag: bytes, tenant: str) -> dict[str, int]:

@@ -23,7 +23,7 @@ from chopmark.cli.desk_session import (
     second,
 )
 from chopmark.cli.generate import read
-from chopmark.cli.output import EXIT_NOT_AUTHENTIC, emit
+from chopmark.cli.output import EXIT_NOT_AUTHENTIC, emit, progress_bar
 from chopmark.cli.query_options import Found, query_of
 from chopmark.errors import InvalidRequest
 
@@ -209,7 +209,7 @@ def export(
 ) -> None:
     """Write what a query finds, each entry with its proof, and a manifest over it all."""
     who = actor(name, role, tenant)
-    with desk_of(who, purpose) as desk:
+    with desk_of(who, purpose) as desk, progress_bar(quiet=False) as progress:
         manifest = desk.export.records(
             query_of(text, found),
             folder,
@@ -217,6 +217,7 @@ def export(
             second=second(other, who),
             content=content,
             limit=limit,
+            progress=progress,
         )
     summary = json.loads(manifest.read_bytes())
     if as_json:

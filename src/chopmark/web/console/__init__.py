@@ -14,6 +14,7 @@ from chopmark.web.console import (
     charts,
     custody,
     exports,
+    hash_lists,
     log_health,
     people,
     policies,
@@ -23,6 +24,7 @@ from chopmark.web.console import (
     seals,
     search,
     webhooks,
+    worklist,
 )
 
 __all__ = ["PARTS", "router"]
@@ -30,6 +32,7 @@ __all__ = ["PARTS", "router"]
 router = APIRouter(include_in_schema=False)
 PARTS = (
     queue,
+    worklist,
     record,
     actions,
     seals,
@@ -37,6 +40,7 @@ PARTS = (
     search,
     people,
     policies,
+    hash_lists,
     charts,
     log_health,
     exports,

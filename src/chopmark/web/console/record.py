@@ -13,8 +13,9 @@ from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.deployment import TheIdentity, the_service
 from chopmark.web.console.content import content_of, copy_of, data_url
-from chopmark.web.console.desk import DeskViewer, console_page, desk_of, log_of
+from chopmark.web.console.desk import DeskViewer, console_page, desk_of, log_of, reason_of
 from chopmark.web.console.presets import presets_for
+from chopmark.web.console.results import results_of
 from chopmark.web.page_state import ThePageState
 
 if TYPE_CHECKING:
@@ -38,11 +39,12 @@ async def record(
     state: ThePageState,
     done: Annotated[str, Query(max_length=500)] = "",
 ) -> Response:
-    """Show a record: with its content to whoever holds it, else without."""
-    desk = await desk_of(request, viewer, _REVIEW)
+    """Show a record: with its content to whoever holds it or says why (``why``), else without."""
+    why = reason_of(request, viewer)
+    desk = await desk_of(request, viewer, why or _REVIEW)
     records = await in_thread(lambda: desk.records(record_id))
     held = await in_thread(lambda: _held(desk, viewer, records[0].record_id))
-    if held is None:
+    if held is None and not why:
         return console_page(
             request,
             viewer,
@@ -55,21 +57,15 @@ async def record(
             shown=None,
             purpose="",
             grey=False,
+            why="",
             done=done,
             **_facts(request, records),
             sealed=any(entry.kind == "record.sealed" for entry in records),
             wish=state.unseal_requests.of(records[0].record_id, viewer.caller.actor()),
         )
-    return await _open(request, viewer, desk, records[0].record_id, purpose=_REVIEW, done=done)
-
-
-@router.post("/records/{record_id}/open")
-async def open_record(
-    record_id: str, request: Request, viewer: DeskViewer, purpose: Annotated[str, Form()] = ""
-) -> Response:
-    """Show a record's content to an investigator who says why."""
-    desk = await desk_of(request, viewer, purpose[:500])
-    return await _open(request, viewer, desk, record_id, purpose=purpose[:500])
+    return await _open(
+        request, viewer, desk, records[0].record_id, purpose=why or _REVIEW, done=done
+    )
 
 
 @router.post("/records/{record_id}/unblur")
@@ -127,6 +123,7 @@ async def _open(
         return view, _held(desk, viewer, name), *_like(request, desk, view)
 
     view, task, like, history = await in_thread(found)
+    why = purpose if purpose != _REVIEW and "investigator" in viewer.roles else ""
     return console_page(
         request,
         viewer,
@@ -134,10 +131,11 @@ async def _open(
         records=view.records,
         opened=content_of(view),
         task=task,
-        like=like,
-        history=history,
+        like=await results_of(request, viewer, like, why),
+        history=await results_of(request, viewer, history, why),
         shown=shown,
         purpose=purpose,
+        why=why,
         grey=request.cookies.get(_GREY) == "1",
         done=done,
         **_facts(request, list(view.records), view),
