@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.access import Callers
 from chopmark.service.body_budget import Bodies
+from chopmark.service.coop import CoopServer, load_coop
 from chopmark.service.desk_worker import DeskWorker
 from chopmark.service.forgetting import follow_the_log
 from chopmark.service.identity import Identity
@@ -44,6 +45,7 @@ class Deployment:
         callers: Finds out who sent a request.
         replays: Answers that are kept for an ``Idempotency-Key``.
         webhooks: Whom tenants want told.
+        coop: The Coop server that works on a tenant's tasks as well, if there is one.
         desk_worker: Sends records to queues, and messages to webhooks, while a server runs.
         appeal_rates: How often somebody without an account is wrong about an appeal.
         sign_in_turns: A password takes a tenth of a second and 64 MiB to check, so that one is
@@ -56,6 +58,7 @@ class Deployment:
     callers: Callers
     replays: Replays
     webhooks: Webhooks
+    coop: CoopServer | None
     desk_worker: DeskWorker
     appeal_rates: Rates
     sign_in_turns: Turns
@@ -76,6 +79,7 @@ class Deployment:
             longest_s=3600 * settings.session_hours,
         )
         identity = Identity(settings, store, people)
+        coop = None if settings.coop is None else load_coop(settings.coop)
         replays = Replays.open(home)
         follow_the_log(pipeline.parts, replays)
         webhooks = Webhooks.open(home)
@@ -85,7 +89,8 @@ class Deployment:
             callers=Callers(identity=identity, settings=settings),
             replays=replays,
             webhooks=webhooks,
-            desk_worker=DeskWorker(pipeline, webhooks),
+            coop=coop,
+            desk_worker=DeskWorker(pipeline, webhooks, coop=coop),
             appeal_rates=Rates(),
             sign_in_turns=Turns(slots=1, places=_MOST_SIGNING_IN),
             bodies=Bodies(settings.max_body_bytes_held),
