@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from chopmark.audit.desk.appeals import AppealReview
+from chopmark.audit.desk.cybertips import CyberTips
 from chopmark.audit.desk.export import Export
 from chopmark.audit.desk.outputs import Outputs
 from chopmark.audit.desk.people import DeskPeople
@@ -51,6 +52,7 @@ class Desk:
         outputs: Pictures that are withdrawn, restored, or let out after they were held.
         people: Persons whom tenants name: what is known of them, and what is done about them.
         export: What leaves the log: records with proofs, statements of reasons, reports.
+        cybertips: Drafts of reports to NCMEC's CyberTipline, which two persons release.
     """
 
     def __init__(self, session: DeskSession, *, prover: Prover, custody: Custody) -> None:
@@ -62,6 +64,7 @@ class Desk:
         self.outputs = Outputs(session)
         self.people = DeskPeople(session)
         self.export = Export(session, prover)
+        self.cybertips = CyberTips(session, custody)
 
     # Looking: the entry is on the disk before anything is shown.
 
@@ -96,9 +99,15 @@ class Desk:
         session.require("reader", "reviewer", "investigator", "auditor")
         asked: dict[str, JsonValue] = {"kind": kind, "since": since, "until": until}
         session.writer.append(session.event("access.searched", private={"entries": asked}))
-        return session.reader.find(
+        found = session.reader.find(
             kind=kind, tenant=session.tenant, since=since, until=until, limit=limit, before=before
         )
+        blind = self._viewer.undecided()
+        return [
+            record
+            for record in found
+            if record.record_id not in blind or record.kind != "review.decided"
+        ]
 
     def records(self, record_id: str) -> list[Record]:
         """Return a record's entries without content, oldest first.
@@ -108,7 +117,7 @@ class Desk:
             RecordNotFound: No such record, or another tenant's.
         """
         self._session.require("reader", "reviewer", "investigator", "auditor")
-        return self._viewer.records(record_id)
+        return self._viewer.shown(self._viewer.records(record_id))
 
     def view(self, record_id: str) -> View:
         """Return a record with its content; the look is booked first.
@@ -121,7 +130,7 @@ class Desk:
             RecordNotFound: No such record, or another tenant's.
         """
         session = self._session
-        records = self._viewer.opened(record_id)
+        records = self._viewer.shown(self._viewer.opened(record_id))
         session.writer.append(session.event("access.viewed", public={"of": records[0].record_id}))
         return View(
             records=tuple(records),

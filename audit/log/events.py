@@ -35,6 +35,7 @@ EventKind = Literal[
     "appeal.opened",
     "case.added",
     "clock.step",
+    "cybertip.released",
     "erasure.completed",
     "erasure.refused",
     "erasure.started",

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
 from pydantic import Field
 
-from chopmark.api.desk.records import AnyId
+from chopmark.api.desk.records import AnyId, Purpose
+from chopmark.errors import InvalidRequest
 from chopmark.kit.ids import record_of
 from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import AnyCaller, Caller, Eraser, Holder, Sealer
-from chopmark.service.custody_acts import agree_to
+from chopmark.service.custody_acts import agree_to, reporter_of
 from chopmark.service.deployment import TheDeployment, TheService
 from chopmark.service.problems import RESPONSES
 from chopmark.service.search_form import Strict, Whole
@@ -75,6 +76,12 @@ class UnsealBody(ReasonBody):
     hours: Annotated[int, Field(ge=1, le=72), Whole] = 8
 
 
+class CyberTipBody(ReasonBody):
+    """Why a report is to be drafted, and whether what was asked for stands in it."""
+
+    prompt: bool = False
+
+
 @router.post("/erasures")
 async def ask_erasure(body: ErasureBody, service: TheService, caller: Eraser) -> dict[str, Any]:
     """Ask for the erasure of a person's content; another eraser must agree."""
@@ -127,6 +134,41 @@ async def ask_unseal(
         caller, "unseal", record_of(record_id), reason=body.reason, hours=body.hours
     )
     return request.to_dict()
+
+
+@router.post("/records/{record_id}/cybertip")
+async def ask_cybertip(
+    record_id: AnyId, body: CyberTipBody, service: TheService, caller: Sealer
+) -> dict[str, Any]:
+    """Ask for the draft of a CyberTipline report of a sealed record; another investigator agrees.
+
+    Then what is stored about its person is held for a year. The draft is sent nowhere.
+    """
+    await in_thread(lambda: reporter_of(service.pipeline.settings))
+    desk = _desk(service, caller, "investigator", body.reason)
+    found = await in_thread(lambda: desk.records(record_id))
+    request = service.two_persons.ask(
+        caller, "cybertip", found[0].record_id, reason=body.reason, prompt=body.prompt
+    )
+    return request.to_dict()
+
+
+@router.get("/records/{record_id}/cybertip", response_class=Response)
+async def cybertip(
+    record_id: AnyId, service: TheService, caller: AnyCaller, purpose: Purpose = None
+) -> Response:
+    """Return the draft that two investigators released, as XML; the look is booked."""
+    caller.must_be("investigator")
+    if purpose is None or not purpose.strip():
+        raise InvalidRequest("nobody looks at a report without a purpose", param="purpose")
+    desk = _desk(service, caller, "investigator", purpose)
+    text = await in_thread(lambda: desk.cybertips.draft(record_id))
+    name = f"cybertip-{record_of(record_id)}.xml"
+    headers = {
+        "cache-control": "no-store",
+        "content-disposition": f'attachment; filename="{name}"',
+    }
+    return Response(text, media_type="application/xml", headers=headers)
 
 
 @router.get("/custody")

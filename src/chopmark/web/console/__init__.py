@@ -13,6 +13,7 @@ from chopmark.web.console import (
     appeals,
     charts,
     custody,
+    cybertip,
     exports,
     log_health,
     people,
@@ -41,6 +42,7 @@ PARTS = (
     log_health,
     exports,
     custody,
+    cybertip,
     webhooks,
     report,
 )

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from chopmark.audit import withdrawn_at
+from chopmark.audit.desk.view import is_restricted
 from chopmark.errors import NotPermitted
 from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
@@ -57,7 +58,7 @@ async def record(
             grey=False,
             done=done,
             **_facts(request, records),
-            sealed=any(entry.kind == "record.sealed" for entry in records),
+            sealed=is_restricted(records),
             wish=state.unseal_requests.of(records[0].record_id, viewer.caller.actor()),
         )
     return await _open(request, viewer, desk, records[0].record_id, purpose=_REVIEW, done=done)
