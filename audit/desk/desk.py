@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from chopmark.audit.desk.appeals import AppealReview
 from chopmark.audit.desk.cybertips import CyberTips
@@ -225,34 +225,56 @@ class Desk:
 
     # What else a decision can lead to
 
-    def hash_added(
-        self, name: str, *, category: str, entries: int, record_id: str | None
+    def hash_changed(
+        self,
+        kind: Literal["hash.added", "hash.removed"],
+        name: str,
+        *,
+        category: str,
+        entries: int,
+        record_id: str | None,
+        rationale: str,
     ) -> Record:
-        """Book that a picture goes on a hash list; whoever writes the list calls this first.
+        """Book that a picture goes on a hash list or off it; whoever writes it calls this first.
 
         Args:
+            kind: Which of the two.
             name: Of the list.
-            category: What the list says of it.
+            category: What the list says, or said, of it.
             entries: How many hashes.
             record_id: The record that it is from; None where a file was uploaded.
+            rationale: Why; it may be empty where a picture is added.
 
         Raises:
             RecordNotFound: No such record, or another tenant's.
+            InvalidRequest: No rationale for taking it off.
         """
         session, tenant, named = self._session, SYSTEM_TENANT, None
+        if kind == "hash.removed":
+            _stated(rationale)
         if record_id is not None:
             record = self._viewer.records(record_id)[0]
             tenant, named = record.tenant, record.record_id
         public: dict[str, JsonValue] = {"list": name, "category": category, "entries": entries}
-        return session.writer.append(session.event("hash.added", named, public, tenant=tenant))
+        private: dict[str, JsonValue] = {"rationale": rationale} if rationale else {}
+        return session.writer.append(session.event(kind, named, public, private, tenant=tenant))
 
-    def case_added(self, record_id: str, *, policy: str, action: str, rationale: str) -> Record:
-        """Book that a record becomes a golden case of a policy.
+    def case_changed(
+        self,
+        kind: Literal["case.added", "case.removed"],
+        record_id: str,
+        *,
+        policy: str,
+        action: str,
+        rationale: str,
+    ) -> Record:
+        """Book that a record becomes a golden case of a policy, or is one no more.
 
         Args:
-            record_id: Which.
+            kind: Which of the two.
+            record_id: Which record.
             policy: The policy's digest.
-            action: What the policy must say.
+            action: What the policy must say, or had to.
             rationale: Why.
 
         Raises:
@@ -262,12 +284,11 @@ class Desk:
         """
         session = self._session
         session.require("investigator")
-        if not rationale.strip():
-            raise InvalidRequest("an action needs a rationale", param="rationale")
+        _stated(rationale)
         record = self._viewer.records(record_id)[0]
         return session.writer.append(
             session.event(
-                "case.added",
+                kind,
                 record.record_id,
                 {"policy": policy, "action": action},
                 {"rationale": rationale},
@@ -336,3 +357,8 @@ class Desk:
         if self._session.tenant is not None:
             raise NotPermitted("retention ends for all tenants at once")
         return self._custody.expire(periods, but=but)
+
+
+def _stated(rationale: str) -> None:
+    if not rationale.strip():
+        raise InvalidRequest("an action needs a rationale", param="rationale")

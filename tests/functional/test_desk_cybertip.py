@@ -46,7 +46,7 @@ def _refused(house: DeskHouse, *, categories: list[str]) -> str:
     log, name = house.pipeline.parts.log, new_record_id()
     members: dict[str, Any] = {"record_id": name, "tenant": "acme", "subject": "acme:u-1"}
     log.append(Event(kind="request.received", private={"prompt": "PLACEHOLDER <&>"}, **members))
-    refused = {"stage": "input", "action": "block", "categories": categories}
+    refused: Any = {"stage": "input", "action": "block", "categories": categories}
     log.append(Event(kind="request.refused", public=refused, **members))
     return name
 

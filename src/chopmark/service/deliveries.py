@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import ChopmarkError, InvalidRequest
@@ -56,7 +57,7 @@ class Deliveries:
             for delivery in taken:
                 self._busy[delivery.hook_id] = delivery.tenant
         for delivery in taken:
-            self._threads.run(lambda delivery=delivery: self._one(delivery))
+            self._threads.run(partial(self._one, delivery))
         return len(taken)
 
     def start(self) -> None:

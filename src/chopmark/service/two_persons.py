@@ -71,7 +71,7 @@ class ActRequest:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what those are told who may agree."""
-        members = {
+        members: dict[str, Any] = {
             "request_id": self.request_id,
             "act": self.act,
             "of": self.of,

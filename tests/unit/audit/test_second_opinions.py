@@ -37,7 +37,7 @@ def _refused(log: AuditLog, count: int = 1) -> list[str]:
     for _ in range(count):
         members: dict[str, Any] = {"record_id": new_record_id(), "tenant": "acme", "subject": "p"}
         log.append(Event(kind="request.received", private={"prompt": "a prompt"}, **members))
-        refused = {"stage": "input", "action": "block", "categories": ["hate"]}
+        refused: Any = {"stage": "input", "action": "block", "categories": ["hate"]}
         log.append(Event(kind="request.refused", public=refused, **members))
         names.append(members["record_id"])
     _desk(log, "router", "writer").review.route(RULES)

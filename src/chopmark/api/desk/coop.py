@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from chopmark.api.desk.records import CallerDesk
 from chopmark.api.nullable import SentBody
-from chopmark.errors import ChopmarkError, DuplicateRecord, InvalidRequest, NotPermitted
+from chopmark.errors import ChopmarkError, DuplicateRecord, InvalidRequest, RecordNotFound
 from chopmark.kit.limits import RATIONALE
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import Reviewer
@@ -64,7 +64,7 @@ async def act(
     """
     server = deployment.coop
     if server is None:
-        raise NotPermitted(
+        raise RecordNotFound(
             "there is no Coop server", hint="the deployer names one in CHOPMARK_COOP"
         )
     check_signature(server, await request.body(), coop_signature)

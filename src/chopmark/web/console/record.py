@@ -57,7 +57,7 @@ async def record(
             purpose="",
             grey=False,
             done=done,
-            **_facts(request, records),
+            **await in_thread(lambda: _facts(request, desk, viewer, records)),
             sealed=is_restricted(records),
             wish=state.unseal_requests.of(records[0].record_id, viewer.caller.actor()),
         )
@@ -141,11 +141,17 @@ async def _open(
         purpose=purpose,
         grey=request.cookies.get(_GREY) == "1",
         done=done,
-        **_facts(request, list(view.records), view),
+        **await in_thread(lambda: _facts(request, desk, viewer, list(view.records), view)),
     )
 
 
-def _facts(request: Request, records: list[Record], view: View | None = None) -> dict[str, Any]:
+def _facts(
+    request: Request,
+    desk: Desk,
+    viewer: Viewer,
+    records: list[Record],
+    view: View | None = None,
+) -> dict[str, Any]:
     """Return what the page says of a record besides its content, and the reasons it offers."""
     kinds = {entry.kind for entry in records}
     content = log_of(request).content(records[0].index) if view is not None else None
@@ -160,7 +166,12 @@ def _facts(request: Request, records: list[Record], view: View | None = None) ->
         for name in listed
     ]
     held = any(entry.public.get("held") for entry in records)
+    excepted = None
+    if "exception.granted" in kinds and "reviewer" in viewer.roles:
+        standing = {one.record_id: one.until for one in desk.appeals.exceptions()}
+        excepted = standing.get(records[0].record_id)
     return {
+        "excepted": excepted,
         "withdrawn": withdrawn_at(records),
         "left": bool(kinds & {"request.completed", "output.released"}),
         "held": held and "output.released" not in kinds,
