@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from chopmark.errors import NotPermitted
+from chopmark.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from chopmark.audit import Actor, Desk, Record
@@ -23,13 +23,13 @@ def reporter_of(settings: Settings) -> CyberTipReporter:
     """Return who reports to the CyberTipline.
 
     Raises:
-        NotPermitted: The deployer did not say.
+        InvalidRequest: The deployer did not say.
         ConfigurationError: The file cannot be used.
     """
     from chopmark.audit.desk.cybertip_xml import load_reporter
 
     if settings.cybertip is None:
-        raise NotPermitted(
+        raise InvalidRequest(
             "nobody is named who reports to the CyberTipline",
             hint="the deployer does in the file of CHOPMARK_CYBERTIP",
         )
