@@ -164,6 +164,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/holds/{index}/release": {"json": {"reason": "x"}},
     "POST /api/v1/records/{record_id}/seal": {"json": {"reason": "x"}},
     "POST /api/v1/records/{record_id}/unseal": {"json": {"reason": "x"}},
+    "GET /api/v1/records/{record_id}/cybertip": {"params": {"purpose": "x"}},
     "POST /api/v1/records/{record_id}/cybertip": {"json": {"reason": "x"}},
     "POST /api/v1/search": {"json": {}},
     "POST /api/v1/people/{person}/actions": {"json": {"action": "warn", "rationale": "x"}},

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
-from chopmark.api.desk.records import AnyId, Purpose
-from chopmark.errors import InvalidRequest
+from chopmark.api.desk.records import AnyId
 from chopmark.kit.ids import record_of
 from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
@@ -45,6 +44,9 @@ Moment = Annotated[
         pattern=rf"^{_DAY}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{{1,6}})?Z$",
         description="RFC 3339, UTC",
     ),
+]
+Stated = Annotated[
+    str, Query(max_length=PURPOSE.most, pattern=r"\S", description="Why; it is booked")
 ]
 HoldIndex = Annotated[int, Path(ge=0, le=2**53, description="Of the hold's entry")]
 RequestId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
@@ -155,12 +157,10 @@ async def ask_cybertip(
 
 @router.get("/records/{record_id}/cybertip", response_class=Response)
 async def cybertip(
-    record_id: AnyId, service: TheService, caller: AnyCaller, purpose: Purpose = None
+    record_id: AnyId, service: TheService, caller: AnyCaller, purpose: Stated
 ) -> Response:
     """Return the draft that two investigators released, as XML; the look is booked."""
     caller.must_be("investigator")
-    if purpose is None or not purpose.strip():
-        raise InvalidRequest("nobody looks at a report without a purpose", param="purpose")
     desk = _desk(service, caller, "investigator", purpose)
     text = await in_thread(lambda: desk.cybertips.draft(record_id))
     name = f"cybertip-{record_of(record_id)}.xml"
