@@ -184,7 +184,7 @@ def refusals_of(
         " LEFT JOIN review ON review.record_id = item.record_id"
         " LEFT JOIN appeal ON appeal.record_id = item.record_id"
         " WHERE tag = ? AND tenant = ? AND item.decision = 'block' AND why IS NOT NULL"
-        " AND item.time >= ? AND coalesce(review.decision, '') <> 'overturned'"
+        " AND item.time >= ? AND coalesce(stands, '') <> 'overturned'"
         " AND coalesce(outcome, '') <> 'overturned' ORDER BY item.idx DESC",
         (tag, tenant, since),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -367,6 +368,15 @@ def test_litellms_guardrail(live: Any, kind: str, make_picture: Any, to_bytes: A
         assert "sexual" in blocked["blocked_reason"]
         card = ask(texts=[], images=[picture, _url(to_bytes(draw_test_card()))])
         assert card["action"] == "BLOCKED"
+        # What a tool is asked to do is judged, and messages that nobody took texts out of.
+        call = {"id": "1", "type": "function", "index": 0}
+        for arguments in (json.dumps({"a": [[[{"prompt": BLOCKED}]]], "n": 1}), BLOCKED):
+            asked = [call | {"function": {"name": "make_image", "arguments": arguments}}]
+            assert ask(texts=[], tool_calls=asked)["action"] == "BLOCKED"
+        apple = [call | {"function": {"name": "make_image", "arguments": '{"prompt": "an apple"}'}}]
+        assert ask(texts=["a red apple"], tool_calls=apple)["action"] == "NONE"
+        parts = [{"role": "user", "content": [{"type": "text", "text": BLOCKED}]}]
+        assert ask(texts=None, structured_messages=parts)["action"] == "BLOCKED"
         # What cannot be judged does not pass.
         assert "images[0]" in ask(images=["https://example.com/a.png"])["blocked_reason"]
         assert ask(images=[_url(b"no picture")])["action"] == "BLOCKED"

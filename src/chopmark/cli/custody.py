@@ -189,6 +189,39 @@ def unseal(
     _done(record, f"{record.record_id} is open until {record.public['until']}", as_json=as_json)
 
 
+def cybertip(
+    record_id: Annotated[str, typer.Argument(help="The id of a sealed record.")],
+    other: Second,
+    reason: Reason,
+    file: Annotated[Path, typer.Option("--out", "-o", help="Where the draft is written.")],
+    prompt: Annotated[
+        bool, typer.Option("--prompt", help="With what was asked for; no picture ever.")
+    ] = False,
+    tenant: Tenant = None,
+    name: As = None,
+    role: Roles = None,
+    as_json: Json = False,
+) -> None:
+    """Draft a report to NCMEC and hold what is kept of its person; nothing is sent."""
+    from chopmark.kit.files import write_private
+    from chopmark.service.custody_acts import reporter_of
+    from chopmark.settings import load_settings
+
+    who, reporter = actor(name, role, tenant), reporter_of(load_settings())
+    with desk_of(who, reason) as desk:
+        record = desk.cybertips.release(
+            record_id, reporter, second=second(other, who), reason=reason, prompt=prompt
+        )
+        text = desk.cybertips.draft(record_id)
+    write_private(file, text.encode())
+    held = "nobody was named, so nothing is held" if record.public["hold"] is None else "held"
+    _done(
+        record,
+        f"{file}: {held} until {record.public['until']}; submit it yourself",
+        as_json=as_json,
+    )
+
+
 def export(
     folder: Annotated[Path, typer.Argument(help="Where to; made if new.")],
     purpose: Purpose,
@@ -290,6 +323,13 @@ def statements(
             emit(statement)
 
 
+def statement_schema() -> None:
+    """Print the JSON schema of a statement of reasons, as the DSA database takes them."""
+    from chopmark.audit import statement_schema as schema
+
+    emit(schema())
+
+
 def _template(path: Path) -> Any:
     import yaml
 
@@ -345,9 +385,11 @@ def add_commands(app: typer.Typer) -> None:
         retain,
         seal,
         unseal,
+        cybertip,
         report,
         statements,
         reconcile,
     ):
         app.command()(command)
     app.command("check-export")(check_export)
+    app.command("statement-schema")(statement_schema)

@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.access import Callers
 from chopmark.service.body_budget import Bodies
+from chopmark.service.coop import CoopServer, load_coop
 from chopmark.service.desk_worker import DeskWorker
 from chopmark.service.forgetting import follow_the_log
 from chopmark.service.identity import Identity
@@ -48,6 +49,7 @@ class Deployment:
         files: What tenants handed over, and what was made for them to fetch.
         batches: Requests that were handed over many at once.
         webhooks: Whom tenants want told.
+        coop: The Coop server that works on a tenant's tasks as well, if there is one.
         desk_worker: Sends records to queues, and messages to webhooks, while a server runs.
         appeal_rates: How often somebody without an account is wrong about an appeal.
         sign_in_turns: A password takes a tenth of a second and 64 MiB to check, so that one is
@@ -62,6 +64,7 @@ class Deployment:
     files: FileStore
     batches: Batches
     webhooks: Webhooks
+    coop: CoopServer | None
     desk_worker: DeskWorker
     appeal_rates: Rates
     sign_in_turns: Turns
@@ -82,6 +85,7 @@ class Deployment:
             longest_s=3600 * settings.session_hours,
         )
         identity = Identity(settings, store, people)
+        coop = None if settings.coop is None else load_coop(settings.coop)
         replays = Replays.open(home)
         files = FileStore.open(home, url=settings.log_database or None)
         follow_the_log(pipeline.parts, replays, files)
@@ -94,7 +98,8 @@ class Deployment:
             files=files,
             batches=Batches(files.database),
             webhooks=webhooks,
-            desk_worker=DeskWorker(pipeline, webhooks),
+            coop=coop,
+            desk_worker=DeskWorker(pipeline, webhooks, coop=coop),
             appeal_rates=Rates(),
             sign_in_turns=Turns(slots=1, places=_MOST_SIGNING_IN),
             bodies=Bodies(settings.max_body_bytes_held),

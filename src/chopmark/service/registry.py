@@ -122,6 +122,8 @@ LEAVES: Final[tuple[Leaves, ...]] = (
            under=("/api/v1/custody", "/api/v1/erasures", "/api/v1/holds", "/api/v1/seals"),
            booked="erasure.*, hold.*, record.*"),
     Leaves(what="events sent to addresses of the deployer's", under=("/api/v1/webhooks",)),
+    Leaves(what="decisions that a Coop server made", under=("/api/v1/coop",),
+           booked="review.decided"),
     Leaves(what="hash lists and policies", under=("/api/v1/hashes", "/api/v1/policies"),
            seen="the operator"),
     Leaves(what="the desk's pages", under=("/console",), pictures=("held",),

@@ -52,6 +52,18 @@ class AuditSettings(BaseModel, frozen=True):
         description="YAML list of routing rules for the review queues, see [audit.md](audit.md). "
         "Unset: what is to be reviewed goes to the queue `review`.",
     )
+    cybertip: Path | None = Field(
+        default=None,
+        description="YAML file that says who reports to NCMEC's CyberTipline; needed for drafts of "
+        "such reports, see [audit.md](audit.md#cybertipline).",
+    )
+    second_opinions: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of review decisions on which a second person decides as well, without "
+        "being told of the first; a routing rule's own `second_opinions` wins.",
+    )
     log_entries_public: bool = Field(
         default=False,
         description="Serve the log's entry bundles to everybody, for monitors; else to auditors.",

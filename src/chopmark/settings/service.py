@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, Field, SecretStr
 
 __all__ = ["ServiceSettings"]
@@ -99,6 +101,14 @@ class ServiceSettings(BaseModel, frozen=True):
     webhooks_private: bool = Field(
         default=False,
         description="Let webhooks be sent to private and loopback addresses, and by plain http.",
+    )
+    coop: Path | None = Field(
+        default=None,
+        description="YAML file of a ROOST Coop server that works on a tenant's tasks as well, see "
+        "[desk.md](desk.md#coop).",
+    )
+    coop_api_key: SecretStr = Field(
+        default=SecretStr(""), description="What that server is sent as `X-API-KEY`."
     )
     break_after_minutes: int = Field(
         default=50, ge=1, description="Minutes at the console after which it reminds of a break."

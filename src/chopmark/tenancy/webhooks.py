@@ -11,19 +11,30 @@ import base64
 import json
 import secrets
 import time
+from collections import Counter
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast, get_args
 
 from chopmark.errors import InvalidRequest, RecordNotFound
 from chopmark.kit.sqlite import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from chopmark.kit.database import Database, Transaction
 
-__all__ = ["WEBHOOK_EVENTS", "Delivery", "Message", "Webhook", "WebhookEvent", "Webhooks"]
+__all__ = [
+    "COOP",
+    "WEBHOOK_EVENTS",
+    "Delivery",
+    "Message",
+    "Told",
+    "Webhook",
+    "WebhookEvent",
+    "Webhooks",
+]
 
 WebhookEvent = Literal[
     "review.queued",
@@ -43,6 +54,9 @@ WebhookEvent = Literal[
     "*",
 ]
 WEBHOOK_EVENTS: Final[tuple[WebhookEvent, ...]] = get_args(WebhookEvent)
+Told = WebhookEvent | Literal["coop.item"]
+"""What a message is of: an event, or an item for a Coop server, which no webhook can ask for."""
+COOP: Final = "coop.item"
 #: Seconds until the next attempt, after each that failed; then the message is a dead letter.
 BACK_OFF_S: Final = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 _CLAIMED_S: Final = 60
@@ -60,6 +74,7 @@ CREATE TABLE IF NOT EXISTS delivery (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS delivery_due ON delivery (state, next);
 CREATE INDEX IF NOT EXISTS delivery_hook ON delivery (hook);
+CREATE INDEX IF NOT EXISTS delivery_next ON delivery (hook, state, next);
 CREATE TABLE IF NOT EXISTS cursor (id INTEGER PRIMARY KEY, upto INTEGER NOT NULL) STRICT;
 """
 
@@ -82,7 +97,7 @@ class Webhook:
     hook_id: str
     tenant: str | None
     url: str
-    events: tuple[WebhookEvent, ...]
+    events: tuple[Told, ...]
     created: float
     created_by: str
     disabled: str | None = None
@@ -117,16 +132,24 @@ class Message:
     name: str
     index: int
     tenant: str
-    type: WebhookEvent
+    type: Told
     body: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """A message on its way to one hook."""
+    """A message on its way to one hook.
+
+    Attributes:
+        tenant: Whose hook; None is every tenant's.
+        type: Of what it tells.
+        attempts: How many were made.
+    """
 
     delivery_id: str
     hook_id: str
+    tenant: str | None
+    type: Told
     url: str
     secret: str = field(repr=False)
     body: str = field(repr=False)
@@ -202,6 +225,27 @@ class Webhooks:
             )
         return hook, secret
 
+    def keep_coop(self, url: str | None, *, tenant: str | None, since: int) -> None:
+        """Send items to this Coop server from now on, and to no other; None sends none.
+
+        Args:
+            url: Where its items go.
+            tenant: Whose items; None is every tenant's.
+            since: As for :meth:`add`, where the server is a new one.
+        """
+        with self._database.write() as transaction:
+            rows = transaction.execute("SELECT id, url, tenant FROM hook WHERE events = ?", (COOP,))
+            for hook_id, known, whose in rows:
+                if (known, whose) != (url, tenant):
+                    transaction.execute("DELETE FROM delivery WHERE hook = ?", (hook_id,))
+                    transaction.execute("DELETE FROM hook WHERE id = ?", (hook_id,))
+            if url is not None and (url, tenant) not in {row[1:3] for row in rows}:
+                transaction.execute(
+                    "INSERT INTO hook (id, tenant, url, events, secret, since, created, created_by)"
+                    " VALUES (?, ?, ?, ?, '', ?, ?, 'settings')",
+                    (secrets.token_hex(12), tenant, url, COOP, since, self._clock()),
+                )
+
     def all(self, tenant: str | None) -> list[Webhook]:
         """Return the hooks that a tenant's people manage, oldest first; None manages all."""
         with self._database.read() as transaction:
@@ -215,7 +259,7 @@ class Webhooks:
                     hook_id=row[0],
                     tenant=row[1],
                     url=row[2],
-                    events=tuple(cast("list[WebhookEvent]", row[3].split())),
+                    events=tuple(cast("list[Told]", row[3].split())),
                     created=row[4],
                     created_by=row[5],
                     disabled=row[6],
@@ -312,10 +356,12 @@ class Webhooks:
         for message in messages:
             for hook_id, tenant, events, since in hooks:
                 wanted = set(str(events).split())
+                # An item for Coop is no event: a hook that is told of everything is not told of it.
+                matching = {message.type} if message.type == COOP else {message.type, "*"}
                 if (
                     message.index >= since
                     and tenant in {None, message.tenant}
-                    and wanted & {message.type, "*"}
+                    and wanted & matching
                 ):
                     transaction.execute(
                         "INSERT OR IGNORE INTO delivery (id, hook, type, body, created, attempts,"
@@ -324,31 +370,68 @@ class Webhooks:
                          now, now),
                     )  # fmt: skip
 
-    def due(self, most: int = 20) -> list[Delivery]:
-        """Take what is to be sent now; nobody else takes it for a minute."""
-        now = self._clock()
+    def due(
+        self, most: int = 20, *, busy: Mapping[str, str | None] | None = None, of_one: int = 20
+    ) -> list[Delivery]:
+        """Take what is to be sent now, one message of a hook; nobody else takes it for a minute.
+
+        Args:
+            most: At most so many.
+            busy: Hooks to which something is on its way already, each with its tenant: they wait,
+                so that a hook gets its messages in order and one that answers slowly delays only
+                its own.
+            of_one: At most so many hooks of one tenant at once, those that are busy included.
+        """
+        now, busy = self._clock(), busy or {}
+        with self._database.read() as transaction:
+            # Mostly nothing is due, and looking must not cost a write.
+            if not transaction.execute(
+                "SELECT 1 FROM delivery WHERE state = 'waiting' AND next <= ? LIMIT 1", (now,)
+            ):
+                return []
         with self._database.write() as transaction:
-            rows = transaction.execute(
-                "SELECT delivery.id, hook, url, secret, body, attempts FROM delivery"
-                " JOIN hook ON hook.id = delivery.hook WHERE state = 'waiting' AND next <= ?"
-                " AND disabled IS NULL ORDER BY next LIMIT ?",
-                (now, most),
-            )
+            found = self._next_of_each(transaction, now, busy)
+            taken: list[Delivery] = []
+            at_once = Counter(busy.values())
+            for _, delivery in sorted(found, key=itemgetter(0)):
+                if len(taken) < most and at_once[delivery.tenant] < of_one:
+                    at_once[delivery.tenant] += 1
+                    taken.append(delivery)
             transaction.many(
                 "UPDATE delivery SET next = ? WHERE id = ?",
-                [(now + _CLAIMED_S, row[0]) for row in rows],
+                [(now + _CLAIMED_S, delivery.delivery_id) for delivery in taken],
             )
-        return [
-            Delivery(
-                delivery_id=row[0],
-                hook_id=row[1],
-                url=row[2],
-                secret=row[3],
-                body=row[4],
-                attempts=row[5],
-            )
-            for row in rows
-        ]
+        return taken
+
+    def _next_of_each(
+        self, transaction: Transaction, now: float, busy: Mapping[str, str | None]
+    ) -> list[tuple[float, Delivery]]:
+        found = []
+        for hook_id, tenant, url, secret in transaction.execute(
+            "SELECT id, tenant, url, secret FROM hook WHERE disabled IS NULL"
+        ):
+            rows = () if hook_id in busy else transaction.execute(
+                "SELECT next, id, type, body, attempts FROM delivery WHERE hook = ?"
+                " AND state = 'waiting' AND next <= ? ORDER BY next, rowid LIMIT 1",
+                (hook_id, now),
+            )  # fmt: skip
+            found += [
+                (
+                    float(due),
+                    Delivery(
+                        delivery_id=delivery_id,
+                        hook_id=hook_id,
+                        tenant=tenant,
+                        type=type_,
+                        url=url,
+                        secret=secret,
+                        body=body,
+                        attempts=attempts,
+                    ),
+                )
+                for due, delivery_id, type_, body, attempts in rows
+            ]
+        return found
 
     def done(self, delivery: Delivery) -> None:
         """Note that a message arrived; its body is not needed any more."""

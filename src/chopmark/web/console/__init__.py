@@ -13,6 +13,7 @@ from chopmark.web.console import (
     appeals,
     charts,
     custody,
+    cybertip,
     exports,
     hash_lists,
     log_health,
@@ -45,6 +46,7 @@ PARTS = (
     log_health,
     exports,
     custody,
+    cybertip,
     webhooks,
     report,
 )

@@ -37,7 +37,7 @@ async def act(
     rationale: Rationale = "",
     why: Why = "",
 ) -> Response:
-    """Withdraw pictures, take that back, or release what is held."""
+    """Withdraw pictures, take that back, release what is held, or end an exception."""
     desk = await desk_of(request, viewer, _PURPOSE)
     parts = service.pipeline.parts
 
@@ -52,6 +52,11 @@ async def act(
             case "release":
                 booked = desk.outputs.release(record_id, rationale=rationale)
                 return f"Released. Send this to whoever asked: {links_to(parts, booked)['url']}"
+            case "end_exception":
+                standing = [one for one in desk.appeals.exceptions() if one.record_id == record_id]
+                for one in standing:
+                    desk.appeals.revoke_exception(one.index, reason=rationale)
+                return "The prompt is judged by the policy again."
             case _:
                 raise InvalidRequest("nothing was chosen", hint="withdraw, restore or release")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -48,12 +48,14 @@ async def overview(
         return RedirectResponse(to, 303)
     desk = await desk_of(request, viewer, _PURPOSE)
 
-    def found() -> tuple[list[Task], list[Appeal], dict[str, int]]:
+    def found() -> tuple[list[Task], list[Appeal], dict[str, int], dict[str, Any]]:
         if "reviewer" in viewer.roles:
             state.routing.look(desk, log_of(request).size)
-        return desk.review.tasks(), desk.appeals.listed(), desk.review.day()
+        agreement = desk.review.agreement()
+        counted = {name: one.to_dict() for name, one in agreement.items()}
+        return desk.review.tasks(), desk.appeals.listed(), desk.review.day(), counted
 
-    tasks, appeals, day = await in_thread(found)
+    tasks, appeals, day, agreement = await in_thread(found)
     waiting = [task for task in tasks if task.decision is None]
     queues: dict[str, list[Task]] = {}
     for task in waiting:
@@ -69,6 +71,7 @@ async def overview(
         decided=[task for task in tasks if task.decision is not None][:20],
         nothing=bool(nothing),
         day=day,
+        agreement=agreement,
         said=said,
     )
 

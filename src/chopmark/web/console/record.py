@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from chopmark.audit import withdrawn_at
+from chopmark.audit.desk.view import is_restricted
 from chopmark.errors import NotPermitted
 from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
@@ -59,8 +60,8 @@ async def record(
             grey=False,
             why="",
             done=done,
-            **_facts(request, records),
-            sealed=any(entry.kind == "record.sealed" for entry in records),
+            **await in_thread(lambda: _facts(request, desk, viewer, records)),
+            sealed=is_restricted(records),
             wish=state.unseal_requests.of(records[0].record_id, viewer.caller.actor()),
         )
     return await _open(
@@ -138,11 +139,17 @@ async def _open(
         why=why,
         grey=request.cookies.get(_GREY) == "1",
         done=done,
-        **_facts(request, list(view.records), view),
+        **await in_thread(lambda: _facts(request, desk, viewer, list(view.records), view)),
     )
 
 
-def _facts(request: Request, records: list[Record], view: View | None = None) -> dict[str, Any]:
+def _facts(
+    request: Request,
+    desk: Desk,
+    viewer: Viewer,
+    records: list[Record],
+    view: View | None = None,
+) -> dict[str, Any]:
     """Return what the page says of a record besides its content, and the reasons it offers."""
     kinds = {entry.kind for entry in records}
     content = log_of(request).content(records[0].index) if view is not None else None
@@ -157,7 +164,12 @@ def _facts(request: Request, records: list[Record], view: View | None = None) ->
         for name in listed
     ]
     held = any(entry.public.get("held") for entry in records)
+    excepted = None
+    if "exception.granted" in kinds and "reviewer" in viewer.roles:
+        standing = {one.record_id: one.until for one in desk.appeals.exceptions()}
+        excepted = standing.get(records[0].record_id)
     return {
+        "excepted": excepted,
         "withdrawn": withdrawn_at(records),
         "left": bool(kinds & {"request.completed", "output.released"}),
         "held": held and "output.released" not in kinds,
