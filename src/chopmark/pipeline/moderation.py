@@ -103,7 +103,12 @@ async def moderate(
         judged.append(("input", picture_verdict))
     shadow = await shadow_verdicts(steps, case, judged)
     public, personal = events.moderated(
-        rules, texts, text_verdicts, picture_verdict=picture_verdict, shadow=shadow
+        rules,
+        texts,
+        text_verdicts,
+        edits=len(edits),
+        picture_verdict=picture_verdict,
+        shadow=shadow,
     )
     record = await steps.book(case, "completed", "moderation.completed", public, personal)
     return Moderated(record_id=record.record_id, verdicts=tuple(verdict for _, verdict in judged))

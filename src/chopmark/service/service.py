@@ -7,7 +7,7 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from chopmark.errors import Cancelled, ChopmarkError
+from chopmark.errors import Cancelled, ChopmarkError, TextTooLong
 from chopmark.kit.redaction import conceal
 from chopmark.pipeline.endings import released_again
 from chopmark.pipeline.released import Refused
@@ -205,27 +205,72 @@ class Service:
             if len(out) < asked.n:
                 self.store.return_images(caller.tenant.name, day, asked.n - len(out))
 
-    async def moderate(self, caller: Caller, texts: list[str]) -> Moderated:
-        """Judge texts under the caller's policy."""
+    async def moderate(
+        self,
+        caller: Caller,
+        texts: list[str],
+        *,
+        edits: Sequence[bool] = (),
+        languages: Sequence[str | None] = (),
+    ) -> Moderated:
+        """Judge texts under the caller's policy.
+
+        Args:
+            caller: Whose policy.
+            texts: What is judged.
+            edits: Of each, whether it is asked of an edit; of none where it is empty.
+            languages: Of each its language, where it is known; of none where it is empty.
+        """
         conceal(*texts)
         policy = await in_thread(lambda: self.policy_of(caller.tenant))
+        # The pipeline takes edits behind texts; the verdicts go back to their places.
+        order = sorted(range(len(texts)), key=lambda at: bool(edits and edits[at]))
+        first = len(texts) - sum(map(bool, edits))
         async with self.judge_turns.turn(caller.tenant.name):
-            moderated = await self.pipeline.moderate(
-                texts, tenant=caller.tenant.name, policy=policy
-            )
+            try:
+                moderated = await self.pipeline.moderate(
+                    [texts[at] for at in order[:first]],
+                    edits=[texts[at] for at in order[first:]],
+                    languages=[languages[at] for at in order] if languages else (),
+                    tenant=caller.tenant.name,
+                    policy=policy,
+                )
+            except TextTooLong as error:
+                places = {f"input[{at}]": f"input[{was}]" for at, was in enumerate(order)}
+                error.param = places.get(error.param or "", error.param)
+                raise
         self.metrics.judged("prompt", *moderated.verdicts)
-        return moderated
+        placed = sorted(zip(order, moderated.verdicts, strict=True), key=lambda pair: pair[0])
+        return replace(moderated, verdicts=tuple(verdict for _, verdict in placed))
 
-    async def moderate_image(self, caller: Caller, data: bytes) -> Moderated:
-        """Judge a picture under the caller's policy."""
+    async def moderate_image(
+        self, caller: Caller, data: bytes, *, edit: str | None = None, language: str | None = None
+    ) -> Moderated:
+        """Judge a picture under the caller's policy, alone or with what is asked of its edit.
+
+        Args:
+            caller: Whose policy.
+            data: The file.
+            edit: What is asked; then its verdict stands first.
+            language: Of it, where it is known.
+        """
         policy = await in_thread(lambda: self.policy_of(caller.tenant))
         tenant = caller.tenant.name
+        edits = [] if edit is None else [edit]
+        conceal(*edits)
         moderated = await self.looking.run(
             caller,
             [data],
-            lambda: self.pipeline.moderate(image=data, tenant=tenant, policy=policy),
+            lambda: self.pipeline.moderate(
+                edits=edits,
+                languages=[language for _ in edits],
+                image=data,
+                tenant=tenant,
+                policy=policy,
+            ),
         )
-        self.metrics.judged("input", *moderated.verdicts)
+        self.metrics.judged("prompt", *moderated.verdicts[: len(edits)])
+        self.metrics.judged("input", *moderated.verdicts[len(edits) :])
         return moderated
 
     async def verify(self, caller: Caller, data: bytes) -> Verification:
