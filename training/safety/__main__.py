@@ -85,7 +85,16 @@ def main() -> None:
         export(load_file(layers), onnx_file)
         exported.write_text("")
     kept = options.work / f"pass{1 if options.onward else 3}.pt"
-    _head(options.data, kept, options.out, rows, [*check_rows(options.data), *check[::3]])
+    fixing = [*check_rows(options.data), *check[::3]]
+    # The screen stands on word vectors, which no pass changes.
+    screen = _screen_of(options.out) if options.onward else None
+    _head(options.data, kept, options.out, rows, fixing, screen)
+
+
+def _screen_of(out: Path) -> dict[str, NDArray[np.float32]]:
+    """Return the screen of an earlier training."""
+    head = load_file(out / "prompt_head.safetensors")
+    return {name: value for name, value in head.items() if name.startswith("screen")}
 
 
 def _shipped(out: Path) -> dict[str, NDArray[np.float32]]:
@@ -107,8 +116,15 @@ def check_rows(data: Path) -> list[Row]:
     return [*dev, *ours, *scary_rows(CHECK), *short_rows(check=True)[:1500]]
 
 
-def _head(data: Path, kept: Path, out: Path, rows: Sequence[Row], fixing: Sequence[Row]) -> None:
-    """Calibrate the head of the trained encoder, train the screen, write both."""
+def _head(
+    data: Path,
+    kept: Path,
+    out: Path,
+    rows: Sequence[Row],
+    fixing: Sequence[Row],
+    screen: dict[str, NDArray[np.float32]] | None,
+) -> None:
+    """Calibrate the head of the trained encoder, train the screen or keep it, write both."""
     import torch
 
     encoder = SentenceEncoder(out / "prompt_encoder.onnx")
@@ -126,14 +142,16 @@ def _head(data: Path, kept: Path, out: Path, rows: Sequence[Row], fixing: Sequen
     logits = vectors @ linear["out"] + linear["out_bias"]
     groups = groups_of(fixing, encoder)
     fitted = calibrate(logits, fixing, groups)
-    captions, _ = caption_rows(data / "captions-multilingual.jsonl")
-    rng = np.random.default_rng(_SEED)
-    windows = windows_of(second_pass(rows, captions, rng=rng), encoder, rng)
+    if screen is None:
+        captions, _ = caption_rows(data / "captions-multilingual.jsonl")
+        rng = np.random.default_rng(_SEED)
+        windows = windows_of(second_pass(rows, captions, rng=rng), encoder, rng)
+        screen = train_screen(*windows, seed=_SEED)
     tensors = {
         **linear,
         "scale": fitted.scale,
         "shift": fitted.shift,
-        **train_screen(*windows, seed=_SEED),
+        **screen,
     }
     save_file(
         tensors,
