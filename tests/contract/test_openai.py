@@ -295,9 +295,9 @@ def test_an_edit_and_its_picture_are_judged_together(
     live: Any, client: openai.OpenAI, make_picture: Any
 ) -> None:
     url = f"data:image/png;base64,{base64.b64encode(_png(make_picture())).decode()}"
-    picture = {"type": "image_url", "image_url": {"url": url}}
-    wish = {"type": "text", "text": "make the sky blue", "edit": True, "language": "en"}
-    said = client.moderations.create(input=[wish, picture])  # type: ignore[list-item]
+    picture: Any = {"type": "image_url", "image_url": {"url": url}}
+    wish: Any = {"type": "text", "text": "make the sky blue", "edit": True, "language": "en"}
+    said = client.moderations.create(input=[wish, picture])
     (row,) = said.results
     assert not row.flagged
     (record,) = _extra(said, "provenance")["record_ids"]
