@@ -245,8 +245,8 @@ _INPUT: Final[dict[str, Any]] = {
                         "properties": {
                             "type": {"const": "text"},
                             "text": {"type": "string"},
-                            "edit": {"type": "boolean"},
-                            "language": {"type": "string", "description": "BCP 47"},
+                            "edit": {"type": ["boolean", "null"]},
+                            "language": {"type": ["string", "null"], "description": "BCP 47"},
                         },
                     },
                     {
