@@ -219,6 +219,25 @@ def test_a_part_of_a_moderation_is_named(live: Any, value: Any, param: str) -> N
     assert param in error["message"]
 
 
+@pytest.mark.parametrize(
+    ("members", "param"),
+    [
+        ({"input": "a", "language": "German, please"}, "language"),
+        ({"input": "a", "edit": "yes"}, "edit"),
+        ({"input": ["a", "b"], "edit": [True]}, "edit"),
+        ({"input": ["a", "b"], "language": ["de", 7]}, "language"),
+        ({"input": [{"type": "text", "text": "a", "language": "x"}]}, "input[0].language"),
+        ({"input": [{"type": "text", "text": "a", "edit": 1}]}, "input[0].edit"),
+    ],
+)
+def test_what_is_said_of_a_text_to_judge_is_checked(
+    live: Any, members: dict[str, Any], param: str
+) -> None:
+    with live.client() as http:
+        said = http.post("/v1/moderations", json=members)
+    assert (said.status_code, said.json()["error"]["param"]) == (400, param)
+
+
 def test_every_spelling_of_a_picture_to_judge(
     client: openai.OpenAI, make_picture: Any, to_bytes: Any
 ) -> None:

@@ -112,7 +112,12 @@ async def moderate(
         judged.append(("input", picture_verdict))
     shadow = await shadow_verdicts(steps, case, judged)
     public, personal = events.moderated(
-        rules, texts, text_verdicts, picture_verdict=picture_verdict, shadow=shadow
+        rules,
+        texts,
+        text_verdicts,
+        edits=len(edits),
+        picture_verdict=picture_verdict,
+        shadow=shadow,
     )
     verdicts = tuple(verdict for _, verdict in judged)
     moderated = Moderated(record_id=case.record_id, verdicts=verdicts)

@@ -187,5 +187,6 @@ def moderation_result(parts: Sequence[tuple[InputType, Verdict]]) -> dict[str, J
         "category_applied_input_types": applied,
         "action": next((a for a in ("block", "review") if a in actions), "allow"),
         "evidence": evidence,
+        "language": next((verdict.language for kind, verdict in parts if kind == "text"), None),
         "not_evaluated": [name for name in names if name not in evaluated],
     }
