@@ -89,7 +89,9 @@ class Lattice:
                 "affine": [[round(float(cell), 5) for cell in row] for row in lock.affine],
                 "shift": [round(float(part), 2) for part in lock.shift],
                 "codebook_entry": lock.entry,
+                "negative": lock.negative,
                 "content_bits_agreeing": reading.content,
+                "box": None if reading.box is None else list(reading.box),
             },
         )
 
