@@ -110,7 +110,7 @@ def read(
     best = None if original is None else _informed(luma, original, layout, candidates)
     if best is not None and best.log_p <= LOG_P_DETECT:
         return best
-    for find in (_aligned, _by_payload, _searched, _in_parts):
+    for find in (_aligned, _searched, _in_parts):
         for locks in find(frames, layout):
             tests = [_test(lock, frames, layout, candidates) for lock in locks]
             reading = min(tests, key=lambda each: each.log_p)
@@ -196,22 +196,17 @@ def _aligned_locks(frames: Frames, layout: Layout) -> list[Lock]:
 
 def _aligned(frames: Frames, layout: Layout) -> Iterator[Alternatives]:
     """The best without a search: turned by quarters, flipped, negative, scaled as a whole."""
-    for lock in _aligned_locks(frames, layout)[:ALIGNED_TESTS]:
+    locks = _aligned_locks(frames, layout)
+    for lock in locks[:ALIGNED_TESTS]:
         if lock.strength > _ALIGNED_LOCK:
             yield (_refined(lock, frames, layout),)
-
-
-def _by_payload(frames: Frames, layout: Layout) -> Iterator[Alternatives]:
-    """The best of these once more, with codebook entries that the payload speaks for.
-
-    What an attacker gains by averaging many marks, stamped strongly on a picture, looks like a
-    wrong entry more than the mark looks like its own. The payload itself is not misled by that. It
-    may be a negative's: a quarter of the code is the same in a word and in that of its complement,
-    which therefore fits worse, and both are compared before either counts.
-    """
-    lock = _aligned_locks(frames, layout)[0]
-    for entry in likely_entries(_vector(lock, frames, layout), layout, most=_LIKELY):
-        upright = replace(lock, entry=entry, negative=False)
+    # What an attacker gains by averaging many marks, stamped strongly on a picture, looks like a
+    # wrong entry more than the mark looks like its own. The payload itself is not misled by that.
+    # It may be a negative's: a quarter of the code is the same in a word and in that of its
+    # complement, which therefore fits worse, and both are compared before either counts.
+    vector = _vector(locks[0], frames, layout)
+    for entry in likely_entries(vector, layout, most=_LIKELY):
+        upright = replace(locks[0], entry=entry, negative=False)
         yield upright, replace(upright, negative=True)
 
 
@@ -219,7 +214,7 @@ def _searched(frames: Frames, layout: Layout) -> Iterator[Alternatives]:
     """The best hypotheses of the search over geometry."""
     found: list[tuple[float, Lock]] = []
     for level in frames.search_levels():
-        spectrum = Spectrum.of(frames[level], _PADDED >> level)
+        spectrum = Spectrum.of(frames.evened(level), _PADDED >> level)
         best = guesses(spectrum, level, layout, most=_GUESSES)
         affines = np.stack([guess.affine for guess in best])
         for guess, lock in zip(best, locked(spectrum, affines, layout), strict=True):

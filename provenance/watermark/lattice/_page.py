@@ -42,7 +42,7 @@ _EMPTY = 0.05
 
 def in_a_page(frames: Frames, layout: Layout) -> list[Lock]:
     """Return hypotheses for windows of the page, at level ``PAGE``."""
-    plane = frames[PAGE]
+    plane = frames.evened(PAGE)
     found: list[tuple[Guess, Part, Spectrum]] = []
     for part in _windows(plane):
         left, top, width, height = part

@@ -23,6 +23,7 @@ Box: TypeAlias = tuple[int, int, int, int]
 """Left, top, width and height in pixels of the picture."""
 _CELL = 8
 _WHOLE = 0.85
+_ASKEW = 0.05
 
 
 def place_of(lock: Lock, values: NDArray[np.int8], frames: Frames, layout: Layout) -> Box | None:
@@ -30,7 +31,7 @@ def place_of(lock: Lock, values: NDArray[np.int8], frames: Frames, layout: Layou
 
     The whole pattern is laid over the picture, and the rectangle found in which it is rather there
     than not: the greatest sum of what each cell says beyond half of the mark's usual strength.
-    It is right to some eight pixels in 512.
+    It is right to some eight pixels in 512. A picture that lies askew has no such box.
 
     Args:
         lock: The geometry under which it was read.
@@ -38,7 +39,9 @@ def place_of(lock: Lock, values: NDArray[np.int8], frames: Frames, layout: Layou
         frames: Of the picture.
         layout: The key's layout.
     """
-    plane = frames[lock.level]
+    if np.abs(lock.affine).min(axis=0).max() > _ASKEW:
+        return None
+    plane = frames.evened(lock.level)
     pattern = _laid(lock, values, plane, layout)
     if lock.negative:
         pattern = -pattern
@@ -50,12 +53,12 @@ def place_of(lock: Lock, values: NDArray[np.int8], frames: Frames, layout: Layou
     top, bottom, left, right = _greatest(cells - usual / 2)
     if (bottom - top) * (right - left) >= _WHOLE * high * wide:
         return None
-    scale = frames.luma.shape[1] / plane.shape[1] * _CELL, frames.luma.shape[0] / plane.shape[0] * _CELL
+    down, across = (_CELL * whole / shown for whole, shown in zip(frames.luma.shape, plane.shape, strict=True))
     return (
-        round(left * scale[0]),
-        round(top * scale[1]),
-        round((right - left) * scale[0]),
-        round((bottom - top) * scale[1]),
+        round(left * across),
+        round(top * down),
+        round((right - left) * across),
+        round((bottom - top) * down),
     )
 
 

@@ -117,7 +117,7 @@ def _similarities(spectrum: Spectrum, level: int, layout: Layout, most: int) -> 
     for mirrored, mirror in enumerate(_MIRRORS):
         template, total, size = _template(layout, bool(mirrored), grid)
         match = np.fft.irfft2(transformed * template, s=shown.shape)
-        strengths = (match[:, : grid.scales] - total) / size
+        strengths = np.asarray((match[:, : grid.scales] - total) / size, np.float32)
         for turn, scale, strength in _peaks(strengths, most):
             angle = np.pi * turn / grid.turns
             factor = SCALES[0] * np.exp(grid.step * scale)
@@ -135,7 +135,7 @@ class _Polar:
 
     @property
     def scales(self) -> int:
-        return round(np.log(SCALES[1] / SCALES[0]) / self.step)
+        return round(float(np.log(SCALES[1] / SCALES[0])) / self.step)
 
     @property
     def shape(self) -> tuple[int, int]:
