@@ -53,7 +53,8 @@ def place_of(lock: Lock, values: NDArray[np.int8], frames: Frames, layout: Layou
     top, bottom, left, right = _greatest(cells - usual / 2)
     if (bottom - top) * (right - left) >= _WHOLE * high * wide:
         return None
-    down, across = (_CELL * whole / shown for whole, shown in zip(frames.luma.shape, plane.shape, strict=True))
+    down = _CELL * frames.luma.shape[0] / plane.shape[0]
+    across = _CELL * frames.luma.shape[1] / plane.shape[1]
     return (
         round(left * across),
         round(top * down),
@@ -96,5 +97,3 @@ def _greatest(cells: Plane) -> tuple[int, int, int, int]:
             left = int(strips[bottom, : right + 1].argmin())
             found = top, top + 1 + int(bottom), left, int(right) + 1
     return found
-
-

@@ -115,7 +115,7 @@ def _similarities(spectrum: Spectrum, level: int, layout: Layout, most: int) -> 
     shown = grid.of(spectrum)
     transformed = np.fft.rfft2(shown)
     for mirrored, mirror in enumerate(_MIRRORS):
-        template, total, size = _template(layout, bool(mirrored), grid)
+        template, total, size = _template(layout, mirrored, grid)
         match = np.fft.irfft2(transformed * template, s=shown.shape)
         strengths = np.asarray((match[:, : grid.scales] - total) / size, np.float32)
         for turn, scale, strength in _peaks(strengths, most):
@@ -158,7 +158,7 @@ class _Polar:
 
 
 @lru_cache(maxsize=12)
-def _template(layout: Layout, mirrored: bool, grid: _Polar) -> tuple[Complex, float, float]:
+def _template(layout: Layout, mirrored: int, grid: _Polar) -> tuple[Complex, float, float]:
     """What the lattice looks like there: its transform (conjugate), its sum and its norm."""
     template = np.zeros(grid.shape, np.float32)
     mirror = _MIRRORS[mirrored]

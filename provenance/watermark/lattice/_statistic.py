@@ -13,9 +13,9 @@ z = sum_i r_i w_i s_i / |r| largest, where s = s(c) are the secret signs and w_i
 1. Which tests *can* be made, and every r, depend on the picture and the *synchronisation* part of
    the key only; no geometry is ever chosen by looking at the payload signs. Entries are, once: for
    the geometry that needs no search, :func:`likely_entries` picks some by their payload, and so all
-   256 count as tested there, each twice, since the better of picture and negative is taken. (Ending the search early, which looks too, only removes tests.) So fix
-   the picture and the synchronisation part: there is now a fixed list of at most ``TESTS`` pairs
-   (c, r).
+   256 count as tested there, each twice, since the better of picture and negative is taken.
+   (Ending the search early, which looks too, only removes tests.) So fix the picture and the
+   synchronisation part: there is now a fixed list of at most ``TESTS`` pairs (c, r).
 2. The payload signs are independent of those, uniform on {-1, +1} (here: output of SHAKE-256 under
    another label; telling it from uniform would break SHAKE-256). For one pair and one word w, the
    products w_i s_i are again independent and uniform, so z is a Rademacher sum with sum of squares
