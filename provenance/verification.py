@@ -47,6 +47,7 @@ __all__ = ["verify"]
 
 _LOG: Final = logging.getLogger(__name__)
 _SEARCH_METHODS: Final = ("lattice",)
+_SIDES: Final = 4
 
 
 def verify(
@@ -214,6 +215,7 @@ def _watermark(
         notes.append(f"The watermark could not be looked for: {error.message}.")
         return WatermarkFinding(state="not_examined", reason=error.message)
     agreeing = result.details.get("content_bits_agreeing")
+    box = result.details.get("box") if result.detected else None
     return WatermarkFinding(
         state="detected" if result.detected else "none",
         payload=result.payload.hex() if result.detected and result.payload else None,
@@ -221,7 +223,16 @@ def _watermark(
         method=result.method if result.detected else None,
         searched=True,
         content_agreeing=agreeing if result.detected and isinstance(agreeing, int) else None,
+        box=_four(box),
     )
+
+
+def _four(box: object) -> tuple[int, int, int, int] | None:
+    """A place in a picture, of a method that tells one."""
+    if not isinstance(box, list) or len(box) != _SIDES:
+        return None
+    left, top, width, height = (int(side) for side in box)
+    return left, top, width, height
 
 
 def _not_compared(look: Look, examined: Examined, store: ManifestRepository | None) -> str:

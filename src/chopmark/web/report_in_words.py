@@ -245,9 +245,17 @@ def _mark(report: Report) -> Axis:
             payload=found.payload,
             chance_of_a_false_find=f"{found.p_value:.1e}" if found.p_value < 1 else None,
             method=found.method,
+            in_the_part=_part(found.box),
             reason=found.reason,
         ),
     )
+
+
+def _part(box: tuple[int, int, int, int] | None) -> str | None:
+    if box is None:
+        return None
+    left, top, width, height = box
+    return f"{width} by {height} pixels, {left} from the left and {top} from the top"
 
 
 def _likeness(report: Report) -> Axis:
