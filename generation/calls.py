@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from chopmark.generation.interface import GenerationJob, ModelInfo
+    from chopmark.generation.upscaler import Upscaler
     from chopmark.generation.variants import Variants
 
 #: How far an edit goes when nobody says: enough to change what is shown, not where.
@@ -73,6 +74,7 @@ class Call:
         variants: its pipelines.
         guidance: what to use where the job names none; ``None`` leaves it to the pipeline.
         always: further arguments that this model's pipeline needs.
+        upscaler: makes what is rendered larger; without one that is left to Lanczos.
     """
 
     def __init__(
@@ -82,8 +84,11 @@ class Call:
         variants: Variants,
         guidance: float | None,
         always: Mapping[str, Any] | None = None,
+        upscaler: Upscaler | None = None,
     ) -> None:
         self._slots = slots
+        self._upscaler = upscaler
+        self._taught = info.taught
         self._job = job = slots[0].job
         self._pipeline = pipeline = variants.pipeline(job.operation)
         self._blends = job.mask is not None and variants.inpaints_by_edit
@@ -130,11 +135,17 @@ class Call:
             self._arguments["mask_image"] = self._mask(self._size)
 
     def _words(self) -> dict[str, Any]:
-        prompts = [slot.job.prompt for slot in self._slots]
+        prompts = [self._prompt(slot) for slot in self._slots]
         against = [slot.job.negative_prompt for slot in self._slots]
         if len(self._slots) == 1:
             return {"prompt": prompts[0], "negative_prompt": against[0] or None}
         return {"prompt": prompts, "negative_prompt": against if any(against) else None}
+
+    def _prompt(self, slot: Slot) -> str:
+        """What the model is told: where a sentence means one picture to it, the seed varies it."""
+        if self._taught is None or slot.job.images:
+            return slot.job.prompt
+        return self._taught.varied(slot.job.prompt, slot.seed)
 
     def _each(self, text: str) -> str | list[str]:
         return text if len(self._slots) == 1 else [text] * len(self._slots)
@@ -252,6 +263,12 @@ class Call:
         """Return the RGB picture at the asked size; outside a mask it is the input, untouched."""
         size = (self._job.width, self._job.height)
         rendered = Image.fromarray((picture.clip(0.0, 1.0) * 255.0 + 0.5).astype(np.uint8))
+        if self._upscaler is not None:
+            sides = size[0] / rendered.width, size[1] / rendered.height
+            # A ground that goes on at two sides leaves the picture at the smaller scale; the part
+            # of a square in which an edit's picture lies comes at the larger one.
+            smaller = self._extends and not self._job.images
+            rendered = self._upscaler.enlarge(rendered, min(sides) if smaller else max(sides))
         if not self._job.images:
             return fit(rendered, size, extends=self._extends)
         rendered = unframed(rendered, size)

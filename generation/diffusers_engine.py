@@ -15,6 +15,7 @@ from chopmark.generation.options import LoadOptions
 from chopmark.generation.prompt_cache import PromptCache
 from chopmark.generation.quantize import make_plan
 from chopmark.generation.step_counter import StepCounter
+from chopmark.generation.upscaler import load_upscaler
 from chopmark.generation.variants import Variants
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from chopmark.generation.interface import Draft, ModelInfo
+    from chopmark.generation.upscaler import Upscaler
 
 
 class DiffusersGenerator:
@@ -46,7 +48,9 @@ class DiffusersGenerator:
         default_guidance: float | None = None,
         arguments: Mapping[str, Any] | None = None,
         options: LoadOptions | None = None,
+        upscaler: Upscaler | None = None,
     ) -> None:
+        self._upscaler = upscaler
         self.variants = variants
         self._info = info
         self._default_guidance = default_guidance
@@ -107,6 +111,7 @@ class DiffusersGenerator:
             default_guidance=folder.default_guidance,
             arguments=folder.arguments,
             options=options,
+            upscaler=load_upscaler(folder.path),
         )
 
     @property
@@ -152,7 +157,14 @@ class DiffusersGenerator:
 
     def call(self, slots: Sequence[Slot]) -> Call:
         """Return the call that :meth:`run` makes, with its arguments, not yet run."""
-        return Call(slots, self._info, self.variants, self._default_guidance, self._arguments)
+        return Call(
+            slots,
+            self._info,
+            self.variants,
+            self._default_guidance,
+            self._arguments,
+            self._upscaler,
+        )
 
     @property
     def first_job(self) -> GenerationJob | None:

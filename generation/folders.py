@@ -17,6 +17,7 @@ from chopmark.errors import ModelLoadError, ModelNotFound
 from chopmark.generation.interface import ModelInfo
 from chopmark.generation.known_models import Defaults, known_defaults
 from chopmark.generation.memory import numbers_in
+from chopmark.generation.taught import read_taught
 from chopmark.kit.pinned import hub_name
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ class Folder:
             ignores=variants.ignores,
             max_ratio=float(self.facts.get("max_ratio", 0.0)) or _max_ratio(pipeline, native),
             extends=bool(self.facts.get("extends", False)),
+            taught=read_taught(self.path),
         )
 
 

@@ -217,6 +217,7 @@ def _run(
         released = asyncio.run(go())
         files = _save(released, output)
         ignored = sorted(pipeline.parts.generator.info.ignores)
+    _say_unknown(released)
     for name in ignored:
         if given.get(name):
             typer.echo(f"note: this model does not use {_OPTIONS[name]}", err=True)
@@ -243,6 +244,19 @@ def _run(
     typer.echo(f"record {released.record_id}  log entry {released.receipt.record.index}")
     typer.echo("time   " + "  ".join(f"{k} {v:.0f} ms" for k, v in released.timings_ms.items()))
     typer.echo(f"check  chopmark verify {files[0]}")
+
+
+def _say_unknown(released: Released) -> None:
+    """Say on stderr what the model could not know: a blot says nothing of itself."""
+    if released.unknown_words:
+        words = ", ".join(released.unknown_words)
+        typer.echo(f"note: this small model does not know: {words} (docs/models.md)", err=True)
+    if released.unknown_language is not None:
+        typer.echo(
+            f"note: the prompt reads as {released.unknown_language}; this model was taught English"
+            " alone (docs/models.md)",
+            err=True,
+        )
 
 
 def _save(released: Released, output: Path | None) -> list[Path]:
