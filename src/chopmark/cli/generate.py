@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from chopmark.pipeline.preview import Preview, PreviewSink
     from chopmark.pipeline.released import Released
 
-__all__ = ["edit", "generate"]
+__all__ = ["edit", "generate", "parse_size"]
 
 Format = Literal["png", "jpeg", "webp", "avif"]
 _OPTIONS: dict[Option, str] = {
@@ -94,7 +94,7 @@ def generate(
         prompt=prompt,
         n=n,
         seed=seed,
-        size=_size(size),
+        size=parse_size(size),
         steps=steps,
         guidance=guidance,
         negative_prompt=negative,
@@ -153,7 +153,7 @@ def edit(
         consent=consent,
         n=n,
         seed=seed,
-        size=_size(size),
+        size=parse_size(size),
         steps=steps,
         guidance=guidance,
         negative_prompt=negative,
@@ -284,7 +284,12 @@ def _check_writable(output: Path | None) -> None:
         raise InvalidRequest(f"{folder} is no folder", hint="make it first, or change -o")
 
 
-def _size(text: str | None) -> tuple[int, int] | None:
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """Return the width and height of ``WIDTHxHEIGHT``.
+
+    Raises:
+        InvalidRequest: It is not of that form.
+    """
     if text is None:
         return None
     width, _, height = text.lower().partition("x")
