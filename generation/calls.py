@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from chopmark.generation.interface import GenerationJob, ModelInfo
-    from chopmark.generation.upscaler import Upscaler
     from chopmark.generation.variants import Variants
 
 #: How far an edit goes when nobody says: enough to change what is shown, not where.
@@ -74,7 +73,6 @@ class Call:
         variants: its pipelines.
         guidance: what to use where the job names none; ``None`` leaves it to the pipeline.
         always: further arguments that this model's pipeline needs.
-        upscaler: makes what is rendered larger; without one that is left to Lanczos.
     """
 
     def __init__(
@@ -84,10 +82,8 @@ class Call:
         variants: Variants,
         guidance: float | None,
         always: Mapping[str, Any] | None = None,
-        upscaler: Upscaler | None = None,
     ) -> None:
         self._slots = slots
-        self._upscaler = upscaler
         self._taught = info.taught
         self._job = job = slots[0].job
         self._pipeline = pipeline = variants.pipeline(job.operation)
@@ -263,12 +259,6 @@ class Call:
         """Return the RGB picture at the asked size; outside a mask it is the input, untouched."""
         size = (self._job.width, self._job.height)
         rendered = Image.fromarray((picture.clip(0.0, 1.0) * 255.0 + 0.5).astype(np.uint8))
-        if self._upscaler is not None:
-            sides = size[0] / rendered.width, size[1] / rendered.height
-            # A ground that goes on at two sides leaves the picture at the smaller scale; the part
-            # of a square in which an edit's picture lies comes at the larger one.
-            smaller = self._extends and not self._job.images
-            rendered = self._upscaler.enlarge(rendered, min(sides) if smaller else max(sides))
         if not self._job.images:
             return fit(rendered, size, extends=self._extends)
         rendered = unframed(rendered, size)

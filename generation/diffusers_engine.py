@@ -18,7 +18,6 @@ from chopmark.generation.prompt_cache import PromptCache
 from chopmark.generation.quantize import make_plan
 from chopmark.generation.step_counter import StepCounter
 from chopmark.generation.step_savings import speed_up
-from chopmark.generation.upscaler import load_upscaler
 from chopmark.generation.variants import Variants
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from chopmark.generation.interface import Draft, ModelInfo
-    from chopmark.generation.upscaler import Upscaler
 
 
 class DiffusersGenerator:
@@ -51,9 +49,7 @@ class DiffusersGenerator:
         default_guidance: float | None = None,
         arguments: Mapping[str, Any] | None = None,
         options: LoadOptions | None = None,
-        upscaler: Upscaler | None = None,
     ) -> None:
-        self._upscaler = upscaler
         self.variants = variants
         self._info = info
         self._default_guidance = default_guidance
@@ -119,7 +115,6 @@ class DiffusersGenerator:
             default_guidance=folder.default_guidance,
             arguments=folder.arguments,
             options=options,
-            upscaler=load_upscaler(folder.path),
         )
 
     @property
@@ -171,7 +166,6 @@ class DiffusersGenerator:
             self.variants,
             self._default_guidance,
             self._arguments,
-            self._upscaler,
         )
 
     @property

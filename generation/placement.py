@@ -160,7 +160,7 @@ def _shrinks(vae: PartSize) -> int:
         or config.get("dim_mult")
         or (1, 1, 1, 1)
     )
-    return 2 ** (len(widths) - 1)
+    return 1 << (len(widths) - 1)
 
 
 def _channels(vae: PartSize) -> int:

@@ -58,7 +58,7 @@ def test_what_is_said_is_what_loading_takes(
     folder = FAMILIES[name].save(tmp_path)
     parts = part_sizes.part_sizes(find_folder(folder))
     for quantization in ("none", "int8"):
-        loaded = DiffusersGenerator.load(folder, options=LoadOptions(quantization=quantization))  # type: ignore[arg-type]
+        loaded = DiffusersGenerator.load(folder, options=LoadOptions(quantization=quantization))
         said = sum(part.bytes(quantization, "float32") for part in parts)
         pipeline: Any = loaded.variants.all[0]
         held = sum(
