@@ -30,7 +30,7 @@ from chopmark import errors
 from chopmark.kit.raw_picture import as_image
 from chopmark.pipeline import edit_chain, endings, events, inspect, moderation, recall, seal
 from chopmark.pipeline.cases import GenerationCase, SealCase, open_case
-from chopmark.pipeline.generation import make_pictures
+from chopmark.pipeline.generation import make_pictures, unknown_to_the_model
 from chopmark.pipeline.held import hold_pictures, is_held
 from chopmark.pipeline.moderation import judge_looks, judge_picture, shadow_verdicts, stops
 from chopmark.pipeline.originals import keep_public_copies
@@ -395,6 +395,7 @@ class Pipeline:
             pdq=case.pdq, review_copies=case.review_copies, repeats=repeats,
         )  # fmt: skip
         public |= endings.at_every_end(case)
+        words, language = unknown_to_the_model(parts, case, prompt_verdict)
         ending = endings.Ending(
             record_id=case.record_id,
             outputs=tuple(outputs),
@@ -403,6 +404,8 @@ class Pipeline:
             timings_ms=dict(case.timings_ms),
             model=case.maker.name,
             repeats=repeats,
+            unknown_words=words,
+            unknown_language=language,
         )
         await endings.keep_ending(steps, case, ending)
         booked = await steps.book(case, "completed", "request.completed", public, personal)

@@ -142,9 +142,7 @@ def _quality(body: ImageOptions) -> str:
 
 def _provenance(released: Released) -> dict[str, JsonValue]:
     return {
-        "record_id": released.record_id,
-        "model": released.model,
-        "repeats": released.repeats,
+        **released.about(),
         "prompt_verdict": released.prompt_verdict.to_dict(),
         "withheld": [
             {

@@ -217,8 +217,7 @@ def _response(
             "output_tokens_details": {"reasoning_tokens": 0},
         },
         "provenance": {
-            "record_id": released.record_id,
-            "model": released.model,
+            **released.about(),
             "receipt": released.receipt.to_dict(),
         },
     }
