@@ -2,8 +2,8 @@
 
 A category is data: a policy or a plugin's guard may name one that is not in this list (`gambling`),
 and it is judged, logged and shown like ours. The first thirteen are those of OpenAI's moderation
-endpoint, by the same names, so that ``/v1/moderations`` needs no translation; the other six are
-ours.
+endpoint, by the same names, so that ``/v1/moderations`` needs no translation; the other eight
+are ours.
 
 >>> is_category("gambling"), is_category("Gambling!")
 (True, False)
@@ -57,6 +57,8 @@ CATEGORIES: Final[tuple[str, ...]] = (
     "disinformation",
     "ip",
     "obfuscated",
+    "weapons",
+    "hate/symbols",
 )
 OPENAI_CATEGORIES: Final[tuple[str, ...]] = CATEGORIES[:13]
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)

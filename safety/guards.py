@@ -253,6 +253,7 @@ def under_policy(
         scored,
         stage=stage,
         prompt_scores=None if prompt_verdict is None else prompt_verdict.scores,
+        people=verdict.people,
     )
     action = worst(verdict.action, decision.action)
     categories, evidence = verdict.categories, verdict.evidence
@@ -308,6 +309,11 @@ def join_verdicts(verdicts: Sequence[Verdict]) -> Verdict:
         models=_union(verdict.models for verdict in verdicts),
         cues=_union(verdict.cues for verdict in verdicts),  # type: ignore[arg-type]
         language=next((v.language for v in verdicts if v.language != "und"), "und"),
+        people=max(
+            (v.people for v in verdicts if v.people is not None),
+            key=lambda seen: (seen.faces, seen.largest),
+            default=None,
+        ),
         elapsed_ms=sum(verdict.elapsed_ms for verdict in verdicts),
     )
 

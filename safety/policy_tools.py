@@ -296,6 +296,7 @@ def rejudge(
         },
         stage=stage,
         prompt_scores=None if prompt_verdict is None else prompt_verdict.scores,
+        people=verdict.people,
     )
     forced: Sequence[Action] = [
         "block" if item.kind == "hash" else "review"

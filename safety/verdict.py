@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from chopmark.kit.types import Action, JsonValue
 
-__all__ = ["Cue", "Evidence", "EvidenceKind", "Verdict"]
+__all__ = ["Cue", "Evidence", "EvidenceKind", "People", "Verdict"]
 
 EvidenceKind = Literal["span", "lexicon", "model", "hash", "image", "rule"]
 Cue = Literal["youth", "writing", "doubt"]
@@ -52,6 +52,26 @@ class Evidence:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class People:
+    """Whether people are to be seen in a picture, by their faces: a signal, never a harm by itself.
+
+    Attributes:
+        faces: How many.
+        largest: Height of the largest over the short side of the picture, 0..1; 0 without one.
+        boxes: Left, top, right, bottom of each, in pixels, tallest first. They stay in the process:
+            neither the JSON form nor the log has them.
+    """
+
+    faces: int
+    largest: float
+    boxes: tuple[tuple[int, int, int, int], ...] = ()
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return the JSON form: how many and how large."""
+        return {"faces": self.faces, "largest": round(self.largest, 3)}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """The judgement of one text or picture under one policy.
@@ -72,6 +92,7 @@ class Verdict:
             (somebody under eighteen is spoken of), ``writing`` (the picture is to hold text),
             ``doubt`` (a doubtful sign beside ``youth``: for few eyes, and no accusation).
         language: Of a text, in BCP 47; ``und`` where nothing can say, and for pictures.
+        people: Of a picture, the faces in it; ``None`` where nothing looked for them.
     """
 
     action: Action
@@ -85,6 +106,7 @@ class Verdict:
     elapsed_ms: float = 0.0
     cues: tuple[Cue, ...] = ()
     language: str = "und"
+    people: People | None = None
 
     def __post_init__(self) -> None:
         """Freeze the scores."""
@@ -112,6 +134,7 @@ class Verdict:
             "evaluated": list(self.evaluated),
             "not_evaluated": list(self.not_evaluated),
             "language": self.language,
+            "people": None if self.people is None else self.people.to_dict(),
             "policy": self.policy,
             "models": list(self.models),
             "elapsed_ms": round(self.elapsed_ms, 3),

@@ -14,6 +14,7 @@ from chopmark.safety.hashes.folder import ListFolder
 from chopmark.safety.hashes.perceptual import hash_picture
 from chopmark.safety.image.nsfw import OpenNsfw
 from chopmark.safety.image.nsfwjs import NsfwJs
+from chopmark.safety.image.recognition import Recognition
 from chopmark.safety.verdict import Evidence, Verdict
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
     from chopmark.safety.hashes.bank import HashMatch
     from chopmark.safety.hashes.folder import Bank
+    from chopmark.safety.image.recognition import Wanted
     from chopmark.safety.policy.schema import Policy
+    from chopmark.safety.verdict import People
 
 __all__ = ["MIN_SIDE", "ImageGuard", "PictureModel", "PictureReader", "Seen"]
 
@@ -80,6 +83,7 @@ class _Look:
     scores: dict[str, float] = field(default_factory=dict)
     evidence: list[Evidence] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
+    people: People | None = None
 
     def raise_to(self, name: str, score: float, detail: str) -> None:
         self.scores[name] = max(self.scores.get(name, 0.0), score)
@@ -97,6 +101,7 @@ class ImageGuard:
         *,
         model: OpenNsfw,
         second: NsfwJs | None = None,
+        recognition: Recognition | None = None,
         banks: tuple[Bank, ...] | Callable[[], tuple[Bank, ...]],
         more: Sequence[PictureModel] = (),
         reader: PictureReader | None = None,
@@ -107,15 +112,17 @@ class ImageGuard:
         Args:
             model: Scores every picture.
             second: Scores every picture too.
+            recognition: Looks for symbols, people and weapons in every picture.
             banks: Hash lists.
             more: Models that are asked when the first two leave doubt.
             reader: Reads text, when the words that led to the picture ask for text or in doubt.
             read_always: Read the text of every picture.
         """
-        self._model, self._second = model, second
+        self._model, self._second, self._recognition = model, second, recognition
         self._banks = banks if callable(banks) else lambda: banks
         self._more, self._reader, self._always = tuple(more), reader, read_always
-        names = {"sexual", *(name for one in more for name in one.evaluates)}
+        always = () if recognition is None else recognition.evaluates
+        names = {"sexual", *always, *(name for one in more for name in one.evaluates)}
         self._evaluated = in_order(names)
 
     @classmethod
@@ -127,6 +134,7 @@ class ImageGuard:
         more: Sequence[PictureModel] = (),
         reader: PictureReader | None = None,
         read_always: bool = False,
+        heads: Wanted = "auto",
     ) -> ImageGuard:
         """Load the picture models and the hash lists.
 
@@ -138,6 +146,7 @@ class ImageGuard:
             more: Loaded models for the review band.
             reader: A loaded reader of text.
             read_always: Read the text of every picture.
+            heads: Whether to look for people and weapons (:meth:`Recognition.load`).
 
         Raises:
             GuardFailed: A model is missing or damaged.
@@ -148,6 +157,7 @@ class ImageGuard:
         return cls(
             model=OpenNsfw(),
             second=NsfwJs(),
+            recognition=Recognition.load(heads),
             banks=lambda: (*folder.banks(), *remote),
             more=more,
             reader=reader,
@@ -222,7 +232,7 @@ class ImageGuard:
         return matches
 
     def _every(self, plain: Image, pixels: NDArray[np.uint8], look: _Look) -> None:
-        """Tier 0: the two small models."""
+        """Tier 0: the two small models, and what is looked for in every picture."""
         first = round(self._model.score(plain), 6)
         look.models.append(self._model.model)
         look.raise_to("sexual", first, f"open-nsfw score {first:.3f}")
@@ -231,6 +241,12 @@ class ImageGuard:
             both = round(_ALONE * other + (1 - _ALONE) * first, 6)
             look.models.append(self._second.model)
             look.raise_to("sexual", both, f"nsfwjs score {other:.3f}")
+        if self._recognition is not None:
+            seen = self._recognition.look(plain)
+            look.scores |= seen.scores
+            look.evidence += seen.evidence
+            look.people = seen.people
+            look.models += self._recognition.models
 
     def _doubtful(self, plain: Image, look: _Look) -> None:
         """Tier 1: another crop for the model that sees the middle only, and the larger models."""
@@ -258,6 +274,7 @@ class ImageGuard:
             look.scores,
             stage=stage,
             prompt_scores=None if prompt_verdict is None else prompt_verdict.scores,
+            people=look.people,
         )
         action, categories = decision.action, decision.categories
         if matches:
@@ -266,7 +283,13 @@ class ImageGuard:
             reached = decision.categories if decision.action == "block" else ()
             categories = tuple(dict.fromkeys([*listed, *reached]))
         evidence = look.evidence + [
-            Evidence(category=rule.category, kind="rule", detail=f"joint rule {rule.name}")
+            Evidence(
+                category=rule.category,
+                kind="rule",
+                detail=f"joint rule {rule.name}",
+                # Whom the rule is about: the tallest face.
+                box=None if rule.people is None or look.people is None else look.people.boxes[0],
+            )
             for rule in policy.rules
             if rule.name in decision.rules
         ]
@@ -297,6 +320,7 @@ class ImageGuard:
             not_evaluated=in_order(set(policy.categories).difference(evaluated)),
             policy=policy.digest(),
             models=tuple(look.models),
+            people=look.people,
             elapsed_ms=(time.perf_counter() - started) * 1000,
         )
 

@@ -29,6 +29,7 @@ from chopmark.safety.categories import (
     is_category,
     worst,
 )
+from chopmark.safety.verdict import People
 
 __all__ = [
     "AllowEntry",
@@ -122,6 +123,9 @@ class JointRule(_Frozen):
 
     ``prompt`` holds scores of the prompt that led to the picture, ``here`` those of what is being
     judged. A rule that names ``prompt`` does nothing where there is no prompt verdict.
+
+    ``people`` is the least height of a face over the short side of the picture; 0 is any face. A
+    rule with it does nothing where no face was found, or nothing looked for faces.
     """
 
     name: str = Field(min_length=1)
@@ -130,19 +134,28 @@ class JointRule(_Frozen):
     stages: tuple[Stage, ...] = ("prompt", "input", "output")
     prompt: Mapping[CategoryName, Score] = Field(default_factory=dict)
     here: Mapping[CategoryName, Score] = Field(default_factory=dict)
+    people: Score | None = None
     floor: bool = False
 
     @model_validator(mode="after")
     def _not_empty(self) -> JointRule:
-        if not self.prompt and not self.here:
-            raise ValueError("a joint rule needs at least one score under 'prompt' or 'here'")
+        if not self.prompt and not self.here and self.people is None:
+            raise ValueError("a joint rule needs a score under 'prompt' or 'here', or 'people'")
         return self
 
     def holds(
-        self, stage: Stage, here: Mapping[str, float], prompt: Mapping[str, float] | None
+        self,
+        stage: Stage,
+        here: Mapping[str, float],
+        prompt: Mapping[str, float] | None,
+        people: People | None = None,
     ) -> bool:
         """Tell whether every score that the rule asks for is reached."""
         if stage not in self.stages or (self.prompt and prompt is None):
+            return False
+        if self.people is not None and (
+            people is None or people.faces == 0 or people.largest < self.people
+        ):
             return False
         reached = all(here.get(name, 0.0) >= least for name, least in self.here.items())
         return reached and all(
@@ -262,13 +275,14 @@ class Policy(_Frozen):
         *,
         stage: Stage,
         prompt_scores: Mapping[str, float] | None = None,
+        people: People | None = None,
     ) -> PolicyDecision:
         """Return the action that the scores lead to, and the categories and rules behind it."""
         actions: dict[str, Action] = {
             name: self.rule(name).action(stage, score) for name, score in scores.items()
         }
         fired: list[JointRule] = [
-            rule for rule in self.rules if rule.holds(stage, scores, prompt_scores)
+            rule for rule in self.rules if rule.holds(stage, scores, prompt_scores, people)
         ]
         for joint in fired:
             actions[joint.category] = worst(actions.get(joint.category, "allow"), joint.action)

@@ -95,11 +95,15 @@ def _prompt_guard(parts: Parts) -> str:
 
 def _image_guard(parts: Parts) -> str:
     from chopmark.safety import draw_test_card
+    from chopmark.safety.image.recognition import missing_parts
 
     verdict = parts.image_guard.judge(draw_test_card(), parts.policies.active())
     if verdict.action != "block":
         raise ChopmarkError(f"the built-in test card was judged {verdict.action}, not block")
-    return f"{', '.join(verdict.models)}; not evaluated: {', '.join(verdict.not_evaluated) or '-'}"
+    said = f"{', '.join(verdict.models)}; not evaluated: {', '.join(verdict.not_evaluated) or '-'}"
+    if parts.settings.picture_heads == "never":
+        return f"{said}; people and weapons are not looked for (CHOPMARK_PICTURE_HEADS=never)"
+    return "; ".join([said, *missing_parts()])
 
 
 def _log(parts: Parts) -> str:

