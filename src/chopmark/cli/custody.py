@@ -59,12 +59,13 @@ def erase(
     from chopmark.service.forgetting import forget_beside_the_log
     from chopmark.settings import load_settings
 
-    who, home = actor(name, role, tenant), load_settings().open_home()
+    settings = load_settings()
+    who, home = actor(name, role, tenant), settings.open_home()
     with desk_of(who, purpose or reason) as desk:
         record = desk.erase(subject, second=second(other, who), reason=reason)
     forget_person(home, subject)
     with open_log() as log:
-        forget_beside_the_log(home, log)
+        forget_beside_the_log(home, log, database=settings.database)
     _done(record, f"erased {record.public['count']} contents", as_json=as_json)
 
 
@@ -133,7 +134,7 @@ def retain(
 
     settings = load_settings()
     home = settings.open_home()
-    with AccessStore.open(home) as store:
+    with AccessStore.open(home, database=settings.database) as store:
         # A server ends these by their own days.
         others = frozenset(tenant.name for tenant in store.tenants() if tenant.retention_days)
     with desk_of(actor(name, role, None), "end of retention") as desk:
@@ -146,7 +147,7 @@ def retain(
             but=others,
         )
     with open_log() as log:
-        forget_beside_the_log(home, log)
+        forget_beside_the_log(home, log, database=settings.database)
         log.custody.attachments.drop_older(timedelta(hours=settings.cached_answers_hours))
     for record in booked:
         sentence = f"{record.public['class']}: {record.public['count']} contents are gone"

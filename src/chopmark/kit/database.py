@@ -12,12 +12,38 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from chopmark.errors import ChopmarkError, LogCorrupt, LogUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-__all__ = ["LOG_ERRORS", "Database", "DatabaseErrors", "NotUnique", "Row", "Transaction"]
+__all__ = [
+    "LOG_ERRORS",
+    "POSTGRES_TYPES",
+    "SQLITE_TYPES",
+    "Database",
+    "DatabaseErrors",
+    "NotUnique",
+    "Row",
+    "Transaction",
+]
 
 Row: TypeAlias = tuple[Any, ...]
+
+#: What stands in a schema's braces: ``{blob}`` and the like, and what closes a table.
+SQLITE_TYPES: Final = {
+    "integer": "INTEGER",
+    "real": "REAL",
+    "blob": "BLOB",
+    "strict": " STRICT",
+    "key": "TEXT",
+}
+#: Text is compared byte by byte, as SQLite does it; ranges of event ids depend on it.
+POSTGRES_TYPES: Final = {
+    "integer": "BIGINT",
+    "real": "DOUBLE PRECISION",
+    "blob": "BYTEA",
+    "strict": "",
+    "key": 'TEXT COLLATE "C"',
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +102,14 @@ class Database(Protocol):
         """Open a writing transaction; no second one, of any process, runs beside it.
 
         Leaving it commits, durably, or raises; an exception inside rolls back.
+        """
+
+    def add_columns(self, table: str, columns: Mapping[str, str]) -> None:
+        """Give a table of an earlier version the columns that it lacks.
+
+        Args:
+            table: One of ours.
+            columns: Names, and types with their defaults as in a schema of this database.
         """
 
     def self_check(self) -> list[str]:

@@ -24,13 +24,16 @@ __all__ = ["follow_the_log", "forget_beside_the_log"]
 _BATCH: Final = 200
 
 
-def forget_beside_the_log(home: Path, log: AuditLog, *, replays: Replays | None = None) -> None:
+def forget_beside_the_log(
+    home: Path, log: AuditLog, *, replays: Replays | None = None, database: str = ""
+) -> None:
     """Take away all that is kept beside the log of what has no content in it any more.
 
     Args:
         home: The home folder.
         log: Its log.
         replays: The kept answers, where they are open here already.
+        database: Where they are kept else, as :attr:`~chopmark.settings.Settings.database`.
 
     Raises:
         ChopmarkError: Something could not be taken away; what could was.
@@ -39,8 +42,8 @@ def forget_beside_the_log(home: Path, log: AuditLog, *, replays: Replays | None 
     take_away_exports(home, log)
     if replays is not None:
         _forget_replays(replays, log)
-    elif (home / FILE).exists():
-        opened = Replays.open(home, running=False)
+    elif database or (home / FILE).exists():
+        opened = Replays.open(home, running=False, database=database)
         try:
             _forget_replays(opened, log)
         finally:

@@ -17,6 +17,7 @@ from chopmark.errors import (
     TenantNotFound,
 )
 from chopmark.tenancy import AccessStore, Tenant
+from tests.unit.tenancy.conftest import ONLY_SQLITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[AccessStore]:
-    with AccessStore.open(tmp_path) as store:
+def store(tmp_path: Path, database: str) -> Iterator[AccessStore]:
+    with AccessStore.open(tmp_path, database=database) as store:
         yield store
 
 
+@ONLY_SQLITE
 def test_a_key_is_known_again_and_nothing_of_it_is_kept(store: AccessStore, tmp_path: Path) -> None:
     assert not store.has_keys()
     made = store.create_key("default", label="laptop")
@@ -100,18 +102,19 @@ def test_a_revoked_key_is_no_key_and_the_server_stays_closed(store: AccessStore)
         store.revoke("000000000000")
 
 
-def test_an_expired_key(store: AccessStore, tmp_path: Path) -> None:
+def test_an_expired_key(store: AccessStore) -> None:
     made = store.create_key("default", days=1)
     store.authenticate(made.text)
-    with sqlite3.connect(tmp_path / "tenancy" / "access.db") as raw:
-        raw.execute("UPDATE api_key SET expires_at = '2020-01-01T00:00:00Z'")
-    raw.close()
+    with store._database.write() as transaction:
+        transaction.execute("UPDATE api_key SET expires_at = '2020-01-01T00:00:00Z'")
     with pytest.raises(InvalidKey, match="expired"):
         store.authenticate(made.text)
 
 
-def test_another_process_sees_a_new_key_and_its_end(store: AccessStore, tmp_path: Path) -> None:
-    with AccessStore.open(tmp_path) as other:
+def test_another_process_sees_a_new_key_and_its_end(
+    store: AccessStore, tmp_path: Path, database: str
+) -> None:
+    with AccessStore.open(tmp_path, database=database) as other:
         made = other.create_key("default")
         assert store.authenticate(made.text)[0] == made.key
         other.revoke(made.key.key_id)
@@ -143,7 +146,9 @@ def test_a_key_that_cannot_be_made(store: AccessStore, arguments: dict[str, obje
     assert not store.has_keys()
 
 
-def test_the_quota_is_of_the_day_and_survives(store: AccessStore, tmp_path: Path) -> None:
+def test_the_quota_is_of_the_day_and_survives(
+    store: AccessStore, tmp_path: Path, database: str
+) -> None:
     acme = store.set_tenant(Tenant(name="acme", images_per_day=5))
     today = datetime.now(UTC).date().isoformat()
     assert store.reserve_images(acme, 4) == today
@@ -152,7 +157,7 @@ def test_the_quota_is_of_the_day_and_survives(store: AccessStore, tmp_path: Path
     assert 0 < caught.value.retry_after_s <= 86_400
     assert store.images_on("acme", today) == 4
     store.return_images("acme", today, 3)
-    with AccessStore.open(tmp_path) as other:
+    with AccessStore.open(tmp_path, database=database) as other:
         other.reserve_images(acme, 4)
     assert store.images_on("acme", today) == 5
     store.reserve_images(store.tenant("default"), 1000)  # no quota of its own: no limit

@@ -18,6 +18,7 @@ from chopmark.errors import (
     SignInFailed,
 )
 from chopmark.tenancy import People, Person
+from tests.unit.tenancy.conftest import ONLY_SQLITE
 
 PASSWORD = "four short plain words"
 
@@ -36,8 +37,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def people(tmp_path: Path, clock: Clock) -> Iterator[People]:
-    with People.open(tmp_path, idle_s=600, longest_s=3600, clock=clock) as opened:
+def people(tmp_path: Path, clock: Clock, database: str) -> Iterator[People]:
+    with People.open(
+        tmp_path, idle_s=600, longest_s=3600, clock=clock, database=database
+    ) as opened:
         opened.add("ada", roles=["reviewer", "reader"], tenant="acme")
         yield opened
 
@@ -239,6 +242,7 @@ def test_odd_people_are_refused(
         people.add(name, roles=roles, tenant=None, password=password)
 
 
+@ONLY_SQLITE
 def test_no_secret_is_in_the_file_or_in_a_repr(people: People, tmp_path: Path) -> None:
     people.set_password("ada", PASSWORD)
     link, begun = people.link("ada"), people.sign_in("ada", PASSWORD)
