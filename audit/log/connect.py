@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["open_keys", "open_log"]
 
 
-
 def open_log(paths: Paths, url: str | None, *, write: bool) -> Database:
     """Open the log's tables, and make them when ``write`` is true.
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from chopmark.errors import ConfigurationError
+from chopmark.errors import ConfigurationError, InvalidRequest
 from chopmark.kit.database import LOG_ERRORS, DatabaseErrors, NotUnique, Row, Transaction
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ def _mapped(psycopg: Any, errors: DatabaseErrors) -> Iterator[None]:
         yield
     except psycopg.errors.UniqueViolation as error:
         raise NotUnique(str(error)) from None
+    except psycopg.DataError as error:
+        if "NUL" not in str(error):
+            raise errors.unavailable(f"PostgreSQL: {error}") from error
+        # SQLite keeps such a text; PostgreSQL has no form for it.
+        raise InvalidRequest("a text holds the character U+0000", hint="leave it out") from None
     except (psycopg.errors.DataCorrupted, psycopg.errors.IndexCorrupted) as error:
         raise errors.corrupt(f"PostgreSQL: {error}", hint=errors.corrupt_hint) from error
     except psycopg.Error as error:

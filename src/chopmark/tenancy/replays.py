@@ -270,12 +270,24 @@ class Replays:
         )
 
     def end(self, tenant: str, key: str, fingerprint: bytes, ending: Unanswered) -> None:
-        """Keep what the request of a claimed key is about to end in; durable when this returns."""
+        """Keep what the request of a claimed key is about to end in; durable when this returns.
+
+        Raises:
+            IdempotencyInFlight: This server was silent for so long that another one has taken the
+                key over; this request must come to nothing.
+        """
         sealed = _seal(ending.ending, tenant, key, fingerprint)
         with self._database.write() as transaction:
-            transaction.execute(
-                "UPDATE sealed_replay SET record_id = ?, ending = ? WHERE name = ?",
-                (ending.record_id, sealed, _digest("name", tenant, key)),
+            kept = transaction.execute(
+                "UPDATE sealed_replay SET record_id = ?, ending = ? WHERE name = ? AND owner = ?"
+                " RETURNING name",
+                (ending.record_id, sealed, _digest("name", tenant, key), self._owner),
+            )
+        if not kept:
+            raise IdempotencyInFlight(
+                "another server has taken this request over",
+                hint="ask again with the same key",
+                param="Idempotency-Key",
             )
 
     def renew(self, tenant: str, key: str) -> None:
@@ -292,8 +304,8 @@ class Replays:
         with self._database.write() as transaction:
             transaction.execute(
                 "UPDATE sealed_replay SET sealed = ?, ending = NULL, running = 0,"
-                " record_id = coalesce(?, record_id) WHERE name = ? AND running = 1",
-                (sealed, answer.record_id, _digest("name", tenant, key)),
+                " record_id = coalesce(?, record_id) WHERE name = ? AND running = 1 AND owner = ?",
+                (sealed, answer.record_id, _digest("name", tenant, key), self._owner),
             )
             transaction.execute(
                 # Newest first, until the bytes are used up; what is beyond goes.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hmac
+import shutil
 import sqlite3
 import stat
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chopmark.audit import AuditLog, Event
 from chopmark.errors import (
     AccessKeyNotFound,
     ConfigurationError,
@@ -16,8 +18,10 @@ from chopmark.errors import (
     QuotaExhausted,
     TenantNotFound,
 )
+from chopmark.kit.ids import new_record_id
+from chopmark.settings import Settings
 from chopmark.tenancy import AccessStore, Tenant
-from tests.unit.tenancy.conftest import ONLY_SQLITE
+from tests.unit.tenancy.conftest import ONLY_POSTGRES, ONLY_SQLITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -188,3 +192,34 @@ def test_a_file_of_the_first_version_still_opens(tmp_path: Path) -> None:
         with sqlite3.connect(tmp_path / "tenancy" / "access.db") as changed:
             changed.execute("UPDATE tenant SET abuse = NULL")
         changed.close()
+
+
+@ONLY_POSTGRES
+def test_log_and_keys_have_parts_of_the_database_of_their_own(
+    store: AccessStore, tmp_path: Path, database: str
+) -> None:
+    settings = Settings(home=tmp_path, database=database)
+    assert (settings.log_address, settings.log_keys_address) == (
+        f"{database}#log",
+        f"{database}#keys",
+    )
+    record_id = new_record_id()
+    event = Event(
+        kind="request.received",
+        record_id=record_id,
+        tenant="default",
+        public={"model": "embedded"},
+        private={"prompt": "a red apple"},
+        subject="default:ada",
+    )
+    for home in (tmp_path / "one", tmp_path / "two"):
+        with AuditLog.open(
+            home, database=settings.log_address, keys_database=settings.log_keys_address
+        ) as log:
+            if home.name == "one":
+                log.append(event)
+            assert [each.record_id for each in log.records(record_id)] == [record_id]
+        if home.name == "one":
+            # The log's key and the vault's are the installation's, not the server's.
+            shutil.copytree(home / "audit", tmp_path / "two" / "audit")
+    assert [tenant.name for tenant in store.tenants()] == ["default"]

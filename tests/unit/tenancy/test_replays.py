@@ -113,9 +113,17 @@ def test_what_a_server_that_died_was_working_on_is_taken_by_another(
     other.finish("acme", "nothing-yet", b"one", ANSWER)
     assert replays.begin("acme", "nothing-yet", b"one") == ANSWER
     # What it took is its own now: the first server, back again, does not make it a second time.
+    other.beat()
     replays.beat()
     with pytest.raises(IdempotencyInFlight):
         replays.begin("acme", "ending", b"one")
+    with pytest.raises(IdempotencyInFlight, match="taken this request over"):
+        replays.end("acme", "ending", b"one", ending)
+    replays.finish("acme", "ending", b"one", KeptAnswer(status=500, headers=(), body=b"late"))
+    other.finish("acme", "ending", b"one", ANSWER)
+    kept = replays.begin("acme", "ending", b"one")
+    assert isinstance(kept, KeptAnswer)
+    assert (kept.body, kept.record_id) == (ANSWER.body, ending.record_id)
     other.close()
 
 
