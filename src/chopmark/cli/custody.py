@@ -65,7 +65,7 @@ def erase(
         record = desk.erase(subject, second=second(other, who), reason=reason)
     forget_person(home, subject)
     with open_log() as log:
-        forget_beside_the_log(home, log, database=settings.log_database)
+        forget_beside_the_log(home, log, settings=settings)
     _done(record, f"erased {record.public['count']} contents", as_json=as_json)
 
 
@@ -134,7 +134,7 @@ def retain(
 
     settings = load_settings()
     home = settings.open_home()
-    with AccessStore.open(home) as store:
+    with AccessStore.open(home, database=settings.database) as store:
         # A server ends these by their own days.
         others = frozenset(tenant.name for tenant in store.tenants() if tenant.retention_days)
     with desk_of(actor(name, role, None), "end of retention") as desk:
@@ -147,7 +147,7 @@ def retain(
             but=others,
         )
     with open_log() as log:
-        forget_beside_the_log(home, log, database=settings.log_database)
+        forget_beside_the_log(home, log, settings=settings)
         log.custody.attachments.drop_older(timedelta(hours=settings.cached_answers_hours))
     for record in booked:
         sentence = f"{record.public['class']}: {record.public['count']} contents are gone"

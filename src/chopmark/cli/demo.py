@@ -82,8 +82,8 @@ def demo_data(
     settings = load_settings()
     with (
         Pipeline.from_settings(settings) as pipeline,
-        AccessStore.open(pipeline.parts.home) as store,
-        People.open(pipeline.parts.home) as people,
+        AccessStore.open(pipeline.parts.home, database=settings.database) as store,
+        People.open(pipeline.parts.home, database=settings.database) as people,
     ):
         for name in _TENANTS:
             store.set_tenant(Tenant(name=name))

@@ -41,6 +41,7 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   │   ├── CoolingDown       cooling_down           429
     │   │   └── QuotaExhausted    insufficient_quota     429
     │   └── TenantNotFound        tenant_not_found       404
+    ├── DatabaseUnavailable       database_unavailable   503
     ├── ConfigurationError        configuration_error    500
     │   ├── InvalidPolicy         invalid_policy         400
     │   ├── CredentialRefused     credential_refused     500
@@ -90,6 +91,7 @@ from chopmark.errors.access import (
     AccessKeyNotFound,
     CoolingDown,
     CsrfMismatch,
+    DatabaseUnavailable,
     IdentityUnavailable,
     InvalidKey,
     InvalidToken,
@@ -172,6 +174,7 @@ __all__ = [
     "CoolingDown",
     "CredentialRefused",
     "CsrfMismatch",
+    "DatabaseUnavailable",
     "DuplicateRecord",
     "ErasureRefused",
     "FileNotKept",

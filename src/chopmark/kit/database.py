@@ -31,11 +31,17 @@ Row: TypeAlias = tuple[Any, ...]
 
 #: What a schema that both databases know leaves open, for ``str.format``.
 SQLITE_TYPES: Final[Mapping[str, str]] = MappingProxyType(
-    {"integer": "INTEGER", "blob": "BLOB", "strict": " STRICT", "key": "TEXT"}
+    {"integer": "INTEGER", "real": "REAL", "blob": "BLOB", "strict": " STRICT", "key": "TEXT"}
 )
 #: Text that is a key is compared byte by byte, as SQLite does it; ranges of keys depend on it.
 POSTGRES_TYPES: Final[Mapping[str, str]] = MappingProxyType(
-    {"integer": "BIGINT", "blob": "BYTEA", "strict": "", "key": 'TEXT COLLATE "C"'}
+    {
+        "integer": "BIGINT",
+        "real": "DOUBLE PRECISION",
+        "blob": "BYTEA",
+        "strict": "",
+        "key": 'TEXT COLLATE "C"',
+    }
 )
 
 
@@ -95,6 +101,14 @@ class Database(Protocol):
         """Open a writing transaction; no second one, of any process, runs beside it.
 
         Leaving it commits, durably, or raises; an exception inside rolls back.
+        """
+
+    def add_columns(self, table: str, columns: Mapping[str, str]) -> None:
+        """Give a table of an earlier version the columns that it lacks.
+
+        Args:
+            table: One of ours.
+            columns: Names, and types with their defaults as in a schema of this database.
         """
 
     def self_check(self) -> list[str]:

@@ -163,8 +163,8 @@ def chopmark_log(settings: Settings) -> RequestLog:
     return AuditLog.open(
         settings.open_home(),
         origin=settings.log_origin,
-        database=settings.log_database or None,
-        keys_database=settings.log_keys_database or None,
+        database=settings.log_address,
+        keys_database=settings.log_keys_address,
         mark=settings.log_mark,
     )
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit import AuditLog
     from chopmark.pipeline.parts import Parts
+    from chopmark.settings import Settings
 
 __all__ = ["follow_the_log", "forget_beside_the_log"]
 
@@ -33,7 +34,7 @@ def forget_beside_the_log(
     *,
     replays: Replays | None = None,
     files: FileStore | None = None,
-    database: str | None = None,
+    settings: Settings | None = None,
 ) -> None:
     """Take away all that is kept beside the log of what has no content in it any more.
 
@@ -42,25 +43,27 @@ def forget_beside_the_log(
         log: Its log.
         replays: The kept answers, where they are open here already.
         files: The files of callers, likewise.
-        database: ``postgresql://...`` where those lie in PostgreSQL.
+        settings: Say where those lie that are not open here; without, in the home.
 
     Raises:
         ChopmarkError: Something could not be taken away; what could was.
     """
+    database = "" if settings is None else settings.database
+    files_address = None if settings is None else settings.files_address
     forget_with_the_log(home, log)
     take_away_exports(home, log)
     if replays is not None:
         _forget_replays(replays, log)
-    elif (home / FILE).exists():
-        opened = Replays.open(home, running=False)
+    elif database or (home / FILE).exists():
+        opened = Replays.open(home, running=False, database=database)
         try:
             _forget_replays(opened, log)
         finally:
             opened.close()
     if files is not None:
         _forget_files(files, log)
-    elif database or (home / FILES).exists():
-        kept = FileStore.open(home, url=database or None)
+    elif files_address is not None or (home / FILES).exists():
+        kept = FileStore.open(home, url=files_address)
         try:
             _forget_files(kept, log)
         finally:

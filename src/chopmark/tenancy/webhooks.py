@@ -17,7 +17,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast, get_args
 
 from chopmark.errors import InvalidRequest, RecordNotFound
-from chopmark.kit.sqlite import open_store
+from chopmark.kit.stores import open_tenancy_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -65,17 +65,17 @@ _SHOWN: Final = 50
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS hook (
     id TEXT PRIMARY KEY, tenant TEXT, url TEXT NOT NULL, events TEXT NOT NULL, secret TEXT NOT NULL,
-    since INTEGER NOT NULL, created REAL NOT NULL, created_by TEXT NOT NULL, disabled TEXT
-) STRICT;
+    since {integer} NOT NULL, created {real} NOT NULL, created_by TEXT NOT NULL, disabled TEXT
+){strict};;
 CREATE TABLE IF NOT EXISTS delivery (
     id TEXT PRIMARY KEY, hook TEXT NOT NULL REFERENCES hook (id), type TEXT NOT NULL,
-    body TEXT NOT NULL, created REAL NOT NULL, attempts INTEGER NOT NULL, next REAL NOT NULL,
+    body TEXT NOT NULL, created {real} NOT NULL, attempts {integer} NOT NULL, next {real} NOT NULL,
     state TEXT NOT NULL, error TEXT
-) STRICT;
-CREATE INDEX IF NOT EXISTS delivery_due ON delivery (state, next);
-CREATE INDEX IF NOT EXISTS delivery_hook ON delivery (hook);
-CREATE INDEX IF NOT EXISTS delivery_next ON delivery (hook, state, next);
-CREATE TABLE IF NOT EXISTS cursor (id INTEGER PRIMARY KEY, upto INTEGER NOT NULL) STRICT;
+){strict};;
+CREATE INDEX IF NOT EXISTS delivery_due ON delivery (state, next);;
+CREATE INDEX IF NOT EXISTS delivery_hook ON delivery (hook);;
+CREATE INDEX IF NOT EXISTS delivery_next ON delivery (hook, state, next);;
+CREATE TABLE IF NOT EXISTS cursor (id {integer} PRIMARY KEY, upto {integer} NOT NULL){strict}
 """
 
 
@@ -169,13 +169,18 @@ class Webhooks:
         self._database, self._clock, self._back_off_s = database, clock, tuple(back_off_s)
 
     @classmethod
-    def open(cls, home: Path) -> Self:
+    def open(cls, home: Path, *, database: str = "") -> Self:
         """Open ``home/tenancy/webhooks.db``, or make it.
 
+        Args:
+            home: The home folder.
+            database: ``postgresql://...`` to keep them there instead.
+
         Raises:
-            ConfigurationError: The file cannot be used.
+            ConfigurationError: The file or the address cannot be used.
+            DatabaseUnavailable: The database does not answer.
         """
-        return cls(open_store(home / "tenancy" / "webhooks.db", _SCHEMA))
+        return cls(open_tenancy_store(home, "webhooks", _SCHEMA, database=database))
 
     def close(self) -> None:
         """Close the file. Idempotent."""
@@ -206,7 +211,9 @@ class Webhooks:
         )
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
         with self._database.write() as transaction:
-            rows = transaction.execute("SELECT count(*) FROM hook WHERE tenant IS ?", (tenant,))
+            rows = transaction.execute(
+                "SELECT count(*) FROM hook WHERE coalesce(tenant, '') = ?", (tenant or "",)
+            )
             if int(rows[0][0]) >= _MOST_HOOKS:
                 raise InvalidRequest(f"there are {_MOST_HOOKS} webhooks already", hint="delete one")
             transaction.execute(
@@ -251,8 +258,8 @@ class Webhooks:
         with self._database.read() as transaction:
             rows = transaction.execute(
                 "SELECT id, tenant, url, events, created, created_by, disabled FROM hook"
-                " WHERE ? IS NULL OR tenant = ? ORDER BY created, id",
-                (tenant, tenant),
+                " WHERE tenant = ? OR ? = '' ORDER BY created, id",
+                (tenant, tenant or ""),
             )
             return [
                 Webhook(
@@ -364,8 +371,9 @@ class Webhooks:
                     and wanted & matching
                 ):
                     transaction.execute(
-                        "INSERT OR IGNORE INTO delivery (id, hook, type, body, created, attempts,"
-                        " next, state) VALUES (?, ?, ?, ?, ?, 0, ?, 'waiting')",
+                        "INSERT INTO delivery (id, hook, type, body, created, attempts,"
+                        " next, state) VALUES (?, ?, ?, ?, ?, 0, ?, 'waiting')"
+                        " ON CONFLICT (id) DO NOTHING",
                         (f"{message.name}_{hook_id[:8]}", hook_id, message.type, message.body,
                          now, now),
                     )  # fmt: skip
@@ -412,7 +420,7 @@ class Webhooks:
         ):
             rows = () if hook_id in busy else transaction.execute(
                 "SELECT next, id, type, body, attempts FROM delivery WHERE hook = ?"
-                " AND state = 'waiting' AND next <= ? ORDER BY next, rowid LIMIT 1",
+                " AND state = 'waiting' AND next <= ? ORDER BY next, created, id LIMIT 1",
                 (hook_id, now),
             )  # fmt: skip
             found += [
