@@ -35,7 +35,7 @@ _EDITS: Final = re.compile(r"/v1/images/edits|/studio")
 _ONE_PICTURE: Final = re.compile(
     r"/v1/images/variations"
     r"|/verify(?:/restored|/proof)?"
-    r"|/api/v1/(?:verify|seal|search/by-image|hashes/[^/]+(?:/entries)?)"
+    r"|/api/v1/(?:verify|seal|search/by-image|hashes/[^/]+(?:/entries(?:/remove)?)?)"
     r"|/console/(?:search/by-image|hashes/add)"
     r"|/api/v1/c2pa/(?:matches/byContent|manifests)"
     r"|/v1/content_provenance_checks"
