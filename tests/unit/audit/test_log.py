@@ -73,11 +73,12 @@ def test_the_parts_and_their_names_are_pinned(open_log: OpenLog) -> None:
         " unseal view",
         desk.cybertips: "draft release",
         desk.queries: "get newest save",
-        desk.review: "agreement bulk comment day decide free hits lease release renew route skip tasks",
+        desk.review: "agreement bulk comment day decide free hits lease release renew route skip"
+        " tasks",
         desk.appeals: "decide exceptions lease listed revoke_exception",
         desk.export: "records report statements",
         desk.outputs: "release restore withdraw",
-        desk.people: "find listed refusals reinstate suspend suspended view warn",
+        desk.people: "find listed of_records refusals reinstate suspend suspended view warn",
     }
     for part, names in shown.items():
         assert _public(part) == set(names.split()), type(part).__name__
