@@ -69,8 +69,8 @@ def test_the_parts_and_their_names_are_pinned(open_log: OpenLog) -> None:
         log.exceptions: "find grant revoke standing",
         log.suspensions: "find lift place standing",
         desk: "appeals case_changed cybertips entries erase expire export glances hash_changed"
-        " holds outputs people place_hold prompts queries records release_hold review seal search unblur"
-        " unseal view",
+        " holds outputs people place_hold prompts queries records release_hold review seal search"
+        " unblur unseal view",
         desk.cybertips: "draft release",
         desk.queries: "get newest save",
         desk.review: "agreement bulk comment day decide free hits lease release renew route skip"
