@@ -47,11 +47,8 @@ if TYPE_CHECKING:
     from chopmark.audit.desk.actor import Actor, Role
     from chopmark.audit.desk.appeals import Appeal, AppealState
     from chopmark.audit.desk.desk import Desk
-    from chopmark.audit.desk.dsa_statements import (
-        StatementTemplate,
-        check_statement,
-        statement_of_reasons,
-    )
+    from chopmark.audit.desk.dsa_schema import check_statement, statement_schema
+    from chopmark.audit.desk.dsa_statements import StatementTemplate, statement_of_reasons
     from chopmark.audit.desk.export_files import check_export
     from chopmark.audit.desk.outputs import check_released, withdrawn_at
     from chopmark.audit.desk.people import PersonView
@@ -119,6 +116,7 @@ __all__ = [
     "load_witnesses",
     "restore_log",
     "statement_of_reasons",
+    "statement_schema",
     "transparency_report",
     "verify_log",
     "volumes",
@@ -162,12 +160,13 @@ __getattr__, __dir__ = lazy_door(
         "WitnessKey": "proof.witness",
         "check_export": "desk.export_files",
         "check_released": "desk.outputs",
-        "check_statement": "desk.dsa_statements",
+        "check_statement": "desk.dsa_schema",
         "restore_log": "restore",
         "cosignatures": "proof.witness",
         "load_rules": "desk.rules",
         "load_witnesses": "proof.witness",
         "statement_of_reasons": "desk.dsa_statements",
+        "statement_schema": "desk.dsa_schema",
         "transparency_report": "desk.transparency",
         "verify_log": "proof.verify",
         "volumes": "search.volumes",

@@ -4,6 +4,7 @@
 ``docs/benchmarks.md``; ``--fuzz 100000`` runs that many mutated files through the reader too;
 ``--quick`` takes a fifth of everything and writes nothing. With ``--keep FILE --minutes 9`` it
 stops after so long with exit code 75, and the next call with the same FILE goes on from there.
+``--only fuzz`` runs one part, and puts it in the place that it has in the section.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import numpy as np
 from PIL import ImageOps
 
 from benchmarks.file_kinds import kinds
-from benchmarks.report import write_section
+from benchmarks.report import write_part, write_section
 from chopmark.errors import ChopmarkError
 from chopmark.provenance import (
     Credential,
@@ -63,6 +64,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--keep", type=Path, help="what is done is kept here, and not done again")
     parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--only", help="this part alone, as `fuzz`")
     options = parser.parse_args()
     warnings.simplefilter("ignore", DevelopmentCredentialWarning)
     scale = 5 if options.quick else 1
@@ -79,15 +81,21 @@ def main() -> None:
             "recovery": lambda: recovery(home, credential, count=20 // scale),
             "kinds": lambda: kinds(home, scene(3, 1024, 1024), rounds=20 // scale),
         }
-        for name, part in parts.items():
-            run.part(name, part)
         if options.fuzz:
-            run.part("fuzz", lambda: fuzz(home, credential, options.fuzz, run))
-    text = "\n\n".join(run.done[name] for name in (*parts, "fuzz") if name in run.done)
+            parts["fuzz"] = lambda: fuzz(home, credential, options.fuzz, run)
+        for name in (options.only,) if options.only else parts:
+            run.part(name, parts[name])
+    command = "python -m benchmarks.provenance"
+    command += f" --fuzz {options.fuzz}" if options.fuzz else ""
+    if options.only:
+        print(run.done[options.only])
+        if not options.quick:
+            command += f" --only {options.only}"
+            write_part("provenance", run.done[options.only], command=command)
+        return
+    text = "\n\n".join(run.done[name] for name in parts if name in run.done)
     print(text)
     if not options.quick:
-        command = "python -m benchmarks.provenance"
-        command += f" --fuzz {options.fuzz}" if options.fuzz else ""
         write_section("provenance", text, command=command)
 
 
@@ -393,6 +401,7 @@ def recovery(home: Path, credential: Credential, *, count: int) -> str:
 
 
 def fuzz(home: Path, credential: Credential, count: int, run: Run) -> str:
+    from tests.support.other_files import mp4, pdf, wav
     from tests.unit.provenance.provenance_attacks import Outsider
     from tests.unit.provenance.provenance_fuzz import mutants, plain_seeds
 
@@ -407,6 +416,7 @@ def fuzz(home: Path, credential: Credential, count: int, run: Run) -> str:
         seeds += [one, sign(small, fmt, edited, credential).data] * 2
     stranger, person = Outsider(), Outsider(name="Somebody")
     seeds.append(stranger.sign_with_identity(encode_image(scene(2, 24, 24), "jpeg"), person))
+    seeds += [stranger.sign(one) for one in (mp4(), pdf(), wav())]
     said = run.fuzzed or {"tried": 0, "seconds": 0.0, "slowest": 0.0, "answers": {}, "leaks": []}
     run.fuzzed = said
     while said["tried"] < count:
@@ -449,7 +459,8 @@ def fuzz(home: Path, credential: Credential, count: int, run: Run) -> str:
             for name, number in sorted(said["answers"].items(), key=lambda pair: -pair[1])
         ),
     ]
-    return "\n".join(rows + said["leaks"][:20])
+    leaks = ["", *said["leaks"][:20]] if said["leaks"] else []
+    return "\n".join(rows + leaks)
 
 
 if __name__ == "__main__":

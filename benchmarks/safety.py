@@ -346,14 +346,15 @@ def main() -> None:
     ]
     probed = [text for name, of in sets.harmful.items() if "probe" in name for text in of]
     unseen = sets.harmful["unseen tenth, of these picture prompts"]
+    fresh = PromptGuard.load()
     out += language_tables(
         options.data,
         judge,
+        fresh,
         harmful=[*probed, *unseen],
         harmless=sets.harmless["unseen tenth, benign picture prompts"],
     )
     sample = dice.sample(texts, 200)
-    fresh = PromptGuard.load()
     fresh.judge("a warm-up", POLICY)
     took = _latency(sample, fresh)
     out += [

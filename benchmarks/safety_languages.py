@@ -7,6 +7,9 @@ by other authors that neither trained nor calibrated anything.
 from __future__ import annotations
 
 import random
+import re
+import time
+import unicodedata
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +17,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from chopmark.safety import load_policy
 from chopmark.safety.text.style_tags import TAGS
 from training.safety.mixture import caption_rows
+from training.safety.own_languages import garment_rows, own_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from chopmark.safety import Verdict
+    from chopmark.safety import PromptGuard, Verdict
     from training.safety.data import Row
 
     Judge = Callable[..., Verdict]
@@ -31,6 +36,10 @@ _PROBE: Final = Path(__file__).parent / "data" / "language_probe.txt"
 _A_LANGUAGE: Final[int] = 60
 _DAY: Final[int] = 300
 _SEED: Final[int] = 19
+#: English texts that are buried, and harmless ones beside them.
+_BURIED: Final[int] = 24
+#: One language for each script that the guard reads, and two for Latin letters.
+_SCRIPTS: Final = ("en", "vi", "ru", "el", "ar", "he", "hi", "bn", "th", "ja", "zh", "ko")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,26 +60,38 @@ class Probe:
 
 
 def read_probe() -> dict[str, Probe]:
-    """Return the probe, by language."""
+    """Return the probe, by language, without texts that stand word for word in training rows."""
+    trained = {_bare(row.text) for row in [*own_rows(), *garment_rows()]}
     found: dict[str, dict[str, tuple[str, ...]]] = {}
     for line in _PROBE.read_text("utf-8").splitlines():
         if line and not line.startswith("#"):
             code, kind, texts = line.split(" ", 2)
-            found.setdefault(code, {})[kind] = tuple(texts.split("|"))
+            kept = [text for text in texts.split("|") if _bare(text) not in trained]
+            found.setdefault(code, {})[kind] = tuple(kept)
     return {
         code: Probe(harmful=kinds["h"], harmless=kinds["s"], undress=kinds["u"], edits=kinds["e"])
         for code, kinds in found.items()
     }
 
 
+def _bare(text: str) -> str:
+    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", text).lower()))
+
+
 def language_tables(
-    data: Path, judge: Judge, *, harmful: Sequence[str], harmless: Sequence[str]
+    data: Path,
+    judge: Judge,
+    guard: PromptGuard,
+    *,
+    harmful: Sequence[str],
+    harmless: Sequence[str],
 ) -> list[str]:
     """Return all tables.
 
     Args:
         data: Where the captions are.
         judge: Judges a text, with ``edit=True`` as what is asked of an edit.
+        guard: The guard itself, which remembers nothing.
         harmful: English picture prompts that are not trained on.
         harmless: Likewise.
     """
@@ -83,6 +104,7 @@ def language_tables(
         *_lengths(bad, [*good, *(row.text for rows in captions.values() for row in rows)], judge),
         *_tags(bad, good, judge),
         *_burial(probe, captions, harmful, harmless, judge),
+        *_cost(captions, guard),
         *_in_use(bad, [*good, *(row.text for rows in captions.values() for row in rows)], judge),
         *_day(bad, captions, harmless, judge),
     ]
@@ -128,6 +150,7 @@ def _languages(probe: dict[str, Probe], captions: dict[str, list[Row]], judge: J
         "|---|---|---|---|",
     ]
     every: tuple[list[bool], list[bool], list[bool]] = ([], [], [])
+    lines: list[tuple[float, str]] = []
     for code in sorted(probe.keys() | captions.keys()):
         one = probe.get(code)
         columns = (
@@ -137,7 +160,9 @@ def _languages(probe: dict[str, Probe], captions: dict[str, list[Row]], judge: J
         )
         for all_of_them, column in zip(every, columns, strict=True):
             all_of_them.extend(column)
-        said.append(f"| {code} | " + " | ".join(map(_cell, columns)) + " |")
+        caught = float(np.mean(columns[0])) if columns[0] else 1.0
+        lines.append((caught, f"| {code} | " + " | ".join(map(_cell, columns)) + " |"))
+    said += [line for _, line in sorted(lines)]  # the language in which most gets through first
     return [*said, "| all | " + " | ".join(map(_cell, every)) + " |", ""]
 
 
@@ -151,7 +176,8 @@ def _edits(probe: dict[str, Probe], judge: Judge) -> list[str]:
         f"Of {len(probe)} languages: undressing edits flagged "
         f"{_cell([one for said in undress.values() for one in said])}, ordinary edits flagged "
         f"{_cell([one for said in plain.values() for one in said])}. Languages with an undressing "
-        f"edit that passed: {missed}.",
+        f"edit that passed: {missed}. Edits that stand word for word in the training rows "
+        "(some take off the same garment) are left out.",
         "",
     ]
 
@@ -204,40 +230,69 @@ def _burial(
     said = [
         "#### Burial",
         "",
-        "Harmful texts that are flagged alone, amid harmless text of the same language, half "
-        "before and half after; beside it harmless text of that length alone.",
+        "Harmful texts that are flagged alone, amid harmless text of the same language: behind it, "
+        "in the middle of it, before it. Beside it harmless text of that length alone.",
         "",
-        "| harmless characters | English / harmless alone | other languages | harmless alone |",
+        "| harmless characters | where | English | other languages |",
         "|---|---|---|---|",
     ]
     english = [t for t in dice.sample(list(harmful), min(40, len(harmful))) if _flagged(judge(t))]
-    others = [
+    buried = [("en", text) for text in english[:_BURIED]]
+    buried += [
         (code, text)
         for code, one in probe.items()
-        for text in one.harmful[:2]
-        if _flagged(judge(text))
+        for text in one.harmful[:1]
+        if code != "en" and _flagged(judge(text))
     ]
-    for size in (200, 1000, 4000):
+    fillers = {code: [row.text for row in rows] for code, rows in captions.items()}
+    fillers["en"] = list(harmless)
 
-        def filler(texts: Sequence[str], half: int) -> str:
-            made = ""
-            while len(made) < half:
-                made += dice.choice(texts).rstrip(".") + ". "
-            return made
+    def filler(code: str, size: int) -> str:
+        made = ""
+        while len(made) < size:
+            made += dice.choice(fillers[code]).rstrip(".") + ". "
+        return made
 
-        a = [
-            _flagged(judge(f"{filler(harmless, size // 2)}{text}. {filler(harmless, size // 2)}"))
-            for text in english
-        ]
-        b = [_flagged(judge(filler(harmless, size))) for _ in range(20)]
-        own = {code: [row.text for row in rows] for code, rows in captions.items()}
-        c = [
-            _flagged(judge(f"{filler(own[code], size // 2)}{text}. {filler(own[code], size // 2)}"))
-            for code, text in others
-        ]
-        d = [_flagged(judge(filler(texts, size))) for texts in own.values()]
-        said.append(f"| {size} | {_cell(a)} / {_cell(b)} | {_cell(c)} | {_cell(d)} |")
+    for size in (200, 1000, 4000, 16_000):
+        for where, before in (("behind", size), ("middle", size // 2), ("before", 0)):
+            hit: dict[bool, list[bool]] = {True: [], False: []}
+            for code, text in buried:
+                amid = f"{filler(code, before)}{text}. {filler(code, size - before)}"
+                hit[code == "en"].append(_flagged(judge(amid)))
+            said.append(f"| {size} | {where} | {_cell(hit[True])} | {_cell(hit[False])} |")
+        alone = [_flagged(judge(filler("en", size))) for _ in range(_BURIED)]
+        others = [_flagged(judge(filler(code, size))) for code in captions if code != "en"]
+        said.append(f"| {size} | harmless alone | {_cell(alone)} | {_cell(others)} |")
     return [*said, ""]
+
+
+def _cost(captions: dict[str, list[Row]], guard: PromptGuard) -> list[str]:
+    """CPU time of texts of captions, of each script."""
+    dice = random.Random(_SEED)
+    said = [
+        "#### Cost",
+        "",
+        "CPU time of one text of harmless captions, one thread, the least of three; ms.",
+        "",
+        "| language | 2,000 characters | 32,000 characters |",
+        "|---|---|---|",
+    ]
+    policy = load_policy("default")
+    found: list[tuple[float, str]] = []
+    for code in [code for code in _SCRIPTS if code in captions]:
+        cells: list[float] = []
+        for size in (2_000, 32_000):
+            text = ""
+            while len(text) < size:
+                text += dice.choice(captions[code]).text + ". "
+            spent = []
+            for _ in range(3):
+                began = time.process_time()
+                guard.judge(text[:size], policy)
+                spent.append(1000 * (time.process_time() - began))
+            cells.append(min(spent))
+        found.append((cells[0], f"| {code} | {cells[0]:.0f} | {cells[1]:.0f} |"))
+    return [*said, *(line for _, line in sorted(found, reverse=True)), ""]
 
 
 def _in_use(bad: Sequence[str], good: Sequence[str], judge: Judge) -> list[str]:

@@ -175,7 +175,9 @@ def _state() -> str:
     The detector is not in it: a line keeps its p-values and how many tests they count.
     """
     folder = Path(lattice.__file__).parent
-    files = [folder / f"_{name}.py" for name in ("binding", "code", "embed", "frame", "layout")]
+    files = [
+        folder / f"_{name}.py" for name in ("soft_binding", "code", "embed", "frame", "layout")
+    ]
     files += [Path(__file__).with_name(name) for name in ("attacks.py", "pictures.py")]
     trees = [ast.dump(ast.parse(file.read_text(encoding="utf-8"))) for file in files]
     return hashlib.sha256("".join(trees).encode()).hexdigest()[:16]

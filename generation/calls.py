@@ -84,6 +84,7 @@ class Call:
         always: Mapping[str, Any] | None = None,
     ) -> None:
         self._slots = slots
+        self._taught = info.taught
         self._job = job = slots[0].job
         self._pipeline = pipeline = variants.pipeline(job.operation)
         self._blends = job.mask is not None and variants.inpaints_by_edit
@@ -130,11 +131,17 @@ class Call:
             self._arguments["mask_image"] = self._mask(self._size)
 
     def _words(self) -> dict[str, Any]:
-        prompts = [slot.job.prompt for slot in self._slots]
+        prompts = [self._prompt(slot) for slot in self._slots]
         against = [slot.job.negative_prompt for slot in self._slots]
         if len(self._slots) == 1:
             return {"prompt": prompts[0], "negative_prompt": against[0] or None}
         return {"prompt": prompts, "negative_prompt": against if any(against) else None}
+
+    def _prompt(self, slot: Slot) -> str:
+        """What the model is told: where a sentence means one picture to it, the seed varies it."""
+        if self._taught is None or slot.job.images:
+            return slot.job.prompt
+        return self._taught.varied(slot.job.prompt, slot.seed)
 
     def _each(self, text: str) -> str | list[str]:
         return text if len(self._slots) == 1 else [text] * len(self._slots)

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 from chopmark.errors import InvalidRequest, TooManyImages
 from chopmark.generation import memory
 from chopmark.generation.calls import Call, Slot
+from chopmark.generation.fit import settle
 from chopmark.generation.folders import find_folder
 from chopmark.generation.interface import GenerationJob
 from chopmark.generation.lora import add_loras, parse_lora
 from chopmark.generation.options import LoadOptions
+from chopmark.generation.placement import place, tile
 from chopmark.generation.prompt_cache import PromptCache
 from chopmark.generation.quantize import make_plan
 from chopmark.generation.step_counter import StepCounter
+from chopmark.generation.step_savings import speed_up
 from chopmark.generation.variants import Variants
 
 if TYPE_CHECKING:
@@ -83,8 +86,9 @@ class DiffusersGenerator:
         device, dtype = options.torch_device, options.torch_dtype
         folder = find_folder(model)
         memory.check_before(folder.weights(), dtype=dtype, limit_mb=options.memory_limit_mb)
+        settled = settle(folder, options)
         plan = make_plan(
-            folder, options.quantization, device=device, dtype=dtype, runtime=options.runtime
+            folder, settled.quantization, device=device, dtype=dtype, runtime=options.runtime
         )
         loras = [parse_lora(text) for text in options.loras]
         if loras and plan.replaced:
@@ -92,6 +96,10 @@ class DiffusersGenerator:
         pipeline = folder.load_pipeline(device=device, dtype=dtype, plan=plan)
         added = add_loras(pipeline, loras)
         plan.finish(pipeline)
+        if settled.tiled:
+            tile(pipeline)
+        speed_up(pipeline, attention=options.attention, step_cache=options.step_cache)
+        place(pipeline, settled.offload, device=device)
         memory.check_after(device=device, limit_mb=options.memory_limit_mb)
         variants = Variants(pipeline)
         info = folder.describe(
@@ -152,7 +160,13 @@ class DiffusersGenerator:
 
     def call(self, slots: Sequence[Slot]) -> Call:
         """Return the call that :meth:`run` makes, with its arguments, not yet run."""
-        return Call(slots, self._info, self.variants, self._default_guidance, self._arguments)
+        return Call(
+            slots,
+            self._info,
+            self.variants,
+            self._default_guidance,
+            self._arguments,
+        )
 
     @property
     def first_job(self) -> GenerationJob | None:

@@ -95,7 +95,9 @@ def decode(
     vae = pipeline.vae
     with torch.inference_mode():
         chosen = pooled(unpack(pipeline, latents[list(rows)], size))
-        decoded = vae.decode(chosen.to(device=vae.device, dtype=vae.dtype), return_dict=False)[0]
+        # Where it works, not where it lies: an offloaded part lies elsewhere.
+        device = pipeline._execution_device  # noqa: SLF001 - has no public name
+        decoded = vae.decode(chosen.to(device=device, dtype=vae.dtype), return_dict=False)[0]
         if decoded.ndim == 5:
             decoded = decoded[:, :, 0]
         arrays = decoded.float().clamp(-1.0, 1.0).add(1.0).mul(127.5).round().byte()

@@ -17,6 +17,7 @@ from chopmark.errors import ModelLoadError, ModelNotFound
 from chopmark.generation.interface import ModelInfo
 from chopmark.generation.known_models import Defaults, known_defaults
 from chopmark.generation.memory import numbers_in
+from chopmark.generation.taught import read_taught
 from chopmark.kit.pinned import hub_name
 
 if TYPE_CHECKING:
@@ -74,10 +75,10 @@ class Folder:
         return [file for file in files if len(file.suffixes) == 1]
 
     def load_pipeline(self, *, device: str, dtype: str, plan: Plan) -> Any:
-        """Load the pipeline, without its safety checker: Chopmark's own guards judge its output.
+        """Load the pipeline into main memory, without its safety checker: our guards judge.
 
         Args:
-            device: torch device.
+            device: where it will work.
             dtype: torch dtype.
             plan: how it is quantized while it loads.
 
@@ -106,14 +107,13 @@ class Folder:
                     local_files_only=True,
                     **chosen,
                 )
-                pipeline.to(device)
         except Exception as error:  # whatever a foreign model makes the loader raise
             raise ModelLoadError(
                 f"the model in {self.path} does not load: {type(error).__name__}: {error}",
                 hint="it must be a diffusers folder with safetensors weights",
             ) from error
         pipeline.set_progress_bar_config(disable=True)
-        if device == "cpu":
+        if device == "cpu":  # what works there lies there already
             _channels_last(getattr(pipeline, "vae", None))
         return pipeline
 
@@ -159,6 +159,7 @@ class Folder:
             ignores=variants.ignores,
             max_ratio=float(self.facts.get("max_ratio", 0.0)) or _max_ratio(pipeline, native),
             extends=bool(self.facts.get("extends", False)),
+            taught=read_taught(self.path),
         )
 
 

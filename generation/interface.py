@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from chopmark.generation.taught import Taught
+
 Operation = Literal["generate", "edit", "inpaint"]
 Option = Literal["negative_prompt", "guidance", "strength"]
 Quantization = Literal["auto", "none", "int8", "fp8", "int4", "nf4", "gguf", "svdquant"]
@@ -150,6 +152,7 @@ class ModelInfo:
         max_images: most pictures in one edit, the one that is changed included.
         ignores: options that make no difference with this model. ``strength`` there speaks of
             edits without a mask.
+        taught: the words that it learned, where its folder lists them; ``None`` claims nothing.
     """
 
     id: str
@@ -166,6 +169,7 @@ class ModelInfo:
     extends: bool = False
     max_images: int = 1
     ignores: frozenset[Option] = frozenset()
+    taught: Taught | None = None
 
 
 @runtime_checkable

@@ -27,7 +27,8 @@ class KeepOutside:
 
         part = pipeline.vae
         pixels = pipeline.image_processor.preprocess(picture)
-        encoded = part.encode(pixels.to(device=part.device, dtype=part.dtype))
+        device = pipeline._execution_device  # noqa: SLF001 - where an offloaded part works
+        encoded = part.encode(pixels.to(device=device, dtype=part.dtype))
         latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
         self._picture = latents * part.config.scaling_factor
         generator = torch.Generator("cpu").manual_seed(seed)

@@ -106,16 +106,28 @@ def numbers_in(file: Path) -> int:
     Raises:
         ModelLoadError: It is no safetensors file.
     """
-    import json
     import math
+
+    return sum(map(math.prod, shapes_in(file).values()))
+
+
+def shapes_in(file: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor in a safetensors file; only its header is read.
+
+    Raises:
+        ModelLoadError: It is no safetensors file.
+    """
+    import json
 
     # safetensors: eight bytes with the header's length, then JSON that names every tensor's shape.
     try:
         with file.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
             header = json.loads(stream.read(min(length, 64 * _MIB)))
-        return sum(
-            math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__"
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return {
+            str(name): tuple(map(int, entry["shape"]))
+            for name, entry in header.items()
+            if name != "__metadata__"
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelLoadError(f"{file} is no safetensors file: {error}") from error

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from chopmark.generation.interface import Quantization
 
 Runtime: TypeAlias = Literal["eager", "compile", "openvino"]
+Offload: TypeAlias = Literal["auto", "none", "model", "sequential"]
+Tiling: TypeAlias = Literal["auto", "on", "off"]
 DTYPES: Final = ("float32", "bfloat16", "float16")
 
 
@@ -27,6 +29,14 @@ class LoadOptions:
         quantization: see :mod:`chopmark.generation.quantize`.
         runtime: ``eager`` is ready at once; ``compile`` compiles the denoiser, which takes a minute
             or more and is for a server that stays; ``openvino`` runs it in OpenVINO on a CPU.
+        offload: what lies on the card while it works, see :mod:`chopmark.generation.placement`;
+            ``auto`` is the first that fits into what is free, on a CPU ``none``.
+        tiling: whether the autoencoder decodes by tiles, which bounds its memory and may show
+            seams; ``auto`` does so where the whole does not fit.
+        attention: diffusers' name of an attention back end (``native``, ``flash``, ``sage``, ...);
+            ``auto`` leaves the choice to torch.
+        step_cache: how far the first block's result may be from that of the step before for the
+            others to be taken over from it (0.05 to 0.3 are usual); 0 computes every step whole.
         loras: adapters to add, see :mod:`chopmark.generation.lora`.
         max_batch: pictures that share a call of the model, 1 to 64.
         max_waiting: pictures that may wait for the model.
@@ -42,6 +52,10 @@ class LoadOptions:
     dtype: str = "auto"
     quantization: Quantization = "auto"
     runtime: Runtime = "eager"
+    offload: Offload = "auto"
+    tiling: Tiling = "auto"
+    attention: str = "auto"
+    step_cache: float = 0.0
     loras: tuple[str, ...] = ()
     max_batch: int = 8
     max_waiting: int = 256
@@ -55,6 +69,14 @@ class LoadOptions:
             raise InvalidRequest(
                 f"unknown runtime {self.runtime!r}", hint=", ".join(get_args(Runtime))
             )
+        for name, value, kind in (
+            ("offload", self.offload, Offload),
+            ("tiling", self.tiling, Tiling),
+        ):
+            if value not in get_args(kind):
+                raise InvalidRequest(f"unknown {name} {value!r}", hint=", ".join(get_args(kind)))
+        if not 0.0 <= self.step_cache < 1.0:
+            raise InvalidRequest(f"step_cache is {self.step_cache}", hint="0 to below 1")
         limits.BATCH.check(self.max_batch, name="max_batch")
         for name in ("max_waiting", "prompt_cache_mb", "memory_limit_mb"):
             if getattr(self, name) < 0:

@@ -74,6 +74,10 @@ def check_bytes(data: bytes, limits: Limits) -> str:
             f"the file has {len(data)} bytes, the limit is {limits.max_bytes}",
             hint="raise the limit in the settings, or send a smaller picture",
         )
+    if not data:
+        raise UnreadableImage(
+            "the file is empty", hint="fetch it once more: it may never have arrived"
+        )
     kind = sniff(data)
     if kind is None:
         raise UnreadableImage(

@@ -72,8 +72,8 @@ def judge(evidence: VerifyEvidence) -> Judgement:
         _verdict(evidence) if conflict is None else _contradictory(conflict, evidence)
     )
     if mark.state == "not_examined" and verdict != "no_signal":
-        reason = mark.reason or "they could not be read"
-        summary += f" Its pixels were not looked at in full ({reason}): a mark may be in them."
+        reason = mark.reason or "its pixels could not be read"
+        summary += f" Not looked at in full: {reason}. A mark may be in it."
     if verdict in _BUILT_ON:
         summary += withdrawn(evidence)
     if evidence.examined.manifest.state == "intact" and verdict != "no_signal":
@@ -221,7 +221,7 @@ def _broken(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
     examined, mark = evidence.examined, evidence.watermark
     words = (
         f"The file does not fit its manifest by {who(examined)}: it was changed after signing, or "
-        "the manifest is another picture's."
+        "the manifest is another file's."
     )
     if mark.state == "detected":
         words += f" Its pixels still carry our mark{record_words(evidence)}."

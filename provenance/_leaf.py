@@ -53,7 +53,7 @@ def certificates_of(store: bytes, manifest_id: str) -> list[x509.Certificate]:
         end = at + 4 + int.from_bytes(signature[at + 2 : at + 4], "big")
         try:
             found.append(x509.load_der_x509_certificate(signature[at:end]))
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             if found:
                 break  # the chain stands in one piece; what follows are time stamps
             end = at + 1
@@ -74,7 +74,13 @@ def assurance_level(leaf: str | None) -> int | None:
     try:
         certificate = x509.load_der_x509_certificate(base64.b64decode(leaf))
         extension = certificate.extensions.get_extension_for_oid(x509.ObjectIdentifier(_EXTENSION))
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except (
+        ValueError,
+        x509.InvalidVersion,
+        x509.ExtensionNotFound,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    ):
         return None
     value = extension.value
     if not isinstance(value, x509.UnrecognizedExtension):

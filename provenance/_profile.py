@@ -49,7 +49,7 @@ def parse_chain(pem: bytes, *, source: str) -> list[x509.Certificate]:
 
     try:
         chain = x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise CredentialRefused(
             f"{source} holds no PEM certificate",
             hint="the file starts with -----BEGIN CERTIFICATE-----, the signing certificate first",

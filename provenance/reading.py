@@ -59,6 +59,7 @@ class Reading:
         only_picture: It is one frame, whole, and in colours that say nothing of their own; only
             such a file can show exactly the pixels that were signed.
         undecoded: What of its pixels could not be looked at; empty where all was.
+        advice: What can be done about that, where somebody could.
         damage: What is wrong with the file, though it was decoded.
     """
 
@@ -71,6 +72,7 @@ class Reading:
     shown: tuple[bool, ...] = ()
     only_picture: bool = False
     undecoded: str = ""
+    advice: str = ""
     damage: tuple[str, ...] = ()
 
     @property
@@ -184,8 +186,7 @@ class FilesHere:
             # With a manifest, or with words on AI, there is still something to say.
             if examined.manifest.state == "absent" and metadata.strongest is None:
                 raise
-            hint = f" ({error.hint})" if error.hint else ""
-            return dataclasses.replace(read, undecoded=f"{error.message}{hint}")
+            return dataclasses.replace(read, undecoded=error.message, advice=error.hint or "")
         return dataclasses.replace(
             read,
             images=tuple(file.plain()),

@@ -21,6 +21,7 @@ __all__ = [
     "IdentityFinding",
     "Ingredient",
     "ManifestFinding",
+    "Original",
     "Recovered",
     "Report",
     "ReportVerdict",
@@ -299,6 +300,23 @@ class Frames:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Original:
+    """A small copy of what the file was once, to be looked at beside it.
+
+    Attributes:
+        source: ``released``: what left here, public then, under the output id; ``signed``: the
+            copy that the file's own credentials hold of what was signed; ``input``: theirs of what
+            it was made from.
+        picture: ``data:`` URL; WebP, at most 640 pixels a side.
+        output_id: Of what left here.
+    """
+
+    source: Literal["released", "signed", "input"]
+    picture: str = field(repr=False)
+    output_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """All that was found in one file.
 
@@ -318,6 +336,7 @@ class Report:
     ingredients: tuple[Ingredient, ...] = ()
     record: dict[str, Any] | None = field(default=None)
     recovered: Recovered | None = None
+    original: Original | None = None
     notes: tuple[str, ...] = ()
     format: str | None = None
     frames: Frames = field(default_factory=Frames)

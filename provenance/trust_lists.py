@@ -239,7 +239,7 @@ def _pem(der: bytes) -> str:
 
     try:
         return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM).decode()
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise TrustListRefused("the list holds something that is no certificate") from error
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from chopmark.errors import Cancelled, ChopmarkError, ImageTooSmall, StageTimeout, WorkError
 from chopmark.kit.fingerprint import MIN_QUALITY
 from chopmark.kit.ids import record_of
+from chopmark.kit.plain_text import plain_values
 from chopmark.provenance._carriers import with_update, without
 from chopmark.provenance._evidence import VerifyEvidence
 from chopmark.provenance._formats import Limits
@@ -46,6 +47,7 @@ __all__ = ["verify"]
 
 _LOG: Final = logging.getLogger(__name__)
 _SEARCH_METHODS: Final = ("lattice",)
+_SIDES: Final = 4
 
 
 def verify(
@@ -105,13 +107,16 @@ def verify(
             notes,
         )
     if read.undecoded:
-        notes.append(f"Not all of its pixels could be looked at: {read.undecoded}.")
+        advice = f" What can be done: {read.advice}." if read.advice else ""
+        notes.append(f"Not all of it could be looked at: {read.undecoded}.{advice}")
     notes += [f"The file is damaged: {one}." for one in read.damage]
     stale = [one for one in trusted.lists if one.kind == "manifest" and one.is_stale()]
     if stale and examined.credential.state == "untrusted":
         names = ", ".join(one.name for one in stale)
         notes.append(f"A list of signers ({names}) is out of date here; a newer may know this one.")
-    metadata = metadata_signal(read.metadata)
+    # A file may say anything: what is shown of it moves no cursor and turns no line.
+    examined, told = plain_values(examined), plain_values(read.metadata)
+    metadata = metadata_signal(told)
     if examined.ai_signal.state == "none" and metadata is not None:
         said = dataclasses.replace(metadata, denied=examined.ai_signal.denied)
         examined = dataclasses.replace(examined, ai_signal=said)
@@ -145,7 +150,7 @@ def verify(
         log_asked=asked == "answered",
         log_failed=asked == "failed",
         likeness=_not_compared(look, examined, store),
-        unread=", ".join(read.metadata.unread),
+        unread=", ".join(told.unread),
         screenshot=mark.state == "none"
         and frames.picture is not None
         and looks_like_a_screen(frames.picture),
@@ -167,7 +172,7 @@ def verify(
         notes=(*notes, *judgement.notes),
         format=read.kind,
         frames=Frames(in_file=read.in_file, looked_at=len(read.images)),
-        signals=read.metadata.mentions,
+        signals=told.mentions,
     )
 
 
@@ -210,6 +215,7 @@ def _watermark(
         notes.append(f"The watermark could not be looked for: {error.message}.")
         return WatermarkFinding(state="not_examined", reason=error.message)
     agreeing = result.details.get("content_bits_agreeing")
+    box = result.details.get("box") if result.detected else None
     return WatermarkFinding(
         state="detected" if result.detected else "none",
         payload=result.payload.hex() if result.detected and result.payload else None,
@@ -217,7 +223,16 @@ def _watermark(
         method=result.method if result.detected else None,
         searched=True,
         content_agreeing=agreeing if result.detected and isinstance(agreeing, int) else None,
+        box=_four(box),
     )
+
+
+def _four(box: object) -> tuple[int, int, int, int] | None:
+    """A place in a picture, of a method that tells one."""
+    if not isinstance(box, list) or len(box) != _SIDES:
+        return None
+    left, top, width, height = (int(side) for side in box)
+    return left, top, width, height
 
 
 def _not_compared(look: Look, examined: Examined, store: ManifestRepository | None) -> str:

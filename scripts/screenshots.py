@@ -40,7 +40,13 @@ if TYPE_CHECKING:
 CHROMIUM = Path("/usr/bin/chromium")
 OUT = Path(__file__).parents[1] / "docs" / "web"
 WIDE, PHONE = (1440, 960), (390, 844)
-PEOPLE = {"ada": "creator", "grace": "reviewer", "alan": "reviewer", "edith": "auditor"}
+PEOPLE = {
+    "ada": "creator",
+    "grace": "reviewer",
+    "alan": "reviewer",
+    "edith": "auditor",
+    "ida": "investigator",
+}
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -179,6 +185,17 @@ def verify(stage: Stage) -> None:
             "node => scrollTo(0, node.getBoundingClientRect().top - 24)"
         )
         stage.shoot(page, "verify-altered-phone")
+    changed = stage.folder / "changed.png"
+    with Image.open(stage.file) as picture:
+        whole = picture.convert("RGB")
+    spot = whole.crop((0, 0, 96, 96)).resize((150, 150))
+    whole.paste(spot, (180, 200))
+    whole.save(changed)
+    with stage.page(None, (860, 900), "light") as page:
+        page.goto("/verify")
+        page.set_input_files("#image", changed)
+        page.wait_for_selector("[data-focus]")
+        stage.shoot(page, "verify-side-by-side", of="section:has(> .sides)")
 
 
 def verdicts(stage: Stage) -> None:
@@ -232,6 +249,17 @@ def console(stage: Stage) -> None:
         page.goto("/console/charts")
         page.wait_for_selector(".uplot >> nth=1")
         stage.shoot(page, "console-charts")
+    with stage.page("ida", WIDE, "light") as page:
+        page.goto("/console/search?all=1&decision=review&why=case+12")
+        page.locator(".later").last.evaluate(
+            "node => scrollTo(0, node.getBoundingClientRect().top - 24)"
+        )
+        stage.shoot(page, "console-search")
+        page.goto("/console/people/default:ada?why=case+12")
+        stage.shoot(page, "console-person")
+    with stage.page("grace", PHONE, "dark") as page:
+        page.goto("/console/queues/review")
+        stage.shoot(page, "console-waiting-phone")
     with stage.page("grace", WIDE, "dark") as page:
         page.goto("/console")
         page.click("[data-key=n]")
@@ -265,7 +293,9 @@ def main(names: list[str]) -> int:
     OUT.mkdir(exist_ok=True)
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(home=Path(folder) / "home", cost_per_hour=1.2, public_verify=True)
+        settings = Settings(
+            home=Path(folder) / "home", cost_per_hour=1.2, public_verify=True, public_copies=True
+        )
         with (
             Pipeline.from_settings(settings) as pipeline,
             AccessStore.open(settings.open_home()),

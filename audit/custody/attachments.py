@@ -1,4 +1,6 @@
-"""Bytes that are kept beside an entry for a while: pictures that a repeated prompt may get again.
+"""Bytes that are kept beside an entry for a while.
+
+Pictures that a repeated prompt may get again, that wait for a decision, or that are public.
 
 They are no part of the tree and prove nothing, so they may go at any time without a trace: when
 there are too many of them, when they are old, when somebody says so. But they are as personal as
@@ -26,11 +28,18 @@ if TYPE_CHECKING:
     from chopmark.audit.log.ledger import Ledger
     from chopmark.audit.log.reader import Reader
 
-__all__ = ["HELD_PREFIX", "Attachments"]
+__all__ = ["HELD_PREFIX", "PUBLIC_PREFIX", "Attachments"]
 
 HELD_PREFIX: Final = "held:"
 """Names of attachments that wait for a person's decision; only their content's end takes them."""
-_HELD: Final = f"(substr(name, 1, {len(HELD_PREFIX)}) = '{HELD_PREFIX}')"
+PUBLIC_PREFIX: Final = "public:"
+"""Names of small copies of what is public; likewise."""
+_KINDS: Final = {
+    prefix: f"(substr(name, 1, {len(prefix)}) = '{prefix}')"
+    for prefix in (HELD_PREFIX, PUBLIC_PREFIX)
+}
+# Of no prefix: what a repeated prompt may get again, for a while.
+_PASSING: Final = f"(NOT ({' OR '.join(_KINDS.values())}))"
 
 
 class Attachments:
@@ -49,7 +58,7 @@ class Attachments:
 
         They are no part of the tree. Of one tenant no more than ``most_bytes`` are kept: what was
         attached to older entries goes first. What is held for a decision (every name begins with
-        ``held:``) is counted for itself.
+        ``held:``) is counted for itself, and so is what is public (``public:``).
 
         Args:
             index: The entry; it must have content.
@@ -91,7 +100,14 @@ class Attachments:
                 ],
             )
             # A running total from the newest entry back: the rows past the room are those to go.
-            kind = _HELD if all(name.startswith(HELD_PREFIX) for name in files) else f"NOT {_HELD}"
+            kind = next(
+                (
+                    clause
+                    for prefix, clause in _KINDS.items()
+                    if all(name.startswith(prefix) for name in files)
+                ),
+                _PASSING,
+            )
             transaction.execute(
                 f"DELETE FROM attachment WHERE {kind} AND idx IN (SELECT idx FROM (SELECT idx,"  # noqa: S608 - clauses of ours
                 " sum(size) OVER (ORDER BY idx DESC) AS total FROM attachment"
@@ -161,9 +177,9 @@ class Attachments:
     def drop_older(self, age: timedelta) -> int:
         """Let go of every attachment older than ``age``; return from how many entries.
 
-        What is held for a decision stays.
+        What is held for a decision or public stays.
         """
-        return self._delete(f"time <= ? AND NOT {_HELD}", (now(-age.total_seconds()),))
+        return self._delete(f"time <= ? AND {_PASSING}", (now(-age.total_seconds()),))
 
     def _delete(self, where: str, values: tuple[object, ...]) -> int:
         with self._ledger.database.write() as transaction:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from chopmark.audit.desk.allowances import allow_prompt
 from chopmark.audit.desk.prompt_exceptions import PromptException, PromptExceptions
 from chopmark.audit.desk.review import LEASE
+from chopmark.audit.desk.view import RecordViewer
 from chopmark.audit.log.clock import moment, now
 from chopmark.audit.log.events import Event
 from chopmark.audit.log.schema import record_range
@@ -153,7 +154,8 @@ class _Row(NamedTuple):
     holder: str | None
     until: str | None
     scope: str | None
-    reviewer: str | None
+    judged: int
+    """Whether this person decided on the refusal, first, second or after."""
 
     def leased(self) -> bool:
         """Tell whether somebody holds it now."""
@@ -189,16 +191,16 @@ class AppealReview:
         return [row.appeal() for row in self._rows() if row.outcome is None or not only_open]
 
     def _rows(self, record_id: str | None = None) -> list[_Row]:
-        """Return one appeal, or all, as the projection has them, with who reviewed the refusal."""
+        """Return one appeal, or all, as the projection has them, for this person."""
         with self._session.index.database.read() as transaction:
             rows = transaction.execute(
                 "SELECT appeal.record_id, tenant, appeal.time, outcome, appeal.holder,"
-                " appeal.until, appeal.scope, reviewer FROM appeal"
+                " appeal.until, appeal.scope, EXISTS (SELECT 1 FROM opinion"
+                " WHERE opinion.record_id = appeal.record_id AND opinion.by = ?) FROM appeal"
                 " JOIN item ON item.record_id = appeal.record_id"
-                " LEFT JOIN review ON review.record_id = appeal.record_id"
                 " WHERE appeal.record_id = coalesce(?, appeal.record_id)"
                 " AND tenant = coalesce(?, tenant) ORDER BY opened",
-                (record_id, self._session.tenant),
+                (self._session.actor.name, record_id, self._session.tenant),
             )
         return [_Row(*row) for row in rows]
 
@@ -214,7 +216,7 @@ class AppealReview:
         with session.ledger.booking() as transaction:
             session.index.update()
             free = (row for row in self._rows() if row.outcome is None and not row.leased())
-            row = next((row for row in free if row.reviewer != session.actor.name), None)
+            row = next((row for row in free if not row.judged), None)
             if row is None:
                 return None
             event = session.event(
@@ -284,7 +286,7 @@ class AppealReview:
         row = next((row for row in self._rows(record_id) if row.outcome is None), None)
         if row is None:
             raise RecordNotFound(f"no open appeal against {record_id}")
-        if row.reviewer == actor.name:
+        if row.judged:
             raise NotPermitted("who decided first does not decide the appeal")
         if row.leased() and (row.holder, row.scope) != (actor.name, actor.scope):
             raise NotPermitted(f"somebody else has the appeal against {record_id} on lease")
@@ -293,8 +295,12 @@ class AppealReview:
     def exceptions(self) -> list[PromptException]:
         """Return the exceptions that hold now, oldest first."""
         self._session.require("reviewer", "reader", "investigator")
-        tenant = self._session.tenant
-        return [item for item in self._exceptions.standing() if tenant in {None, item.tenant}]
+        tenant, blind = self._session.tenant, RecordViewer(self._session).undecided()
+        return [
+            item
+            for item in self._exceptions.standing()
+            if tenant in {None, item.tenant} and item.record_id not in blind
+        ]
 
     def revoke_exception(self, index: int, *, reason: str) -> Record:
         """End the exception that entry ``index`` granted.
@@ -310,6 +316,7 @@ class AppealReview:
             raise RecordNotFound(f"no exception stands at entry {index}")
         event = self._session.event(
             "exception.revoked",
+            standing[index].record_id,  # it stands where the exception was granted
             public={"exception": index},
             private={"reason": reason},
             tenant=standing[index].tenant,

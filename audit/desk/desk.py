@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from chopmark.audit.desk.appeals import AppealReview
+from chopmark.audit.desk.cybertips import CyberTips
 from chopmark.audit.desk.export import Export
 from chopmark.audit.desk.outputs import Outputs
 from chopmark.audit.desk.people import DeskPeople
 from chopmark.audit.desk.review import Review
 from chopmark.audit.desk.saved_queries import SavedQueries
-from chopmark.audit.desk.view import RecordViewer, View
+from chopmark.audit.desk.view import Glance, RecordViewer, View
 from chopmark.audit.log.clock import now
 from chopmark.audit.log.events import SYSTEM_TENANT
 from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Desk"]
 
 _OPENED: Final = timedelta(hours=8)
+_WITH_COPIES: Final = frozenset({"request.completed", "request.refused", "request.failed"})
 
 
 class Desk:
@@ -51,6 +53,7 @@ class Desk:
         outputs: Pictures that are withdrawn, restored, or let out after they were held.
         people: Persons whom tenants name: what is known of them, and what is done about them.
         export: What leaves the log: records with proofs, statements of reasons, reports.
+        cybertips: Drafts of reports to NCMEC's CyberTipline, which two persons release.
     """
 
     def __init__(self, session: DeskSession, *, prover: Prover, custody: Custody) -> None:
@@ -62,6 +65,7 @@ class Desk:
         self.outputs = Outputs(session)
         self.people = DeskPeople(session)
         self.export = Export(session, prover)
+        self.cybertips = CyberTips(session, custody)
 
     # Looking: the entry is on the disk before anything is shown.
 
@@ -96,9 +100,15 @@ class Desk:
         session.require("reader", "reviewer", "investigator", "auditor")
         asked: dict[str, JsonValue] = {"kind": kind, "since": since, "until": until}
         session.writer.append(session.event("access.searched", private={"entries": asked}))
-        return session.reader.find(
+        found = session.reader.find(
             kind=kind, tenant=session.tenant, since=since, until=until, limit=limit, before=before
         )
+        blind = self._viewer.undecided()
+        return [
+            record
+            for record in found
+            if record.record_id not in blind or record.kind != "review.decided"
+        ]
 
     def records(self, record_id: str) -> list[Record]:
         """Return a record's entries without content, oldest first.
@@ -108,7 +118,7 @@ class Desk:
             RecordNotFound: No such record, or another tenant's.
         """
         self._session.require("reader", "reviewer", "investigator", "auditor")
-        return self._viewer.records(record_id)
+        return self._viewer.shown(self._viewer.records(record_id))
 
     def view(self, record_id: str) -> View:
         """Return a record with its content; the look is booked first.
@@ -121,7 +131,7 @@ class Desk:
             RecordNotFound: No such record, or another tenant's.
         """
         session = self._session
-        records = self._viewer.opened(record_id)
+        records = self._viewer.shown(self._viewer.opened(record_id))
         session.writer.append(session.event("access.viewed", public={"of": records[0].record_id}))
         return View(
             records=tuple(records),
@@ -148,23 +158,34 @@ class Desk:
         Raises:
             NotPermitted: It takes an investigator.
         """
+        reader = self._session.reader
+        texts = {hit.record_id: _text_of(reader.private(hit.index)) for hit in self._opened(hits)}
+        return {record_id: text for record_id, text in texts.items() if text}
+
+    def glances(self, hits: Sequence[Hit]) -> dict[str, Glance]:
+        """Return prompts and flagged pictures of the records; otherwise as :meth:`prompts`."""
+        reader, found = self._session.reader, {}
+        for hit in self._opened(hits):
+            copies: dict[str, JsonValue] = {}
+            for record in reader.records(hit.record_id):
+                if record.kind in _WITH_COPIES:
+                    kept = (reader.private(record.index) or {}).get("looks")
+                    copies |= kept if isinstance(kept, dict) else {}
+            prompt = _text_of(reader.private(hit.index))
+            if prompt or copies:
+                found[hit.record_id] = Glance(prompt=prompt, copies=copies)
+        return found
+
+    def _opened(self, hits: Sequence[Hit]) -> list[Hit]:
+        """Book that the content of these records is looked at; return those that are not sealed."""
         session = self._session
         session.require("investigator")
         sealed = self._viewer.sealed(hit.record_id for hit in hits)
-        open_ones = [hit for hit in hits if hit.record_id not in sealed]
-        if not open_ones:
-            return {}
-        names: list[JsonValue] = [hit.record_id for hit in open_ones]
-        session.writer.append(session.event("access.viewed", public={"of": names}))
-        found = {}
-        for hit in open_ones:
-            private = session.reader.private(hit.index) or {}
-            texts = private.get("texts")
-            listed = texts if isinstance(texts, list) else [private.get("prompt")]
-            text = "\n".join(one for one in listed if isinstance(one, str))
-            if text:
-                found[hit.record_id] = text
-        return found
+        opened = [hit for hit in hits if hit.record_id not in sealed]
+        if opened:
+            names: list[JsonValue] = [hit.record_id for hit in opened]
+            session.writer.append(session.event("access.viewed", public={"of": names}))
+        return opened
 
     # Seals
 
@@ -216,34 +237,56 @@ class Desk:
 
     # What else a decision can lead to
 
-    def hash_added(
-        self, name: str, *, category: str, entries: int, record_id: str | None
+    def hash_changed(
+        self,
+        kind: Literal["hash.added", "hash.removed"],
+        name: str,
+        *,
+        category: str,
+        entries: int,
+        record_id: str | None,
+        rationale: str,
     ) -> Record:
-        """Book that a picture goes on a hash list; whoever writes the list calls this first.
+        """Book that a picture goes on a hash list or off it; whoever writes it calls this first.
 
         Args:
+            kind: Which of the two.
             name: Of the list.
-            category: What the list says of it.
+            category: What the list says, or said, of it.
             entries: How many hashes.
             record_id: The record that it is from; None where a file was uploaded.
+            rationale: Why; it may be empty where a picture is added.
 
         Raises:
             RecordNotFound: No such record, or another tenant's.
+            InvalidRequest: No rationale for taking it off.
         """
         session, tenant, named = self._session, SYSTEM_TENANT, None
+        if kind == "hash.removed":
+            _stated(rationale)
         if record_id is not None:
             record = self._viewer.records(record_id)[0]
             tenant, named = record.tenant, record.record_id
         public: dict[str, JsonValue] = {"list": name, "category": category, "entries": entries}
-        return session.writer.append(session.event("hash.added", named, public, tenant=tenant))
+        private: dict[str, JsonValue] = {"rationale": rationale} if rationale else {}
+        return session.writer.append(session.event(kind, named, public, private, tenant=tenant))
 
-    def case_added(self, record_id: str, *, policy: str, action: str, rationale: str) -> Record:
-        """Book that a record becomes a golden case of a policy.
+    def case_changed(
+        self,
+        kind: Literal["case.added", "case.removed"],
+        record_id: str,
+        *,
+        policy: str,
+        action: str,
+        rationale: str,
+    ) -> Record:
+        """Book that a record becomes a golden case of a policy, or is one no more.
 
         Args:
-            record_id: Which.
+            kind: Which of the two.
+            record_id: Which record.
             policy: The policy's digest.
-            action: What the policy must say.
+            action: What the policy must say, or had to.
             rationale: Why.
 
         Raises:
@@ -253,12 +296,11 @@ class Desk:
         """
         session = self._session
         session.require("investigator")
-        if not rationale.strip():
-            raise InvalidRequest("an action needs a rationale", param="rationale")
+        _stated(rationale)
         record = self._viewer.records(record_id)[0]
         return session.writer.append(
             session.event(
-                "case.added",
+                kind,
                 record.record_id,
                 {"policy": policy, "action": action},
                 {"rationale": rationale},
@@ -327,3 +369,16 @@ class Desk:
         if self._session.tenant is not None:
             raise NotPermitted("retention ends for all tenants at once")
         return self._custody.expire(periods, but=but)
+
+
+def _text_of(private: dict[str, JsonValue] | None) -> str:
+    """Return the prompt of a record's first entry."""
+    inside = private or {}
+    texts = inside.get("texts")
+    listed = texts if isinstance(texts, list) else [inside.get("prompt")]
+    return "\n".join(one for one in listed if isinstance(one, str))
+
+
+def _stated(rationale: str) -> None:
+    if not rationale.strip():
+        raise InvalidRequest("an action needs a rationale", param="rationale")

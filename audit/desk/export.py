@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from chopmark.audit.desk.session import DeskSession
     from chopmark.audit.proof.prover import Prover
     from chopmark.audit.search.query import Hit
-    from chopmark.kit.types import JsonValue
+    from chopmark.kit.types import JsonValue, Progress
 
 __all__ = ["Export"]
 
 _PAGE: Final = 1000
+_TOLD_EACH: Final = 50
 
 
 class Export:
@@ -46,6 +47,7 @@ class Export:
         second: Actor,
         content: bool = False,
         limit: int | None = None,
+        progress: Progress | None = None,
     ) -> Path:
         """Write what a query finds, with proofs, for somebody else to check.
 
@@ -56,6 +58,7 @@ class Export:
             second: Another exporter, who agreed.
             content: Whether the private parts go along; what is sealed never does.
             limit: At most so many records, the newest; None is all of them.
+            progress: Told how many of the records are done.
 
         Returns:
             The manifest; its digest is in the ``access.exported`` entry.
@@ -71,10 +74,17 @@ class Export:
         # Signed after the search: what was found is in the tree that the proofs lead into.
         checkpoint = self._prover.checkpoint()
         with session.ledger.database.read() as transaction:
-            rows = rows_of(transaction, [hit.record_id for hit in hits], checkpoint.size)
+            rows = rows_of(
+                transaction,
+                [hit.record_id for hit in hits],
+                checkpoint.size,
+                progress=progress,
+            )
         if content:
             sealed = RecordViewer(session).sealed(hit.record_id for hit in hits)
-            for row in rows:
+            for place, row in enumerate(rows):
+                if progress is not None and place % _TOLD_EACH == 0:
+                    progress(place, len(rows), "reading content")
                 if row["record_id"] not in sealed:
                     row["private"] = session.reader.private(int(str(row["index"])))
         manifest, digest = write_export(

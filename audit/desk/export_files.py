@@ -28,15 +28,16 @@ from chopmark.errors import (
 from chopmark.kit.files import write_public
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from chopmark.audit.proof.note import Checkpoint
     from chopmark.kit.database import Transaction
-    from chopmark.kit.types import JsonValue
+    from chopmark.kit.types import JsonValue, Progress
 
 __all__ = ["ExportFormat", "check_export", "contents_in", "rows_of", "write_export"]
 
 ExportFormat = Literal["jsonl", "csv", "parquet"]
+_TOLD_EACH: Final = 10
 _COLUMNS: Final = (
     "index",
     "record_id",
@@ -52,13 +53,19 @@ _COLUMNS: Final = (
 
 
 def rows_of(
-    transaction: Transaction, record_ids: Iterable[str], size: int
+    transaction: Transaction,
+    record_ids: Sequence[str],
+    size: int,
+    *,
+    progress: Progress | None = None,
 ) -> list[dict[str, JsonValue]]:
     """Return a row for each entry of the records below ``size``: leaf, path, no content yet."""
     # One reader for all: neighbouring entries share nearly all the tiles of their paths.
     node = node_reader(transaction, size)
     rows: list[dict[str, JsonValue]] = []
-    for record_id in record_ids:
+    for place, record_id in enumerate(record_ids):
+        if progress is not None and place % _TOLD_EACH == 0:
+            progress(place, len(record_ids), "proving")
         for index, event_id, kind, tenant, time, leaf in transaction.execute(
             "SELECT idx, event_id, kind, tenant, time, leaf FROM entry"
             " WHERE event_id >= ? AND event_id < ? AND idx < ? ORDER BY idx",

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from chopmark.audit.desk.allowances import allow_prompt
-from chopmark.audit.desk.rules import escalation_of
+from chopmark.audit.desk.second_opinions import agreement_of, waits_again
 from chopmark.audit.desk.tasks import Task, Waiting, not_on_lease
 from chopmark.audit.desk.view import RecordViewer
 from chopmark.audit.log.clock import moment, now
@@ -22,6 +22,7 @@ from chopmark.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from chopmark.audit.desk.agreement import Agreement
     from chopmark.audit.desk.rules import Rule
     from chopmark.audit.desk.session import DeskSession
     from chopmark.audit.desk.tasks import ReviewDecision
@@ -108,8 +109,11 @@ class Review:
                     # A lease that is over frees the task by itself; nobody has to clean up.
                     " AND (until IS NULL OR until < ?) AND NOT EXISTS (SELECT 1 FROM skipped"
                     " WHERE skipped.record_id = review.record_id AND by = ?)"
+                    # A second opinion is another person's, and so is what two disagreed on.
+                    " AND (state IS NULL OR NOT EXISTS (SELECT 1 FROM opinion"
+                    " WHERE opinion.record_id = review.record_id AND opinion.by = ?))"
                     " ORDER BY priority DESC, queued LIMIT 1",
-                    (queue, self._session.tenant, now(), me),
+                    (queue, self._session.tenant, now(), me, me),
                 )
             if not rows:
                 return None
@@ -188,7 +192,8 @@ class Review:
             rationale: Why.
             allow_until: With ``overturned``: let this very prompt pass for this tenant until then
                 (RFC 3339); None makes no exception. Pictures made from it are judged as ever.
-            rules: They say to which queue an escalated task goes.
+            rules: They say to which queue an escalated task goes, and how many tasks somebody else
+                decides on as well.
 
         Raises:
             NotPermitted: It is not held by this person, or the category allows no exception.
@@ -250,6 +255,8 @@ class Review:
                     answers.append(DuplicateRecord(f"record {record_id} is decided already"))
                 elif row.held() and not row.mine(self._session):
                     answers.append(NotPermitted(f"somebody else has record {record_id} on lease"))
+                elif row.for_others():
+                    answers.append(NotPermitted(f"somebody else decides on record {record_id} now"))
                 else:
                     done.add(record_id)
                     answers.append(self._decided(transaction, row, decision, rationale, rules))
@@ -275,24 +282,23 @@ class Review:
         rationale: str,
         rules: Sequence[Rule],
     ) -> Record:
-        """Book a decision; an escalated task waits in the next queue from the same moment on."""
+        """Book a decision; where somebody else is to decide, it waits again from then on."""
         session = self._session
+        public: dict[str, JsonValue] = {"decision": decision}
+        if row.state == "second":
+            public["second"] = True
         booked = session.ledger.book_within(
             transaction,
             session.event(
                 "review.decided",
                 row.record_id,
-                {"decision": decision},
+                public,
                 {"rationale": rationale},
                 tenant=row.tenant,
             ),
         )
-        if decision == "escalated":
-            onward: dict[str, JsonValue] = {
-                "queue": escalation_of(rules, row.queue),
-                "priority": row.priority + 1,
-                "escalated": True,
-            }
+        onward = waits_again(row, decision, rules)
+        if onward is not None:
             session.ledger.book_within(
                 transaction,
                 session.event("review.queued", row.record_id, onward, tenant=row.tenant),
@@ -304,9 +310,12 @@ class Review:
         with self._session.index.database.read() as index:
             rows = index.execute(
                 "SELECT review.record_id, tenant, queue, priority, review.decision, holder, scope,"
-                " until FROM review JOIN item ON item.record_id = review.record_id"
+                " until, state, (SELECT decision FROM opinion WHERE record_id = review.record_id"
+                " ORDER BY idx DESC LIMIT 1), EXISTS (SELECT 1 FROM opinion"
+                " WHERE opinion.record_id = review.record_id AND opinion.by = ?)"
+                " FROM review JOIN item ON item.record_id = review.record_id"
                 " WHERE review.record_id = ? AND tenant = coalesce(?, tenant)",
-                (record_id, self._session.tenant),
+                (self._session.actor.name, record_id, self._session.tenant),
             )
         return Waiting(*rows[0]) if rows else None
 
@@ -334,11 +343,16 @@ class Review:
         self._session.index.update()
         with self._session.index.database.read() as index:
             rows = index.execute(
-                "SELECT decision, count(*) FROM review WHERE reviewer = ? AND decided >= ?"
+                "SELECT decision, count(*) FROM opinion WHERE by = ? AND time >= ?"
                 " GROUP BY decision",
                 (self._session.actor.name, now()[:10]),
             )
         return {str(decision): int(count) for decision, count in rows if decision}
+
+    def agreement(self) -> dict[str, Agreement]:
+        """Return how far second opinions agree with first ones, by queue; complete pairs only."""
+        self._session.require("reader", "reviewer", "investigator", "auditor")
+        return agreement_of(self._session)
 
     def tasks(
         self, queue: str | None = None, *, record_id: str | None = None, only_open: bool = False
@@ -354,6 +368,29 @@ class Review:
         self._session.index.update()
         found = self._tasks(queue=queue, record_id=record_id)
         return [task for task in found if task.decision is None or not only_open]
+
+    def free(self, queue: str, *, limit: int = MOST_AT_ONCE) -> list[Task]:
+        """Return what :meth:`bulk` could decide in a queue, the next one first.
+
+        Args:
+            queue: Which.
+            limit: At most so many.
+
+        Raises:
+            NotPermitted: No role for it.
+        """
+        me, clock = self._session.actor.name, now()
+        return [
+            task
+            for task in self.tasks(queue, only_open=True)
+            if task.until is None or task.until < clock or task.holder == me
+        ][:limit]
+
+    def hits(self, tasks: Iterable[Task]) -> list[tuple[Task, Hit]]:
+        """Return tasks with their records' scores, as a search shows them."""
+        listed = list(tasks)
+        hits = self._session.index.of_records([task.record_id for task in listed])
+        return [(task, hits[task.record_id]) for task in listed if task.record_id in hits]
 
     def _tasks(self, *, queue: str | None = None, record_id: str | None = None) -> list[Task]:
         with self._session.index.database.read() as transaction:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.errors import ConfigurationError, InvalidRequest
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit.search.query import Ending, Hit
 
-__all__ = ["ESCALATED", "Rule", "escalation_of", "load_rules"]
+__all__ = ["ESCALATED", "Rule", "escalation_of", "load_rules", "share_of"]
 
 ESCALATED: Final = "escalated"
 """Where an escalated task goes when no rule says otherwise."""
@@ -28,6 +28,7 @@ class Rule:
         queue: Where to.
         priority: Larger comes first.
         escalate_to: Where its tasks go when a reviewer escalates them; None is ``escalated``.
+        second_opinions: The share of its tasks that somebody else decides on as well, 0 to 1.
     """
 
     queue: str
@@ -37,11 +38,14 @@ class Rule:
     min_score: float | None = None
     tenant: str | None = None
     escalate_to: str | None = None
+    second_opinions: float | None = None
 
     def __post_init__(self) -> None:
-        """Check the queue's name."""
+        """Check the queue's name and the share."""
         if not self.queue.strip():
             raise InvalidRequest("a routing rule names a queue")
+        if self.second_opinions is not None and not 0 <= self.second_opinions <= 1:
+            raise InvalidRequest("second_opinions is a share from 0 to 1")
 
     def matches(self, hit: Hit) -> bool:
         """Tell whether the rule sends this record on."""
@@ -54,20 +58,30 @@ class Rule:
         )
 
 
-DEFAULT_RULES: Final = (Rule(queue="review", decision="review"),)
+DEFAULT_RULES: Final[tuple[Rule, ...]] = (Rule(queue="review", decision="review"),)
 
 
-def load_rules(path: Path | None) -> tuple[Rule, ...]:
+def load_rules(path: Path | None, *, second_opinions: float = 0.0) -> tuple[Rule, ...]:
     """Read routing rules from a YAML list; without a file, what is to be reviewed is queued.
 
     >>> load_rules(None)[0].queue
     'review'
 
+    Args:
+        path: The file.
+        second_opinions: The share for rules that name none.
+
     Raises:
         ConfigurationError: The file cannot be read, or is not a list of rules.
     """
-    if path is None:
-        return DEFAULT_RULES
+    rules = DEFAULT_RULES if path is None else _read(path)
+    return tuple(
+        replace(rule, second_opinions=second_opinions) if rule.second_opinions is None else rule
+        for rule in rules
+    )
+
+
+def _read(path: Path) -> tuple[Rule, ...]:
     import yaml
 
     try:
@@ -81,7 +95,7 @@ def load_rules(path: Path | None) -> tuple[Rule, ...]:
         raise ConfigurationError(
             f"{path}: {wrong}",
             hint="a list of mappings: queue, priority, decision, category, min_score, tenant,"
-            " escalate_to",
+            " escalate_to, second_opinions",
         ) from None
 
 
@@ -95,6 +109,7 @@ def _checked(item: Any) -> dict[str, Any]:
         "min_score": (int, float),
         "tenant": str,
         "escalate_to": str,
+        "second_opinions": (int, float),
     }
     if not isinstance(item, dict):
         raise TypeError("a rule is a mapping")
@@ -110,3 +125,9 @@ def escalation_of(rules: Iterable[Rule], queue: str) -> str:
     """Return the queue after a queue, for what its reviewers escalate."""
     named = (rule.escalate_to for rule in rules if rule.queue == queue and rule.escalate_to)
     return next(named, ESCALATED)
+
+
+def share_of(rules: Iterable[Rule], queue: str) -> float:
+    """Return the share of a queue's tasks that somebody else decides on as well."""
+    named = (rule.second_opinions for rule in rules if rule.queue == queue and rule.second_opinions)
+    return next(named, 0.0)

@@ -54,10 +54,19 @@ class Waiting(NamedTuple):
     holder: str | None
     scope: str | None
     until: str | None
+    state: Literal["second", "disputed"] | None
+    first: ReviewDecision | None
+    """What was decided last, if anything was."""
+    judged: int
+    """Whether this person decided on the record before."""
 
     def held(self) -> bool:
         """Tell whether somebody has it on lease now."""
         return self.until is not None and self.until >= now()
+
+    def for_others(self) -> bool:
+        """Tell whether it must be somebody who did not decide on the record before."""
+        return self.state is not None and bool(self.judged)
 
     def mine(self, session: DeskSession) -> bool:
         """Tell whether it is on lease to this person now."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from chopmark.audit.desk.agreement import Agreement
 from chopmark.audit.log.leaf import parse_leaf
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class _Counts:
     refused: set[str] = field(default_factory=set)
     reviewed: set[str] = field(default_factory=set)
     appealed: dict[str, str] = field(default_factory=dict)
+    decided: dict[str, str] = field(default_factory=dict)
+    agreement: Agreement = field(default_factory=Agreement)
 
 
 def _seconds(earlier: str, later: str) -> float:
@@ -52,8 +55,9 @@ def transparency_report(
 
     Returns:
         The same for the same leaves and period, whoever counts: requests by how they ended,
-        refusals by category, stage and automation, reviews, appeals by outcome, and median times
-        in seconds (None where there is nothing to take one of).
+        refusals by category, stage and automation, reviews, how far second opinions agreed with
+        first ones, appeals by outcome, and median times in seconds (None where there is nothing to
+        take one of).
 
     Raises:
         LogCorrupt: A leaf is not one of a log.
@@ -84,6 +88,7 @@ def transparency_report(
             "by_automation": table(counts.automation),
         },
         "reviews": table(counts.reviews),
+        "second_opinions": counts.agreement.to_dict(),
         "appeals": table(counts.appeals),
         "other_events": table(counts.other),
         "median_seconds": {
@@ -100,8 +105,7 @@ def _count(counts: _Counts, members: dict[str, Any], *, inside: bool) -> None:
         counts.received[record_id] = time
         counts.ended["received"] += inside
     elif kind == "review.decided":
-        counts.reviewed.add(record_id)
-        counts.reviews[str(public.get("decision"))] += inside
+        _count_review(counts, record_id, public, inside=inside)
     elif kind == "appeal.opened":
         counts.appealed[record_id] = time
         counts.appeals["opened"] += inside
@@ -120,6 +124,16 @@ def _count(counts: _Counts, members: dict[str, Any], *, inside: bool) -> None:
                 _count_refusal(counts, record_id, public)
     elif inside:
         counts.other[kind] += 1
+
+
+def _count_review(counts: _Counts, record_id: str, public: dict[str, Any], *, inside: bool) -> None:
+    decision = str(public.get("decision"))
+    if public.get("second") is not True:
+        counts.reviews[decision] += inside
+    elif inside and record_id in counts.decided:
+        counts.agreement.count(counts.decided[record_id], decision)
+    counts.decided[record_id] = decision
+    counts.reviewed.add(record_id)
 
 
 def _count_refusal(counts: _Counts, record_id: str, public: dict[str, Any]) -> None:

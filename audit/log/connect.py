@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from chopmark.audit.log.schema import APPEND_ONLY, APPEND_ONLY_POSTGRES, LOG_SCHEMA
 from chopmark.audit.log.vault import SCHEMA as VAULT_SCHEMA
 from chopmark.errors import ConfigurationError
+from chopmark.kit.database import POSTGRES_TYPES, SQLITE_TYPES
 from chopmark.kit.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
@@ -14,15 +15,6 @@ if TYPE_CHECKING:
     from chopmark.kit.database import Database
 
 __all__ = ["open_keys", "open_log"]
-
-_SQLITE: Final = {"integer": "INTEGER", "blob": "BLOB", "strict": " STRICT", "key": "TEXT"}
-# Text is compared byte by byte, as SQLite does it; ranges of event ids depend on it.
-_POSTGRES: Final = {
-    "integer": "BIGINT",
-    "blob": "BYTEA",
-    "strict": "",
-    "key": 'TEXT COLLATE "C"',
-}
 
 
 def open_log(paths: Paths, url: str | None, *, write: bool) -> Database:
@@ -39,17 +31,17 @@ def open_log(paths: Paths, url: str | None, *, write: bool) -> Database:
         ConfigurationError: Not an address of a database that we know.
     """
     if url is not None:
-        schema = LOG_SCHEMA.format(**_POSTGRES) + APPEND_ONLY_POSTGRES
+        schema = LOG_SCHEMA.format(**POSTGRES_TYPES) + APPEND_ONLY_POSTGRES
         return _postgres(url, schema if write else None)
-    schema = LOG_SCHEMA.format(**_SQLITE) + APPEND_ONLY
+    schema = LOG_SCHEMA.format(**SQLITE_TYPES) + APPEND_ONLY
     return SqliteDatabase(paths.log, schema=schema if write else None)
 
 
 def open_keys(paths: Paths, url: str | None, *, write: bool) -> Database:
     """Open the table of data keys; see :func:`open_log`."""
     if url is not None:
-        return _postgres(url, VAULT_SCHEMA.format(**_POSTGRES) if write else None)
-    schema = VAULT_SCHEMA.format(**_SQLITE)
+        return _postgres(url, VAULT_SCHEMA.format(**POSTGRES_TYPES) if write else None)
+    schema = VAULT_SCHEMA.format(**SQLITE_TYPES)
     # With a lock of its own: the keys' transaction runs inside the log's, and must not wait for it.
     return SqliteDatabase(paths.keys, schema=schema if write else None)
 

@@ -20,16 +20,19 @@ from chopmark.kit.ids import is_id, record_of
 from chopmark.kit.sqlite import SqliteDatabase, remove_other_version
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from chopmark.audit.log.ledger import Ledger
     from chopmark.audit.log.sealed import Content
+    from chopmark.kit.database import Transaction
     from chopmark.kit.types import Progress
 
 __all__ = ["SearchIndex"]
 
 _BATCH: Final = 1000
 _MOST: Final = 1000
+_COLUMNS: Final = "item.idx, record_id, tenant, time, decision, score, model, policy"
 
 
 class SearchIndex:
@@ -166,30 +169,24 @@ class SearchIndex:
         where = " AND ".join(clauses) or "1"
         with self.database.read() as transaction:
             rows = transaction.execute(
-                "SELECT item.idx, record_id, tenant, time, decision, score, model, policy"  # noqa: S608 - fixed clauses
-                f" FROM {source} WHERE {where} ORDER BY {order} DESC LIMIT ?",
+                f"SELECT {_COLUMNS} FROM {source} WHERE {where} ORDER BY {order} DESC LIMIT ?",  # noqa: S608 - fixed clauses
                 (*values, max(1, min(limit, _MOST))),
             )
-            hits = []
-            for index, record_id, tenant, time, decision, score, model, policy in rows:
-                categories = transaction.execute(
-                    "SELECT name, score FROM category WHERE idx = ? ORDER BY name", (index,)
+            return [_hit(transaction, row, near) for row in rows]
+
+    def of_records(self, record_ids: Iterable[str]) -> dict[str, Hit]:
+        """Return what is shown of these records, as far as the projection has followed."""
+        with self.database.read() as transaction:
+            rows = [
+                row
+                for record_id in record_ids
+                for row in transaction.execute(
+                    f"SELECT {_COLUMNS} FROM item WHERE record_id = ?",  # noqa: S608 - fixed
+                    (record_id,),
                 )
-                hits.append(
-                    Hit(
-                        index=index,
-                        record_id=record_id,
-                        tenant=tenant,
-                        time=time,
-                        decision=decision,
-                        score=score,
-                        categories=dict(categories),
-                        model=model,
-                        policy=policy,
-                        distance=near[index] if near is not None else None,
-                    )
-                )
-        return hits
+            ]
+            hits = [_hit(transaction, row, None) for row in rows]
+        return {hit.record_id: hit for hit in hits}
 
     def _clauses(self, query: Query) -> tuple[list[str], list[object]]:
         clauses: list[str] = []
@@ -270,3 +267,22 @@ class SearchIndex:
                 "SELECT DISTINCT name FROM saved_query WHERE tenant = ? ORDER BY name", (tenant,)
             )
         return [self.saved(name, tenant) for (name,) in rows]
+
+
+def _hit(transaction: Transaction, row: Sequence[Any], near: dict[int, int] | None) -> Hit:
+    index, record_id, tenant, time, decision, score, model, policy = row
+    categories = transaction.execute(
+        "SELECT name, score FROM category WHERE idx = ? ORDER BY name", (index,)
+    )
+    return Hit(
+        index=index,
+        record_id=record_id,
+        tenant=tenant,
+        time=time,
+        decision=decision,
+        score=score,
+        categories=dict(categories),
+        model=model,
+        policy=policy,
+        distance=near[index] if near is not None else None,
+    )

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from chopmark.kit.database import Transaction
     from chopmark.kit.types import JsonValue
 
-__all__ = ["PersonSummary", "Refusal", "days_of", "people", "refusals_of"]
+__all__ = ["PersonSummary", "Refusal", "days_of", "people", "persons_of", "refusals_of"]
 
 _TURNED_AWAY: Final = frozenset({"cooling_down", "person_suspended"})
 _COLUMNS: Final = "tag, tenant, name, subject, first, last, newest"
@@ -120,6 +122,28 @@ def people(
     ]
 
 
+def persons_of(
+    transaction: Transaction, record_ids: Iterable[str], *, tenant: str | None
+) -> dict[str, str]:
+    """Return the person of each record as ``TENANT:IDENTIFIER``; without those that have none.
+
+    Args:
+        transaction: Of the projection.
+        record_ids: Some records.
+        tenant: Only records of this tenant; None is every tenant.
+    """
+    found = {}
+    for record_id in record_ids:
+        for whose, name in transaction.execute(
+            "SELECT person.tenant, name FROM item JOIN person"
+            " ON person.tag = item.tag AND person.tenant = item.tenant"
+            " WHERE record_id = ? AND item.tenant = coalesce(?, item.tenant)",
+            (record_id, tenant),
+        ):
+            found[record_id] = f"{whose}:{name}"
+    return found
+
+
 def _counts(transaction: Transaction, tag: bytes, tenant: str) -> dict[str, int]:
     counts = dict.fromkeys(("requests", "allow", "review", "block", "failed", "open"), 0)
     counts["turned_away"] = 0
@@ -160,7 +184,7 @@ def refusals_of(
         " LEFT JOIN review ON review.record_id = item.record_id"
         " LEFT JOIN appeal ON appeal.record_id = item.record_id"
         " WHERE tag = ? AND tenant = ? AND item.decision = 'block' AND why IS NOT NULL"
-        " AND item.time >= ? AND coalesce(review.decision, '') <> 'overturned'"
+        " AND item.time >= ? AND coalesce(stands, '') <> 'overturned'"
         " AND coalesce(outcome, '') <> 'overturned' ORDER BY item.idx DESC",
         (tag, tenant, since),
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "TABLES", "VERSION", "apply", "take_out"]
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Counted up with every change of the tables; a file of another version is made anew."""
 
 SCHEMA: Final = f"""
@@ -58,9 +58,15 @@ CREATE TABLE IF NOT EXISTS skipped (
 CREATE TABLE IF NOT EXISTS review (
   record_id TEXT PRIMARY KEY, queue TEXT NOT NULL, priority INTEGER NOT NULL,
   queued INTEGER NOT NULL, since TEXT NOT NULL, holder TEXT, scope TEXT, until TEXT,
-  decision TEXT, reviewer TEXT, decided TEXT
+  decision TEXT, reviewer TEXT, decided TEXT, state TEXT, stands TEXT
 );;
 CREATE INDEX IF NOT EXISTS review_open ON review (decision, queue, priority, queued);;
+CREATE TABLE IF NOT EXISTS opinion (
+  idx INTEGER PRIMARY KEY, record_id TEXT NOT NULL, queue TEXT NOT NULL, decision TEXT NOT NULL,
+  by TEXT, time TEXT NOT NULL, first TEXT
+);;
+CREATE INDEX IF NOT EXISTS opinion_record ON opinion (record_id);;
+CREATE INDEX IF NOT EXISTS opinion_by ON opinion (by, time);;
 CREATE TABLE IF NOT EXISTS appeal (
   record_id TEXT PRIMARY KEY, opened INTEGER NOT NULL, time TEXT NOT NULL, outcome TEXT,
   decided TEXT, holder TEXT, scope TEXT, until TEXT
@@ -83,6 +89,7 @@ TABLES: Final = (
     "standing",
     "skipped",
     "review",
+    "opinion",
     "appeal",
     "sealed",
     "saved_query",
@@ -318,12 +325,21 @@ def _review(
         case "review.queued":
             transaction.execute(
                 # It waits since its request ended, whenever somebody came to queue it.
-                "INSERT INTO review (record_id, queue, priority, queued, since)"
+                "INSERT INTO review (record_id, queue, priority, queued, since, state)"
                 " VALUES (?, ?, ?, ?,"
-                " coalesce((SELECT ended FROM item WHERE item.record_id = ?), ?))"
+                " coalesce((SELECT ended FROM item WHERE item.record_id = ?), ?), ?)"
                 " ON CONFLICT (record_id) DO UPDATE SET queue = excluded.queue,"
-                " priority = excluded.priority, holder = NULL, until = NULL, decision = NULL",
-                (record_id, public["queue"], public["priority"], index, record_id, leaf["time"]),
+                " priority = excluded.priority, holder = NULL, until = NULL, decision = NULL,"
+                " state = excluded.state",
+                (
+                    record_id,
+                    public["queue"],
+                    public["priority"],
+                    index,
+                    record_id,
+                    leaf["time"],
+                    next((name for name in ("second", "disputed") if public.get(name)), None),
+                ),
             )
         case "review.leased":
             transaction.execute(
@@ -341,10 +357,19 @@ def _review(
                     (record_id, private["by"]),
                 )
         case "review.decided":
+            decision, by, time = public["decision"], private.get("by"), leaf["time"]
+            transaction.execute(
+                "INSERT INTO opinion (idx, record_id, queue, decision, by, time, first)"
+                " SELECT ?, record_id, queue, ?, ?, ?, CASE state WHEN 'second' THEN"
+                " (SELECT decision FROM opinion WHERE record_id = review.record_id"
+                " ORDER BY idx DESC LIMIT 1) END FROM review WHERE record_id = ?",
+                (index, decision, by, time, record_id),
+            )
             transaction.execute(
                 "UPDATE review SET holder = NULL, until = NULL, decision = ?, reviewer = ?,"
-                " decided = ? WHERE record_id = ?",
-                (public["decision"], private.get("by"), leaf["time"], record_id),
+                " decided = ?, stands = CASE WHEN ? = 'escalated' THEN stands ELSE ? END"
+                " WHERE record_id = ?",
+                (decision, by, time, decision, decision, record_id),
             )
         case "review.commented":
             pass  # it stands on the record, and moves it nowhere

@@ -26,6 +26,8 @@ from chopmark.safety.verdict import Evidence, Verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from chopmark.safety.policy.schema import Policy
     from chopmark.safety.text.cascade import Cascade
     from chopmark.safety.text.form import Form
@@ -115,11 +117,12 @@ class PromptGuard:
         read, findings, writing = _looked_at(text, language)
         plain, kind = read.plain, Kind(english=read.english, edit=edit)
         try:
-            scores, spans, *rest = self._scores(read.form.text, kind)
+            scored = self._scores(read.form.text, kind)
         except ChopmarkError:
             raise
         except Exception as error:
             raise GuardFailed(f"the text could not be judged: {type(error).__name__}") from error
+        scores, spans = dict(scored.scores), scored.spans
         scores["obfuscated"] = round(float(plain.obfuscated), 6)
         evidence = [_lexical(text, plain, finding) for finding in findings]
         _raise_scores(scores, findings)
@@ -130,7 +133,9 @@ class PromptGuard:
             without_accents(read.form.text),
             language="en" if read.english else read.language.read_as,
             sexual=scores["sexual"],
-            without=lambda other: self._scores(other, kind)[0]["sexual"],
+            without=lambda gone: self._scores(
+                read.form.text, kind, gone=gone, known=scored.vectors
+            ).scores["sexual"],
         )
         if minors.youth:
             scores["sexual/minors"] = 1.0 if minors.state == "both" else 0.0
@@ -156,7 +161,7 @@ class PromptGuard:
             {name: score for name, score in scores.items() if name in evaluated}, stage=stage
         )
         action, categories = decision.action, decision.categories
-        for why, category in self._doubts(read, sum(rest), minors, evaluated):
+        for why, category in self._doubts(read, scored.doubtful, minors, evaluated):
             evidence.append(Evidence(category=category, kind="rule", detail=why))
             action, categories = worst(action, "review"), categories or (category,)
         evidence += _why_minors(text, read.form, minors)
@@ -179,11 +184,18 @@ class PromptGuard:
             language=read.language.code,
         )
 
-    def _scores(self, text: str, kind: Kind) -> Scored:
+    def _scores(
+        self,
+        text: str,
+        kind: Kind,
+        *,
+        gone: Sequence[tuple[int, int]] = (),
+        known: Mapping[tuple[int, ...], NDArray[np.float32]] | None = None,
+    ) -> Scored:
         if not any(char.isalnum() for char in text):
             # Without a letter there is nothing to read: an edit without words, three dots, an emoji.
             return Scored(scores=dict.fromkeys(MODEL_CATEGORIES, 0.0), spans={})
-        return self._scorer.score(text, kind)
+        return self._scorer.score(text, kind, gone=gone, known=known or {})
 
     @staticmethod
     def _doubts(
@@ -211,7 +223,7 @@ class PromptGuard:
         evidence = []
         for names, phrase, rest in allowed:
             # What was allowed is taken out; the rest of the text still counts for its categories.
-            without = dict(self._scores(rest.text, kind)[0])
+            without = dict(self._scores(rest.text, kind).scores)
             _raise_scores(without, apply_rules(rest.text))
             lower = [name for name in names if without.get(name, 0.0) < scores.get(name, 0.0)]
             evidence += [

@@ -15,7 +15,7 @@ from chopmark.safety.text.rules import sexual_terms
 from chopmark.safety.text.youth import youth_cues
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 __all__ = ["Finding", "find"]
 
@@ -38,14 +38,17 @@ class Finding:
     youth: tuple[Span, ...] = ()
 
 
-def find(text: str, *, language: str, sexual: float, without: Callable[[str], float]) -> Finding:
+def find(
+    text: str, *, language: str, sexual: float, without: Callable[[Sequence[Span]], float]
+) -> Finding:
     """Apply the rule to a text.
 
     Args:
         text: As it is read, without accents.
         language: Which the guard reads it as; ``und`` where that is not certain.
         sexual: The text's own ``sexual`` score.
-        without: Gives the ``sexual`` score of a text; asked about this one without its cues of youth.
+        without: Gives the ``sexual`` score of the text without the words at these spans, which are those of
+            its cues of youth.
     """
     cues = youth_cues(text, language=language)
     if not cues:
@@ -56,11 +59,7 @@ def find(text: str, *, language: str, sexual: float, without: Callable[[str], fl
         for a, b in sexual_terms(text)
         if not any(a < end and start < b for start, end in spans)
     ]
-    rest, at = [], 0
-    for start, end in sorted(spans):
-        rest.append(text[at:start])
-        at = max(at, end)
-    other = without(" ".join([*rest, text[at:]]).strip())
+    other = without(spans)
     clear = any(cue.clear for cue in cues)
     if clear and other >= _STRONG:
         return Finding(state="both", youth=spans)

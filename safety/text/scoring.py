@@ -13,6 +13,10 @@ from chopmark.safety.text.head import group_of, score_of
 from chopmark.safety.text.windows import plan, spans
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
     from chopmark.safety.text.encoder import SentenceEncoder
     from chopmark.safety.text.head import PromptHead
 
@@ -42,11 +46,13 @@ class Scored(NamedTuple):
         scores: Each model category's largest score over the windows.
         spans: Where in the text that window stands.
         doubtful: Windows that the encoder did not read and the screen found doubtful.
+        vectors: What the encoder made of each window that it read, by its tokens.
     """
 
     scores: dict[str, float]
     spans: dict[str, tuple[int, int]]
     doubtful: int = 0
+    vectors: Mapping[tuple[int, ...], NDArray[np.float32]] = {}
 
 
 class Scorer:
@@ -65,8 +71,22 @@ class Scorer:
             )
         self._encoder, self._head = encoder, head
 
-    def score(self, text: str, kind: Kind) -> Scored:
+    def score(
+        self,
+        text: str,
+        kind: Kind,
+        *,
+        gone: Sequence[tuple[int, int]] = (),
+        known: Mapping[tuple[int, ...], NDArray[np.float32]] = {},
+    ) -> Scored:
         """Score a text of at least one letter or digit.
+
+        Args:
+            text: What is scored.
+            kind: Which calibration holds.
+            gone: Spans of words that are left out of the windows that hold them; the windows themselves are
+                those of the whole text, so that what does not hold any need not be read again.
+            known: What an earlier call made of its windows.
 
         Raises:
             TextTooLong: It has more tokens than are scored of one text.
@@ -87,13 +107,26 @@ class Scorer:
             means = np.stack([(sums[end] - sums[start]) / (end - start) for start, end in parts])
             chosen = plan(self._head.screened(means.astype(np.float32)), bar=0.0)
             parts, doubtful = [parts[at] for at in chosen.read], chosen.doubtful
+        kept = _kept(read.spans, gone)
+        ids = [
+            tuple(one for one, stays in zip(read.ids[a:b], kept[a:b], strict=True) if stays)
+            for a, b in parts
+        ]
+        left = [at for at, window in enumerate(ids) if window or not gone]
+        if not left:
+            return Scored(scores=dict.fromkeys(MODEL_CATEGORIES, 0.0), spans={})
+        parts, ids = [parts[at] for at in left], [ids[at] for at in left]
         # What stands in a text several times is read once.
-        distinct = dict.fromkeys(read.ids[start:end] for start, end in parts)
-        vectors = {ids: self._encoder.vector(ids, edit=kind.edit) for ids in distinct}
-        logits = self._head.logits(np.stack([vectors[read.ids[a:b]] for a, b in parts]))
+        vectors = {
+            window: known[window]
+            if window in known
+            else self._encoder.vector(window, edit=kind.edit)
+            for window in dict.fromkeys(ids)
+        }
+        logits = self._head.logits(np.stack([vectors[window] for window in ids]))
         odds = self._head.odds(
-            logits, group_of(english=kind.english, tokens=len(read.ids), edit=kind.edit)
-        ) - WINDOW_BAR * np.log(len(distinct))
+            logits, group_of(english=kind.english, tokens=int(kept.sum()), edit=kind.edit)
+        ) - WINDOW_BAR * np.log(len(vectors))
         best = odds.argmax(axis=0)
         table = score_of(odds)
         return Scored(
@@ -107,4 +140,17 @@ class Scorer:
                 if read.ids
             },
             doubtful=doubtful,
+            vectors=vectors,
         )
+
+
+def _kept(spans: Sequence[tuple[int, int]], gone: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
+    """Return of each token whether no character of it is gone."""
+    kept = np.ones(len(spans), bool)
+    if gone:
+        starts, ends = np.array(spans, np.int64).reshape(-1, 2).T
+        for start, end in gone:
+            kept[int(np.searchsorted(ends, start, "right")) : int(np.searchsorted(starts, end))] = (
+                False
+            )
+    return kept

@@ -274,6 +274,37 @@ def test_moderations_of_parts_are_one_input(live: Any, client: openai.OpenAI) ->
         assert one.kind == "moderation.completed"
 
 
+def test_moderations_of_edits_and_of_texts_whose_language_is_told(
+    live: Any, client: openai.OpenAI
+) -> None:
+    texts = ["take her clothes off", "ein roter Apfel", "Mae'r gath yn eistedd ar y bwrdd heno"]
+    said = client.moderations.create(
+        input=texts, extra_body={"edit": [True, None, False], "language": ["en", "de", "cy"]}
+    )
+    undressing, apple, welsh = said.results
+    assert _extra(undressing.categories, "sexual/nonconsensual")
+    assert [_extra(row, "action") for row in (apple, welsh)] == ["allow", "review"]
+    assert [_extra(row, "language") for row in said.results] == ["en", "de", "cy"]
+    assert "sexual" in _extra(welsh, "not_evaluated")
+    # One record for all, which knows what was asked of an edit.
+    (record,) = live.pipeline.parts.log.records(_extra(said, "provenance")["record_id"])
+    assert (record.public["texts"], record.public["edits"]) == (3, 1)
+
+
+def test_an_edit_and_its_picture_are_judged_together(
+    live: Any, client: openai.OpenAI, make_picture: Any
+) -> None:
+    url = f"data:image/png;base64,{base64.b64encode(_png(make_picture())).decode()}"
+    picture: Any = {"type": "image_url", "image_url": {"url": url}}
+    wish: Any = {"type": "text", "text": "make the sky blue", "edit": True, "language": "en"}
+    said = client.moderations.create(input=[wish, picture])
+    (row,) = said.results
+    assert not row.flagged
+    (record,) = _extra(said, "provenance")["record_ids"]
+    (one,) = live.pipeline.parts.log.records(record)
+    assert (one.public["edits"], one.public["verdict"]["stage"]) == (1, "input")
+
+
 def test_models(client: openai.OpenAI) -> None:
     listed = [one.id for one in client.models.list().data]
     assert listed[0] == "drawing"

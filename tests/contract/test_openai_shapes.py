@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -17,6 +18,7 @@ from tests.support.generator import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 BLOCKED = "explicit photo of a naked woman having sex"
 
@@ -217,6 +219,25 @@ def test_a_part_of_a_moderation_is_named(live: Any, value: Any, param: str) -> N
     assert param in error["message"]
 
 
+@pytest.mark.parametrize(
+    ("members", "param"),
+    [
+        ({"input": "a", "language": "German, please"}, "language"),
+        ({"input": "a", "edit": "yes"}, "edit"),
+        ({"input": ["a", "b"], "edit": [True]}, "edit"),
+        ({"input": ["a", "b"], "language": ["de", 7]}, "language"),
+        ({"input": [{"type": "text", "text": "a", "language": "x"}]}, "input[0].language"),
+        ({"input": [{"type": "text", "text": "a", "edit": 1}]}, "input[0].edit"),
+    ],
+)
+def test_what_is_said_of_a_text_to_judge_is_checked(
+    live: Any, members: dict[str, Any], param: str
+) -> None:
+    with live.client() as http:
+        said = http.post("/v1/moderations", json=members)
+    assert (said.status_code, said.json()["error"]["param"]) == (400, param)
+
+
 def test_every_spelling_of_a_picture_to_judge(
     client: openai.OpenAI, make_picture: Any, to_bytes: Any
 ) -> None:
@@ -366,6 +387,15 @@ def test_litellms_guardrail(live: Any, kind: str, make_picture: Any, to_bytes: A
         assert "sexual" in blocked["blocked_reason"]
         card = ask(texts=[], images=[picture, _url(to_bytes(draw_test_card()))])
         assert card["action"] == "BLOCKED"
+        # What a tool is asked to do is judged, and messages that nobody took texts out of.
+        call = {"id": "1", "type": "function", "index": 0}
+        for arguments in (json.dumps({"a": [[[{"prompt": BLOCKED}]]], "n": 1}), BLOCKED):
+            asked = [call | {"function": {"name": "make_image", "arguments": arguments}}]
+            assert ask(texts=[], tool_calls=asked)["action"] == "BLOCKED"
+        apple = [call | {"function": {"name": "make_image", "arguments": '{"prompt": "an apple"}'}}]
+        assert ask(texts=["a red apple"], tool_calls=apple)["action"] == "NONE"
+        parts = [{"role": "user", "content": [{"type": "text", "text": BLOCKED}]}]
+        assert ask(texts=None, structured_messages=parts)["action"] == "BLOCKED"
         # What cannot be judged does not pass.
         assert "images[0]" in ask(images=["https://example.com/a.png"])["blocked_reason"]
         assert ask(images=[_url(b"no picture")])["action"] == "BLOCKED"
@@ -400,14 +430,16 @@ def test_a_url_opens_its_picture_and_nothing_else(live_server: Any) -> None:
             assert (said.status_code, said.json()["error"]["code"]) == (404, "picture_not_found")
 
 
-def test_an_address_is_over_in_time(open_pipeline: Any) -> None:
+def test_an_address_is_over_in_time(tmp_path: Path) -> None:
     from chopmark.errors import PictureNotFound
     from chopmark.pipeline.released import Output
     from chopmark.safety import Verdict
     from chopmark.service.shared_pictures import SharedPictures
+    from chopmark.tenancy.files import FileStore
 
     now = [1000.0]
-    shared = SharedPictures(clock=lambda: now[0])
+    files = FileStore.open(tmp_path, clock=lambda: now[0])
+    shared = SharedPictures(files, tmp_path, clock=lambda: now[0])
     verdict = Verdict(
         action="allow", scores={}, evidence=(), categories=(), evaluated=(), not_evaluated=(),
         policy="0" * 64, models=(), elapsed_ms=0.0,
@@ -416,7 +448,7 @@ def test_an_address_is_over_in_time(open_pipeline: Any) -> None:
         index=1, output_id="a3f09c1122334451", data=b"x", format="jpeg", width=1, height=1,
         seed=1, manifest_id="m", verdict=verdict,
     )  # fmt: skip
-    url = httpx.URL(shared.share(output, "a3f09c1122334450"))
+    url = httpx.URL(shared.share("default", output, "a3f09c1122334450"))
     name, asked = url.path.rsplit("/", 1)[-1], url.params
     assert name == "a3f09c1122334451.jpg"
     opened: dict[str, Any] = {"expires": int(asked["expires"]), "signature": asked["signature"]}
@@ -424,6 +456,7 @@ def test_an_address_is_over_in_time(open_pipeline: Any) -> None:
     now[0] += 3600
     with pytest.raises(PictureNotFound):
         shared.get(name, **opened)
+    files.close()
 
 
 def test_a_chat_is_answered_with_pictures(live: Any, client: openai.OpenAI, wide: bytes) -> None:

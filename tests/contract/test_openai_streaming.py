@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -15,6 +16,7 @@ from PIL import Image
 
 from chopmark.pipeline.inspect import examine
 from chopmark.safety.testcard import draw_test_card
+from tests.support.generator import UNSAFE_OUTPUT, StandIn, draw_disc
 from tests.support.wait import HANG_S, until
 
 if TYPE_CHECKING:
@@ -34,9 +36,9 @@ def test_final_pictures_come_as_completed_events(live: Any, client: openai.OpenA
         prompt="a red apple", n=2, stream=True, partial_images=2, quality="low", user="u1"
     ) as events:
         got = list(events)
-    names = ["image_generation.partial_image"] * 2 + ["image_generation.completed"] * 2
+    names = ["image_generation.partial_image", "image_generation.completed"] * 2
     assert [event.type for event in got] == names  # two steps leave room for one look each
-    first: Any = got[2]
+    first: Any = got[1]
     assert first.size == "384x384"
     assert first.output_format == "png"
     assert first.quality == "low"
@@ -49,6 +51,37 @@ def test_final_pictures_come_as_completed_events(live: Any, client: openai.OpenA
     assert provenance["output"]["index"] == 1
     last = live.pipeline.parts.log.records(provenance["record_id"])[-1]
     assert last.kind == "request.completed"
+
+
+def test_each_picture_leaves_as_soon_as_it_is_done(live: Any, client: openai.OpenAI) -> None:
+    records: list[str] = []
+    with client.images.generate(
+        prompt="a red apple", n=10, stream=True, extra_body={"seed": 7}
+    ) as events:
+        for number, event in enumerate(events):
+            # The next one was not begun before this one was booked and on its way.
+            assert len(live.generator.jobs) <= number + 2
+            provenance: Any = (event.model_extra or {})["provenance"]
+            records.append(provenance["record_id"])
+    assert len(set(records)) == 10
+    assert [job.seed for job in live.generator.jobs] == list(range(7, 17))
+
+
+def test_one_picture_that_may_not_leave_costs_the_others_nothing(live_server: Any) -> None:
+    def draw(job: Any, seed: int) -> Image.Image:
+        asked = replace(job, prompt=UNSAFE_OUTPUT) if seed in {8, 9} else job
+        return draw_disc(asked, seed)
+
+    with (
+        live_server(generator=StandIn(draw)) as live,
+        openai.OpenAI(base_url=f"{live.url}/v1", api_key="unused", max_retries=0) as client,
+        client.images.generate(
+            prompt="a red apple", n=5, stream=True, extra_body={"seed": 7}
+        ) as events,
+    ):
+        assert [event.type for event in events] == ["image_generation.completed"] * 3
+        # After two of them the rest is one request, and would be one refusal.
+        assert [job.n for job in live.generator.jobs] == [1, 1, 1, 2]
 
 
 def test_an_edit_streams_too(client: openai.OpenAI, make_picture: Any, to_bytes: Any) -> None:

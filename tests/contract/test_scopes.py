@@ -20,6 +20,7 @@ BY_SCOPE: dict[Scope, set[str]] = {
         "POST /api/v1/holds/{index}/release",
     },
     "seal": {
+        "POST /api/v1/records/{record_id}/cybertip",
         "POST /api/v1/records/{record_id}/seal",
         "POST /api/v1/records/{record_id}/unseal",
     },
@@ -39,6 +40,8 @@ BY_SCOPE: dict[Scope, set[str]] = {
         "POST /api/v1/seal",
         "POST /v1/chat/completions",
         "POST /v1/responses",
+        "POST /v1/interactions",
+        "POST /v1beta/interactions",
         "POST /v1/models/{model}:generateContent",
         "POST /v1/models/{model}:streamGenerateContent",
         "POST /v1/models/{model}:countTokens",
@@ -61,6 +64,8 @@ BY_SCOPE: dict[Scope, set[str]] = {
         "GET /api/v1/receipts/{record_id}",
         "GET /api/v1/records/{record_id}",
         "GET /api/v1/report",
+        "GET /api/v1/review/agreement",
+        "GET /api/v1/review/exceptions",
         "GET /api/v1/review/appeals",
         "GET /api/v1/review/tasks",
         "POST /api/v1/policies/diff",
@@ -73,10 +78,12 @@ BY_SCOPE: dict[Scope, set[str]] = {
         "GET /api/v1/webhooks",
         "POST /api/v1/webhooks",
         "POST /api/v1/webhooks/{hook_id}/retry",
+        "POST /api/v1/coop/actions",
         "POST /api/v1/people/{person}/actions",
         "POST /api/v1/records/{record_id}/actions",
         "POST /api/v1/records/{record_id}/comments",
         "POST /api/v1/review/bulk",
+        "POST /api/v1/review/exceptions/{index}/revoke",
         "POST /api/v1/review/{record_id}/skip",
         "POST /api/v1/review/appeals/lease",
         "POST /api/v1/review/appeals/{decision_id}/decide",
@@ -98,6 +105,22 @@ ANY_KEY = {
     "GET /v1beta/models",
     "GET /v1beta/models/{model}",
 }
+# What one of two scopes opens: whoever may send a line of a batch may see to batches.
+BATCHES = {
+    "DELETE /v1/files/{file_id}",
+    "GET /api/v1/jobs/{job_id}",
+    "GET /v1/batches",
+    "GET /v1/batches/{batch_id}",
+    "GET /v1/files",
+    "GET /v1/files/{file_id}",
+    "GET /v1/files/{file_id}/content",
+    "POST /api/v1/jobs/{job_id}/cancel",
+    "POST /v1/batches",
+    "POST /v1/batches/{batch_id}/cancel",
+    "POST /v1/files",
+}
+BY_SCOPE["generate"] |= BATCHES
+BY_SCOPE["moderate"] |= BATCHES
 # No key opens these, whatever its scopes.
 PEOPLE_ONLY = {
     "GET /api/v1/custody": {"eraser", "investigator"},
@@ -105,15 +128,18 @@ PEOPLE_ONLY = {
     "GET /api/v1/exports": {"exporter"},
     "GET /api/v1/exports/{export_id}/files/{name}": {"exporter"},
     "GET /api/v1/hashes": {"operator"},
+    "GET /api/v1/records/{record_id}/cybertip": {"investigator"},
     "POST /api/v1/exports": {"exporter"},
     "POST /api/v1/exports/{export_id}/agree": {"exporter"},
     "POST /api/v1/hashes/{name}": {"operator"},
     "POST /api/v1/hashes/{name}/entries": {"operator"},
+    "POST /api/v1/hashes/{name}/entries/remove": {"operator"},
     "GET /api/v1/policies/golden": {"investigator"},
     "GET /api/v1/policies/proposals": {"investigator", "operator"},
     "POST /api/v1/policies/proposals": {"investigator", "operator"},
     "POST /api/v1/policies/proposals/{proposal_id}/agree": {"investigator", "operator"},
     "POST /api/v1/policies/golden": {"investigator"},
+    "POST /api/v1/policies/golden/remove": {"investigator"},
     "POST /api/v1/policies/shadow": {"investigator"},
     "PUT /api/v1/policies/shadow": {"operator"},
 }
@@ -149,6 +175,9 @@ IDS = {
     "{person}": "default:u-7",
     "{hook_id}": "0" * 24,
     "{proposal_id}": "0" * 32,
+    "{file_id}": "file-0",
+    "{batch_id}": "batch_0",
+    "{job_id}": "job_0",
 }
 BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/erasures": {"json": {"subject": "default:1", "reason": "x"}},
@@ -156,6 +185,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/holds/{index}/release": {"json": {"reason": "x"}},
     "POST /api/v1/records/{record_id}/seal": {"json": {"reason": "x"}},
     "POST /api/v1/records/{record_id}/unseal": {"json": {"reason": "x"}},
+    "GET /api/v1/records/{record_id}/cybertip": {"params": {"purpose": "x"}},
+    "POST /api/v1/records/{record_id}/cybertip": {"json": {"reason": "x"}},
     "POST /api/v1/search": {"json": {}},
     "POST /api/v1/people/{person}/actions": {"json": {"action": "warn", "rationale": "x"}},
     "POST /api/v1/records/{record_id}/actions": {"json": {"action": "restore", "rationale": "x"}},
@@ -174,6 +205,9 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "POST /api/v1/exports": {"json": {"purpose": "x"}},
     "POST /api/v1/webhooks": {"json": {"url": "https://127.0.0.1/", "events": ["*"]}},
+    "POST /api/v1/coop/actions": {
+        "json": {"item": {"id": "0" * 16, "typeId": "x"}, "action": {"id": "x"}}
+    },
     "POST /api/v1/search/by-image": {"files": {"image": b"x"}},
     "POST /api/v1/records/{record_id}/comments": {"json": {"text": "x"}},
     "POST /api/v1/review/{record_id}/skip": {"json": {"reason": "x"}},
@@ -181,6 +215,9 @@ BODIES: dict[str, dict[str, Any]] = {
         "json": {"records": ["0" * 16], "decision": "confirmed", "rationale": "x"}
     },
     "POST /api/v1/hashes/{name}/entries": {"files": {"image": b"x"}},
+    "POST /api/v1/hashes/{name}/entries/remove": {"files": {"image": b"x"}},
+    "POST /api/v1/policies/golden/remove": {"json": {"record_id": "0" * 16, "rationale": "x"}},
+    "POST /api/v1/review/exceptions/{index}/revoke": {"json": {"rationale": "x"}},
     "POST /api/v1/hashes/match": {"files": {"image": b"x"}},
     "POST /api/v1/hashes/{name}": {"files": {"file": b"x"}},
     "POST /api/v1/verify": {"files": {"image": b"x"}},

@@ -104,3 +104,15 @@ def test_a_picture_is_put_on_a_list_and_the_next_one_like_it_is_refused(house: D
     assert code_of(olga.post(url, json={})) == "invalid_request"
     for other in (key, house.sign_in("one", "acme", "operator")):
         assert code_of(other.post(url, json={"record_id": record})) == "not_permitted"
+    # And back, with a reason: it passes again, and nothing else went off the list.
+    off = {"image": noise}
+    assert code_of(olga.post(f"{url}/remove", files=off)) == "invalid_request"
+    gone = olga.post(f"{url}/remove", files=off, data={"rationale": "ours after all"})
+    assert gone.status_code == 200, gone.text
+    assert gone.json()["removed"] == {"sha256": 1, "pdq": 1}
+    assert gone.json()["entries"] == added.json()["entries"]
+    until(lambda: asked() == "")
+    again = olga.post(f"{url}/remove", files=off, data={"rationale": "again"})
+    assert code_of(again) == "record_not_found"
+    booked = gone.json()["event"]
+    assert (booked["kind"], booked["public"]["list"]) == ("hash.removed", "desk")

@@ -90,4 +90,10 @@ def test_a_record_becomes_a_golden_case_and_is_judged(house: DeskHouse) -> None:
     assert ida.post(url, json={**case, "action": "allow"}).json()["cases"] == 1
     said = ida.get(url).json()
     assert (said["ok"], said["failures"][0]["action"]) == (False, "block")
+    off = {"record_id": record, "rationale": "a mistake"}
+    gone = ida.post(f"{url}/remove", json=off)
+    assert (gone.status_code, gone.json()["cases"]) == (200, 0), gone.text
+    assert gone.json()["event"]["kind"] == "case.removed"
+    assert code_of(ida.post(f"{url}/remove", json=off)) == "record_not_found"
+    assert ida.get(url).json()["total"] == 0
     assert code_of(house.sign_in("rex", "acme", "reviewer").post(url, json=case)) == "not_permitted"

@@ -82,6 +82,17 @@ def test_an_overturned_refusal_lets_the_prompt_pass_for_a_time(house: DeskHouse)
     assert house.ask(key, f"{BLOCKED} 0").status_code == 200
     assert house.ask(key, f"{BLOCKED} 1").status_code == 400
     assert house.ask(house.key("globex"), f"{BLOCKED} 0").status_code == 400
+    # And back: the exception ends, with a reason, on the record that it was granted on.
+    (one,) = rex.get("/api/v1/review/exceptions").json()["exceptions"]
+    assert one["record_id"] == record
+    end = f"/api/v1/review/exceptions/{one['index']}/revoke"
+    assert house.sign_in("gus", "globex", "reviewer").get("/api/v1/review/exceptions").json() == {
+        "exceptions": []
+    }
+    ended = rex.post(end, json={"rationale": "a mistake"})
+    assert (ended.status_code, ended.json()["event"]["record_id"]) == (200, record), ended.text
+    assert house.ask(key, f"{BLOCKED} 0").status_code == 400
+    assert code_of(rex.post(end, json={"rationale": "again"})) == "record_not_found"
 
 
 def test_many_are_decided_for_one_reason_each_as_an_entry_of_its_own(house: DeskHouse) -> None:

@@ -6,8 +6,6 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +15,7 @@ from chopmark.service.outbound import check_target
 from chopmark.tenancy.webhooks import Message, Webhooks
 from tests.support.desk_house import BLOCKED, DeskHouse, code_of, open_house
 from tests.support.generator import StandIn
+from tests.support.receiver import Receiver
 from tests.support.wait import until
 
 if TYPE_CHECKING:
@@ -24,40 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chopmark import Pipeline
-
-
-class Receiver:
-    """A receiver on loopback that keeps what it is told."""
-
-    def __init__(self, status: int = 204) -> None:
-        self.got: list[tuple[dict[str, str], bytes]] = []
-        kept = self.got
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                kept.append(({k.lower(): v for k, v in self.headers.items()}, body))
-                self.send_response(status)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}/told"
-
-    def types(self) -> list[str]:
-        return [json.loads(body)["type"] for _, body in self.got]
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
 
 
 @pytest.fixture

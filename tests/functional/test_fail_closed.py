@@ -180,7 +180,8 @@ async def test_a_broken_step_lets_nothing_out(
     assert caught.value.hint
     assert "boom" not in caught.value.explain()  # the cause is the operator's, not the caller's
 
-    kinds = [record.kind for record in _records(pipeline, before)]
+    records = _records(pipeline, before)
+    kinds = [record.kind for record in records]
     if step == "1 received":
         # The log could not take it: nothing was generated. (A hung append may still land, and is
         # then closed by the reconciler like any other request without an end.)
@@ -195,9 +196,11 @@ async def test_a_broken_step_lets_nothing_out(
         # Both ends may be durable; what counts is that the caller got nothing and the log says so.
         assert "request.failed" in kinds
         return
-    assert kinds[-1] == "request.failed"
     assert "request.completed" not in kinds
-    failed = _records(pipeline, before)[-1]
+    # An append that hung and is let go of may still land, behind the end.
+    late = {"request.decided"} if (step, fault) == ("2 decided", "time_out") else set()
+    failed = [record for record in records if record.kind not in late][-1]
+    assert failed.kind == "request.failed"
     assert failed.public["code"] == code
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from chopmark.site import create_site
 from tests.functional.test_service_desk import House
 from tests.support.generator import StandIn
 from tests.support.server import serve
+from tests.support.wait import until
 
 WORD = "zanzibarquokka"
 DOCS = Path(__file__).parents[2] / "docs"
@@ -97,6 +99,14 @@ def test_every_file_is_in_it_and_what_is_personal_goes_with_the_person(house: Ho
         files={"image": ("a.png", picture)}, data={"prompt": f"green {WORD}", "user": "42"},
     )  # fmt: skip
     client.post("/api/v1/verify", files={"image": ("a.png", picture)})
+    sent = {"prompt": f"a lake {WORD}", "user": "42"}
+    line = {"custom_id": "1", "method": "POST", "url": "/v1/images/generations", "body": sent}
+    lines = client.post(
+        "/v1/files", files={"file": ("a", json.dumps(line))}, data={"purpose": "batch"}
+    ).json()
+    batch = {"endpoint": line["url"], "completion_window": "24h", "input_file_id": lines["id"]}
+    begun = client.post("/v1/batches", json=batch).json()
+    until(lambda: client.get(f"/v1/batches/{begun['id']}").json()["status"] == "completed")
     house.client().post(
         "/api/v1/appeals",
         json={"decision_id": refused["decision_id"], "statement": f"but {WORD}"},

@@ -100,9 +100,17 @@ class Campaign:
                 again = _post(client, key, body)
                 if again.content != answer.content:
                     wrong.append(f"{body}: the second retry has another answer")
+        self.stop()
+        return wrong
+
+    def serve(self, moment: tuple[str, str] = _NONE, *, after: int = 0) -> str:
+        """Start a server and return its address; it dies at the moment, if it comes to that."""
+        return self._start(moment, after)
+
+    def stop(self) -> None:
+        """End the server that lives."""
         self._say({"stop": True})
         self._hear()
-        return wrong
 
     def _ask(self, url: str) -> None:
         with httpx.Client(base_url=url, trust_env=False, timeout=_HANG_S) as client:
@@ -216,10 +224,12 @@ def _zygote(home: Path) -> None:
 def _serve(settings: Any, guards: dict[str, Any], told: dict[str, Any], control: int) -> None:
     from chopmark import Pipeline
     from chopmark.pipeline.lost import close_lost
+    from chopmark.service import batch_runner
     from tests.support.generator import StandIn
     from tests.support.server import serve
 
     _arm(told)
+    batch_runner.LEASE_S = 2
     small = StandIn(default_size=(256, 256), default_steps=1)
     with Pipeline.from_settings(settings) as pipeline:
         pipeline.parts.use(generator=small, **guards)
@@ -232,10 +242,11 @@ def _serve(settings: Any, guards: dict[str, Any], told: dict[str, Any], control:
 def _arm(told: dict[str, Any]) -> None:
     """Have this process die at a moment."""
     from chopmark.pipeline.steps import Steps
+    from chopmark.tenancy.batches import Batches
     from chopmark.tenancy.replays import Replays
 
     left = itertools.count(told["after"], -1)
-    real_run, real_finish = Steps.run, Replays.finish
+    real_run, real_finish, real_answered = Steps.run, Replays.finish, Batches.answered
 
     def die(when: str) -> bool:
         return bool(when == told["when"] and next(left) <= 1)
@@ -257,6 +268,15 @@ def _arm(told: dict[str, Any]) -> None:
         if mine and die("after"):
             os.kill(os.getpid(), signal.SIGKILL)
 
+    def answered(self: Batches, *arguments: Any, **named: Any) -> None:
+        mine = told["stage"] == "line"
+        if mine and die("before"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        real_answered(self, *arguments, **named)
+        if mine and die("after"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Batches.answered = answered  # type: ignore[method-assign]
     Steps.run = run  # type: ignore[method-assign]
     Replays.finish = finish  # type: ignore[method-assign, assignment]
 

@@ -82,6 +82,7 @@ DOORS = {
         "load_witnesses",
         "restore_log",
         "statement_of_reasons",
+        "statement_schema",
         "transparency_report",
         "verify_log",
         "volumes",

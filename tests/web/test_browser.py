@@ -13,79 +13,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from tests.web.conftest import BLOCKED, CHROMIUM, COOKIE, PEOPLE
+from tests.web.conftest import BLOCKED, NEEDS_CHROMIUM, PEOPLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
-    from tests.web.conftest import Site
+    from tests.web.conftest import Site, Visits
 
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM.exists(), reason="there is no /usr/bin/chromium; .ci/run installs Debian's"
-)
-# A browser of its own for nothing but this: it asks nothing of anybody.
-_QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser; gone before other modules' tests, since its event loop runs as long as it."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as engine:
-        opened = engine.chromium.launch(executable_path=str(CHROMIUM), args=_QUIET)
-        yield opened
-        opened.close()
-
-
-class Visits:
-    """Pages of different people, all watched."""
-
-    def __init__(self, browser: Browser, site: Site) -> None:
-        self._browser, self._site = browser, site
-        self._contexts: list[Any] = []
-        self.asked: list[str] = []
-        self.said: list[str] = []
-
-    def __call__(self, name: str | None = None, **options: Any) -> Page:
-        context = self._browser.new_context(
-            base_url=self._site.url, reduced_motion="reduce", **options
-        )
-        context.set_default_timeout(120_000)
-        if name:
-            token = self._site.token(name)
-            context.add_cookies([{"name": COOKIE, "value": token, "url": self._site.url}])
-        context.on("request", lambda request: self.asked.append(request.url))
-        page = context.new_page()
-        page.on("console", lambda line: self.said.append(line.text))
-        page.on("pageerror", lambda error: self.said.append(str(error)))
-        self._contexts.append(context)
-        return page
-
-    def close(self) -> None:
-        for context in self._contexts:
-            context.close()
-        ours = (f"{self._site.url}/", "data:", "blob:")
-        assert [url for url in self.asked if not url.startswith(ours)] == []
-        # What a server answers with 4xx is an error to the browser; it is the page that tells it.
-        assert [line for line in self.said if "status of 4" not in line] == []
-
-
-@pytest.fixture
-def visit(browser: Browser, site: Site) -> Iterator[Visits]:
-    visits = Visits(browser, site)
-    yield visits
-    visits.close()
+pytestmark = NEEDS_CHROMIUM
 
 
 def _save(page: Page, tmp_path: Path) -> Path:
@@ -266,7 +204,12 @@ def test_search_and_export_by_two_people(visit: Visits, tmp_path: Path) -> None:
     egon = visit("egon")
     egon.goto("/console/exports")
     row = egon.locator("tr", has_text="a request of a regulator")
-    row.locator("button").click()
+    # How far it is, is told bit by bit and in the same page.
+    with egon.expect_response("**/agree") as told:
+        row.locator("button").click()
+    assert told.value.headers["content-type"].startswith("text/event-stream")
+    row.locator("text=Download").wait_for()
+    assert not row.locator("button").is_visible()
     emma.goto("/console/exports")
     link = emma.locator("tr", has_text="a request of a regulator").locator("text=Download")
     link.wait_for()
@@ -322,7 +265,9 @@ _PAGES: tuple[tuple[str | None, str], ...] = (
     ("auda", "/console/log"),
     ("emma", "/console/exports"),
     ("rita", "/console/people"),
-    ("ines", "/console/people/default:cleo"),
+    ("ines", "/console/people/default:cleo?why=axe"),
+    ("ines", "/console/search?all=1&why=axe"),
+    ("rita", "/console/queues/review"),
     ("ines", "/console/policies"),
     ("ines", "/console/webhooks"),
     ("ines", "/console/custody"),

@@ -64,8 +64,7 @@ def test_a_person_is_suspended_on_their_page(site: Site) -> None:
         assert "default:carl" in ines.get("/console/people", params={"q": "AR"}).text
         path, token = "/console/people/default:carl", site.csrf(ines)
         assert "a disc of carl" not in ines.get(path).text
-        shown = ines.post(f"{path}/open", data={"csrf": token, "purpose": "case 3"})
-        assert "a disc of carl" in shown.text
+        assert "a disc of carl" in ines.get(path, params={"why": "case 3"}).text
         act = {"csrf": token, "action": "suspend", "days": "7", "rationale": "again <b>"}
         assert ines.post(f"{path}/act", data=act).status_code == 303
         page = ines.get(path).text
@@ -101,7 +100,7 @@ def test_an_overturned_refusal_and_notes_and_golden_cases(site: Site) -> None:
         path, token = f"/console/records/{decision[1]}", site.csrf(ines)
         note = {"csrf": token, "text": "look at the <i>bench</i>"}
         assert ines.post(f"{path}/comment", data=note).status_code == 303
-        opened = ines.post(f"{path}/open", data={"csrf": token, "purpose": "case 4"}).text
+        opened = ines.get(path, params={"why": "case 4"}).text
         assert "look at the &lt;i&gt;bench&lt;/i&gt;" in opened
         assert opened.count("Of the prompt") == 1
         assert "Of the input picture" not in opened  # there was none
@@ -115,12 +114,20 @@ def test_several_are_decided_at_once(site: Site) -> None:
     with site.client("cleo") as cleo, site.client("rita") as rita:
         names = [_record(_make(site, cleo, f"a doubtful disc {n}")) for n in range(2)]
         token = site.csrf(rita)
-        until(lambda: all(name in rita.get("/console").text for name in names))
+        until(lambda: all(name in rita.get("/console/queues/review").text for name in names))
         asked = {"csrf": token, "decision": "confirmed", "rationale": "harmless", "records": names}
+        asked["queue"] = "review"
         went = rita.post("/console/bulk", data=asked)
         assert "2 decided" in rita.get(went.headers["location"]).text
         log = site.pipeline.parts.log
         assert [log.records(name)[-1].public["decision"] for name in names] == ["confirmed"] * 2
+        # Or on the first so many that are free, whichever they are.
+        last = _record(_make(site, cleo, "a doubtful disc at last"))
+        until(lambda: last in rita.get("/console/queues/review").text)
+        asked |= {"records": [], "first": "1000", "decision": "overturned"}
+        assert rita.post("/console/bulk", data=asked).status_code == 303
+        assert log.records(last)[-1].public["decision"] == "overturned"
+        assert "Nothing in it is free" in rita.get("/console/queues/review").text
 
 
 def test_the_other_pages_are_there(site: Site) -> None:

@@ -126,9 +126,13 @@ def test_several_files_are_looked_at_and_one_stops_none(
 
 
 def test_names_of_files_are_text(site: Site, made: tuple[bytes, str]) -> None:
-    name = "<script>alert(1)</script>.png"
-    files = [("image", (name, made[0])), ("image", ("b.png", made[0]))]
+    name = "<script>alert(1)</script>\u202egnp.exe"
+    files = [("image", (name, made[0])), ("image", ("b.png", made[0])), ("image", ("c.png", b""))]
     with site.client() as anybody:
         said = anybody.post("/verify", files=files).text
     assert "<script>alert" not in said
     assert "&lt;script&gt;" in said
+    assert "\u202e" not in said
+    # An empty file is not passed over in silence.
+    assert said.count("<article") == 3
+    assert "the file is empty" in said

@@ -33,10 +33,7 @@ def test_a_script_in_a_prompt_is_text_wherever_it_is_shown(site: Site) -> None:
         _is_dead(made.text)
         record = re.search(r"<dt>record</dt><dd>([0-9a-f]{16})", made.text)
         assert record is not None
-        seen = ines.post(
-            f"/console/records/{record[1]}/open",
-            data={"csrf": site.csrf(ines), "purpose": SCRIPT},
-        )
+        seen = ines.get(f"/console/records/{record[1]}", params={"why": SCRIPT})
         _is_dead(seen.text)
 
 
@@ -148,7 +145,7 @@ def test_a_reviewer_of_one_tenant_sees_nothing_of_another(site: Site) -> None:
         token = site.csrf(zoe)
         path = f"/console/records/{record[1]}"
         assert zoe.get(path).status_code == 404
-        assert zoe.post(f"{path}/open", data={"csrf": token, "purpose": "x"}).status_code == 404
+        assert zoe.get(path, params={"why": "x"}).status_code == 404
         assert zoe.post(f"{path}/unblur", data={"csrf": token, "name": "x"}).status_code == 404
         found = zoe.get("/console/search", params={"all": "1"}).text
         assert record[1] not in found

@@ -3,8 +3,10 @@
 Trains the prompt guard's encoder and everything that stands on it, from the labelled rows of the
 data folder (``train.jsonl``, ``dev.jsonl``, ``captions-multilingual.jsonl``) and from the rows in
 this folder. It stops after ``--minutes`` and goes on from the work folder when it is called
-again. Writes ``prompt_encoder.onnx``, ``prompt_head.safetensors`` and ``training.json`` (seeds,
-hashes of the data, counts, figures on rows that were not trained on).
+again. With ``--onward`` it begins with the layers and the head that lie in ``--out`` and reads the
+last pass only, for rows that were added since. Writes ``prompt_encoder.onnx``,
+``prompt_head.safetensors`` and ``training.json`` (seeds, hashes of the data, counts, figures on
+rows that were not trained on).
 """
 
 from __future__ import annotations
@@ -48,17 +50,28 @@ def main() -> None:
     parser.add_argument(
         "--minutes", type=float, default=600.0, help="then stop; call again to go on"
     )
+    parser.add_argument(
+        "--onward",
+        action="store_true",
+        help="begin with the models in OUT, read the last pass only",
+    )
     options = parser.parse_args()
     rows = read_rows(options.data / "train.jsonl")
     captions, check = caption_rows(options.data / "captions-multilingual.jsonl")
     layers = options.work / "encoder.safetensors"
     if not layers.is_file():
-        passes = (
+        last = lambda rng: third_pass(rows, captions, rng=rng)
+        passes = [
             lambda rng: first_pass(rows, rng=rng),
             lambda rng: second_pass(rows, captions, rng=rng),
-            lambda rng: third_pass(rows, captions, rng=rng),
+            last,
+        ]
+        made = train_encoder(
+            [last] if options.onward else passes,
+            options.work,
+            minutes=options.minutes,
+            start=_shipped(options.out) if options.onward else None,
         )
-        made = train_encoder(passes, options.work, minutes=options.minutes)
         if made is None:
             print("not done: call again to go on", flush=True)
             return
@@ -71,7 +84,29 @@ def main() -> None:
 
         export(load_file(layers), onnx_file)
         exported.write_text("")
-    _head(options.data, options.work, options.out, rows, [*check_rows(options.data), *check[::3]])
+    kept = options.work / f"pass{1 if options.onward else 3}.pt"
+    fixing = [*check_rows(options.data), *check[::3]]
+    # The screen stands on word vectors, which no pass changes.
+    screen = _screen_of(options.out) if options.onward else None
+    _head(options.data, kept, options.out, rows, fixing, screen)
+
+
+def _screen_of(out: Path) -> dict[str, NDArray[np.float32]]:
+    """Return the screen of an earlier training."""
+    head = load_file(out / "prompt_head.safetensors")
+    return {name: value for name, value in head.items() if name.startswith("screen")}
+
+
+def _shipped(out: Path) -> dict[str, NDArray[np.float32]]:
+    """Return the layers and the head of an earlier training."""
+    from training.safety.export import layers_in
+
+    head = load_file(out / "prompt_head.safetensors")
+    return {
+        **layers_in(out / "prompt_encoder.onnx"),
+        "head.weight": head["out"].T / np.float32(SHARP),
+        "head.bias": head["out_bias"],
+    }
 
 
 def check_rows(data: Path) -> list[Row]:
@@ -81,33 +116,42 @@ def check_rows(data: Path) -> list[Row]:
     return [*dev, *ours, *scary_rows(CHECK), *short_rows(check=True)[:1500]]
 
 
-def _head(data: Path, work: Path, out: Path, rows: Sequence[Row], fixing: Sequence[Row]) -> None:
-    """Calibrate the head of the trained encoder, train the screen, write both."""
+def _head(
+    data: Path,
+    kept: Path,
+    out: Path,
+    rows: Sequence[Row],
+    fixing: Sequence[Row],
+    screen: dict[str, NDArray[np.float32]] | None,
+) -> None:
+    """Calibrate the head of the trained encoder, train the screen or keep it, write both."""
     import torch
 
     encoder = SentenceEncoder(out / "prompt_encoder.onnx")
-    state = torch.load(work / "pass3.pt", weights_only=True)["h"]
+    state = torch.load(kept, weights_only=True)["h"]
     linear = {
         "out": (state["weight"].numpy().T * SHARP).astype(np.float32).copy(),
         "out_bias": state["bias"].numpy().copy(),
     }
     # Labels from keywords, and labels that describe pictures and not texts, calibrate nothing.
     fixing = [row for row in fixing if not row.weak and row.kind != "t2i_implicit"]
-    store = VectorStore(work / "vectors.npz", encoder)
+    store = VectorStore(kept.parent / "vectors.npz", encoder)
     vectors = store.vectors(
         [form_of(row.text, row.lang) for row in fixing], [row.kind == "edit" for row in fixing]
     )
     logits = vectors @ linear["out"] + linear["out_bias"]
     groups = groups_of(fixing, encoder)
     fitted = calibrate(logits, fixing, groups)
-    captions, _ = caption_rows(data / "captions-multilingual.jsonl")
-    rng = np.random.default_rng(_SEED)
-    windows = windows_of(second_pass(rows, captions, rng=rng), encoder, rng)
+    if screen is None:
+        captions, _ = caption_rows(data / "captions-multilingual.jsonl")
+        rng = np.random.default_rng(_SEED)
+        windows = windows_of(second_pass(rows, captions, rng=rng), encoder, rng)
+        screen = train_screen(*windows, seed=_SEED)
     tensors = {
         **linear,
         "scale": fitted.scale,
         "shift": fitted.shift,
-        **train_screen(*windows, seed=_SEED),
+        **screen,
     }
     save_file(
         tensors,

@@ -38,7 +38,11 @@ _WARM: Final[int] = 40
 
 
 def train_encoder(
-    passes: Sequence[Callable[[Generator], list[Reading]]], work: Path, *, minutes: float
+    passes: Sequence[Callable[[Generator], list[Reading]]],
+    work: Path,
+    *,
+    minutes: float,
+    start: dict[str, np.ndarray[Any, Any]] | None = None,
 ) -> dict[str, np.ndarray[Any, Any]] | None:
     """Train for some minutes; return the layers when every pass was read, else nothing.
 
@@ -49,6 +53,7 @@ def train_encoder(
         passes: Each returns its readings, in any order; they are read once.
         work: Where the state is kept.
         minutes: Then the state is kept, and the next call goes on from there.
+        start: Layers, ``head.weight`` and ``head.bias`` to begin with; the package's by default.
     """
     import torch
 
@@ -56,6 +61,8 @@ def train_encoder(
     torch.set_num_threads(1)
     file = E5File.open()
     learner = _Learner(file)
+    if start is not None:
+        learner.begin_with(start)
     work.mkdir(parents=True, exist_ok=True)
     until = time.monotonic() + minutes * 60
     for number, readings in enumerate(passes):
@@ -81,6 +88,15 @@ class _Learner:
         for part in (self.model.embeddings, *list(self.model.encoder.layer)[:_FROZEN]):
             part.requires_grad_(requires_grad=False)
         self._learns = [value for value in self.model.parameters() if value.requires_grad]
+
+    def begin_with(self, start: dict[str, np.ndarray[Any, Any]]) -> None:
+        """Take these layers and this head, of which places beyond the last are not used."""
+        import torch
+
+        for part, prefix in ((self.model, ""), (self.head, "head.")):
+            for name, value in part.state_dict().items():
+                one = torch.from_numpy(start[prefix + name].astype(np.float32))
+                value[: len(one)].copy_(one)
 
     def read(
         self, readings: Sequence[Reading], kept: Path, *, rng: Generator, until: float

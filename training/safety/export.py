@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-__all__ = ["export"]
+__all__ = ["export", "layers_in"]
 
 LAYERS, HEADS, WIDTH, PLACES = 12, 12, 384, 64
 EPSILON = 1e-12
@@ -148,3 +148,43 @@ def export(weights: dict[str, Array], file: Path) -> None:
             weight_type=QuantType.QInt8,
             op_types_to_quantize=["MatMul"],
         )
+
+
+def layers_in(file: Path) -> dict[str, Array]:
+    """Return the layers of a file that :func:`export` wrote, by the names that BERT gives them.
+
+    Weights come back as what int8 left of them.
+
+    Raises:
+        KeyError: The file holds other layers.
+    """
+    held = {one.name: numpy_helper.to_array(one) for one in onnx.load(file).graph.initializer}
+    made: dict[str, Array] = {
+        "embeddings.word_embeddings.weight": np.zeros((1, WIDTH), np.float32),
+        # The vector of segment 0 was added to the places.
+        "embeddings.position_embeddings.weight": held["places"],
+        "embeddings.token_type_embeddings.weight": np.zeros((1, WIDTH), np.float32),
+        "embeddings.LayerNorm.weight": held["embeddings.LayerNorm/weight"],
+        "embeddings.LayerNorm.bias": held["embeddings.LayerNorm/bias"],
+    }
+    for layer in range(LAYERS):
+        at = f"encoder.layer.{layer}"
+        dense = {
+            "qkv": tuple(f"attention.self.{part}" for part in ("query", "key", "value")),
+            "attended": ("attention.output.dense",),
+            "wide": ("intermediate.dense",),
+            "narrow": ("output.dense",),
+        }
+        for name, parts in dense.items():
+            weight = held[f"{at}/{name}/weight_quantized"].astype(np.float32)
+            weight -= held[f"{at}/{name}/weight_zero_point"].astype(np.float32)
+            weight *= held[f"{at}/{name}/weight_scale"]
+            cut = len(parts)
+            biases = np.split(held[f"{at}/{name}/bias"], cut)
+            for part, one, bias in zip(parts, np.split(weight, cut, axis=1), biases, strict=True):
+                made[f"{at}.{part}.weight"] = one.T.copy()
+                made[f"{at}.{part}.bias"] = bias
+        for norm in ("attention.output.LayerNorm", "output.LayerNorm"):
+            made[f"{at}.{norm}.weight"] = held[f"{at}.{norm}/weight"]
+            made[f"{at}.{norm}.bias"] = held[f"{at}.{norm}/bias"]
+    return made

@@ -48,11 +48,16 @@ _LICENCES: Final = frozenset({"Unicode-3.0", "CC-BY-2.0-FR", "MIT", "CC-BY-4.0",
 #: How often a row of our own is read, each time changed in another way.
 _COPIES: Final[int] = 4
 _EDITS: Final[float] = 0.12
-_LESS: Final[float] = 0.125
+_LESS: Final[float] = 0.09
 #: Which share of the rows that the first pass has read are read once more.
 _AGAIN: Final[float] = 0.35
 #: Seed of the prompts that are made from templates.
 _TEMPLATES: Final[int] = 20261123
+#: Windows of nothing but harmless text that are read of each language, twice as prompts, once as
+#: edits.
+_WINDOWS: Final[int] = 15
+#: How long a window of a longer text is: words, or characters of a script without spaces.
+_LONG: Final[tuple[int, int]] = (20, 36)
 _UNSPACED: Final = frozenset({"zh", "ja", "th"})
 
 
@@ -176,11 +181,11 @@ def second_pass(rows: Sequence[Row], captions: Sequence[Row], *, rng: Generator)
 
 
 def third_pass(rows: Sequence[Row], captions: Sequence[Row], *, rng: Generator) -> list[Reading]:
-    """Return the readings of the third pass: what is asked of edits, and all of ours once more.
+    """Return the readings of the third pass: what is asked of edits, and ours once more.
 
     Args:
-        rows: As for the first pass, of which one in eight is read again.
-        captions: Harmless captions, of which one in eight is read.
+        rows: As for the first pass, of which one in eleven is read again.
+        captions: Harmless captions, of which one in eleven is read.
         rng: Same state, same readings.
     """
     rows = _usable(rows)
@@ -193,14 +198,25 @@ def third_pass(rows: Sequence[Row], captions: Sequence[Row], *, rng: Generator) 
         if rng.random() < _LESS
     ]
     garments = [row for row in garment_rows() if not held_out(row) and rng.random() < 0.7]
-    for row in [*own_rows(), *own_rows(), *garments]:
+    for row in [*own_rows(), *garments]:
         if held_out(row):
             continue
+        plain = form_of(row.text, row.lang)
         edit = row.kind == "edit" or (row.benign and bool(rng.random() < _EDITS))
-        text = _changed(row, form_of(row.text, row.lang), fillers, rng)
-        made.append(_reading(row, text, edit=edit))
-        if row.kind == "edit":
-            made.append(_reading(row, form_of(row.text, row.lang), edit=True))
+        made.append(_reading(row, _changed(row, plain, fillers, rng), edit=edit))
+        if row.kind == "edit" and rng.random() < 0.5:
+            made.append(_reading(row, plain, edit=True))
+        if row.lang in fillers and rng.random() < (0.1 if row.kind == "edit" else 0.3):
+            made.append(_reading(row, _window(plain, row.lang, fillers, rng), edit=edit))
+    blank = np.zeros(len(MODEL_CATEGORIES), np.float32)
+    for lang in fillers:
+        for edit in (False, False, True):
+            made += [
+                Reading(
+                    text=_window("", lang, fillers, rng), edit=edit, target=blank, mask=1 + blank
+                )
+                for _ in range(_WINDOWS)
+            ]
     return made
 
 
@@ -289,3 +305,17 @@ def _padded(text: str, fillers: Sequence[str], rng: Generator, space: str) -> st
         return " ".join([*words[:before], text, *words[before:room]])
     before = int(rng.integers(min(20, len(other)) + 1))
     return other[:before] + text + other[before : before + 16]
+
+
+def _window(text: str, lang: str, fillers: dict[str, list[str]], rng: Generator) -> str:
+    """Return a text somewhere in a window of harmless ones that begins and ends anywhere."""
+    space = "" if lang in _UNSPACED else " "
+    most = _LONG[0] if space else _LONG[1]
+    room = max(most // 4, most - len(text.split() if space else text))
+    other: list[str] = []
+    while len(other) < room + most // 2:
+        more = fillers[lang][int(rng.integers(len(fillers[lang])))]
+        other += more.split() if space else more
+    other = other[int(rng.integers(most // 2)) :]
+    before = int(rng.integers(room + 1))
+    return space.join([*other[:before], *([text] if text else []), *other[before:room]])

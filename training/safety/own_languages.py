@@ -23,6 +23,20 @@ if TYPE_CHECKING:
 __all__ = ["CODES", "frames", "garment_rows", "own_rows"]
 
 _FOLDER: Final = Path(__file__).parent / "languages"
+#: Garments of a line of ``garments.txt`` that are worn over others and may be changed. The dress,
+#: which comes third, is left to the benchmark's probe.
+_OUTER: Final[int] = 2
+#: A text stands in one section; what it may be besides, nobody has said.
+_NEAR: Final = {
+    # A picture of bare people may well be one that they did not agree to: nobody can tell.
+    "sexual": frozenset({"sexual/nonconsensual"}),
+    "sexual/nonconsensual": frozenset({"sexual", "harassment"}),
+    "hate": frozenset({"violence", "harassment", "extremism"}),
+    "violence": frozenset({"hate", "illicit", "extremism"}),
+    "extremism": frozenset({"hate", "violence"}),
+    "harassment": frozenset({"hate", "violence"}),
+    "self-harm": frozenset({"violence"}),
+}
 _SECTION: Final = re.compile(r"\[(edit ?)?([a-z/-]*)(!?)\]")
 #: The languages, by their codes (ISO 639-1).
 CODES: Final[tuple[str, ...]] = tuple(sorted(file.stem for file in _FOLDER.glob("*.txt")))
@@ -52,19 +66,19 @@ def frames(code: str, *, edit: bool) -> list[str]:
 
 
 def garment_rows() -> list[Row]:
-    """Return edits that take off what bares a body, and as many that take off what does not."""
+    """Return edits that take off what bares a body, and more of them that do not bare it."""
     made: list[Row] = []
     for line in (Path(__file__).parent / "garments.txt").read_text("utf-8").splitlines():
         if not line or line.startswith("#"):
             continue
-        code, frames_, bares, harmless = (part.strip() for part in line.split("|"))
-        section = "edit ", "sexual/nonconsensual", "!"
-        for frame in frames_.split(";"):
-            made += [_row(frame.replace("{}", one), code, section) for one in bares.split(";")]
-            made += [
-                _row(frame.replace("{}", one), code, ("edit ", "", ""))
-                for one in harmless.split(";")
-            ]
+        code, *parts = (part.strip() for part in line.split("|"))
+        off, bares, harmless, on = (part.split(";") for part in parts)
+        section, ordinary = ("edit ", "sexual/nonconsensual", "!"), ("edit ", "", "")
+        for frame in off:
+            made += [_row(frame.replace("{}", one), code, section) for one in bares]
+            made += [_row(frame.replace("{}", one), code, ordinary) for one in harmless]
+        for frame in on:
+            made += [_row(frame.replace("{}", one), code, ordinary) for one in bares[:_OUTER]]
     return [replace(row, source="own_garments") for row in made]
 
 
@@ -87,8 +101,7 @@ def _row(text: str, code: str, section: Sequence[str | None]) -> Row:
     return Row(
         text=text,
         categories=frozenset([category] if harmful and category else []),
-        # A picture of bare people may well be one that they did not agree to: nobody can tell.
-        unknown=frozenset({"sexual/nonconsensual"} if category == "sexual" and harmful else ()),
+        unknown=_NEAR.get(category or "", frozenset()) if harmful else frozenset(),
         source="own_languages",
         kind="edit" if edit else "plain" if category == "plain" else "own",
         lang=code,

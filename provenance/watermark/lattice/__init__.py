@@ -1,8 +1,9 @@
 """The default method: a keyed Fourier-lattice spread spectrum in luma.
 
 Read in this order: ``_layout`` (what the key decides), ``_code``, ``_frame`` (where the mark
-lives), ``_binding``, ``_embed``, ``_search`` and ``_sync`` (where it went), ``_detect``,
-``_original`` (informed mode), ``_statistic`` (what a reading is worth, and why).
+lives), ``_soft_binding``, ``_embed``, ``_spectrum``, ``_search``, ``_page`` and ``_sync`` (where it
+went), ``_detect``, ``_place`` (what part of a picture has it), ``_original`` (informed mode),
+``_statistic`` (what a reading is worth, and why).
 ``docs/watermark.md`` tells it as one story.
 """
 
@@ -19,6 +20,7 @@ from chopmark.provenance.watermark._result import P_DETECT, MarkResult
 from chopmark.provenance.watermark.lattice._code import PAYLOAD_BITS, Bits
 from chopmark.provenance.watermark.lattice._detect import read
 from chopmark.provenance.watermark.lattice._embed import strike
+from chopmark.provenance.watermark.lattice._statistic import TESTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,12 +86,15 @@ class Lattice:
             details={
                 "z": round(reading.z, 3),
                 "log10_p": round(reading.log_p / math.log(10), 2),
+                "tests": TESTS,
                 "sync": round(lock.strength, 3),
                 "level": lock.level,
                 "affine": [[round(float(cell), 5) for cell in row] for row in lock.affine],
                 "shift": [round(float(part), 2) for part in lock.shift],
                 "codebook_entry": lock.entry,
+                "negative": lock.negative,
                 "content_bits_agreeing": reading.content,
+                "box": None if reading.box is None else list(reading.box),
             },
         )
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from chopmark.provenance.watermark._pixels import Plane
 
-__all__ = ["strike"]
+__all__ = ["pattern_tile", "strike"]
 
 _SYNC_SHARE = 0.2
 # What the closed loop asks for, after a JPEG of quality 30: of the whole frame, and of the better
@@ -50,20 +50,33 @@ def strike(luma: Plane, bits: Bits, secret: bytes, *, entry: int | None = None) 
     return mark
 
 
-def _pattern(shape: tuple[int, ...], layout: Layout, values: NDArray[np.int8], entry: int) -> Plane:
-    """The unshaped mark over a frame, standard deviation 1, origin in the frame's middle."""
-    height, width = shape
+def pattern_tile(
+    layout: Layout, values: NDArray[np.int8], entry: int, middle: NDArray[np.float64] | None = None
+) -> Plane:
+    """Return one period of the unshaped mark, standard deviation 1, shape (128, 128).
+
+    Args:
+        layout: The key's layout.
+        values: What the payload dimensions carry, +1 and -1.
+        entry: Of the codebook.
+        middle: Where the lattice has its origin, (x, y); None for the first pixel.
+    """
     spectrum = np.zeros((PERIOD, PERIOD), np.complex128)
-    middle = np.array([width - 1, height - 1]) / 2
     for vectors, phasors, share in (
         (layout.sync, layout.sync_reference(entry), _SYNC_SHARE),
         (layout.payload, (values[::2] + 1j * values[1::2]) / np.sqrt(2), 1 - _SYNC_SHARE),
     ):
-        turn = np.exp(-2j * np.pi / PERIOD * (vectors @ middle))
+        turn = 1.0 if middle is None else np.exp(-2j * np.pi / PERIOD * (vectors @ middle))
         gain = np.sqrt(share / len(vectors))
         spectrum[vectors[:, 1] % PERIOD, vectors[:, 0] % PERIOD] = gain * phasors * turn
     tile = np.fft.ifft2(spectrum).real
-    tile = (tile / tile.std()).astype(np.float32)
+    return np.asarray(tile / tile.std(), np.float32)
+
+
+def _pattern(shape: tuple[int, ...], layout: Layout, values: NDArray[np.int8], entry: int) -> Plane:
+    """The unshaped mark over a frame, standard deviation 1, origin in the frame's middle."""
+    height, width = shape
+    tile = pattern_tile(layout, values, entry, np.array([width - 1, height - 1]) / 2)
     repeats = -(-height // PERIOD), -(-width // PERIOD)
     return np.asarray(np.tile(tile, repeats)[:height, :width], np.float32)
 
@@ -90,12 +103,16 @@ def _bearable(frame: Plane, variance: Plane) -> Plane:
     """How strong the mark may be at each place, standard deviation in grey levels.
 
     0.77 on flat ground of middle grey (50 dB; 0.87 mottled gradients visibly at twice the size), up
-    to 1.25 on white, because eyes see ratios of light (Weber). Grain of a few grey levels hides
-    more than its share, strong edges hide less: hence the saturating term and the cap.
+    to 1.25 on light ground, because eyes see ratios of light (Weber). At white, which cuts off one
+    half of the mark, the other half may be stronger, and at black, which screens hardly show. Grain
+    of a few grey levels hides more than its share; the edges of drawings, to which lossy files give
+    most of their bits, hide up to 5.
     """
     light = cv2.pow(np.clip(cv2.GaussianBlur(frame, (0, 0), 4) / 120, 1, 2), 1.4)
     grain = 0.03 * variance + 0.07 * variance / (1 + variance / 60)
-    return np.asarray(np.minimum(np.sqrt(0.6 * light + grain), 3.5), np.float32)
+    grain += 0.05 * variance * variance / (variance + 100)
+    cut = 0.6 * np.clip((frame - 252) / 3, 0, 1) + 0.5 * np.clip(1 - frame / 12, 0, 1)
+    return np.asarray(np.minimum(np.sqrt(0.6 * light + grain) * (1 + cut), 5.0), np.float32)
 
 
 def _within_limits(gain: float, wanted: Plane, bearable: Plane) -> float:

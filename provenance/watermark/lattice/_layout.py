@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,23 @@ class Layout:
     codebook: Complex
     code_bit: Ints
     signs: NDArray[np.int8]
+
+    @cached_property
+    def by_code_bit(self) -> tuple[NDArray[np.float32], Ints]:
+        """The dimensions that each code bit is repeated over.
+
+        Returns:
+            Signs, shape (256, 512, R), 0 where a bit has fewer than R dimensions, and the indices
+            of the dimensions, shape (512, R), 2 P where there is none.
+        """
+        dimensions = len(self.code_bit)
+        repeats = -(-dimensions // CODE_BITS)
+        slots = np.full((CODE_BITS, repeats), dimensions, np.intp)
+        order = np.argsort(self.code_bit, kind="stable")
+        bits = self.code_bit[order]
+        slots[bits, np.arange(dimensions) - np.searchsorted(bits, bits)] = order
+        padded = np.concatenate([self.signs, np.zeros((len(self.signs), 1), np.int8)], axis=1)
+        return padded[:, slots].astype(np.float32), slots
 
     def sync_reference(self, entry: int) -> Complex:
         """Return the 96 unit phasors of the synchronisation in a codebook entry."""

@@ -15,12 +15,20 @@ looked at (see ``_statistic`` for why that matters).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from chopmark.provenance.watermark.lattice._layout import HIGHEST, LOWEST, PERIOD, Ints, Layout
+from chopmark.provenance.watermark.lattice._spectrum import (
+    ASPECTS,
+    PAYLOAD_WEIGHT,
+    SCALES,
+    Spectrum,
+    places,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,20 +37,17 @@ if TYPE_CHECKING:
 
     from chopmark.provenance.watermark._pixels import Plane
     from chopmark.provenance.watermark.lattice._frame import Affine
+    from chopmark.provenance.watermark.lattice._layout import Complex
 
-__all__ = ["Guess", "guesses"]
+__all__ = ["Guess", "guesses", "upright"]
 
-# One step moves the outermost frequency by one point of a spectrum padded to 1024.
+# At level 0, one step moves the outermost frequency by one point of a spectrum padded to 1024; a
+# frame of half the side shows half as much, and is searched in steps of twice the size.
 _STEP = 0.0044
 _TURNS = 720  # of half a circle; a spectrum repeats after that
-_SCALES = (0.69, 1.5)
-_ASPECTS = 0.125  # greatest half logarithm of the ratio of the two scales
-_PADDED = 1024
-_PEAK = 6.0
-# A payload frequency has about half the power of a synchronisation frequency, but they are many.
-PAYLOAD_WEIGHT = 0.35
 _FLIP = np.diag([-1.0, 1.0])
 _SWAP = np.array([[0.0, 1.0], [1.0, 0.0]])
+_MIRRORS = (np.eye(2), _FLIP)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,127 +55,148 @@ class Guess:
     """A geometry under which the spectrum shows the lattice.
 
     Attributes:
-        level: The level of the frame.
         affine: From the frame to the lattice, up to a half turn.
         strength: How far the lattice stands out, in standard deviations of chance.
     """
 
-    level: int
     affine: Affine
     strength: float
 
 
-def guesses(plane: Plane, level: int, layout: Layout, *, most: int) -> list[Guess]:
-    """Return the ``most`` best geometries for the residual of one level, best first."""
-    power = _whitened_power(plane, _PADDED >> level)
-    found = [*_similarities(power, level, layout, most), *_stretches(power, level, layout, most)]
+def guesses(spectrum: Spectrum, level: int, layout: Layout, *, most: int) -> list[Guess]:
+    """Return the ``most`` best geometries for the spectrum of one level, best first."""
+    found = [
+        *_similarities(spectrum, level, layout, most),
+        *_stretches(spectrum, level, layout, most),
+    ]
     distinct: list[Guess] = []
+    apart = 2.5 * _STEP * 2**level
     for guess in sorted(found, key=lambda guess: -guess.strength):
-        if len(distinct) < most and not any(_alike(guess, other) for other in distinct):
+        if len(distinct) < most and not any(_alike(guess, other, apart) for other in distinct):
             distinct.append(guess)
     return distinct
 
 
-def _alike(one: Guess, other: Guess) -> bool:
+def upright(
+    spectrum: Spectrum, layout: Layout, scales: tuple[float, ...], *, most: int
+) -> list[Guess]:
+    """Return the ``most`` best of these scales for a picture that was not turned, best first."""
+    places, weights, size = _upright_places(layout, scales, spectrum.power.shape, spectrum.steps)
+    strengths = ((spectrum.power.ravel().take(places) - 1) @ weights) / size
+    inner = np.pad(strengths, 1, constant_values=-np.inf)
+    summits = np.flatnonzero((strengths >= inner[:-2]) & (strengths >= inner[2:]))
+    best = summits[np.argsort(-strengths[summits])[:most]]
+    return [Guess(affine=scales[one] * np.eye(2), strength=float(strengths[one])) for one in best]
+
+
+@lru_cache(maxsize=4)
+def _upright_places(
+    layout: Layout, scales: tuple[float, ...], shape: tuple[int, int], steps: tuple[int, int]
+) -> tuple[Ints, NDArray[np.float32], float]:
+    """Where in a spectrum of this shape the lattice is at each scale, and what a place counts."""
+    vectors = np.concatenate([layout.sync, layout.payload]) / PERIOD
+    frequencies = np.multiply.outer(np.asarray(scales), vectors)
+    across, down, _ = places(frequencies, shape, steps)
+    column, row = (across + 0.5).astype(np.intp), (down + 0.5).astype(np.intp)
+    assert column.max() < shape[1] and row.max() < shape[0]  # noqa: S101, PT018
+    sizes = [len(layout.sync), len(layout.payload)]
+    weights = np.repeat(np.array([1, PAYLOAD_WEIGHT], np.float32), sizes)
+    return row * shape[1] + column, weights, float(np.linalg.norm(weights))
+
+
+def _alike(one: Guess, other: Guess, least: float) -> bool:
     """Whether two geometries are so near that refinement makes them one; half turns count not."""
     apart = min(np.abs(one.affine - sign * other.affine).max() for sign in (1, -1))
-    return bool(apart < 2.5 * _STEP)
+    return bool(apart < least)
 
 
-def _whitened_power(plane: Plane, padded: int) -> Plane:
-    """The power spectrum over its local mean; rows: y frequency from -1/2, columns: x from 0."""
-    size = [max(padded, cv2.getOptimalDFTSize(side)) for side in plane.shape]
-    size[1] += size[1] % 2
-    size[0] += size[0] % 2
-    spectrum = np.fft.fftshift(np.fft.rfft2(plane, size), axes=0)
-    power = np.asarray(spectrum.real**2 + spectrum.imag**2, np.float32)
-    width = padded // 40 | 1
-    usual = cv2.blur(power, (width, width), borderType=cv2.BORDER_REFLECT_101)
-    return np.asarray(np.minimum(power / (usual + 1e-9), _PEAK), np.float32)
-
-
-def _similarities(power: Plane, level: int, layout: Layout, most: int) -> Iterator[Guess]:
-    steps = round(np.log(_SCALES[1] / _SCALES[0]) / _STEP)
-    radii = _radius_steps(HIGHEST) + steps + 1
-    shown = _log_polar(power, radii)
+def _similarities(spectrum: Spectrum, level: int, layout: Layout, most: int) -> Iterator[Guess]:
+    grid = _Polar(turns=_TURNS >> level, step=_STEP * 2**level)
+    shown = grid.of(spectrum)
     transformed = np.fft.rfft2(shown)
-    for mirror in (np.eye(2), _FLIP):
-        template = np.zeros((_TURNS, radii), np.float32)
-        for vectors, weight in ((layout.sync, 1.0), (layout.payload, PAYLOAD_WEIGHT)):
-            np.add.at(template, _polar_steps(vectors @ mirror), weight)
-        match = np.fft.irfft2(transformed * np.fft.rfft2(template).conj(), s=shown.shape)
-        strengths = (match[:, :steps] - template.sum()) / np.linalg.norm(template)
+    for mirrored, mirror in enumerate(_MIRRORS):
+        template, total, size = _template(layout, mirrored, grid)
+        match = np.fft.irfft2(transformed * template, s=shown.shape)
+        strengths = np.asarray((match[:, : grid.scales] - total) / size, np.float32)
         for turn, scale, strength in _peaks(strengths, most):
-            angle = np.pi * turn / _TURNS
-            size = _SCALES[0] * np.exp(_STEP * scale)
+            angle = np.pi * turn / grid.turns
+            factor = SCALES[0] * np.exp(grid.step * scale)
             cosine, sine = np.cos(angle), np.sin(angle)
-            affine = mirror @ (size * np.array([[cosine, sine], [-sine, cosine]]))
-            yield Guess(level=level, affine=affine, strength=strength)
+            affine = mirror @ (factor * np.array([[cosine, sine], [-sine, cosine]]))
+            yield Guess(affine=affine, strength=strength)
 
 
-def _log_polar(power: Plane, radii: int) -> Plane:
-    rows, columns = power.shape
-    angle = np.pi * np.arange(_TURNS)[:, None] / _TURNS
-    radius = LOWEST * _SCALES[0] * np.exp(_STEP * np.arange(radii))
-    x, y = np.cos(angle) * radius, np.sin(angle) * radius
-    half = np.where(x < 0, -1, 1)
-    across = (half * x * (2 * columns - 2)).astype(np.float32)
-    down = (half * y * rows + rows // 2).astype(np.float32)
-    return np.asarray(cv2.remap(power, across, down, cv2.INTER_LINEAR), np.float32)
+@dataclass(frozen=True)
+class _Polar:
+    """A grid over angle and logarithm of the frequency."""
+
+    turns: int
+    step: float
+
+    @property
+    def scales(self) -> int:
+        return round(float(np.log(SCALES[1] / SCALES[0])) / self.step)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.turns, cv2.getOptimalDFTSize(int(self.radius(HIGHEST)) + self.scales + 1)
+
+    def radius(self, frequency: NDArray[np.float64] | float) -> Ints:
+        return np.rint(np.log(frequency / LOWEST) / self.step).astype(np.intp)
+
+    def of(self, spectrum: Spectrum) -> Plane:
+        angle = np.pi * np.arange(self.turns)[:, None] / self.turns
+        radius = LOWEST * SCALES[0] * np.exp(self.step * np.arange(self.shape[1]))
+        frequencies = np.stack([np.cos(angle) * radius, np.sin(angle) * radius], axis=-1)
+        across, down, _ = places(frequencies, spectrum.power.shape, spectrum.steps)
+        return np.asarray(cv2.remap(spectrum.power, across, down, cv2.INTER_LINEAR), np.float32)
+
+    def steps(self, vectors: NDArray[np.float64]) -> tuple[Ints, Ints]:
+        turn = np.arctan2(vectors[:, 1], vectors[:, 0]) * self.turns / np.pi
+        distance = np.hypot(vectors[:, 0], vectors[:, 1]) / PERIOD
+        return np.rint(turn).astype(np.intp) % self.turns, self.radius(distance)
 
 
-def _polar_steps(vectors: NDArray[np.float64]) -> tuple[Ints, Ints]:
-    turn = np.arctan2(vectors[:, 1], vectors[:, 0]) * _TURNS / np.pi
-    radius = np.hypot(vectors[:, 0], vectors[:, 1]) / PERIOD
-    return np.rint(turn).astype(np.intp) % _TURNS, _radius_steps(radius)
+@lru_cache(maxsize=12)
+def _template(layout: Layout, mirrored: int, grid: _Polar) -> tuple[Complex, float, float]:
+    """What the lattice looks like there: its transform (conjugate), its sum and its norm."""
+    template = np.zeros(grid.shape, np.float32)
+    mirror = _MIRRORS[mirrored]
+    for vectors, weight in ((layout.sync, 1.0), (layout.payload, PAYLOAD_WEIGHT)):
+        np.add.at(template, grid.steps(vectors @ mirror), weight)
+    conjugate = np.asarray(np.fft.rfft2(template).conj(), np.complex64)
+    return conjugate, float(template.sum()), float(np.linalg.norm(template))
 
 
-def _radius_steps(radius: NDArray[np.float64] | float) -> Ints:
-    return np.rint(np.log(radius / LOWEST) / _STEP).astype(np.intp)
-
-
-def _stretches(power: Plane, level: int, layout: Layout, most: int) -> Iterator[Guess]:
-    rows, columns = power.shape
-    steps = round(np.log(_SCALES[1] / _SCALES[0]) / _STEP)
-    aspects = round(_ASPECTS / _STEP)
+def _stretches(spectrum: Spectrum, level: int, layout: Layout, most: int) -> Iterator[Guess]:
+    step = _STEP * 2**level
+    steps = round(np.log(SCALES[1] / SCALES[0]) / step)
+    aspects = round(ASPECTS / step)
     # A scale and an aspect make two stretches, of steps + aspect and steps - aspect; so a table of
     # places for each stretch of each axis serves all pairs.
-    stretches = _SCALES[0] * np.exp(_STEP * np.arange(-aspects, steps + aspects))
-    points = power.ravel()
+    stretches = SCALES[0] * np.exp(step * np.arange(-aspects, steps + aspects))
+    rows, columns = spectrum.power.shape
+    points = spectrum.power.ravel()
+    found: list[NDArray[np.float64]] = []
     for orientation in (np.eye(2), _FLIP, _SWAP, _SWAP @ _FLIP):
         # Under v = O D u the lattice frequency k shows at D O^T k; D is a stretch along the axes.
         x, y = (layout.sync @ orientation / PERIOD).T
         half = np.where(x < 0, -1, 1)
-        across = np.rint(np.outer(stretches, half * x * (2 * columns - 2))).astype(np.intp)
-        down = np.rint(np.outer(stretches, half * y * rows)).astype(np.intp) + rows // 2
-        across, down = np.minimum(across, columns - 1), down % rows * columns
+        across = np.rint(np.outer(stretches, half * x * spectrum.steps[0])).astype(np.int32)
+        down = np.rint(np.outer(stretches, half * y * spectrum.steps[1])).astype(np.int32)
+        across, down = np.minimum(across, columns - 1), (down + rows // 2) * columns
         match = np.empty((steps, 2 * aspects + 1), np.float32)
         for aspect in range(-aspects, aspects + 1):
             wide = across[aspects + aspect : aspects + aspect + steps]
             high = down[aspects - aspect : aspects - aspect + steps]
-            match[:, aspects + aspect] = points[wide + high].sum(axis=1)
-        for scale, place, _ in _peaks(match, 4 * most):
+            match[:, aspects + aspect] = points.take(wide + high, mode="clip").sum(axis=1)
+        for scale, place, _ in _peaks(match, most):
             aspect = place - aspects
-            affine = orientation @ np.diag(
-                [stretches[aspects + scale + aspect], stretches[aspects + scale - aspect]]
-            )
-            yield Guess(level=level, affine=affine, strength=_strength(power, affine, layout))
-
-
-def _strength(power: Plane, affine: Affine, layout: Layout) -> float:
-    """How far the whole lattice stands out under one geometry."""
-    rows, columns = power.shape
-    total = expected = spread = 0.0
-    for vectors, weight in ((layout.sync, 1.0), (layout.payload, PAYLOAD_WEIGHT)):
-        x, y = (vectors @ affine / PERIOD).T
-        half = np.where(x < 0, -1, 1)
-        across = np.rint(half * x * (2 * columns - 2)).astype(np.intp)
-        down = np.rint(half * y * rows).astype(np.intp) + rows // 2
-        inside = (across < columns) & (down >= 0) & (down < rows)
-        total += weight * float(power[down[inside], across[inside]].sum())
-        expected += weight * len(vectors)
-        spread += weight**2 * len(vectors)
-    return (total - expected) / float(np.sqrt(spread))
+            pair = stretches[aspects + scale + aspect], stretches[aspects + scale - aspect]
+            found.append(orientation @ np.diag(pair))
+    affines = np.stack(found)
+    for affine, strength in zip(affines, spectrum.stands_out(affines, layout), strict=True):
+        yield Guess(affine=affine, strength=float(strength))
 
 
 def _peaks(strengths: Plane, most: int) -> Iterator[tuple[int, int, float]]:

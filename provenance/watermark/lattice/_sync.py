@@ -6,11 +6,12 @@ Nothing here looks at the payload signs; the detection bound depends on that (se
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chopmark.provenance.watermark.lattice._layout import PERIOD, Complex, Layout
+from chopmark.provenance.watermark.lattice._layout import PERIOD, Complex, Ints, Layout
 from chopmark.provenance.watermark.lattice._statistic import limited
 
 if TYPE_CHECKING:
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from chopmark.provenance.watermark.lattice._frame import Affine, Tiles
+    from chopmark.provenance.watermark.lattice._frame import Affine, Part, Tiles
+    from chopmark.provenance.watermark.lattice._spectrum import Spectrum
 
-__all__ = ["Lock", "aligned_lock", "refined", "shifted_lock"]
+__all__ = ["Lock", "Phases", "aligned", "locked", "refined", "shifted"]
 
 _GRID = 96  # shifts per period in the first search, so that none is off by a whole pixel
 _SHORT_LIST = 128
@@ -35,10 +37,12 @@ class Lock:
 
     Attributes:
         level: The level of the frame.
-        affine: From the centred frame to the lattice, without the shift.
+        affine: From the centred frame, or part of it, to the lattice, without the shift.
         shift: Shift in lattice pixels, (x, y).
         entry: The codebook entry.
         strength: Size of the synchronisation in standard deviations of chance.
+        negative: Whether light and dark are exchanged.
+        part: Left, top, width and height of the part of the frame that was looked at; None: all.
     """
 
     level: int
@@ -46,10 +50,29 @@ class Lock:
     shift: NDArray[np.float64]
     entry: int
     strength: float
+    negative: bool = False
+    part: Part | None = None
 
 
-def aligned_lock(coefficients: Complex, layout: Layout) -> tuple[int, float]:
-    """Return the best codebook entry and its strength if there is no shift.
+@dataclass(frozen=True, kw_only=True)
+class Phases:
+    """What the phases say under one geometry.
+
+    Attributes:
+        entry: The best codebook entry.
+        negative: Whether it shows with all phases turned round, as in a negative.
+        strength: In standard deviations of chance.
+        shift: In lattice pixels, (x, y).
+    """
+
+    entry: int
+    negative: bool
+    strength: float
+    shift: NDArray[np.float64]
+
+
+def aligned(coefficients: Complex, layout: Layout) -> Phases:
+    """Return the best codebook entry if there is no shift.
 
     Args:
         coefficients: Synchronisation coefficients, summed over tiles, shape (96,).
@@ -59,30 +82,78 @@ def aligned_lock(coefficients: Complex, layout: Layout) -> tuple[int, float]:
     sums = np.zeros(layout.codebook.shape[1], np.complex64)
     np.add.at(sums, layout.sync_group, values * layout.sync_phase.conj())
     scores = (layout.codebook.conj() @ sums).real
-    entry = int(scores.argmax())
-    return entry, float(scores[entry] / _deviation(values))
+    entry = int(np.abs(scores).argmax())
+    strength = float(scores[entry] / _deviation(values))
+    return Phases(entry=entry, negative=strength < 0, strength=abs(strength), shift=np.zeros(2))
 
 
-def shifted_lock(coefficients: Complex, layout: Layout) -> tuple[int, NDArray[np.float64], float]:
-    """Return the best codebook entry, shift (lattice pixels) and strength over all shifts.
+def shifted(coefficients: Complex, layout: Layout) -> Phases:
+    """Return the best codebook entry and shift over all shifts.
 
     Within a group, phases are the same in every codebook entry. So the size of each group's sum
     tells promising shifts without knowing the entry, and only those are tried with all entries.
     """
     values = limited(coefficients)
-    groups = layout.codebook.shape[1]
-    planes = np.zeros((groups, _GRID, _GRID), np.complex64)
-    x, y = layout.sync[:, 0] % _GRID, layout.sync[:, 1] % _GRID
-    # All conjugated, so that the inverse transform gives the sums over exp(-2 pi i k shift).
-    planes[layout.sync_group, y, x] = values.conj() * layout.sync_phase
-    sums = np.fft.ifft2(planes).reshape(groups, -1) * _GRID**2
+    order, down, across = _shift_waves(layout)
+    seen = (values * layout.sync_phase.conj())[order]
+    sums = np.matmul(down * seen[:, None, :], across).reshape(len(order), -1)
     energy = (sums.real**2 + sums.imag**2).sum(axis=0)
     places = np.argpartition(energy, -_SHORT_LIST)[-_SHORT_LIST:]
-    scores = (layout.codebook @ sums[:, places]).real
-    entry, place = divmod(int(scores.argmax()), _SHORT_LIST)
+    scores = (layout.codebook.conj() @ sums[:, places]).real
+    entry, place = divmod(int(np.abs(scores).argmax()), _SHORT_LIST)
     row, column = divmod(int(places[place]), _GRID)
-    shift = np.array([column, row], np.float64) * PERIOD / _GRID
-    return entry, shift, float(scores[entry, place] / _deviation(values))
+    strength = float(scores[entry, place] / _deviation(values))
+    return Phases(
+        entry=entry,
+        negative=strength < 0,
+        strength=abs(strength),
+        shift=np.array([column, row], np.float64) * PERIOD / _GRID,
+    )
+
+
+def locked(
+    spectrum: Spectrum, affines: NDArray[np.float64], layout: Layout, *, turned: bool = True
+) -> list[Lock]:
+    """Return what the phases say under each of these geometries, at level 0, one lock for each.
+
+    The coefficients are read off one spectrum, so that no picture is resampled for it. A power
+    spectrum does not tell a picture from the same turned by 180 degrees: both are tried, if it
+    may have been ``turned``.
+    """
+    coefficients = spectrum.at((layout.sync / PERIOD) @ affines)
+    locks: list[Lock] = []
+    for affine, row in zip(affines, coefficients, strict=True):
+        ways = [(1, shifted(row, layout))]
+        if turned:
+            ways.append((-1, shifted(row.conj(), layout)))
+        half_turn, seen = max(ways, key=lambda way: way[1].strength)
+        locks.append(
+            Lock(
+                level=0,
+                affine=half_turn * affine,
+                shift=seen.shift,
+                entry=seen.entry,
+                strength=seen.strength,
+                negative=seen.negative,
+            )
+        )
+    return locks
+
+
+@lru_cache(maxsize=8)
+def _shift_waves(layout: Layout) -> tuple[Ints, Complex, Complex]:
+    """For each of 16 groups its six frequencies, and what each shift does to them along an axis.
+
+    Returns:
+        Indices (16, 6); factors of shifts down (16, 96, 6) and across (16, 6, 96).
+    """
+    groups = layout.codebook.shape[1]
+    order = np.argsort(layout.sync_group, kind="stable").reshape(groups, -1)
+    turns = -2j * np.pi / _GRID * np.arange(_GRID)
+    x, y = layout.sync[order, 0], layout.sync[order, 1]
+    across = np.exp(x[:, :, None] * turns).astype(np.complex64)
+    down = np.exp(y[:, :, None] * turns).swapaxes(1, 2).astype(np.complex64)
+    return order, np.ascontiguousarray(down), across
 
 
 def refined(lock: Lock, tiles_of: Callable[[Affine], Tiles], layout: Layout) -> Lock:
@@ -96,7 +167,7 @@ def refined(lock: Lock, tiles_of: Callable[[Affine], Tiles], layout: Layout) -> 
         tiles_of: Cuts the residual of its level into tiles after an affine map.
         layout: The key's layout.
     """
-    conjugate = layout.sync_reference(lock.entry).conj()
+    conjugate = layout.sync_reference(lock.entry).conj() * (-1 if lock.negative else 1)
     angular = 2 * np.pi / PERIOD * layout.sync
     tiles = tiles_of(lock.affine)
     best = replace(lock, strength=0.0)

@@ -9,6 +9,7 @@ Every route that makes or judges something goes through ``Pipeline``; this packa
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,13 +18,15 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from chopmark import __version__
-from chopmark.api import guardrail, health, public_log, seal, signin, verify
+from chopmark.api import guardrail, health, jobs, public_log, seal, signin, verify
 from chopmark.api.c2pa import routes as c2pa_routes
 from chopmark.api.desk import (
     actions,
     appeals,
     by_image,
+    coop,
     custody,
+    exceptions,
     exports,
     hash_lists,
     policies,
@@ -32,16 +35,17 @@ from chopmark.api.desk import (
     released,
     webhooks,
 )
-from chopmark.api.gemini import predict
+from chopmark.api.gemini import interactions, predict
 from chopmark.api.gemini import routes as gemini_routes
 from chopmark.api.idempotency import Idempotency
-from chopmark.api.openai import chat, content, provenance_checks, responses
+from chopmark.api.openai import batches, chat, content, files, provenance_checks, responses
 from chopmark.api.openai import routes as openai_routes
 from chopmark.api.public_log import PublicLog
 from chopmark.api.schema import describe
 from chopmark.pipeline.withdrawals import refuse_withdrawn
 from chopmark.service.access import Access
 from chopmark.service.azure_paths import AzurePaths
+from chopmark.service.batch_runner import BatchRunner
 from chopmark.service.body_limit import BodyLimit
 from chopmark.service.cors import cors_of
 from chopmark.service.deployment import Deployment
@@ -65,10 +69,14 @@ __all__ = ["app_over", "create_app"]
 # Gemini's first: its paths end in a verb that OpenAI's GET /v1/models/{model} would take too.
 _PARTS = (
     predict,
+    interactions,
     gemini_routes,
     openai_routes,
     provenance_checks,
     content,
+    files,
+    batches,
+    jobs,
     chat,
     responses,
     guardrail,
@@ -79,6 +87,8 @@ _PARTS = (
     actions,
     queues,
     by_image,
+    coop,
+    exceptions,
     released,
     webhooks,
     appeals,
@@ -119,8 +129,10 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
         form_limits=FORM_LIMITS,
     )
     put_state(app, deployment)
-    put_state(app, SharedPictures())
-    put_state(app, EarlierAnswers())
+    runner = BatchRunner(app, deployment)
+    put_state(app, runner)
+    put_state(app, SharedPictures(deployment.files, deployment.service.pipeline.parts.home))
+    put_state(app, EarlierAnswers(deployment.files))
     put_state(app, PublicLog(deployment.service.pipeline.parts.home))
     install_handlers(app, appeal_url=settings.appeal_url)
     for part in _PARTS:
@@ -128,6 +140,7 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
     describe(app)
     # The last one added is the outermost.
     parts = deployment.service.pipeline.parts
+    app.add_middleware(jobs.RespondAsync, deployment=deployment, runner=runner)
     app.add_middleware(
         Idempotency,
         replays=deployment.replays,
@@ -148,5 +161,9 @@ def app_over(deployment: Deployment, *, logger: ServerLogger) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state_of(app, Deployment).desk_worker.start()
+    runner = state_of(app, BatchRunner)
+    running = asyncio.create_task(runner.run())
     yield
+    await runner.stop()
+    await running
     await state_of(app, Deployment).close()

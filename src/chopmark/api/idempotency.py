@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from chopmark.service.caller import Caller
     from chopmark.tenancy.replays import Replays, Unanswered
 
 __all__ = ["Idempotency"]
@@ -68,7 +67,7 @@ class Idempotency:
         body = await read_body(receive)
         if body is None:
             return  # the client went away while it was sending
-        tenant, key = _whose(caller), sent[0]
+        tenant, key = caller.keys_are_of, sent[0]
         try:
             if len(sent) > 1:
                 raise InvalidRequest("more than one Idempotency-Key was sent")
@@ -107,12 +106,6 @@ class Idempotency:
                 return self.replays.begin(tenant, key, mark)  # which says that it was erased
             self.check(before.record_id)
         return before
-
-
-def _whose(caller: Caller) -> str:
-    """Return whose keys these are: another caller of the tenant may not be allowed the answer."""
-    scopes = ",".join(sorted(caller.scopes))
-    return f"{caller.tenant.name} {caller.key_id or caller.name} {scopes}"
 
 
 class _Recorder:

@@ -28,7 +28,8 @@ def _store() -> Iterator[AccessStore]:
     from chopmark.settings import load_settings
     from chopmark.tenancy import AccessStore
 
-    with AccessStore.open(load_settings().open_home()) as store:
+    settings = load_settings()
+    with AccessStore.open(settings.open_home(), database=settings.database) as store:
         yield store
 
 

@@ -23,7 +23,7 @@ from chopmark.cli.desk_session import (
     second,
 )
 from chopmark.cli.generate import read
-from chopmark.cli.output import EXIT_NOT_AUTHENTIC, emit
+from chopmark.cli.output import EXIT_NOT_AUTHENTIC, emit, progress_bar
 from chopmark.cli.query_options import Found, query_of
 from chopmark.errors import InvalidRequest
 
@@ -59,12 +59,13 @@ def erase(
     from chopmark.service.forgetting import forget_beside_the_log
     from chopmark.settings import load_settings
 
-    who, home = actor(name, role, tenant), load_settings().open_home()
+    settings = load_settings()
+    who, home = actor(name, role, tenant), settings.open_home()
     with desk_of(who, purpose or reason) as desk:
         record = desk.erase(subject, second=second(other, who), reason=reason)
     forget_person(home, subject)
     with open_log() as log:
-        forget_beside_the_log(home, log)
+        forget_beside_the_log(home, log, settings=settings)
     _done(record, f"erased {record.public['count']} contents", as_json=as_json)
 
 
@@ -133,7 +134,7 @@ def retain(
 
     settings = load_settings()
     home = settings.open_home()
-    with AccessStore.open(home) as store:
+    with AccessStore.open(home, database=settings.database) as store:
         # A server ends these by their own days.
         others = frozenset(tenant.name for tenant in store.tenants() if tenant.retention_days)
     with desk_of(actor(name, role, None), "end of retention") as desk:
@@ -146,7 +147,7 @@ def retain(
             but=others,
         )
     with open_log() as log:
-        forget_beside_the_log(home, log)
+        forget_beside_the_log(home, log, settings=settings)
         log.custody.attachments.drop_older(timedelta(hours=settings.cached_answers_hours))
     for record in booked:
         sentence = f"{record.public['class']}: {record.public['count']} contents are gone"
@@ -188,6 +189,39 @@ def unseal(
     _done(record, f"{record.record_id} is open until {record.public['until']}", as_json=as_json)
 
 
+def cybertip(
+    record_id: Annotated[str, typer.Argument(help="The id of a sealed record.")],
+    other: Second,
+    reason: Reason,
+    file: Annotated[Path, typer.Option("--out", "-o", help="Where the draft is written.")],
+    prompt: Annotated[
+        bool, typer.Option("--prompt", help="With what was asked for; no picture ever.")
+    ] = False,
+    tenant: Tenant = None,
+    name: As = None,
+    role: Roles = None,
+    as_json: Json = False,
+) -> None:
+    """Draft a report to NCMEC and hold what is kept of its person; nothing is sent."""
+    from chopmark.kit.files import write_private
+    from chopmark.service.custody_acts import reporter_of
+    from chopmark.settings import load_settings
+
+    who, reporter = actor(name, role, tenant), reporter_of(load_settings())
+    with desk_of(who, reason) as desk:
+        record = desk.cybertips.release(
+            record_id, reporter, second=second(other, who), reason=reason, prompt=prompt
+        )
+        text = desk.cybertips.draft(record_id)
+    write_private(file, text.encode())
+    held = "nobody was named, so nothing is held" if record.public["hold"] is None else "held"
+    _done(
+        record,
+        f"{file}: {held} until {record.public['until']}; submit it yourself",
+        as_json=as_json,
+    )
+
+
 def export(
     folder: Annotated[Path, typer.Argument(help="Where to; made if new.")],
     purpose: Purpose,
@@ -208,7 +242,7 @@ def export(
 ) -> None:
     """Write what a query finds, each entry with its proof, and a manifest over it all."""
     who = actor(name, role, tenant)
-    with desk_of(who, purpose) as desk:
+    with desk_of(who, purpose) as desk, progress_bar(quiet=False) as progress:
         manifest = desk.export.records(
             query_of(text, found),
             folder,
@@ -216,6 +250,7 @@ def export(
             second=second(other, who),
             content=content,
             limit=limit,
+            progress=progress,
         )
     summary = json.loads(manifest.read_bytes())
     if as_json:
@@ -288,6 +323,13 @@ def statements(
             emit(statement)
 
 
+def statement_schema() -> None:
+    """Print the JSON schema of a statement of reasons, as the DSA database takes them."""
+    from chopmark.audit import statement_schema as schema
+
+    emit(schema())
+
+
 def _template(path: Path) -> Any:
     import yaml
 
@@ -343,9 +385,11 @@ def add_commands(app: typer.Typer) -> None:
         retain,
         seal,
         unseal,
+        cybertip,
         report,
         statements,
         reconcile,
     ):
         app.command()(command)
     app.command("check-export")(check_export)
+    app.command("statement-schema")(statement_schema)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from chopmark.cli.output import emit
+from chopmark.cli.output import emit, progress_bar
 
 if TYPE_CHECKING:
+    from chopmark.kit.types import Progress
     from chopmark.pipeline import Pipeline
     from chopmark.tenancy import People
 
@@ -19,8 +20,17 @@ _TENANTS: Final = ("demo", "demo-press")
 _PEOPLE: Final[dict[str, tuple[str, ...]]] = {
     "demo-reviewer": ("reviewer", "reader"),
     "demo-second": ("reviewer", "reader"),
-    "demo-investigator": ("investigator", "operator", "exporter"),
-    "demo-auditor": ("auditor", "exporter"),
+    "demo-investigator": ("investigator", "operator", "exporter", "eraser"),
+    # The second person of whatever takes two.
+    "demo-lead": ("investigator", "operator", "exporter", "eraser"),
+    "demo-auditor": ("auditor",),
+}
+_FIRST: Final[dict[str, str]] = {
+    "demo-reviewer": "take the next task, and decide",
+    "demo-second": "decide what the first one escalates, and the appeal",
+    "demo-investigator": "search, people, policy, exports, custody",
+    "demo-lead": "agree to what the investigator asks for",
+    "demo-auditor": "walk the log",
 }
 # Who asks, and for what: most of it harmless, some of it what people have to look at.
 _HARMLESS: Final = (
@@ -72,12 +82,13 @@ def demo_data(
     settings = load_settings()
     with (
         Pipeline.from_settings(settings) as pipeline,
-        AccessStore.open(pipeline.parts.home) as store,
-        People.open(pipeline.parts.home) as people,
+        AccessStore.open(pipeline.parts.home, database=settings.database) as store,
+        People.open(pipeline.parts.home, database=settings.database) as people,
     ):
         for name in _TENANTS:
             store.set_tenant(Tenant(name=name))
-        counts = asyncio.run(_ask(pipeline, pictures))
+        with progress_bar(quiet=as_json) as progress:
+            counts = asyncio.run(_ask(pipeline, pictures, progress))
         _afterwards(pipeline)
         links = _people(people)
     base = settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}"
@@ -85,13 +96,16 @@ def demo_data(
     if as_json:
         emit({"requests": {**counts}, "links": {**addresses}})
         return
-    typer.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
-    typer.echo("start the server with `chopmark serve`; these links sign in once each:")
+    typer.echo(", ".join(f"{count} {name}" for name, count in counts.items() if count))
+    typer.echo("")
+    typer.echo("Next: start the server with `chopmark serve`, and open one of these links.")
+    typer.echo("Each signs in once, within a day, and a browser is one person at a time:")
     for name, address in addresses.items():
-        typer.echo(f"  {name:<18} {address}")
+        typer.echo(f"  {name}: {_FIRST[name]}\n    {address}")
+    typer.echo("A link was used? `chopmark access person link NAME` makes another one.")
 
 
-async def _ask(pipeline: Pipeline, pictures: int) -> dict[str, int]:
+async def _ask(pipeline: Pipeline, pictures: int, progress: Progress | None) -> dict[str, int]:
     from chopmark.errors import ChopmarkError
     from chopmark.pipeline import GenerationRequest, Refused
 
@@ -101,7 +115,8 @@ async def _ask(pipeline: Pipeline, pictures: int) -> dict[str, int]:
     for number, (doubtful, who, prompt) in enumerate([*harmless, *borderline]):
         tenant = _TENANTS[number % 3 == 0]
         subject = f"{tenant}:{who}"
-        typer.echo(f"{number + 1} of {len(harmless) + len(borderline)}", err=True)
+        if progress is not None:
+            progress(number, len(harmless) + len(borderline), "asking for a day's pictures")
         try:
             if not doubtful and counts["made"] >= pictures:
                 await pipeline.moderate([prompt], tenant=tenant, subject=subject)

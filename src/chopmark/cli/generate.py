@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from chopmark.pipeline.preview import Preview, PreviewSink
     from chopmark.pipeline.released import Released
 
-__all__ = ["edit", "generate"]
+__all__ = ["edit", "generate", "parse_size"]
 
 Format = Literal["png", "jpeg", "webp", "avif"]
 _OPTIONS: dict[Option, str] = {
@@ -94,7 +94,7 @@ def generate(
         prompt=prompt,
         n=n,
         seed=seed,
-        size=_size(size),
+        size=parse_size(size),
         steps=steps,
         guidance=guidance,
         negative_prompt=negative,
@@ -153,7 +153,7 @@ def edit(
         consent=consent,
         n=n,
         seed=seed,
-        size=_size(size),
+        size=parse_size(size),
         steps=steps,
         guidance=guidance,
         negative_prompt=negative,
@@ -217,6 +217,7 @@ def _run(
         released = asyncio.run(go())
         files = _save(released, output)
         ignored = sorted(pipeline.parts.generator.info.ignores)
+    _say_unknown(released)
     for name in ignored:
         if given.get(name):
             typer.echo(f"note: this model does not use {_OPTIONS[name]}", err=True)
@@ -245,6 +246,19 @@ def _run(
     typer.echo(f"check  chopmark verify {files[0]}")
 
 
+def _say_unknown(released: Released) -> None:
+    """Say on stderr what the model could not know: a blot says nothing of itself."""
+    if released.unknown_words:
+        words = ", ".join(released.unknown_words)
+        typer.echo(f"note: this small model does not know: {words} (docs/models.md)", err=True)
+    if released.unknown_language is not None:
+        typer.echo(
+            f"note: the prompt reads as {released.unknown_language}; this model was taught English"
+            " alone (docs/models.md)",
+            err=True,
+        )
+
+
 def _save(released: Released, output: Path | None) -> list[Path]:
     files = []
     for picture in released.outputs:
@@ -270,7 +284,12 @@ def _check_writable(output: Path | None) -> None:
         raise InvalidRequest(f"{folder} is no folder", hint="make it first, or change -o")
 
 
-def _size(text: str | None) -> tuple[int, int] | None:
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """Return the width and height of ``WIDTHxHEIGHT``.
+
+    Raises:
+        InvalidRequest: It is not of that form.
+    """
     if text is None:
         return None
     width, _, height = text.lower().partition("x")

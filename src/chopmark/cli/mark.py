@@ -132,7 +132,7 @@ def _tell(
         with_it = "" if original is None else f", against {original}"
         typer.echo(
             f"{image}: mark {found.payload.hex()}, {show_p(found.p_value)} "
-            f"({found.method}, key {found.key_id}{with_it})"
+            f"({found.method}, key {found.key_id}{with_it}){_where(found)}"
         )
     else:
         typer.echo(f"{image}: no mark of ours ({show_p(found.p_value)})")
@@ -140,6 +140,14 @@ def _tell(
             typer.echo(f"not looked at: {missed}", err=True)
     if not found.detected:
         raise typer.Exit(EXIT_NOT_AUTHENTIC)
+
+
+def _where(found: MarkResult) -> str:
+    box = found.details.get("box")
+    if not isinstance(box, list):
+        return ""
+    left, top, width, height = box
+    return f", in the part of {width}x{height} pixels at {left},{top}"
 
 
 def _opened(data: bytes, settings: Settings, *, upright: bool = True) -> PictureFile:

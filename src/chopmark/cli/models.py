@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from chopmark.cli.generate import parse_size
 from chopmark.cli.output import emit, progress_bar
 from chopmark.errors import InvalidRequest
 
@@ -102,3 +103,33 @@ def pull(model: Annotated[str, typer.Argument(help="hf:org/name")], as_json: Jso
         return
     typer.echo(f"{model}  {size / 2**20:,.0f} MiB  {folder.path}")
     typer.echo(f'use it  chopmark generate "a red apple" --model {model}')
+
+
+@app.command()
+def fit(
+    model: Annotated[
+        str | None, typer.Argument(help="`embedded`, a folder, or hf:org/name that lies here.")
+    ] = None,
+    memory: Annotated[
+        float | None, typer.Option("--memory", help="Plan for a card with so many free GB.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option("--size", help="WIDTHxHEIGHT; the model's own otherwise.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what of a model fits here and how, from its configuration and headers; nothing is loaded.
+
+    Weights are exact to a per cent or two; memory for values in between and seconds are estimates.
+    """
+    from chopmark.cli.fit_table import fit_facts, print_fit
+    from chopmark.settings import load_settings
+
+    if memory is not None and not 0.1 <= memory <= 10_000:
+        raise InvalidRequest("--memory is not from 0.1 to 10000 GB", hint="for example --memory 12")
+    settings = load_settings(model=model)
+    facts = fit_facts(settings, memory=memory, size=parse_size(size))
+    if as_json:
+        emit(facts)
+        return
+    print_fit(facts)

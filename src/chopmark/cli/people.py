@@ -30,7 +30,7 @@ def _people() -> Iterator[tuple[Settings, People]]:
     from chopmark.tenancy import People
 
     settings = load_settings()
-    with People.open(settings.open_home()) as people:
+    with People.open(settings.open_home(), database=settings.database) as people:
         yield settings, people
 
 
@@ -77,7 +77,7 @@ def add(
     )
     with _people() as (settings, people):
         if not all_tenants:
-            with AccessStore.open(settings.open_home()) as store:
+            with AccessStore.open(settings.open_home(), database=settings.database) as store:
                 store.set_tenant(Tenant(name=tenant))
         person = people.add(
             name, roles=role, tenant=None if all_tenants else tenant, password=secret

@@ -70,10 +70,10 @@ def route(
     as_json: Json = False,
 ) -> None:
     """Send every ended request that a rule matches to its queue."""
-    from chopmark.audit import load_rules
+    from chopmark.service.review_rules import rules_of
     from chopmark.settings import load_settings
 
-    listed = load_rules(rules or load_settings().review_rules)
+    listed = rules_of(load_settings(), path=rules)
     with desk_of(actor(name, role, tenant), "routing") as desk:
         booked = desk.review.route(listed)
     for record in booked:
@@ -161,10 +161,10 @@ def decide(
     as_json: Json = False,
 ) -> None:
     """Decide on a task that you hold; what is escalated waits in the next queue."""
-    from chopmark.audit import load_rules
+    from chopmark.service.review_rules import rules_of
     from chopmark.settings import load_settings
 
-    rules = load_rules(load_settings().review_rules)
+    rules = rules_of(load_settings())
     with desk_of(actor(name, role, tenant), _PURPOSE) as desk:
         record = desk.review.decide(
             record_id, decision, rationale=rationale, allow_until=allow_until, rules=rules

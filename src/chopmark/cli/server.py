@@ -113,7 +113,10 @@ def _may_listen(settings: Settings) -> None:
     from chopmark.tenancy import AccessStore, People
 
     home = settings.open_home()
-    with AccessStore.open(home) as store, People.open(home) as people:
+    with (
+        AccessStore.open(home, database=settings.database) as store,
+        People.open(home, database=settings.database) as people,
+    ):
         if Identity(settings, store, people).guarded():
             return
         known_as = urlsplit(settings.public_url).hostname or ""

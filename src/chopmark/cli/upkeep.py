@@ -69,8 +69,8 @@ def restore(
         reason=reason,
         expected=records_of_manifests(settings),
         origin=settings.log_origin,
-        database=settings.log_database or None,
-        keys_database=settings.log_keys_database or None,
+        database=settings.log_address,
+        keys_database=settings.log_keys_address,
         mark=settings.log_mark,
     )
     if as_json:

@@ -24,6 +24,12 @@ _DETAILS = (
     "payload", "p_value", "method", "signed_at", "address", "reason",
 )  # fmt: skip
 
+_ORIGINALS = {
+    "released": "a small copy of what left here",
+    "signed": "a small copy of what was signed, within the credentials",
+    "input": "a small copy of its input, within the credentials",
+}
+
 
 def verify(
     files: Annotated[
@@ -195,6 +201,8 @@ def _print(file: Path, report: Report) -> None:
             )
         else:
             rows.append((axis, "none"))
+    if report.original is not None:
+        rows.append(("original", f"{_ORIGINALS[report.original.source]}; --json has it"))
     for item in report.ingredients:
         words = [item.relationship or "ingredient", item.manifest, item.credential]
         words += ["made by AI"] if item.ai else []

@@ -20,6 +20,9 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   ├── HeadersTooLarge       headers_too_large      431
     │   ├── RequestTimeout        request_timeout        408
     │   ├── PictureNotFound       picture_not_found      404
+    │   ├── FileNotKept           file_not_found         404
+    │   ├── FilesFull             files_full             413
+    │   ├── BatchNotFound         batch_not_found        404
     │   ├── TooManyImages         too_many_images        400
     │   ├── TextTooLong           text_too_long          400
     │   └── ValueTooLong          value_too_long         414
@@ -38,6 +41,7 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   │   ├── CoolingDown       cooling_down           429
     │   │   └── QuotaExhausted    insufficient_quota     429
     │   └── TenantNotFound        tenant_not_found       404
+    ├── DatabaseUnavailable       database_unavailable   503
     ├── ConfigurationError        configuration_error    500
     │   ├── InvalidPolicy         invalid_policy         400
     │   ├── CredentialRefused     credential_refused     500
@@ -87,6 +91,7 @@ from chopmark.errors.access import (
     AccessKeyNotFound,
     CoolingDown,
     CsrfMismatch,
+    DatabaseUnavailable,
     IdentityUnavailable,
     InvalidKey,
     InvalidToken,
@@ -133,6 +138,9 @@ from chopmark.errors.provenance import (
 from chopmark.errors.requests import (
     AlreadyMarked,
     AnswerErased,
+    BatchNotFound,
+    FileNotKept,
+    FilesFull,
     HeadersTooLarge,
     IdempotencyInFlight,
     IdempotencyMismatch,
@@ -158,6 +166,7 @@ __all__ = [
     "AlreadyMarked",
     "AnswerErased",
     "AuditError",
+    "BatchNotFound",
     "Busy",
     "Cancelled",
     "ChopmarkError",
@@ -165,8 +174,11 @@ __all__ = [
     "CoolingDown",
     "CredentialRefused",
     "CsrfMismatch",
+    "DatabaseUnavailable",
     "DuplicateRecord",
     "ErasureRefused",
+    "FileNotKept",
+    "FilesFull",
     "GenerationFailed",
     "GuardFailed",
     "HashListError",

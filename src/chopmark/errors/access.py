@@ -9,6 +9,7 @@ __all__ = [
     "AccessKeyNotFound",
     "CoolingDown",
     "CsrfMismatch",
+    "DatabaseUnavailable",
     "IdentityUnavailable",
     "InvalidKey",
     "InvalidToken",
@@ -105,6 +106,13 @@ class TenantNotFound(AccessError):
 
     code = "tenant_not_found"
     status = 404
+
+
+class DatabaseUnavailable(ChopmarkError):
+    """The database of keys, people and quotas does not answer, so nobody can be let in."""
+
+    code = "database_unavailable"
+    status = 503
 
 
 class RateLimited(AccessError):

@@ -7,6 +7,9 @@ from chopmark.errors.base import ChopmarkError
 __all__ = [
     "AlreadyMarked",
     "AnswerErased",
+    "BatchNotFound",
+    "FileNotKept",
+    "FilesFull",
     "HeadersTooLarge",
     "IdempotencyInFlight",
     "IdempotencyMismatch",
@@ -112,6 +115,27 @@ class PictureNotFound(InvalidRequest):
     """No picture is at an address that was given out, or not any more."""
 
     code = "picture_not_found"
+    status = 404
+
+
+class FileNotKept(InvalidRequest):
+    """No file of this name is kept for the tenant, or not any more."""
+
+    code = "file_not_found"
+    status = 404
+
+
+class FilesFull(InvalidRequest):
+    """As many bytes of files are kept as one tenant may have."""
+
+    code = "files_full"
+    status = 413
+
+
+class BatchNotFound(InvalidRequest):
+    """No batch or job of this name is the tenant's."""
+
+    code = "batch_not_found"
     status = 404
 
 

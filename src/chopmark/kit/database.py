@@ -7,17 +7,42 @@ driver leaves here as one of the two classes of :class:`DatabaseErrors`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from chopmark.errors import ChopmarkError, LogCorrupt, LogUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-__all__ = ["LOG_ERRORS", "Database", "DatabaseErrors", "NotUnique", "Row", "Transaction"]
+__all__ = [
+    "LOG_ERRORS",
+    "POSTGRES_TYPES",
+    "SQLITE_TYPES",
+    "Database",
+    "DatabaseErrors",
+    "NotUnique",
+    "Row",
+    "Transaction",
+]
 
 Row: TypeAlias = tuple[Any, ...]
+
+#: What a schema that both databases know leaves open, for ``str.format``.
+SQLITE_TYPES: Final[Mapping[str, str]] = MappingProxyType(
+    {"integer": "INTEGER", "real": "REAL", "blob": "BLOB", "strict": " STRICT", "key": "TEXT"}
+)
+#: Text that is a key is compared byte by byte, as SQLite does it; ranges of keys depend on it.
+POSTGRES_TYPES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "integer": "BIGINT",
+        "real": "DOUBLE PRECISION",
+        "blob": "BYTEA",
+        "strict": "",
+        "key": 'TEXT COLLATE "C"',
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +101,14 @@ class Database(Protocol):
         """Open a writing transaction; no second one, of any process, runs beside it.
 
         Leaving it commits, durably, or raises; an exception inside rolls back.
+        """
+
+    def add_columns(self, table: str, columns: Mapping[str, str]) -> None:
+        """Give a table of an earlier version the columns that it lacks.
+
+        Args:
+            table: One of ours.
+            columns: Names, and types with their defaults as in a schema of this database.
         """
 
     def self_check(self) -> list[str]:

@@ -9,11 +9,11 @@ from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from chopmark.errors import AuditError, ConfigurationError, LogCorrupt, LogUnavailable
-from chopmark.kit.database import NotUnique, Row, Transaction
+from chopmark.errors import ConfigurationError, InvalidRequest
+from chopmark.kit.database import LOG_ERRORS, DatabaseErrors, NotUnique, Row, Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["PostgresDatabase"]
 
@@ -21,6 +21,7 @@ _COPY_FROM: Final = 20
 _INSERT: Final = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \([?, ]+\)")
 _CHUNK: Final = 5000
 _TIMEOUT_MS: Final = 20_000
+_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,39}")
 
 
 def _driver() -> Any:
@@ -39,35 +40,44 @@ def _translated(statement: str) -> str:
 
 
 @contextlib.contextmanager
-def _mapped(psycopg: Any) -> Iterator[None]:
+def _mapped(psycopg: Any, errors: DatabaseErrors) -> Iterator[None]:
+    """Turn the driver's errors into ours."""
     try:
         yield
     except psycopg.errors.UniqueViolation as error:
         raise NotUnique(str(error)) from None
+    except psycopg.DataError as error:
+        if "NUL" not in str(error):
+            raise errors.unavailable(f"PostgreSQL: {error}") from error
+        # SQLite keeps such a text; PostgreSQL has no form for it.
+        raise InvalidRequest("a text holds the character U+0000", hint="leave it out") from None
     except (psycopg.errors.DataCorrupted, psycopg.errors.IndexCorrupted) as error:
-        raise LogCorrupt(f"PostgreSQL: {error}", hint="run chopmark audit verify") from error
+        raise errors.corrupt(f"PostgreSQL: {error}", hint=errors.corrupt_hint) from error
     except psycopg.Error as error:
         text = (str(error).splitlines() or [type(error).__name__])[0]
-        raise LogUnavailable(f"PostgreSQL: {text}", hint="is the server there?") from error
+        raise errors.unavailable(f"PostgreSQL: {text}", hint="is the server there?") from error
     except UnicodeError as error:
-        raise LogCorrupt("PostgreSQL: a text column does not hold text") from error
+        raise errors.corrupt("PostgreSQL: a text column does not hold text") from error
 
 
 class _PostgresTransaction:
     """A transaction on one connection."""
 
-    def __init__(self, psycopg: Any, connection: Any) -> None:
-        self._psycopg, self._connection = psycopg, connection
+    def __init__(self, psycopg: Any, connection: Any, errors: DatabaseErrors) -> None:
+        self._psycopg, self._connection, self._errors = psycopg, connection, errors
+
+    def _mapped(self) -> contextlib.AbstractContextManager[None]:
+        return _mapped(self._psycopg, self._errors)
 
     def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[Row]:
-        with _mapped(self._psycopg):
+        with self._mapped():
             cursor = self._connection.execute(_translated(statement), tuple(parameters))
             return cursor.fetchall() if cursor.description is not None else []
 
     def many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
         listed = list(rows)
         insert = _INSERT.fullmatch(statement)
-        with _mapped(self._psycopg), self._connection.cursor() as cursor:
+        with self._mapped(), self._connection.cursor() as cursor:
             if insert is not None and len(listed) > _COPY_FROM:
                 with cursor.copy(f"COPY {insert[1]} ({insert[2]}) FROM STDIN") as copy:
                     for row in listed:
@@ -77,7 +87,7 @@ class _PostgresTransaction:
 
     def stream(self, statement: str, parameters: Sequence[object] = ()) -> Iterator[Row]:
         name = f"walk_{id(object())}_{threading.get_ident()}_{next(_numbers)}"
-        with _mapped(self._psycopg), self._connection.cursor(name) as cursor:
+        with self._mapped(), self._connection.cursor(name) as cursor:
             cursor.itersize = _CHUNK
             cursor.execute(_translated(statement), tuple(parameters))
             yield from cursor
@@ -97,17 +107,28 @@ class PostgresDatabase:
     """One schema of a PostgreSQL database.
 
     Args:
-        url: ``postgresql://...``; ``?options=-csearch_path%3Dname`` chooses a schema.
+        url: ``postgresql://...``; ``?options=-csearch_path%3Dname`` chooses a schema. ``#name`` at
+            its end is a part of the database that these tables have to themselves, with a writers'
+            lock of its own: the schema ``public_name``, made when it is missing.
         schema: Statements that make the tables when they are not there; None reads only.
+        errors: What failures become.
 
     Raises:
-        LogUnavailable: The server is not there, or refuses.
-        ConfigurationError: psycopg is not installed.
+        ChopmarkError: ``errors.unavailable``: the server is not there, or refuses.
+        ConfigurationError: psycopg is not installed, or the address names a schema that is not
+            there.
     """
 
-    def __init__(self, url: str, *, schema: str | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        schema: str | None,
+        errors: DatabaseErrors = LOG_ERRORS,
+    ) -> None:
         self._psycopg = _driver()
-        self._url = url
+        self._errors = errors
+        self._url, _, self._part = url.partition("#")
         self._writable = schema is not None
         self._write_guard, self._read_guard = threading.Lock(), threading.Lock()
         self._writer: Any = None
@@ -117,23 +138,44 @@ class PostgresDatabase:
                 for statement in schema.split(";;"):
                     transaction.execute(statement)
 
+    def _mapped(self) -> contextlib.AbstractContextManager[None]:
+        return _mapped(self._psycopg, self._errors)
+
     def _open(self) -> Any:
         connection = self._psycopg.connect(self._url, connect_timeout=10)
+        if self._part:
+            self._enter(connection, self._part)
         connection.execute("SET synchronous_commit = on")
         connection.execute("SET client_min_messages = warning")
         connection.execute(f"SET lock_timeout = {_TIMEOUT_MS}")
         connection.commit()
         return connection
 
+    def _enter(self, connection: Any, part: str) -> None:
+        """Have a connection use the schema of these tables alone."""
+        (base,) = connection.execute("SELECT current_schema()").fetchone()
+        name = f"{base}_{part}"
+        if base is None or not _NAME.fullmatch(name):
+            raise ConfigurationError(
+                "the database's address names a schema that is not there, or not a plain name",
+                hint="CREATE SCHEMA name; lower-case letters, digits and _",
+            )
+        found = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (name,))
+        if found.fetchone() is None and self._writable:
+            # Two servers that start at once both find it missing; one of them makes it.
+            connection.execute("SELECT pg_advisory_xact_lock(hashtext('chopmark schemas'))")
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {name}")
+        connection.execute(f"SET search_path = {name}")
+
     @contextlib.contextmanager
     def read(self) -> Iterator[Transaction]:
         """Open a snapshot; see :class:`chopmark.kit.database.Database`."""
         with self._read_guard:
             try:
-                with _mapped(self._psycopg):
+                with self._mapped():
                     self._begin_read()
-                yield _PostgresTransaction(self._psycopg, self._reader)
-                with _mapped(self._psycopg):
+                yield _PostgresTransaction(self._psycopg, self._reader, self._errors)
+                with self._mapped():
                     self._reader.rollback()
             except BaseException:
                 self._drop_reader()
@@ -143,13 +185,13 @@ class PostgresDatabase:
     def write(self) -> Iterator[Transaction]:
         """Open a writing transaction; see :class:`chopmark.kit.database.Database`."""
         if not self._writable:
-            raise LogUnavailable("the log is open for reading only")
+            raise self._errors.unavailable("the database is open for reading only")
         with self._write_guard:
             try:
-                with _mapped(self._psycopg):
+                with self._mapped():
                     self._begin_write()
-                yield _PostgresTransaction(self._psycopg, self._writer)
-                with _mapped(self._psycopg):
+                yield _PostgresTransaction(self._psycopg, self._writer, self._errors)
+                with self._mapped():
                     self._writer.commit()
             except BaseException as error:
                 self._abandon(error)
@@ -191,7 +233,8 @@ class PostgresDatabase:
 
     def _abandon(self, error: BaseException) -> None:
         """Roll back; after an error of the store itself, trust nothing and connect anew."""
-        if not isinstance(error, AuditError) and self._writer is not None:
+        broken = isinstance(error, (self._errors.unavailable, self._errors.corrupt))
+        if not broken and self._writer is not None:
             with contextlib.suppress(self._psycopg.Error):
                 self._writer.rollback()
                 return
@@ -209,6 +252,12 @@ class PostgresDatabase:
             with contextlib.suppress(self._psycopg.Error):
                 connection.close()
 
+    def add_columns(self, table: str, columns: Mapping[str, str]) -> None:
+        """Give a table of an earlier version the columns that it lacks."""
+        with self.write() as transaction:
+            for name, kind in columns.items():
+                transaction.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {name} {kind}")
+
     def self_check(self) -> list[str]:
         """Return nothing: checking its pages is the server's own work (data checksums, amcheck)."""
         return []
@@ -219,9 +268,10 @@ class PostgresDatabase:
         The server's own write-ahead log keeps what it has until it recycles it; the data keys in
         it are wrapped, and content without its key is noise.
         """
-        with self._write_guard, _mapped(self._psycopg):
-            connection = self._psycopg.connect(self._url, autocommit=True)
+        with self._write_guard, self._mapped():
+            connection = self._open()
             try:
+                connection.autocommit = True
                 for (name,) in connection.execute(
                     "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
                     " AND tablename IN ('content', 'subject_key')"

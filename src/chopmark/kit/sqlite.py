@@ -22,7 +22,7 @@ from chopmark.kit.database import LOG_ERRORS, DatabaseErrors, NotUnique, Row, Tr
 from chopmark.kit.files import make_private_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["STORE_ERRORS", "SqliteDatabase", "open_store", "remove_other_version"]
@@ -350,6 +350,14 @@ class SqliteDatabase:
                     os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+    def add_columns(self, table: str, columns: Mapping[str, str]) -> None:
+        """Give a table of an earlier version the columns that it lacks."""
+        with self.write() as transaction:
+            there = {row[1] for row in transaction.execute(f"PRAGMA table_info({table})")}
+            for name, kind in columns.items():
+                if name not in there:
+                    transaction.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
 
     def self_check(self) -> list[str]:
         """Return what SQLite itself finds wrong with the file, its indexes included."""

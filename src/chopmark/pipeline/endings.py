@@ -64,6 +64,8 @@ class Ending:
     timings_ms: Mapping[str, float] | None = None
     model: str = ""
     repeats: str | None = None
+    unknown_words: tuple[str, ...] = ()
+    unknown_language: str | None = None
 
     def to_bytes(self) -> bytes:
         """Return it as bytes, for :func:`released_again`."""
@@ -127,6 +129,8 @@ def released_by(parts: Parts, ending: Ending, end: Record) -> Released:
         timings_ms=dict(ending.timings_ms or {}),
         model=ending.model,
         repeats=ending.repeats,
+        unknown_words=ending.unknown_words,
+        unknown_language=ending.unknown_language,
     )
 
 

@@ -215,14 +215,20 @@ def moderated(
     texts: Sequence[str],
     text_verdicts: Sequence[Verdict],
     *,
+    edits: int,
     picture_verdict: Verdict | None,
     shadow: Mapping[str, JsonValue],
 ) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
-    """Return both parts of ``moderation.completed``; of a picture nothing is kept."""
+    """Return both parts of ``moderation.completed``; of a picture nothing is kept.
+
+    The last ``edits`` of the texts were judged as what is asked of an edit.
+    """
     public: dict[str, JsonValue] = {"policy": policy.digest()}
     if texts:
         actions = [verdict.action for verdict in text_verdicts]
         public["texts"] = len(texts)
+        if edits:
+            public["edits"] = edits
         public["actions"] = {name: actions.count(name) for name in sorted(set(actions))}
     if picture_verdict is not None:
         public["verdict"] = _summary("input", picture_verdict)

@@ -133,8 +133,8 @@ def _ingredient(value: Any, buffers: Sequence[bytes]) -> Answer:
 
 
 def _small(value: Any, buffers: Sequence[bytes]) -> Answer:
-    signed, limits = value
-    data: bytes | None = signed_copy(buffers[0]) if signed else buffers[0]
+    within, limits = value
+    data: bytes | None = signed_copy(buffers[0], of=within) if within else buffers[0]
     return Answer(value=None if data is None else small_copy(data, **limits))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from chopmark.errors import WorkerLost
 from chopmark.kit.raw_picture import RawPicture, received
@@ -56,13 +56,16 @@ class ForeignFiles(ReadsFiles, Protocol):
             SigningFailed: It is of no format that a manifest can name.
         """
 
-    def small_copy(self, data: bytes, *, side: int, signed: bool = False) -> str | None:
+    def small_copy(
+        self, data: bytes, *, side: int, within: Literal["signed", "input"] | None = None
+    ) -> str | None:
         """Return a ``data:`` URL of a picture for a page, or ``None`` where there is none.
 
         Args:
             data: The file.
             side: Most pixels a side.
-            signed: Not of the picture, but of the small copy that its manifest holds.
+            within: Not of the picture, but of a small copy that its manifest holds: of what was
+                ``signed``, or of the ``input`` that it was made from.
         """
 
     def alpha_mask(self, data: bytes) -> bytes:
@@ -98,12 +101,14 @@ class ForeignFilesHere(FilesHere):
 
         return read_ingredient(data, anchors)
 
-    def small_copy(self, data: bytes, *, side: int, signed: bool = False) -> str | None:
+    def small_copy(
+        self, data: bytes, *, side: int, within: Literal["signed", "input"] | None = None
+    ) -> str | None:
         """Return a ``data:`` URL."""
         from chopmark.pipeline.file_jobs import small_copy
         from chopmark.provenance import signed_copy
 
-        shown = signed_copy(data) if signed else data
+        shown = signed_copy(data, of=within) if within else data
         return None if shown is None else small_copy(shown, side=side, **self._limits)
 
     def alpha_mask(self, data: bytes) -> bytes:
@@ -136,9 +141,11 @@ class FilesElsewhere(Elsewhere):
         found: InputIngredient = self._ask("read_ingredient", anchors, data).value
         return found
 
-    def small_copy(self, data: bytes, *, side: int, signed: bool = False) -> str | None:
+    def small_copy(
+        self, data: bytes, *, side: int, within: Literal["signed", "input"] | None = None
+    ) -> str | None:
         """Return a ``data:`` URL."""
-        value = signed, {**_limits(self.settings), "side": side}
+        value = within, {**_limits(self.settings), "side": side}
         copy: str | None = self._ask("small_copy", value, data).value
         return copy
 

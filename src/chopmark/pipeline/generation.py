@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from chopmark import errors
 from chopmark.kit.raw_picture import as_image
 from chopmark.pipeline import events
+from chopmark.pipeline.cases import SealCase
 from chopmark.pipeline.moderation import stops
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from chopmark.pipeline.parts import Parts
     from chopmark.safety import Policy, Verdict
 
-__all__ = ["make_pictures"]
+__all__ = ["make_pictures", "unknown_to_the_model"]
 
 _EVEN: Final = 2  # as close to the proportions as encoders of halved colour take
 
@@ -60,6 +61,19 @@ def make_pictures(
             f"the generator made {len(pictures)} of {case.request.n} pictures"
         )
     return pictures
+
+
+def unknown_to_the_model(
+    parts: Parts, case: GenerationCase | SealCase, prompt_verdict: Verdict
+) -> tuple[tuple[str, ...], str | None]:
+    """Return the prompt's words that the model never learned, and its language if it knows none.
+
+    Nothing is said of a model whose words are not known, nor of a picture that another one made.
+    """
+    if isinstance(case, SealCase) or (taught := parts.generator.info.taught) is None:
+        return (), None
+    foreign = not taught.speaks(case.request.prompt, prompt_verdict.language)
+    return taught.unknown(case.request.prompt), prompt_verdict.language if foreign else None
 
 
 def _size(case: GenerationCase, inputs: Sequence[Shown], model: ModelInfo) -> tuple[int, int]:

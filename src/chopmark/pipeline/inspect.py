@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chopmark.errors import RecordNotFound
 from chopmark.pipeline.maker import CLAIMED
+from chopmark.pipeline.originals import find_original
 from chopmark.pipeline.steps import Case, in_thread
 from chopmark.pipeline.withdrawals import standing_manifests
 
@@ -53,7 +55,7 @@ def examine(
 
     settings = parts.settings
     # Somebody who only asks about a picture must not come to own keys and a log by it.
-    return verify(
+    report = verify(
         data,
         anchors=parts.anchors,
         mark_keys=parts.mark_keys.all if parts.exists("mark_keys") else (),
@@ -69,6 +71,7 @@ def examine(
         sidecar=sidecar,
         linked=linked,
     )
+    return dataclasses.replace(report, original=find_original(parts, data, report))
 
 
 async def verify(

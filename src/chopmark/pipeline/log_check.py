@@ -42,8 +42,8 @@ def check_log(
         kept=kept,
         public_key=public_key,
         witnesses=witnesses,
-        database=settings.log_database or None,
-        keys_database=settings.log_keys_database or None,
+        database=settings.log_address,
+        keys_database=settings.log_keys_address,
         mark=settings.log_mark,
         # Read first: whatever a manifest is kept for was booked before it.
         expected=records_of_manifests(settings),

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from chopmark.errors import ImageTooSmall, InvalidRequest
+from chopmark.errors import AnswerErased, ImageTooSmall, InvalidRequest, RecordNotFound
 from chopmark.kit.raw_picture import as_image
 from chopmark.pipeline import events
 from chopmark.pipeline.elsewhere import ImageGuardElsewhere
 from chopmark.pipeline.request import EditRequest, SealRequest
 from chopmark.pipeline.steps import Case
+from chopmark.workers.values import decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from chopmark.kit.raw_picture import Shown
     from chopmark.kit.types import JsonValue
     from chopmark.pipeline.foreign_files import ForeignFiles, Looks
+    from chopmark.pipeline.parts import Parts
+    from chopmark.pipeline.released import KeepsEnding
     from chopmark.pipeline.request import GenerationRequest
     from chopmark.pipeline.steps import Steps
     from chopmark.safety import Policy, Verdict
@@ -34,6 +37,7 @@ __all__ = [
     "judge_looks",
     "judge_picture",
     "moderate",
+    "moderated_again",
     "open_inputs",
     "prompt_exception",
     "shadow_verdicts",
@@ -56,6 +60,10 @@ class Moderated:
     record_id: str
     verdicts: tuple[Verdict, ...]
 
+    def to_bytes(self) -> bytes:
+        """Return it as bytes, for :func:`moderated_again`."""
+        return encode(self, _values())
+
 
 async def moderate(
     steps: Steps,
@@ -67,6 +75,7 @@ async def moderate(
     tenant: str,
     subject: str | None,
     policy: Policy | None,
+    ending: KeepsEnding | None = None,
 ) -> Moderated:
     """Judge texts, edits and a picture; one record for all. See ``Pipeline.moderate``."""
     asked = [False] * len(texts) + [True] * len(edits)
@@ -103,10 +112,56 @@ async def moderate(
         judged.append(("input", picture_verdict))
     shadow = await shadow_verdicts(steps, case, judged)
     public, personal = events.moderated(
-        rules, texts, text_verdicts, picture_verdict=picture_verdict, shadow=shadow
+        rules,
+        texts,
+        text_verdicts,
+        edits=len(edits),
+        picture_verdict=picture_verdict,
+        shadow=shadow,
     )
-    record = await steps.book(case, "completed", "moderation.completed", public, personal)
-    return Moderated(record_id=record.record_id, verdicts=tuple(verdict for _, verdict in judged))
+    verdicts = tuple(verdict for _, verdict in judged)
+    moderated = Moderated(record_id=case.record_id, verdicts=verdicts)
+    if ending is not None:
+        # For whoever asks again because the answer was lost.
+        await steps.run(case, "completed", lambda: ending(case.record_id, moderated.to_bytes()))
+    await steps.book(case, "completed", "moderation.completed", public, personal)
+    return moderated
+
+
+def moderated_again(parts: Parts, data: bytes, *, tenant: str) -> Moderated | None:
+    """Return what was judged and booked, and not delivered.
+
+    Args:
+        parts: With the log.
+        data: From :meth:`Moderated.to_bytes`.
+        tenant: Who asks; what another tenant asked is nothing.
+
+    Returns:
+        ``None`` where the log does not have it as judged.
+
+    Raises:
+        AnswerErased: What was asked is erased by now.
+    """
+    moderated, log = decode(data, _values()), parts.request_log
+    try:
+        records = log.records(moderated.record_id)
+    except RecordNotFound:
+        return None
+    if not any(one.kind == "moderation.completed" and one.tenant == tenant for one in records):
+        return None
+    if log.custody.contentless([moderated.record_id]):
+        raise AnswerErased(
+            f"what record {moderated.record_id} holds was erased",
+            hint="use a new Idempotency-Key for a new request",
+        )
+    found: Moderated = moderated
+    return found
+
+
+def _values() -> dict[str, type]:
+    from chopmark.safety.verdict import Evidence, Verdict
+
+    return {kind.__name__: kind for kind in (Evidence, Moderated, Verdict)}
 
 
 async def judge_picture(

@@ -30,9 +30,10 @@ from chopmark import errors
 from chopmark.kit.raw_picture import as_image
 from chopmark.pipeline import edit_chain, endings, events, inspect, moderation, recall, seal
 from chopmark.pipeline.cases import GenerationCase, SealCase, open_case
-from chopmark.pipeline.generation import make_pictures
+from chopmark.pipeline.generation import make_pictures, unknown_to_the_model
 from chopmark.pipeline.held import hold_pictures, is_held
 from chopmark.pipeline.moderation import judge_looks, judge_picture, shadow_verdicts, stops
+from chopmark.pipeline.originals import keep_public_copies
 from chopmark.pipeline.parts import Parts
 from chopmark.pipeline.released import Refused, Released, Withheld
 from chopmark.pipeline.request import EditRequest
@@ -165,6 +166,7 @@ class Pipeline:
         tenant: str = "default",
         subject: str | None = None,
         policy: Policy | None = None,
+        ending: KeepsEnding | None = None,
     ) -> Moderated:
         """Judge texts, a picture, or both, without generating anything; one record for the call.
 
@@ -181,6 +183,8 @@ class Pipeline:
             tenant: Whose policy and log namespace apply.
             subject: Opaque reference to the person.
             policy: Instead of the tenant's.
+            ending: Keeps what was judged before the log has it, for
+                :func:`chopmark.pipeline.moderation.moderated_again`.
 
         Raises:
             InvalidRequest: There is nothing to judge, or the bytes are no picture.
@@ -195,6 +199,7 @@ class Pipeline:
             tenant=tenant,
             subject=subject,
             policy=policy,
+            ending=ending,
         )
 
     async def verify(
@@ -390,6 +395,7 @@ class Pipeline:
             pdq=case.pdq, review_copies=case.review_copies, repeats=repeats,
         )  # fmt: skip
         public |= endings.at_every_end(case)
+        words, language = unknown_to_the_model(parts, case, prompt_verdict)
         ending = endings.Ending(
             record_id=case.record_id,
             outputs=tuple(outputs),
@@ -398,6 +404,8 @@ class Pipeline:
             timings_ms=dict(case.timings_ms),
             model=case.maker.name,
             repeats=repeats,
+            unknown_words=words,
+            unknown_language=language,
         )
         await endings.keep_ending(steps, case, ending)
         booked = await steps.book(case, "completed", "request.completed", public, personal)
@@ -407,4 +415,5 @@ class Pipeline:
         # Kept for later, where the deployer opted in; nobody waits for it.
         if isinstance(case, GenerationCase):
             recall.keep(parts, case.request, released, seed=case.seed, terms=case.terms)
+        keep_public_copies(parts, released, input_verdicts)
         return released

@@ -45,10 +45,10 @@ __all__ = ["CachedAnswer", "keep", "recall"]
 
 # Settings that shape a picture or its file and show in nothing else.
 _SHAPING: Final = (
-    "aigc_producer", "device", "dtype", "label", "label_font", "label_language",
+    "aigc_producer", "attention", "device", "dtype", "label", "label_font", "label_language",
     "label_position", "label_size", "label_text", "loras", "manifest_prompt", "mark_method",
-    "model", "on_review", "quantization", "remote_extras", "runtime", "soft_binding",
-    "training_mining",
+    "model", "on_review", "quantization", "remote_extras", "runtime", "soft_binding", "step_cache",
+    "tiling", "training_mining",
 )  # fmt: skip
 
 

@@ -123,6 +123,8 @@ class Released:
         model: ``id@version`` of the generator; of another one, the name that the caller gave.
         repeats: The earlier record whose pictures these are, judged again and booked again;
             ``None``: they were made for this request.
+        unknown_words: Words of the prompt that the model never learned, where its words are known.
+        unknown_language: The prompt's language (BCP 47), where the model learned none of it.
     """
 
     record_id: str
@@ -133,6 +135,8 @@ class Released:
     timings_ms: Mapping[str, float]
     model: str
     repeats: str | None = None
+    unknown_words: tuple[str, ...] = ()
+    unknown_language: str | None = None
 
     def __post_init__(self) -> None:
         """Check the proof.
@@ -155,12 +159,20 @@ class Released:
         ):
             raise AuditError(f"the receipt does not cover the outputs of record {self.record_id}")
 
-    def to_dict(self) -> dict[str, JsonValue]:
-        """Return everything but the pictures' bytes, for machines."""
+    def about(self) -> dict[str, JsonValue]:
+        """Return what every face says of how these pictures came to be, beside the pictures."""
         return {
             "record_id": self.record_id,
             "model": self.model,
             "repeats": self.repeats,
+            "unknown_words": list(self.unknown_words),
+            "unknown_language": self.unknown_language,
+        }
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return everything but the pictures' bytes, for machines."""
+        return {
+            **self.about(),
             "outputs": [output.to_dict() for output in self.outputs],
             "withheld": [item.to_dict() for item in self.withheld],
             "prompt_verdict": self.prompt_verdict.to_dict(),

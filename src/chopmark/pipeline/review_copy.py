@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from chopmark.kit.types import JsonValue
     from chopmark.safety import Verdict
 
-__all__ = ["review_copies", "review_copy"]
+__all__ = ["may_be_kept", "review_copies", "review_copy"]
 
 _SIDE: Final = 256
 _NEVER: Final = "sexual/minors"
@@ -46,6 +46,17 @@ def review_copies(
     return {output_id: copy for output_id, copy in copies.items() if copy is not None}
 
 
+def may_be_kept(verdicts: Sequence[Verdict]) -> bool:
+    """Tell whether a copy of a picture may be kept: nothing listed, no sign of minors."""
+    return not any(
+        any(item.kind == "hash" for item in one.evidence)
+        # Far below the threshold of any policy: in doubt nothing is kept.
+        or _NEVER in one.categories
+        or one.scores.get(_NEVER, 0.0) >= _ANY_SIGN
+        for one in verdicts
+    )
+
+
 def review_copy(
     picture: Image.Image, verdict: Verdict, others: Sequence[Verdict]
 ) -> dict[str, JsonValue] | None:
@@ -63,12 +74,8 @@ def review_copy(
     verdicts = (verdict, *others)
     if all(one.action == "allow" for one in verdicts):
         return None
-    for one in verdicts:
-        listed = any(item.kind == "hash" for item in one.evidence)
-        # Far below the threshold of any policy: in doubt nothing is kept.
-        minors = _NEVER in one.categories or one.scores.get(_NEVER, 0.0) >= _ANY_SIGN
-        if listed or minors:
-            return None
+    if not may_be_kept(verdicts):
+        return None
     small = picture.convert("RGB")
     small.thumbnail((_SIDE, _SIDE))
     out = io.BytesIO()

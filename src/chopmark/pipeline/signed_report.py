@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
 import datetime as dt
 import hashlib
 from dataclasses import dataclass
@@ -45,13 +47,23 @@ def sign_report(parts: Parts, data: bytes, report: Report) -> str:
             "bytes": len(data),
             "format": report.format,
         },
-        "report": report.to_dict(),
+        "report": _without_pictures(report),
         "checkpoint": signed_report.newest_checkpoint(proof).note
         if receipt is None
         else receipt.checkpoint,
         "receipt": None if receipt is None else receipt.to_dict(),
     }
     return signed_report.sign_report(proof, claims)
+
+
+def _without_pictures(report: Report) -> dict[str, JsonValue]:
+    """Return a report with the digest of the copy that it shows, in its place."""
+    told = report.to_dict()
+    if report.original is not None:
+        original = dataclasses.asdict(report.original)
+        shown = base64.b64decode(original.pop("picture").partition(",")[2])
+        told["original"] = {**original, "sha256": hashlib.sha256(shown).hexdigest()}
+    return told
 
 
 def _receipt(parts: Parts, report: Report) -> Receipt | None:

@@ -70,6 +70,10 @@ def chopmark_generator(settings: Settings, progress: Progress | None) -> Generat
             dtype=settings.dtype,
             quantization=settings.quantization,
             runtime=settings.runtime,
+            offload=settings.offload,
+            tiling=settings.tiling,
+            attention=settings.attention,
+            step_cache=settings.step_cache,
             loras=tuple(filter(None, (one.strip() for one in settings.loras.split(",")))),
             max_batch=settings.max_batch,
             max_waiting=settings.max_waiting,
@@ -159,8 +163,8 @@ def chopmark_log(settings: Settings) -> RequestLog:
     return AuditLog.open(
         settings.open_home(),
         origin=settings.log_origin,
-        database=settings.log_database or None,
-        keys_database=settings.log_keys_database or None,
+        database=settings.log_address,
+        keys_database=settings.log_keys_address,
         mark=settings.log_mark,
     )
 

@@ -76,6 +76,11 @@ class Access:
             await self.app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
+        if "caller" in state:
+            # A request of our own, whose sender was let in when they handed it over: nothing that
+            # comes by a connection can put one here.
+            await self.app(scope, receive, send)
+            return
         if is_public(scope["path"]):
             try:
                 self._slow_down(scope)

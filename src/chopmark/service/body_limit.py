@@ -35,13 +35,15 @@ _EDITS: Final = re.compile(r"/v1/images/edits|/studio")
 _ONE_PICTURE: Final = re.compile(
     r"/v1/images/variations"
     r"|/verify(?:/restored|/proof)?"
-    r"|/api/v1/(?:verify|seal|search/by-image|hashes/[^/]+(?:/entries)?)"
+    r"|/api/v1/(?:verify|seal|search/by-image|hashes/[^/]+(?:/entries(?:/remove)?)?)"
+    r"|/console/(?:search/by-image|hashes/add)"
     r"|/api/v1/c2pa/(?:matches/byContent|manifests)"
     r"|/v1/content_provenance_checks"
 )
+_FILES: Final = re.compile(r"/v1/files")
 _JSON_PICTURES: Final = re.compile(
     r"/v1/moderations"
-    r"|/v1/(?:chat/completions|responses)"
+    r"|/v1/(?:chat/completions|responses)|/v1(?:beta)?/interactions"
     r"|/v1(?:beta1?)?/(?:(?:projects/[^/]+/locations/[^/]+/)?publishers/google/)?models/[^/]+"
     r":(?:generateContent|streamGenerateContent|countTokens|predict)"
     r"|/beta/litellm_basic_guardrail_api"
@@ -86,6 +88,8 @@ def body_bound(method: str, path: str, settings: Settings) -> BodyBound:
         most = int(_IN_JSON * picture) + text
     elif _ONE_PICTURE.fullmatch(path):
         most = picture + text
+    elif _FILES.fullmatch(path):
+        most = settings.max_file_bytes + text
     else:
         return BodyBound(most=text, pictures=False)
     return BodyBound(most=min(most, settings.max_body_bytes_held), pictures=True)

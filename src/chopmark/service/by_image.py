@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from chopmark.audit import Query
 from chopmark.errors import Cancelled, ChopmarkError, StageTimeout, WorkError
@@ -14,13 +15,39 @@ if TYPE_CHECKING:
     from chopmark.kit.raw_picture import Shown
     from chopmark.pipeline.parts import Parts
 
-__all__ = ["find_by_image"]
+__all__ = ["FoundByImage", "find_by_image"]
 
 _METHODS: Final = ("lattice",)
 _MOST: Final = 20
 
 
-def find_by_image(parts: Parts, desk: Desk, data: bytes) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class FoundByImage:
+    """A record that a picture may come from.
+
+    Attributes:
+        hit: Which; its ``distance`` is of the fingerprint, in bits of 256.
+        by: What led to it.
+        output_id: The output that the mark names.
+        p_value: Chance that the mark was read where there is none.
+        box: Where the mark was found in a part of the picture: ``[x, y, width, height]``.
+    """
+
+    hit: Hit
+    by: Literal["watermark", "fingerprint"]
+    output_id: str | None = None
+    p_value: float | None = None
+    box: list[int] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the members for JSON, those of the hit among them."""
+        own = {name: getattr(self, name) for name in ("by", "output_id", "p_value", "box")}
+        return {**self.hit.to_dict(), **own}
+
+
+def find_by_image(
+    parts: Parts, desk: Desk, data: bytes
+) -> tuple[list[FoundByImage], dict[str, Any]]:
     """Return the records that a picture may come from, the surest first. It is not kept.
 
     The mark names one output, however small the crop; the fingerprint compares whole pictures, and
@@ -32,9 +59,7 @@ def find_by_image(parts: Parts, desk: Desk, data: bytes) -> dict[str, Any]:
         data: A file.
 
     Returns:
-        ``hits``, each with ``by`` (``watermark`` or ``fingerprint``), ``output_id``, ``p_value``
-        and ``box`` of a mark, ``distance`` of a fingerprint; and ``watermark``: what was looked
-        for, and whether it could be.
+        What was found, and of the mark whether it could be looked for (``state``).
 
     Raises:
         NotPermitted: No role for it.
@@ -42,23 +67,28 @@ def find_by_image(parts: Parts, desk: Desk, data: bytes) -> dict[str, Any]:
     """
     image = parts.files.decode(data)
     mark = _mark(parts, image)
-    hits: list[dict[str, Any]] = []
+    hits: list[FoundByImage] = []
     payload = mark.pop("payload")
     if payload is not None:
         hits += [
-            {**_row(hit), "by": "watermark", "output_id": payload,
-             "p_value": mark["p_value"], "box": mark["box"]}
+            FoundByImage(
+                hit=hit,
+                by="watermark",
+                output_id=payload,
+                p_value=mark["p_value"],
+                box=mark["box"],
+            )
             for hit in desk.search(Query(text=record_of(payload)), limit=1)
-        ]  # fmt: skip
-    seen = {hit["record_id"] for hit in hits}
+        ]
+    seen = {one.hit.record_id for one in hits}
     pdq = parts.pixels.prints(image).turned[0]
     near = desk.search(Query(similar_to=pdq, distance=MATCH_DISTANCE), limit=_MOST)
     hits += [
-        {**_row(hit), "by": "fingerprint", "output_id": None, "p_value": None, "box": None}
+        FoundByImage(hit=hit, by="fingerprint")
         for hit in sorted(near, key=lambda hit: (hit.distance or 0, -hit.index))
         if hit.record_id not in seen
     ]
-    return {"hits": hits, "watermark": mark}
+    return hits, mark
 
 
 def _mark(parts: Parts, image: Shown) -> dict[str, Any]:
@@ -82,7 +112,3 @@ def _mark(parts: Parts, image: Shown) -> dict[str, Any]:
         "payload": found.payload.hex(),
         "reason": None,
     }
-
-
-def _row(hit: Hit) -> dict[str, Any]:
-    return dict(hit.to_dict())

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnyCaller",
+    "Batcher",
     "BindingWriter",
     "Caller",
     "Creator",
@@ -92,6 +93,17 @@ class Caller:
     def unknown(self) -> bool:
         """Whether it is anybody: neither a key's holder nor somebody who signed in."""
         return self.key_id is None and self.tenant.name == _ANYBODY
+
+    @property
+    def holder(self) -> str:
+        """Who may name what they got before: this key or person, and no other of the tenant."""
+        return f"{self.tenant.name} {self.key_id or self.name}"
+
+    @property
+    def keys_are_of(self) -> str:
+        """Whose ``Idempotency-Key``: another caller of the tenant may not be allowed the answer."""
+        scopes = ",".join(sorted(self.scopes))
+        return f"{self.holder} {scopes}"
 
     def subject(self, identifier: str | None) -> str | None:
         """Return the log's name for a person of this tenant.
@@ -185,6 +197,22 @@ def caller_of(request: Request) -> Caller:
     return found
 
 
+def needs_one_of(*scopes: Scope) -> Callable[[Request], Caller]:
+    """Return a dependency that gives a caller who has one of some scopes."""
+
+    def caller(request: Request) -> Caller:
+        found = caller_of(request)
+        if not found.scopes.intersection(scopes):
+            raise MissingScope(
+                f"this {'API key' if found.key_id else 'sign-in'} has none of the scopes"
+                f" {', '.join(scopes)}",
+                hint="ask the operator for one that has it",
+            )
+        return found
+
+    return caller
+
+
 def needs(scope: Scope | None) -> Callable[[Request], Caller]:
     """Return a dependency that gives the caller, or refuses one who lacks the scope."""
 
@@ -201,6 +229,8 @@ def needs(scope: Scope | None) -> Callable[[Request], Caller]:
 
 
 AnyCaller = Annotated[Caller, Depends(needs(None))]
+# What batches and jobs are made of: whoever may send one of their lines may see to them.
+Batcher = Annotated[Caller, Depends(needs_one_of("generate", "moderate"))]
 BindingWriter = Annotated[Caller, Depends(needs("store:bindings"))]
 Creator = Annotated[Caller, Depends(needs("generate"))]
 Eraser = Annotated[Caller, Depends(needs("erase"))]

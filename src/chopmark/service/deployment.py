@@ -6,7 +6,8 @@ counts for both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Final, Self
 
 from fastapi import Depends, Request
@@ -14,14 +15,18 @@ from fastapi import Depends, Request
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.access import Callers
 from chopmark.service.body_budget import Bodies
+from chopmark.service.clock import repeating
+from chopmark.service.coop import CoopServer, load_coop
 from chopmark.service.desk_worker import DeskWorker
 from chopmark.service.forgetting import follow_the_log
 from chopmark.service.identity import Identity
 from chopmark.service.service import Service
 from chopmark.service.state import state_of
 from chopmark.tenancy import AccessStore, People
+from chopmark.tenancy.batches import Batches
+from chopmark.tenancy.files import FileStore
 from chopmark.tenancy.rates import Rates
-from chopmark.tenancy.replays import Replays
+from chopmark.tenancy.replays import BEAT_S, Replays
 from chopmark.tenancy.turns import Turns
 from chopmark.tenancy.webhooks import Webhooks
 
@@ -43,23 +48,31 @@ class Deployment:
         identity: Keys, people and their sessions.
         callers: Finds out who sent a request.
         replays: Answers that are kept for an ``Idempotency-Key``.
+        files: What tenants handed over, and what was made for them to fetch.
+        batches: Requests that were handed over many at once.
         webhooks: Whom tenants want told.
+        coop: The Coop server that works on a tenant's tasks as well, if there is one.
         desk_worker: Sends records to queues, and messages to webhooks, while a server runs.
         appeal_rates: How often somebody without an account is wrong about an appeal.
         sign_in_turns: A password takes a tenth of a second and 64 MiB to check, so that one is
             checked at a time and some may wait.
         bodies: Request bodies that are held in memory.
+        clocks: What is done again and again until the server stops.
     """
 
     service: Service
     identity: Identity
     callers: Callers
     replays: Replays
+    files: FileStore
+    batches: Batches
     webhooks: Webhooks
+    coop: CoopServer | None
     desk_worker: DeskWorker
     appeal_rates: Rates
     sign_in_turns: Turns
     bodies: Bodies
+    clocks: ExitStack = field(default_factory=ExitStack)
 
     @classmethod
     def open(cls, pipeline: Pipeline) -> Self:
@@ -69,26 +82,37 @@ class Deployment:
             ConfigurationError: The files of keys and people, or a setting, cannot be used.
         """
         settings, home = pipeline.settings, pipeline.parts.home
-        store = AccessStore.open(home)
+        store = AccessStore.open(home, database=settings.database)
         people = People.open(
             home,
             idle_s=60 * settings.session_idle_minutes,
             longest_s=3600 * settings.session_hours,
+            database=settings.database,
         )
         identity = Identity(settings, store, people)
-        replays = Replays.open(home)
-        follow_the_log(pipeline.parts, replays)
-        webhooks = Webhooks.open(home)
+        coop = None if settings.coop is None else load_coop(settings.coop)
+        replays = Replays.open(home, database=settings.database)
+        files = FileStore.open(home, url=settings.files_address)
+        follow_the_log(pipeline.parts, replays, files)
+        webhooks = Webhooks.open(home, database=settings.database)
+        clocks = ExitStack()
+        if settings.database:
+            name = "telling other servers that this one is there"
+            clocks.enter_context(repeating(replays.beat, every_s=BEAT_S, name=name))
         return cls(
             service=Service(pipeline, store, people),
             identity=identity,
             callers=Callers(identity=identity, settings=settings),
             replays=replays,
+            files=files,
+            batches=Batches(files.database),
             webhooks=webhooks,
-            desk_worker=DeskWorker(pipeline, webhooks),
+            coop=coop,
+            desk_worker=DeskWorker(pipeline, webhooks, coop=coop),
             appeal_rates=Rates(),
             sign_in_turns=Turns(slots=1, places=_MOST_SIGNING_IN),
             bodies=Bodies(settings.max_body_bytes_held),
+            clocks=clocks,
         )
 
     @property
@@ -104,11 +128,13 @@ class Deployment:
     async def close(self) -> None:
         """Wait for what is on its way, then close the files."""
         await self.service.drained()
+        await in_thread(self.clocks.close)
         await in_thread(self.desk_worker.stop)
         self.webhooks.close()
         self.service.store.close()
         self.identity.people.close()
         self.replays.close()
+        self.files.close()
 
 
 def the_deployment(request: Request) -> Deployment:

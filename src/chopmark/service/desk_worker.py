@@ -1,4 +1,4 @@
-"""What follows from the log while a server runs: records go to queues, webhooks are told.
+"""What follows from the log while a server runs: records go to queues, others are told.
 
 One thread follows the entries, in whatever process they were booked. What it has seen is written
 down with what comes of it, in one transaction, so that a crash neither loses nor repeats a message.
@@ -6,26 +6,32 @@ down with what comes of it, in one transaction, so that a crash neither loses no
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from chopmark.audit import Actor, AuditLog, load_rules
-from chopmark.errors import ChopmarkError, InvalidRequest
+from chopmark.audit import Actor, AuditLog
+from chopmark.errors import ChopmarkError
+from chopmark.service.coop import CoopServer, is_sent, item_of
+from chopmark.service.deliveries import Deliveries
 from chopmark.service.outbound import send
-from chopmark.tenancy.webhooks import Message, Webhooks, message_body
+from chopmark.service.review_rules import rules_of
+from chopmark.tenancy.webhooks import COOP, Message, Webhooks, message_body
 
 if TYPE_CHECKING:
     from chopmark.audit import Record
     from chopmark.pipeline import Pipeline
-    from chopmark.tenancy.webhooks import WebhookEvent
+    from chopmark.tenancy.webhooks import Delivery, WebhookEvent
 
 __all__ = ["DeskWorker"]
 
 _LOG = logging.getLogger(__name__)
 _EVERY_S: Final = 0.5
 _BATCH: Final = 1000
-_GONE: Final = 410
+_LEAVE_S: Final = 5.0
+_NOT_SENT: Final = 204
 _TOLD: Final[dict[str, WebhookEvent]] = {
     "review.queued": "review.queued",
     "review.decided": "decision.made",
@@ -44,11 +50,15 @@ class DeskWorker:
     Args:
         pipeline: Whose log.
         hooks: Whom to tell.
+        coop: The Coop server that is sent what waits in queues; None sends it nowhere.
     """
 
-    def __init__(self, pipeline: Pipeline, hooks: Webhooks) -> None:
-        self._pipeline, self._hooks = pipeline, hooks
-        self._stop = threading.Event()
+    def __init__(
+        self, pipeline: Pipeline, hooks: Webhooks, *, coop: CoopServer | None = None
+    ) -> None:
+        self._pipeline, self._hooks, self._coop = pipeline, hooks, coop
+        self._stop, self._wake = threading.Event(), threading.Event()
+        self._deliveries = Deliveries(hooks, self._send, arrived=self._wake.set)
         self._thread: threading.Thread | None = None
         self._said = ""
         self._first: int | None = None
@@ -57,8 +67,15 @@ class DeskWorker:
         """Begin to follow, from where a server stopped; the first one ever begins at the end."""
         if self._thread is None:
             self._stop.clear()
+            self._deliveries.start()
             # Before anybody is served: what ends before the first look is not history.
             self._first = self._size()
+            coop = self._coop
+            self._hooks.keep_coop(
+                coop.items_url if coop else None,
+                tenant=coop.tenant if coop else None,
+                since=self._first or 0,
+            )
             self._thread = threading.Thread(target=self._run, name="chopmark-desk", daemon=True)
             self._thread.start()
 
@@ -66,8 +83,10 @@ class DeskWorker:
         """End; what is on its way is sent when a server runs again."""
         thread, self._thread = self._thread, None
         self._stop.set()
+        self._wake.set()
         if thread is not None:
             thread.join()
+            self._deliveries.stop(_LEAVE_S)
 
     def _size(self) -> int | None:
         """Return how many entries there are; None where that cannot be told now."""
@@ -78,7 +97,11 @@ class DeskWorker:
             return None
 
     def _run(self) -> None:
-        while not self._stop.wait(_EVERY_S):
+        while not self._stop.is_set():
+            self._wake.wait(_EVERY_S)
+            self._wake.clear()
+            if self._stop.is_set():
+                return
             try:
                 self.step()
                 self._said = ""
@@ -99,18 +122,21 @@ class DeskWorker:
         size = log.size
         if self._hooks.upto() != size:
             self._follow(log, size)
-        for delivery in self._hooks.due():
-            if self._stop.is_set():
-                return
-            try:
-                status = send(delivery, private=self._pipeline.settings.webhooks_private)
-            except (OSError, InvalidRequest) as error:
-                self._hooks.failed(delivery, str(error) or type(error).__name__)
-                continue
-            if 200 <= status < 300:
-                self._hooks.done(delivery)
-            else:
-                self._hooks.failed(delivery, f"answered {status}", gone=status == _GONE)
+        self._deliveries.pump()
+
+    def _send(self, delivery: Delivery) -> int:
+        settings = self._pipeline.settings
+        if delivery.type != COOP:
+            return send(delivery, private=settings.webhooks_private)
+        log, entry = self._pipeline.parts.log, json.loads(delivery.body)["entry"]
+        queued = log.get(entry)
+        if self._coop is None or not is_sent(self._coop, log, queued):
+            return _NOT_SENT  # it was sealed since
+        return send(
+            replace(delivery, body=item_of(self._coop, log, queued, site=settings.public_url)),
+            private=settings.webhooks_private,
+            headers={"x-api-key": settings.coop_api_key.get_secret_value()},
+        )
 
     def _follow(self, log: AuditLog, size: int) -> None:
         seen: list[Record] = []
@@ -119,15 +145,33 @@ class DeskWorker:
             seen[:] = log.following(begin, limit=_BATCH)
             told = [record for record in seen if record.kind in _TOLD]
             end = seen[-1].index + 1 if seen else begin
-            return end, [_message(log, record) for record in told]
+            messages = [_message(log, record) for record in told]
+            return end, messages + self._items(log, told)
 
         self._hooks.follow(read, size=size if self._first is None else self._first)
         ended = [record.record_id for record in seen if record.kind in _ENDS]
         if ended:
             self._route(log, min(log.records(name)[0].index for name in ended))
 
+    def _items(self, log: AuditLog, told: list[Record]) -> list[Message]:
+        """Return what the Coop server is sent of these entries."""
+        coop = self._coop
+        if coop is None:
+            return []
+        return [
+            Message(
+                name=f"item_{record.leaf_hash[:24]}",
+                index=record.index,
+                tenant=record.tenant,
+                type=COOP,
+                body=json.dumps({"entry": record.index}),
+            )
+            for record in told
+            if record.kind == "review.queued" and is_sent(coop, log, record)
+        ]
+
     def _route(self, log: AuditLog, since: int) -> None:
-        rules = load_rules(self._pipeline.settings.review_rules)
+        rules = rules_of(self._pipeline.settings)
         router = Actor(name="routing rules", roles=frozenset({"writer"}), tenant=None)
         log.desk(router, purpose="routing").review.route(rules, since=since)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chopmark.audit import AuditLog, Query, Role
+    from chopmark.kit.types import Progress
     from chopmark.pipeline.parts import Parts
     from chopmark.service.caller import Caller
     from chopmark.tenancy import People
@@ -140,10 +141,18 @@ class Exports:
                 return request
         raise RecordNotFound(f"no export {export_id[:32]}")
 
-    def agree(self, caller: Caller, export_id: str) -> ExportRequest:
+    def agree(
+        self, caller: Caller, export_id: str, *, progress: Progress | None = None
+    ) -> ExportRequest:
         """Agree to what somebody else asked for; it is written now, and booked with both names.
 
         Both count as they are now: whoever asked may have lost the role since, or their account.
+        What is interrupted was not agreed to, and is agreed to again.
+
+        Args:
+            caller: The second person.
+            export_id: What they agree to.
+            progress: Told how far the writing is.
 
         Raises:
             RecordNotFound: As :meth:`one`.
@@ -168,6 +177,7 @@ class Exports:
             second=caller.actor(),
             content=request.content,
             limit=request.limit,
+            progress=progress,
         )
         agreed = replace(request, agreed_by=caller.name)
         self._write(agreed)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 import yaml
 
-from chopmark.errors import InvalidRequest, TenantNotFound
+from chopmark.errors import InvalidRequest, RecordNotFound, TenantNotFound
 from chopmark.kit.files import write_private
 from chopmark.kit.types import Action
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from chopmark.safety.policy_tools import GoldenReport
     from chopmark.service.service import Service
 
-__all__ = ["add_case", "cases_path", "run_cases"]
+__all__ = ["add_case", "cases_path", "remove_case", "run_cases"]
 
-_ADDING: Final = threading.Lock()
+_CHANGING: Final = threading.Lock()
 
 
 def cases_path(home: Path, tenant: str) -> Path:
@@ -55,6 +55,60 @@ def add_case(
     """
     if action not in get_args(Action):
         raise InvalidRequest("the action is none", hint=", ".join(get_args(Action)), param="action")
+    text, tenant = _prompt_of(desk, record_id)
+    path = cases_path(service.pipeline.parts.home, tenant)
+    event = desk.case_changed(
+        "case.added",
+        record_id,
+        policy=_policy_of(service, tenant).digest(),
+        action=action,
+        rationale=rationale,
+    )
+    with _CHANGING:
+        cases = [case for case in _read(path) if case.get("text") != text]
+        cases.append({"text": text, "action": action, "note": rationale})
+        _write(path, cases)
+    return {"cases": len(cases), "file": str(path), "event": event.to_dict()}
+
+
+def remove_case(service: Service, desk: Desk, record_id: str, *, rationale: str) -> dict[str, Any]:
+    """Let a record's prompt be a golden case no more.
+
+    Args:
+        service: As for :func:`add_case`.
+        desk: Likewise.
+        record_id: A record with the prompt.
+        rationale: Why.
+
+    Returns:
+        As for :func:`add_case`.
+
+    Raises:
+        RecordNotFound: No such record, or its prompt is no golden case.
+        InvalidRequest: No rationale, or the record has no prompt (any more).
+        NotPermitted: It takes an investigator, or the record is sealed.
+    """
+    text, tenant = _prompt_of(desk, record_id)
+    path = cases_path(service.pipeline.parts.home, tenant)
+    with _CHANGING:
+        before = _read(path)
+        gone = [case for case in before if case.get("text") == text]
+        if not gone:
+            raise RecordNotFound(f"the prompt of record {record_id} is no golden case")
+        event = desk.case_changed(
+            "case.removed",
+            record_id,
+            policy=_policy_of(service, tenant).digest(),
+            action=str(gone[0].get("action")),
+            rationale=rationale,
+        )
+        cases = [case for case in before if case.get("text") != text]
+        _write(path, cases)
+    return {"cases": len(cases), "file": str(path), "event": event.to_dict()}
+
+
+def _prompt_of(desk: Desk, record_id: str) -> tuple[str, str]:
+    """Return what a record asked for, and its tenant; the look is booked."""
     view = desk.view(record_id)
     first = view.private[0] or {}
     texts = first.get("texts")
@@ -62,17 +116,12 @@ def add_case(
     text = "\n".join(one for one in listed if isinstance(one, str) and one.strip())
     if not text:
         raise InvalidRequest(f"record {view.records[0].record_id} has no prompt (any more)")
-    tenant = view.records[0].tenant
-    path = cases_path(service.pipeline.parts.home, tenant)
-    event = desk.case_added(
-        record_id, policy=_policy_of(service, tenant).digest(), action=action, rationale=rationale
-    )
-    with _ADDING:
-        cases = [case for case in _read(path) if case.get("text") != text]
-        cases.append({"text": text, "action": action, "note": rationale})
-        document = {"version": str(len(cases)), "cases": cases}
-        write_private(path, yaml.safe_dump(document, allow_unicode=True, sort_keys=False).encode())
-    return {"cases": len(cases), "file": str(path), "event": event.to_dict()}
+    return text, view.records[0].tenant
+
+
+def _write(path: Path, cases: list[dict[str, Any]]) -> None:
+    document = {"version": str(len(cases)), "cases": cases}
+    write_private(path, yaml.safe_dump(document, allow_unicode=True, sort_keys=False).encode())
 
 
 def run_cases(service: Service, tenant: str, policy: Policy | None = None) -> GoldenReport | None:

@@ -8,11 +8,13 @@ answer of which only the status is read.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.client
 import socket
 import ssl
+import threading
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -21,11 +23,14 @@ from chopmark.errors import InvalidRequest
 from chopmark.kit.addresses import is_public_address
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from chopmark.tenancy.webhooks import Delivery
 
-__all__ = ["check_target", "send", "signature"]
+__all__ = ["check_target", "send", "signature", "signed_headers"]
 
 _TIMEOUT_S: Final = 5.0
+_LONGEST_S: Final = 15.0
 _MAX_URL: Final = 2048
 
 
@@ -97,8 +102,34 @@ def signature(secret: str, *, message_id: str, timestamp: int, body: str) -> str
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
 
 
-def send(delivery: Delivery, *, private: bool) -> int:
+def signed_headers(delivery: Delivery, timestamp: int) -> dict[str, str]:
+    """Return the headers of a webhook's message (Standard Webhooks 1.0.0)."""
+    return {
+        "webhook-id": delivery.delivery_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": signature(
+            delivery.secret,
+            message_id=delivery.delivery_id,
+            timestamp=timestamp,
+            body=delivery.body,
+        ),
+    }
+
+
+def send(
+    delivery: Delivery,
+    *,
+    private: bool,
+    headers: Mapping[str, str] | None = None,
+    longest_s: float = _LONGEST_S,
+) -> int:
     """Send one message; return the status of the answer.
+
+    Args:
+        delivery: The message.
+        private: As for :func:`check_target`.
+        headers: Instead of those of a webhook.
+        longest_s: Seconds for it all: an answer that drips in byte by byte is one too many.
 
     Raises:
         InvalidRequest: The address is none that is visited (any more).
@@ -106,24 +137,25 @@ def send(delivery: Delivery, *, private: bool) -> int:
     """
     target = _parse(delivery.url, private=private)
     address = _resolve(target, private=private)
-    now = int(time.time())
-    headers = {
-        "content-type": "application/json",
-        "user-agent": "chopmark-webhooks",
-        "webhook-id": delivery.delivery_id,
-        "webhook-timestamp": str(now),
-        "webhook-signature": signature(
-            delivery.secret, message_id=delivery.delivery_id, timestamp=now, body=delivery.body
-        ),
-    }
+    if headers is None:
+        headers = signed_headers(delivery, int(time.time()))
+    usual = {"content-type": "application/json", "user-agent": "chopmark-webhooks"}
     connection = _Pinned(target, address)
+    ends = threading.Timer(longest_s, connection.abort)
+    ends.daemon = True
+    ends.start()
     try:
-        connection.request("POST", target.path, body=delivery.body.encode(), headers=headers)
+        connection.request(
+            "POST", target.path, body=delivery.body.encode(), headers={**usual, **headers}
+        )
         with connection.getresponse() as answer:
-            return answer.status
-    except http.client.HTTPException as error:
+            if not connection.aborted:  # one that was broken off in its headers reads as whole
+                return answer.status
+        raise TimeoutError(f"no answer within {longest_s:g} s")
+    except (http.client.HTTPException, ValueError) as error:
         raise OSError(f"no HTTP answer ({type(error).__name__})") from error
     finally:
+        ends.cancel()
         connection.close()
 
 
@@ -133,15 +165,24 @@ class _Pinned(http.client.HTTPConnection):
     def __init__(self, target: _Target, address: str) -> None:
         super().__init__(target.host, target.port, timeout=_TIMEOUT_S)
         self._target, self._address = target, address
+        self.aborted = False
 
     def connect(self) -> None:
-        plain = socket.create_connection((self._address, self._target.port), self.timeout)
-        if self._target.scheme == "http":
-            self.sock = plain
-            return
-        try:
+        self.sock = socket.create_connection((self._address, self._target.port), self.timeout)
+        if self._target.scheme == "https":
             context = ssl.create_default_context()
-            self.sock = context.wrap_socket(plain, server_hostname=self._target.host)
-        except BaseException:
-            plain.close()
-            raise
+            # Kept before the handshake, so that one which never ends can be broken off as well.
+            secured = context.wrap_socket(
+                self.sock, server_hostname=self._target.host, do_handshake_on_connect=False
+            )
+            self.sock = secured
+            secured.do_handshake()
+        if self.aborted:
+            raise TimeoutError("connected too late")
+
+    def abort(self) -> None:
+        """Break off, from another thread: whoever reads or writes is told that nobody is there."""
+        self.aborted = True
+        if self.sock is not None:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)

@@ -66,17 +66,27 @@ class PeopleDesk:
             raise InvalidRequest("nobody looks at content without a purpose", param="purpose")
         if evidence and "investigator" not in self._caller.roles:
             raise NotPermitted("this takes the role investigator", hint="ask for the role")
+        view, known = self.seen(person, limit=limit, before=before)
+        prompts = self._desk().prompts(view.hits) if evidence else {}
+        return {**known, "records": [_row(hit, prompts, evidence=evidence) for hit in view.hits]}
+
+    def seen(
+        self, person: str, *, limit: int = 50, before: int | None = None
+    ) -> tuple[PersonView, dict[str, Any]]:
+        """Return what the log knows of a person, and all but the records as JSON has it.
+
+        Raises:
+            As :meth:`one`, but for what concerns prompts.
+        """
         desk = self._desk()
         view = desk.people.view(person, limit=limit, before=before)
-        prompts = desk.prompts(view.hits) if evidence else {}
-        return {
+        return view, {
             **view.summary.to_dict(),
             "days": list(view.days),
             "strikes": self.strikes(view),
             "suspended": view.suspension and view.suspension.to_dict(),
             "last_warned": view.last_warned,
             "actions": [act.to_dict() for act in view.acts],
-            "records": [_row(hit, prompts, evidence=evidence) for hit in view.hits],
             "next": view.hits[-1].index if len(view.hits) == limit else None,
         }
 

@@ -14,12 +14,11 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-import yaml
-
 from chopmark.audit import Event
 from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
 from chopmark.kit.files import write_private
 from chopmark.kit.ids import new_record_id
+from chopmark.service.workbench import policy_text
 from chopmark.tenancy import Tenant
 
 if TYPE_CHECKING:
@@ -201,7 +200,7 @@ class PolicyProposals:
         if any(one.tenant == proposal.tenant and one.agreed_by for one in self.all()):
             return
         policy = self._service.policy_of(self._service.store.tenant(proposal.tenant))
-        text = yaml.safe_dump(policy.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        text = policy_text(policy)
         self._keep(
             Proposal(
                 proposal_id=secrets.token_hex(16),

@@ -72,7 +72,9 @@ _GOOGLE = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-_GOOGLE_VERBS = (":generateContent", "GenerateContent", ":predict", ":countTokens")
+_GOOGLE_VERBS = (
+    ":generateContent", "GenerateContent", ":predict", ":countTokens", "/interactions",
+)  # fmt: skip
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 # What each route may answer besides 200, for the OpenAPI document.

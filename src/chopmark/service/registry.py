@@ -35,7 +35,8 @@ class Leaves:
         methods: Of HTTP; empty for all.
         pictures: How pixels that leave here are marked: ``signed`` (mark, manifest, record),
             ``preview`` (small, under an overlay, booked before), ``returned`` (bytes that had left
-            before, and are checked against the log), ``held`` (of the log, to whoever may see
+            before, and are checked against the log), ``small`` (small copies of what had left and
+            is public; not of what was withdrawn), ``held`` (of the log, to whoever may see
             content, blurred), ``no``.
         booked: The kind of entry that is durable before the answer; empty where none is.
         seen: Who gets it.
@@ -44,7 +45,7 @@ class Leaves:
     what: str
     under: tuple[str, ...]
     methods: frozenset[str] = frozenset()
-    pictures: tuple[Literal["signed", "preview", "returned", "held"], ...] = ()
+    pictures: tuple[Literal["signed", "preview", "returned", "small", "held"], ...] = ()
     booked: str = ""
     seen: Seen = "its tenant"
 
@@ -74,7 +75,8 @@ LEAVES: Final[tuple[Leaves, ...]] = (
     Leaves(
         what="new pictures",
         under=("/v1/images", "/v1/models/{model}:", "/v1beta/models/{model}:", "/api/v1/seal",
-               "/v1/chat/completions", "/v1/responses", "/v1/projects", "/v1/publishers",
+               "/v1/chat/completions", "/v1/responses", "/v1/interactions",
+               "/v1beta/interactions", "/v1/projects", "/v1/publishers",
                "/v1beta1/projects", "/v1beta1/publishers"),
         methods=_POST,
         pictures=("signed", "preview"),
@@ -95,11 +97,14 @@ LEAVES: Final[tuple[Leaves, ...]] = (
     Leaves(what="pictures at signed, expiring addresses", under=("/v1/images/content",),
            methods=frozenset({"GET"}), pictures=("returned",), booked="request.completed",
            seen="anybody"),
+    Leaves(what="answers of batches and jobs, which are those of their routes; files as they came",
+           under=("/v1/files", "/v1/batches", "/api/v1/jobs"), pictures=("returned",),
+           booked="request.completed, moderation.completed"),
     Leaves(what="models", under=("/v1/models", "/v1beta/models")),
     Leaves(what="what a picture is", under=("/api/v1/verify", "/v1/content_provenance_checks"),
-           methods=_POST, booked="verify.completed", seen="anybody"),
-    Leaves(what="what a picture is, on a page", under=("/verify",), booked="verify.completed",
-           seen="anybody"),
+           methods=_POST, pictures=("small",), booked="verify.completed", seen="anybody"),
+    Leaves(what="what a picture is, on a page", under=("/verify",), pictures=("small",),
+           booked="verify.completed", seen="anybody"),
     Leaves(what="a picture with its manifest put back", under=("/verify/restored",),
            pictures=("returned",), seen="anybody"),
     Leaves(what="manifests, bindings and receipts", under=("/api/v1/c2pa",),
@@ -117,6 +122,8 @@ LEAVES: Final[tuple[Leaves, ...]] = (
            under=("/api/v1/custody", "/api/v1/erasures", "/api/v1/holds", "/api/v1/seals"),
            booked="erasure.*, hold.*, record.*"),
     Leaves(what="events sent to addresses of the deployer's", under=("/api/v1/webhooks",)),
+    Leaves(what="decisions that a Coop server made", under=("/api/v1/coop",),
+           booked="review.decided"),
     Leaves(what="hash lists and policies", under=("/api/v1/hashes", "/api/v1/policies"),
            seen="the operator"),
     Leaves(what="the desk's pages", under=("/console",), pictures=("held",),
@@ -136,7 +143,7 @@ _DATABASE: Final = r"(?:-wal|-shm)?"
 STAYS: Final[tuple[Stays, ...]] = (
     Stays(
         what="the log: entries, content under each person's key, review copies, pictures to answer"
-        " with again",
+        " with again, small copies of what is public",
         files=(rf"audit/log\.db{_DATABASE}", r"audit/(?:log|leader)\.(?:lock|sock)"),
         erased="with the person",
         sealed=True,
@@ -182,6 +189,13 @@ STAYS: Final[tuple[Stays, ...]] = (
         sealed=True,
         kept="a day",
     ),
+    Stays(
+        what="files of callers: lines of batches, their answers, pictures of the last hour",
+        files=(rf"tenancy/files\.db{_DATABASE}", r"tenancy/files\.lock"),
+        erased="with the person",
+        kept="an hour to thirty days; a line that was not sent is nobody's until then",
+    ),
+    Stays(what="the secret of pictures' addresses", files=(r"tenancy/shared\.key",)),
     Stays(
         what="API keys' digests, tenants, quotas",
         files=(rf"tenancy/access\.db{_DATABASE}", r"tenancy/access\.lock"),

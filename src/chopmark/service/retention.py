@@ -61,10 +61,10 @@ def retaining(parts: Parts, *, every_s: float = _EVERY_S) -> Iterator[None]:
     """End retention once an hour while a server runs; what stands beside the log goes along."""
 
     def turn() -> None:
-        with AccessStore.open(parts.home) as store:
+        with AccessStore.open(parts.home, database=parts.settings.database) as store:
             tenants = store.tenants()
         end_retention(parts.log, tenants, parts.settings)
-        forget_beside_the_log(parts.home, parts.log)
+        forget_beside_the_log(parts.home, parts.log, settings=parts.settings)
         parts.log.custody.attachments.drop_older(
             timedelta(hours=parts.settings.cached_answers_hours)
         )

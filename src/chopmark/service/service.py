@@ -7,9 +7,10 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from chopmark.errors import Cancelled, ChopmarkError
+from chopmark.errors import Cancelled, ChopmarkError, TextTooLong
 from chopmark.kit.redaction import conceal
 from chopmark.pipeline.endings import released_again
+from chopmark.pipeline.moderation import moderated_again
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import EditRequest, GenerationRequest, SealRequest
 from chopmark.pipeline.steps import in_thread
@@ -205,28 +206,101 @@ class Service:
             if len(out) < asked.n:
                 self.store.return_images(caller.tenant.name, day, asked.n - len(out))
 
-    async def moderate(self, caller: Caller, texts: list[str]) -> Moderated:
-        """Judge texts under the caller's policy."""
-        conceal(*texts)
-        policy = await in_thread(lambda: self.policy_of(caller.tenant))
-        async with self.judge_turns.turn(caller.tenant.name):
-            moderated = await self.pipeline.moderate(
-                texts, tenant=caller.tenant.name, policy=policy
-            )
-        self.metrics.judged("prompt", *moderated.verdicts)
-        return moderated
+    async def moderate(
+        self,
+        caller: Caller,
+        texts: list[str],
+        *,
+        edits: Sequence[bool] = (),
+        languages: Sequence[str | None] = (),
+        claim: Claim | None = None,
+    ) -> Moderated:
+        """Judge texts under the caller's policy; what a claimed key led to before stands.
 
-    async def moderate_image(self, caller: Caller, data: bytes) -> Moderated:
-        """Judge a picture under the caller's policy."""
+        Args:
+            caller: Whose policy.
+            texts: What is judged.
+            edits: Of each, whether it is asked of an edit; of none where it is empty.
+            languages: Of each its language, where it is known; of none where it is empty.
+            claim: The request's ``Idempotency-Key``.
+        """
+        conceal(*texts)
+        # The pipeline takes edits behind texts; the verdicts go back to their places.
+        order = sorted(range(len(texts)), key=lambda at: bool(edits and edits[at]))
+        first = len(texts) - sum(map(bool, edits))
+        moderated = await self._moderated_again(caller, claim)
+        if moderated is None:
+            policy = await in_thread(lambda: self.policy_of(caller.tenant))
+            async with self.judge_turns.turn(caller.tenant.name):
+                try:
+                    moderated = await self.pipeline.moderate(
+                        [texts[at] for at in order[:first]],
+                        edits=[texts[at] for at in order[first:]],
+                        languages=[languages[at] for at in order] if languages else (),
+                        tenant=caller.tenant.name,
+                        policy=policy,
+                        ending=None if claim is None else claim.end,
+                    )
+                except TextTooLong as error:
+                    places = {f"input[{at}]": f"input[{was}]" for at, was in enumerate(order)}
+                    error.param = places.get(error.param or "", error.param)
+                    raise
+            self.metrics.judged("prompt", *moderated.verdicts)
+        placed = sorted(zip(order, moderated.verdicts, strict=True), key=lambda pair: pair[0])
+        return replace(moderated, verdicts=tuple(verdict for _, verdict in placed))
+
+    async def moderate_image(
+        self,
+        caller: Caller,
+        data: bytes,
+        *,
+        edit: str | None = None,
+        language: str | None = None,
+        claim: Claim | None = None,
+    ) -> Moderated:
+        """Judge a picture, alone or with what is asked of its edit, under the caller's policy.
+
+        Args:
+            caller: Whose policy.
+            data: The file.
+            edit: What is asked; then its verdict stands first.
+            language: Of it, where it is known.
+            claim: The request's ``Idempotency-Key``; what it led to before stands.
+        """
+        if (again := await self._moderated_again(caller, claim)) is not None:
+            return again
         policy = await in_thread(lambda: self.policy_of(caller.tenant))
         tenant = caller.tenant.name
+        edits = [] if edit is None else [edit]
+        conceal(*edits)
         moderated = await self.looking.run(
             caller,
             [data],
-            lambda: self.pipeline.moderate(image=data, tenant=tenant, policy=policy),
+            lambda: self.pipeline.moderate(
+                edits=edits,
+                languages=[language for _ in edits],
+                image=data,
+                tenant=tenant,
+                policy=policy,
+                ending=None if claim is None else claim.end,
+            ),
         )
-        self.metrics.judged("input", *moderated.verdicts)
+        self.metrics.judged("prompt", *moderated.verdicts[: len(edits)])
+        self.metrics.judged("input", *moderated.verdicts[len(edits) :])
         return moderated
+
+    async def _moderated_again(self, caller: Caller, claim: Claim | None) -> Moderated | None:
+        """Return what was judged when the first answer was lost, unless it was never booked."""
+        earlier = None if claim is None else claim.earlier
+        if claim is None or earlier is None:
+            return None
+        claim.resumed()
+        parts, tenant = self.pipeline.parts, caller.tenant.name
+        found = await in_thread(lambda: moderated_again(parts, earlier.ending, tenant=tenant))
+        if found is None:
+            claim.again, claim.record_id = False, None
+            await in_thread(claim.renew)
+        return found
 
     async def verify(self, caller: Caller, data: bytes) -> Verification:
         """Tell what a picture is."""

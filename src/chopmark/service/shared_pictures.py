@@ -1,76 +1,81 @@
-"""Pictures at addresses that expire: for clients that want a URL, and fetch it a little later.
+"""Pictures that clients fetch a little later: at addresses that expire, or by an answer's name.
 
-What is held here was released, judged, marked, signed and booked. An address is a capability: its
-signature is made with a secret of this process, so that nobody guesses one, and it opens one
-picture until its time is over. Nothing is written to a disk; a restart closes all of them.
+What is kept here was released, judged, marked, signed and booked. It lies with the tenants' other
+files for an hour, so that every server over the same home gives it out, also after a restart, and
+it goes when what was asked for is erased. An address is a capability: its signature is made with a
+secret of the home, so that nobody guesses one, and it opens one picture until its time is over.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
-import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from chopmark.errors import PictureNotFound
+from chopmark.errors import FileNotKept, PictureNotFound
+from chopmark.kit.files import random_secret
+from chopmark.kit.ids import record_of
+from chopmark.pipeline.withdrawals import refuse_withdrawn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
+    from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.released import Output
+    from chopmark.tenancy.files import FileStore
 
-__all__ = ["EarlierAnswers", "SharedPicture", "SharedPictures"]
+__all__ = ["EarlierAnswers", "SharedPicture", "SharedPictures", "was_erased"]
 
 _SECONDS: Final = 3600
 _BYTES: Final = 256 * 2**20
 _EARLIER_BYTES: Final = 128 * 2**20
+_NAME: Final = "text/x-chopmark-name"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedPicture:
-    """One picture, and until when it is given out.
+    """One picture.
 
     Attributes:
         data: The file's bytes.
         mime: Its media type.
-        record_id: The request that it was made for.
-        until: Seconds since 1970.
+        record_ids: The requests that it was made and given out for.
     """
 
     data: bytes = field(repr=False)
     mime: str
-    record_id: str
-    until: int
+    record_ids: tuple[str, ...]
 
 
 class SharedPictures:
-    """Holds at most 256 MiB, each picture for an hour; the oldest go first.
+    """Keeps at most 256 MiB of a tenant, each picture for an hour; the oldest go first.
+
+    Every method may wait for a disk: call it in a thread.
 
     Args:
+        files: Where they lie.
+        home: Whose secret signs the addresses.
         clock: Seconds since 1970.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
-        self._secret = secrets.token_bytes(32)
-        self._lock = threading.Lock()
-        self._held: dict[str, SharedPicture] = {}
+    def __init__(
+        self, files: FileStore, home: Path, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._files, self._home, self._clock = files, home, clock
 
-    def share(self, output: Output, record_id: str) -> str:
-        """Hold a picture, and return the path and query of its address."""
+    def share(self, tenant: str, output: Output, record_id: str) -> str:
+        """Keep a picture, and return the path and query of its address.
+
+        Raises:
+            ChopmarkError: It could not be kept.
+        """
         until = int(self._clock()) + _SECONDS
         name = f"{output.output_id}.{'jpg' if output.format == 'jpeg' else output.format}"
-        picture = SharedPicture(
-            data=output.data, mime=output.mime, record_id=record_id, until=until
-        )
-        with self._lock:
-            # The newest last: what is held again counts as new.
-            self._held.pop(name, None)
-            self._held[name] = picture
-            self._make_room()
+        _keep(self._files, tenant, f"shared-{name}", output, record_id, "shared_picture")
+        self._files.keep_within(tenant, "shared_picture", _BYTES)
         return f"/v1/images/content/{name}?expires={until}&signature={self._sign(name, until)}"
 
     def get(self, name: str, *, expires: int, signature: str) -> SharedPicture:
@@ -83,9 +88,8 @@ class SharedPictures:
         right = hmac.compare_digest(
             self._sign(name, expires).encode(), signature.encode("utf-8", "replace")
         )
-        with self._lock:
-            picture = self._held.get(name)
-        if not right or expires <= self._clock() or picture is None:
+        picture = _kept(self._files, None, f"shared-{name}") if right else None
+        if expires <= self._clock() or picture is None:
             raise PictureNotFound(
                 "there is no picture at this address, or not any more",
                 hint="addresses are good for an hour at most; ask for b64_json to keep a picture",
@@ -93,54 +97,107 @@ class SharedPictures:
         return picture
 
     def _sign(self, name: str, until: int) -> str:
-        return hmac.new(self._secret, f"{name}\n{until}".encode(), hashlib.sha256).hexdigest()
-
-    def _make_room(self) -> None:
-        now = self._clock()
-        for name in [name for name, one in self._held.items() if one.until <= now]:
-            del self._held[name]
-        total = sum(len(one.data) for one in self._held.values())
-        for name in list(self._held):
-            if total <= _BYTES or len(self._held) == 1:
-                break
-            total -= len(self._held.pop(name).data)
+        secret = random_secret(self._home / "tenancy" / "shared.key", length=32)
+        return hmac.new(secret, f"{name}\n{until}".encode(), hashlib.sha256).hexdigest()
 
 
 class EarlierAnswers:
     """The newest picture of earlier answers, for whoever got them and nobody else.
 
-    Holds at most 128 MiB, each for an hour; the oldest go first.
+    Keeps at most 128 MiB of a tenant, each for an hour; the oldest go first. Every method may wait
+    for a disk: call it in a thread.
 
     Args:
-        clock: Seconds since 1970.
+        files: Where they lie.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._held: dict[tuple[str, str], SharedPicture] = {}
+    def __init__(self, files: FileStore) -> None:
+        self._files = files
 
-    def keep(self, owner: str, names: tuple[str, ...], output: Output, record_id: str) -> None:
-        """Hold a picture under some names."""
-        until = int(self._clock()) + _SECONDS
-        picture = SharedPicture(
-            data=output.data, mime=output.mime, record_id=record_id, until=until
+    def keep(
+        self, tenant: str, owner: str, names: tuple[str, str], output: Output, record_id: str
+    ) -> None:
+        """Keep a picture under its own name and that of the answer.
+
+        Args:
+            tenant: Whose.
+            owner: Who may have it again.
+            names: Of the picture, and of the answer that it was in.
+            output: The picture.
+            record_id: The request.
+
+        Raises:
+            ChopmarkError: It could not be kept.
+        """
+        first, second = (_earlier(owner, name) for name in names)
+        _keep(self._files, tenant, first, output, record_id, "earlier_answer")
+        self._files.add(
+            tenant,
+            first.encode(),
+            purpose="earlier_name",
+            filename="",
+            mime=_NAME,
+            keep_s=_SECONDS,
+            most_bytes=0,
+            file_id=second,
+            records=[record_id],
         )
-        with self._lock:
-            for name in names:
-                self._held[owner, name] = picture
-            now = self._clock()
-            for key in [key for key, one in self._held.items() if one.until <= now]:
-                del self._held[key]
-            # Several names of one picture count each: it goes a little earlier than it must.
-            total = sum(len(one.data) for one in self._held.values())
-            for key in list(self._held)[: -len(names)]:
-                if total <= _EARLIER_BYTES:
-                    break
-                total -= len(self._held.pop(key).data)
+        self._files.keep_within(tenant, "earlier_answer", _EARLIER_BYTES)
 
-    def get(self, owner: str, name: str) -> SharedPicture | None:
-        """Return what an owner has under a name, if it is still there."""
-        with self._lock:
-            picture = self._held.get((owner, name))
-        return None if picture is None or picture.until <= self._clock() else picture
+    def standing(self, parts: Parts, tenant: str, owner: str, name: str) -> SharedPicture | None:
+        """Return what an owner has under a name, unless what was asked for is erased by now.
+
+        Raises:
+            OutputWithdrawn: The desk withdrew it.
+        """
+        found = self._get(tenant, owner, name)
+        return None if found is None or was_erased(parts, found.record_ids) else found
+
+    def _get(self, tenant: str, owner: str, name: str) -> SharedPicture | None:
+        found = _kept(self._files, tenant, _earlier(owner, name))
+        if found is not None and found.mime == _NAME:
+            found = _kept(self._files, tenant, found.data.decode())
+        return found
+
+
+def was_erased(parts: Parts, record_ids: Sequence[str]) -> bool:
+    """Tell whether what was asked for, or who asked, was erased since.
+
+    Raises:
+        OutputWithdrawn: The desk withdrew a picture of it.
+    """
+    for record_id in record_ids:
+        refuse_withdrawn(parts, record_id)
+    return bool(parts.request_log.custody.contentless(list(record_ids)))
+
+
+def _earlier(owner: str, name: str) -> str:
+    digest = hashlib.sha256(f"{owner}\n{name}".encode()).hexdigest()
+    return f"earlier-{digest[:40]}"
+
+
+def _keep(
+    files: FileStore, tenant: str, file_id: str, output: Output, record_id: str, purpose: str
+) -> None:
+    files.add(
+        tenant,
+        output.data,
+        purpose=purpose,
+        filename="",
+        mime=output.mime,
+        keep_s=_SECONDS,
+        most_bytes=0,
+        file_id=file_id,
+        # A picture from the past falls with the request that it was made for, too.
+        records=dict.fromkeys([record_id, record_of(output.output_id)]),
+    )
+
+
+def _kept(files: FileStore, tenant: str | None, file_id: str) -> SharedPicture | None:
+    try:
+        kept = files.get(tenant, file_id)
+    except FileNotKept:
+        return None
+    return SharedPicture(
+        data=files.data(file_id), mime=kept.mime, record_ids=tuple(files.piece_records(file_id))
+    )

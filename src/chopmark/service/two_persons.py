@@ -24,15 +24,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Act", "ActRequest", "TwoPersons"]
 
-Act = Literal["erase", "release_hold", "unseal"]
+Act = Literal["cybertip", "erase", "release_hold", "unseal"]
 _SECONDS: Final = 24 * 3600.0
 _MOST: Final = 1000
 _ROLE: Final[dict[Act, Role]] = {
+    "cybertip": "investigator",
     "erase": "eraser",
     "release_hold": "eraser",
     "unseal": "investigator",
 }
-_SCOPE: Final[dict[Act, Scope]] = {"erase": "erase", "release_hold": "hold", "unseal": "seal"}
+_SCOPE: Final[dict[Act, Scope]] = {
+    "cybertip": "seal",
+    "erase": "erase",
+    "release_hold": "hold",
+    "unseal": "seal",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,7 @@ class ActRequest:
         key_id: Of the key that asked; None for a person.
         until: Clock reading after which nobody can agree any more.
         hours: For how long a seal is opened.
+        prompt: Whether what was asked for stands in a report.
     """
 
     request_id: str
@@ -60,10 +67,11 @@ class ActRequest:
     key_id: str | None
     until: float
     hours: float = 0.0
+    prompt: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return what those are told who may agree."""
-        members = {
+        members: dict[str, Any] = {
             "request_id": self.request_id,
             "act": self.act,
             "of": self.of,
@@ -71,7 +79,11 @@ class ActRequest:
             "asked_by": self.asked_by,
             "tenant": self.tenant,
         }
-        return members | ({"hours": self.hours} if self.act == "unseal" else {})
+        if self.act == "unseal":
+            members["hours"] = self.hours
+        if self.act == "cybertip":
+            members["prompt"] = self.prompt
+        return members
 
 
 class TwoPersons:
@@ -87,7 +99,14 @@ class TwoPersons:
         self._asked: dict[str, ActRequest] = {}
 
     def ask(
-        self, caller: Caller, act: Act, of: str, *, reason: str, hours: float = 0.0
+        self,
+        caller: Caller,
+        act: Act,
+        of: str,
+        *,
+        reason: str,
+        hours: float = 0.0,
+        prompt: bool = False,
     ) -> ActRequest:
         """Ask for an act; the newest thousand wait."""
         request = ActRequest(
@@ -100,6 +119,7 @@ class TwoPersons:
             key_id=caller.key_id,
             until=self._clock() + _SECONDS,
             hours=hours,
+            prompt=prompt,
         )
         with self._lock:
             self._asked[request.request_id] = request

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from chopmark.safety import Policy
     from chopmark.safety.policy_tools import Change, GoldenReport
 
-__all__ = ["Difference", "Trial", "changed_by", "try_policy"]
+__all__ = ["Difference", "Trial", "changed_by", "policy_text", "try_policy"]
 
 _PAGE: Final = 1000
 _EXAMPLES: Final = 20
@@ -79,6 +79,14 @@ class Trial:
             ],
             "golden": None if self.golden is None else self.golden.to_dict(),
         }
+
+
+def policy_text(policy: Policy) -> str:
+    """Return a policy as a file of it would stand: YAML, every category named."""
+    import yaml
+
+    document = policy.model_dump(mode="json")
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
 
 def changed_by(log: AuditLog, policy: Policy, *, tenant: str | None, limit: int = 500) -> Trial:

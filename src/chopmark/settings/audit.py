@@ -16,14 +16,20 @@ class AuditSettings(BaseModel, frozen=True):
         default="chopmark.local/log",
         description="Name of the log in its checkpoints (C2SP tlog-checkpoint origin line).",
     )
+    database: str = Field(
+        default="",
+        description="`postgresql://...` for all that several servers share: log, data keys, API "
+        "keys, people, quotas, kept answers, webhooks. Empty: SQLite files in the home. See "
+        "[scaling.md](scaling.md).",
+    )
     log_database: str = Field(
         default="",
-        description="`postgresql://...` of the log; empty keeps it in a SQLite file in the home.",
+        description="`postgresql://...` of the log alone; empty: where `CHOPMARK_DATABASE` says.",
     )
     log_keys_database: str = Field(
         default="",
         description="`postgresql://...` of the log's data keys, another database with a short "
-        "backup retention; empty keeps them in a SQLite file.",
+        "backup retention; empty: where `CHOPMARK_DATABASE` says.",
     )
     log_witnesses: Path | None = Field(
         default=None,
@@ -52,6 +58,18 @@ class AuditSettings(BaseModel, frozen=True):
         description="YAML list of routing rules for the review queues, see [audit.md](audit.md). "
         "Unset: what is to be reviewed goes to the queue `review`.",
     )
+    cybertip: Path | None = Field(
+        default=None,
+        description="YAML file that says who reports to NCMEC's CyberTipline; needed for drafts of "
+        "such reports, see [audit.md](audit.md#cybertipline).",
+    )
+    second_opinions: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of review decisions on which a second person decides as well, without "
+        "being told of the first; a routing rule's own `second_opinions` wins.",
+    )
     log_entries_public: bool = Field(
         default=False,
         description="Serve the log's entry bundles to everybody, for monitors; else to auditors.",
@@ -69,3 +87,18 @@ class AuditSettings(BaseModel, frozen=True):
         description="Keep a small copy of each output that a guard flagged, encrypted and erasable "
         "with the prompt, so that a reviewer can decide on it.",
     )
+
+    @property
+    def log_address(self) -> str | None:
+        """Where the log is: an address, or None for the file in the home."""
+        return self.log_database or (f"{self.database}#log" if self.database else None)
+
+    @property
+    def log_keys_address(self) -> str | None:
+        """Where the log's data keys are: an address, or None for the file in the home."""
+        return self.log_keys_database or (f"{self.database}#keys" if self.database else None)
+
+    @property
+    def files_address(self) -> str | None:
+        """Where callers' files are: an address, or None for the file in the home."""
+        return f"{self.database}#files" if self.database else self.log_database or None

@@ -26,6 +26,29 @@ class GenerationSettings(BaseModel, frozen=True):
         default="eager",
         description="How the denoiser runs: at once, compiled (a server that stays), or OpenVINO.",
     )
+    offload: Literal["auto", "none", "model", "sequential"] = Field(
+        default="auto",
+        description="What of the model lies on the card while it works: everything, one part at a "
+        "time, or one layer; `auto`: the first that fits into its free memory.",
+    )
+    tiling: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Decode pictures by tiles, which takes less memory; `auto`: where the whole "
+        "does not fit.",
+    )
+    attention: str = Field(
+        default="auto",
+        pattern=r"^[a-z0-9_]{1,40}$",
+        description="Attention back end by diffusers' name (`native`, `flash`, `sage`, ...); "
+        "`auto`: torch's own choice.",
+    )
+    step_cache: float = Field(
+        default=0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Take steps over from the one before where the denoiser's first block changed "
+        "by less than this share (first-block cache); 0: compute every step.",
+    )
     loras: str = Field(
         default="", description="LoRA files or `hf:` ids, with commas between; `@0.8` is a scale."
     )

@@ -113,6 +113,17 @@ class ProvenanceSettings(BaseModel, frozen=True):
         default=False,
         description="Let anybody verify pictures and ask the resolver over HTTP, without a key.",
     )
+    public_copies: bool = Field(
+        default=False,
+        description="Whatever leaves here is public, as in a gallery: keep a small copy of each "
+        "picture in which nothing was flagged, and let `verify` show it, to anybody, beside what "
+        "was made of it. It is erased with its prompt, and not shown once it is withdrawn.",
+    )
+    public_copies_mb: int = Field(
+        default=512,
+        ge=1,
+        description="MiB of such copies that are kept of each tenant; the oldest go first.",
+    )
     resolver_writes: bool = Field(
         default=False,
         description="Let keys with the scopes `store:manifests` and `store:bindings` add to the "

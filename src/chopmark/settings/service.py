@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, Field, SecretStr
 
 __all__ = ["ServiceSettings"]
@@ -45,6 +47,29 @@ class ServiceSettings(BaseModel, frozen=True):
         default=False,
         description="Let callers name input pictures by public https addresses, which are fetched.",
     )
+    max_file_bytes: int = Field(
+        default=100 * 2**20, ge=1024, description="Largest file of `/v1/files`, in bytes."
+    )
+    files_mb: int = Field(
+        default=1024,
+        ge=1,
+        description="MiB of files of `/v1/files`, with the answers of batches, that are kept of "
+        "one tenant before another is refused.",
+    )
+    files_days: int = Field(
+        default=30,
+        ge=1,
+        le=3650,
+        description="Days after which files of batches and their answers are gone, unless they are "
+        "to go earlier.",
+    )
+    batch_running: int = Field(
+        default=2,
+        ge=0,
+        le=64,
+        description="Requests of batches and jobs that this server sends at once; 0: none, another "
+        "server over the same home does it.",
+    )
     appeal_url: str = Field(
         default="",
         description="Address named in refusals for appeals; `{decision_id}` in it is filled in.",
@@ -76,6 +101,14 @@ class ServiceSettings(BaseModel, frozen=True):
     webhooks_private: bool = Field(
         default=False,
         description="Let webhooks be sent to private and loopback addresses, and by plain http.",
+    )
+    coop: Path | None = Field(
+        default=None,
+        description="YAML file of a ROOST Coop server that works on a tenant's tasks as well, see "
+        "[desk.md](desk.md#coop).",
+    )
+    coop_api_key: SecretStr = Field(
+        default=SecretStr(""), description="What that server is sent as `X-API-KEY`."
     )
     break_after_minutes: int = Field(
         default=50, ge=1, description="Minutes at the console after which it reminds of a break."

@@ -20,9 +20,9 @@ DEVICE_S: Final = 180 * 24 * 3600
 _MOST: Final = 20
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS device (
-    digest BLOB PRIMARY KEY, name TEXT NOT NULL, created REAL NOT NULL
-) STRICT;
-CREATE INDEX IF NOT EXISTS device_name ON device (name);
+    digest {blob} PRIMARY KEY, name TEXT NOT NULL, created {real} NOT NULL
+){strict};;
+CREATE INDEX IF NOT EXISTS device_name ON device (name)
 """
 
 

@@ -11,7 +11,7 @@ from chopmark.errors import (
     PersonNotFound,
     SignInFailed,
 )
-from chopmark.kit.sqlite import open_store
+from chopmark.kit.stores import open_tenancy_store
 from chopmark.tenancy.devices import SCHEMA, known_device, remember_device
 from chopmark.tenancy.guesses import Guesses
 from chopmark.tenancy.passwords import hash_password, password_is
@@ -28,17 +28,17 @@ __all__ = ["People"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS person (
-    name TEXT PRIMARY KEY, tenant TEXT, roles TEXT NOT NULL, password TEXT, created REAL NOT NULL,
-    disabled REAL
-) STRICT;
+    name {key} PRIMARY KEY, tenant TEXT, roles TEXT NOT NULL, password TEXT,
+    created {real} NOT NULL, disabled {real}
+){strict};;
 CREATE TABLE IF NOT EXISTS link (
-    digest BLOB PRIMARY KEY, name TEXT NOT NULL REFERENCES person (name), expires REAL NOT NULL
-) STRICT;
+    digest {blob} PRIMARY KEY, name {key} NOT NULL REFERENCES person (name), expires {real} NOT NULL
+){strict};;
 CREATE TABLE IF NOT EXISTS session (
-    digest BLOB PRIMARY KEY, name TEXT NOT NULL, vouched TEXT, created REAL NOT NULL,
-    used REAL NOT NULL, csrf TEXT NOT NULL
-) STRICT;
-CREATE INDEX IF NOT EXISTS session_name ON session (name);
+    digest {blob} PRIMARY KEY, name TEXT NOT NULL, vouched TEXT, created {real} NOT NULL,
+    used {real} NOT NULL, csrf TEXT NOT NULL
+){strict};;
+CREATE INDEX IF NOT EXISTS session_name ON session (name);;
 """
 _LINK_S: Final = 24 * 3600
 # A request more often than this does not write to the file.
@@ -112,14 +112,23 @@ class People:
         idle_s: float = 3600,
         longest_s: float = 12 * 3600,
         clock: Callable[[], float] = time.time,
+        database: str = "",
     ) -> Self:
         """Open ``home/tenancy/people.db``, or make it.
 
+        Args:
+            home: The home folder.
+            idle_s: As the attribute.
+            longest_s: As the attribute.
+            clock: Seconds since 1970.
+            database: ``postgresql://...`` to keep them there instead.
+
         Raises:
-            ConfigurationError: The file cannot be used.
+            ConfigurationError: The file or the address cannot be used.
+            DatabaseUnavailable: The database does not answer.
         """
-        database = open_store(home / "tenancy" / "people.db", _SCHEMA + SCHEMA)
-        return cls(database, idle_s=idle_s, longest_s=longest_s, clock=clock)
+        opened = open_tenancy_store(home, "people", _SCHEMA + SCHEMA, database=database)
+        return cls(opened, idle_s=idle_s, longest_s=longest_s, clock=clock)
 
     def close(self) -> None:
         """Close the file. Idempotent."""
@@ -159,7 +168,7 @@ class People:
             transaction.execute(
                 "INSERT INTO person (name, tenant, roles, password, created) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (name) DO UPDATE SET tenant = excluded.tenant,"
-                " roles = excluded.roles, password = coalesce(excluded.password, password),"
+                " roles = excluded.roles, password = coalesce(excluded.password, person.password),"
                 " disabled = NULL",
                 (name, tenant, " ".join(sorted(person.roles)), hashed, self._clock()),
             )

@@ -1,8 +1,9 @@
 """Answers kept by Idempotency-Key (draft-ietf-httpapi-idempotency-key-header-07).
 
 A client that lost the answer asks again with the same key and gets the same bytes, and nothing is
-made or booked twice. Kept for a day, in ``home/tenancy/replays.db``: these are whole answers, with
-their pictures. When there are too many bytes of them, the oldest go first.
+made or booked twice. Kept for a day, in ``home/tenancy/replays.db`` or a database that several
+servers share: these are whole answers, with their pictures. When there are too many bytes of them,
+the oldest go first.
 
 What a request is about to end in is kept too, before the log says so. A server that dies between
 that and its answer leaves it behind, and the key leads to it.
@@ -10,6 +11,9 @@ that and its answer leaves it behind, and the key leads to it.
 They are sealed with a key made of the client's Idempotency-Key and of the request, neither of which
 is kept: without the client nobody opens them. Beside each stands the record that it belongs to, so
 that it goes when that is erased.
+
+Where servers share them, each says every few seconds that it is there. What a server was working on
+that has been silent for the time of a lease is anybody's.
 """
 
 from __future__ import annotations
@@ -34,33 +38,42 @@ from chopmark.errors import (
     IdempotencyMismatch,
     InvalidRequest,
 )
-from chopmark.kit.sqlite import open_store
+from chopmark.kit.files import random_secret
+from chopmark.kit.stores import open_tenancy_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from chopmark.kit.database import Database
+    from chopmark.kit.database import Database, Transaction
 
-__all__ = ["FILE", "KeptAnswer", "Replays", "Unanswered"]
+__all__ = ["BEAT_S", "FILE", "LEASE_S", "KeptAnswer", "Replays", "Unanswered"]
 
 FILE: Final = "tenancy/replays.db"
 KEPT_S: Final = 24 * 3600
 MAX_BYTES: Final = 2**30
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _NONCE: Final = 12
+#: A server that has not said for so long that it is there has died; it says so so often.
+LEASE_S: Final = 12.0
+BEAT_S: Final = 3.0
 _SCHEMA = """
-DROP TABLE IF EXISTS replay;
+DROP TABLE IF EXISTS replay;;
 CREATE TABLE IF NOT EXISTS sealed_replay (
-    name BLOB PRIMARY KEY, fingerprint BLOB NOT NULL, created REAL NOT NULL, sealed BLOB,
-    record_id TEXT, ending BLOB, running INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE INDEX IF NOT EXISTS sealed_replay_created ON sealed_replay (created);
+    name {blob} PRIMARY KEY, fingerprint {blob} NOT NULL, created {real} NOT NULL, sealed {blob},
+    record_id TEXT, ending {blob}, running {integer} NOT NULL DEFAULT 0,
+    owner TEXT NOT NULL DEFAULT ''
+){strict};;
+CREATE INDEX IF NOT EXISTS sealed_replay_created ON sealed_replay (created);;
+CREATE TABLE IF NOT EXISTS server (owner TEXT PRIMARY KEY, seen {real} NOT NULL){strict}
 """
 _ADDED: Final = {
-    "record_id": "TEXT",
-    "ending": "BLOB",
-    "running": "INTEGER NOT NULL DEFAULT 0",
+    "sealed_replay": {
+        "record_id": "TEXT",
+        "ending": "{blob}",
+        "running": "{integer} NOT NULL DEFAULT 0",
+        "owner": "TEXT NOT NULL DEFAULT ''",
+    }
 }
 
 
@@ -95,7 +108,14 @@ class Unanswered:
 
 
 class Replays:
-    """Open it with :meth:`open`; use it from any thread of one server."""
+    """Open it with :meth:`open`; use it from any thread of one server.
+
+    Args:
+        database: Where they lie.
+        clock: Seconds since 1970.
+        max_bytes: Of all that is kept.
+        owner: Names this server among those that share the database.
+    """
 
     def __init__(
         self,
@@ -103,10 +123,12 @@ class Replays:
         *,
         clock: Callable[[], float] = time.time,
         max_bytes: int = MAX_BYTES,
+        owner: str = "",
     ) -> None:
         self._database = database
         self._clock = clock
         self._max_bytes = max_bytes
+        self._owner = owner
 
     @classmethod
     def open(
@@ -116,35 +138,54 @@ class Replays:
         clock: Callable[[], float] = time.time,
         max_bytes: int = MAX_BYTES,
         running: bool = True,
+        database: str = "",
     ) -> Self:
         """Open the file, or make it.
 
-        What an earlier process left running is forgotten, but for what it was about to end in.
+        What an earlier process of this home left running is forgotten, but for what it was about
+        to end in.
 
         Args:
             home: The home folder.
             clock: Seconds since 1970.
             max_bytes: Of all that is kept.
             running: False where a server may have it open: then its requests do run.
+            database: ``postgresql://...`` to keep them there instead, for several servers.
 
         Raises:
-            ConfigurationError: The file cannot be used.
+            ConfigurationError: The file or the address cannot be used.
+            DatabaseUnavailable: The database does not answer.
         """
         # Whole answers, up to a GiB: zeros over each that goes would cost as much as keeping them,
         # and hide nothing, since what is sealed opens for its client alone.
-        database = open_store(home / FILE, _SCHEMA, secure_delete=False)
-        with database.write() as transaction:
-            there = {row[1] for row in transaction.execute("PRAGMA table_info(sealed_replay)")}
-            for name, kind in _ADDED.items():
-                if name not in there:  # a file of an earlier version
-                    transaction.execute(f"ALTER TABLE sealed_replay ADD COLUMN {name} {kind}")
-            if running:
+        opened = open_tenancy_store(
+            home, "replays", _SCHEMA, database=database, added=_ADDED, secure_delete=False
+        )
+        # The home's, not the process's: after a restart what was its own is its own at once.
+        owner = random_secret(home / "tenancy" / "server", length=16).hex() if database else ""
+        if running:
+            with opened.write() as transaction:
                 transaction.execute(
                     "DELETE FROM sealed_replay WHERE sealed IS NULL AND ending IS NULL"
-                    " AND record_id IS NULL"
+                    " AND record_id IS NULL AND owner = ?",
+                    (owner,),
                 )
-                transaction.execute("UPDATE sealed_replay SET running = 0 WHERE running = 1")
-        return cls(database, clock=clock, max_bytes=max_bytes)
+                transaction.execute(
+                    "UPDATE sealed_replay SET running = 0 WHERE running = 1 AND owner = ?", (owner,)
+                )
+        kept = cls(opened, clock=clock, max_bytes=max_bytes, owner=owner)
+        if running:
+            kept.beat()
+        return kept
+
+    def beat(self) -> None:
+        """Say that this server is there; what those that do not say so work on can be taken."""
+        with self._database.write() as transaction:
+            transaction.execute(
+                "INSERT INTO server (owner, seen) VALUES (?, ?)"
+                " ON CONFLICT (owner) DO UPDATE SET seen = excluded.seen",
+                (self._owner, self._clock()),
+            )
 
     def close(self) -> None:
         """Close the file. Idempotent."""
@@ -178,21 +219,27 @@ class Replays:
         with self._database.write() as transaction:
             transaction.execute("DELETE FROM sealed_replay WHERE created < ?", (now - KEPT_S,))
             rows = transaction.execute(
-                "SELECT fingerprint, sealed, record_id, ending, running FROM sealed_replay"
+                "SELECT fingerprint, sealed, record_id, ending, running, sealed_replay.owner, seen"
+                " FROM sealed_replay LEFT JOIN server ON server.owner = sealed_replay.owner"
                 " WHERE name = ?",
                 (name,),
             )
             if not rows:
                 transaction.execute(
-                    "INSERT INTO sealed_replay (name, fingerprint, created, running)"
-                    " VALUES (?, ?, ?, 1)",
-                    (name, mark, now),
+                    "INSERT INTO sealed_replay (name, fingerprint, created, running, owner)"
+                    " VALUES (?, ?, ?, 1, ?)",
+                    (name, mark, now, self._owner),
                 )
                 return None
-            first, sealed, record_id, ending, running = rows[0]
+            first, sealed, record_id, ending, running, owner, seen = rows[0]
+            if running and owner != self._owner and (seen is None or seen < now - LEASE_S):
+                running = 0  # its server has died
+                if sealed is None and ending is None and record_id is None and first == mark:
+                    self._take(transaction, name)
+                    return None
             unanswered = bytes(first) == mark and sealed is None and not running
             if unanswered and ending is not None:
-                transaction.execute("UPDATE sealed_replay SET running = 1 WHERE name = ?", (name,))
+                self._take(transaction, name)
         if bytes(first) != mark:
             raise IdempotencyMismatch(
                 "this Idempotency-Key was used for another request",
@@ -217,13 +264,30 @@ class Replays:
             record_id=str(record_id), ending=_open(bytes(ending), tenant, key, fingerprint)
         )
 
+    def _take(self, transaction: Transaction, name: bytes) -> None:
+        transaction.execute(
+            "UPDATE sealed_replay SET running = 1, owner = ? WHERE name = ?", (self._owner, name)
+        )
+
     def end(self, tenant: str, key: str, fingerprint: bytes, ending: Unanswered) -> None:
-        """Keep what the request of a claimed key is about to end in; durable when this returns."""
+        """Keep what the request of a claimed key is about to end in; durable when this returns.
+
+        Raises:
+            IdempotencyInFlight: This server was silent for so long that another one has taken the
+                key over; this request must come to nothing.
+        """
         sealed = _seal(ending.ending, tenant, key, fingerprint)
         with self._database.write() as transaction:
-            transaction.execute(
-                "UPDATE sealed_replay SET record_id = ?, ending = ? WHERE name = ?",
-                (ending.record_id, sealed, _digest("name", tenant, key)),
+            kept = transaction.execute(
+                "UPDATE sealed_replay SET record_id = ?, ending = ? WHERE name = ? AND owner = ?"
+                " RETURNING name",
+                (ending.record_id, sealed, _digest("name", tenant, key), self._owner),
+            )
+        if not kept:
+            raise IdempotencyInFlight(
+                "another server has taken this request over",
+                hint="ask again with the same key",
+                param="Idempotency-Key",
             )
 
     def renew(self, tenant: str, key: str) -> None:
@@ -240,15 +304,15 @@ class Replays:
         with self._database.write() as transaction:
             transaction.execute(
                 "UPDATE sealed_replay SET sealed = ?, ending = NULL, running = 0,"
-                " record_id = coalesce(?, record_id) WHERE name = ? AND running = 1",
-                (sealed, answer.record_id, _digest("name", tenant, key)),
+                " record_id = coalesce(?, record_id) WHERE name = ? AND running = 1 AND owner = ?",
+                (sealed, answer.record_id, _digest("name", tenant, key), self._owner),
             )
             transaction.execute(
                 # Newest first, until the bytes are used up; what is beyond goes.
-                "DELETE FROM sealed_replay WHERE rowid IN (SELECT rowid FROM (SELECT rowid,"
+                "DELETE FROM sealed_replay WHERE name IN (SELECT name FROM (SELECT name,"
                 " sum(coalesce(length(sealed), 0) + coalesce(length(ending), 0))"
-                " OVER (ORDER BY created DESC, rowid DESC) AS total, running"
-                " FROM sealed_replay) WHERE total > ? AND running = 0)",
+                " OVER (ORDER BY created DESC, name) AS total, running"
+                " FROM sealed_replay) AS kept WHERE total > ? AND running = 0)",
                 (self._max_bytes,),
             )
 

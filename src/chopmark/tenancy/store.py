@@ -14,7 +14,7 @@ from chopmark.errors import (
     QuotaExhausted,
     TenantNotFound,
 )
-from chopmark.kit.sqlite import open_store
+from chopmark.kit.stores import open_tenancy_store
 from chopmark.tenancy.keys import (
     SCOPES,
     USUAL_SCOPES,
@@ -38,22 +38,24 @@ __all__ = ["AccessStore"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tenant (
-    name TEXT PRIMARY KEY, policy TEXT, requests_per_minute INTEGER, images_per_day INTEGER,
-    abuse TEXT, retention_days INTEGER, blocked_retention_days INTEGER
-) STRICT;
+    name {key} PRIMARY KEY, policy TEXT, requests_per_minute {integer}, images_per_day {integer},
+    abuse TEXT, retention_days {integer}, blocked_retention_days {integer}
+){strict};;
 CREATE TABLE IF NOT EXISTS api_key (
-    key_id TEXT PRIMARY KEY, tenant TEXT NOT NULL REFERENCES tenant (name), digest BLOB NOT NULL,
+    key_id TEXT PRIMARY KEY, tenant TEXT NOT NULL REFERENCES tenant (name), digest {blob} NOT NULL,
     scopes TEXT NOT NULL, label TEXT NOT NULL, created_at TEXT NOT NULL, expires_at TEXT,
     revoked_at TEXT
-) STRICT;
+){strict};;
 CREATE TABLE IF NOT EXISTS day_use (
-    tenant TEXT NOT NULL, day TEXT NOT NULL, images INTEGER NOT NULL, PRIMARY KEY (tenant, day)
-) STRICT;
+    tenant TEXT NOT NULL, day TEXT NOT NULL, images {integer} NOT NULL, PRIMARY KEY (tenant, day)
+){strict}
 """
 _ADDED = {
-    "abuse": "TEXT",
-    "retention_days": "INTEGER",
-    "blocked_retention_days": "INTEGER",
+    "tenant": {
+        "abuse": "TEXT",
+        "retention_days": "{integer}",
+        "blocked_retention_days": "{integer}",
+    }
 }
 _TENANT_COLUMNS = tuple(field.name for field in fields(Tenant))
 _LABEL = re.compile(r"[^\x00-\x1f\x7f]{0,100}")
@@ -93,20 +95,23 @@ class AccessStore:
         self._database = database
 
     @classmethod
-    def open(cls, home: Path) -> Self:
+    def open(cls, home: Path, *, database: str = "") -> Self:
         """Open ``home/tenancy/access.db``, or make it.
 
+        Args:
+            home: The home folder.
+            database: ``postgresql://...`` to keep it there instead.
+
         Raises:
-            ConfigurationError: The file cannot be used.
+            ConfigurationError: The file or the address cannot be used.
+            DatabaseUnavailable: The database does not answer.
         """
-        database = open_store(home / "tenancy" / "access.db", _SCHEMA)
-        with database.write() as transaction:
-            there = {row[1] for row in transaction.execute("PRAGMA table_info(tenant)")}
-            for name, kind in _ADDED.items():
-                if name not in there:  # a file of an earlier version
-                    transaction.execute(f"ALTER TABLE tenant ADD COLUMN {name} {kind}")
-            transaction.execute("INSERT OR IGNORE INTO tenant (name) VALUES (?)", (_DEFAULT,))
-        return cls(database)
+        opened = open_tenancy_store(home, "access", _SCHEMA, database=database, added=_ADDED)
+        with opened.write() as transaction:
+            transaction.execute(
+                "INSERT INTO tenant (name) VALUES (?) ON CONFLICT (name) DO NOTHING", (_DEFAULT,)
+            )
+        return cls(opened)
 
     def close(self) -> None:
         """Close the file. Idempotent."""
@@ -265,11 +270,25 @@ class AccessStore:
         if not same(text, bytes(rows[0][0]) if rows else None):
             raise InvalidKey("the API key is not known here", hint="check it, or ask for a new one")
         key = _KeyRow(*rows[0][1:]).key()
-        if key.revoked_at is not None:
-            raise InvalidKey("the API key was revoked", hint="ask the operator for a new one")
-        if key.expires_at is not None and key.expires_at <= _text(datetime.now(UTC)):
-            raise InvalidKey("the API key has expired", hint="ask the operator for a new one")
+        _check_good(key)
         return key, self.tenant(key.tenant)
+
+    def good_key(self, key_id: str) -> Key:
+        """Return a key that somebody used a while ago, if it would still let them in.
+
+        Raises:
+            InvalidKey: There is none, or it was revoked or has expired.
+        """
+        with self._database.read() as transaction:
+            rows = transaction.execute(
+                f"SELECT {_KEY_COLUMNS} FROM api_key WHERE key_id = ?",  # noqa: S608
+                (key_id,),
+            )
+        key = _KeyRow(*rows[0]).key() if rows else None
+        if key is None:
+            raise InvalidKey("the API key is not known here", hint="ask for a new one")
+        _check_good(key)
+        return key
 
     def reserve_images(self, tenant: Tenant, images: int) -> str:
         """Count pictures towards the tenant's day; return the day, for :meth:`return_images`.
@@ -282,7 +301,7 @@ class AccessStore:
         with self._database.write() as transaction:
             rows = transaction.execute(
                 "INSERT INTO day_use (tenant, day, images) VALUES (?, ?, ?)"
-                " ON CONFLICT (tenant, day) DO UPDATE SET images = images + excluded.images"
+                " ON CONFLICT (tenant, day) DO UPDATE SET images = day_use.images + excluded.images"
                 " RETURNING images",
                 (tenant.name, day, images),
             )
@@ -302,8 +321,9 @@ class AccessStore:
         """Take back what was reserved and not made."""
         with self._database.write() as transaction:
             transaction.execute(
-                "UPDATE day_use SET images = max(0, images - ?) WHERE tenant = ? AND day = ?",
-                (images, tenant, day),
+                "UPDATE day_use SET images = CASE WHEN images > ? THEN images - ? ELSE 0 END"
+                " WHERE tenant = ? AND day = ?",
+                (images, images, tenant, day),
             )
 
     def images_on(self, tenant: str, day: str) -> int:
@@ -313,6 +333,13 @@ class AccessStore:
                 "SELECT images FROM day_use WHERE tenant = ? AND day = ?", (tenant, day)
             )
         return int(rows[0][0]) if rows else 0
+
+
+def _check_good(key: Key) -> None:
+    if key.revoked_at is not None:
+        raise InvalidKey("the API key was revoked", hint="ask the operator for a new one")
+    if key.expires_at is not None and key.expires_at <= _text(datetime.now(UTC)):
+        raise InvalidKey("the API key has expired", hint="ask the operator for a new one")
 
 
 def _text(time: datetime) -> str:

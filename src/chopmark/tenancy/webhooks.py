@@ -11,19 +11,30 @@ import base64
 import json
 import secrets
 import time
+from collections import Counter
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast, get_args
 
 from chopmark.errors import InvalidRequest, RecordNotFound
-from chopmark.kit.sqlite import open_store
+from chopmark.kit.stores import open_tenancy_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from chopmark.kit.database import Database, Transaction
 
-__all__ = ["WEBHOOK_EVENTS", "Delivery", "Message", "Webhook", "WebhookEvent", "Webhooks"]
+__all__ = [
+    "COOP",
+    "WEBHOOK_EVENTS",
+    "Delivery",
+    "Message",
+    "Told",
+    "Webhook",
+    "WebhookEvent",
+    "Webhooks",
+]
 
 WebhookEvent = Literal[
     "review.queued",
@@ -33,9 +44,19 @@ WebhookEvent = Literal[
     "output.withdrawn",
     "person.suspended",
     "person.reinstated",
+    "batch.completed",
+    "batch.failed",
+    "batch.expired",
+    "batch.cancelled",
+    "job.completed",
+    "job.expired",
+    "job.cancelled",
     "*",
 ]
 WEBHOOK_EVENTS: Final[tuple[WebhookEvent, ...]] = get_args(WebhookEvent)
+Told = WebhookEvent | Literal["coop.item"]
+"""What a message is of: an event, or an item for a Coop server, which no webhook can ask for."""
+COOP: Final = "coop.item"
 #: Seconds until the next attempt, after each that failed; then the message is a dead letter.
 BACK_OFF_S: Final = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 _CLAIMED_S: Final = 60
@@ -44,16 +65,17 @@ _SHOWN: Final = 50
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS hook (
     id TEXT PRIMARY KEY, tenant TEXT, url TEXT NOT NULL, events TEXT NOT NULL, secret TEXT NOT NULL,
-    since INTEGER NOT NULL, created REAL NOT NULL, created_by TEXT NOT NULL, disabled TEXT
-) STRICT;
+    since {integer} NOT NULL, created {real} NOT NULL, created_by TEXT NOT NULL, disabled TEXT
+){strict};;
 CREATE TABLE IF NOT EXISTS delivery (
     id TEXT PRIMARY KEY, hook TEXT NOT NULL REFERENCES hook (id), type TEXT NOT NULL,
-    body TEXT NOT NULL, created REAL NOT NULL, attempts INTEGER NOT NULL, next REAL NOT NULL,
+    body TEXT NOT NULL, created {real} NOT NULL, attempts {integer} NOT NULL, next {real} NOT NULL,
     state TEXT NOT NULL, error TEXT
-) STRICT;
-CREATE INDEX IF NOT EXISTS delivery_due ON delivery (state, next);
-CREATE INDEX IF NOT EXISTS delivery_hook ON delivery (hook);
-CREATE TABLE IF NOT EXISTS cursor (id INTEGER PRIMARY KEY, upto INTEGER NOT NULL) STRICT;
+){strict};;
+CREATE INDEX IF NOT EXISTS delivery_due ON delivery (state, next);;
+CREATE INDEX IF NOT EXISTS delivery_hook ON delivery (hook);;
+CREATE INDEX IF NOT EXISTS delivery_next ON delivery (hook, state, next);;
+CREATE TABLE IF NOT EXISTS cursor (id {integer} PRIMARY KEY, upto {integer} NOT NULL){strict}
 """
 
 
@@ -75,7 +97,7 @@ class Webhook:
     hook_id: str
     tenant: str | None
     url: str
-    events: tuple[WebhookEvent, ...]
+    events: tuple[Told, ...]
     created: float
     created_by: str
     disabled: str | None = None
@@ -110,16 +132,24 @@ class Message:
     name: str
     index: int
     tenant: str
-    type: WebhookEvent
+    type: Told
     body: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """A message on its way to one hook."""
+    """A message on its way to one hook.
+
+    Attributes:
+        tenant: Whose hook; None is every tenant's.
+        type: Of what it tells.
+        attempts: How many were made.
+    """
 
     delivery_id: str
     hook_id: str
+    tenant: str | None
+    type: Told
     url: str
     secret: str = field(repr=False)
     body: str = field(repr=False)
@@ -139,13 +169,18 @@ class Webhooks:
         self._database, self._clock, self._back_off_s = database, clock, tuple(back_off_s)
 
     @classmethod
-    def open(cls, home: Path) -> Self:
+    def open(cls, home: Path, *, database: str = "") -> Self:
         """Open ``home/tenancy/webhooks.db``, or make it.
 
+        Args:
+            home: The home folder.
+            database: ``postgresql://...`` to keep them there instead.
+
         Raises:
-            ConfigurationError: The file cannot be used.
+            ConfigurationError: The file or the address cannot be used.
+            DatabaseUnavailable: The database does not answer.
         """
-        return cls(open_store(home / "tenancy" / "webhooks.db", _SCHEMA))
+        return cls(open_tenancy_store(home, "webhooks", _SCHEMA, database=database))
 
     def close(self) -> None:
         """Close the file. Idempotent."""
@@ -176,7 +211,9 @@ class Webhooks:
         )
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
         with self._database.write() as transaction:
-            rows = transaction.execute("SELECT count(*) FROM hook WHERE tenant IS ?", (tenant,))
+            rows = transaction.execute(
+                "SELECT count(*) FROM hook WHERE coalesce(tenant, '') = ?", (tenant or "",)
+            )
             if int(rows[0][0]) >= _MOST_HOOKS:
                 raise InvalidRequest(f"there are {_MOST_HOOKS} webhooks already", hint="delete one")
             transaction.execute(
@@ -195,20 +232,41 @@ class Webhooks:
             )
         return hook, secret
 
+    def keep_coop(self, url: str | None, *, tenant: str | None, since: int) -> None:
+        """Send items to this Coop server from now on, and to no other; None sends none.
+
+        Args:
+            url: Where its items go.
+            tenant: Whose items; None is every tenant's.
+            since: As for :meth:`add`, where the server is a new one.
+        """
+        with self._database.write() as transaction:
+            rows = transaction.execute("SELECT id, url, tenant FROM hook WHERE events = ?", (COOP,))
+            for hook_id, known, whose in rows:
+                if (known, whose) != (url, tenant):
+                    transaction.execute("DELETE FROM delivery WHERE hook = ?", (hook_id,))
+                    transaction.execute("DELETE FROM hook WHERE id = ?", (hook_id,))
+            if url is not None and (url, tenant) not in {row[1:3] for row in rows}:
+                transaction.execute(
+                    "INSERT INTO hook (id, tenant, url, events, secret, since, created, created_by)"
+                    " VALUES (?, ?, ?, ?, '', ?, ?, 'settings')",
+                    (secrets.token_hex(12), tenant, url, COOP, since, self._clock()),
+                )
+
     def all(self, tenant: str | None) -> list[Webhook]:
         """Return the hooks that a tenant's people manage, oldest first; None manages all."""
         with self._database.read() as transaction:
             rows = transaction.execute(
                 "SELECT id, tenant, url, events, created, created_by, disabled FROM hook"
-                " WHERE ? IS NULL OR tenant = ? ORDER BY created, id",
-                (tenant, tenant),
+                " WHERE tenant = ? OR ? = '' ORDER BY created, id",
+                (tenant, tenant or ""),
             )
             return [
                 Webhook(
                     hook_id=row[0],
                     tenant=row[1],
                     url=row[2],
-                    events=tuple(cast("list[WebhookEvent]", row[3].split())),
+                    events=tuple(cast("list[Told]", row[3].split())),
                     created=row[4],
                     created_by=row[5],
                     disabled=row[6],
@@ -286,6 +344,11 @@ class Webhooks:
                 )
             return begin
 
+    def post(self, messages: list[Message]) -> None:
+        """Put messages on their way that no entry of the log makes; of one name, once."""
+        with self._database.write() as transaction:
+            self._post(transaction, messages)
+
     def upto(self) -> int | None:
         """Return how far the log was followed; None before the first look."""
         with self._database.read() as transaction:
@@ -300,43 +363,83 @@ class Webhooks:
         for message in messages:
             for hook_id, tenant, events, since in hooks:
                 wanted = set(str(events).split())
+                # An item for Coop is no event: a hook that is told of everything is not told of it.
+                matching = {message.type} if message.type == COOP else {message.type, "*"}
                 if (
                     message.index >= since
                     and tenant in {None, message.tenant}
-                    and wanted & {message.type, "*"}
+                    and wanted & matching
                 ):
                     transaction.execute(
-                        "INSERT OR IGNORE INTO delivery (id, hook, type, body, created, attempts,"
-                        " next, state) VALUES (?, ?, ?, ?, ?, 0, ?, 'waiting')",
+                        "INSERT INTO delivery (id, hook, type, body, created, attempts,"
+                        " next, state) VALUES (?, ?, ?, ?, ?, 0, ?, 'waiting')"
+                        " ON CONFLICT (id) DO NOTHING",
                         (f"{message.name}_{hook_id[:8]}", hook_id, message.type, message.body,
                          now, now),
                     )  # fmt: skip
 
-    def due(self, most: int = 20) -> list[Delivery]:
-        """Take what is to be sent now; nobody else takes it for a minute."""
-        now = self._clock()
+    def due(
+        self, most: int = 20, *, busy: Mapping[str, str | None] | None = None, of_one: int = 20
+    ) -> list[Delivery]:
+        """Take what is to be sent now, one message of a hook; nobody else takes it for a minute.
+
+        Args:
+            most: At most so many.
+            busy: Hooks to which something is on its way already, each with its tenant: they wait,
+                so that a hook gets its messages in order and one that answers slowly delays only
+                its own.
+            of_one: At most so many hooks of one tenant at once, those that are busy included.
+        """
+        now, busy = self._clock(), busy or {}
+        with self._database.read() as transaction:
+            # Mostly nothing is due, and looking must not cost a write.
+            if not transaction.execute(
+                "SELECT 1 FROM delivery WHERE state = 'waiting' AND next <= ? LIMIT 1", (now,)
+            ):
+                return []
         with self._database.write() as transaction:
-            rows = transaction.execute(
-                "SELECT delivery.id, hook, url, secret, body, attempts FROM delivery"
-                " JOIN hook ON hook.id = delivery.hook WHERE state = 'waiting' AND next <= ?"
-                " AND disabled IS NULL ORDER BY next LIMIT ?",
-                (now, most),
-            )
+            found = self._next_of_each(transaction, now, busy)
+            taken: list[Delivery] = []
+            at_once = Counter(busy.values())
+            for _, delivery in sorted(found, key=itemgetter(0)):
+                if len(taken) < most and at_once[delivery.tenant] < of_one:
+                    at_once[delivery.tenant] += 1
+                    taken.append(delivery)
             transaction.many(
                 "UPDATE delivery SET next = ? WHERE id = ?",
-                [(now + _CLAIMED_S, row[0]) for row in rows],
+                [(now + _CLAIMED_S, delivery.delivery_id) for delivery in taken],
             )
-        return [
-            Delivery(
-                delivery_id=row[0],
-                hook_id=row[1],
-                url=row[2],
-                secret=row[3],
-                body=row[4],
-                attempts=row[5],
-            )
-            for row in rows
-        ]
+        return taken
+
+    def _next_of_each(
+        self, transaction: Transaction, now: float, busy: Mapping[str, str | None]
+    ) -> list[tuple[float, Delivery]]:
+        found = []
+        for hook_id, tenant, url, secret in transaction.execute(
+            "SELECT id, tenant, url, secret FROM hook WHERE disabled IS NULL"
+        ):
+            rows = () if hook_id in busy else transaction.execute(
+                "SELECT next, id, type, body, attempts FROM delivery WHERE hook = ?"
+                " AND state = 'waiting' AND next <= ? ORDER BY next, created, id LIMIT 1",
+                (hook_id, now),
+            )  # fmt: skip
+            found += [
+                (
+                    float(due),
+                    Delivery(
+                        delivery_id=delivery_id,
+                        hook_id=hook_id,
+                        tenant=tenant,
+                        type=type_,
+                        url=url,
+                        secret=secret,
+                        body=body,
+                        attempts=attempts,
+                    ),
+                )
+                for due, delivery_id, type_, body, attempts in rows
+            ]
+        return found
 
     def done(self, delivery: Delivery) -> None:
         """Note that a message arrived; its body is not needed any more."""

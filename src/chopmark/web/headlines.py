@@ -43,11 +43,11 @@ def headline(report: Report) -> Headline:
     found = _BY_VERDICT[report.verdict](report)
     meaning, tone = found.meaning, found.tone
     if any(one.manifest in _BAD for one in report.ingredients):
-        tone = "care" if tone == "good" else tone
+        tone = "care"
         meaning += " Something that went into it had been changed after it was signed."
     if report.watermark.state == "not_examined":
         tone = "care" if tone == "good" else tone
-        meaning += " Its pixels could not be looked at in full, so a mark may have been missed."
+        meaning += " It could not be looked at in full, so a mark may have been missed."
     if report.credential.list_stale:
         meaning += " The list of known signers is out of date here."
     return dataclasses.replace(found, tone=tone, meaning=meaning)
@@ -137,7 +137,7 @@ def _edited(report: Report) -> Headline:
         text="Does not fit its credentials",
         tone="care",
         meaning="It carries credentials that do not fit it: it was changed afterwards, or they are "
-        "another picture's. A crop or a new caption does that as well as a forgery.",
+        "another file's. A crop or a new caption does that as well as a forgery.",
     )
 
 
@@ -195,7 +195,7 @@ def _authentic(_report: Report) -> Headline:
     return Headline(
         text="Signed, without a sign of AI",
         tone="good",
-        meaning="A known signer signed the picture, and it has not been changed since. That proves "
+        meaning="A known signer signed the file, and it has not been changed since. That proves "
         "who signed, not that what it shows happened.",
     )
 
@@ -206,7 +206,7 @@ def _no_signal(report: Report) -> Headline:
         return Headline(
             text="Signed, by nobody known here",
             tone="none",
-            meaning="Credentials are attached and fit the picture, but anybody could have signed "
+            meaning="Credentials are attached and fit the file, but anybody could have signed "
             f"them: they prove nothing, and they do not speak of AI. {never}",
         )
     if report.watermark.state == "not_examined":

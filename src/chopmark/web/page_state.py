@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from fastapi import Depends, Request
 
-from chopmark.audit import Rule, load_rules
+from chopmark.audit import Rule
+from chopmark.service.review_rules import rules_of
 from chopmark.service.state import state_of
 from chopmark.web.held_pictures import HeldPictures
 from chopmark.web.routing import Routing
@@ -45,7 +46,7 @@ class PageState:
         Raises:
             ConfigurationError: The rules that send records to review cannot be used.
         """
-        rules = tuple(load_rules(settings.review_rules))
+        rules = rules_of(settings)
         return cls(
             pictures=HeldPictures(),
             shifts=Shifts(),

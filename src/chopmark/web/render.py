@@ -8,15 +8,17 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, StreamingResponse
 
 from chopmark.kit import limits
 from chopmark.web.words import category, stage
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from fastapi import Request
 
-__all__ = ["is_part", "page", "render"]
+__all__ = ["event_stream", "is_part", "page", "render"]
 
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
@@ -39,9 +41,12 @@ def _moments(text: str) -> str:
 
 
 def _pretty(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False)
+    text = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False)
+    # A picture within it is shown above, and nobody reads it here.
+    return _PICTURE.sub(r"\1…", text)
 
 
+_PICTURE: Final = re.compile(r'("data:image/[a-z]+;base64,)[^"]*')
 _ENVIRONMENT = Environment(
     loader=PackageLoader("chopmark.web"),
     autoescape=True,
@@ -63,6 +68,20 @@ def render(template: str, **values: Any) -> str:
 def is_part(request: Request) -> bool:
     """Tell whether the browser's script asks for a part of a page, not for a whole one."""
     return request.headers.get("hx-request") == "true"
+
+
+def event_stream(parts: AsyncIterator[str]) -> StreamingResponse:
+    """Return an answer that sends each part of a page when it is there (server-sent events)."""
+
+    async def events() -> AsyncIterator[str]:
+        async for html in parts:
+            yield "".join(f"data: {line}\n" for line in html.splitlines()) + "\n"
+
+    return StreamingResponse(
+        events(),
+        media_type="text/event-stream",
+        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+    )
 
 
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:

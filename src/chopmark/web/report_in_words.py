@@ -48,8 +48,8 @@ class ReportInWords:
 
 
 _MANIFEST: Final[dict[str, tuple[Tone, str]]] = {
-    "intact": ("good", "They are attached, and the picture is as it was when it was signed."),
-    "broken": ("care", "Some are attached that do not fit the picture."),
+    "intact": ("good", "They are attached, and the file is as it was when it was signed."),
+    "broken": ("care", "Some are attached that do not fit the file."),
     "malformed": ("care", "Something is attached that cannot be read."),
     "remote_only": ("none", "The file names a place where they are; it is not visited."),
     "absent": ("none", "None are attached. Most pictures have none."),
@@ -152,6 +152,10 @@ def _credential(report: Report) -> Axis:
             f"{calls_itself}, for which no list here vouches. That alone does not mean that it was "
             "forged."
         )
+    if "claimSignature.mismatch" in report.manifest.problems:
+        tone, line = "care", f"{calls_itself}; but the signature does not hold."
+    elif report.manifest.state in {"broken", "malformed"} and tone == "good":
+        tone, line = "care", f"{line} What was signed is not this file as it is now."
     return Axis(
         name="Who signed",
         tone=tone,
@@ -224,7 +228,8 @@ def _mark(report: Report) -> Axis:
     elif found.state == "conflict":
         tone, line = "care", "The mark of this service is there, and something contradicts it."
     elif found.state == "not_examined":
-        tone, line = "care", "Not looked for in full: the pixels could not all be read."
+        reason = found.reason or "the pixels could not all be read"
+        tone, line = "care", f"Not looked for in full: {reason}."
     elif found.searched:
         line = "The mark of this service is not in the pixels. Marks of others cannot be read here."
     elif found.reason:
@@ -240,9 +245,17 @@ def _mark(report: Report) -> Axis:
             payload=found.payload,
             chance_of_a_false_find=f"{found.p_value:.1e}" if found.p_value < 1 else None,
             method=found.method,
+            in_the_part=_part(found.box),
             reason=found.reason,
         ),
     )
+
+
+def _part(box: tuple[int, int, int, int] | None) -> str | None:
+    if box is None:
+        return None
+    left, top, width, height = box
+    return f"{width} by {height} pixels, {left} from the left and {top} from the top"
 
 
 def _likeness(report: Report) -> Axis:

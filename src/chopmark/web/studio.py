@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
@@ -26,7 +27,7 @@ from chopmark.web.render import is_part, page, render
 from chopmark.web.text_pieces import pieces
 from chopmark.web.verify import report_page
 from chopmark.web.viewers import StudioViewer
-from chopmark.web.words import PROGRESS, progress_step
+from chopmark.web.words import MODELS_PAGE, PROGRESS, progress_step
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,6 +46,8 @@ router = APIRouter(include_in_schema=False)
 _SIZES: Final = (256, 384, 512, 768, 1024)
 _PREVIEWS: Final = 2
 _MOST_OF_IT: Final = 0.7
+#: Prompts that the first view offers, of those that the model's folder names.
+_OFFERED: Final = 6
 _FORMATS: Final = ("png", "jpeg", "webp", "avif")
 
 
@@ -103,7 +106,8 @@ async def make(
         if first
         else GenerationRequest(**fields)
     )
-    parts = _parts(request, service, viewer, state, asked)
+    asked, fewer = _really_different(asked, service)
+    parts = _parts(request, service, viewer, state, asked, fewer=fewer)
     if is_part(request):
         return StreamingResponse(
             _events(parts),
@@ -131,6 +135,8 @@ async def _parts(
     viewer: Viewer,
     state: PageState,
     asked: GenerationRequest,
+    *,
+    fewer: bool,
 ) -> AsyncIterator[tuple[int, str]]:
     """Yield a part of the page for each step, and at the end the pictures or why there are none."""
     generation = WatchedGeneration(request, service, viewer.caller, asked, identifier=viewer.name)
@@ -141,7 +147,7 @@ async def _parts(
             step = step if found is None else found
             yield 200, _progress(step, now)
         held = state.pictures.put(owner(viewer), asked.prompt, await generation.result())
-        yield 200, _made(service, viewer, held)
+        yield 200, _made(service, viewer, held, fewer=fewer)
     except Refused as error:
         request.state.error = error
         yield error.status, _refused(error, asked, viewer)
@@ -176,7 +182,21 @@ def _progress(step: int, now: GenerationState) -> str:
     return render("_progress.html", steps=PROGRESS, at=step, now=now, previews=previews)
 
 
-def _made(service: Service, viewer: Viewer, held: HeldResult) -> str:
+def _really_different(asked: GenerationRequest, service: Service) -> tuple[GenerationRequest, bool]:
+    """Ask for no more pictures than differ, and tell whether that is fewer than were wanted.
+
+    To a model whose words are listed an edit means one picture, and a prompt as many as it leaves
+    style and ground open.
+    """
+    taught = service.pipeline.parts.generator.info.taught
+    if taught is None:
+        return asked, False
+    edit = isinstance(asked, EditRequest)
+    most = 1 if edit else len(taught.choices(asked.prompt))
+    return (replace(asked, n=most), True) if asked.n > most else (asked, False)
+
+
+def _made(service: Service, viewer: Viewer, held: HeldResult, *, fewer: bool) -> str:
     rate = service.pipeline.settings.cost_per_hour
     spent = held.released.timings_ms
     return render(
@@ -187,6 +207,8 @@ def _made(service: Service, viewer: Viewer, held: HeldResult) -> str:
         stages=[(name, ms, ms / max(sum(spent.values()), 1e-9)) for name, ms in spent.items()],
         total_ms=sum(spent.values()),
         rate=rate,
+        models_page=MODELS_PAGE,
+        fewer=fewer,
     )
 
 
@@ -339,8 +361,12 @@ async def _form(service: Service) -> dict[str, Any]:
     wide, high = info.default_size
     squares = [(side, side) for side in _SIZES if side <= info.max_size]
     more = [(wide, high * 3 // 4 // 16 * 16), (wide * 3 // 4 // 16 * 16, high)]
+    every = max(1, len(info.taught.examples) // _OFFERED) if info.taught else 1
     return {
         "model": info,
+        # From all over the list: it begins with the plainest.
+        "examples": info.taught.examples[::every][:_OFFERED] if info.taught else (),
+        "models_page": MODELS_PAGE,
         "sizes": squares + [pair for pair in more if max(pair) <= info.max_size],
         "formats": _FORMATS,
         "settings": settings,

@@ -11,7 +11,9 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 
 from chopmark.errors import ChopmarkError, InvalidRequest
 from chopmark.kit.pictures import sniff
+from chopmark.kit.plain_text import plain_text
 from chopmark.pipeline.inspect import reattach
+from chopmark.pipeline.originals import SIDE
 from chopmark.pipeline.signed_report import sign_report
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.deployment import TheService
@@ -31,8 +33,6 @@ __all__ = ["MAX_FILES", "report_page", "router"]
 router = APIRouter(include_in_schema=False)
 MAX_FILES: Final = 10
 _FETCH_S: Final = 10.0
-_COPY_SIDE: Final = 640
-_ALTERED: Final = frozenset({"edited_after_signing", "marked_but_altered"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,6 @@ class Looked:
         report: What was found.
         words: The same for people.
         copy: The picture, small, as a ``data:`` URL.
-        signed_copy: The small picture within its credentials, likewise.
         signed_report: The report, signed, as a ``data:`` URL.
         error: Why the file could not be looked at.
     """
@@ -55,7 +54,6 @@ class Looked:
     report: Report | None = None
     words: ReportInWords | None = None
     copy: str | None = None
-    signed_copy: str | None = None
     signed_report: str | None = None
     error: ChopmarkError | None = None
 
@@ -76,7 +74,8 @@ async def verify(
 ) -> Response:
     """Tell what pictures are."""
     files = [(one.filename or "", await one.read()) for one in image or ()]
-    files = [(name, data) for name, data in files if data]
+    # A browser sends one without a name and bytes where nothing was chosen.
+    files = [(name, data) for name, data in files if data or name]
     if not files and url.strip():
         fetched = await _fetched(service, url.strip())
         return await report_page(request, service, viewer, fetched.data, linked=fetched.manifest)
@@ -156,7 +155,7 @@ async def _several(
     """Look at several files, one after the other; one that cannot be looked at stops none."""
     results: list[Looked] = []
     for number, (name, data) in enumerate(files, 1):
-        shown = name[-100:] or f"File {number}"
+        shown = plain_text(name)[-100:] or f"File {number}"
         try:
             looked, _ = await _look(request, service, viewer, data, number=number, name=shown)
         except ChopmarkError as error:
@@ -180,22 +179,20 @@ async def _look(
     pipeline = service.pipeline
     files = pipeline.parts.files
 
-    def shown(report: Report) -> tuple[str | None, str | None, str | None]:
-        altered = report.verdict in _ALTERED
-        signed = files.small_copy(data, side=_COPY_SIDE, signed=True) if altered else None
+    def shown(report: Report) -> tuple[str | None, str | None]:
         stated = None
         with contextlib.suppress(ChopmarkError):  # a page without a download is still a page
             stated = _as_url(sign_report(pipeline.parts, data, report).encode())
-        return files.small_copy(data, side=_COPY_SIDE), signed, stated
+        return files.small_copy(data, side=SIDE), stated
 
     async def look() -> tuple[Looked, str]:
         verification = await pipeline.verify(data, tenant=viewer.caller.tenant.name, linked=linked)
         report = verification.report
         # One after the other, in the same turn: each holds the picture's pixels.
-        copy, signed, stated = await in_thread(lambda: shown(report))
+        copy, stated = await in_thread(lambda: shown(report))
         looked = Looked(
             number=number, name=name, report=report, words=in_words(report),
-            copy=copy, signed_copy=signed, signed_report=stated,
+            copy=copy, signed_report=stated,
         )  # fmt: skip
         return looked, verification.record_id
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["PROGRESS", "category", "progress_step", "stage"]
+__all__ = ["MODELS_PAGE", "PROGRESS", "category", "progress_step", "stage"]
+
+MODELS_PAGE: Final = "https://github.com/chopmark/chopmark/blob/main/docs/models.md"
+"""Where somebody reads which model draws what."""
 
 _CATEGORIES: Final = {
     "harassment": "Harassment",

@@ -6,6 +6,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
+import jsonschema_rs
 import pytest
 
 from chopmark.audit import (
@@ -17,6 +18,7 @@ from chopmark.audit import (
     check_export,
     check_statement,
     statement_of_reasons,
+    statement_schema,
     transparency_report,
 )
 from chopmark.errors import InvalidRequest, LogUnavailable, NotPermitted
@@ -142,6 +144,9 @@ def test_statements_of_reasons(open_log: OpenLog) -> None:
     for statement in statements:
         assert check_statement(statement) == []
         assert statement["category"] == "STATEMENT_CATEGORY_VIOLENCE"
+        assert statement["category_addition"] == ["STATEMENT_CATEGORY_ILLEGAL_OR_HARMFUL_SPEECH"]
+        assert statement["category_specification"] == ["KEYWORD_OTHER", "KEYWORD_HATE_SPEECH"]
+        assert statement["category_specification_other"] == "violence"
         assert statement["automated_decision"] == "AUTOMATED_DECISION_FULLY"
         assert statement["territorial_scope"] == ["DE", "FR"]
     with pytest.raises(InvalidRequest):
@@ -190,12 +195,67 @@ GOOD: dict[str, Any] = {
         {"puid": "x" * 501},
         {"territorial_scope": ["US"]},
         {"something": "else"},
+        {"decision_visibility": ["DECISION_VISIBILITY_OTHER"]},
+        {"decision_monetary": "DECISION_MONETARY_OTHER"},
+        {"content_type": ["CONTENT_TYPE_IMAGE", "CONTENT_TYPE_OTHER"]},
+        {"category_specification": ["KEYWORD_MADE_UP"]},
+        {"category_addition": ["STATEMENT_CATEGORY_MADE_UP"]},
+        {"content_language": "english"},
+        {"content_id": {"EAN-13": "123"}},
+        {"account_type": "ACCOUNT_TYPE_PUBLIC"},
+        {"source_identity": "x" * 501},
     ],
     ids=str,
 )
 def test_what_the_database_would_refuse(change: dict[str, Any]) -> None:
     assert check_statement(GOOD) == []
     assert len(check_statement(GOOD | change)) >= 1
+    # The schema says the same, where a schema can; null is what was not sent.
+    validator = jsonschema_rs.validator_for(statement_schema())
+    sent = {name: value for name, value in (GOOD | change).items() if value is not None}
+    assert validator.is_valid(GOOD)
+    assert validator.is_valid(sent) == (change == {"application_date": "2019-01-01"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"application_date": "2038-01-02"},
+        {"content_date": "2026-02-30"},
+        {"end_date_account_restriction": "20261123"},
+        {"decision_ground_reference_url": "javascript:alert(1)"},
+    ],
+    ids=str,
+)
+def test_days_and_addresses_are_real_ones(change: dict[str, Any]) -> None:
+    assert len(check_statement(GOOD | change)) == 1
+
+
+def test_the_whole_of_a_statement_may_be_sent() -> None:
+    more = {
+        "decision_visibility": ["DECISION_VISIBILITY_OTHER"],
+        "decision_visibility_other": "never made",
+        "decision_account": "DECISION_ACCOUNT_SUSPENDED",
+        "account_type": "ACCOUNT_TYPE_PRIVATE",
+        "category_addition": ["STATEMENT_CATEGORY_SELF_HARM"],
+        "category_specification": ["KEYWORD_OTHER", "KEYWORD_SUICIDE"],
+        "category_specification_other": "violence/graphic",
+        "content_language": "EN",
+        "content_id": {"EAN-13": "0123456789123"},
+        "end_date_account_restriction": "2027-01-01",
+        "decision_ground_reference_url": "https://example.com/terms",
+        "incompatible_content_illegal": "No",
+    }
+    assert check_statement(GOOD | more) == []
+    assert jsonschema_rs.validator_for(statement_schema()).is_valid(GOOD | more)
+
+
+def test_each_of_our_categories_has_one_of_the_databases_with_its_keyword() -> None:
+    from chopmark.audit.desk.dsa_schema import CHOSEN, KEYWORDS
+    from chopmark.safety.categories import CATEGORIES
+
+    assert set(CATEGORIES) - set(CHOSEN) <= {"obfuscated"}  # which says how, not what
+    assert all(keyword in KEYWORDS[category] for category, keyword in CHOSEN.values())
 
 
 def test_the_transparency_report_is_counted_again_from_published_files(

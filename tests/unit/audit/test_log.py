@@ -68,14 +68,17 @@ def test_the_parts_and_their_names_are_pinned(open_log: OpenLog) -> None:
         log.appeals: "open state",
         log.exceptions: "find grant revoke standing",
         log.suspensions: "find lift place standing",
-        desk: "appeals case_added entries erase expire export hash_added holds outputs people"
-        " place_hold prompts queries records release_hold review seal search unblur unseal view",
+        desk: "appeals case_changed cybertips entries erase expire export glances hash_changed"
+        " holds outputs people place_hold prompts queries records release_hold review seal search"
+        " unblur unseal view",
+        desk.cybertips: "draft release",
         desk.queries: "get newest save",
-        desk.review: "bulk comment day decide lease release renew route skip tasks",
+        desk.review: "agreement bulk comment day decide free hits lease release renew route skip"
+        " tasks",
         desk.appeals: "decide exceptions lease listed revoke_exception",
         desk.export: "records report statements",
         desk.outputs: "release restore withdraw",
-        desk.people: "find listed refusals reinstate suspend suspended view warn",
+        desk.people: "find listed of_records refusals reinstate suspend suspended view warn",
     }
     for part, names in shown.items():
         assert _public(part) == set(names.split()), type(part).__name__

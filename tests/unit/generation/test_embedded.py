@@ -182,3 +182,15 @@ def test_a_job_can_be_cancelled(embedded: Generator) -> None:
 def test_long_and_strange_prompts_still_give_a_picture(embedded: Generator) -> None:
     for prompt in ("a " + "very " * 200 + "red apple", "🍎", "\x00\x01", "apfel auf dem tisch"):
         assert embedded.generate(job(prompt, steps=1))[0].size == (256, 256)
+
+
+def test_four_pictures_of_a_prompt_differ_for_the_eye(embedded: Generator) -> None:
+    asked = {"width": 128, "height": 128, "steps": 1}
+    four = [
+        np.asarray(one, dtype=float)
+        for one in embedded.generate(job("a castle", n=4, seed=100, **asked))
+    ]
+    for at, one in enumerate(four):
+        assert all(np.abs(one - other).mean() > 4.0 for other in four[at + 1 :])
+    (alone,) = embedded.generate(job("a castle", seed=102, **asked))
+    assert np.abs(np.asarray(alone, dtype=float) - four[2]).mean() < 1.0

@@ -18,6 +18,7 @@ from chopmark.kit import sqlite
 from chopmark.kit.sqlite import SqliteDatabase, open_store, remove_other_version
 from chopmark.provenance import ManifestStore
 from chopmark.tenancy import AccessStore, People
+from chopmark.tenancy.files import FileStore
 from chopmark.tenancy.replays import Replays
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ OPENERS: dict[str, tuple[Callable[[Path], object], type[ChopmarkError]]] = {
     "log": (AuditLog.open, LogUnavailable),
     "keys": (AccessStore.open, ConfigurationError),
     "people": (People.open, ConfigurationError),
+    "files": (FileStore.open, ConfigurationError),
     "replays": (Replays.open, ConfigurationError),
     "manifests": (ManifestStore.open, ConfigurationError),
     "prompts": (PromptIndex.open, ConfigurationError),

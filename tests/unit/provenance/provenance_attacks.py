@@ -89,6 +89,7 @@ class Outsider:
         remote: str | None = None,
         embed: bool = True,
         anchors: str = "",
+        thumbnails: bool = False,
     ) -> bytes:
         """Sign whatever one likes."""
         kind = sniff(data)
@@ -120,7 +121,7 @@ class Outsider:
             "version": 1,
             "trust": trust,
             "verify": {"verify_after_sign": False, "remote_manifest_fetch": False},
-            "builder": {"thumbnail": {"enabled": False}},
+            "builder": {"thumbnail": {"enabled": thumbnails}},
         }
         builder = c2pa.Builder(definition, context=c2pa.Context.from_dict(settings))
         for name, relation, input_file in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,10 +17,11 @@ from chopmark.provenance import TrustAnchors, encode_image, verify
 from chopmark.provenance._leaf import assurance_level
 from chopmark.provenance.conformance import crjson
 from chopmark.provenance.trust_lists import parse_trust_list
+from tests.support.crjson_shape import problems
+from tests.support.public_files import PUBLIC_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from PIL import Image
 
@@ -64,18 +66,31 @@ def test_the_time_that_is_given_counts(
     assert ("signingCredential.trusted" in _codes(found, "success")) is valid
 
 
-def test_the_members_that_the_schema_requires(signed: bytes) -> None:
-    found = crjson(signed)
-    assert {"@context", "manifests", "jsonGenerator"} <= set(found)
-    for manifest in found["manifests"]:
-        assert {"label", "assertions", "signature", "validationResults"} <= set(manifest)
-        assert ("claim" in manifest) != ("claim.v2" in manifest)
-        known = {"label", "assertions", "claim", "claim.v2", "signature", "validationResults",
-                 "ingredientDeltas", "isUpdateManifest", "isCompressedManifest"}  # fmt: skip
-        assert set(manifest) <= known
-        results = manifest["validationResults"]
-        for kind in ("success", "informational", "failure"):
-            assert all(set(one) <= {"code", "url", "explanation"} for one in results[kind])
+def test_it_fits_the_schema(
+    signer: attacks.Outsider, signed: bytes, photograph: Callable[..., Image.Image]
+) -> None:
+    again = signer.sign(encode_image(photograph(64, 64, seed=84), "jpeg"), parent=signed)
+    for data in (signed, again):
+        assert problems(crjson(data)) == []
+    found = crjson(again)
+    assert len(found["manifests"]) == 2
+    assert found["manifests"][0]["claim.v2"]["redacted_assertions"] == []
+    found["manifests"][0]["isUpdateManifest"] = False
+    del found["manifests"][1]["signature"]["algorithm"]
+    assert len(problems(found)) == 2
+
+
+@pytest.mark.skipif(not PUBLIC_FILES.is_dir(), reason="no public test files here")
+def test_public_files_fit_the_schema() -> None:
+    fitting = 0
+    for file in sorted(PUBLIC_FILES.glob("*.*")):
+        try:
+            found = crjson(file.read_bytes())
+        except ManifestNotFound:
+            continue
+        assert problems(found) == [], file.name
+        fitting += 1
+    assert fitting >= 20
 
 
 def test_a_file_without_a_manifest_has_none(photograph: Callable[..., Image.Image]) -> None:
@@ -113,6 +128,13 @@ def test_the_assurance_level_is_read(
     report = verify(data, anchors=TrustAnchors())
     assert report.credential.assurance_level == level
     assert report.manifest.state == "intact"
+
+
+def test_a_certificate_of_no_known_version_is_none(signed: bytes) -> None:
+    # Found by mutated files. [0] EXPLICIT INTEGER 2 is version 3 (RFC 5280, 4.1.2.1).
+    changed = signed.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020105"))
+    assert changed != signed
+    assert verify(changed, anchors=TrustAnchors()).manifest.state in {"broken", "malformed"}
 
 
 @pytest.mark.parametrize("leaf", [None, "", "AAAA", "no base64 at all"])

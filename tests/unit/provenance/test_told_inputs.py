@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from chopmark.provenance import TrustAnchors, verify
 from chopmark.provenance._ingredients import walk
+from tests.support.public_files import PUBLIC_FILES
 
 if TYPE_CHECKING:
     from chopmark.provenance.report import Ingredient
 
-PUBLIC = Path("/work/shared/data/c2pa")
 OLD_ID = "contentauth:urn:uuid:00000000-0000-0000-0000-000000000001"
 NEW_ID = "urn:c2pa:00000000-0000-0000-0000-000000000002"
 INNER: dict[str, Any] = {"claim_generator": "tool", "signature_info": {"issuer": "Press"}}
@@ -85,7 +84,7 @@ def test_inputs_have_signer_and_maker() -> None:
     assert (one.signer, one.made_with) == ("Press", "tool")
 
 
-@pytest.mark.skipif(not PUBLIC.is_dir(), reason="the public C2PA files lie outside the repository")
+@pytest.mark.skipif(not PUBLIC_FILES.is_dir(), reason="the public C2PA files are not here")
 @pytest.mark.parametrize(
     ("name", "manifest", "inputs"),
     [
@@ -99,7 +98,7 @@ def test_inputs_have_signer_and_maker() -> None:
     ],
 )  # fmt: skip
 def test_public_files(name: str, manifest: str, inputs: list[str]) -> None:
-    report = verify((PUBLIC / name).read_bytes(), anchors=TrustAnchors())
+    report = verify((PUBLIC_FILES / name).read_bytes(), anchors=TrustAnchors())
     assert report.manifest.state == manifest
     assert [one.manifest for one in report.ingredients] == inputs
     if manifest == "intact" and "broken" in inputs:

@@ -284,6 +284,18 @@ def test_signers_are_named_as_what_they_call_themselves(
     assert "Jane" not in str(session_maker.look(person.sign(data), public=True).to_dict())
 
 
+def test_a_signers_name_moves_no_cursor_and_turns_no_line(
+    session_maker: Maker, photograph: Callable[..., Image.Image]
+) -> None:
+    data = encode_image(photograph(64, 64, seed=75), "png")
+    name = "NIKON\x1b[2J \u202eCORP\r\nLtd"
+    report = session_maker.look(attacks.Outsider(organisation=name).sign(data))
+    said = str(report.to_dict()) + str(in_words(report))
+    assert "NIKON" in said
+    for one in ("\x1b", "\u202e", "\n", "\\x1b", "\\u202e", "\\n"):
+        assert one not in said
+
+
 def test_run_out_when_used_is_said_with_evidence_only(
     session_maker: Maker, files: dict[str, tuple[bytes, dict[str, Any]]]
 ) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from chopmark.safety import PromptGuard, load_policy
+from chopmark.safety.text.encoder import SentenceEncoder
 from chopmark.safety.text.minors import find
+from chopmark.safety.text.scoring import Scored
 from chopmark.safety.text.youth import youth_cues
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 POLICY = load_policy("default")
 
@@ -20,9 +27,10 @@ def _stub(whole: float, rest: float | None = None) -> object:
     """Scores as given: of the text, and of what is left of it without its cues of youth."""
     asked: list[str] = []
 
-    def scores(text: str, _kind: object) -> tuple[dict[str, float], dict[str, tuple[int, int]]]:
+    def scores(text: str, _kind: object, **_more: object) -> Scored:
         asked.append(text)
-        return {"sexual": whole if len(asked) == 1 or rest is None else rest}, {}
+        sexual = whole if len(asked) == 1 or rest is None else rest
+        return Scored(scores={"sexual": sexual}, spans={})
 
     return scores
 
@@ -107,13 +115,31 @@ def test_a_word_that_means_something_else_is_no_cue(text: str, language: str) ->
 
 def test_the_rest_of_a_text_is_asked_about_without_its_cues() -> None:
     asked: list[str] = []
+    text = "a schoolgirl, 15 years old, reads"
 
-    def without(text: str) -> float:
-        asked.append(text)
+    def without(gone: Sequence[tuple[int, int]]) -> float:
+        asked.extend(text[start:end].strip() for start, end in gone)
         return 0.0
 
-    assert (
-        find("a schoolgirl, 15 years old, reads", language="en", sexual=0.1, without=without).state
-        == "none"
-    )
-    assert asked == ["a  ,  , reads"]
+    assert find(text, language="en", sexual=0.1, without=without).state == "none"
+    assert asked == ["schoolgirl", "15 years old"]
+
+
+def test_only_the_windows_that_hold_such_a_cue_are_read_again(
+    guard: PromptGuard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[tuple[int, ...]] = []
+    real = SentenceEncoder.vector
+
+    def vector(self: SentenceEncoder, tokens: tuple[int, ...], *, edit: bool = False) -> object:
+        read.append(tokens)
+        return real(self, tokens, edit=edit)
+
+    monkeypatch.setattr(SentenceEncoder, "vector", vector)
+    places = [f"a quiet street with {count} trees, " for count in range(30, 50)]
+    guard.judge("".join([*places, "a child at school"]), POLICY)
+    once = len(read)
+    assert len(set(read)) == once
+    read.clear()
+    guard.judge("".join([*places, "an old man at work"]), POLICY)
+    assert len(read) < once <= len(read) + 2

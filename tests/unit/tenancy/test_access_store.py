@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hmac
+import shutil
 import sqlite3
 import stat
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chopmark.audit import AuditLog, Event
 from chopmark.errors import (
     AccessKeyNotFound,
     ConfigurationError,
@@ -16,7 +18,10 @@ from chopmark.errors import (
     QuotaExhausted,
     TenantNotFound,
 )
+from chopmark.kit.ids import new_record_id
+from chopmark.settings import Settings
 from chopmark.tenancy import AccessStore, Tenant
+from tests.unit.tenancy.conftest import ONLY_POSTGRES, ONLY_SQLITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,11 +29,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[AccessStore]:
-    with AccessStore.open(tmp_path) as store:
+def store(tmp_path: Path, database: str) -> Iterator[AccessStore]:
+    with AccessStore.open(tmp_path, database=database) as store:
         yield store
 
 
+@ONLY_SQLITE
 def test_a_key_is_known_again_and_nothing_of_it_is_kept(store: AccessStore, tmp_path: Path) -> None:
     assert not store.has_keys()
     made = store.create_key("default", label="laptop")
@@ -100,18 +106,19 @@ def test_a_revoked_key_is_no_key_and_the_server_stays_closed(store: AccessStore)
         store.revoke("000000000000")
 
 
-def test_an_expired_key(store: AccessStore, tmp_path: Path) -> None:
+def test_an_expired_key(store: AccessStore) -> None:
     made = store.create_key("default", days=1)
     store.authenticate(made.text)
-    with sqlite3.connect(tmp_path / "tenancy" / "access.db") as raw:
-        raw.execute("UPDATE api_key SET expires_at = '2020-01-01T00:00:00Z'")
-    raw.close()
+    with store._database.write() as transaction:
+        transaction.execute("UPDATE api_key SET expires_at = '2020-01-01T00:00:00Z'")
     with pytest.raises(InvalidKey, match="expired"):
         store.authenticate(made.text)
 
 
-def test_another_process_sees_a_new_key_and_its_end(store: AccessStore, tmp_path: Path) -> None:
-    with AccessStore.open(tmp_path) as other:
+def test_another_process_sees_a_new_key_and_its_end(
+    store: AccessStore, tmp_path: Path, database: str
+) -> None:
+    with AccessStore.open(tmp_path, database=database) as other:
         made = other.create_key("default")
         assert store.authenticate(made.text)[0] == made.key
         other.revoke(made.key.key_id)
@@ -143,7 +150,9 @@ def test_a_key_that_cannot_be_made(store: AccessStore, arguments: dict[str, obje
     assert not store.has_keys()
 
 
-def test_the_quota_is_of_the_day_and_survives(store: AccessStore, tmp_path: Path) -> None:
+def test_the_quota_is_of_the_day_and_survives(
+    store: AccessStore, tmp_path: Path, database: str
+) -> None:
     acme = store.set_tenant(Tenant(name="acme", images_per_day=5))
     today = datetime.now(UTC).date().isoformat()
     assert store.reserve_images(acme, 4) == today
@@ -152,7 +161,7 @@ def test_the_quota_is_of_the_day_and_survives(store: AccessStore, tmp_path: Path
     assert 0 < caught.value.retry_after_s <= 86_400
     assert store.images_on("acme", today) == 4
     store.return_images("acme", today, 3)
-    with AccessStore.open(tmp_path) as other:
+    with AccessStore.open(tmp_path, database=database) as other:
         other.reserve_images(acme, 4)
     assert store.images_on("acme", today) == 5
     store.reserve_images(store.tenant("default"), 1000)  # no quota of its own: no limit
@@ -183,3 +192,34 @@ def test_a_file_of_the_first_version_still_opens(tmp_path: Path) -> None:
         with sqlite3.connect(tmp_path / "tenancy" / "access.db") as changed:
             changed.execute("UPDATE tenant SET abuse = NULL")
         changed.close()
+
+
+@ONLY_POSTGRES
+def test_log_and_keys_have_parts_of_the_database_of_their_own(
+    store: AccessStore, tmp_path: Path, database: str
+) -> None:
+    settings = Settings(home=tmp_path, database=database)
+    assert (settings.log_address, settings.log_keys_address) == (
+        f"{database}#log",
+        f"{database}#keys",
+    )
+    record_id = new_record_id()
+    event = Event(
+        kind="request.received",
+        record_id=record_id,
+        tenant="default",
+        public={"model": "embedded"},
+        private={"prompt": "a red apple"},
+        subject="default:ada",
+    )
+    for home in (tmp_path / "one", tmp_path / "two"):
+        with AuditLog.open(
+            home, database=settings.log_address, keys_database=settings.log_keys_address
+        ) as log:
+            if home.name == "one":
+                log.append(event)
+            assert [each.record_id for each in log.records(record_id)] == [record_id]
+        if home.name == "one":
+            # The log's key and the vault's are the installation's, not the server's.
+            shutil.copytree(home / "audit", tmp_path / "two" / "audit")
+    assert [tenant.name for tenant in store.tenants()] == ["default"]

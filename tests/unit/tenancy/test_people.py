@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -8,16 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
+from argon2.profiles import CHEAPEST
 
 from chopmark.errors import (
+    ConfigurationError,
     CsrfMismatch,
+    DatabaseUnavailable,
     InvalidRequest,
     NotSignedIn,
     PersonNotFound,
     RateLimited,
     SignInFailed,
 )
-from chopmark.tenancy import People, Person
+from chopmark.tenancy import People, Person, passwords
+from tests.unit.tenancy.conftest import ONLY_POSTGRES, ONLY_SQLITE
 
 PASSWORD = "four short plain words"
 
@@ -35,9 +41,21 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(autouse=True)
+def cheap_hashes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash a hundred wrong passwords without 64 MiB for each; one test has the real cost."""
+    if request.function is not test_no_secret_is_in_the_file_or_in_a_repr:
+        cheap = PasswordHasher.from_parameters(CHEAPEST)
+        nobodys = cheap.hash("somebody who is not there")
+        monkeypatch.setattr(passwords, "_hasher", lambda: cheap)
+        monkeypatch.setattr(passwords, "_nobodys", lambda: nobodys)
+
+
 @pytest.fixture
-def people(tmp_path: Path, clock: Clock) -> Iterator[People]:
-    with People.open(tmp_path, idle_s=600, longest_s=3600, clock=clock) as opened:
+def people(tmp_path: Path, clock: Clock, database: str) -> Iterator[People]:
+    with People.open(
+        tmp_path, idle_s=600, longest_s=3600, clock=clock, database=database
+    ) as opened:
         opened.add("ada", roles=["reviewer", "reader"], tenant="acme")
         yield opened
 
@@ -239,6 +257,7 @@ def test_odd_people_are_refused(
         people.add(name, roles=roles, tenant=None, password=password)
 
 
+@ONLY_SQLITE
 def test_no_secret_is_in_the_file_or_in_a_repr(people: People, tmp_path: Path) -> None:
     people.set_password("ada", PASSWORD)
     link, begun = people.link("ada"), people.sign_in("ada", PASSWORD)
@@ -251,7 +270,7 @@ def test_no_secret_is_in_the_file_or_in_a_repr(people: People, tmp_path: Path) -
         assert secret.encode() not in kept
     with closing(sqlite3.connect(path)) as database:
         (password,) = database.execute("SELECT password FROM person").fetchone()
-    assert password.startswith("$argon2id$")
+    assert password.startswith("$argon2id$v=19$m=65536,")
 
 
 def test_somebody_counts_as_they_are_now(people: People, clock: Clock) -> None:
@@ -278,3 +297,30 @@ def test_somebody_vouched_for_is_as_their_newest_session_says(people: People, cl
     clock.now += 3600  # as long as a session lasts here
     with pytest.raises(PersonNotFound):
         people.as_now(then, seen=seen)
+
+
+@ONLY_POSTGRES
+def test_a_name_that_no_database_can_hold_is_nobodys(people: People) -> None:
+    with pytest.raises(InvalidRequest, match=r"U\+0000"):
+        people.sign_in("ada\0", PASSWORD)
+
+
+def test_an_address_of_no_database_that_we_know(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="CHOPMARK_DATABASE"):
+        People.open(tmp_path, database="mysql://root@127.0.0.1/x")
+
+
+def test_a_database_that_does_not_answer_is_one_error(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnavailable) as caught:
+        People.open(tmp_path, database=f"postgresql:///x?host={tmp_path}")
+    assert caught.value.status == 503
+
+
+@ONLY_POSTGRES
+def test_a_clock_that_is_off_is_told_at_the_start(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    monkeypatch.setattr("chopmark.kit.stores.time.time", lambda: now - 3600)
+    with pytest.raises(ConfigurationError, match=r"clock is \+3[56]\d\d s from the database's"):
+        People.open(tmp_path, database=database)

@@ -27,4 +27,7 @@ async def by_image(
 ) -> dict[str, Any]:
     """Find the records that a picture may come from: by its mark, then by its fingerprint."""
     data, parts = await image.read(), service.pipeline.parts
-    return await service.look(request, caller, [data], lambda: find_by_image(parts, desk, data))
+    hits, mark = await service.look(
+        request, caller, [data], lambda: find_by_image(parts, desk, data)
+    )
+    return {"hits": [one.to_dict() for one in hits], "watermark": mark}

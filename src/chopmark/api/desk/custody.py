@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
 from chopmark.api.desk.records import AnyId
@@ -16,7 +16,7 @@ from chopmark.kit.ids import record_of
 from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import AnyCaller, Caller, Eraser, Holder, Sealer
-from chopmark.service.custody_acts import agree_to
+from chopmark.service.custody_acts import agree_to, reporter_of
 from chopmark.service.deployment import TheDeployment, TheService
 from chopmark.service.problems import RESPONSES
 from chopmark.service.search_form import Strict, Whole
@@ -44,6 +44,9 @@ Moment = Annotated[
         pattern=rf"^{_DAY}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{{1,6}})?Z$",
         description="RFC 3339, UTC",
     ),
+]
+Stated = Annotated[
+    str, Query(max_length=PURPOSE.most, pattern=r"\S", description="Why; it is booked")
 ]
 HoldIndex = Annotated[int, Path(ge=0, le=2**53, description="Of the hold's entry")]
 RequestId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
@@ -73,6 +76,12 @@ class UnsealBody(ReasonBody):
     """For how many hours a seal is to be opened, and why."""
 
     hours: Annotated[int, Field(ge=1, le=72), Whole] = 8
+
+
+class CyberTipBody(ReasonBody):
+    """Why a report is to be drafted, and whether what was asked for stands in it."""
+
+    prompt: bool = False
 
 
 @router.post("/erasures")
@@ -127,6 +136,39 @@ async def ask_unseal(
         caller, "unseal", record_of(record_id), reason=body.reason, hours=body.hours
     )
     return request.to_dict()
+
+
+@router.post("/records/{record_id}/cybertip")
+async def ask_cybertip(
+    record_id: AnyId, body: CyberTipBody, service: TheService, caller: Sealer
+) -> dict[str, Any]:
+    """Ask for the draft of a CyberTipline report of a sealed record; another investigator agrees.
+
+    Then what is stored about its person is held for a year. The draft is sent nowhere.
+    """
+    await in_thread(lambda: reporter_of(service.pipeline.settings))
+    desk = _desk(service, caller, "investigator", body.reason)
+    found = await in_thread(lambda: desk.records(record_id))
+    request = service.two_persons.ask(
+        caller, "cybertip", found[0].record_id, reason=body.reason, prompt=body.prompt
+    )
+    return request.to_dict()
+
+
+@router.get("/records/{record_id}/cybertip", response_class=Response)
+async def cybertip(
+    record_id: AnyId, service: TheService, caller: AnyCaller, purpose: Stated
+) -> Response:
+    """Return the draft that two investigators released, as XML; the look is booked."""
+    caller.must_be("investigator")
+    desk = _desk(service, caller, "investigator", purpose)
+    text = await in_thread(lambda: desk.cybertips.draft(record_id))
+    name = f"cybertip-{record_of(record_id)}.xml"
+    headers = {
+        "cache-control": "no-store",
+        "content-disposition": f'attachment; filename="{name}"',
+    }
+    return Response(text, media_type="application/xml", headers=headers)
 
 
 @router.get("/custody")

@@ -14,11 +14,12 @@ from pydantic import Field, ValidationError
 from starlette.datastructures import UploadFile as StarletteUpload
 
 from chopmark.errors import InvalidRequest
+from chopmark.kit.limits import RATIONALE
 from chopmark.kit.raw_picture import as_image
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import AnyCaller, Moderator
 from chopmark.service.deployment import TheService
-from chopmark.service.hash_entries import add_entry
+from chopmark.service.hash_entries import add_entry, remove_entry
 from chopmark.service.problems import RESPONSES
 from chopmark.service.search_form import Strict
 
@@ -39,6 +40,7 @@ class EntryBody(Strict):
 
     record_id: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
     category: Annotated[str | None, Field(min_length=1, max_length=64)] = None
+    rationale: Annotated[str | None, Field(min_length=1, max_length=RATIONALE.most)] = None
 
 
 _EITHER: dict[str, Any] = {
@@ -52,6 +54,7 @@ _EITHER: dict[str, Any] = {
                     "properties": {
                         "image": {"type": "string", "contentMediaType": "image/*"},
                         "category": {"type": "string", "minLength": 1, "maxLength": 64},
+                        "rationale": {"type": "string", "maxLength": RATIONALE.most},
                     },
                 }
             },
@@ -112,6 +115,7 @@ async def add_one(
             image=image,
             record_id=asked.get("record_id"),
             category=category,
+            rationale=asked.get("rationale", ""),
         )
 
     if image is None:
@@ -119,14 +123,42 @@ async def add_one(
     return await service.look(request, caller, [image], add)
 
 
+@router.post("/{name}/entries/remove", openapi_extra=_EITHER)
+async def remove_one(
+    name: ListName, request: Request, service: TheService, caller: AnyCaller
+) -> dict[str, Any]:
+    """Take one picture off a list again, as it was put on it; `rationale` is needed."""
+    caller.must_be("operator", of_every_tenant=True)
+    parts, asked = service.pipeline.parts, await _entry_of(request)
+    actor = replace(caller.actor(), roles=caller.actor().roles | {"reader"})
+    image = asked.get("image")
+
+    def remove() -> dict[str, Any]:
+        return remove_entry(
+            parts,
+            parts.log.desk(actor, purpose=f"hash list {name}"),
+            name,
+            rationale=asked.get("rationale", ""),
+            image=image,
+            record_id=asked.get("record_id"),
+        )
+
+    if image is None:
+        return await in_thread(remove)
+    return await service.look(request, caller, [image], remove)
+
+
 async def _entry_of(request: Request) -> dict[str, Any]:
     """Return the members of either form: a multipart upload, or JSON."""
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         async with request.form(max_files=1, max_fields=4) as form:
-            file, category = form.get("image"), form.get("category")
+            file = form.get("image")
             if not isinstance(file, StarletteUpload):
                 raise InvalidRequest("there is no picture", hint="the field image", param="image")
-            named = {"category": category} if category and isinstance(category, str) else {}
+            texts = {name: form.get(name) for name in ("category", "rationale")}
+            named = {name: text for name, text in texts.items() if text and isinstance(text, str)}
+            if len(named.get("rationale", "")) > RATIONALE.most:
+                raise InvalidRequest("the rationale is too long", param="rationale")
             return {"image": await file.read(), **named}
     try:
         return EntryBody.model_validate_json(await request.body()).model_dump(exclude_none=True)

@@ -13,7 +13,7 @@ from chopmark.kit.limits import PURPOSE, RATIONALE
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import AnyCaller, Caller, RecordReader
 from chopmark.service.deployment import TheService
-from chopmark.service.golden import add_case, run_cases
+from chopmark.service.golden import add_case, remove_case, run_cases
 from chopmark.service.policy_proposals import PolicyProposals
 from chopmark.service.problems import RESPONSES
 from chopmark.service.search_form import Strict, Whole
@@ -63,12 +63,17 @@ class TryBody(CandidateBody):
     limit: Annotated[int, Field(ge=1, le=10_000), Whole] = 500
 
 
-class GoldenBody(Strict):
-    """Which record, what the policy must say of its prompt, and why."""
+class GoldenOffBody(Strict):
+    """Which record, and why."""
 
     record_id: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
-    action: Literal["allow", "review", "block"]
     rationale: Annotated[str, Field(min_length=RATIONALE.least, max_length=RATIONALE.most)]
+
+
+class GoldenBody(GoldenOffBody):
+    """Which record, what the policy must say of its prompt, and why."""
+
+    action: Literal["allow", "review", "block"]
 
 
 @router.get("/active")
@@ -151,6 +156,18 @@ async def add_golden(
         lambda: add_case(
             service, desk, body.record_id, action=body.action, rationale=body.rationale
         )
+    )
+
+
+@router.post("/golden/remove")
+async def remove_golden(
+    body: GoldenOffBody, service: TheService, caller: AnyCaller, purpose: Purpose = None
+) -> dict[str, Any]:
+    """Let a record's prompt be a golden case no more; investigators."""
+    caller.must_be("investigator")
+    desk = desk_of(service, caller, purpose or "a golden case")
+    return await in_thread(
+        lambda: remove_case(service, desk, body.record_id, rationale=body.rationale)
     )
 
 

@@ -8,13 +8,13 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from chopmark.api.desk.records import AnyId, CallerDesk
-from chopmark.audit import load_rules
 from chopmark.errors import ChopmarkError
 from chopmark.kit.limits import PURPOSE, RATIONALE
 from chopmark.pipeline.steps import in_thread
-from chopmark.service.caller import AnyCaller, Reviewer
+from chopmark.service.caller import AnyCaller, RecordReader, Reviewer
 from chopmark.service.deployment import TheService
 from chopmark.service.problems import RESPONSES
+from chopmark.service.review_rules import rules_of
 from chopmark.service.search_form import Strict
 
 __all__ = ["router"]
@@ -48,11 +48,9 @@ async def bulk(
     body: BulkBody, desk: CallerDesk, service: TheService, _caller: Reviewer
 ) -> dict[str, Any]:
     """Decide on up to 1,000 tasks that are free or held by the caller; an answer for each."""
-    rules = service.pipeline.settings.review_rules
+    rules = rules_of(service.pipeline.settings)
     answers = await in_thread(
-        lambda: desk.review.bulk(
-            body.records, body.decision, rationale=body.rationale, rules=load_rules(rules)
-        )
+        lambda: desk.review.bulk(body.records, body.decision, rationale=body.rationale, rules=rules)
     )
     results: list[dict[str, Any]] = []
     for name, answer in zip(body.records, answers, strict=True):
@@ -63,6 +61,13 @@ async def bulk(
             one["event"] = answer.to_dict()
         results.append(one)
     return {"decided": sum(one["ok"] for one in results), "results": results}
+
+
+@router.get("/review/agreement")
+async def agreement(desk: CallerDesk, _caller: RecordReader) -> dict[str, Any]:
+    """Return how far second opinions agree with first ones, by queue, with Cohen's kappa."""
+    found = await in_thread(desk.review.agreement)
+    return {"queues": {name: counted.to_dict() for name, counted in found.items()}}
 
 
 @router.post("/review/{record_id}/skip")

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import Field
 
-from chopmark.audit import Desk, load_rules, withdrawn_at
+from chopmark.audit import Desk, withdrawn_at
 from chopmark.errors import InvalidRequest
 from chopmark.kit import limits
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import Caller, RecordReader, Reviewer, caller_of
 from chopmark.service.deployment import TheService
 from chopmark.service.problems import RESPONSES
+from chopmark.service.review_rules import rules_of
 from chopmark.service.search_form import SearchForm, Strict, Time, Whole
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ async def decide(
             body.decision,
             rationale=body.rationale,
             allow_until=body.allow_until,
-            rules=load_rules(service.pipeline.settings.review_rules),
+            rules=rules_of(service.pipeline.settings),
         )
 
     return {"event": (await in_thread(decided)).to_dict()}

@@ -24,8 +24,7 @@ def beside(released: Released, usage: Usage) -> dict[str, JsonValue]:
         "modelVersion": released.model,
         "responseId": released.record_id,
         "provenance": {
-            "record_id": released.record_id,
-            "repeats": released.repeats,
+            **released.about(),
             "outputs": [output.to_dict() for output in released.outputs],
             "receipt": released.receipt.to_dict(),
         },

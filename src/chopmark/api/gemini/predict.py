@@ -175,7 +175,7 @@ def _predictions(released: Released, body: Predict) -> dict[str, Any]:
     return {
         "predictions": [*map(_prediction, released.outputs), *reasons],
         "provenance": {
-            "record_id": released.record_id,
+            **released.about(),
             "receipt": released.receipt.to_dict(),
         },
     }

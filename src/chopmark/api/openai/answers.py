@@ -142,9 +142,7 @@ def _quality(body: ImageOptions) -> str:
 
 def _provenance(released: Released) -> dict[str, JsonValue]:
     return {
-        "record_id": released.record_id,
-        "model": released.model,
-        "repeats": released.repeats,
+        **released.about(),
         "prompt_verdict": released.prompt_verdict.to_dict(),
         "withheld": [
             {
@@ -187,5 +185,6 @@ def moderation_result(parts: Sequence[tuple[InputType, Verdict]]) -> dict[str, J
         "category_applied_input_types": applied,
         "action": next((a for a in ("block", "review") if a in actions), "allow"),
         "evidence": evidence,
+        "language": next((verdict.language for kind, verdict in parts if kind == "text"), None),
         "not_evaluated": [name for name in names if name not in evaluated],
     }

@@ -95,7 +95,7 @@ async def chat_completions(
             "choices": choices,
             "usage": usage.chat(),
             "provenance": {
-                "record_id": released.record_id,
+                **released.about(),
                 "outputs": [output.to_dict() for output in released.outputs],
                 "receipt": released.receipt.to_dict(),
             },

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from chopmark.errors import PictureNotFound
+from chopmark.kit.ids import record_of
 from chopmark.pipeline.steps import in_thread
-from chopmark.pipeline.withdrawals import refuse_withdrawn
 from chopmark.service.deployment import Deployment, TheService
 from chopmark.service.problems import RESPONSES
-from chopmark.service.shared_pictures import SharedPictures
+from chopmark.service.shared_pictures import SharedPictures, was_erased
 from chopmark.service.state import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.released import Output
+    from chopmark.service.caller import Caller
 
 __all__ = ["address_of", "router"]
 
@@ -39,8 +39,8 @@ async def content(
 ) -> Response:
     """Give out a picture to whoever has its address, as long as that is good."""
     shared = state_of(request.app, SharedPictures)
-    picture = shared.get(name, expires=expires, signature=signature)
-    if await in_thread(lambda: _was_erased(service.pipeline.parts, picture.record_id)):
+    picture = await in_thread(lambda: shared.get(name, expires=expires, signature=signature))
+    if await in_thread(lambda: was_erased(service.pipeline.parts, picture.record_ids)):
         raise PictureNotFound("there is no picture at this address, or not any more")
     return Response(
         picture.data,
@@ -48,26 +48,17 @@ async def content(
         headers={
             "cache-control": "private, no-store",
             "content-disposition": f'inline; filename="{name}"',
-            "x-record-id": picture.record_id,
+            "x-record-id": record_of(name[:16]),
         },
     )
 
 
-def address_of(request: Request, record_id: str) -> Callable[[Output], str] | None:
-    """Return what makes the addresses of a request's pictures.
+def address_of(request: Request, caller: Caller, record_id: str) -> Callable[[Output], str] | None:
+    """Return what makes the addresses of a request's pictures; it may wait for a disk.
 
     ``None`` where ``Settings.public_url`` does not say under which name clients reach the server.
     """
     root = state_of(request.app, Deployment).settings.public_url.rstrip("/")
     shared = state_of(request.app, SharedPictures)
-    return (lambda output: root + shared.share(output, record_id)) if root else None
-
-
-def _was_erased(parts: Parts, record_id: str) -> bool:
-    """Tell whether what was asked for, or who asked, was erased since.
-
-    Raises:
-        OutputWithdrawn: The desk withdrew the picture.
-    """
-    refuse_withdrawn(parts, record_id)
-    return bool(parts.request_log.custody.contentless([record_id]))
+    tenant = caller.tenant.name
+    return (lambda output: root + shared.share(tenant, output, record_id)) if root else None

@@ -1,7 +1,7 @@
 """``/v1/responses`` with the ``image_generation`` tool: conversations about a picture.
 
 What an answer made can be named by the next request, by ``previous_response_id`` or by the call's
-id: the newest picture of each answer is held in memory for an hour, for the caller who made it.
+id: the newest picture of each answer is kept for an hour, for the caller who made it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from chopmark.api.usage import Usage
 from chopmark.errors import ChopmarkError, InvalidRequest
 from chopmark.pipeline.request import EditRequest, GenerationRequest
 from chopmark.pipeline.steps import in_thread
-from chopmark.pipeline.withdrawals import refuse_withdrawn
 from chopmark.service.cache_headers import released_headers
 from chopmark.service.caller import Creator
 from chopmark.service.deployment import TheService
@@ -69,7 +68,7 @@ async def create_response(
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
         )
     released = await service.make(request, caller, asked, identifier=identifier)
-    _keep(request, caller, answer, released)
+    await _keep(request, caller, answer, released)
     return JSONResponse(
         _response(answer, body, service, asked, released), headers=released_headers(released)
     )
@@ -127,13 +126,9 @@ async def _picture(one: Named, http: Request, service: Service, caller: Caller) 
 
 
 async def _held(http: Request, service: Service, caller: Caller, name: str, param: str) -> bytes:
-    held = state_of(http.app, EarlierAnswers).get(_owner(caller), name)
-    parts = service.pipeline.parts
-    if held is not None:
-        record = held.record_id
-        await in_thread(lambda: refuse_withdrawn(parts, record))
-        if await in_thread(lambda: bool(parts.request_log.custody.contentless([record]))):
-            held = None
+    earlier, parts = state_of(http.app, EarlierAnswers), service.pipeline.parts
+    tenant, owner = caller.tenant.name, caller.holder
+    held = await in_thread(lambda: earlier.standing(parts, tenant, owner, name))
     if held is None:
         raise InvalidRequest(
             f"{param}: no earlier answer of this name is held here",
@@ -158,14 +153,11 @@ async def _mask(
     return await service.look(http, caller, [mask], lambda: files.alpha_mask(mask))
 
 
-def _owner(caller: Caller) -> str:
-    return f"{caller.tenant.name} {caller.key_id or caller.name}"
-
-
-def _keep(http: Request, caller: Caller, answer: str, released: Released) -> None:
+async def _keep(http: Request, caller: Caller, answer: str, released: Released) -> None:
     newest = released.outputs[-1]
-    held, owner = state_of(http.app, EarlierAnswers), _owner(caller)
-    held.keep(owner, (answer, _call_id(newest)), newest, released.record_id)
+    held, owner = state_of(http.app, EarlierAnswers), caller.holder
+    tenant, names = caller.tenant.name, (_call_id(newest), answer)
+    await in_thread(lambda: held.keep(tenant, owner, names, newest, released.record_id))
 
 
 def _call_id(output: Output) -> str:
@@ -225,8 +217,7 @@ def _response(
             "output_tokens_details": {"reasoning_tokens": 0},
         },
         "provenance": {
-            "record_id": released.record_id,
-            "model": released.model,
+            **released.about(),
             "receipt": released.receipt.to_dict(),
         },
     }
@@ -276,7 +267,7 @@ async def _events(
             )  # fmt: skip
             looks += 1
         released = await generation.result()
-        _keep(http, caller, answer, released)
+        await _keep(http, caller, answer, released)
         yield event(f"{doing}.completed", **call)
         for place, output in enumerate(released.outputs):
             yield event("response.output_item.done", output_index=place, item=_item(output, asked))

@@ -12,7 +12,7 @@ from chopmark.api.models import model_list, model_of, served_model
 from chopmark.api.openai.answers import images_response, moderation_result
 from chopmark.api.openai.content import address_of
 from chopmark.api.openai.forms import form_schema, read_form
-from chopmark.api.openai.moderation_input import Picture, inputs_of
+from chopmark.api.openai.moderation_input import Picture, Words, inputs_of
 from chopmark.api.openai.schemas import (
     ImagesEdits,
     ImagesGenerations,
@@ -24,17 +24,22 @@ from chopmark.api.pictures import from_url
 from chopmark.api.usage import Usage
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.request import EditRequest, GenerationRequest
+from chopmark.pipeline.steps import in_thread
 from chopmark.service.cache_headers import released_headers
 from chopmark.service.caller import AnyCaller, Creator, Moderator
+from chopmark.service.claim import claim_of
 from chopmark.service.deployment import TheService
 from chopmark.service.problems import RESPONSES, STREAMED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from chopmark.api.openai.answers import InputType
     from chopmark.api.openai.schemas import ImageOptions
     from chopmark.kit.types import JsonValue
     from chopmark.safety import Verdict
     from chopmark.service.caller import Caller
+    from chopmark.service.claim import Claim
     from chopmark.service.service import Service
 
 __all__ = ["router"]
@@ -134,29 +139,50 @@ async def moderations(
             else part
             for part in parts
         ]
-        for parts in inputs_of(body.input, service.pipeline.settings)
+        for parts in inputs_of(
+            body.input, service.pipeline.settings, edit=body.edit, language=body.language
+        )
     ]
-    return await service.attended(request, _moderate(inputs, caller, service))
+    return await service.attended(request, _moderate(inputs, caller, service, claim_of(request)))
 
 
-async def _moderate(inputs: list[list[str | bytes]], caller: Caller, service: Service) -> Response:
-    texts = [part for parts in inputs for part in parts if isinstance(part, str)]
+async def _moderate(
+    inputs: list[list[Words | bytes]], caller: Caller, service: Service, claim: Claim | None
+) -> Response:
+    words = [part for parts in inputs for part in parts if isinstance(part, Words)]
     pictures = [part for parts in inputs for part in parts if isinstance(part, bytes)]
     records: list[str] = []
-    verdicts: dict[InputType, list[Verdict]] = {"text": [], "image": []}
-    if texts:
-        judged = await service.moderate(caller, texts)
+    texts: list[Verdict] = []
+    images: list[Verdict] = []
+    if len(words) == len(pictures) == 1 and words[0].edit:
+        # What is asked of an edit, and its picture, which is judged in the light of it.
+        judged = await service.moderate_image(
+            caller, pictures[0], edit=words[0].text, language=words[0].language, claim=claim
+        )
         records.append(judged.record_id)
-        verdicts["text"] = list(judged.verdicts)
-    for picture in pictures:
-        judged = await service.moderate_image(caller, picture)
-        records.append(judged.record_id)
-        verdicts["image"] += judged.verdicts
-    models = sorted({name for each in verdicts.values() for v in each for name in v.models})
-    waiting = {kind: iter(each) for kind, each in verdicts.items()}
+        texts, images = [judged.verdicts[0]], [*judged.verdicts[1:]]
+    else:
+        if words:
+            judged = await service.moderate(
+                caller,
+                [one.text for one in words],
+                edits=[one.edit for one in words],
+                languages=[one.language for one in words],
+                claim=claim,
+            )
+            records.append(judged.record_id)
+            texts = list(judged.verdicts)
+        for picture in pictures:
+            # The key leads to one record, the first.
+            first = None if records else claim
+            judged = await service.moderate_image(caller, picture, claim=first)
+            records.append(judged.record_id)
+            images += judged.verdicts
+    models = sorted({name for verdict in (*texts, *images) for name in verdict.models})
+    waiting: dict[InputType, Iterator[Verdict]] = {"text": iter(texts), "image": iter(images)}
     results: list[JsonValue] = []
     for parts in inputs:
-        kinds: list[InputType] = ["text" if isinstance(part, str) else "image" for part in parts]
+        kinds: list[InputType] = ["text" if isinstance(part, Words) else "image" for part in parts]
         results.append(moderation_result([(kind, next(waiting[kind])) for kind in kinds]))
     return JSONResponse(
         {
@@ -190,5 +216,6 @@ async def _made(
 ) -> Response:
     released = await service.make(request, caller, asked, identifier=body.subject())
     usage = Usage.of(asked, released, service.pipeline.parts.generator.info)
-    answer = images_response(released, body, usage, address_of(request, released.record_id))
+    address = address_of(request, caller, released.record_id)
+    answer = await in_thread(lambda: images_response(released, body, usage, address))
     return JSONResponse(answer, headers=released_headers(released))

@@ -217,6 +217,12 @@ class ImagesVariations(ImageOptions):
     """The fields beside the picture of ``POST /v1/images/variations``."""
 
 
+def _one_or_each(kind: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a member that is said of all rows of an input, or of each."""
+    each = {"type": "array", "items": {"anyOf": [kind, {"type": "null"}]}}
+    return {"anyOf": [kind, each, {"type": "null"}]}
+
+
 _INPUT: Final[dict[str, Any]] = {
     "description": "A text; texts, judged one by one; or parts, judged as one input",
     "anyOf": [
@@ -236,7 +242,12 @@ _INPUT: Final[dict[str, Any]] = {
                     {
                         "type": "object",
                         "required": ["type", "text"],
-                        "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
+                        "properties": {
+                            "type": {"const": "text"},
+                            "text": {"type": "string"},
+                            "edit": {"type": ["boolean", "null"]},
+                            "language": {"type": ["string", "null"], "description": "BCP 47"},
+                        },
                     },
                     {
                         "type": "object",
@@ -269,4 +280,11 @@ class Moderations(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     input: Annotated[Any, WithJsonSchema(_INPUT)]
+    edit: Annotated[Any, WithJsonSchema(_one_or_each({"type": "boolean"}))] = Field(
+        default=None,
+        description="An extra of ours: the texts say what to change in a picture that is there",
+    )
+    language: Annotated[Any, WithJsonSchema(_one_or_each({"type": "string"}))] = Field(
+        default=None, description="An extra of ours: the language of the texts (BCP 47)"
+    )
     model: str | None = None

@@ -12,6 +12,7 @@ from typing import Final
 
 __all__ = ["KINDS", "Kind", "sniff"]
 
+_A_FRAME: Final = "take a frame out of it and save that as PNG"
 _SAVE_AS: Final = "open it in a program that shows it and save it as PNG, JPEG, WebP or AVIF"
 
 
@@ -25,6 +26,7 @@ class Kind:
         words: What people call it, to follow "this is".
         decoded: Its pixels are read here; of ``heic`` only with the extra ``chopmark[heic]``.
         advice: What can be done where they are not.
+        pixels: It has any.
     """
 
     name: str
@@ -32,6 +34,14 @@ class Kind:
     words: str
     decoded: bool = True
     advice: str = ""
+    pixels: bool = True
+
+    @property
+    def unseen(self) -> str:
+        """Why its pixels cannot be looked at, where they are not decoded: a clause."""
+        if not self.pixels:
+            return f"this is {self.words}, and only pictures are looked at here"
+        return f"this is {self.words}, whose pixels cannot be looked at here"
 
 
 KINDS: Final[dict[str, Kind]] = {
@@ -74,7 +84,21 @@ KINDS: Final[dict[str, Kind]] = {
         ),
         Kind(
             name="video", mime="video/mp4", words="a video", decoded=False,
-            advice="take a frame out of it and save that as PNG",
+            advice=_A_FRAME,
+        ),
+        Kind(
+            name="avi", mime="video/avi", words="a video", decoded=False,
+            advice=_A_FRAME,
+        ),
+        *(
+            Kind(
+                name=name, mime=mime, words="a sound recording", decoded=False, pixels=False,
+                advice="of a file of another kind only a signature is told",
+            )
+            for name, mime in (
+                ("m4a", "audio/mp4"), ("wav", "audio/wav"), ("mp3", "audio/mpeg"),
+                ("flac", "audio/flac"),
+            )
         ),
     )
 }  # fmt: skip
@@ -96,6 +120,8 @@ _STARTS: Final = (
     (b"IIRS", "raw"),
     (b"MMOR", "raw"),
     (b"IIU\0", "raw"),
+    (b"ID3", "mp3"),
+    (b"fLaC", "flac"),
 )
 _BRANDS: Final = {
     b"avif": "avif", b"avis": "avif", b"avio": "avif",
@@ -104,8 +130,10 @@ _BRANDS: Final = {
     b"isom": "video", b"iso2": "video", b"iso4": "video", b"iso5": "video", b"iso6": "video",
     b"mp41": "video", b"mp42": "video", b"avc1": "video", b"M4V ": "video", b"qt  ": "video",
     b"3gp4": "video", b"3gp5": "video", b"3gp6": "video", b"dash": "video",
+    b"M4A ": "m4a", b"M4B ": "m4a",
 }  # fmt: skip
-_RANK: Final = ("raw", "avif", "heic", "jxl", "video")
+_RIFF: Final = {b"WEBP": "webp", b"WAVE": "wav", b"AVI ": "avi"}
+_RANK: Final = ("raw", "avif", "heic", "jxl", "m4a", "video")
 _MOST_BRANDS: Final = 32
 
 
@@ -114,8 +142,8 @@ def sniff(data: bytes) -> str | None:
     for start, name in _STARTS:
         if data.startswith(start):
             return name
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "webp"
+    if data[:4] == b"RIFF" and data[8:12] in _RIFF:
+        return _RIFF[data[8:12]]
     if data[4:8] == b"ftyp":
         return _by_brand(data)
     if data[:4] in {b"II*\0", b"MM\0*"}:

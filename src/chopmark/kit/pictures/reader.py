@@ -60,9 +60,7 @@ def read_picture(
         check_pixels(declared.width, declared.height, max_pixels)
     about = KINDS[kind]
     if not about.decoded or (kind == "heic" and not _heic.available()):
-        raise UnsupportedImage(
-            f"this is {about.words}, whose pixels cannot be looked at here", hint=about.advice
-        )
+        raise UnsupportedImage(about.unseen, hint=about.advice)
     opening = Opening(data, kind, max_pixels, most_frames, upright=upright)
     with warnings.catch_warnings():
         # Pillow's own check of bombs warns; ours is an error with a code.

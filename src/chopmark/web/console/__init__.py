@@ -13,7 +13,9 @@ from chopmark.web.console import (
     appeals,
     charts,
     custody,
+    cybertip,
     exports,
+    hash_lists,
     log_health,
     people,
     policies,
@@ -23,6 +25,7 @@ from chopmark.web.console import (
     seals,
     search,
     webhooks,
+    worklist,
 )
 
 __all__ = ["PARTS", "router"]
@@ -30,6 +33,7 @@ __all__ = ["PARTS", "router"]
 router = APIRouter(include_in_schema=False)
 PARTS = (
     queue,
+    worklist,
     record,
     actions,
     seals,
@@ -37,10 +41,12 @@ PARTS = (
     search,
     people,
     policies,
+    hash_lists,
     charts,
     log_health,
     exports,
     custody,
+    cybertip,
     webhooks,
     report,
 )

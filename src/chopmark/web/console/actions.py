@@ -16,12 +16,15 @@ from chopmark.service.golden import add_case
 from chopmark.service.hash_entries import add_entry
 from chopmark.service.released import links_to
 from chopmark.web.console.desk import DeskViewer, desk_of
+from chopmark.web.console.hash_lists import LIST_NAME
 
 __all__ = ["router"]
 
 router = APIRouter()
 _PURPOSE: Final = "act on a record"
 Rationale = Annotated[str, Form(max_length=limits.RATIONALE.most)]
+# For what an investigator has the record open: it is open still when they come back.
+Why = Annotated[str, Form(max_length=limits.PURPOSE.most)]
 
 
 @router.post("/records/{record_id}/act")
@@ -32,8 +35,9 @@ async def act(
     viewer: DeskViewer,
     action: Annotated[str, Form()] = "",
     rationale: Rationale = "",
+    why: Why = "",
 ) -> Response:
-    """Withdraw pictures, take that back, or release what is held."""
+    """Withdraw pictures, take that back, release what is held, or end an exception."""
     desk = await desk_of(request, viewer, _PURPOSE)
     parts = service.pipeline.parts
 
@@ -48,10 +52,15 @@ async def act(
             case "release":
                 booked = desk.outputs.release(record_id, rationale=rationale)
                 return f"Released. Send this to whoever asked: {links_to(parts, booked)['url']}"
+            case "end_exception":
+                standing = [one for one in desk.appeals.exceptions() if one.record_id == record_id]
+                for one in standing:
+                    desk.appeals.revoke_exception(one.index, reason=rationale)
+                return "The prompt is judged by the policy again."
             case _:
                 raise InvalidRequest("nothing was chosen", hint="withdraw, restore or release")
 
-    return _back(record_id, await in_thread(done))
+    return _back(record_id, await in_thread(done), why)
 
 
 @router.post("/records/{record_id}/comment")
@@ -60,11 +69,12 @@ async def comment(
     request: Request,
     viewer: DeskViewer,
     text: Annotated[str, Form(max_length=limits.RATIONALE.most)] = "",
+    why: Why = "",
 ) -> Response:
     """Leave a note on a record."""
     desk = await desk_of(request, viewer, _PURPOSE)
     await in_thread(lambda: desk.review.comment(record_id, text=text))
-    return _back(record_id, "Your note is on the record.")
+    return _back(record_id, "Your note is on the record.", why)
 
 
 @router.post("/records/{record_id}/list")
@@ -73,7 +83,8 @@ async def to_list(
     request: Request,
     service: TheService,
     viewer: DeskViewer,
-    name: Annotated[str, Form(alias="list", pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")] = "desk",
+    name: Annotated[str, Form(alias="list", pattern=LIST_NAME)] = "desk",
+    why: Why = "",
 ) -> Response:
     """Put the pictures of a record on a hash list."""
     viewer.caller.must_be("operator", of_every_tenant=True)
@@ -81,7 +92,9 @@ async def to_list(
     parts = service.pipeline.parts
     added = await in_thread(lambda: add_entry(parts, desk, name, record_id=record_id))
     count = sum(added["added"].values())
-    return _back(record_id, f"{count} new on the list {name}, which has {added['entries']} now.")
+    return _back(
+        record_id, f"{count} new on the list {name}, which has {added['entries']} now.", why
+    )
 
 
 @router.post("/records/{record_id}/golden")
@@ -92,15 +105,16 @@ async def golden(
     viewer: DeskViewer,
     action: Annotated[str, Form()] = "",
     rationale: Rationale = "",
+    why: Why = "",
 ) -> Response:
     """Make a record's prompt a golden case of the policy that judges its tenant."""
     desk = await desk_of(request, viewer, _PURPOSE)
     made = await in_thread(
         lambda: add_case(service, desk, record_id, action=action, rationale=rationale)
     )
-    return _back(record_id, f"The policy has {made['cases']} golden cases of the desk now.")
+    return _back(record_id, f"The policy has {made['cases']} golden cases of the desk now.", why)
 
 
-def _back(record_id: str, said: str) -> Response:
-    query = urlencode({"done": said})
+def _back(record_id: str, said: str, why: str) -> Response:
+    query = urlencode({"done": said} | ({"why": why} if why else {}))
     return RedirectResponse(f"/console/records/{record_id}?{query}", status_code=303)

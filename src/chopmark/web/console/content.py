@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
     from chopmark.audit import AuditLog, Record, View
 
-__all__ = ["Copy", "RecordContent", "content_of", "copy_of", "data_url"]
+__all__ = ["Copy", "RecordContent", "content_of", "copy_of", "data_url", "thumbs_of"]
 
 _BLURRED_SIDE: Final = 240
+_THUMB_SIDE: Final = 72
+_THUMBS: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +109,12 @@ def content_of(view: View) -> RecordContent:
     )
 
 
+def thumbs_of(copies: Mapping[str, Any]) -> list[str]:
+    """Return the first flagged pictures of a record, for a list: small, grey and blurred."""
+    found = [data for kept in copies.values() if (data := _webp(kept)) is not None]
+    return [data_url(_blur(data, _THUMB_SIDE)) for data in found[:_THUMBS]]
+
+
 def _verdicts(entry: Record) -> list[dict[str, Any]]:
     found: list[Any] = [entry.public.get("verdict")]
     for name in ("verdicts", "outputs", "withheld"):
@@ -172,9 +180,9 @@ def _grey(data: bytes) -> bytes:
     return out.getvalue()
 
 
-def _blur(data: bytes) -> bytes:
+def _blur(data: bytes, side: int = _BLURRED_SIDE) -> bytes:
     with Image.open(io.BytesIO(data)) as picture:
-        grey = ImageOps.contain(picture.convert("L"), (_BLURRED_SIDE, _BLURRED_SIDE))
+        grey = ImageOps.contain(picture.convert("L"), (side, side))
     out = io.BytesIO()
     radius = max(grey.size) / 14
     grey.filter(ImageFilter.GaussianBlur(radius)).save(out, "WEBP", quality=60)

@@ -36,6 +36,7 @@ async def custody(
     service: TheService,
     viewer: CustodyViewer,
     done: Annotated[str, Query(max_length=200)] = "",
+    subject: Annotated[str, Query(max_length=300)] = "",
 ) -> Response:
     """Show what waits for a second person, the holds that stand, and how long content is kept."""
     desk = await desk_of(request, viewer, _PURPOSE)
@@ -47,6 +48,7 @@ async def custody(
         waiting=service.two_persons.waiting(viewer.caller),
         holds=holds,
         done=done,
+        subject=subject,
         kept=_kept(service, viewer),
     )
 

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request
 
+from chopmark.errors import AccessError
+from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.deployment import the_service
+from chopmark.service.origin import check_origin
 from chopmark.web.page_state import the_page_state
 from chopmark.web.render import page
 from chopmark.web.viewers import Viewer, needs
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
     from chopmark.audit import AuditLog, Desk
 
-__all__ = ["DeskViewer", "console_page", "desk_of", "log_of", "shift_name"]
+__all__ = ["DeskViewer", "console_page", "desk_of", "log_of", "reason_of", "shift_name"]
 
 
 def log_of(request: Request) -> AuditLog:
@@ -28,6 +31,22 @@ def log_of(request: Request) -> AuditLog:
 async def desk_of(request: Request, viewer: Viewer, purpose: str) -> Desk:
     """Return a person's desk for a purpose, which is booked with whatever they do there."""
     return await in_thread(lambda: log_of(request).desk(viewer.caller.actor(), purpose=purpose))
+
+
+def reason_of(request: Request, viewer: Viewer) -> str:
+    """Return why an investigator wants to see content with this page, as the address has it.
+
+    The reason goes along from page to page, so that a case takes one sentence and not one a
+    record. A link on another site's page gives none: it would book a look that nobody meant.
+    """
+    why = request.query_params.get("why", "").strip()[: PURPOSE.most]
+    if not why or "investigator" not in viewer.roles:
+        return ""
+    try:
+        check_origin(request.headers, own=the_service(request).pipeline.settings.public_url)
+    except AccessError:
+        return ""
+    return why
 
 
 def shift_name(viewer: Viewer) -> str:

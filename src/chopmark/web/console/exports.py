@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import zipfile
 from typing import TYPE_CHECKING, Annotated, Final, get_args
@@ -9,21 +10,26 @@ from typing import TYPE_CHECKING, Annotated, Final, get_args
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
-from chopmark.errors import InvalidRequest
+from chopmark.errors import ChopmarkError, InvalidRequest
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.deployment import TheService
 from chopmark.service.exports import ExportForm
 from chopmark.web.console.desk import console_page
 from chopmark.web.console.search import FIELDS, query_of
+from chopmark.web.render import event_stream, is_part, render
 from chopmark.web.viewers import Viewer, needs
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from chopmark.service.service import Service
 
 __all__ = ["router"]
 
 router = APIRouter()
 _FORMS: Final[tuple[ExportForm, ...]] = get_args(ExportForm)
+_EVERY_S: Final = 0.2
 ExportViewer = Annotated[Viewer, Depends(needs("exporter"))]
 
 
@@ -63,10 +69,43 @@ async def ask(request: Request, service: TheService, viewer: ExportViewer) -> Re
 
 
 @router.post("/exports/{export_id}/agree")
-async def agree(export_id: str, service: TheService, viewer: ExportViewer) -> Response:
-    """Agree to what somebody else asked for; it is written now."""
+async def agree(
+    export_id: str, request: Request, service: TheService, viewer: ExportViewer
+) -> Response:
+    """Agree to what somebody else asked for; it is written now, and a script shows how far."""
+    if is_part(request):
+        return event_stream(_written(service, viewer, export_id))
     await in_thread(lambda: service.exports.agree(viewer.caller, export_id))
     return RedirectResponse("/console/exports", status_code=303)
+
+
+async def _written(service: Service, viewer: Viewer, export_id: str) -> AsyncIterator[str]:
+    """Write an export; yield what its row shows meanwhile.
+
+    Whoever closes the page stops nothing: they have agreed, and it is written to its end.
+    """
+    done, total = 0, 0
+
+    def progress(at: int, of: int, _what: str) -> None:
+        nonlocal done, total
+        done, total = at, of
+
+    work = asyncio.ensure_future(
+        in_thread(lambda: service.exports.agree(viewer.caller, export_id, progress=progress))
+    )
+    work.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    row: dict[str, object] = {"export_id": export_id, "problem": None, "ready": False}
+    while not work.done():
+        yield render("console/_export_state.html", **row, done=done, total=total)
+        await asyncio.wait({work}, timeout=_EVERY_S)
+    error = work.exception()
+    if isinstance(error, ChopmarkError):
+        row["problem"] = error.explain()
+    elif error is not None:
+        raise error
+    else:
+        row["ready"] = True
+    yield render("console/_export_state.html", **row, done=done, total=total)
 
 
 @router.get("/exports/{export_id}")

@@ -8,12 +8,11 @@ import contextlib
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import StreamingResponse
 
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.deployment import TheService
 from chopmark.web.console.desk import console_page, log_of
-from chopmark.web.render import is_part, render
+from chopmark.web.render import event_stream, is_part, render
 from chopmark.web.viewers import Viewer, needs
 
 if TYPE_CHECKING:
@@ -44,11 +43,7 @@ async def verify_now(request: Request, viewer: LogViewer, service: TheService) -
     """Walk the whole log; with a script, show how far it is."""
     steps = _walk(service.pipeline.settings)
     if is_part(request):
-        return StreamingResponse(
-            _events(steps),
-            media_type="text/event-stream",
-            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
-        )
+        return event_stream(_events(steps))
     report = None
     async for _, report in steps:  # noqa: B007  only the last counts
         pass
@@ -85,8 +80,7 @@ async def _events(
     steps: AsyncIterator[tuple[tuple[int, int], LogReport | None]],
 ) -> AsyncIterator[str]:
     async for (done, total), report in steps:
-        html = render("console/_walk.html", done=done, total=total, report=report)
-        yield "".join(f"data: {line}\n" for line in html.splitlines()) + "\n"
+        yield render("console/_walk.html", done=done, total=total, report=report)
 
 
 def _now(request: Request) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
-from urllib.parse import quote
+import datetime as dt
+from typing import Annotated, Final, Literal
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
@@ -14,11 +15,9 @@ from chopmark.pipeline.steps import in_thread
 from chopmark.service.deployment import TheService
 from chopmark.service.people import PeopleDesk
 from chopmark.service.standing import utc
-from chopmark.web.console.desk import DeskViewer, console_page
-
-if TYPE_CHECKING:
-    from chopmark.service.service import Service
-    from chopmark.web.viewers import Viewer
+from chopmark.web.console.day_bars import day_bars
+from chopmark.web.console.desk import DeskViewer, console_page, reason_of
+from chopmark.web.console.results import results_of
 
 __all__ = ["router"]
 
@@ -41,21 +40,14 @@ async def people(
     desk = PeopleDesk(service, viewer.caller, purpose=_PURPOSE)
     older = int(before) if before.isdigit() else None
     found = await in_thread(lambda: desk.listed(q[:200].strip(), limit=_EACH, before=older))
-    return console_page(request, viewer, "console/people.html", q=q[:200], **found)
-
-
-@router.post("/people/{person:path}/open")
-async def with_prompts(
-    person: str,
-    request: Request,
-    service: TheService,
-    viewer: DeskViewer,
-    purpose: Annotated[str, Form(max_length=PURPOSE.most)] = "",
-) -> Response:
-    """Show a person with what they wrote, to an investigator who says why."""
-    if not purpose.strip():
-        raise InvalidRequest("nobody looks at content without a purpose", param="purpose")
-    return await _page(request, service, viewer, person, purpose=purpose.strip())
+    return console_page(
+        request,
+        viewer,
+        "console/people.html",
+        q=q[:200],
+        why=reason_of(request, viewer),
+        **found,
+    )
 
 
 @router.post("/people/{person:path}/act")
@@ -66,6 +58,7 @@ async def act(
     action: Annotated[str, Form()] = "",
     rationale: Annotated[str, Form(max_length=RATIONALE.most)] = "",
     days: Annotated[str, Form()] = "",
+    why: Annotated[str, Form(max_length=PURPOSE.most)] = "",
 ) -> Response:
     """Warn a person, suspend them, or let them in again."""
     chosen = next((one for one in _ACTIONS if one == action), None)
@@ -77,24 +70,25 @@ async def act(
         until = utc(lasts * 86_400)
     desk = PeopleDesk(service, viewer.caller, purpose=_PURPOSE)
     await in_thread(lambda: desk.act(person, chosen, rationale=rationale, until=until))
-    return RedirectResponse(f"/console/people/{quote(person)}", status_code=303)
+    kept = f"?{urlencode({'why': why})}" if why else ""
+    return RedirectResponse(f"/console/people/{quote(person)}{kept}", status_code=303)
 
 
 @router.get("/people/{person:path}")
 async def person(
-    person: str, request: Request, service: TheService, viewer: DeskViewer
+    person: str, request: Request, service: TheService, viewer: DeskViewer, before: str = ""
 ) -> Response:
-    """Show a person."""
-    return await _page(request, service, viewer, person, purpose="")
-
-
-async def _page(
-    request: Request, service: Service, viewer: Viewer, person: str, *, purpose: str
-) -> Response:
-    desk = PeopleDesk(service, viewer.caller, purpose=purpose or _PURPOSE)
-
-    def found() -> dict[str, Any]:
-        return desk.one(person, evidence=bool(purpose), limit=_EACH)
-
-    one = await in_thread(found)
-    return console_page(request, viewer, "console/person.html", one=one, purpose=purpose)
+    """Show a person; to an investigator who says why, with what they wrote."""
+    why = reason_of(request, viewer)
+    older = int(before) if before.isdigit() else None
+    desk = PeopleDesk(service, viewer.caller, purpose=why or _PURPOSE)
+    view, known = await in_thread(lambda: desk.seen(person, limit=_EACH, before=older))
+    return console_page(
+        request,
+        viewer,
+        "console/person.html",
+        one=known,
+        bars=day_bars(view.days, today=dt.datetime.now(dt.UTC).date()),
+        results=await results_of(request, viewer, view.hits, why),
+        why=why,
+    )

@@ -1,9 +1,7 @@
-"""The policy in force, what another one would change, and the hash lists."""
+"""The policy in force, and what another one would change."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -13,19 +11,15 @@ from fastapi.responses import RedirectResponse
 from chopmark.errors import InvalidPolicy
 from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
-from chopmark.safety.hashes.bank import HashBank
-from chopmark.safety.hashes.state import ListState
 from chopmark.service.deployment import TheService
 from chopmark.service.golden import run_cases
 from chopmark.service.policy_proposals import PolicyProposals
-from chopmark.service.workbench import try_policy
+from chopmark.service.workbench import policy_text, try_policy
 from chopmark.web.console.desk import DeskViewer, console_page, log_of
 
 if TYPE_CHECKING:
     from chopmark.audit import AuditLog
-    from chopmark.pipeline.parts import Parts
     from chopmark.safety import Policy
-    from chopmark.safety.hashes.compiled import CompiledBank
     from chopmark.service.policy_proposals import Proposal
     from chopmark.service.service import Service
     from chopmark.web.viewers import Viewer
@@ -36,16 +30,6 @@ router = APIRouter()
 _BUILT_IN: Final = ("default", "strict")
 _LAST: Final = 500
 _TEMPLATE: Final = "console/policies.html"
-
-
-@dataclass(frozen=True, kw_only=True)
-class HashList:
-    """A hash list: its name, where it is from and how much is on it; never what."""
-
-    name: str
-    state: ListState
-    entries: int
-    categories: dict[str, int]
 
 
 @router.get("/policies")
@@ -65,7 +49,15 @@ async def policies(
         return _shown(request, service, viewer, tenant, load_policy(named))
 
     shown = await in_thread(found)
-    return console_page(request, viewer, _TEMPLATE, other=named, yaml="", wrong="", **shown)
+    return console_page(
+        request,
+        viewer,
+        _TEMPLATE,
+        other=named,
+        wrong="",
+        yaml=policy_text(shown["policy"]),
+        **shown,
+    )
 
 
 @router.post("/policies/try")
@@ -160,17 +152,6 @@ def _shown(
     }
 
 
-@router.get("/hashes")
-async def hashes(request: Request, viewer: DeskViewer, service: TheService) -> Response:
-    """Show the hash lists."""
-    return console_page(
-        request,
-        viewer,
-        "console/hashes.html",
-        banks=await in_thread(lambda: _banks(service.pipeline.parts)),
-    )
-
-
 def _proposals(service: Service, viewer: Viewer, whose: str | None) -> list[Proposal]:
     if not viewer.roles & {"operator", "investigator"}:
         return []
@@ -186,39 +167,3 @@ def _booked(log: AuditLog, tenant: str | None) -> tuple[int, int]:
         if isinstance(entry.public.get("shadow"), dict)
     ]
     return len(shadows), sum(bool(one.get("differs")) for one in shadows)  # type: ignore[union-attr]
-
-
-def _banks(parts: Parts) -> list[HashList]:
-    """Return every list, also one that is switched off."""
-    from chopmark.safety.hashes.bank import test_bank
-    from chopmark.safety.hashes.folder import list_paths, open_list
-    from chopmark.safety.hashes.state import read_state
-
-    folder = parts.settings.hash_lists
-    built_in = test_bank()
-    banks = [
-        HashList(
-            name=built_in.name,
-            state=ListState(source="built in, for tests"),
-            entries=len(built_in.entries),
-            categories=_counted(built_in),
-        )
-    ]
-    for path in list_paths(folder) if folder is not None and folder.is_dir() else ():
-        found = open_list(path)
-        entries = len(found.entries) if isinstance(found, HashBank) else len(found)
-        banks.append(
-            HashList(
-                name=found.name,
-                state=read_state(path),
-                entries=entries,
-                categories=_counted(found),
-            )
-        )
-    return banks
-
-
-def _counted(bank: HashBank | CompiledBank) -> dict[str, int]:
-    if isinstance(bank, HashBank):
-        return dict(Counter(entry.category for entry in bank.entries))
-    return bank.categories

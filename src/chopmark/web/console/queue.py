@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final, Literal
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from chopmark.errors import ChopmarkError, InvalidRequest
+from chopmark.errors import InvalidRequest
 from chopmark.kit import limits
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.standing import utc
@@ -18,10 +17,10 @@ from chopmark.web.page_state import ThePageState
 if TYPE_CHECKING:
     from chopmark.audit import Appeal, Task
 
-__all__ = ["router"]
+__all__ = ["DECISIONS", "router"]
 
 router = APIRouter()
-_DECISIONS: Final[tuple[Literal["confirmed", "overturned", "escalated"], ...]] = (
+DECISIONS: Final[tuple[Literal["confirmed", "overturned", "escalated"], ...]] = (
     "confirmed",
     "overturned",
     "escalated",
@@ -49,12 +48,14 @@ async def overview(
         return RedirectResponse(to, 303)
     desk = await desk_of(request, viewer, _PURPOSE)
 
-    def found() -> tuple[list[Task], list[Appeal], dict[str, int]]:
+    def found() -> tuple[list[Task], list[Appeal], dict[str, int], dict[str, Any]]:
         if "reviewer" in viewer.roles:
             state.routing.look(desk, log_of(request).size)
-        return desk.review.tasks(), desk.appeals.listed(), desk.review.day()
+        agreement = desk.review.agreement()
+        counted = {name: one.to_dict() for name, one in agreement.items()}
+        return desk.review.tasks(), desk.appeals.listed(), desk.review.day(), counted
 
-    tasks, appeals, day = await in_thread(found)
+    tasks, appeals, day, agreement = await in_thread(found)
     waiting = [task for task in tasks if task.decision is None]
     queues: dict[str, list[Task]] = {}
     for task in waiting:
@@ -70,6 +71,7 @@ async def overview(
         decided=[task for task in tasks if task.decision is not None][:20],
         nothing=bool(nothing),
         day=day,
+        agreement=agreement,
         said=said,
     )
 
@@ -117,7 +119,7 @@ async def decide(
     next_one: Annotated[str, Form()] = "",
 ) -> Response:
     """Decide on a task, and take the next one if asked."""
-    chosen = next((one for one in _DECISIONS if one == decision), None)
+    chosen = next((one for one in DECISIONS if one == decision), None)
     if chosen is None or days not in _ALLOW_DAYS:
         raise InvalidRequest("no decision was chosen", hint="confirm, overturn or escalate")
     why = " ".join(filter(None, (preset.strip(), rationale.strip())))
@@ -150,30 +152,6 @@ async def skip(
     desk = await desk_of(request, viewer, _PURPOSE)
     await in_thread(lambda: desk.review.skip(record_id, reason=reason))
     return await lease(request, viewer, queue) if queue else RedirectResponse("/console", 303)
-
-
-@router.post("/bulk")
-async def bulk(
-    request: Request,
-    viewer: DeskViewer,
-    state: ThePageState,
-    decision: Annotated[str, Form()] = "",
-    rationale: Annotated[str, Form(max_length=limits.RATIONALE.most)] = "",
-    records: Annotated[list[str] | None, Form()] = None,
-) -> Response:
-    """Decide on several tasks for one reason."""
-    chosen = next((one for one in _DECISIONS if one == decision), None)
-    if chosen is None or not records:
-        raise InvalidRequest("nothing was chosen", hint="tick the records, and choose a decision")
-    desk = await desk_of(request, viewer, _PURPOSE)
-    answers = await in_thread(
-        lambda: desk.review.bulk(records, chosen, rationale=rationale, rules=state.rules)
-    )
-    failed = sum(isinstance(one, ChopmarkError) for one in answers)
-    done = len(answers) - failed
-    state.shifts.seen(shift_name(viewer), decided=done)
-    said = f"{done} decided" + (f", {failed} not: somebody else has them" if failed else "") + "."
-    return RedirectResponse(f"/console?{urlencode({'said': said})}", status_code=303)
 
 
 @router.post("/break")

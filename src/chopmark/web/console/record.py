@@ -8,13 +8,15 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from chopmark.audit import withdrawn_at
+from chopmark.audit.desk.view import is_restricted
 from chopmark.errors import NotPermitted
 from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.deployment import TheIdentity, the_service
 from chopmark.web.console.content import content_of, copy_of, data_url
-from chopmark.web.console.desk import DeskViewer, console_page, desk_of, log_of
+from chopmark.web.console.desk import DeskViewer, console_page, desk_of, log_of, reason_of
 from chopmark.web.console.presets import presets_for
+from chopmark.web.console.results import results_of
 from chopmark.web.page_state import ThePageState
 
 if TYPE_CHECKING:
@@ -38,11 +40,12 @@ async def record(
     state: ThePageState,
     done: Annotated[str, Query(max_length=500)] = "",
 ) -> Response:
-    """Show a record: with its content to whoever holds it, else without."""
-    desk = await desk_of(request, viewer, _REVIEW)
+    """Show a record: with its content to whoever holds it or says why (``why``), else without."""
+    why = reason_of(request, viewer)
+    desk = await desk_of(request, viewer, why or _REVIEW)
     records = await in_thread(lambda: desk.records(record_id))
     held = await in_thread(lambda: _held(desk, viewer, records[0].record_id))
-    if held is None:
+    if held is None and not why:
         return console_page(
             request,
             viewer,
@@ -55,21 +58,15 @@ async def record(
             shown=None,
             purpose="",
             grey=False,
+            why="",
             done=done,
-            **_facts(request, records),
-            sealed=any(entry.kind == "record.sealed" for entry in records),
+            **await in_thread(lambda: _facts(request, desk, viewer, records)),
+            sealed=is_restricted(records),
             wish=state.unseal_requests.of(records[0].record_id, viewer.caller.actor()),
         )
-    return await _open(request, viewer, desk, records[0].record_id, purpose=_REVIEW, done=done)
-
-
-@router.post("/records/{record_id}/open")
-async def open_record(
-    record_id: str, request: Request, viewer: DeskViewer, purpose: Annotated[str, Form()] = ""
-) -> Response:
-    """Show a record's content to an investigator who says why."""
-    desk = await desk_of(request, viewer, purpose[:500])
-    return await _open(request, viewer, desk, record_id, purpose=purpose[:500])
+    return await _open(
+        request, viewer, desk, records[0].record_id, purpose=why or _REVIEW, done=done
+    )
 
 
 @router.post("/records/{record_id}/unblur")
@@ -127,6 +124,7 @@ async def _open(
         return view, _held(desk, viewer, name), *_like(request, desk, view)
 
     view, task, like, history = await in_thread(found)
+    why = purpose if purpose != _REVIEW and "investigator" in viewer.roles else ""
     return console_page(
         request,
         viewer,
@@ -134,17 +132,24 @@ async def _open(
         records=view.records,
         opened=content_of(view),
         task=task,
-        like=like,
-        history=history,
+        like=await results_of(request, viewer, like, why),
+        history=await results_of(request, viewer, history, why),
         shown=shown,
         purpose=purpose,
+        why=why,
         grey=request.cookies.get(_GREY) == "1",
         done=done,
-        **_facts(request, list(view.records), view),
+        **await in_thread(lambda: _facts(request, desk, viewer, list(view.records), view)),
     )
 
 
-def _facts(request: Request, records: list[Record], view: View | None = None) -> dict[str, Any]:
+def _facts(
+    request: Request,
+    desk: Desk,
+    viewer: Viewer,
+    records: list[Record],
+    view: View | None = None,
+) -> dict[str, Any]:
     """Return what the page says of a record besides its content, and the reasons it offers."""
     kinds = {entry.kind for entry in records}
     content = log_of(request).content(records[0].index) if view is not None else None
@@ -159,7 +164,12 @@ def _facts(request: Request, records: list[Record], view: View | None = None) ->
         for name in listed
     ]
     held = any(entry.public.get("held") for entry in records)
+    excepted = None
+    if "exception.granted" in kinds and "reviewer" in viewer.roles:
+        standing = {one.record_id: one.until for one in desk.appeals.exceptions()}
+        excepted = standing.get(records[0].record_id)
     return {
+        "excepted": excepted,
         "withdrawn": withdrawn_at(records),
         "left": bool(kinds & {"request.completed", "output.released"}),
         "held": held and "output.released" not in kinds,

@@ -36,6 +36,7 @@ async def report(
         ("Refusals by stage", refusals["by_stage"]),
         ("Refusals by automation", refusals["by_automation"]),
         ("Reviews", counted["reviews"]),
+        ("Second opinions", _agreement(counted["second_opinions"])),
         ("Appeals", counted["appeals"]),
         ("Everything else", counted["other_events"]),
         ("Median seconds", counted["median_seconds"]),
@@ -49,3 +50,11 @@ async def report(
         since=since,
         until=until,
     )
+
+
+def _agreement(counted: dict[str, Any]) -> dict[str, Any]:
+    """Return the counts of second opinions and their kappa, a line each."""
+    kappa, interval = counted["kappa"], counted["interval"]
+    told = "too few to say" if kappa is None else f"{kappa} ({interval[0]} to {interval[1]})"
+    lines = {name: counted[name] for name in ("n", "agreed", "passed_on") if counted[name]}
+    return {**lines, "Cohen's kappa (95 %)": told} if counted["n"] else lines

@@ -15,7 +15,8 @@ from chopmark.safety.categories import in_order
 from chopmark.service.by_image import find_by_image
 from chopmark.service.deployment import TheService
 from chopmark.service.search_form import SearchForm
-from chopmark.web.console.desk import DeskViewer, console_page, desk_of
+from chopmark.web.console.desk import DeskViewer, console_page, desk_of, reason_of
+from chopmark.web.console.results import results_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,26 +51,22 @@ async def search(request: Request, viewer: DeskViewer, service: TheService) -> R
         hits = desk.search(query, limit=_EACH, before=int(before) if before.isdigit() else None)
         return hits, saved, categories
 
-    why = request.query_params.get("why", "").strip()[:500]
+    why = reason_of(request, viewer)
     hits, saved, categories = await in_thread(found)
-    prompts: dict[str, str] = {}
-    if why and hits and "investigator" in viewer.roles:
-        looking = await desk_of(request, viewer, why)
-        prompts = await in_thread(lambda: looking.prompts(hits))
-    more = urlencode({**{k: v for k, v in fields.items() if v}, "all": "1",
-                      "before": hits[-1].index}) if len(hits) == _EACH else ""  # fmt: skip
+    results = await results_of(request, viewer, hits, why)
+    asked = {k: v for k, v in {**fields, "why": why}.items() if v}
+    more = urlencode({**asked, "all": "1", "before": hits[-1].index}) if len(hits) == _EACH else ""
     return console_page(
         request,
         viewer,
         "console/search.html",
         asked=fields,
-        hits=hits,
+        results=results,
         run=run,
         more=more,
         saved=[(one, urlencode(_fields(one.query.to_dict()) | {"all": "1"})) for one in saved],
         categories=categories,
         why=why,
-        prompts=prompts,
     )
 
 
@@ -85,10 +82,19 @@ async def by_image(
     if not data:
         raise InvalidRequest("there is no picture", hint="choose a file", param="image")
     desk, parts = await desk_of(request, viewer, _PURPOSE), service.pipeline.parts
-    found = await service.look(
+    found, mark = await service.look(
         request, viewer.caller, [data], lambda: find_by_image(parts, desk, data)
     )
-    return console_page(request, viewer, "console/by_image.html", **found)
+    why = reason_of(request, viewer)
+    rows = await results_of(request, viewer, [one.hit for one in found], why)
+    return console_page(
+        request,
+        viewer,
+        "console/by_image.html",
+        found=list(zip(found, rows, strict=True)),
+        watermark=mark,
+        why=why,
+    )
 
 
 @router.post("/search/save")

@@ -9,6 +9,10 @@
       box.addEventListener("change", () => localStorage.setItem(stored, box.checked ? "on" : "off"));
     }
   };
+  document.addEventListener("change", (event) => {
+    if (!event.target.matches("[data-tick-all]")) return;
+    for (const box of event.target.form.querySelectorAll("input[name=records]")) box.checked = event.target.checked;
+  });
   document.addEventListener("keydown", (event) => {
     if (!on() || event.ctrlKey || event.metaKey || event.altKey) return;
     const where = event.target;

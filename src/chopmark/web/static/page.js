@@ -15,6 +15,13 @@ const start = () => {
     form.action = kept;
   });
   document.addEventListener("click", (event) => {
+    const example = event.target.closest("button[data-example]"), prompt = document.getElementById("prompt");
+    if (!example || !prompt) return;
+    prompt.value = example.dataset.example;
+    prompt.dispatchEvent(new Event("input", { bubbles: true }));
+    prompt.focus();
+  });
+  document.addEventListener("click", (event) => {
     if (event.target.closest("button[data-print]")) window.print();
   });
   // On paper nothing can be opened: what is folded is shown, and folded again afterwards.
