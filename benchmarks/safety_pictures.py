@@ -214,7 +214,8 @@ def main() -> None:
         write_section(
             "safety-pictures",
             "\n".join(said),
-            command="python -m benchmarks.safety_pictures --pictures FOLDER --packages OTHER --write",
+            command="python -m benchmarks.safety_pictures --pictures FOLDER --packages OTHER"
+            " --write",
         )
 
 
