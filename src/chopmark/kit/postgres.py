@@ -274,7 +274,7 @@ class PostgresDatabase:
                 connection.autocommit = True
                 for (name,) in connection.execute(
                     "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
-                    " AND tablename IN ('content', 'subject_key')"
+                    " AND tablename IN ('content', 'subject_key', 'kept_piece')"
                 ).fetchall():
                     connection.execute(f"VACUUM FULL {name}")
             finally:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from chopmark.kit.database import Database
 
-__all__ = ["MOST_SKEW_S", "open_tenancy_store"]
+__all__ = ["open_tenancy_store"]
 
 #: Leases, sessions and windows of several servers are compared by their own clocks.
-MOST_SKEW_S: Final = 5.0
+_MOST_SKEW_S: Final = 5.0
 _ERRORS: Final = DatabaseErrors(
     unavailable=DatabaseUnavailable,
     corrupt=DatabaseUnavailable,
@@ -81,7 +81,7 @@ def _postgres(url: str, name: str, schema: str) -> Database:
         rows = transaction.execute("SELECT extract(epoch FROM clock_timestamp())")
         after = time.time()
     theirs = float(rows[0][0])
-    if not before - MOST_SKEW_S <= theirs <= after + MOST_SKEW_S:
+    if not before - _MOST_SKEW_S <= theirs <= after + _MOST_SKEW_S:
         opened.close()
         raise ConfigurationError(
             f"this machine's clock is {theirs - after:+.0f} s from the database's",

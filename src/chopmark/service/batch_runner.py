@@ -20,6 +20,7 @@ from chopmark.pipeline.steps import in_thread
 from chopmark.service.absent_caller import present_again
 from chopmark.service.batch_input import body_of, read_lines
 from chopmark.service.inner_request import InnerAnswer, send_inside
+from chopmark.tenancy.files import error_line
 from chopmark.tenancy.webhooks import Message
 
 if TYPE_CHECKING:
@@ -264,7 +265,7 @@ def _records(answer: InnerAnswer) -> list[str]:
 def _answered(line: Claimed, answer: InnerAnswer) -> bytes:
     body: JsonValue = _json(answer)
     told: dict[str, JsonValue] = {
-        "id": f"{line.kind}_req_{line.batch_id.partition('_')[2][:16]}{line.number:06d}",
+        "id": _name(line),
         "custom_id": line.custom_id,
         "response": {
             "status_code": answer.status,
@@ -277,10 +278,8 @@ def _answered(line: Claimed, answer: InnerAnswer) -> bytes:
 
 
 def _failed(line: Claimed, code: str, message: str) -> bytes:
-    told = {
-        "id": f"{line.kind}_req_{line.batch_id.partition('_')[2][:16]}{line.number:06d}",
-        "custom_id": line.custom_id,
-        "response": None,
-        "error": {"code": code, "message": message},
-    }
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return error_line(_name(line), line.custom_id, code, message)
+
+
+def _name(line: Claimed) -> str:
+    return f"{line.kind}_req_{line.batch_id.partition('_')[2][:16]}{line.number:06d}"

@@ -92,7 +92,7 @@ class Deployment:
         identity = Identity(settings, store, people)
         coop = None if settings.coop is None else load_coop(settings.coop)
         replays = Replays.open(home, database=settings.database)
-        files = FileStore.open(home, url=settings.files_address)
+        files = FileStore.open(home, database=settings.database)
         follow_the_log(pipeline.parts, replays, files)
         webhooks = Webhooks.open(home, database=settings.database)
         clocks = ExitStack()

@@ -49,7 +49,6 @@ def forget_beside_the_log(
         ChopmarkError: Something could not be taken away; what could was.
     """
     database = "" if settings is None else settings.database
-    files_address = None if settings is None else settings.files_address
     forget_with_the_log(home, log)
     take_away_exports(home, log)
     if replays is not None:
@@ -62,8 +61,8 @@ def forget_beside_the_log(
             opened.close()
     if files is not None:
         _forget_files(files, log)
-    elif files_address is not None or (home / FILES).exists():
-        kept = FileStore.open(home, url=files_address)
+    elif database or (home / FILES).exists():
+        kept = FileStore.open(home, database=database)
         try:
             _forget_files(kept, log)
         finally:

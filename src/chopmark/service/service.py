@@ -146,16 +146,22 @@ class Service:
 
     async def _again(self, caller: Caller, claim: Claim) -> Released | None:
         """Return what the request ended in before, unless it never came to that."""
-        earlier = claim.earlier
-        if earlier is None:
+        parts, tenant = self.pipeline.parts, caller.tenant.name
+        return await self._resumed(
+            claim, lambda ending: released_again(parts, ending, tenant=tenant)
+        )
+
+    async def _resumed(self, claim: Claim | None, find: Callable[[bytes], T | None]) -> T | None:
+        """Return what ``find`` makes of an earlier end; where it is nothing, it is made anew."""
+        earlier = None if claim is None else claim.earlier
+        if claim is None or earlier is None:
             return None
         claim.resumed()
-        parts, tenant = self.pipeline.parts, caller.tenant.name
-        released = await in_thread(lambda: released_again(parts, earlier.ending, tenant=tenant))
-        if released is None:
+        found = await in_thread(lambda: find(earlier.ending))
+        if found is None:
             claim.again, claim.record_id = False, None
             await in_thread(claim.renew)
-        return released
+        return found
 
     async def _make(
         self,
@@ -291,16 +297,10 @@ class Service:
 
     async def _moderated_again(self, caller: Caller, claim: Claim | None) -> Moderated | None:
         """Return what was judged when the first answer was lost, unless it was never booked."""
-        earlier = None if claim is None else claim.earlier
-        if claim is None or earlier is None:
-            return None
-        claim.resumed()
         parts, tenant = self.pipeline.parts, caller.tenant.name
-        found = await in_thread(lambda: moderated_again(parts, earlier.ending, tenant=tenant))
-        if found is None:
-            claim.again, claim.record_id = False, None
-            await in_thread(claim.renew)
-        return found
+        return await self._resumed(
+            claim, lambda ending: moderated_again(parts, ending, tenant=tenant)
+        )
 
     async def verify(self, caller: Caller, data: bytes) -> Verification:
         """Tell what a picture is."""

@@ -97,8 +97,3 @@ class AuditSettings(BaseModel, frozen=True):
     def log_keys_address(self) -> str | None:
         """Where the log's data keys are: an address, or None for the file in the home."""
         return self.log_keys_database or (f"{self.database}#keys" if self.database else None)
-
-    @property
-    def files_address(self) -> str | None:
-        """Where callers' files are: an address, or None for the file in the home."""
-        return f"{self.database}#files" if self.database else self.log_database or None

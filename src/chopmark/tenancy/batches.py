@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from chopmark.errors import BatchNotFound, InvalidRequest
-from chopmark.tenancy.files import KeptFile, add_piece, file_row, new_file_id, note_records
+from chopmark.tenancy.files import (
+    KeptFile,
+    add_piece,
+    error_line,
+    file_row,
+    new_file_id,
+    note_records,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -189,8 +196,7 @@ class Batches:
         Raises:
             BatchNotFound: There is no batch ``after``.
         """
-        where, values = "", [tenant]
-        bound: list[object] = [*values]
+        where, bound = "", list[object]([tenant])
         if after is not None:
             last = self.get(tenant, after, kind="batch")
             where = " AND (created < ? OR (created = ? AND id < ?))"
@@ -563,13 +569,9 @@ def _batch(transaction: Transaction, batch_id: str, *, counted: bool = True) -> 
 
 
 def _expired(batch: Batch, custom_id: str) -> bytes:
-    told = {
-        "id": f"{batch.kind}_req_{secrets.token_hex(12)}",
-        "custom_id": custom_id,
-        "response": None,
-        "error": {
-            "code": f"{batch.kind}_expired",
-            "message": "this request was not sent before its time was over",
-        },
-    }
-    return json.dumps(told, ensure_ascii=False).encode() + b"\n"
+    return error_line(
+        f"{batch.kind}_req_{secrets.token_hex(12)}",
+        custom_id,
+        f"{batch.kind}_expired",
+        "this request was not sent before its time was over",
+    )

@@ -2,8 +2,8 @@
 
 A file is a row and its pieces: a line of JSONL each, or a MiB. What a piece tells of is noted
 beside it, so that whoever is erased in the log is erased in the middle of a file too, and the other
-lines of it stay. They lie in ``home/tenancy/files.db``, or beside the log where that is in
-PostgreSQL: in clear, since the server must read them while nobody with a key is there.
+lines of it stay. They lie in ``home/tenancy/files.db``, or in the database that servers share: in
+clear, since the server must read them while nobody with a key is there.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from chopmark.errors import FileNotKept, FilesFull
-from chopmark.kit.database import POSTGRES_TYPES, SQLITE_TYPES
-from chopmark.kit.sqlite import open_store
+from chopmark.kit.stores import open_tenancy_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +28,7 @@ __all__ = [
     "FileStore",
     "KeptFile",
     "add_piece",
+    "error_line",
     "file_row",
     "gone_line",
     "new_file_id",
@@ -123,24 +123,20 @@ class FileStore:
 
     @classmethod
     def open(
-        cls, home: Path, *, url: str | None = None, clock: Callable[[], float] = time.time
+        cls, home: Path, *, database: str = "", clock: Callable[[], float] = time.time
     ) -> Self:
         """Open ``home/tenancy/files.db``, or make it.
 
         Args:
             home: The home folder.
-            url: ``postgresql://...``: there instead.
+            database: ``postgresql://...`` to keep them there instead.
             clock: Seconds since 1970.
 
         Raises:
-            ConfigurationError: The file cannot be used.
-            LogUnavailable: The PostgreSQL server cannot.
+            ConfigurationError: The file or the address cannot be used.
+            DatabaseUnavailable: The database does not answer.
         """
-        if url is None:
-            return cls(open_store(home / FILE, SCHEMA.format(**SQLITE_TYPES)), clock=clock)
-        from chopmark.kit.postgres import PostgresDatabase
-
-        return cls(PostgresDatabase(url, schema=SCHEMA.format(**POSTGRES_TYPES)), clock=clock)
+        return cls(open_tenancy_store(home, "files", SCHEMA, database=database), clock=clock)
 
     def close(self) -> None:
         """Close the database. Idempotent."""
@@ -434,13 +430,18 @@ def gone_line(data: bytes, code: str, message: str) -> bytes:
         return b"\n"
     if not isinstance(line, dict) or "response" not in line:
         return b"\n"
+    return error_line(line.get("id"), line.get("custom_id"), code, message)
+
+
+def error_line(line_id: str | None, custom_id: str | None, code: str, message: str) -> bytes:
+    """Return a line of answers that says why there is none, as OpenAI's batches write it."""
     told = {
-        "id": line.get("id"),
-        "custom_id": line.get("custom_id"),
+        "id": line_id,
+        "custom_id": custom_id,
         "response": None,
         "error": {"code": code, "message": message},
     }
-    return json.dumps(told, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 def _blank(transaction: Transaction, file_id: str, number: int, data: bytes) -> None:

@@ -45,15 +45,14 @@ def server() -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def files(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[FileStore]:
-    url: str | None = None
+    url = ""
     if request.param == "postgres":
         import psycopg
 
         url = request.getfixturevalue("server")
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("DROP SCHEMA public CASCADE")
-            connection.execute("CREATE SCHEMA public")
-    opened = FileStore.open(tmp_path, url=url, clock=clock)
+            connection.execute("DROP SCHEMA IF EXISTS public_files CASCADE")
+    opened = FileStore.open(tmp_path, database=url, clock=clock)
     yield opened
     opened.close()
 
