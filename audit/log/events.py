@@ -79,6 +79,7 @@ EventKind = Literal[
     "review.released",
     "verify.completed",
     "webhook.added",
+    "webhook.changed",
     "webhook.removed",
 ]
 

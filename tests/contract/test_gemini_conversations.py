@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -270,42 +269,3 @@ def test_a_key_in_azures_header_is_a_key(live: Any) -> None:
     for name in ("api-key", "x-goog-api-key"):
         said = httpx.get(f"{live.url}/v1/models", headers={name: key}, trust_env=False, timeout=60)
         assert said.status_code == 200
-
-
-def test_interactions_go_on_from_one_another(
-    live: Any, client: genai.Client, make_picture: Any, to_bytes: Any
-) -> None:
-    model = "gemini-3-pro-image"
-    shape: Any = {"type": "image", "aspect_ratio": "16:9", "image_size": "512"}
-    first: Any = client.interactions.create(
-        model=model, input="a red apple", response_format=shape, generation_config={"seed": 7}
-    )
-    assert first.status == "completed"
-    picture = base64.b64decode(first.steps[-1].content[0].data)
-    with Image.open(io.BytesIO(picture)) as opened:
-        assert opened.width > opened.height
-    next_: Any = client.interactions.create(
-        model=model, input="make it blue", previous_interaction_id=first.id
-    )
-    sent = base64.b64encode(to_bytes(make_picture())).decode()
-    edited: Any = client.interactions.create(
-        model=model,
-        input=[
-            {"type": "text", "text": "a lake"},
-            {"type": "image", "data": sent, "mime_type": "image/png"},
-        ],
-    )
-    assert [next_.status, edited.status] == ["completed", "completed"]
-    assert [bool(job.images) for job in live.generator.jobs] == [False, True, True]
-    assert live.generator.jobs[0].seed == 7
-    for wrong in (
-        {"input": BLOCKED},
-        {"input": "a", "previous_interaction_id": "int_none"},
-        {"input": [{"type": "video", "data": "x"}]},
-        {"input": "a", "stream": True},
-    ):
-        with live.client() as http:
-            said = http.post("/v1beta/interactions", json={"model": model, **wrong})
-        assert said.status_code == 400, wrong
-        assert said.json()["error"]["status"] == "INVALID_ARGUMENT"
-    assert len(live.generator.jobs) == 3

@@ -40,8 +40,19 @@ BY_SCOPE: dict[Scope, set[str]] = {
         "POST /api/v1/seal",
         "POST /v1/chat/completions",
         "POST /v1/responses",
-        "POST /v1/interactions",
-        "POST /v1beta/interactions",
+        "GET /v1/responses/{response_id}",
+        "DELETE /v1/responses/{response_id}",
+        "POST /v1/responses/{response_id}/cancel",
+        *(
+            asked
+            for version in ("v1", "v1beta")
+            for asked in (
+                f"POST /{version}/interactions",
+                f"GET /{version}/interactions/{{interaction_id}}",
+                f"DELETE /{version}/interactions/{{interaction_id}}",
+                f"POST /{version}/interactions/{{interaction_id}}/cancel",
+            )
+        ),
         "POST /v1/models/{model}:generateContent",
         "POST /v1/models/{model}:streamGenerateContent",
         "POST /v1/models/{model}:countTokens",
@@ -78,6 +89,13 @@ BY_SCOPE: dict[Scope, set[str]] = {
         "GET /api/v1/webhooks",
         "POST /api/v1/webhooks",
         "POST /api/v1/webhooks/{hook_id}/retry",
+        "DELETE /v1/webhook_endpoints/{endpoint_id}",
+        "GET /v1/webhook_endpoints",
+        "GET /v1/webhook_endpoints/{endpoint_id}",
+        "POST /v1/webhook_endpoints",
+        "POST /v1/webhook_endpoints/{endpoint_id}",
+        "POST /v1/webhook_endpoints/{endpoint_id}/rotate_secret",
+        "POST /v1/webhook_endpoints/{endpoint_id}/test",
         "POST /api/v1/coop/actions",
         "POST /api/v1/people/{person}/actions",
         "POST /api/v1/records/{record_id}/actions",
@@ -100,6 +118,7 @@ BY_SCOPE: dict[Scope, set[str]] = {
     "verify": {"POST /api/v1/verify", "POST /v1/content_provenance_checks"},
 }
 ANY_KEY = {
+    "GET /v1/webhook_event_types",
     "GET /v1/models",
     "GET /v1/models/{model}",
     "GET /v1beta/models",
@@ -118,6 +137,10 @@ BATCHES = {
     "POST /v1/batches",
     "POST /v1/batches/{batch_id}/cancel",
     "POST /v1/files",
+    "POST /v1/uploads",
+    "POST /v1/uploads/{upload_id}/cancel",
+    "POST /v1/uploads/{upload_id}/complete",
+    "POST /v1/uploads/{upload_id}/parts",
 }
 BY_SCOPE["generate"] |= BATCHES
 BY_SCOPE["moderate"] |= BATCHES
@@ -174,6 +197,10 @@ IDS = {
     "{tile}": "0/000",
     "{person}": "default:u-7",
     "{hook_id}": "0" * 24,
+    "{endpoint_id}": "0" * 24,
+    "{upload_id}": "upload_0",
+    "{interaction_id}": "int_0",
+    "{response_id}": "resp_0",
     "{proposal_id}": "0" * 32,
     "{file_id}": "file-0",
     "{batch_id}": "batch_0",
@@ -205,6 +232,11 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "POST /api/v1/exports": {"json": {"purpose": "x"}},
     "POST /api/v1/webhooks": {"json": {"url": "https://127.0.0.1/", "events": ["*"]}},
+    "POST /v1/webhook_endpoints": {
+        "json": {"url": "https://127.0.0.1/", "name": "x", "event_types": ["*"]}
+    },
+    "POST /v1/webhook_endpoints/{endpoint_id}": {"json": {"name": "x"}},
+    "POST /v1/webhook_endpoints/{endpoint_id}/test": {"json": {"event_type": "batch.completed"}},
     "POST /api/v1/coop/actions": {
         "json": {"item": {"id": "0" * 16, "typeId": "x"}, "action": {"id": "x"}}
     },

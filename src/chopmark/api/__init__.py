@@ -35,10 +35,20 @@ from chopmark.api.desk import (
     released,
     webhooks,
 )
-from chopmark.api.gemini import interactions, predict
+from chopmark.api.gemini import earlier_interactions, interactions, predict
 from chopmark.api.gemini import routes as gemini_routes
 from chopmark.api.idempotency import Idempotency
-from chopmark.api.openai import batches, chat, content, files, provenance_checks, responses
+from chopmark.api.openai import (
+    batches,
+    chat,
+    content,
+    earlier_responses,
+    files,
+    provenance_checks,
+    responses,
+    uploads,
+    webhook_endpoints,
+)
 from chopmark.api.openai import routes as openai_routes
 from chopmark.api.public_log import PublicLog
 from chopmark.api.schema import describe
@@ -70,15 +80,19 @@ __all__ = ["app_over", "create_app"]
 _PARTS = (
     predict,
     interactions,
+    earlier_interactions,
     gemini_routes,
     openai_routes,
     provenance_checks,
     content,
     files,
+    uploads,
     batches,
+    webhook_endpoints,
     jobs,
     chat,
     responses,
+    earlier_responses,
     guardrail,
     verify,
     seal,

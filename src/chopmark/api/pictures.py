@@ -1,4 +1,4 @@
-"""Pictures as they come in JSON: ``data:`` URLs, base64, and https addresses by opt-in."""
+"""Pictures as they come in JSON: ``data:`` URLs, base64, files by id, https by opt-in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Final
 
-from chopmark.errors import ImageTooLarge, InvalidRequest
+from chopmark.errors import FileNotKept, ImageTooLarge, InvalidRequest
+from chopmark.pipeline.steps import in_thread
+from chopmark.service.deployment import Deployment
+from chopmark.service.state import state_of
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from chopmark.service.service import Service
     from chopmark.settings import Settings
 
-__all__ = ["from_base64", "from_data_url", "from_url"]
+__all__ = ["from_base64", "from_data_url", "from_file", "from_url"]
 
 _DATA_URL: Final = re.compile(
     r"data:(?:image/[a-z0-9.+-]{1,40}|application/octet-stream)?"
@@ -24,6 +27,8 @@ _DATA_URL: Final = re.compile(
     re.IGNORECASE,
 )
 _FETCH_S: Final = 10.0
+# Files of batches hold requests and answers, and what is in them can be erased line by line.
+_PURPOSES: Final = ("vision", "user_data")
 _WHITE: Final = {ord(one): None for one in " \t\r\n"}
 
 
@@ -64,6 +69,50 @@ async def from_url(
         raise
 
 
+async def from_file(file_id: str, http: Request, caller: Caller, *, param: str) -> bytes:
+    """Return a picture that the caller's tenant handed over earlier (``/v1/files``).
+
+    Args:
+        file_id: Its name.
+        http: The request, whose server keeps the files.
+        caller: Who asks.
+        param: The field that holds it.
+
+    Raises:
+        FileNotKept: There is none of this name, or not any more, or it is another tenant's.
+        InvalidRequest: It was handed over for something else.
+        ImageTooLarge: Over ``Settings.max_image_bytes``.
+    """
+    deployment = state_of(http.app, Deployment)
+    most = deployment.settings.max_image_bytes
+
+    def read() -> bytes:
+        kept = deployment.files.get(caller.tenant.name, file_id, shown=True)
+        if kept.purpose not in _PURPOSES:
+            raise InvalidRequest(
+                f"{param}: the file is of purpose {kept.purpose}",
+                hint=f"pictures are files of purpose {' or '.join(_PURPOSES)}",
+                param=param,
+            )
+        if kept.size > most:
+            raise _too_large(param, most)
+        return deployment.files.data(file_id)
+
+    try:
+        return await in_thread(read)
+    except FileNotKept as error:
+        error.message, error.param = f"{param}: {error.message}", param
+        raise
+
+
+def _too_large(param: str, most: int) -> ImageTooLarge:
+    return ImageTooLarge(
+        f"{param}: the picture has more than {most} bytes",
+        hint="send a smaller one, or raise CHOPMARK_MAX_IMAGE_BYTES",
+        param=param,
+    )
+
+
 def from_data_url(url: str, settings: Settings, *, param: str) -> bytes:
     """Return the bytes of a ``data:`` URL.
 
@@ -90,11 +139,7 @@ def from_base64(text: str, settings: Settings, *, param: str) -> bytes:
     """
     text = text.translate(_WHITE)
     if len(text) > settings.max_image_bytes * 4 // 3 + 4:
-        raise ImageTooLarge(
-            f"{param}: the picture has more than {settings.max_image_bytes} bytes",
-            hint="send a smaller one, or raise CHOPMARK_MAX_IMAGE_BYTES",
-            param=param,
-        )
+        raise _too_large(param, settings.max_image_bytes)
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

@@ -39,7 +39,10 @@ _GOOGLE: dict[str, Any] = {
             "type": "object",
             "required": ["code", "message", "status"],
             "properties": {
-                "code": {"type": "integer"},
+                "code": {
+                    "type": ["integer", "string"],
+                    "description": "The HTTP status; of interactions a URI",
+                },
                 "message": {"type": "string"},
                 "status": {"type": "string"},
                 "details": {"type": "array"},

@@ -22,6 +22,7 @@ Each class has a stable ``code`` (machines match on it, it never changes its mea
     │   ├── PictureNotFound       picture_not_found      404
     │   ├── FileNotKept           file_not_found         404
     │   ├── FilesFull             files_full             413
+    │   ├── UploadNotFound        upload_not_found       404
     │   ├── BatchNotFound         batch_not_found        404
     │   ├── TooManyImages         too_many_images        400
     │   ├── TextTooLong           text_too_long          400
@@ -155,6 +156,7 @@ from chopmark.errors.requests import (
     TooManyImages,
     UnreadableImage,
     UnsupportedImage,
+    UploadNotFound,
     ValueTooLong,
 )
 from chopmark.errors.safety import GuardFailed, HashListError, TextUnread
@@ -231,6 +233,7 @@ __all__ = [
     "UnknownMethod",
     "UnreadableImage",
     "UnsupportedImage",
+    "UploadNotFound",
     "ValueTooLong",
     "WorkError",
     "WorkerLost",

@@ -24,6 +24,7 @@ __all__ = [
     "TooManyImages",
     "UnreadableImage",
     "UnsupportedImage",
+    "UploadNotFound",
     "ValueTooLong",
 ]
 
@@ -130,6 +131,13 @@ class FilesFull(InvalidRequest):
 
     code = "files_full"
     status = 413
+
+
+class UploadNotFound(InvalidRequest):
+    """No upload of this name is the tenant's, or its hour is over."""
+
+    code = "upload_not_found"
+    status = 404
 
 
 class BatchNotFound(InvalidRequest):

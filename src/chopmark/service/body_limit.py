@@ -40,7 +40,7 @@ _ONE_PICTURE: Final = re.compile(
     r"|/api/v1/c2pa/(?:matches/byContent|manifests)"
     r"|/v1/content_provenance_checks"
 )
-_FILES: Final = re.compile(r"/v1/files")
+_FILES: Final = re.compile(r"/v1/(?:files|uploads/[^/]+/parts)")
 _JSON_PICTURES: Final = re.compile(
     r"/v1/moderations"
     r"|/v1/(?:chat/completions|responses)|/v1(?:beta)?/interactions"

@@ -103,15 +103,22 @@ def signature(secret: str, *, message_id: str, timestamp: int, body: str) -> str
 
 
 def signed_headers(delivery: Delivery, timestamp: int) -> dict[str, str]:
-    """Return the headers of a webhook's message (Standard Webhooks 1.0.0)."""
+    """Return the headers of a webhook's message (Standard Webhooks 1.0.0).
+
+    While an earlier secret is still good there are two signatures, with a space between.
+    """
+    secrets = [one for one in (delivery.secret, delivery.earlier_secret) if one]
     return {
         "webhook-id": delivery.delivery_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": signature(
-            delivery.secret,
-            message_id=delivery.delivery_id,
-            timestamp=timestamp,
-            body=delivery.body,
+        "webhook-signature": " ".join(
+            signature(
+                secret,
+                message_id=delivery.delivery_id,
+                timestamp=timestamp,
+                body=delivery.body,
+            )
+            for secret in secrets
         ),
     }
 

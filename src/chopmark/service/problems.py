@@ -72,9 +72,8 @@ _GOOGLE = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-_GOOGLE_VERBS = (
-    ":generateContent", "GenerateContent", ":predict", ":countTokens", "/interactions",
-)  # fmt: skip
+_GOOGLE_VERBS = (":generateContent", "GenerateContent", ":predict", ":countTokens")
+_GOOGLE_ROOTS = ("/v1beta/", "/v1beta1/", "/v1/interactions", "/upload/")
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 # What each route may answer besides 200, for the OpenAPI document.
@@ -110,18 +109,21 @@ def problem_response(error: ChopmarkError, *, path: str = "", appeal_url: str = 
     if _is_google(path):
         # Nothing beside `error`: Google's client takes a `status` at the top for its own.
         return JSONResponse(
-            {"error": google_error(error)}, error.status, headers=error_headers(error)
+            {"error": google_error(error, path=path)}, error.status, headers=error_headers(error)
         )
     body = openai_error(error, appeal_url=appeal_url)
     return _problem(error.status, error.message, error.code, body, error_headers(error))
 
 
 def _is_google(path: str) -> bool:
-    return path.startswith(("/v1beta/", "/v1beta1/")) or path.endswith(_GOOGLE_VERBS)
+    return path.startswith(_GOOGLE_ROOTS) or path.endswith(_GOOGLE_VERBS)
 
 
-def google_error(error: ChopmarkError) -> dict[str, JsonValue]:
-    """Return Google's error object (google.rpc.Status as JSON, AIP-193)."""
+def google_error(error: ChopmarkError, *, path: str = "") -> dict[str, JsonValue]:
+    """Return Google's error object (google.rpc.Status as JSON, AIP-193).
+
+    That of interactions has a URI as its ``code`` (google-genai 3.4), all others the HTTP status.
+    """
     error = named_by_disk(error)
     details: list[JsonValue] = [
         {
@@ -138,11 +140,15 @@ def google_error(error: ChopmarkError) -> dict[str, JsonValue]:
             }
         )
     return {
-        "code": error.status,
+        "code": _google_code(error.code, error.status, path),
         "message": error.explain(),
         "status": _GOOGLE.get(error.status, "UNKNOWN"),
         "details": details,
     }
+
+
+def _google_code(code: str, status: int, path: str) -> int | str:
+    return f"urn:chopmark:error:{code}" if "/interactions" in path else status
 
 
 def openai_error(error: ChopmarkError, *, appeal_url: str = "") -> dict[str, JsonValue]:
@@ -249,13 +255,24 @@ def install_handlers(app: FastAPI, *, appeal_url: str) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
+        detail = str(error.detail)
+        if error.status_code == 404 and detail == _TITLES[404]:
+            # Of what a vendor's client can call much is not there: say so, and where to look.
+            detail = (
+                f"{request.method} {request.url.path[:200]} is not served here"
+                "\n  hint: /openapi.json lists what is"
+            )
         if _is_google(request.url.path):
             status = _GOOGLE.get(error.status_code, "INVALID_ARGUMENT")
             return JSONResponse(
                 {
                     "error": {
-                        "code": error.status_code,
-                        "message": str(error.detail),
+                        "code": _google_code(
+                            _HTTP_CODES.get(error.status_code, "invalid_request"),
+                            error.status_code,
+                            request.url.path,
+                        ),
+                        "message": detail,
                         "status": status,
                     }
                 },
@@ -267,12 +284,12 @@ def install_handlers(app: FastAPI, *, appeal_url: str) -> None:
         if error.status_code == 405:
             headers["Allow"] = ", ".join(_methods(request))
         openai: dict[str, JsonValue] = {
-            "message": str(error.detail),
+            "message": detail,
             "type": "invalid_request_error",
             "param": None,
             "code": code,
         }
-        return _problem(error.status_code, str(error.detail), code, openai, headers)
+        return _problem(error.status_code, detail, code, openai, headers)
 
 
 def _first_of(error: RequestValidationError) -> errors.InvalidRequest:

@@ -8,6 +8,7 @@ secret of the home, so that nobody guesses one, and it opens one picture until i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import time
@@ -43,11 +44,15 @@ class SharedPicture:
         data: The file's bytes.
         mime: Its media type.
         record_ids: The requests that it was made and given out for.
+        name: Of the picture.
+        created: Unix time in seconds from which on it is kept.
     """
 
     data: bytes = field(repr=False)
     mime: str
     record_ids: tuple[str, ...]
+    name: str
+    created: int
 
 
 class SharedPictures:
@@ -153,6 +158,17 @@ class EarlierAnswers:
         found = self._get(tenant, owner, name)
         return None if found is None or was_erased(parts, found.record_ids) else found
 
+    def forget(self, tenant: str, owner: str, name: str) -> bool:
+        """Let go of an answer and its picture; tell whether there was one."""
+        pointer = _earlier(owner, name)
+        found = _kept(self._files, tenant, pointer)
+        if found is None or found.mime != _NAME:
+            return False
+        for file_id in (found.data.decode(), pointer):
+            with contextlib.suppress(FileNotKept):
+                self._files.delete(tenant, file_id)
+        return True
+
     def _get(self, tenant: str, owner: str, name: str) -> SharedPicture | None:
         found = _kept(self._files, tenant, _earlier(owner, name))
         if found is not None and found.mime == _NAME:
@@ -183,7 +199,7 @@ def _keep(
         tenant,
         output.data,
         purpose=purpose,
-        filename="",
+        filename=output.output_id,
         mime=output.mime,
         keep_s=_SECONDS,
         most_bytes=0,
@@ -199,5 +215,9 @@ def _kept(files: FileStore, tenant: str | None, file_id: str) -> SharedPicture |
     except FileNotKept:
         return None
     return SharedPicture(
-        data=files.data(file_id), mime=kept.mime, record_ids=tuple(files.piece_records(file_id))
+        data=files.data(file_id),
+        mime=kept.mime,
+        record_ids=tuple(files.piece_records(file_id)),
+        name=kept.filename,
+        created=kept.created,
     )

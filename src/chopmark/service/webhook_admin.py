@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chopmark.audit import Event
-from chopmark.errors import NotPermitted
+from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
 from chopmark.kit.ids import new_record_id
-from chopmark.service.outbound import check_target
+from chopmark.service.outbound import check_target, send
+from chopmark.tenancy.webhooks import COOP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from chopmark.audit import EventKind
     from chopmark.service.caller import Caller
     from chopmark.service.deployment import Deployment
-    from chopmark.tenancy.webhooks import WebhookEvent
+    from chopmark.tenancy.webhooks import Webhook, WebhookEvent
 
 __all__ = ["WebhookAdmin"]
 
@@ -40,8 +41,10 @@ class WebhookAdmin:
         self._deployment, self._caller = deployment, caller
         self._tenant = None if caller.every_tenant else caller.tenant.name
 
-    def add(self, url: str, events: Sequence[WebhookEvent]) -> dict[str, Any]:
-        """Have an address told from now on; the answer has its secret, this once.
+    def add(
+        self, url: str, events: Sequence[WebhookEvent], *, name: str = ""
+    ) -> tuple[Webhook, str]:
+        """Have an address told from now on; return it with its secret, which is shown this once.
 
         Raises:
             InvalidRequest: The address is none that is visited, or there are too many.
@@ -54,9 +57,75 @@ class WebhookAdmin:
             events=events,
             by=self._caller.name,
             since=deployment.service.pipeline.parts.log.size,
+            name=name,
         )
         self._book("webhook.added", hook.hook_id, url=url)
-        return {**hook.to_dict(), "secret": secret}
+        return hook, secret
+
+    def all(self) -> list[Webhook]:
+        """Return who is told of events, oldest first."""
+        hooks = self._deployment.webhooks.all(self._tenant)
+        return [hook for hook in hooks if COOP not in hook.events]
+
+    def one(self, hook_id: str) -> Webhook:
+        """Return one of them.
+
+        Raises:
+            RecordNotFound: No such webhook, or another tenant's.
+        """
+        found = next((hook for hook in self.all() if hook.hook_id == hook_id), None)
+        if found is None:
+            raise RecordNotFound(f"no webhook {hook_id[:32]}")
+        return found
+
+    def change(
+        self,
+        hook_id: str,
+        *,
+        name: str | None = None,
+        url: str | None = None,
+        events: Sequence[WebhookEvent] | None = None,
+    ) -> None:
+        """Change what is given.
+
+        Raises:
+            RecordNotFound: No such webhook, or another tenant's.
+            InvalidRequest: The address is none that is visited.
+        """
+        self.one(hook_id)
+        deployment = self._deployment
+        if url is not None:
+            check_target(url, private=deployment.settings.webhooks_private)
+        deployment.webhooks.change(hook_id, self._tenant, name=name, url=url, events=events)
+        self._book("webhook.changed", hook_id, url=url or "", events=" ".join(events or ()))
+
+    def rotate(self, hook_id: str, *, keep_s: float) -> str:
+        """Return a new secret; messages are signed with the earlier one as well for a while.
+
+        Raises:
+            RecordNotFound: No such webhook, or another tenant's.
+        """
+        self.one(hook_id)
+        secret = self._deployment.webhooks.rotate(hook_id, self._tenant, keep_s=keep_s)
+        self._book("webhook.changed", hook_id, secret="rotated")  # noqa: S106  no secret
+        return secret
+
+    def test(self, hook_id: str, event: WebhookEvent) -> int:
+        """Send a sample at once; return the status of the answer.
+
+        Raises:
+            RecordNotFound: No such webhook, or another tenant's.
+            InvalidRequest: Nobody answers there.
+        """
+        self.one(hook_id)
+        deployment = self._deployment
+        sample = deployment.webhooks.sample(hook_id, self._tenant, event)
+        try:
+            return send(sample, private=deployment.settings.webhooks_private)
+        except OSError as error:
+            raise InvalidRequest(
+                f"nobody answers at the webhook's address: {error}", param="url"
+            ) from error
 
     def listed(self) -> list[dict[str, Any]]:
         """Return who is told, with what was given up."""

@@ -39,7 +39,7 @@ FILE: Final = "tenancy/files.db"
 #: Purposes of files that their tenant sees in lists; those of others are reached by name alone.
 SHOWN: Final = ("batch", "batch_output", "user_data", "vision")
 #: Purposes of what takes a tenant's room.
-_COUNTED: Final = (*SHOWN, "job_input", "job_output")
+_COUNTED: Final = (*SHOWN, "job_input", "job_output", "upload_part")
 _PIECE: Final = 1 << 20
 #: Bytes that are read from the database at once while a file is given out.
 _READ: Final = 4 << 20
@@ -78,6 +78,11 @@ CREATE INDEX IF NOT EXISTS batch_line_state ON batch_line (batch, state, number)
 CREATE INDEX IF NOT EXISTS batch_line_until ON batch_line (state, until);;
 CREATE TABLE IF NOT EXISTS batch_turn (
   tenant {key} PRIMARY KEY, served {integer} NOT NULL
+){strict};;
+CREATE TABLE IF NOT EXISTS upload (
+  id {key} PRIMARY KEY, tenant TEXT NOT NULL, purpose TEXT NOT NULL, filename TEXT NOT NULL,
+  bytes {integer} NOT NULL, keep_s {integer} NOT NULL, created {integer} NOT NULL,
+  expires {integer} NOT NULL, status TEXT NOT NULL
 ){strict}
 """
 
@@ -154,6 +159,7 @@ class FileStore:
         most_bytes: int,
         file_id: str = "",
         records: Iterable[str] = (),
+        instead_of: Iterable[str] = (),
     ) -> KeptFile:
         """Keep a file; one of the same name takes the place of the earlier one.
 
@@ -167,9 +173,10 @@ class FileStore:
             most_bytes: Of all that is kept of the tenant's files of lists.
             file_id: Its name; a new one where it is not given.
             records: The log's records that it tells of; it goes with them.
+            instead_of: Files that go as it comes.
 
         Raises:
-            FilesFull: The tenant has no room left.
+            FilesFull: The tenant has no room left; then all stays as it was.
         """
         now = int(self._clock())
         kept = KeptFile(
@@ -185,6 +192,8 @@ class FileStore:
         lines = data.splitlines(keepends=True) if purpose == "batch" else _pieces(data)
         named = list(records)
         with self.database.write() as transaction:
+            for one in instead_of:
+                _remove(transaction, one)
             if purpose in _COUNTED and _used(transaction, tenant) + len(data) > most_bytes:
                 raise FilesFull(
                     f"{most_bytes >> 20} MiB of files are kept of one tenant, and these are more",

@@ -65,7 +65,8 @@ _SHOWN: Final = 50
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS hook (
     id TEXT PRIMARY KEY, tenant TEXT, url TEXT NOT NULL, events TEXT NOT NULL, secret TEXT NOT NULL,
-    since {integer} NOT NULL, created {real} NOT NULL, created_by TEXT NOT NULL, disabled TEXT
+    since {integer} NOT NULL, created {real} NOT NULL, created_by TEXT NOT NULL, disabled TEXT,
+    name TEXT NOT NULL DEFAULT '', changed {real}, earlier_secret TEXT, earlier_until {real}
 ){strict};;
 CREATE TABLE IF NOT EXISTS delivery (
     id TEXT PRIMARY KEY, hook TEXT NOT NULL REFERENCES hook (id), type TEXT NOT NULL,
@@ -77,7 +78,15 @@ CREATE INDEX IF NOT EXISTS delivery_hook ON delivery (hook);;
 CREATE INDEX IF NOT EXISTS delivery_next ON delivery (hook, state, next);;
 CREATE TABLE IF NOT EXISTS cursor (id {integer} PRIMARY KEY, upto {integer} NOT NULL){strict}
 """
-_ADDED: Final = {"delivery": {"entry": "{integer} NOT NULL DEFAULT 0"}}
+_ADDED: Final = {
+    "delivery": {"entry": "{integer} NOT NULL DEFAULT 0"},
+    "hook": {
+        "name": "TEXT NOT NULL DEFAULT ''",
+        "changed": "{real}",
+        "earlier_secret": "TEXT",
+        "earlier_until": "{real}",
+    },
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +102,9 @@ class Webhook:
         created_by: Who asked for it.
         disabled: Why nothing is sent any more; None while it is.
         counts: Messages by state: ``waiting``, ``done``, ``dead``.
+        name: What its owner calls it; may be empty.
+        changed: Unix time in seconds of the last change of it or its secret.
+        secret_hint: The end of the secret, to tell it from others.
     """
 
     hook_id: str
@@ -103,12 +115,16 @@ class Webhook:
     created_by: str
     disabled: str | None = None
     counts: dict[str, int] = field(default_factory=dict)
+    name: str = ""
+    changed: float = 0.0
+    secret_hint: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the members for JSON; never the secret."""
         return {
             "id": self.hook_id,
             "tenant": self.tenant,
+            "name": self.name,
             "url": self.url,
             "events": list(self.events),
             "created": self.created,
@@ -145,6 +161,7 @@ class Delivery:
         tenant: Whose hook; None is every tenant's.
         type: Of what it tells.
         attempts: How many were made.
+        earlier_secret: Signs as well; empty where no earlier one is good any more.
     """
 
     delivery_id: str
@@ -155,6 +172,7 @@ class Delivery:
     secret: str = field(repr=False)
     body: str = field(repr=False)
     attempts: int
+    earlier_secret: str = field(default="", repr=False)
 
 
 class Webhooks:
@@ -188,7 +206,14 @@ class Webhooks:
         self._database.close()
 
     def add(
-        self, *, tenant: str | None, url: str, events: Iterable[WebhookEvent], by: str, since: int
+        self,
+        *,
+        tenant: str | None,
+        url: str,
+        events: Iterable[WebhookEvent],
+        by: str,
+        since: int,
+        name: str = "",
     ) -> tuple[Webhook, str]:
         """Tell somebody from now on; return the hook, and its secret, which is shown this once.
 
@@ -198,19 +223,23 @@ class Webhooks:
             events: Of what.
             by: Who asks for it.
             since: The log's size: of what was booked before, nothing is told.
+            name: What its owner calls it.
 
         Raises:
             InvalidRequest: There are 20 of the tenant already.
         """
+        secret, now = new_secret(), self._clock()
         hook = Webhook(
             hook_id=secrets.token_hex(12),
             tenant=tenant,
             url=url,
             events=tuple(dict.fromkeys(events)),
-            created=self._clock(),
+            created=now,
             created_by=by,
+            name=name,
+            changed=now,
+            secret_hint=_hint(secret),
         )
-        secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
         with self._database.write() as transaction:
             rows = transaction.execute(
                 "SELECT count(*) FROM hook WHERE coalesce(tenant, '') = ?", (tenant or "",)
@@ -218,8 +247,9 @@ class Webhooks:
             if int(rows[0][0]) >= _MOST_HOOKS:
                 raise InvalidRequest(f"there are {_MOST_HOOKS} webhooks already", hint="delete one")
             transaction.execute(
-                "INSERT INTO hook (id, tenant, url, events, secret, since, created, created_by)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO hook"
+                " (id, tenant, url, events, secret, since, created, created_by, name)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     hook.hook_id,
                     tenant,
@@ -229,6 +259,7 @@ class Webhooks:
                     since,
                     hook.created,
                     by,
+                    name,
                 ),
             )
         return hook, secret
@@ -258,7 +289,8 @@ class Webhooks:
         """Return the hooks that a tenant's people manage, oldest first; None manages all."""
         with self._database.read() as transaction:
             rows = transaction.execute(
-                "SELECT id, tenant, url, events, created, created_by, disabled FROM hook"
+                "SELECT id, tenant, url, events, created, created_by, disabled, name,"
+                " coalesce(changed, created), secret FROM hook"
                 " WHERE tenant = ? OR ? = '' ORDER BY created, id",
                 (tenant, tenant or ""),
             )
@@ -272,6 +304,9 @@ class Webhooks:
                     created_by=row[5],
                     disabled=row[6],
                     counts=_counts(transaction, row[0]),
+                    name=row[7],
+                    changed=row[8],
+                    secret_hint=_hint(row[9]),
                 )
                 for row in rows
             ]
@@ -286,6 +321,78 @@ class Webhooks:
             )
         names = ("id", "type", "created", "attempts", "error")
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def change(
+        self,
+        hook_id: str,
+        tenant: str | None,
+        *,
+        name: str | None = None,
+        url: str | None = None,
+        events: Iterable[WebhookEvent] | None = None,
+    ) -> None:
+        """Change what is given of a hook; what is on its way goes to the new address.
+
+        Raises:
+            RecordNotFound: No such hook, or another tenant's.
+        """
+        self._mine(hook_id, tenant)
+        told = None if events is None else " ".join(dict.fromkeys(events))
+        with self._database.write() as transaction:
+            transaction.execute(
+                "UPDATE hook SET name = coalesce(?, name), url = coalesce(?, url),"
+                " events = coalesce(?, events), changed = ? WHERE id = ?",
+                (name, url, told, self._clock(), hook_id),
+            )
+
+    def rotate(self, hook_id: str, tenant: str | None, *, keep_s: float) -> str:
+        """Give a hook a new secret, and return it, this once.
+
+        Args:
+            hook_id: Which.
+            tenant: Whose.
+            keep_s: Seconds in which messages are signed with the earlier one as well.
+
+        Raises:
+            RecordNotFound: No such hook, or another tenant's.
+        """
+        self._mine(hook_id, tenant)
+        secret, now = new_secret(), self._clock()
+        with self._database.write() as transaction:
+            transaction.execute(
+                "UPDATE hook SET earlier_secret = CASE WHEN ? > 0 THEN secret END,"
+                " earlier_until = ?, secret = ?, changed = ? WHERE id = ?",
+                (keep_s, now + keep_s, secret, now, hook_id),
+            )
+        return secret
+
+    def sample(self, hook_id: str, tenant: str | None, type_: WebhookEvent) -> Delivery:
+        """Return a message that says nothing, for a look at whether it arrives.
+
+        Raises:
+            RecordNotFound: No such hook, or another tenant's.
+        """
+        self._mine(hook_id, tenant)
+        now = int(self._clock())
+        body = {
+            "id": f"evt_{secrets.token_hex(12)}",
+            "object": "event",
+            "created_at": now,
+            "type": type_,
+            "data": {"id": "test"},
+        }
+        with self._database.read() as transaction:
+            rows = transaction.execute("SELECT url, secret FROM hook WHERE id = ?", (hook_id,))
+        return Delivery(
+            delivery_id=f"msg_test_{secrets.token_hex(8)}",
+            hook_id=hook_id,
+            tenant=tenant,
+            type=type_,
+            url=rows[0][0],
+            secret=rows[0][1],
+            body=json.dumps(body, separators=(",", ":")),
+            attempts=0,
+        )
 
     def _mine(self, hook_id: str, tenant: str | None) -> None:
         if hook_id not in {hook.hook_id for hook in self.all(tenant)}:
@@ -416,8 +523,11 @@ class Webhooks:
         self, transaction: Transaction, now: float, busy: Mapping[str, str | None]
     ) -> list[tuple[float, Delivery]]:
         found = []
-        for hook_id, tenant, url, secret in transaction.execute(
-            "SELECT id, tenant, url, secret FROM hook WHERE disabled IS NULL"
+        for hook_id, tenant, url, secret, earlier in transaction.execute(
+            "SELECT id, tenant, url, secret,"
+            " CASE WHEN earlier_until > ? THEN earlier_secret END"
+            " FROM hook WHERE disabled IS NULL",
+            (now,),
         ):
             rows = () if hook_id in busy else transaction.execute(
                 "SELECT next, id, type, body, attempts FROM delivery WHERE hook = ?"
@@ -436,6 +546,7 @@ class Webhooks:
                         secret=secret,
                         body=body,
                         attempts=attempts,
+                        earlier_secret=earlier or "",
                     ),
                 )
                 for due, delivery_id, type_, body, attempts in rows
@@ -477,6 +588,15 @@ class Webhooks:
                 transaction.execute(
                     "UPDATE hook SET disabled = ? WHERE id = ?", (why[:300], delivery.hook_id)
                 )
+
+
+def new_secret() -> str:
+    """Return a new secret that messages are signed with (Standard Webhooks: ``whsec_``)."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _hint(secret: str) -> str:
+    return f"whsec_...{secret[-5:]}" if secret else ""
 
 
 def message_body(type_: WebhookEvent, time_: str, data: dict[str, Any]) -> str:

@@ -35,7 +35,8 @@ async def add(body: HookBody, deployment: TheDeployment, caller: AnyCaller) -> d
     Messages follow Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature`.
     """
     admin = WebhookAdmin(deployment, caller)
-    return await in_thread(lambda: admin.add(body.url, body.events))
+    hook, secret = await in_thread(lambda: admin.add(body.url, body.events))
+    return {**hook.to_dict(), "secret": secret}
 
 
 @router.get("")

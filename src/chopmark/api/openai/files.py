@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chopmark.service.deployment import Deployment
+    from chopmark.settings import Settings
     from chopmark.tenancy.files import KeptFile
 
-__all__ = ["FileId", "router"]
+__all__ = ["FileId", "described", "keep_seconds", "page", "printable", "router"]
 
 router = APIRouter(prefix="/v1/files", responses=RESPONSES, tags=["openai"])
 FileId = Annotated[str, Path(min_length=1, max_length=64)]
@@ -52,21 +53,19 @@ async def create(
         raise InvalidRequest(
             "expires_after has anchor and seconds, or is not sent", param="expires_after"
         )
-    keep_s = seconds if seconds is not None else settings.files_days * _DAY_S
-    name = "".join(one for one in (file.filename or "") if one.isprintable())[:_MOST_NAME]
     kept = await in_thread(
         lambda: deployment.files.add(
             caller.tenant.name,
             data,
             purpose=purpose,
-            filename=name or "file",
+            filename=printable(file.filename or ""),
             # What the sender says of it is not told to anybody's browser.
             mime="application/jsonl" if purpose == "batch" else "application/octet-stream",
-            keep_s=keep_s,
+            keep_s=keep_seconds(settings, seconds),
             most_bytes=settings.files_mb * 2**20,
         )
     )
-    return _described(kept)
+    return described(kept)
 
 
 @router.get("")
@@ -88,13 +87,13 @@ async def listed(
             newest=order == "desc",
         )
     )
-    return page([_described(one) for one in found], limit)
+    return page([described(one) for one in found], limit)
 
 
 @router.get("/{file_id}")
 async def retrieve(file_id: FileId, deployment: TheDeployment, caller: Batcher) -> dict[str, Any]:
     """Describe a file."""
-    return _described(await _shown(deployment, caller.tenant.name, file_id))
+    return described(await _shown(deployment, caller.tenant.name, file_id))
 
 
 @router.get("/{file_id}/content", response_class=StreamingResponse, responses=_BYTES)
@@ -155,7 +154,18 @@ def _bytes(deployment: Deployment, file_id: str, gone: frozenset[int]) -> Iterat
             yield data
 
 
-def _described(kept: KeptFile) -> dict[str, Any]:
+def printable(name: str) -> str:
+    """Return a file's name as it can be shown and kept."""
+    return "".join(one for one in name if one.isprintable())[:_MOST_NAME] or "file"
+
+
+def keep_seconds(settings: Settings, seconds: int | None) -> int:
+    """Return for how long a file is kept, where its sender says so or not."""
+    return settings.files_days * _DAY_S if seconds is None else seconds
+
+
+def described(kept: KeptFile) -> dict[str, Any]:
+    """Return the members of a file for JSON."""
     return {
         "id": kept.file_id,
         "object": "file",

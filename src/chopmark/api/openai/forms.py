@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 
-from chopmark.api.pictures import from_url
+from chopmark.api.pictures import from_file, from_url
 from chopmark.errors import InvalidRequest, TooManyImages, UnsupportedImage
 from chopmark.service.forms import FORM_LIMITS
 
@@ -177,18 +177,16 @@ async def _from_json(
 async def _named(row: Any, where: str, request: Request, caller: Caller, service: Service) -> bytes:
     url = row
     if isinstance(row, dict):
+        if row.get("image_url") is None and isinstance(row.get("file_id"), str):
+            return await from_file(row["file_id"], request, caller, param=f"{where}.file_id")
         where, url = f"{where}.image_url", row.get("image_url")
         if isinstance(url, dict):
             url = url.get("url")
-        if url is None and row.get("file_id") is not None:
-            raise InvalidRequest(
-                f"{where[:-10]}.file_id: pictures are not taken from files here",
-                hint="send image_url with a data: URL",
-                param=f"{where[:-10]}.file_id",
-            )
     if not isinstance(url, str):
         raise InvalidRequest(
-            f"{where}: no picture", hint='{"image_url": "data:image/png;base64,..."}', param=where
+            f"{where}: no picture",
+            hint='{"image_url": "data:image/png;base64,..."} or {"file_id": "file-..."}',
+            param=where,
         )
     return await from_url(url, request, caller, service, param=where)
 

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from chopmark.api.models import served_model
 from chopmark.api.openai.responses_input import CreateResponse, spoken, tool_of
 from chopmark.api.openai.schemas import ImagesEdits
-from chopmark.api.pictures import from_url
+from chopmark.api.pictures import from_file, from_url
 from chopmark.api.usage import Usage
 from chopmark.errors import ChopmarkError, InvalidRequest
 from chopmark.pipeline.request import EditRequest, GenerationRequest
@@ -68,7 +68,8 @@ async def create_response(
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
         )
     released = await service.make(request, caller, asked, identifier=identifier)
-    await _keep(request, caller, answer, released)
+    if body.store:
+        await _keep(request, caller, answer, released)
     return JSONResponse(
         _response(answer, body, service, asked, released), headers=released_headers(released)
     )
@@ -122,6 +123,8 @@ async def _order(
 async def _picture(one: Named, http: Request, service: Service, caller: Caller) -> bytes:
     if one.call is not None:
         return await _held(http, service, caller, one.call, one.param)
+    if one.file_id is not None:
+        return await from_file(one.file_id, http, caller, param=one.param)
     return await from_url(one.url or "", http, caller, service, param=one.param)
 
 
@@ -144,11 +147,17 @@ async def _mask(
     named = tool.get("input_image_mask")
     if named is None:
         return None
-    where = "tools[0].input_image_mask.image_url"
+    where = "tools[0].input_image_mask"
     url = named.get("image_url") if isinstance(named, dict) else None
-    if not isinstance(url, str):
-        raise InvalidRequest(f"{where}: no mask", hint="a data: URL", param=where)
-    mask = await from_url(url, http, caller, service, param=where)
+    name = named.get("file_id") if isinstance(named, dict) else None
+    if url is None and isinstance(name, str):
+        mask = await from_file(name, http, caller, param=f"{where}.file_id")
+    elif isinstance(url, str):
+        mask = await from_url(url, http, caller, service, param=f"{where}.image_url")
+    else:
+        raise InvalidRequest(
+            f"{where}: no mask", hint="image_url with a data: URL, or file_id", param=where
+        )
     files = service.pipeline.parts.files
     return await service.look(http, caller, [mask], lambda: files.alpha_mask(mask))
 
@@ -267,7 +276,8 @@ async def _events(
             )  # fmt: skip
             looks += 1
         released = await generation.result()
-        await _keep(http, caller, answer, released)
+        if body.store:
+            await _keep(http, caller, answer, released)
         yield event(f"{doing}.completed", **call)
         for place, output in enumerate(released.outputs):
             yield event("response.output_item.done", output_index=place, item=_item(output, asked))

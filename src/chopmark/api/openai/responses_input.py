@@ -23,13 +23,18 @@ _ITEMS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "obj
 
 
 class CreateResponse(SentBody):
-    """Body of ``POST /v1/responses``; what speaks of texts is ignored."""
+    """Body of ``POST /v1/responses``; what speaks of texts is ignored.
+
+    Attributes:
+        store: Whether a later request may go on from the answer.
+    """
 
     input: Annotated[Any, WithJsonSchema(_ITEMS)]
     model: Annotated[str, Field(max_length=200)] | None = None
     instructions: str = ""
     previous_response_id: Annotated[str, Field(max_length=80)] | None = None
     tools: list[dict[str, Any]] = Field(default_factory=list, max_length=64)
+    store: bool = True
     stream: bool = False
     user: str | None = None
     safety_identifier: str | None = None
@@ -42,11 +47,13 @@ class Named:
     Attributes:
         url: Its ``data:`` URL or address, or ``None``.
         call: The call of an earlier answer that made it, or ``None``.
+        file_id: The file that it is, or ``None``.
         param: Where it stands.
     """
 
     url: str | None = None
     call: str | None = None
+    file_id: str | None = None
     param: str
 
 
@@ -138,10 +145,16 @@ def _pictures(row: dict[str, Any], where: str) -> list[Named]:
         if kind in _TEXTS or row.get("role") != "user":
             continue
         url = part.get("image_url") if kind == "input_image" else None
+        name = part.get("file_id") if kind == "input_image" else None
+        if url is None and isinstance(name, str):
+            found.append(Named(file_id=name, param=f"{place}.file_id"))
+            continue
+        if isinstance(url, dict):  # as chats write it
+            url = url.get("url")
         if not isinstance(url, str):
             raise InvalidRequest(
                 f"{place}: {str(kind)[:40]!r} is not understood here",
-                hint="parts are input_text, and input_image with image_url",
+                hint="parts are input_text, and input_image with image_url or file_id",
                 param=place,
             )
         found.append(Named(url=url, param=f"{place}.image_url"))

@@ -43,8 +43,8 @@ async def add(
     if not chosen:
         raise InvalidRequest("nothing was chosen", hint="say of what the address is told")
     admin = WebhookAdmin(deployment, viewer.caller)
-    made = await in_thread(lambda: admin.add(url.strip(), chosen))
-    return await _page(request, deployment, viewer, secret=made["secret"])
+    _, secret = await in_thread(lambda: admin.add(url.strip(), chosen))
+    return await _page(request, deployment, viewer, secret=secret)
 
 
 @router.post("/webhooks/{hook_id}/remove")
