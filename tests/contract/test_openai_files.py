@@ -55,9 +55,8 @@ def test_a_picture_is_named_by_the_id_of_its_file(
             ],
         }
     ]
-    said = client.responses.create(
-        model="gpt-5.5", input=shown, tools=[{**TOOL, "input_image_mask": {"file_id": mask.id}}]
-    )
+    masked: Any = {**TOOL, "input_image_mask": {"file_id": mask.id}}
+    said = client.responses.create(model="gpt-5.5", input=shown, tools=[masked])
     assert [one.type for one in said.output] == ["image_generation_call"]
     jobs = live.generator.jobs
     assert [(len(job.images), job.mask is not None) for job in jobs] == [(2, True), (1, True)]
@@ -78,7 +77,8 @@ def test_a_picture_is_named_by_the_id_of_its_file(
     )
     batch = client.batches.create(input_file_id=lines.id, endpoint=EDITS, completion_window="24h")
     until(lambda: client.batches.retrieve(batch.id).status == "completed")
-    assert client.batches.retrieve(batch.id).request_counts.completed == 1
+    done: Any = client.batches.retrieve(batch.id)
+    assert done.request_counts.completed == 1
 
     with AccessStore.open(live.pipeline.parts.home) as store:
         store.set_tenant(Tenant(name="other"))
@@ -127,7 +127,7 @@ def test_a_file_comes_in_parts(client: openai.OpenAI) -> None:
         {"part_ids": [first.id, second.id], "md5": "0" * 32},
     ):
         with pytest.raises(openai.BadRequestError):
-            client.uploads.complete(begun.id, **wrong)  # type: ignore[arg-type]
+            client.uploads.complete(begun.id, **wrong)
     with pytest.raises(openai.BadRequestError, match="was to have 6"):
         client.uploads.parts.create(begun.id, data=b"g")
     whole = client.uploads.complete(begun.id, part_ids=[first.id, second.id])

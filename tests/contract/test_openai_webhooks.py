@@ -61,7 +61,7 @@ def test_a_webhook_is_made_changed_tried_and_let_go(
             until(lambda: there.got)
             headers, body = there.got.pop()
             for secret in (newer.signing_secret, hook.signing_secret):
-                told = client.webhooks.unwrap(body.decode(), headers, secret=secret)
+                told: Any = client.webhooks.unwrap(body.decode(), headers, secret=secret)
             assert (told.type, told.data.id) == ("batch.completed", batch.id)
             last = client.webhooks.rotate_secret(hook.id)
             client.webhooks.test(hook.id, event_type="batch.completed")

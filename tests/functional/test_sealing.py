@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import c2pa
@@ -248,6 +250,38 @@ def test_metadata_of_the_file_stay_behind(
     released = asyncio.run(sealing.seal(SealRequest(image=image, model="m")))
     assert b"Ada" not in released.outputs[0].data
     assert b"digitalCapture" not in released.outputs[0].data
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
+def test_exiftool_reads_what_a_sealed_file_says_and_nothing_of_what_it_said(
+    sealing: Pipeline, make_picture: Draw, tmp_path: Path
+) -> None:
+    import asyncio
+
+    whose = Image.Exif()
+    whose[0x8298] = "Ada"  # copyright
+    whose.get_ifd(0x8825)[1] = "N"  # GPS
+    for name, format_ in (("a.jpg", "JPEG"), ("a.png", "PNG"), ("a.webp", "WEBP")):
+        sent = io.BytesIO()
+        make_picture().save(sent, format_, exif=whose)
+        released = asyncio.run(sealing.seal(SealRequest(image=sent.getvalue(), model="m")))
+        (tmp_path / name).write_bytes(released.outputs[0].data)
+    done = subprocess.run(
+        ["exiftool", "-json", "-a", "-s", "-n", *sorted(tmp_path.iterdir())],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = {one["SourceFile"].rpartition("/")[2]: one for one in json.loads(done.stdout)}
+    assert len(told) == 3
+    for name, said in told.items():
+        assert "Warning" not in said, name
+        assert "Error" not in said, name
+        assert said["DigitalSourceType"].endswith("/trainedAlgorithmicMedia"), name
+        assert not {"Copyright", "GPSLatitudeRef"} & set(said), name
+    # It does not look for a manifest in WebP.
+    for name in ("a.jpg", "a.png"):
+        assert told[name]["ActionsAction"] == ["c2pa.created", "c2pa.watermarked.unbound"], name
 
 
 @pytest.mark.parametrize("changed", [0.02, 0.1])

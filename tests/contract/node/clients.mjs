@@ -52,6 +52,26 @@ const cases = {
     });
     return next.output.map((one) => [one.type, one.action]);
   },
+  'openai: upload in parts, named by its file': async () => {
+    const begun = await openai.uploads.create({
+      bytes: picture.length, filename: 'a.png', mime_type: 'image/png', purpose: 'vision',
+    });
+    const middle = picture.length >> 1;
+    const part_ids = [];
+    for (const piece of [picture.subarray(0, middle), picture.subarray(middle)]) {
+      const data = await toFile(piece, 'part');
+      part_ids.push((await openai.uploads.parts.create(begun.id, { data })).id);
+    }
+    const { status, file: { id } } = await openai.uploads.complete(begun.id, { part_ids });
+    const said = await openai.responses.create({
+      model: 'gpt-5.5', tools: [{ type: 'image_generation' }],
+      input: [{ role: 'user', content: [
+        { type: 'input_text', text: 'a lake' }, { type: 'input_image', file_id: id },
+      ] }],
+    });
+    const again = await openai.responses.retrieve(said.id);
+    return [status, again.output[0].result === said.output[0].result, said.output[0].action];
+  },
   'openai: chat': async () => {
     const messages = [{ role: 'user', content: 'a red apple' }];
     const said = await openai.chat.completions.create({ model: 'gpt-image-2', messages });
@@ -82,6 +102,16 @@ const cases = {
     });
     for await (const chunk of stream) chunks += chunk.candidates.length;
     return chunks;
+  },
+  'genai: interactions': async () => {
+    const model = 'gemini-3-pro-image';
+    const first = await google.interactions.create({ model, input: 'a red apple' });
+    const next = await google.interactions.create({
+      model, input: 'make it blue', previous_interaction_id: first.id, stream: true,
+    });
+    const kinds = [];
+    for await (const event of next) kinds.push(event.event_type);
+    return [first.status, ...kinds];
   },
   'genai: refused': async () => {
     const said = await google.models.generateContent({
