@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from chopmark import Pipeline, Refused, SealRequest
-from chopmark.errors import AlreadyMarked, ImageTooSmall, InvalidRequest
+from chopmark.errors import AlreadyMarked, ImageTooSmall, InvalidRequest, MarkTooWeak
 from chopmark.pipeline.inspect import examine
 from chopmark.provenance import write_xmp
 from chopmark.provenance.reattachment import remove
@@ -252,6 +252,15 @@ def test_metadata_of_the_file_stay_behind(
     assert b"digitalCapture" not in released.outputs[0].data
 
 
+async def test_a_picture_that_takes_no_mark_is_the_senders_affair(
+    sealing: Pipeline, make_picture: Draw, to_bytes: Encode
+) -> None:
+    dots = make_picture().convert("1").convert("RGB")  # of black and white dots alone
+    with pytest.raises(MarkTooWeak) as caught:
+        await sealing.seal(SealRequest(image=to_bytes(dots), model="m"))
+    assert caught.value.status == 400
+
+
 @pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
 def test_exiftool_reads_what_a_sealed_file_says_and_nothing_of_what_it_said(
     sealing: Pipeline, make_picture: Draw, tmp_path: Path
@@ -281,7 +290,7 @@ def test_exiftool_reads_what_a_sealed_file_says_and_nothing_of_what_it_said(
         assert not {"Copyright", "GPSLatitudeRef"} & set(said), name
     # It does not look for a manifest in WebP.
     for name in ("a.jpg", "a.png"):
-        assert told[name]["ActionsAction"] == ["c2pa.created", "c2pa.watermarked.unbound"], name
+        assert told[name]["ActionsAction"] == ["c2pa.created", "c2pa.watermarked.bound"], name
 
 
 @pytest.mark.parametrize("changed", [0.02, 0.1])

@@ -177,7 +177,12 @@ def mark(
             break
     if not found.detected or found.payload != payload:
         # What no file could carry is said first: this raises where the bare pixels fail as well.
-        embed_mark(picture, payload, key=key, method=method)
+        try:
+            embed_mark(picture, payload, key=key, method=method)
+        except errors.MarkNotReadable as error:
+            if isinstance(request, SealRequest):  # the picture is the caller's, and stays as it is
+                raise errors.MarkTooWeak(error.message, hint=error.hint) from error
+            raise
         chosen = (
             isinstance(request, SealRequest)
             or request.quality is not None

@@ -51,6 +51,12 @@ async def order_of(
             hint="responseModalities must hold IMAGE",
             param="generationConfig.responseModalities",
         )
+    if body.cached_content:
+        raise InvalidRequest(
+            "cachedContent: what was kept under a name is not known here",
+            hint="send it in contents",
+            param="cachedContent",
+        )
     asked = last_asked(body)
     own = await in_thread(lambda: service.policy_of(caller.tenant))
     image = config.image_config

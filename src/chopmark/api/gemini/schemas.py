@@ -129,6 +129,9 @@ class GenerateContent(_Gemini):
     system_instruction: Content | None = None
     generation_config: GenerationConfig = Field(default_factory=GenerationConfig)
     safety_settings: list[SafetySetting] = Field(default_factory=list, max_length=32)
+    cached_content: Annotated[str, Field(max_length=400)] | None = Field(
+        default=None, description="Not known here: 400"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -7,6 +7,7 @@ message, and what is changed is the newest picture, whoever brought it.
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -40,6 +41,9 @@ __all__ = ["router"]
 router = APIRouter(prefix="/v1", responses=RESPONSES, tags=["openai"])
 _MOST_MESSAGES: Final = 256
 _SYSTEM: Final = ("system", "developer")
+_TEXTS: Final = ("text", "input_text", "output_text", "refusal")
+# As an answer shows its picture to clients that know no other way, and as they send it back.
+_MARKDOWN: Final = re.compile(r"!\[[^\]\n]{0,200}\]\((data:image/[^)\s]+)\)")
 
 
 class ChatMessage(BaseModel):
@@ -134,12 +138,18 @@ async def _order(
 
 
 def _texts(message: ChatMessage) -> list[str]:
+    texts = (_MARKDOWN.sub("", text) for _, text in _written(message, ""))
+    return [text for text in texts if text.strip()]
+
+
+def _written(message: ChatMessage, where: str) -> list[tuple[str, str]]:
+    """Return the texts of a message, each with where it stands."""
     if isinstance(message.content, str):
-        return [message.content] if message.content.strip() else []
+        return [(f"{where}.content", message.content)]
     return [
-        part["text"]
-        for part in message.content or []
-        if part.get("type") in ("text", "input_text") and isinstance(part.get("text"), str)
+        (f"{where}.content[{place}].text", part["text"])
+        for place, part in enumerate(message.content or [])
+        if part.get("type") in _TEXTS and isinstance(part.get("text"), str)
     ]
 
 
@@ -148,9 +158,13 @@ def _pictures(message: ChatMessage, where: str) -> list[tuple[str, str]]:
     parts = message.content if isinstance(message.content, list) else []
     rows = [(f"{where}.content[{place}]", part) for place, part in enumerate(parts)]
     rows += [(f"{where}.images[{place}]", part) for place, part in enumerate(message.images or [])]
-    found: list[tuple[str, str]] = []
+    found = [
+        (match[1], place)
+        for place, text in _written(message, where)
+        for match in _MARKDOWN.finditer(text)
+    ]
     for place, part in rows:
-        if part.get("type") in ("text", "input_text", "refusal"):
+        if part.get("type") in _TEXTS:
             continue
         named = part.get("image_url")
         url = named.get("url") if isinstance(named, dict) else named

@@ -36,6 +36,8 @@ class CreateResponse(SentBody):
     tools: list[dict[str, Any]] = Field(default_factory=list, max_length=64)
     store: bool = True
     stream: bool = False
+    conversation: Any = None
+    prompt: Any = None
     user: str | None = None
     safety_identifier: str | None = None
 
@@ -90,8 +92,16 @@ def spoken(body: CreateResponse) -> Spoken:
     """Return what the input asks for.
 
     Raises:
-        InvalidRequest: The input has no words of the user, or a part that is not understood.
+        InvalidRequest: The input has no words of the user, or a part that is not understood, or
+            more is kept elsewhere.
     """
+    for name in ("conversation", "prompt"):
+        if getattr(body, name):
+            raise InvalidRequest(
+                f"{name}: what was kept under a name is not known here",
+                hint="send it in input, or go on from previous_response_id",
+                param=name,
+            )
     if isinstance(body.input, str):
         return Spoken(prompt=_joined(body.instructions, [body.input]), pictures=())
     if not isinstance(body.input, list) or len(body.input) > _MOST_ITEMS:
