@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import c2pa
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
 from chopmark import Pipeline, Refused, SealRequest
 from chopmark.errors import AlreadyMarked, ImageTooSmall, InvalidRequest, MarkTooWeak
@@ -259,6 +259,33 @@ async def test_a_picture_that_takes_no_mark_is_the_senders_affair(
     with pytest.raises(MarkTooWeak) as caught:
         await sealing.seal(SealRequest(image=to_bytes(dots), model="m"))
     assert caught.value.status == 400
+
+
+async def test_what_is_transparent_stays_so_and_hides_nothing(
+    sealing: Pipeline, make_picture: Draw
+) -> None:
+    clear = make_picture(320, 240).convert("RGBA")
+    alpha = Image.new("L", clear.size, 255)
+    alpha.paste(0, (0, 0, 80, 240))
+    alpha.paste(128, (80, 0, 120, 240))
+    clear.putalpha(alpha)
+    for format_ in ("PNG", "WEBP", "JPEG"):
+        sent = io.BytesIO()
+        clear.save(sent, "PNG")
+        chosen: Any = format_.lower()
+        request = SealRequest(image=sent.getvalue(), model="m", format=chosen, quality=95)
+        output = (await sealing.seal(request)).outputs[0]
+        assert examine(sealing.parts, output.data).watermark.payload == output.output_id
+        with Image.open(io.BytesIO(output.data)) as made:
+            if format_ == "JPEG":
+                assert made.mode == "RGB"
+                continue
+            assert made.getchannel("A").tobytes() == alpha.tobytes()
+            hidden = made.crop((0, 0, 80, 240)).convert("RGB")
+            shine = ImageChops.difference(made.convert("RGB"), clear.convert("RGB"))
+        if format_ == "PNG":  # whose pixels come back as they were written
+            assert hidden.getextrema() == ((0, 0),) * 3
+            assert ImageStat.Stat(shine.crop((80, 0, 320, 240))).mean[0] < 8
 
 
 @pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")

@@ -207,7 +207,12 @@ def _taken_back(parts: Parts, picture: Image.Image, earlier: MarkResult) -> Imag
     from chopmark.provenance.watermark import without_mark
 
     key = next((key for key in parts.mark_keys.all if key.key_id == earlier.key_id), None)
-    return picture if key is None else without_mark(picture.convert("RGB"), earlier, key=key)
+    if key is None:
+        return picture
+    bare = without_mark(picture.convert("RGB"), earlier, key=key)
+    if picture.mode == "RGBA":
+        bare.putalpha(picture.getchannel("A"))
+    return bare
 
 
 def sign(

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from chopmark import errors
 from chopmark.kit import ids
+from chopmark.kit.raw_picture import as_image
 from chopmark.pipeline import seal
-from chopmark.pipeline.cases import GenerationCase
-from chopmark.pipeline.cut_out import cut_out
+from chopmark.pipeline.cases import GenerationCase, SealCase
+from chopmark.pipeline.cut_out import cut_out, with_alpha
 from chopmark.pipeline.released import Output, Withheld
 from chopmark.pipeline.sealer import sealer_of
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from chopmark.pipeline.cases import SealCase
+    from chopmark.pipeline.parts import Parts
     from chopmark.pipeline.steps import Steps
     from chopmark.provenance import InputIngredient
     from chopmark.safety import Verdict
@@ -57,6 +58,21 @@ async def seal_pictures(
     return outputs, weak
 
 
+def _as_transparent(parts: Parts, picture: Image.Image, file: bytes) -> Image.Image:
+    """Return a picture to seal with the transparency that its file has.
+
+    It was judged on white, on black and without alpha: whatever it is laid on, that was seen.
+    """
+    from PIL import ImageOps
+
+    mask = parts.files.alpha_mask(file)
+    if mask == file:  # it has no alpha channel
+        return picture
+    alpha = ImageOps.invert(as_image(parts.files.decode(mask)).convert("L"))
+    opaque = alpha.getextrema() == (255, 255)
+    return picture if opaque else with_alpha(as_image(picture), alpha)
+
+
 async def _seal(
     steps: Steps,
     case: GenerationCase | SealCase,
@@ -75,6 +91,9 @@ async def _seal(
         # What was judged is all that can be seen of it.
         opaque = picture
         picture = await steps.run(case, "mark", lambda: cut_out(opaque))
+    elif isinstance(case, SealCase) and case.format != "jpeg":
+        on_white, sent = picture, case.request.image
+        picture = await steps.run(case, "mark", lambda: _as_transparent(parts, on_white, sent))
     earlier = await steps.run(
         case, "mark", lambda: seal.earlier_mark(parts, picture, request, inputs)
     )
