@@ -284,7 +284,8 @@ async def test_what_is_transparent_stays_so_and_hides_nothing(
             hidden = made.crop((0, 0, 80, 240)).convert("RGB")
             shine = ImageChops.difference(made.convert("RGB"), clear.convert("RGB"))
         if format_ == "PNG":  # whose pixels come back as they were written
-            assert hidden.getextrema() == ((0, 0),) * 3
+            # The mark lies there as everywhere, and nothing of what was hidden.
+            assert max(hidden.tobytes()) <= 16
             assert ImageStat.Stat(shine.crop((80, 0, 320, 240))).mean[0] < 8
 
 
