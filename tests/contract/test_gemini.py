@@ -291,7 +291,12 @@ def _stream(client: genai.Client, contents: str) -> list[Any]:
     )
 
 
-def test_previews_are_thoughts(live: Any, client: genai.Client) -> None:
+def test_previews_are_thoughts(
+    live: Any, client: genai.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What keeps a silent connection alive comes at once, and often: the client must not read it.
+    monkeypatch.setattr("chopmark.service.watch.QUEUED_S", 0.001)
+    monkeypatch.setattr("chopmark.service.watch.HEARTBEAT_S", 0.001)
     got = _stream(client, "a red apple")
     parts = [chunk.candidates[0].content.parts[0] for chunk in got]
     assert [part.thought for part in parts] == [True, True, True, None]

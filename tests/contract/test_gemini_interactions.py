@@ -82,7 +82,12 @@ def test_interactions_go_on_from_one_another(
     assert len(live.generator.jobs) == 4
 
 
-def test_an_interaction_comes_in_events(client: genai.Client) -> None:
+def test_an_interaction_comes_in_events(
+    client: genai.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What keeps a silent connection alive comes at once, and often: the client must not read it.
+    monkeypatch.setattr("chopmark.service.watch.QUEUED_S", 0.001)
+    monkeypatch.setattr("chopmark.service.watch.HEARTBEAT_S", 0.001)
     told: Any = client.interactions.create(
         model=MODEL,
         input="a red apple",

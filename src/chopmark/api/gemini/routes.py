@@ -21,7 +21,7 @@ from chopmark.service.cache_headers import released_headers
 from chopmark.service.caller import AnyCaller, Creator
 from chopmark.service.deployment import TheService
 from chopmark.service.problems import GOOGLE_RESPONSES, STREAMED, google_error
-from chopmark.service.watch import QUEUED, WatchedGeneration
+from chopmark.service.watch import WatchedGeneration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from chopmark.service.service import Service
 
 __all__ = ["VERTEX", "router"]
+
+# What keeps a silent connection alive. google-genai takes a comment line for a broken chunk.
+_STILL_HERE: Final = "\r\n\r\n"
 
 router = APIRouter(responses=GOOGLE_RESPONSES, tags=["gemini"])
 # Where clients of Vertex AI look for the same models: with an API key, and with a project.
@@ -134,10 +137,12 @@ async def _with_previews(
     async def chunks(*, begun: bool) -> AsyncIterator[str]:
         try:
             while not begun:
-                yield QUEUED
+                yield _STILL_HERE
                 begun = await generation.begun()
             async for preview in generation.previews():
-                if preview is not None:
+                if preview is None:
+                    yield _STILL_HERE
+                else:
                     part = {"thought": True, "inlineData": inline(preview)}
                     content = {"role": "model", "parts": [part]}
                     candidate = {"index": preview.index - 1, "content": content}
