@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 BLOCKED = "explicit photo of a naked woman having sex"
 MODEL = "gemini-3-pro-image"
+REFUSED = "urn:chopmark:error:moderation_blocked"
 
 
 @pytest.fixture
@@ -85,6 +86,11 @@ def test_interactions_go_on_from_one_another(
 def test_an_interaction_comes_in_events(
     client: genai.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        client.interactions.create(model=MODEL, input=BLOCKED, stream=True)
+    body: Any = caught.value.body
+    assert body["error"]["code"] == REFUSED
+    assert not isinstance(caught.value.__cause__, GenAiDefaultError)  # the client read it
     # What keeps a silent connection alive comes at once, and often: the client must not read it.
     monkeypatch.setattr("chopmark.service.watch.QUEUED_S", 0.001)
     monkeypatch.setattr("chopmark.service.watch.HEARTBEAT_S", 0.001)
@@ -119,11 +125,9 @@ def test_an_interaction_comes_in_events(
         model=MODEL, input="make it blue", previous_interaction_id=done.id, stream=True
     )
     assert [one.event_type for one in whole] == ["interaction.created", *shown, kinds[-1]]
-    with pytest.raises(BadRequestError) as caught:
-        client.interactions.create(model=MODEL, input=BLOCKED, stream=True)
-    body: Any = caught.value.body
-    assert body["error"]["code"] == "urn:chopmark:error:moderation_blocked"
-    assert not isinstance(caught.value.__cause__, GenAiDefaultError)  # the client read it
+    refused: Any = client.interactions.create(model=MODEL, input=BLOCKED, stream=True)
+    last = list(refused)[-1]  # the stream had begun by then
+    assert (last.event_type, last.error.code) == ("error", REFUSED)
 
 
 def test_an_interaction_is_fetched_again_until_it_is_let_go(client: genai.Client) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, File, Path, UploadFile
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from chopmark.api.nullable import SentBody
 from chopmark.api.openai.files import described, keep_seconds, printable
@@ -25,14 +25,18 @@ router = APIRouter(prefix="/v1/uploads", responses=RESPONSES, tags=["openai"])
 UploadId = Annotated[str, Path(min_length=1, max_length=64)]
 
 
-class ExpiresAfter(SentBody):
+class _Strict(SentBody):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+class ExpiresAfter(_Strict):
     """How long the file is kept."""
 
     anchor: Literal["created_at"]
     seconds: Annotated[int, Field(ge=3600, le=2_592_000)]
 
 
-class CreateUpload(SentBody):
+class CreateUpload(_Strict):
     """What the file will be."""
 
     bytes: Annotated[int, Field(ge=1)]
@@ -42,7 +46,7 @@ class CreateUpload(SentBody):
     expires_after: ExpiresAfter | None = None
 
 
-class CompleteUpload(SentBody):
+class CompleteUpload(_Strict):
     """Which parts, in which order."""
 
     part_ids: Annotated[

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 from fastapi import APIRouter, Path, Query
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from chopmark.api.nullable import SentBody
 from chopmark.api.openai.files import page
@@ -35,7 +35,11 @@ _Url = Annotated[str, Field(min_length=1, max_length=2048)]
 _DAY_S: Final = 24 * 3600.0
 
 
-class CreateEndpoint(SentBody):
+class _Strict(SentBody):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+class CreateEndpoint(_Strict):
     """Where to send, and what."""
 
     event_types: _Events
@@ -43,7 +47,7 @@ class CreateEndpoint(SentBody):
     url: _Url
 
 
-class UpdateEndpoint(SentBody):
+class UpdateEndpoint(_Strict):
     """What shall be another."""
 
     event_types: _Events | None = None
@@ -51,13 +55,13 @@ class UpdateEndpoint(SentBody):
     url: _Url | None = None
 
 
-class RotateSecret(SentBody):
+class RotateSecret(_Strict):
     """Whether the earlier secret stays good for a day."""
 
     keep_old_secret_active_for_24_hours: bool = False
 
 
-class TestEndpoint(SentBody):
+class TestEndpoint(_Strict):
     """Which event a sample is of."""
 
     event_type: Annotated[str, Field(max_length=60)]
