@@ -47,6 +47,7 @@ def connect(url: str) -> Any:
             write, or its clock and this machine's are more than five seconds apart.
     """
     redis = driver()
+    errors: tuple[type[Exception], ...] = (*lost(), ValueError)
     if not url.startswith(_SCHEMES):
         raise ConfigurationError(
             "CHOPMARK_SHARED_STATE is not the address of a Redis server",
@@ -64,7 +65,7 @@ def connect(url: str) -> Any:
         before = time.time()
         seconds, micros = client.time()
         after = time.time()
-    except (*lost(), ValueError) as error:
+    except errors as error:
         text = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigurationError(
             f"CHOPMARK_SHARED_STATE: {text}",

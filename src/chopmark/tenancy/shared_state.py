@@ -185,7 +185,8 @@ class MemoryState:
             return self._read(kind, name)
 
     def _read(self, kind: str, name: str) -> bytes | None:
-        body, ends = self._kinds.get(kind, {}).get(name, (None, 0.0))
+        documents = self._kinds.get(kind)
+        body, ends = documents.get(name, (b"", 0.0)) if documents is not None else (b"", 0.0)
         return body if self.clock() < ends else None
 
     def change(self, kind: str, name: str, change: Change, *, keep_s: float) -> bytes | None:

@@ -44,7 +44,7 @@ async def test_what_hangs_is_asked_by_a_few_threads_and_by_no_more() -> None:
 async def test_what_a_question_raises_is_raised() -> None:
     calls = StoreCalls()
     with pytest.raises(KeyError):
-        await calls.ask(lambda: {}["a"])
+        await calls.ask(lambda: dict[str, str]()["a"])
 
 
 @pytest.fixture
@@ -71,7 +71,10 @@ async def test_a_database_that_stalls_holds_up_nobody_who_does_not_need_it(
         app = Access(PlainTextResponse("done"), callers=callers)
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-            ask = lambda: client.get("/v1/models", headers={"authorization": f"Bearer {key}"})
+
+            async def ask() -> httpx.Response:
+                return await client.get("/v1/models", headers={"authorization": f"Bearer {key}"})
+
             assert (await ask()).text == "done"
             with closing(psycopg.connect(postgres)) as other:
                 other.execute("LOCK TABLE public_access.api_key IN ACCESS EXCLUSIVE MODE")
