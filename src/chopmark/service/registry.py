@@ -265,6 +265,9 @@ ELSEWHERE: Final[tuple[Elsewhere, ...]] = (
               erased="with the person", kept="an hour to thirty days"),
     Elsewhere(what="addresses that events are sent to", where=_DATABASE_SETTING,
               under="public_webhooks", erased="by its owner", kept="for good"),
+    Elsewhere(what="which requests are on their way, by record", where=_DATABASE_SETTING,
+              under="public_running", erased="nothing personal",
+              kept="until they have ended, or their server has"),
     Elsewhere(what="counts by digests of names: requests, wrong passwords, refusals and waits of "
                    "a person, embeddings of their refused prompts",
               where=_DATABASE_SETTING, under="public_state", erased="no",
