@@ -13,6 +13,8 @@ from google.genai._gaos.errors import GenAiDefaultError
 from google.genai._interactions.core.error import BadRequestError, NotFoundError
 from PIL import Image
 
+from tests.support.wait import HANG_S
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -86,6 +88,7 @@ def test_interactions_go_on_from_one_another(
 def test_an_interaction_comes_in_events(
     client: genai.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("chopmark.service.watch.QUEUED_S", HANG_S)
     with pytest.raises(BadRequestError) as caught:
         client.interactions.create(model=MODEL, input=BLOCKED, stream=True)
     body: Any = caught.value.body
