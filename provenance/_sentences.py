@@ -15,6 +15,7 @@ __all__ = [
     "differing",
     "inputs",
     "lost",
+    "marked",
     "record_words",
     "resembles",
     "sealed",
@@ -126,6 +127,16 @@ def chance(mark: WatermarkFinding) -> str:
     """Return how likely the mark is a false find."""
     # The bound underflows for a strong mark; "p = 0" would claim what nothing can.
     return f"p = {mark.p_value:.0e}" if mark.p_value > 0 else "p < 1e-300"
+
+
+def marked(mark: WatermarkFinding) -> str:
+    """Return where the mark stands, to follow "the mark" and "our mark"."""
+    return {
+        None: "in its pixels",
+        "part": "in a part of it",
+        "frame": "in one of its pictures",
+        "hidden": "in pixels that viewers do not show",
+    }[mark.within]
 
 
 def searches(evidence: VerifyEvidence) -> str:

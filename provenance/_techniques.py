@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.kit.fingerprint import MATCH_DISTANCE
-from chopmark.provenance._sentences import vouched, who
+from chopmark.provenance._sentences import marked, vouched, who
 from chopmark.provenance.report import Technique
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ def _watermark(evidence: VerifyEvidence) -> Technique:
     mark = evidence.watermark
     outcome: Outcome
     if mark.state == "detected":
-        outcome, detail = "found", f"The pixels carry the mark of output {mark.payload}."
+        where = "" if mark.within is None else f", {marked(mark)}"
+        outcome = "found"
+        detail = f"The pixels carry the mark of output {mark.payload}{where}."
     elif mark.state == "conflict":
         outcome, detail = "contradicted", f"The mark is there, but {mark.reason}."
     elif mark.state == "not_examined":
@@ -86,9 +88,12 @@ def _fingerprint(evidence: VerifyEvidence, conflict: Conflict | None) -> Techniq
             detail = f"It looks like the picture that its mark names ({bits})."
         else:
             outcome = "not_found"
+            why = "a crop is enough for that"
+            if evidence.watermark.within is not None:
+                why = "it is compared as a whole, and the mark is not in all of it"
             detail = (
-                f"Its fingerprint is not near that of the picture that its mark names ({bits}); a "
-                "crop is enough for that."
+                f"Its fingerprint is not near that of the picture that its mark names ({bits}); "
+                f"{why}."
             )
     elif evidence.likeness:
         outcome, detail = "not_examined", f"Not compared: {evidence.likeness}."

@@ -46,6 +46,7 @@ ReportVerdict = Literal[
 ]
 AiKind = Literal["made", "edited", "contains", "maybe"]
 TechniqueName = Literal["c2pa", "watermark", "fingerprint", "log", "metadata"]
+Within = Literal["part", "frame", "hidden"]
 Outcome = Literal["found", "not_found", "not_examined", "contradicted"]
 
 
@@ -229,6 +230,9 @@ class WatermarkFinding:
             with this picture, 4 by chance; ``None`` where it was cropped, turned or stretched.
         box: Where in the file's picture the mark was found, where that is a part of it only:
             left, top, width and height in pixels.
+        within: Where the mark is not in the one picture that the file shows: in a ``part`` of it,
+            in one ``frame`` of several that are shown, or in pixels that are ``hidden`` from
+            viewers. None where it is in that picture, or where there is no mark.
     """
 
     state: Literal["detected", "conflict", "none", "not_examined"]
@@ -239,6 +243,7 @@ class WatermarkFinding:
     reason: str | None = None
     content_agreeing: int | None = None
     box: tuple[int, int, int, int] | None = None
+    within: Within | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

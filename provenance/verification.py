@@ -110,6 +110,11 @@ def verify(
         advice = f" What can be done: {read.advice}." if read.advice else ""
         notes.append(f"Not all of it could be looked at: {read.undecoded}.{advice}")
     notes += [f"The file is damaged: {one}." for one in read.damage]
+    if read.behind:
+        notes.append(
+            f"Behind the end of the picture stand {read.behind:,} bytes more. No viewer shows them "
+            "as a part of it, and they were not looked at: a phone's short video, perhaps."
+        )
     stale = [one for one in trusted.lists if one.kind == "manifest" and one.is_stale()]
     if stale and examined.credential.state == "untrusted":
         names = ", ".join(one.name for one in stale)

@@ -65,6 +65,11 @@ _KINDS: Final = {
     "contains": "that it contains something that a trained model made",
     "maybe": "that a trained model may have made it",
 }
+_WITHIN: Final = {
+    "part": "The invisible mark of this service is in a part of the picture.",
+    "frame": "The invisible mark of this service is in one of the pictures in the file.",
+    "hidden": "The invisible mark of this service is in pixels that viewers do not show.",
+}
 _IDENTITY: Final[dict[str, tuple[Tone, str]]] = {
     "trusted": ("good", "A list known here vouches for who is named."),
     "untrusted": ("care", "Somebody is named for whom no list here vouches."),
@@ -225,6 +230,8 @@ def _mark(report: Report) -> Axis:
     tone: Tone = "none"
     if found.state == "detected":
         tone, line = "good", "The invisible mark of this service is in the pixels."
+        if found.within is not None:
+            tone, line = "care", _WITHIN[found.within]
     elif found.state == "conflict":
         tone, line = "care", "The mark of this service is there, and something contradicts it."
     elif found.state == "not_examined":
