@@ -68,10 +68,11 @@ def look_at_frames(read: Reading, look: Callable[[Shown], WatermarkFinding]) -> 
             if finding.state in {"detected", "conflict"}:
                 as_shown = picture is read.images[number] and shown.get(number, True)
                 several = sum(shown.values()) > 1
-                part: Within | None = "part" if finding.box else None
+                cut = read.share < _MOSTLY_THERE
+                part: Within | None = "part" if finding.box and not cut else None
                 within: Within | None = "frame" if several else part
                 within = within if as_shown else "hidden"
-                if read.share < _MOSTLY_THERE:
+                if cut:
                     # What is missing looks like nothing: nor can it look like another picture.
                     finding = dataclasses.replace(finding, content_agreeing=None)
                 return FramesLookedAt(
