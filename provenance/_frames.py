@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from chopmark.provenance.reading import Reading
     from chopmark.provenance.report import Within
 
-__all__ = ["FramesLookedAt", "look_at_frames"]
+__all__ = ["MOSTLY_THERE", "FramesLookedAt", "look_at_frames"]
 
-# Share of a picture from which on its fingerprint is that of the whole.
-_MOSTLY_THERE: Final = 0.9
+MOSTLY_THERE: Final = 0.9
+"""Share of a picture from which on its fingerprint is that of the whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ def look_at_frames(read: Reading, look: Callable[[Shown], WatermarkFinding]) -> 
             if finding.state in {"detected", "conflict"}:
                 as_shown = picture is read.images[number] and shown.get(number, True)
                 several = sum(shown.values()) > 1
-                cut = read.share < _MOSTLY_THERE
+                cut = read.share < MOSTLY_THERE
                 part: Within | None = "part" if finding.box and not cut else None
                 within: Within | None = "frame" if several else part
                 within = within if as_shown else "hidden"

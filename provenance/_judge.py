@@ -111,7 +111,7 @@ def _notes(
     if recovered and conflict is None and whole and (recovered.distance or 0) > UNLIKE:
         notes.append(
             "The mark is ours, but the picture looks unlike the one that carried it "
-            f"({recovered.distance} of 256 fingerprint bits differ): it is a strong crop or "
+            f"({recovered.far} fingerprint bits differ): it is a strong crop or "
             "rotation, or the mark was copied from another picture."
         )
     if examined.credential.state == "expired" and examined.manifest.state == "intact":
@@ -268,10 +268,11 @@ def _stripped(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
                 did = f"A picture that was {did[0].lower()}{did[1:]}"
             also = f"; {_ELSEWHERE_MADE}" if sealed(evidence) else ""
             is_in = "" if mark.within is None else " is in this file"
+            far = "" if mark.within is not None else differing(recovered)
             return "marked_but_altered", (
                 f"{did}{record_words(evidence)}{is_in}, says the mark {marked(mark)} "
                 f"({chance(mark)}){also}. {gone}, and the file is {_NOT_OURS[mark.within]}"
-                f"{differing(recovered)}."
+                f"{far}."
             )
         asked = "our log has no record of it" if evidence.log_asked else "no log could be asked"
         return "marked_but_altered", (

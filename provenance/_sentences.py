@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from chopmark.provenance.watermark import P_DETECT
+
 if TYPE_CHECKING:
     from chopmark.provenance._evidence import VerifyEvidence
     from chopmark.provenance._examine import Examined
@@ -106,7 +108,7 @@ def resembles(recovered: Recovered) -> str:
     """Return which picture of ours it looks like."""
     return (
         f"It looks like a picture made here (record {recovered.record_id}; "
-        f"{recovered.distance} of 256 fingerprint bits differ, {recovered.confidence})."
+        f"{recovered.far} fingerprint bits differ, {recovered.confidence})."
     )
 
 
@@ -114,7 +116,7 @@ def differing(recovered: Recovered | None) -> str:
     """Return how many bits of the fingerprint differ, in brackets, or nothing."""
     if recovered is None or recovered.distance is None:
         return ""
-    return f" ({recovered.distance} of 256 fingerprint bits differ)"
+    return f" ({recovered.far} fingerprint bits differ)"
 
 
 def system(signal: AiSignal) -> str:
@@ -125,8 +127,10 @@ def system(signal: AiSignal) -> str:
 
 def chance(mark: WatermarkFinding) -> str:
     """Return how likely the mark is a false find."""
-    # The bound underflows for a strong mark; "p = 0" would claim what nothing can.
-    return f"p = {mark.p_value:.0e}" if mark.p_value > 0 else "p < 1e-300"
+    # The bound underflows for a strong mark; "p = 0" would claim what nothing can. A public
+    # detector says the bar instead, below which every mark lies that is found.
+    bar = P_DETECT if mark.p_value == P_DETECT else 1e-300
+    return f"p = {mark.p_value:.0e}" if mark.p_value not in {0, bar} else f"p < {bar:.0e}"
 
 
 def marked(mark: WatermarkFinding) -> str:

@@ -79,7 +79,7 @@ def _fingerprint(evidence: VerifyEvidence, conflict: Conflict | None) -> Techniq
     elif recovered is not None and recovered.exact == "file":
         outcome, detail = "found", "The file is one that was signed here, without its manifest."
     elif recovered is not None and recovered.distance is not None:
-        bits = f"{recovered.distance} of 256 bits differ"
+        bits = f"{recovered.far} bits differ"
         if recovered.by == "fingerprint":
             outcome = "found"
             detail = f"It looks like a picture made here ({bits}, {recovered.confidence})."

@@ -142,6 +142,11 @@ class IdentityFinding:
     problems: tuple[str, ...] = ()
 
 
+FINGERPRINT_BITS: Final = 256
+STEPS: Final = (0, 10, 20, 31, 64, 96)
+"""Distances that a public detector says: each stands for all from the one before it on, and 256 for
+all beyond the last. What judges do not take for one picture (31) and for another (96) is among
+them."""
 NO_IDENTITY: Final = IdentityFinding(state="absent")
 """The finding where a manifest has no identity assertion."""
 
@@ -271,6 +276,16 @@ class Recovered:
     exact: Literal["file", "pixels", "no"]
     confidence: Literal["certain", "strong", "likely", "possible"]
     edited: bool = False
+
+    @property
+    def far(self) -> str:
+        """How many bits differ, in words that are true of a step (`STEPS`) too."""
+        if self.distance is None:
+            return "an unknown number"
+        if self.distance > STEPS[-1] and self.distance == FINGERPRINT_BITS:
+            return f"more than {STEPS[-1]} of {FINGERPRINT_BITS}"
+        most = "at most " if self.distance in STEPS[1:] else ""
+        return f"{most}{self.distance} of {FINGERPRINT_BITS}"
 
 
 @dataclass(frozen=True, kw_only=True)

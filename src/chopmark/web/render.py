@@ -40,6 +40,16 @@ def _moments(text: str) -> str:
     return _TIME.sub(lambda found: _when(found[0]), text)
 
 
+def _sentence(text: str) -> str:
+    """Return an error's hint, which is written to follow a colon, as a sentence of its own."""
+    text = text.strip()
+    # A command, a setting or an address begins as it is written.
+    first = text.split(" ", 1)[0]
+    word = first.isalpha() and first.islower() and first not in {"pip", "chopmark"}
+    begin = text[:1].upper() if word else text[:1]
+    return begin + text[1:] + ("" if text.endswith((".", "!", "?", ":")) else ".")
+
+
 def _pretty(value: object) -> str:
     text = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False)
     # A picture within it is shown above, and nobody reads it here.
@@ -55,7 +65,7 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 _ENVIRONMENT.filters.update(
-    when=_when, moments=_moments, pretty=_pretty, category=category, stage=stage
+    when=_when, moments=_moments, pretty=_pretty, sentence=_sentence, category=category, stage=stage
 )
 _ENVIRONMENT.globals["limits"] = limits
 

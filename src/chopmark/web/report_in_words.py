@@ -232,6 +232,8 @@ def _mark(report: Report) -> Axis:
         tone, line = "good", "The invisible mark of this service is in the pixels."
         if found.within is not None:
             tone, line = "care", _WITHIN[found.within]
+            place = _part(found.box) if found.within == "part" else None
+            line = f"{line[:-1]}: {place}." if place else line
     elif found.state == "conflict":
         tone, line = "care", "The mark of this service is there, and something contradicts it."
     elif found.state == "not_examined":
@@ -250,7 +252,7 @@ def _mark(report: Report) -> Axis:
         facts=_facts(
             state=found.state,
             payload=found.payload,
-            chance_of_a_false_find=f"{found.p_value:.1e}" if found.p_value < 1 else None,
+            chance_of_a_false_find=f"at most {found.p_value:.1e}" if found.p_value < 1 else None,
             method=found.method,
             in_the_part=_part(found.box),
             reason=found.reason,
@@ -271,6 +273,7 @@ def _likeness(report: Report) -> Axis:
         return Axis(name="Likeness", tone="none", line="Not compared.")
     recovered = report.recovered
     exact = recovered is not None and recovered.exact != "no"
+    far = recovered.far if recovered is not None and recovered.distance is not None else None
     tones: dict[str, Tone] = {
         "found": "good" if exact else "care", "contradicted": "care",
         "not_found": "none", "not_examined": "none",
@@ -279,7 +282,7 @@ def _likeness(report: Report) -> Axis:
         name="Likeness",
         tone=tones[said.outcome],
         line=said.detail,
-        facts=_facts(bits_that_differ=recovered.distance if recovered else None),
+        facts=_facts(bits_that_differ=far),
     )
 
 

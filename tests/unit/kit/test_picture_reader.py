@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -82,7 +82,7 @@ def test_what_is_missing_is_said(picture: Image.Image) -> None:
     assert bitmap.missed
 
 
-CUT = {
+CUT: dict[str, dict[str, Any]] = {
     "WEBP": {"quality": 90}, "lossless": {"lossless": True}, "AVIF": {"quality": 90},
     "GIF": {"interlace": 0},
     "BMP": {}, "TIFF": {},

@@ -79,6 +79,12 @@ class PictureFile:
         """Return each frame in sRGB: RGB, or RGBA where it has alpha."""
         return tuple(in_srgb(eight_bit(frame), self.colour)[0] for frame in self.frames)
 
+    def front(self) -> Image.Image:
+        """Return what a viewer shows first, on white, in sRGB: RGB."""
+        number = self.shown.index(True) if True in self.shown else 0
+        seen, _ = in_srgb(eight_bit(self.frames[number]), self.colour)
+        return seen if seen.mode == "RGB" else on_ground(seen, 255)
+
     @property
     def colours_missed(self) -> str:
         """What of the first frame's colours could not be followed; empty where all was."""
