@@ -243,7 +243,7 @@ def _broken(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
 
 def _stripped(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
     examined, mark, recovered = evidence.examined, evidence.watermark, evidence.recovered
-    gone = lost(examined)
+    gone = lost(evidence)
     exact = recovered is not None and recovered.exact != "no"
     if examined.manifest.state == "malformed" and mark.state == "detected":
         pixels = ", and they are exactly those that we signed" if exact else ""

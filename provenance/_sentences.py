@@ -60,13 +60,16 @@ def vouched(examined: Examined) -> str:
     }.get(credential.state, "its signer is not known")
 
 
-def lost(examined: Examined) -> str:
+def lost(evidence: VerifyEvidence) -> str:
     """Return why the file's manifest says nothing."""
+    state = evidence.examined.manifest.state
+    if state == "absent" and evidence.cut_off:
+        return "What is left of it carries no manifest"
     return {
         "absent": "It carries no manifest",
         "malformed": "Its manifest cannot be read",
         "remote_only": "Its manifest is kept elsewhere and was not fetched",
-    }[str(examined.manifest.state)]
+    }[str(state)]
 
 
 def record_words(evidence: VerifyEvidence) -> str:
@@ -152,6 +155,8 @@ def searches(evidence: VerifyEvidence) -> str:
         looked, unlooked = [], ["the Content Credentials that it says are elsewhere"]
     elif evidence.examined.manifest.state == "malformed":
         looked, unlooked = [], ["the Content Credentials, which cannot be read"]
+    elif evidence.cut_off and evidence.examined.manifest.state == "absent":
+        looked, unlooked = [], ["Content Credentials in the part that is missing"]
     (unlooked if evidence.unread else looked).append("metadata that name an AI tool")
     if mark.state == "not_examined":
         unlooked.append(f"our watermark ({mark.reason or 'the pixels could not be read'})")
@@ -164,4 +169,5 @@ def searches(evidence: VerifyEvidence) -> str:
     else:
         looked.append("likeness to pictures made here")
     unlooked.append("marks that only other services can read")
-    return f"Looked for: {', '.join(looked)}. Not looked for: {', '.join(unlooked)}."
+    looked_for = f"Looked for: {', '.join(looked)}. " if looked else ""
+    return f"{looked_for}Not looked for: {', '.join(unlooked)}."

@@ -39,6 +39,9 @@ def _c2pa(evidence: VerifyEvidence, conflict: Conflict | None) -> Technique:
     elif state == "broken":
         outcome = "contradicted"
         detail = f"The file does not fit its manifest by {who(examined)}."
+    elif state == "absent" and evidence.cut_off:
+        outcome = "not_examined"
+        detail = "The file breaks off, and what is left of it carries no manifest."
     elif state == "absent":
         outcome, detail = "not_found", "The file carries no manifest."
     elif state == "remote_only":

@@ -156,6 +156,7 @@ def verify(
         log_failed=asked == "failed",
         likeness=_not_compared(look, examined, store, whole=read.share >= MOSTLY_THERE),
         unread=", ".join(told.unread),
+        cut_off=read.share < 1,
         screenshot=mark.state == "none"
         and frames.picture is not None
         and looks_like_a_screen(frames.picture),

@@ -107,6 +107,8 @@ def _manifest(report: Report) -> Axis:
     against = next((one for one in report.techniques if one.name == "c2pa"), None)
     if found.state == "intact" and against is not None and against.outcome == "contradicted":
         tone, line = "care", "They are attached and fit the file; something else contradicts them."
+    if found.state == "absent" and against is not None and against.outcome == "not_examined":
+        line = "None are in what is left of the file."
     if any(one.manifest in {"broken", "malformed"} for one in report.ingredients):
         tone = "care"
         line += " Something that went into it does not fit the credentials that it came with."
