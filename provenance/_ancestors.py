@@ -98,8 +98,7 @@ def _signed(signature_box: bytes, claim: bytes) -> bool | None:
     parts = message if isinstance(message, (list, tuple)) else ()
     if len(parts) != 4 or not isinstance(parts[0], bytes) or not isinstance(parts[3], bytes):
         return None
-    protected = as_dict(_loaded(parts[0]))
-    unprotected = parts[1] if isinstance(parts[1], Mapping) else {}
+    protected, unprotected = _header(_loaded(parts[0])), _header(parts[1])
     chain: Any = next(
         (
             head[key]
@@ -146,6 +145,11 @@ def _holds(key: PublicKeyTypes, alg: object, signature: bytes, content: bytes) -
     except (ValueError, UnsupportedAlgorithm):
         return None
     return True
+
+
+def _header(value: object) -> Mapping[Any, Any]:
+    """Return a COSE header, whose keys are numbers and texts."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def _content(superbox: bytes) -> bytes:

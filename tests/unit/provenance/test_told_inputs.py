@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from chopmark.provenance.report import Ingredient
+    from tests.unit.provenance import provenance_attacks as attacks
+else:
+    import provenance_attacks as attacks
 
 OLD_ID = "contentauth:urn:uuid:00000000-0000-0000-0000-000000000001"
 NEW_ID = "urn:c2pa:00000000-0000-0000-0000-000000000002"
@@ -125,8 +128,6 @@ def test_a_break_two_manifests_back_is_told(
     place: str, change: bytes, codes: list[str], make_picture: Callable[..., Image.Image]
 ) -> None:
     """The native library does not look there; its signatures were made by it all the same."""
-    import provenance_attacks as attacks
-
     stranger = attacks.Outsider()
     first, second, third = (encoded(make_picture(64, 48, seed=seed), "JPEG") for seed in range(3))
     data = stranger.sign(second, parent=stranger.sign(first))
