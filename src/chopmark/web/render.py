@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["event_stream", "is_part", "page", "render"]
 
 
+_SMALL: Final = re.compile(r"(\d)e-(\d)")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 
@@ -36,8 +37,9 @@ def _when(text: str | None) -> str:
 
 
 def _moments(text: str) -> str:
-    """Return a sentence with the times in it as a person writes them."""
-    return _TIME.sub(lambda found: _when(found[0]), text)
+    """Return a sentence with the times in it as a person writes them, and no number broken."""
+    whole = _SMALL.sub("\\1e\u2011\\2", text)
+    return _TIME.sub(lambda found: _when(found[0]), whole)
 
 
 def _sentence(text: str) -> str:
