@@ -127,7 +127,7 @@ def _shared_state(parts: Parts) -> str:
     finally:
         client.close()
     policy = str(told.get("maxmemory_policy", "noeviction"))
-    spare = "CHOPMARK_DATABASE" if settings.database else "each server's memory, which shares none"
+    spare = "CHOPMARK_DATABASE" if settings.database else "the memory of each server"
     lossy = "" if policy == "noeviction" else f"; {policy} may drop counts when memory is short"
     return f"Redis {told.get('redis_version', '')}; if it is lost, {spare} counts{lossy}"
 

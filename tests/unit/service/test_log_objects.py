@@ -93,7 +93,7 @@ def test_no_checkpoint_is_undone(
     first, middle, newest = signed
     one, other = (LogObjects(objects, entries=False) for _ in range(2))
     assert one._replace_checkpoint(log, first)
-    read, met = objects.read, []
+    read, met = objects.read, list[int]()
 
     def overtaken(path: str) -> Any:
         found = read(path)
