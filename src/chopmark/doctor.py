@@ -49,6 +49,7 @@ def diagnose(settings: Settings, *, progress: Progress | None = None) -> list[Di
         ("image guard", _image_guard),
         ("log", _log),
         ("shared state", _shared_state),
+        ("object store", _objects),
         ("watermark", _watermark),
         ("signing", _signing),
         ("trust lists", _trust),
@@ -126,9 +127,18 @@ def _shared_state(parts: Parts) -> str:
     finally:
         client.close()
     policy = str(told.get("maxmemory_policy", "noeviction"))
-    spare = "CHOPMARK_DATABASE" if settings.database else "each server's memory, which shares none"
+    spare = "CHOPMARK_DATABASE" if settings.database else "the memory of each server"
     lossy = "" if policy == "noeviction" else f"; {policy} may drop counts when memory is short"
     return f"Redis {told.get('redis_version', '')}; if it is lost, {spare} counts{lossy}"
+
+
+def _objects(parts: Parts) -> str:
+    from chopmark.kit.objects import open_objects
+
+    if not parts.settings.objects:
+        return "none: the log's public files stand in the home (CHOPMARK_OBJECTS)"
+    open_objects(parts.settings.objects)
+    return "answers, and takes notice of conditions"
 
 
 def _watermark(parts: Parts) -> str:

@@ -240,9 +240,10 @@ def test_the_rate_is_told_in_both_styles_and_held(store: AccessStore, make_clien
 def test_the_client_waits_as_told_and_tries_again(
     store: AccessStore, make_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from chopmark.tenancy import rates
+    from chopmark.tenancy import rates, shared_state
 
-    monkeypatch.setattr(rates, "WINDOW_S", 2)
+    for module in (rates, shared_state):
+        monkeypatch.setattr(module, "WINDOW_S", 2)
     store.set_tenant(Tenant(name="slow", requests_per_minute=1))
     seen: list[int] = []
     hooks = {"response": [lambda answer: seen.append(answer.status_code)]}

@@ -37,7 +37,11 @@ class TemporaryRedis:
         Raises:
             ConfigurationError: It is not installed, or redis-py is not.
         """
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def start(self) -> None:

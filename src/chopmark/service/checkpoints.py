@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from chopmark.errors import ConfigurationError
 from chopmark.service.clock import repeating
 
 if TYPE_CHECKING:
@@ -39,13 +40,35 @@ def sign_what_is_new(parts: Parts) -> str:
 
 @contextmanager
 def checkpointing(parts: Parts) -> Iterator[None]:
-    """Sign what is new, every so often, for as long as a server runs."""
-    every_s = parts.settings.log_checkpoint_s
+    """Sign what is new, every so often, for as long as a server runs; a bucket gets it as well.
+
+    Raises:
+        ConfigurationError: The bucket cannot be used, or nothing would ever be brought there.
+    """
+    settings = parts.settings
+    every_s, bucket = settings.log_checkpoint_s, None
+    if settings.objects:
+        from chopmark.kit.objects import open_objects
+        from chopmark.service.log_objects import LogObjects
+
+        if not every_s:
+            raise ConfigurationError(
+                "CHOPMARK_OBJECTS gets the log's checkpoints by the clock, and there is none",
+                hint="CHOPMARK_LOG_CHECKPOINT_S=60",
+            )
+        bucket = LogObjects(open_objects(settings.objects), entries=settings.log_entries_public)
     if not every_s:
         yield
         return
+
+    def turn() -> str:
+        wrong = sign_what_is_new(parts)
+        if bucket is not None:
+            bucket.publish(parts.log, parts.home / "audit" / "public")
+        return wrong
+
     with repeating(
-        lambda: sign_what_is_new(parts),
+        turn,
         every_s=every_s,
         name="checkpoints",
         warning=CheckpointWarning,

@@ -275,6 +275,8 @@ ELSEWHERE: Final[tuple[Elsewhere, ...]] = (
                    "their probes do, half an hour)"),
     Elsewhere(what="the same counts", where="CHOPMARK_SHARED_STATE", under="chopmark:1:",
               erased="no", kept="the same"),
+    Elsewhere(what="public files of the log: hashes, checkpoint, entries where they are public",
+              where="CHOPMARK_OBJECTS", under="log/", erased="nothing personal", kept="for good"),
 )  # fmt: skip
 
 

@@ -29,6 +29,12 @@ class AuditSettings(BaseModel, frozen=True):
         "`CHOPMARK_DATABASE` says, and without it the memory of each server. See "
         "[scaling.md](scaling.md).",
     )
+    objects: str = Field(
+        default="",
+        description="`s3://bucket/prefix`, by the usual `AWS_*` variables, in which "
+        "`chopmark serve` keeps the log's public files as well: tiles and checkpoint. See "
+        "[scaling.md](scaling.md).",
+    )
     log_database: str = Field(
         default="",
         description="`postgresql://...` of the log alone; empty: where `CHOPMARK_DATABASE` says.",
