@@ -34,7 +34,9 @@ _LEAST: Final[int] = 6
 _ALL: Final[int] = 8
 _MOST: Final[int] = 40
 #: Ends of sentences: a stop before a gap, any of the stops of scripts without gaps, a line's end.
-_STOPS: Final = re.compile(r"[.!?\u2026;\u061f\u06d4\u0964\u037e]+[\"'\u2019\u201d)\]\u00bb]*(?=\s)|[\u3002\uff01\uff1f\uff1b]+[\u300d\u300f\u201d]*|\n+")
+_STOPS: Final = re.compile(
+    r"[.!?\u2026;\u061f\u06d4\u0964\u037e]+[\"'\u2019\u201d)\]\u00bb]*(?=\s)|[\u3002\uff01\uff1f\uff1b]+[\u300d\u300f\u201d]*|\n+"
+)
 #: Where a sentence may be cut that is too long: commas and the like, and gaps between Thai letters.
 _PAUSES: Final = re.compile(
     r"[,:\u2013\u2014\u060c](?=\s)|[\uff0c\u3001\uff1a]|(?<=[\u0e00-\u0e7f])\s+(?=[\u0e00-\u0e7f])"

@@ -1,4 +1,4 @@
-"""What the calibrated head reaches on rows that were not trained on, and the table of the model card."""
+"""What the calibrated head reaches on rows that were not trained on; the model card's table."""
 
 from __future__ import annotations
 
@@ -99,14 +99,11 @@ def write_card(card: Path, said: Reached, without: Reached) -> None:
             harmful = source.startswith("harmful")
             flagged = review + block
             other = sum(without[kind][source][1:])
-            lines.append(
-                (
-                    not harmful,
-                    flagged if harmful else -flagged,
-                    f"| {source} | {kind} | {n:.0f} | {100 * review:.1f} | {100 * block:.1f} "
-                    f"| {_interval(flagged, n)} | {100 * other:.1f} |",
-                )
+            line = (
+                f"| {source} | {kind} | {n:.0f} | {100 * review:.1f} | {100 * block:.1f} "
+                f"| {_interval(flagged, n)} | {100 * other:.1f} |"
             )
+            lines.append((not harmful, flagged if harmful else -flagged, line))
     table = [
         "| rows | kind | n | review % | block % | flagged %, 95 % | flagged %, source left out |",
         "|---|---|---|---|---|---|---|",

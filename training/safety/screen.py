@@ -49,8 +49,8 @@ def screen_rows(rows: Sequence[Row], captions: Sequence[Row], rng: Generator) ->
     ours = [row for row in own_rows() if row.kind != "edit"]
     others = [row for row in rows if row.variant is None and not row.weak and row.kind in _KINDS]
     made = [row for row in ours if not held_out(row)]
-    for some, count in ((others, _OTHERS), (captions, _CAPTIONS)):
-        some = [row for row in some if not held_out(row)]
+    for every, count in ((others, _OTHERS), (captions, _CAPTIONS)):
+        some = [row for row in every if not held_out(row)]
         chosen = rng.choice(len(some), min(count, len(some)), replace=False)
         made += [some[at] for at in chosen.tolist()]
     # What has no end of a sentence is cut anywhere.

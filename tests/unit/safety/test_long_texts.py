@@ -119,9 +119,7 @@ def _tokens(text: str) -> list[tuple[int, int]]:
     return [found.span() for found in re.finditer(r"\s*\S+", text)]
 
 
-@given(
-    st.lists(st.sampled_from(["word", "word,", "word.", "word!\n", "ก ข"]), max_size=400)
-)
+@given(st.lists(st.sampled_from(["word", "word,", "word.", "word!\n", "ก ข"]), max_size=400))
 def test_parts_cover_every_token_in_order_and_none_is_long(words: list[str]) -> None:
     text = " ".join(words)
     tokens = _tokens(text)
