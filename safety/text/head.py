@@ -121,15 +121,17 @@ class PromptHead:
         return said
 
 
-def looks(words: NDArray[np.float32], parts: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+def looks(
+    words: NDArray[np.float32], parts: Sequence[tuple[int, int, bool]]
+) -> NDArray[np.float32]:
     """Return the mean and the largest of the word vectors of each part, shape (n, 768).
 
     Args:
         words: Of a whole text, shape (tokens, 384).
-        parts: Half-open spans of tokens, none empty.
+        parts: Half-open spans of tokens, none empty, each with whether it is cut.
     """
     made: NDArray[np.float32] = np.stack(
-        [np.concatenate([words[a:b].mean(axis=0), words[a:b].max(axis=0)]) for a, b in parts]
+        [np.concatenate([words[a:b].mean(axis=0), words[a:b].max(axis=0)]) for a, b, _ in parts]
     )
     return made
 

@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Kind", "Scored", "Scorer"]
 
-#: Per natural logarithm of the number of parts, in log odds: each is one more chance to be wrong. A part that
-#: the screen was sure of and nobody read counts too: it was chosen from.
+#: What is taken from the log odds of a part of a longer text. Per natural logarithm of the number of parts,
+#: since each is one more chance to be wrong; from what is no whole sentence, since half sentences read
+#: oddly; and so much of what the screen says, within these bounds, is added. Chosen with held-out rows of
+#: the training in harmless captions (docs/safety.md).
 PART_BAR: Final[float] = 0.6
+CUT_BAR: Final[float] = 1.5
+SCREEN_SHARE: Final[float] = 0.5
+SCREEN_BOUNDS: Final[tuple[float, float]] = (-4.0, 1.0)
 
 
 class Kind(NamedTuple):
@@ -100,21 +105,26 @@ class Scorer:
             )
         # What stands in a text several times is looked at once, and counts once.
         cut = parts(text, read.spans)
-        chosen = every = list({read.ids[a:b]: (a, b) for a, b in reversed(cut)}.values())[::-1]
-        doubtful = 0
+        chosen = every = list({read.ids[one.start : one.end]: one for one in cut[::-1]}.values())[
+            ::-1
+        ]
+        doubtful, bars = 0, np.zeros(1)
         if len(every) > 1:
             screened = self._head.screened(looks(self._encoder.words(read.ids), every))
             planned = plan(screened, bar=0.0)
             chosen, doubtful = [every[at] for at in planned.read], planned.doubtful
+            bars = PART_BAR * np.log(len(every)) + CUT_BAR * np.array([one.cut for one in chosen])
+            bars -= SCREEN_SHARE * np.clip(screened[list(planned.read)], *SCREEN_BOUNDS)
         kept = _kept(read.spans, gone)
         ids = [
             tuple(one for one, stays in zip(read.ids[a:b], kept[a:b], strict=True) if stays)
-            for a, b in chosen
+            for a, b, _ in chosen
         ]
         left = [at for at, window in enumerate(ids) if window or not gone]
         if not left:
             return Scored(scores=dict.fromkeys(MODEL_CATEGORIES, 0.0), spans={})
         chosen, ids = [chosen[at] for at in left], [ids[at] for at in left]
+        bars = bars[left]
         vectors = {
             window: known[window]
             if window in known
@@ -122,9 +132,12 @@ class Scorer:
             for window in dict.fromkeys(ids)
         }
         logits = self._head.logits(np.stack([vectors[window] for window in ids]))
-        odds = self._head.odds(
-            logits, group_of(english=kind.english, tokens=int(kept.sum()), edit=kind.edit)
-        ) - PART_BAR * np.log(len(every))
+        odds = (
+            self._head.odds(
+                logits, group_of(english=kind.english, tokens=int(kept.sum()), edit=kind.edit)
+            )
+            - bars[:, None]
+        )
         best = odds.argmax(axis=0)
         table = score_of(odds)
         return Scored(
@@ -133,7 +146,10 @@ class Scorer:
                 for at, name in enumerate(MODEL_CATEGORIES)
             },
             spans={
-                name: (read.spans[chosen[best[at]][0]][0], read.spans[chosen[best[at]][1] - 1][1])
+                name: (
+                    read.spans[chosen[best[at]].start][0],
+                    read.spans[chosen[best[at]].end - 1][1],
+                )
                 for at, name in enumerate(MODEL_CATEGORIES)
                 if read.ids
             },

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["SIZE", "WHOLE", "Plan", "parts", "plan", "read_at_most"]
+__all__ = ["SIZE", "WHOLE", "Part", "Plan", "parts", "plan", "read_at_most"]
 
 #: A text, and a sentence, of up to so many tokens is one part.
 WHOLE: Final[int] = 44
@@ -43,6 +43,14 @@ _PAUSES: Final = re.compile(
 )
 
 
+class Part(NamedTuple):
+    """A half-open span of tokens, and whether it is cut out of a sentence."""
+
+    start: int
+    end: int
+    cut: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """Which parts are read.
@@ -56,19 +64,19 @@ class Plan:
     doubtful: int
 
 
-def parts(text: str, tokens: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the parts of a text, as half-open spans of tokens that cover it in its order.
+def parts(text: str, tokens: Sequence[tuple[int, int]]) -> list[Part]:
+    """Return the parts of a text, which cover it in its order.
 
     Args:
         text: What was cut in tokens.
         tokens: Of each token the half-open span of characters that it stands for.
     """
     if len(tokens) <= WHOLE:
-        return [(0, len(tokens))]
+        return [Part(0, len(tokens), cut=False)]
     starts = np.array([start for start, _ in tokens], np.int64)
     stops, pauses = (_cuts(pattern, text, starts) for pattern in (_STOPS, _PAUSES))
     return [
-        window
+        Part(*window, cut=end - start > WHOLE)
         for start, end in _sentences([0, *stops, len(tokens)])
         for window in _windows(start, end, pauses)
     ]

@@ -73,7 +73,7 @@ def screened_looks(
     made = []
     for row in rows:
         words = encoder.words(encoder.read(form_of(row.text, row.lang)).ids[:MAX_TOKENS])
-        made.append(looks(words, [(0, len(words))])[0])
+        made.append(looks(words, [(0, len(words), False)])[0])
     return np.stack(made), np.array([not row.benign for row in rows])
 
 

@@ -124,9 +124,9 @@ def test_parts_cover_every_token_in_order_and_none_is_long(words: list[str]) -> 
     text = " ".join(words)
     tokens = _tokens(text)
     cut = parts(text, tokens)
-    assert (cut[0][0], cut[-1][1]) == (0, len(tokens))
-    assert all(0 < end - start <= WHOLE for start, end in cut if tokens)
-    assert all(a[0] < b[0] <= a[1] < b[1] for a, b in itertools.pairwise(cut))
+    assert (cut[0].start, cut[-1].end) == (0, len(tokens))
+    assert all(0 < end - start <= WHOLE for start, end, _ in cut if tokens)
+    assert all(a.start < b.start <= a.end < b.end for a, b in itertools.pairwise(cut))
 
 
 @pytest.mark.parametrize(
@@ -136,14 +136,15 @@ def test_a_sentence_amid_others_is_a_part_of_its_own(wish: str, stop: str) -> No
     other = "a harmless sentence of some eight words here" + (wish[-1] or ".")
     text = stop.join([other] * 9 + [wish] + [other] * 9)
     tokens = _tokens(text) if stop else [(at, at + 1) for at in range(len(text))]
-    read = [text[tokens[a][0] : tokens[b - 1][1]].strip() for a, b in parts(text, tokens)]
+    read = [text[tokens[a][0] : tokens[b - 1][1]].strip() for a, b, _ in parts(text, tokens)]
     assert wish in read
 
 
 def test_what_has_no_end_of_a_sentence_is_cut_in_windows_that_overlap() -> None:
     cut = parts("word " * 300, _tokens("word " * 300))
-    assert all(end - start == SIZE for start, end in cut[:-1])
-    assert all(b[0] <= a[1] - 10 for a, b in itertools.pairwise(cut))
+    assert all(end - start == SIZE for start, end, _ in cut[:-1])
+    assert all(b.start <= a.end - 10 for a, b in itertools.pairwise(cut))
+    assert all(one.cut for one in cut)
 
 
 @given(
