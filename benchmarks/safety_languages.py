@@ -37,6 +37,8 @@ _A_LANGUAGE: Final[int] = 60
 _DAY: Final[int] = 300
 _SEED: Final[int] = 19
 #: English texts that are buried, and harmless ones beside them.
+#: Harmless characters around them.
+SIZES: Final = (200, 1000, 4000, 16_000)
 _BURIED: Final[int] = 24
 #: One language for each script that the guard reads, and two for Latin letters.
 _SCRIPTS: Final = ("en", "vi", "ru", "el", "ar", "he", "hi", "bn", "th", "ja", "zh", "ko")
@@ -253,7 +255,7 @@ def _burial(
             made += dice.choice(fillers[code]).rstrip(".") + ". "
         return made
 
-    for size in (200, 1000, 4000, 16_000):
+    for size in SIZES:
         for where, before in (("behind", size), ("middle", size // 2), ("before", 0)):
             hit: dict[bool, list[bool]] = {True: [], False: []}
             for code, text in buried:

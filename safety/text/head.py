@@ -15,9 +15,11 @@ from chopmark.safety.categories import MODEL_CATEGORIES
 from chopmark.safety.text.encoder import DIMENSIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["GROUPS", "Group", "PromptHead", "group_of", "head_file", "score_of"]
+__all__ = ["GROUPS", "Group", "PromptHead", "group_of", "head_file", "looks", "score_of"]
 
 _OUT: Final[int] = len(MODEL_CATEGORIES)
 #: Kinds of text, each with a calibration of its own: English or another language, a name of a few
@@ -54,8 +56,8 @@ class PromptHead:
         out: (384, 11) and its bias (11,): what the encoder was trained with.
         scale: (6, 11) and ``shift`` (6, 11), a row for each of :data:`GROUPS`: the logarithm of the
             odds that a text of this logit is harmful, among texts of which nine in ten are harmless.
-        screen: (384, s), with ``screen_bias`` (s,), ``screen_out`` (s,), ``screen_shift`` (1,): the screen of
-            windows, a network on the mean of their word vectors; 0 is its bar of doubt.
+        screen: (768, s), with ``screen_bias`` (s,), ``screen_out`` (s,), ``screen_shift`` (1,): the screen of
+            parts of a long text, a network on :func:`looks`; 0 is its bar of doubt.
         encoder: SHA-256 (hex) of the encoder's file: a head fits one encoder only.
         digest: SHA-256 of the head's own file, in hex.
     """
@@ -112,11 +114,26 @@ class PromptHead:
         raised: NDArray[np.float64] = logits.astype(np.float64) * self.scale[row] + self.shift[row]
         return raised
 
-    def screened(self, means: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the screen says of windows with these mean word vectors, shape (n, 384)."""
-        inner = np.maximum(means @ self.screen + self.screen_bias, 0.0)
+    def screened(self, looks: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the screen says of parts with these looks, shape (n, 768)."""
+        inner = np.maximum(looks @ self.screen + self.screen_bias, 0.0)
         said: NDArray[np.float32] = inner @ self.screen_out + self.screen_shift
         return said
+
+
+def looks(
+    words: NDArray[np.float32], parts: Sequence[tuple[int, int, bool]]
+) -> NDArray[np.float32]:
+    """Return the mean and the largest of the word vectors of each part, shape (n, 768).
+
+    Args:
+        words: Of a whole text, shape (tokens, 384).
+        parts: Half-open spans of tokens, none empty, each with whether it is cut.
+    """
+    made: NDArray[np.float32] = np.stack(
+        [np.concatenate([words[a:b].mean(axis=0), words[a:b].max(axis=0)]) for a, b, _ in parts]
+    )
+    return made
 
 
 def score_of(odds: NDArray[np.float64]) -> NDArray[np.float64]:

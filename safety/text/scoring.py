@@ -1,4 +1,4 @@
-"""Score the windows of a text."""
+"""Score the parts of a text."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from chopmark.errors import GuardFailed, TextTooLong
 from chopmark.kit.limits import SCORED
 from chopmark.safety.categories import MODEL_CATEGORIES
-from chopmark.safety.text.head import group_of, score_of
-from chopmark.safety.text.windows import plan, spans
+from chopmark.safety.text.head import group_of, looks, score_of
+from chopmark.safety.text.windows import parts, plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Kind", "Scored", "Scorer"]
 
-#: Per natural logarithm of the number of windows that were read, in log odds: each is one more chance to
-#: be wrong.
-WINDOW_BAR: Final[float] = 0.6
+#: What is taken from the log odds of a part of a longer text. Per natural logarithm of the number of parts,
+#: since each is one more chance to be wrong; from what is no whole sentence, since half sentences read
+#: oddly; and so much of what the screen says, within these bounds, is added. Chosen with held-out rows of
+#: the training in harmless captions (docs/safety.md).
+PART_BAR: Final[float] = 0.6
+CUT_BAR: Final[float] = 1.5
+SCREEN_SHARE: Final[float] = 0.5
+SCREEN_BOUNDS: Final[tuple[float, float]] = (-4.0, 1.0)
 
 
 class Kind(NamedTuple):
@@ -43,10 +48,10 @@ class Scored(NamedTuple):
     """What the model says of a text.
 
     Attributes:
-        scores: Each model category's largest score over the windows.
-        spans: Where in the text that window stands.
-        doubtful: Windows that the encoder did not read and the screen found doubtful.
-        vectors: What the encoder made of each window that it read, by its tokens.
+        scores: Each model category's largest score over the parts.
+        spans: Where in the text that part stands.
+        doubtful: Parts that the encoder did not read and the screen found doubtful.
+        vectors: What the encoder made of each part that it read, by its tokens.
     """
 
     scores: dict[str, float]
@@ -84,9 +89,9 @@ class Scorer:
         Args:
             text: What is scored.
             kind: Which calibration holds.
-            gone: Spans of words that are left out of the windows that hold them; the windows themselves are
+            gone: Spans of words that are left out of the parts that hold them; the parts themselves are
                 those of the whole text, so that what does not hold any need not be read again.
-            known: What an earlier call made of its windows.
+            known: What an earlier call made of its parts.
 
         Raises:
             TextTooLong: It has more tokens than are scored of one text.
@@ -98,25 +103,28 @@ class Scorer:
                 hint="send a shorter text, or several: nothing of it was cut off, and nothing was judged",
                 param="prompt",
             )
-        parts = spans(len(read.ids))
-        doubtful = 0
-        if len(parts) > 1:
-            # Sums of the vectors up to each token: the mean of a window is a difference of two.
-            sums = np.cumsum(self._encoder.words(read.ids), axis=0, dtype=np.float64)
-            sums = np.concatenate([np.zeros((1, sums.shape[1])), sums])
-            means = np.stack([(sums[end] - sums[start]) / (end - start) for start, end in parts])
-            chosen = plan(self._head.screened(means.astype(np.float32)), bar=0.0)
-            parts, doubtful = [parts[at] for at in chosen.read], chosen.doubtful
+        # What stands in a text several times is looked at once, and counts once.
+        cut = parts(text, read.spans)
+        chosen = every = list({read.ids[one.start : one.end]: one for one in cut[::-1]}.values())[
+            ::-1
+        ]
+        doubtful, bars = 0, np.zeros(1)
+        if len(every) > 1:
+            screened = self._head.screened(looks(self._encoder.words(read.ids), every))
+            planned = plan(screened, bar=0.0)
+            chosen, doubtful = [every[at] for at in planned.read], planned.doubtful
+            bars = PART_BAR * np.log(len(every)) + CUT_BAR * np.array([one.cut for one in chosen])
+            bars -= SCREEN_SHARE * np.clip(screened[list(planned.read)], *SCREEN_BOUNDS)
         kept = _kept(read.spans, gone)
         ids = [
             tuple(one for one, stays in zip(read.ids[a:b], kept[a:b], strict=True) if stays)
-            for a, b in parts
+            for a, b, _ in chosen
         ]
         left = [at for at, window in enumerate(ids) if window or not gone]
         if not left:
             return Scored(scores=dict.fromkeys(MODEL_CATEGORIES, 0.0), spans={})
-        parts, ids = [parts[at] for at in left], [ids[at] for at in left]
-        # What stands in a text several times is read once.
+        chosen, ids = [chosen[at] for at in left], [ids[at] for at in left]
+        bars = bars[left]
         vectors = {
             window: known[window]
             if window in known
@@ -124,9 +132,12 @@ class Scorer:
             for window in dict.fromkeys(ids)
         }
         logits = self._head.logits(np.stack([vectors[window] for window in ids]))
-        odds = self._head.odds(
-            logits, group_of(english=kind.english, tokens=int(kept.sum()), edit=kind.edit)
-        ) - WINDOW_BAR * np.log(len(vectors))
+        odds = (
+            self._head.odds(
+                logits, group_of(english=kind.english, tokens=int(kept.sum()), edit=kind.edit)
+            )
+            - bars[:, None]
+        )
         best = odds.argmax(axis=0)
         table = score_of(odds)
         return Scored(
@@ -135,7 +146,10 @@ class Scorer:
                 for at, name in enumerate(MODEL_CATEGORIES)
             },
             spans={
-                name: (read.spans[parts[best[at]][0]][0], read.spans[parts[best[at]][1] - 1][1])
+                name: (
+                    read.spans[chosen[best[at]].start][0],
+                    read.spans[chosen[best[at]].end - 1][1],
+                )
                 for at, name in enumerate(MODEL_CATEGORIES)
                 if read.ids
             },

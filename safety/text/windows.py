@@ -1,39 +1,62 @@
-"""The parts of a text that are scored each for itself, cut by tokens, and which of them are read.
+"""The parts of a text that are scored each for itself, and which of them the encoder reads.
 
-A few harmful words drown in many harmless ones, so a long text is scored in windows that overlap. A cut
-by tokens is the same for scripts with spaces and without. Every window is looked at by the screen, a small
-network on the mean of its word vectors; the encoder reads all of them where there are few, and in a
-long text those that the screen finds most doubtful. A text with more doubtful windows than the encoder
-may read is not judged by some of them: it goes to a person.
+A few harmful words drown in many harmless ones, so a long text is scored in parts. They are its sentences,
+since a wish that stands between harmless sentences then reads as it would alone; what has no end of a
+sentence for long is cut at commas, and what has none of these by tokens, in windows that overlap. Every
+part is looked at by the screen, a small network on its word vectors; the encoder reads all parts of a short
+text, and of a long one those that the screen finds most doubtful. A text with more doubtful parts than the
+encoder may read is not judged by some of them: it goes to a person.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["SIZE", "WHOLE", "Plan", "plan", "read_at_most", "spans"]
+__all__ = ["SIZE", "WHOLE", "Part", "Plan", "parts", "plan", "read_at_most"]
 
-#: Tokens of a window, and from one window to the next. A text of up to ``WHOLE`` is one window.
-SIZE: Final[int] = 28
+#: A text, and a sentence, of up to so many tokens is one part.
 WHOLE: Final[int] = 44
+#: Tokens of a window of what is longer, and from one window to the next.
+SIZE: Final[int] = 28
 _STEP: Final[int] = 18
-#: Windows that the encoder reads of a text of up to 20, and at most.
-_ALL: Final[int] = 20
-_MOST: Final[int] = 56
+#: Shorter sentences that follow one another are one: a wish with a stop behind each word.
+_LEAST: Final[int] = 6
+#: Parts that the encoder reads of a text of up to so many, and at most.
+_ALL: Final[int] = 8
+_MOST: Final[int] = 40
+#: Ends of sentences: a stop before a gap, any of the stops of scripts without gaps, a line's end.
+_STOPS: Final = re.compile(
+    r"[.!?\u2026;\u061f\u06d4\u0964\u037e]+[\"'\u2019\u201d)\]\u00bb]*(?=\s)|[\u3002\uff01\uff1f\uff1b]+[\u300d\u300f\u201d]*|\n+"
+)
+#: Where a sentence may be cut that is too long: commas and the like, and gaps between Thai letters.
+_PAUSES: Final = re.compile(
+    r"[,:\u2013\u2014\u060c](?=\s)|[\uff0c\u3001\uff1a]|(?<=[\u0e00-\u0e7f])\s+(?=[\u0e00-\u0e7f])"
+)
+
+
+class Part(NamedTuple):
+    """A half-open span of tokens, and whether it is cut out of a sentence."""
+
+    start: int
+    end: int
+    cut: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Which windows are read.
+    """Which parts are read.
 
     Attributes:
-        read: Numbers of the windows that the encoder reads, ascending.
+        read: Numbers of the parts that the encoder reads, ascending.
         doubtful: How many more the screen finds too doubtful to leave out.
     """
 
@@ -41,31 +64,67 @@ class Plan:
     doubtful: int
 
 
-def spans(tokens: int) -> list[tuple[int, int]]:
-    """Return the windows of a text of so many tokens, as half-open spans of tokens.
+def parts(text: str, tokens: Sequence[tuple[int, int]]) -> list[Part]:
+    """Return the parts of a text, which cover it in its order.
 
-    They cover the text; the last one ends with it and is as long as the others.
-
-    >>> spans(12), spans(70)
-    ([(0, 12)], [(0, 28), (18, 46), (36, 64), (42, 70)])
+    Args:
+        text: What was cut in tokens.
+        tokens: Of each token the half-open span of characters that it stands for.
     """
-    if tokens <= WHOLE:
-        return [(0, tokens)]
-    starts = [*range(0, tokens - SIZE, _STEP), tokens - SIZE]
-    return [(start, start + SIZE) for start in starts]
+    if len(tokens) <= WHOLE:
+        return [Part(0, len(tokens), cut=False)]
+    starts = np.array([start for start, _ in tokens], np.int64)
+    stops, pauses = (_cuts(pattern, text, starts) for pattern in (_STOPS, _PAUSES))
+    return [
+        Part(*window, cut=end - start > WHOLE)
+        for start, end in _sentences([0, *stops, len(tokens)])
+        for window in _windows(start, end, pauses)
+    ]
 
 
-def read_at_most(windows: int) -> int:
-    """Return how many windows of a text the encoder reads."""
-    return min(_MOST, _ALL + max(0, windows - _ALL) // 12)
+def _cuts(pattern: re.Pattern[str], text: str, starts: NDArray[np.int64]) -> list[int]:
+    """Return the tokens before which a text may be cut, ascending."""
+    ends = [found.end() for found in pattern.finditer(text)]
+    cuts = np.searchsorted(starts, np.array(ends, np.int64), "left")
+    return sorted({int(at) for at in cuts if 0 < at < len(starts)})
+
+
+def _sentences(cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Join short sentences that follow one another, as long as that makes no long one."""
+    start = cuts[0]
+    for before, end, after in zip(cuts, cuts[1:], [*cuts[2:], cuts[-1] + SIZE], strict=False):
+        if max(end - before, after - end) >= _LEAST or after - start > SIZE:
+            yield start, end
+            start = end
+
+
+def _windows(start: int, end: int, pauses: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Cut what is longer than a whole: each window ends at a pause where there is one, and overlaps the next."""
+    while end - start > WHOLE:
+        within = _between(pauses, start + _STEP, start + SIZE + 1)
+        until = within[-1] if within else start + SIZE
+        yield start, until
+        begins = _between(pauses, start + SIZE - _STEP, until - 4)
+        start = begins[0] if begins else until - (SIZE - _STEP)
+    yield start, end
+
+
+def _between(pauses: Sequence[int], low: int, high: int) -> Sequence[int]:
+    at, until = np.searchsorted(pauses, [low, high]).tolist() if pauses else (0, 0)
+    return pauses[at:until]
+
+
+def read_at_most(parts: int) -> int:
+    """Return how many parts of a text the encoder reads."""
+    return min(_MOST, _ALL + max(0, parts - _ALL) // 10)
 
 
 def plan(screened: NDArray[np.float32], *, bar: float) -> Plan:
-    """Choose the windows to read.
+    """Choose the parts to read.
 
     Args:
-        screened: What the screen says of each window, higher is worse.
-        bar: Below it the screen is sure enough that a window is harmless.
+        screened: What the screen says of each part, higher is worse.
+        bar: Below it the screen is sure enough that a part is harmless.
     """
     room = read_at_most(len(screened))
     # The first of equals, so that the choice is the same on every machine.

@@ -21,15 +21,15 @@ from safetensors.numpy import load_file, save_file
 
 from chopmark.safety.categories import MODEL_CATEGORIES
 from chopmark.safety.text.encoder import SentenceEncoder
-from chopmark.safety.text.head import GROUPS, PromptHead, score_of
 from training.safety.calibrate import calibrate, groups_of
 from training.safety.data import Row, file_sha256, held_out, read_rows
 from training.safety.embed import VectorStore
 from training.safety.encoder import SHARP, train_encoder
 from training.safety.mixture import caption_rows, first_pass, form_of, second_pass, third_pass
 from training.safety.own_languages import garment_rows, own_rows
+from training.safety.report import left_out, reached, write_card
 from training.safety.scary import CHECK, scary_rows
-from training.safety.screen import train_screen, windows_of
+from training.safety.screen import screen_rows, screened_looks, train_screen
 from training.safety.short import short_rows
 
 if TYPE_CHECKING:
@@ -86,15 +86,7 @@ def main() -> None:
         exported.write_text("")
     kept = options.work / f"pass{1 if options.onward else 3}.pt"
     fixing = [*check_rows(options.data), *check[::3]]
-    # The screen stands on word vectors, which no pass changes.
-    screen = _screen_of(options.out) if options.onward else None
-    _head(options.data, kept, options.out, rows, fixing, screen)
-
-
-def _screen_of(out: Path) -> dict[str, NDArray[np.float32]]:
-    """Return the screen of an earlier training."""
-    head = load_file(out / "prompt_head.safetensors")
-    return {name: value for name, value in head.items() if name.startswith("screen")}
+    _head(options.data, kept, options.out, rows, fixing, captions)
 
 
 def _shipped(out: Path) -> dict[str, NDArray[np.float32]]:
@@ -122,9 +114,9 @@ def _head(
     out: Path,
     rows: Sequence[Row],
     fixing: Sequence[Row],
-    screen: dict[str, NDArray[np.float32]] | None,
+    captions: Sequence[Row],
 ) -> None:
-    """Calibrate the head of the trained encoder, train the screen or keep it, write both."""
+    """Calibrate the head of the trained encoder, train the screen, write both."""
     import torch
 
     encoder = SentenceEncoder(out / "prompt_encoder.onnx")
@@ -142,57 +134,33 @@ def _head(
     logits = vectors @ linear["out"] + linear["out_bias"]
     groups = groups_of(fixing, encoder)
     fitted = calibrate(logits, fixing, groups)
-    if screen is None:
-        captions, _ = caption_rows(data / "captions-multilingual.jsonl")
-        rng = np.random.default_rng(_SEED)
-        windows = windows_of(second_pass(rows, captions, rng=rng), encoder, rng)
-        screen = train_screen(*windows, seed=_SEED)
+    rng = np.random.default_rng(_SEED)
+    seen = screened_looks(screen_rows(rows, captions, rng), encoder)
     tensors = {
         **linear,
         "scale": fitted.scale,
         "shift": fitted.shift,
-        **screen,
+        **train_screen(*seen, seed=_SEED),
     }
     save_file(
         tensors,
         out / "prompt_head.safetensors",
         metadata={"categories": json.dumps(MODEL_CATEGORIES), "encoder": encoder.digest},
     )
-    head = PromptHead.load(out / "prompt_head.safetensors")
+    said = reached(fitted, logits, fixing, groups)
+    without = left_out(logits, fixing, groups)
     report = {
         "seed": _SEED,
         "data": {name: file_sha256(data / f"{name}.jsonl") for name in _FILES},
         "rows": {"train": len(rows), "own": len(own_rows()), "calibration": len(fixing)},
-        "reached": _reached(head, logits, fixing, groups),
+        "reached": said,
+        "left_out": without,
     }
     (out / "training.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    card = out / "MODEL_CARD.md"
+    if card.is_file():
+        write_card(card, said, without)
     print(json.dumps(report, indent=2))
-
-
-def _reached(
-    head: PromptHead, logits: NDArray[np.float32], rows: Sequence[Row], groups: NDArray[np.int64]
-) -> dict[str, dict[str, list[float]]]:
-    """Return of each kind of text and source the count, and the shares of review and block."""
-    scores = np.empty(len(rows))
-    for number, name in enumerate(GROUPS):
-        here = groups == number
-        scores[here] = score_of(head.odds(logits[here], name)).max(axis=1)
-    made: dict[str, dict[str, list[float]]] = {}
-    for number, name in enumerate(GROUPS):
-        held: dict[str, list[float]] = {}
-        for at in np.flatnonzero(groups == number).tolist():
-            row = rows[at]
-            side = "harmless" if row.benign else "harmful"
-            held.setdefault(f"{side}: {row.source}, {row.kind}", []).append(float(scores[at]))
-        made[name] = {
-            source: [
-                len(each),
-                round(float(np.mean([0.3 <= one < 0.5 for one in each])), 4),
-                round(float(np.mean([one >= 0.5 for one in each])), 4),
-            ]
-            for source, each in sorted(held.items())
-        }
-    return made
 
 
 if __name__ == "__main__":

@@ -93,6 +93,8 @@ def calibrate(
     shift = np.zeros_like(scale)
     for number in range(len(GROUPS)):
         here = groups == number
+        if not here.any():
+            continue  # nobody knows such a text: its logits stay as they are
         tails = _tails(logits, benign, groups, number)
         worst = (logits[here] - tails).max(axis=1)
         a, b = _fit(
@@ -127,11 +129,13 @@ def _weights(rows: Sequence[Row]) -> NDArray[np.float64]:
     weights = np.zeros(len(rows))
     for harmful, share in ((True, _HARMFUL), (False, 1 - _HARMFUL)):
         side = [at for at, row in enumerate(rows) if row.benign != harmful]
+        if not side:
+            continue
         names = [rows[at].source + rows[at].kind for at in side]
         each = np.array([1.0 / names.count(name) for name in names])
         each = np.minimum(each, _MOST * each.mean())
         each *= [_TALK if rows[at].kind in _COMMENTS else 1.0 for at in side]
-        weights[side] = share * each / each.sum() if side else 0.0
+        weights[side] = share * each / each.sum()
     return weights * len(rows)
 
 

@@ -154,7 +154,7 @@ class _Learner:
             done += 1
             if done % 50 == 0:
                 print(f"  step {done} of {len(plan)}: loss {np.mean(lost[-50:]):.4f}", flush=True)
-            if done % 200 == 0 or done == len(plan) or time.monotonic() >= until:
+            if done % 50 == 0 or done == len(plan) or time.monotonic() >= until:
                 state = {name: part.state_dict() for name, part in parts.items()}
                 torch.save({**state, "done": done}, kept)
         return done == len(plan)

@@ -36,11 +36,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Reading",
     "caption_rows",
+    "fillers_of",
     "first_pass",
     "form_of",
     "labels",
     "second_pass",
     "third_pass",
+    "window",
 ]
 
 #: Licences of captions that ask nothing of whoever passes weights on but the naming of the source.
@@ -136,7 +138,7 @@ def first_pass(rows: Sequence[Row], *, rng: Generator) -> list[Reading]:
     ours = [*authored_rows(_TEMPLATES), *scary_rows(TRAIN), *scary_rows(TRAIN)]
     short = short_rows(check=False)
     short = [short[at] for at in rng.choice(len(short), 2500, replace=False)]
-    fillers = _fillers(rows)["en"]
+    fillers = fillers_of(rows)["en"]
     made: list[Reading] = []
     for row in [*rows, *ours, *short]:
         text = normalize(row.text).text if row.lang == "en" else _written(row.text)
@@ -155,7 +157,7 @@ def second_pass(rows: Sequence[Row], captions: Sequence[Row], *, rng: Generator)
     rows = _usable(rows)
     short = short_rows(check=False)
     short = [short[at] for at in rng.choice(len(short), 2500, replace=False)]
-    fillers = _fillers([*rows, *captions])
+    fillers = fillers_of([*rows, *captions])
     made: list[Reading] = []
     for row in [*rows, *authored_rows(_TEMPLATES), *scary_rows(TRAIN), *scary_rows(TRAIN), *short]:
         if rng.random() < _AGAIN:
@@ -189,7 +191,7 @@ def third_pass(rows: Sequence[Row], captions: Sequence[Row], *, rng: Generator) 
         rng: Same state, same readings.
     """
     rows = _usable(rows)
-    fillers = _fillers([*rows, *captions])
+    fillers = fillers_of([*rows, *captions])
     made: list[Reading] = []
     ours = [*authored_rows(_TEMPLATES), *scary_rows(TRAIN), *scary_rows(TRAIN)]
     made += [
@@ -207,13 +209,13 @@ def third_pass(rows: Sequence[Row], captions: Sequence[Row], *, rng: Generator) 
         if row.kind == "edit" and rng.random() < 0.5:
             made.append(_reading(row, plain, edit=True))
         if row.lang in fillers and rng.random() < (0.1 if row.kind == "edit" else 0.3):
-            made.append(_reading(row, _window(plain, row.lang, fillers, rng), edit=edit))
+            made.append(_reading(row, window(plain, row.lang, fillers, rng), edit=edit))
     blank = np.zeros(len(MODEL_CATEGORIES), np.float32)
     for lang in fillers:
         for edit in (False, False, True):
             made += [
                 Reading(
-                    text=_window("", lang, fillers, rng), edit=edit, target=blank, mask=1 + blank
+                    text=window("", lang, fillers, rng), edit=edit, target=blank, mask=1 + blank
                 )
                 for _ in range(_WINDOWS)
             ]
@@ -249,7 +251,8 @@ def _reading(row: Row, text: str, *, edit: bool = False) -> Reading:
     return Reading(text=text, edit=edit, target=target, mask=mask)
 
 
-def _fillers(rows: Sequence[Row]) -> dict[str, list[str]]:
+def fillers_of(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """Return harmless prompts and captions by language."""
     made: dict[str, list[str]] = {}
     for row in rows:
         if row.benign and row.kind in {"caption", "t2i"}:
@@ -307,7 +310,7 @@ def _padded(text: str, fillers: Sequence[str], rng: Generator, space: str) -> st
     return other[:before] + text + other[before : before + 16]
 
 
-def _window(text: str, lang: str, fillers: dict[str, list[str]], rng: Generator) -> str:
+def window(text: str, lang: str, fillers: dict[str, list[str]], rng: Generator) -> str:
     """Return a text somewhere in a window of harmless ones that begins and ends anywhere."""
     space = "" if lang in _UNSPACED else " "
     most = _LONG[0] if space else _LONG[1]

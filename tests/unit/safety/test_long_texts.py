@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from chopmark.safety.text.head import PromptHead
 from chopmark.safety.text.reading import read_text
 from chopmark.safety.text.rules import apply_rules, sexual_terms
 from chopmark.safety.text.text_request import asks_for_text
-from chopmark.safety.text.windows import SIZE, WHOLE, plan, read_at_most, spans
+from chopmark.safety.text.windows import SIZE, WHOLE, parts, plan, read_at_most
 from chopmark.safety.text.youth import youth_cues
 from tests.support.long_texts import KINDS, long_text
 
@@ -113,23 +114,47 @@ def test_a_text_twice_as_long_is_twice_the_work(kind: str) -> None:
 # Nothing is cut.
 
 
-@pytest.mark.parametrize("count", [0, 1, 44, 45, 46, 64, 65, 1000, 4567])
-def test_windows_cover_every_token_and_overlap(count: int) -> None:
-    parts = spans(count)
-    assert parts[0][0] == 0
-    assert parts[-1][1] == count
-    assert all(end - start == (SIZE if count > WHOLE else count) for start, end in parts)
-    assert all(b[0] <= a[1] - 10 for a, b in itertools.pairwise(parts))
+def _tokens(text: str) -> list[tuple[int, int]]:
+    """Return a token a word, with the gap before it, as the tokenizer does."""
+    return [found.span() for found in re.finditer(r"\s*\S+", text)]
+
+
+@given(st.lists(st.sampled_from(["word", "word,", "word.", "word!\n", "ก ข"]), max_size=400))
+def test_parts_cover_every_token_in_order_and_none_is_long(words: list[str]) -> None:
+    text = " ".join(words)
+    tokens = _tokens(text)
+    cut = parts(text, tokens)
+    assert (cut[0].start, cut[-1].end) == (0, len(tokens))
+    assert all(0 < end - start <= WHOLE for start, end, _ in cut if tokens)
+    assert all(a.start < b.start <= a.end < b.end for a, b in itertools.pairwise(cut))
+
+
+@pytest.mark.parametrize(
+    ("wish", "stop"), [("a b c d e f g h.", " "), ("a b c d e f g h。", ""), ("a. b. c. d.", " ")]
+)
+def test_a_sentence_amid_others_is_a_part_of_its_own(wish: str, stop: str) -> None:
+    other = "a harmless sentence of some eight words here" + (wish[-1] or ".")
+    text = stop.join([other] * 9 + [wish] + [other] * 9)
+    tokens = _tokens(text) if stop else [(at, at + 1) for at in range(len(text))]
+    read = [text[tokens[a][0] : tokens[b - 1][1]].strip() for a, b, _ in parts(text, tokens)]
+    assert wish in read
+
+
+def test_what_has_no_end_of_a_sentence_is_cut_in_windows_that_overlap() -> None:
+    cut = parts("word " * 300, _tokens("word " * 300))
+    assert all(end - start == SIZE for start, end, _ in cut[:-1])
+    assert all(b.start <= a.end - 10 for a, b in itertools.pairwise(cut))
+    assert all(one.cut for one in cut)
 
 
 @given(
     said=st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=700),
 )
-def test_the_most_doubtful_windows_are_read_and_no_doubt_is_left_unsaid(said: list[float]) -> None:
+def test_the_most_doubtful_parts_are_read_and_no_doubt_is_left_unsaid(said: list[float]) -> None:
     screened = np.array(said, np.float32)
     chosen = plan(screened, bar=0.0)
     left = np.delete(screened, chosen.read)
-    assert len(chosen.read) == min(len(said), read_at_most(len(said))) <= 56
+    assert len(chosen.read) == min(len(said), read_at_most(len(said))) <= 40
     assert not len(left) or left.max() <= screened[list(chosen.read)].min()
     assert chosen.doubtful == (left >= 0).sum()
 
@@ -176,7 +201,7 @@ def test_a_guard_looks_at_a_text_to_its_end(text: str, marks: list[str]) -> None
         assert set(watched.read(mark).ids) - set(watched.read("").ids) <= watched.seen
     # And nothing twice, but for a second look where a word of youth is in it.
     assert max(Counter(watched.taken).values()) <= 2
-    assert len(watched.taken) <= 2 * 56
+    assert len(watched.taken) <= 2 * 40
 
 
 @pytest.mark.parametrize(
