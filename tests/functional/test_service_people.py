@@ -19,6 +19,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
+from argon2.profiles import CHEAPEST
 from joserfc import jwk, jwt
 from pydantic import SecretStr
 
@@ -26,7 +28,7 @@ from chopmark import Pipeline, Settings
 from chopmark.api.signin import safe_path
 from chopmark.errors import ConfigurationError, IdentityUnavailable, InvalidToken
 from chopmark.service.logging import make_logger
-from chopmark.tenancy import AccessStore, People, Tenant
+from chopmark.tenancy import AccessStore, People, Tenant, passwords
 from chopmark.tenancy.oidc import Provider
 from chopmark.tenancy.signin import Attempt, SignIn
 from tests.support.generator import StandIn
@@ -202,7 +204,12 @@ def test_two_session_cookies_are_none(start: Start, home: Path) -> None:
     assert client.get("/v1/models", headers=two).status_code == 401
 
 
-def test_guessing_a_password_is_slowed_down(start: Start, home: Path) -> None:
+def test_guessing_a_password_is_slowed_down(
+    start: Start, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Eleven guesses without 64 MiB for each.
+    cheap = PasswordHasher.from_parameters(CHEAPEST)
+    monkeypatch.setattr(passwords, "_hasher", lambda: cheap)
     with _people(home) as people:
         people.add("ada", roles=["reader"], tenant="default", password=PASSWORD)
     client = start()
