@@ -24,8 +24,8 @@ def test_a_second_run_adds_nothing_and_gives_new_links(
     run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def ask(pipeline: Pipeline, _pictures: int, _progress: Any) -> dict[str, int]:
-        record = {"record_id": new_record_id(), "tenant": "demo", "subject": "demo:kit"}
-        refused = {"stage": "input", "action": "block", "categories": ["violence"]}
+        record: Any = {"record_id": new_record_id(), "tenant": "demo", "subject": "demo:kit"}
+        refused: Any = {"stage": "input", "action": "block", "categories": ["violence"]}
         pipeline.parts.log.append(Event(kind="request.received", **record))
         pipeline.parts.log.append(Event(kind="request.refused", public=refused, **record))
         return {"made": 0, "judged": 0, "refused": 1, "failed": 0}

@@ -14,11 +14,11 @@ from chopmark.pipeline.steps import in_thread
 from chopmark.service.deployment import TheService
 from chopmark.service.golden import run_cases
 from chopmark.service.policy_proposals import PolicyProposals
-from chopmark.service.workbench import policy_text, try_policy
+from chopmark.service.workbench import newest_decisions, policy_text, try_policy
 from chopmark.web.console.desk import DeskViewer, console_page, log_of
 
 if TYPE_CHECKING:
-    from chopmark.audit import AuditLog
+    from chopmark.audit import Record
     from chopmark.safety import Policy
     from chopmark.service.policy_proposals import Proposal
     from chopmark.service.service import Service
@@ -139,13 +139,14 @@ def _shown(
     log = log_of(request)
     whose, ours = _in_force(service, viewer, tenant)
     golden = None if whose is None else run_cases(service, whose, theirs)
-    trial = try_policy(log, ours, theirs, tenant=whose, limit=_LAST, golden=golden)
+    decisions = newest_decisions(log, tenant=whose, limit=_LAST)
+    trial = try_policy(decisions, ours, theirs, golden=golden)
     return {
         "policy": ours,
         "whose": whose,
         "tenants": [] if viewer.tenant else [one.name for one in service.store.tenants()],
         "trial": trial,
-        "booked": _booked(log, whose),
+        "booked": _booked(decisions),
         "choices": _BUILT_IN,
         "proposals": _proposals(service, viewer, whose),
         "shadow_on": service.pipeline.parts.policies.has_shadow,
@@ -159,11 +160,9 @@ def _proposals(service: Service, viewer: Viewer, whose: str | None) -> list[Prop
     return [one for one in found if whose in {None, one.tenant}]
 
 
-def _booked(log: AuditLog, tenant: str | None) -> tuple[int, int]:
-    """Count the last decisions that a shadow policy was judged beside, and where it differed."""
+def _booked(decisions: list[Record]) -> tuple[int, int]:
+    """Count the decisions that a shadow policy was judged beside, and where it differed."""
     shadows = [
-        entry.public["shadow"]
-        for entry in log.find(kind="request.decided", tenant=tenant, limit=_LAST)
-        if isinstance(entry.public.get("shadow"), dict)
+        shadow for entry in decisions if isinstance(shadow := entry.public.get("shadow"), dict)
     ]
-    return len(shadows), sum(bool(one.get("differs")) for one in shadows)  # type: ignore[union-attr]
+    return len(shadows), sum(bool(one.get("differs")) for one in shadows)
