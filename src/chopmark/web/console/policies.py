@@ -121,28 +121,32 @@ async def agree(proposal_id: str, service: TheService, viewer: DeskViewer) -> Re
     return RedirectResponse(f"/console/policies?{query}", status_code=303)
 
 
-def _in_force(service: Service, viewer: Viewer, tenant: str) -> tuple[str | None, Policy]:
-    """Return whose policy is shown, and the policy: the tenant's, with its override.
+def _in_force(service: Service, viewer: Viewer, tenant: str) -> tuple[str | None, Policy, str]:
+    """Return whose policy is shown, the policy with its override, and what is wrong with that.
 
-    Who sees all tenants sees the deployment's until they choose one.
+    Who sees all tenants sees the deployment's until they choose one. An override that cannot be
+    used is said to be one, beside the deployment's: whoever is to cure it comes here.
     """
-    if viewer.tenant is not None:
-        return viewer.tenant, service.policy_of(viewer.caller.tenant)
-    if not tenant:
-        return None, service.pipeline.parts.policies.active()
-    return tenant, service.policy_of(service.store.tenant(tenant))
+    if viewer.tenant is None and not tenant:
+        return None, service.pipeline.parts.policies.active(), ""
+    theirs = viewer.caller.tenant if viewer.tenant else service.store.tenant(tenant)
+    try:
+        return theirs.name, service.policy_of(theirs), ""
+    except InvalidPolicy as error:
+        return theirs.name, service.pipeline.parts.policies.active(), error.explain()
 
 
 def _shown(
     request: Request, service: Service, viewer: Viewer, tenant: str, theirs: Policy
 ) -> dict[str, Any]:
     log = log_of(request)
-    whose, ours = _in_force(service, viewer, tenant)
+    whose, ours, broken = _in_force(service, viewer, tenant)
     golden = None if whose is None else run_cases(service, whose, theirs)
     decisions = newest_decisions(log, tenant=whose, limit=_LAST)
     trial = try_policy(decisions, ours, theirs, golden=golden)
     return {
         "policy": ours,
+        "broken": broken,
         "whose": whose,
         "tenants": [] if viewer.tenant else [one.name for one in service.store.tenants()],
         "trial": trial,
