@@ -149,6 +149,23 @@ def _measure(home: Path, count: int) -> None:
             site: Any = create_site(pipeline, logger=make_logger(io.StringIO()))
             with TestClient(site, cookies={"chopmark_session": token}) as client:
                 _table(client, _pages(record, person))
+        _report(log)
+
+
+def _report(log: AuditLog) -> None:
+    """Set the report of whole days beside counting every entry."""
+    auditor = Actor(name="bench", roles=frozenset({"auditor"}), tenant=None)
+    begun = time.process_time()
+    kept: Any = log.desk(auditor, purpose="benchmark").export.report()
+    between = time.process_time()
+    # A period that ends within a day, after every entry: each of them is read.
+    read: Any = log.desk(auditor, purpose="benchmark").export.report(until="9998-01-01T12:00:00Z")
+    spent = (1000 * (between - begun), 1000 * (time.process_time() - between))
+    same = all(kept[name] == read[name] for name in kept if name not in {"until", "checkpoint"})
+    print(
+        f"report: {spent[0]:.0f} ms of CPU as kept, {spent[1]:.0f} ms by reading {read['entries']}"
+        f" entries; the same figures: {same}"
+    )
 
 
 def _table(client: TestClient, pages: dict[str, str]) -> None:
