@@ -175,7 +175,8 @@ def parse_leaf(leaf: bytes) -> dict[str, Any]:
 
 def _object(data: bytes) -> dict[str, Any]:
     try:
-        members = json.loads(data)
+        # Of bytes json guesses the encoding first, which takes as long as reading them.
+        members = json.loads(data.decode())
     except (ValueError, RecursionError):
         members = None
     if not isinstance(members, dict):

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import chopmark.audit.desk.export as export_module
 from chopmark import Pipeline
+from chopmark.audit.desk.export_files import write_export
 from chopmark.service.forgetting import forget_beside_the_log
 from chopmark.service.retention import retaining
 from chopmark.tenancy import People
 from tests.functional.test_service_desk import House
 from tests.support.generator import StandIn
 from tests.support.server import serve
-from tests.support.wait import until
+from tests.support.wait import HANG_S, until
 
 WORD = "zanzibarquokka"
 
@@ -132,3 +136,31 @@ def test_roles_that_came_later_count_too(house: House) -> None:
     house.people.add("ada", roles=["exporter", "auditor"], tenant="acme")
     eve = house.sign_in("eve", "acme", "exporter")
     assert eve.post(f"/api/v1/exports/{export}/agree").status_code == 200
+
+
+def test_an_export_that_is_being_written_is_not_written_twice(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, eve, max_ = (house.sign_in(name, "acme", "exporter") for name in ("ada", "eve", "max"))
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slowly(*args: Any, **options: Any) -> Any:
+        inside.set()
+        assert go_on.wait(HANG_S)
+        return write_export(*args, **options)
+
+    monkeypatch.setattr(export_module, "write_export", slowly)
+    path = f"/api/v1/exports/{_asked(ada)}"
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(eve.post, f"{path}/agree")
+        assert inside.wait(HANG_S)
+        second = max_.post(f"{path}/agree")
+        go_on.set()
+        assert first.result().status_code == 200
+    assert (second.status_code, second.json()["error"]["code"]) == (400, "invalid_request")
+    assert "being written" in second.json()["error"]["message"]
+    # What is cut off on the way is fetched on from there.
+    url = f"{path}/files/entries.jsonl"
+    whole = ada.get(url).content
+    rest = ada.get(url, headers={"range": "bytes=100-"})
+    assert (rest.status_code, rest.content) == (206, whole[100:])

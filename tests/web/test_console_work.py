@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from chopmark.errors import InvalidPolicy
+from chopmark.service.service import Service
 from tests.support.wait import until
 from tests.web.conftest import BLOCKED
 
 if TYPE_CHECKING:
     import httpx
+    import pytest
 
     from tests.web.conftest import Site
 
@@ -212,3 +215,17 @@ def test_a_policy_is_tried_proposed_and_put_into_force_by_another(site: Site) ->
         assert ines.post(agree[1], data={"csrf": mine}).status_code == 303
         now = log.find(kind="policy.adopted", limit=1)[0]
         assert now.public["policy"] == before
+
+
+def test_an_override_that_cannot_be_used_is_said_to_be_one(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **_options: object) -> None:
+        raise InvalidPolicy("default.yaml: not YAML", hint="mind the indent")
+
+    monkeypatch.setattr(Service, "policy_of", broken)
+    with site.client("ines") as ines:
+        page = ines.get("/console/policies")
+    assert page.status_code == 200
+    assert "default.yaml: not YAML" in page.text
+    assert "every request of default fails" in page.text

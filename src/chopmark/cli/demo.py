@@ -73,7 +73,7 @@ def demo_data(
 
     Everything goes through the pipeline, as if it had been asked for over HTTP: it is judged,
     made, marked, signed and booked now. A log has no past that was not booked, so the times are
-    those of this run.
+    those of this run. Run again, it asks for nothing more, and gives new links.
     """
     from chopmark.pipeline import Pipeline
     from chopmark.settings import load_settings
@@ -87,22 +87,39 @@ def demo_data(
     ):
         for name in _TENANTS:
             store.set_tenant(Tenant(name=name))
-        with progress_bar(quiet=as_json) as progress:
-            counts = asyncio.run(_ask(pipeline, pictures, progress))
-        _afterwards(pipeline)
+        already, counts = _booked(pipeline), dict[str, int]()
+        if not already:
+            with progress_bar(quiet=as_json) as progress:
+                counts = asyncio.run(_ask(pipeline, pictures, progress))
+            _afterwards(pipeline)
         links = _people(people)
     base = settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}"
     addresses = {name: f"{base}/sign-in?link={token}" for name, token in links.items()}
     if as_json:
-        emit({"requests": {**counts}, "links": {**addresses}})
+        emit({"requests": {**counts}, "already": already, "links": {**addresses}})
         return
-    typer.echo(", ".join(f"{count} {name}" for name, count in counts.items() if count))
+    if already:
+        typer.echo(
+            f"{already} requests of {' and '.join(_TENANTS)} are here already: none was added."
+        )
+        typer.echo("The links below are new, and end earlier ones. A fresh day takes a fresh home.")
+    else:
+        typer.echo(", ".join(f"{count} {name}" for name, count in counts.items() if count))
     typer.echo("")
     typer.echo("Next: start the server with `chopmark serve`, and open one of these links.")
     typer.echo("Each signs in once, within a day, and a browser is one person at a time:")
     for name, address in addresses.items():
         typer.echo(f"  {name}: {_FIRST[name]}\n    {address}")
     typer.echo("A link was used? `chopmark access person link NAME` makes another one.")
+
+
+def _booked(pipeline: Pipeline) -> int:
+    """Return how many requests of the demo's tenants the log has, from an earlier run."""
+    find, found = pipeline.parts.log.find, 0
+    for name in _TENANTS:
+        found += len(find(kind="request.received", tenant=name, limit=100))
+        found += len(find(kind="moderation.completed", tenant=name, limit=100))
+    return found
 
 
 async def _ask(pipeline: Pipeline, pictures: int, progress: Progress | None) -> dict[str, int]:

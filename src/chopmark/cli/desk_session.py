@@ -102,6 +102,6 @@ def desk_of(who: Actor, purpose: str) -> Iterator[Desk]:
             raise NotPermitted(
                 error.message,
                 hint=f"{error.hint}; here with --role, or CHOPMARK_DESK_ROLES"
-                if error.message.startswith("this takes")
+                if error.message.startswith("this takes one of")
                 else error.hint,
             ) from None

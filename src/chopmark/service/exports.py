@@ -1,84 +1,46 @@
 """Exports: one exporter asks, another one agrees, and only then is anything written.
 
-Both faces ask here; what waits lies in the home folder, so that a restart forgets no request.
+Both faces ask here.
 """
 
 from __future__ import annotations
 
-import json
 import secrets
-import shutil
+import threading
 import time
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from chopmark.errors import InvalidRequest, LogUnavailable, NotPermitted, RecordNotFound
-from chopmark.kit.files import write_private
+from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
+from chopmark.service.export_requests import (
+    FOLDER,
+    ExportForm,
+    ExportRequest,
+    kept_exports,
+    take_away_erased,
+    write_request,
+)
 from chopmark.service.people_now import actor_now
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from chopmark.audit import AuditLog, Query, Role
+    from chopmark.audit import Query
     from chopmark.kit.types import Progress
     from chopmark.pipeline.parts import Parts
     from chopmark.service.caller import Caller
     from chopmark.tenancy import People
 
-__all__ = ["FOLDER", "ExportForm", "ExportRequest", "Exports", "take_away_exports"]
-
-#: Under the home folder.
-FOLDER: Final = "exports"
-
-ExportForm = Literal["jsonl", "csv", "parquet"]
-#: What was exported lies here for so long; then it is taken away.
-_KEPT_S: Final = 7 * 24 * 3600
-_REQUEST: Final = "asked.json"
+__all__ = ["Exports"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportRequest:
-    """What an exporter asked for.
-
-    Attributes:
-        export_id: Names it; 32 hex digits.
-        asked_by: Who asked.
-        tenant: Whose records; ``None`` is all of them.
-        asked_at: Unix time in seconds.
-        query: As :meth:`chopmark.audit.Query.to_dict` gave it.
-        form: Of the entries.
-        content: With what is encrypted in the log.
-        limit: At most so many records, the newest.
-        purpose: Why; it is booked.
-        roles: Of whoever asked, when they did.
-        agreed_by: The other exporter; ``None`` until then, and nothing is written yet.
-        taken_away: Its files are gone, because something in them was erased meanwhile.
-    """
-
-    export_id: str
-    asked_by: str
-    tenant: str | None
-    asked_at: float
-    query: dict[str, Any]
-    form: ExportForm
-    content: bool
-    limit: int
-    purpose: str
-    roles: list[Role]
-    agreed_by: str | None = None
-    taken_away: bool = False
-
-    @property
-    def files(self) -> list[str]:
-        """Names of what can be fetched; none before somebody agreed."""
-        there = self.agreed_by and not self.taken_away
-        return ["manifest.json", f"entries.{self.form}"] if there else []
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what an exporter is told of it."""
-        members = asdict(self)
-        members.pop("roles")
-        return {**members, "files": self.files}
+@dataclass(slots=True)
+class _Writing:
+    done: int = 0
+    total: int = 0
+    over: threading.Event = field(default_factory=threading.Event)
 
 
 class Exports:
@@ -92,6 +54,13 @@ class Exports:
         self._parts = parts
         self._people = people
         self._folder = parts.home / FOLDER
+        self._writing: dict[str, _Writing] = {}
+        self._lock = threading.Lock()
+
+    def writing(self, export_id: str) -> tuple[int, int] | None:
+        """Return how many records of how many are written; None where nobody writes it here."""
+        found = self._writing.get(export_id)
+        return None if found is None else (found.done, found.total)
 
     def ask(
         self,
@@ -118,7 +87,7 @@ class Exports:
             purpose=purpose,
             roles=sorted(actor.roles),
         )
-        self._write(request)
+        write_request(self._parts.home, request)
         return request
 
     def all(self, caller: Caller) -> list[ExportRequest]:
@@ -156,7 +125,7 @@ class Exports:
 
         Raises:
             RecordNotFound: As :meth:`one`.
-            InvalidRequest: Somebody agreed already.
+            InvalidRequest: Somebody agreed already; it may still be being written.
             NotPermitted: It is their own, or whoever asked may not have it any more.
         """
         from chopmark.audit import Query
@@ -169,20 +138,57 @@ class Exports:
         first = actor_now(
             self._people, request.asked_by, request.tenant, request.roles, asked_at=request.asked_at
         )
-        folder = self._folder / request.export_id
-        self._parts.log.desk(first, purpose=request.purpose).export.records(
-            Query.from_dict(request.query),
-            folder,
-            form=request.form,
-            second=caller.actor(),
-            content=request.content,
-            limit=request.limit,
-            progress=progress,
-        )
-        agreed = replace(request, agreed_by=caller.name)
-        self._write(agreed)
+
+        with self._alone(export_id) as writing:
+
+            def tell(at: int, of: int, what: str) -> None:
+                writing.done, writing.total = at, of
+                if progress is not None:
+                    progress(at, of, what)
+
+            self._parts.log.desk(first, purpose=request.purpose).export.records(
+                Query.from_dict(request.query),
+                self._folder / request.export_id,
+                form=request.form,
+                second=caller.actor(),
+                content=request.content,
+                limit=request.limit,
+                progress=tell,
+            )
+            agreed = replace(request, agreed_by=caller.name)
+            write_request(self._parts.home, agreed)
         # Whoever was erased while this was written is erased here too.
         return take_away_erased(self._parts.home, self._parts.log, agreed)
+
+    def follow(self, caller: Caller, export_id: str) -> ExportRequest:
+        """Return an export once whoever agreed to it has it written, here; blocks until then.
+
+        Raises:
+            RecordNotFound: As :meth:`one`.
+            InvalidRequest: The writing was interrupted.
+        """
+        self.one(caller, export_id)
+        writing = self._writing.get(export_id)
+        if writing is not None:
+            writing.over.wait()
+        request = self.one(caller, export_id)
+        if request.agreed_by is None:
+            raise InvalidRequest(f"export {export_id} was not written", hint="agree to it again")
+        return request
+
+    @contextmanager
+    def _alone(self, export_id: str) -> Iterator[_Writing]:
+        with self._lock:
+            if export_id in self._writing:
+                raise InvalidRequest(
+                    f"export {export_id} is being written", hint="somebody agreed just now; wait"
+                )
+            writing = self._writing[export_id] = _Writing()
+        try:
+            yield writing
+        finally:
+            del self._writing[export_id]
+            writing.over.set()
 
     def file(self, caller: Caller, export_id: str, name: str) -> Path:
         """Return where a file of an export is.
@@ -200,57 +206,3 @@ class Exports:
                 hint="something in it was erased; ask for it anew" if request.taken_away else "",
             )
         return path
-
-    def _write(self, request: ExportRequest) -> None:
-        _write(self._folder, request)
-
-
-def take_away_exports(home: Path, log: AuditLog) -> int:
-    """Take away what lies here for too long, and what holds something that is erased in the log.
-
-    Returns:
-        How many exports lost their files.
-    """
-    kept = kept_exports(home)
-    return sum(take_away_erased(home, log, request) is not request for request in kept)
-
-
-def take_away_erased(home: Path, log: AuditLog, request: ExportRequest) -> ExportRequest:
-    """Return a request as it is now: without files where something in them is erased by now."""
-    from chopmark.audit.custody.custody import without_content
-    from chopmark.audit.desk.export_files import contents_in
-
-    if not request.content or not request.files:
-        return request
-    folder = home / FOLDER / request.export_id
-    try:
-        gone = bool(without_content(log.custody, contents_in(folder)))
-    except (InvalidRequest, LogUnavailable):
-        gone = True  # what cannot be read cannot be vouched for
-    if not gone:
-        return request
-    without = replace(request, taken_away=True)
-    # Said first: should the rest fail, nobody is given the files meanwhile.
-    _write(home / FOLDER, without)
-    for name in request.files:
-        (folder / name).unlink(missing_ok=True)
-    return without
-
-
-def kept_exports(home: Path) -> list[ExportRequest]:
-    """Return what was asked for in the last days, the oldest first; the rest is taken away."""
-    kept: list[ExportRequest] = []
-    for path in sorted((home / FOLDER).glob(f"*/{_REQUEST}")):
-        try:
-            request = ExportRequest(**json.loads(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            continue  # another thread took it away just now
-        if request.asked_at < time.time() - _KEPT_S:
-            shutil.rmtree(path.parent, ignore_errors=True)
-        else:
-            kept.append(request)
-    return sorted(kept, key=lambda request: request.asked_at)
-
-
-def _write(folder: Path, request: ExportRequest) -> None:
-    write_private(folder / request.export_id / _REQUEST, json.dumps(asdict(request)).encode())

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from chopmark.pipeline.erase_prompts import forget_with_the_log
-from chopmark.service.exports import take_away_exports
+from chopmark.service.export_requests import take_away_exports
 from chopmark.tenancy.files import FILE as FILES
 from chopmark.tenancy.files import FileStore
 from chopmark.tenancy.replays import FILE, Replays

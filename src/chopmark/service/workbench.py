@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 from chopmark.errors import ChopmarkError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from chopmark.audit import AuditLog, Record
     from chopmark.safety import Policy
     from chopmark.safety.policy_tools import Change, GoldenReport
 
-__all__ = ["Difference", "Trial", "changed_by", "policy_text", "try_policy"]
+__all__ = ["Difference", "Trial", "changed_by", "newest_decisions", "policy_text", "try_policy"]
 
 _PAGE: Final = 1000
 _EXAMPLES: Final = 20
@@ -89,20 +89,18 @@ def policy_text(policy: Policy) -> str:
     return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
 
-def changed_by(log: AuditLog, policy: Policy, *, tenant: str | None, limit: int = 500) -> Trial:
-    """Judge the booked scores of the last prompts by another policy; nothing is acted on.
+def changed_by(decisions: Iterable[Record], policy: Policy) -> Trial:
+    """Judge the booked scores of prompts by another policy; nothing is acted on.
 
     Args:
-        log: Where they are.
+        decisions: Their ``request.decided`` entries, the newest first.
         policy: The other one.
-        tenant: Whose decisions; None is everybody's.
-        limit: How many of the newest.
     """
     changed: Counter[tuple[str, str]] = Counter()
     by_category: Counter[str] = Counter()
     examples: list[Difference] = []
     judged = 0
-    for record in _newest(log, tenant, limit):
+    for record in decisions:
         found = _difference(record, policy)
         if found is None:
             continue
@@ -122,22 +120,21 @@ def changed_by(log: AuditLog, policy: Policy, *, tenant: str | None, limit: int 
 
 
 def try_policy(
-    log: AuditLog,
+    decisions: Iterable[Record],
     before: Policy,
     after: Policy,
     *,
-    tenant: str | None,
-    limit: int,
     golden: GoldenReport | None,
 ) -> Trial:
     """Return what a policy would change, and would have changed."""
     from chopmark.safety.policy_tools import diff
 
-    trial = changed_by(log, after, tenant=tenant, limit=limit)
+    trial = changed_by(decisions, after)
     return replace(trial, changes=diff(before, after), golden=golden)
 
 
-def _newest(log: AuditLog, tenant: str | None, limit: int) -> list[Record]:
+def newest_decisions(log: AuditLog, *, tenant: str | None, limit: int) -> list[Record]:
+    """Return the last ``request.decided`` entries, of a tenant or of all, the newest first."""
     found: list[Record] = []
     before: int | None = None
     while len(found) < limit:

@@ -12,7 +12,7 @@ from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import AnyCaller
 from chopmark.service.deployment import TheService
-from chopmark.service.exports import ExportForm
+from chopmark.service.export_requests import ExportForm
 from chopmark.service.problems import RESPONSES
 from chopmark.service.search_form import SearchForm, Strict, Whole
 

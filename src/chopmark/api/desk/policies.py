@@ -17,7 +17,7 @@ from chopmark.service.golden import add_case, remove_case, run_cases
 from chopmark.service.policy_proposals import PolicyProposals
 from chopmark.service.problems import RESPONSES
 from chopmark.service.search_form import Strict, Whole
-from chopmark.service.workbench import try_policy
+from chopmark.service.workbench import newest_decisions, try_policy
 
 if TYPE_CHECKING:
     from chopmark.audit import Desk
@@ -139,7 +139,8 @@ async def try_candidate(body: TryBody, service: TheService, caller: RecordReader
         tenant = caller.tenant
         before, after = service.policy_of(tenant), _candidate(body)
         log = service.pipeline.parts.log
-        trial = try_policy(log, before, after, tenant=tenant.name, limit=body.limit, golden=None)
+        decisions = newest_decisions(log, tenant=tenant.name, limit=body.limit)
+        trial = try_policy(decisions, before, after, golden=None)
         return {"before": before.digest(), "after": after.digest(), **trial.to_dict()}
 
     return await in_thread(tried)

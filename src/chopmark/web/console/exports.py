@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import zipfile
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -13,7 +14,7 @@ from fastapi.responses import RedirectResponse
 from chopmark.errors import ChopmarkError, InvalidRequest
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.deployment import TheService
-from chopmark.service.exports import ExportForm
+from chopmark.service.export_requests import ExportForm
 from chopmark.web.console.desk import console_page
 from chopmark.web.console.search import FIELDS, query_of
 from chopmark.web.render import event_stream, is_part, render
@@ -43,6 +44,7 @@ async def exports(request: Request, service: TheService, viewer: ExportViewer) -
         viewer,
         "console/exports.html",
         exports=list(reversed(found)),
+        writing={one.export_id: service.exports.writing(one.export_id) for one in found},
         forms=_FORMS,
         asked=fields,
     )
@@ -82,21 +84,19 @@ async def agree(
 async def _written(service: Service, viewer: Viewer, export_id: str) -> AsyncIterator[str]:
     """Write an export; yield what its row shows meanwhile.
 
-    Whoever closes the page stops nothing: they have agreed, and it is written to its end.
+    Whoever closes the page stops nothing: they have agreed, and it is written to its end. Whoever
+    comes while it is written is shown how far it is.
     """
-    done, total = 0, 0
-
-    def progress(at: int, of: int, _what: str) -> None:
-        nonlocal done, total
-        done, total = at, of
-
+    exports, caller, at = service.exports, viewer.caller, (0, 0)
+    begun = exports.writing(export_id) is not None
     work = asyncio.ensure_future(
-        in_thread(lambda: service.exports.agree(viewer.caller, export_id, progress=progress))
+        in_thread(partial(exports.follow if begun else exports.agree, caller, export_id))
     )
     work.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     row: dict[str, object] = {"export_id": export_id, "problem": None, "ready": False}
     while not work.done():
-        yield render("console/_export_state.html", **row, done=done, total=total)
+        at = exports.writing(export_id) or at
+        yield render("console/_export_state.html", **row, done=at[0], total=at[1])
         await asyncio.wait({work}, timeout=_EVERY_S)
     error = work.exception()
     if isinstance(error, ChopmarkError):
@@ -105,7 +105,7 @@ async def _written(service: Service, viewer: Viewer, export_id: str) -> AsyncIte
         raise error
     else:
         row["ready"] = True
-    yield render("console/_export_state.html", **row, done=done, total=total)
+    yield render("console/_export_state.html", **row, done=at[0], total=at[1])
 
 
 @router.get("/exports/{export_id}")

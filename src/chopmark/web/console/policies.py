@@ -14,11 +14,11 @@ from chopmark.pipeline.steps import in_thread
 from chopmark.service.deployment import TheService
 from chopmark.service.golden import run_cases
 from chopmark.service.policy_proposals import PolicyProposals
-from chopmark.service.workbench import policy_text, try_policy
+from chopmark.service.workbench import newest_decisions, policy_text, try_policy
 from chopmark.web.console.desk import DeskViewer, console_page, log_of
 
 if TYPE_CHECKING:
-    from chopmark.audit import AuditLog
+    from chopmark.audit import Record
     from chopmark.safety import Policy
     from chopmark.service.policy_proposals import Proposal
     from chopmark.service.service import Service
@@ -121,31 +121,36 @@ async def agree(proposal_id: str, service: TheService, viewer: DeskViewer) -> Re
     return RedirectResponse(f"/console/policies?{query}", status_code=303)
 
 
-def _in_force(service: Service, viewer: Viewer, tenant: str) -> tuple[str | None, Policy]:
-    """Return whose policy is shown, and the policy: the tenant's, with its override.
+def _in_force(service: Service, viewer: Viewer, tenant: str) -> tuple[str | None, Policy, str]:
+    """Return whose policy is shown, the policy with its override, and what is wrong with that.
 
-    Who sees all tenants sees the deployment's until they choose one.
+    Who sees all tenants sees the deployment's until they choose one. An override that cannot be
+    used is said to be one, beside the deployment's: whoever is to cure it comes here.
     """
-    if viewer.tenant is not None:
-        return viewer.tenant, service.policy_of(viewer.caller.tenant)
-    if not tenant:
-        return None, service.pipeline.parts.policies.active()
-    return tenant, service.policy_of(service.store.tenant(tenant))
+    if viewer.tenant is None and not tenant:
+        return None, service.pipeline.parts.policies.active(), ""
+    theirs = viewer.caller.tenant if viewer.tenant else service.store.tenant(tenant)
+    try:
+        return theirs.name, service.policy_of(theirs), ""
+    except InvalidPolicy as error:
+        return theirs.name, service.pipeline.parts.policies.active(), error.explain()
 
 
 def _shown(
     request: Request, service: Service, viewer: Viewer, tenant: str, theirs: Policy
 ) -> dict[str, Any]:
     log = log_of(request)
-    whose, ours = _in_force(service, viewer, tenant)
+    whose, ours, broken = _in_force(service, viewer, tenant)
     golden = None if whose is None else run_cases(service, whose, theirs)
-    trial = try_policy(log, ours, theirs, tenant=whose, limit=_LAST, golden=golden)
+    decisions = newest_decisions(log, tenant=whose, limit=_LAST)
+    trial = try_policy(decisions, ours, theirs, golden=golden)
     return {
         "policy": ours,
+        "broken": broken,
         "whose": whose,
         "tenants": [] if viewer.tenant else [one.name for one in service.store.tenants()],
         "trial": trial,
-        "booked": _booked(log, whose),
+        "booked": _booked(decisions),
         "choices": _BUILT_IN,
         "proposals": _proposals(service, viewer, whose),
         "shadow_on": service.pipeline.parts.policies.has_shadow,
@@ -159,11 +164,9 @@ def _proposals(service: Service, viewer: Viewer, whose: str | None) -> list[Prop
     return [one for one in found if whose in {None, one.tenant}]
 
 
-def _booked(log: AuditLog, tenant: str | None) -> tuple[int, int]:
-    """Count the last decisions that a shadow policy was judged beside, and where it differed."""
+def _booked(decisions: list[Record]) -> tuple[int, int]:
+    """Count the decisions that a shadow policy was judged beside, and where it differed."""
     shadows = [
-        entry.public["shadow"]
-        for entry in log.find(kind="request.decided", tenant=tenant, limit=_LAST)
-        if isinstance(entry.public.get("shadow"), dict)
+        shadow for entry in decisions if isinstance(shadow := entry.public.get("shadow"), dict)
     ]
-    return len(shadows), sum(bool(one.get("differs")) for one in shadows)  # type: ignore[union-attr]
+    return len(shadows), sum(bool(one.get("differs")) for one in shadows)

@@ -56,5 +56,6 @@ def _agreement(counted: dict[str, Any]) -> dict[str, Any]:
     """Return the counts of second opinions and their kappa, a line each."""
     kappa, interval = counted["kappa"], counted["interval"]
     told = "too few to say" if kappa is None else f"{kappa} ({interval[0]} to {interval[1]})"
-    lines = {name: counted[name] for name in ("n", "agreed", "passed_on") if counted[name]}
+    named = {"n": "given", "agreed": "agreed", "passed_on": "passed on"}
+    lines = {label: counted[name] for name, label in named.items() if counted[name]}
     return {**lines, "Cohen's kappa (95 %)": told} if counted["n"] else lines
