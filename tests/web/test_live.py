@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chopmark.service import sittings
+from chopmark.site import create_site
+from chopmark.tenancy import AccessStore, Tenant
+from tests.support.generator import StandIn
+from tests.support.server import serve
 from tests.support.wait import until
-from tests.web.conftest import FORBIDDEN, NEEDS_CHROMIUM
+from tests.web.conftest import BLOCKED, FORBIDDEN, NEEDS_CHROMIUM
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+    from chopmark import Pipeline
     from tests.web.conftest import Site, Visits
 
 
@@ -50,6 +60,34 @@ def test_wishes_of_a_sitting_are_streams_and_leave_one_record(site: Site) -> Non
         assert nobody.post("/studio/live", data={"sitting": "sitting-0001"}).status_code != 200
 
 
+def test_shown_wishes_take_from_the_day_and_a_sitting_left_alone_ends(
+    open_pipeline: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = open_pipeline(generator=StandIn())
+    with AccessStore.open(pipeline.settings.home) as store:
+        store.set_tenant(Tenant(name="default", images_per_day=2))
+    log = pipeline.parts.log
+    with (
+        serve(pipeline, create_site, shutdown_s=5) as live,
+        live.client() as client,
+    ):
+
+        def wish(prompt: str) -> str:
+            asked = {"sitting": "sitting-0001", "prompt": prompt}
+            return _events(client.post("/studio/live", data=asked).text)[-1]
+
+        ends = [wish("a disc"), wish(BLOCKED), wish("a red disc"), wish("a blue disc")]
+        assert ends == ["done", "refused", "done", "failed"]
+        assert log.find(kind="request.completed") == []
+        # No wish is cut short by it, and after the last one it comes at once.
+        monkeypatch.setattr(sittings, "IDLE_S", 0.0)
+        assert wish("a green disc") == "failed"
+        until(lambda: len(log.find(kind="request.completed")) == 1)
+        assert client.post("/studio/live", data={"sitting": "sitting-0002", "prompt": ""}).text
+    # The server's stop ended what was open.
+    assert len(log.find(kind="request.received")) == len(log.find(kind="request.completed"))
+
+
 @NEEDS_CHROMIUM
 def test_the_picture_follows_what_is_typed_and_is_kept(visit: Visits, site: Site) -> None:
     before = len(_ends(site))
@@ -57,23 +95,20 @@ def test_the_picture_follows_what_is_typed_and_is_kept(visit: Visits, site: Site
     page.goto("/studio")
     page.check("#live-on")
     page.type("#prompt", "a red disc", delay=20)
-    page.wait_for_function("document.getElementById('live-look').alt === 'Preview of: a red disc'")
+    page.wait_for_selector('#live-look[alt="Preview of: a red disc"]')
     assert page.is_enabled("#live-keep")
     page.fill("#prompt", f"a {FORBIDDEN}")
     page.wait_for_selector("#live-look.old")
     assert page.inner_text("#live-say").startswith("Not shown:")
     page.fill("#prompt", "a blue disc")
     page.wait_for_selector("#live-look:not(.old)")
-    was = page.get_attribute("#live-look", "src")
+    seed = int(page.get_attribute("#live-look", "data-seed") or "")
     page.focus("#live-seed")
     page.keyboard.press("ArrowRight")
-    page.wait_for_function(
-        "was => document.getElementById('live-look').getAttribute('src') !== was", arg=was
-    )
+    page.wait_for_selector(f'#live-look[data-seed="{seed + 1}"]')
     page.click("#live-keep")
     page.wait_for_selector(".made")
-    seed = page.input_value("#seed")
-    assert f"seed {seed}" in page.inner_text(".pick .cap")
+    assert f"seed {seed + 1}" in page.inner_text(".pick .cap")
     page.uncheck("#live-on")
     until(lambda: len(_ends(site)) == before + 1)
     assert _ends(site)[0]["refused"] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -101,14 +102,12 @@ def show_looks(
             raise _Enough  # whoever waits for no picture need not have it decoded
 
     job = replace(_job(case, (), _size(case, (), info)), drafts=wanted)
-    try:
+    with suppress(_Enough):
         pictures = parts.generator.generate(job, cancelled=case.gone.is_set, draft=take)
-    except _Enough:
-        return
-    if not seen:
-        picture = pictures[0].convert("RGB")
-        picture.thumbnail((limits.DRAFT_SIDE.most,) * 2)
-        take(Draft(index=1, step=steps, steps=steps, picture=picture))
+        if not seen:
+            picture = pictures[0].convert("RGB")
+            picture.thumbnail((limits.DRAFT_SIDE.most,) * 2)
+            take(Draft(index=1, step=steps, steps=steps, picture=picture))
 
 
 class _Enough(Exception):

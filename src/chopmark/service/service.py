@@ -20,7 +20,6 @@ from chopmark.service.claim import claim_of
 from chopmark.service.exports import Exports
 from chopmark.service.looking import Looking, declared_pixels
 from chopmark.service.metrics import Metrics
-from chopmark.service.sittings import Sittings
 from chopmark.service.two_persons import TwoPersons
 from chopmark.tenancy.room import Room
 from chopmark.tenancy.turns import Turns
@@ -61,7 +60,6 @@ class Service:
         abuse: Who was refused too often lately.
         exports: What exporters asked for.
         two_persons: What waits for a second person to agree.
-        sittings: Who sees pictures follow what they type.
     """
 
     def __init__(self, pipeline: Pipeline, store: AccessStore, people: People) -> None:
@@ -88,7 +86,6 @@ class Service:
         self.abuse = AbuseControl(pipeline, self.metrics.abused)
         self.exports = Exports(pipeline.parts, people)
         self.two_persons = TwoPersons()
-        self.sittings = Sittings(self)
 
     async def make(
         self,
@@ -362,7 +359,6 @@ class Service:
 
     async def drained(self) -> None:
         """Wait until what was cancelled has booked how it ended; the log is open until then."""
-        await self.sittings.end_all()
         if self.working:
             await asyncio.wait(self.working, timeout=2 * self.pipeline.settings.log_timeout_s)
 

@@ -40,10 +40,11 @@ _REFUSALS: Final = 10
 
 @dataclass(kw_only=True)
 class _Place:
-    """A sitting that is going on."""
+    """A sitting that is going on, and how many wishes of it are on their way."""
 
     sitting: Sitting
     since: float
+    wishes: int = 0
     ends: asyncio.TimerHandle | None = field(default=None)
 
 
@@ -103,21 +104,24 @@ class Sittings:
             subject=caller.subject(identifier),
             client=caller.address,
         )
-        sitting = None
+        key, place = (caller.tenant.name, identifier or "", name), None
         try:
-            key = (caller.tenant.name, identifier or "", name)
-            sitting = await self._sitting(key, caller, mine)
-            await service.attended(http, self._draw(sitting, caller, mine, preview))
+            place = await self._place(key, caller, mine)
+            await service.attended(http, self._draw(place.sitting, caller, mine, preview))
         except ChopmarkError as error:
             service.metrics.failed(error)
-            if isinstance(error, Refused) and sitting and sitting.refused % _REFUSALS == 1:
+            if isinstance(error, Refused) and place and place.sitting.refused % _REFUSALS == 1:
                 await service.abuse.refused(caller.tenant, mine, error)
                 await service.abuse.after(mine, error.record_id)
             raise
+        finally:
+            if place is not None:
+                place.wishes -= 1
+                self._put_off(key, place)
 
-    async def _sitting(
+    async def _place(
         self, key: tuple[str, str, str], caller: Caller, mine: GenerationRequest
-    ) -> Sitting:
+    ) -> _Place:
         async with self._lock_of(key):
             place = self._places.get(key)
             longest = min(_LONGEST_S, self._service.pipeline.settings.longest_s / 2)
@@ -134,13 +138,16 @@ class Sittings:
                     await self._end(one)
                 sitting = await self._service.pipeline.sit(mine)
                 place = self._places[key] = _Place(sitting=sitting, since=self._clock())
+            place.wishes += 1
             self._put_off(key, place)
-            return place.sitting
+            return place
 
     def _put_off(self, key: tuple[str, str, str], place: _Place) -> None:
-        """Have a sitting end a while from now, if it is not heard of again."""
+        """Have a sitting end a while from now, if it is not heard of again; not within a wish."""
         if place.ends is not None:
             place.ends.cancel()
+        if place.wishes or self._places.get(key) is not place:
+            return
 
         def leave() -> None:
             ending = asyncio.ensure_future(self._end(key))

@@ -15,7 +15,7 @@ from chopmark.errors import Cancelled, ChopmarkError, InvalidRequest
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.request import GenerationRequest
 from chopmark.pipeline.steps import in_thread
-from chopmark.service.deployment import TheService
+from chopmark.service.deployment import TheDeployment, TheService
 from chopmark.service.watch import WatchedGeneration
 from chopmark.web.fields import number_in, size_in
 from chopmark.web.viewers import StudioViewer
@@ -36,6 +36,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 async def live(
     request: Request,
     service: TheService,
+    deployment: TheDeployment,
     viewer: StudioViewer,
     sitting: Annotated[str, Form()] = "",
     prompt: Annotated[str, Form()] = "",
@@ -58,7 +59,7 @@ async def live(
     name = _name(sitting)
     generation = WatchedGeneration(
         request,
-        partial(service.sittings.wish, name=name),
+        partial(deployment.sittings.wish, name=name),
         viewer.caller,
         asked,
         identifier=viewer.name,
@@ -72,10 +73,10 @@ async def live(
 
 @router.post("/studio/live/end")
 async def end(
-    service: TheService, viewer: StudioViewer, sitting: Annotated[str, Form()] = ""
+    deployment: TheDeployment, viewer: StudioViewer, sitting: Annotated[str, Form()] = ""
 ) -> Response:
     """End a sitting, as its page is closed; one that is not there has ended already."""
-    await service.sittings.end(viewer.caller, viewer.name, _name(sitting))
+    await deployment.sittings.end(viewer.caller, viewer.name, _name(sitting))
     return Response(status_code=204)
 
 

@@ -59,7 +59,7 @@
       if (kind === "heard") { say.dataset.unknown = data.unknown.join(", "); return; }
       if (kind === "look") {
         look.src = data.src; look.hidden = false; look.classList.remove("old");
-        look.alt = "Preview of: " + now.prompt;
+        look.alt = "Preview of: " + now.prompt; look.dataset.seed = now.seed;
         shown = now; keep.disabled = false;
         const unknown = say.dataset.unknown;
         say.textContent = unknown ? "This small model does not know: " + unknown : "";
