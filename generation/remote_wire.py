@@ -21,7 +21,6 @@ from chopmark.errors import (
     ModelLoadError,
     ModelNotFound,
 )
-
 from chopmark.generation.remote_stream import EventReader, retry_after_s
 
 if TYPE_CHECKING:

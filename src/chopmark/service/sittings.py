@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
-from chopmark.errors import ChopmarkError
+from chopmark.errors import ChopmarkError, DatabaseUnavailable
 from chopmark.kit.redaction import conceal
 from chopmark.pipeline.released import Refused
 from chopmark.pipeline.steps import in_thread
@@ -168,13 +169,17 @@ class Sittings:
 
         # The older wish holds a turn at the generator, which this one needs.
         announced = sitting.announce()
-        day = await in_thread(lambda: service.store.reserve_images(caller.tenant, 1))
+        day = await service.stores.ask(lambda: service.store.reserve_images(caller.tenant, 1))
         try:
             async with service.generator_turns.turn(caller.tenant.name):
                 await sitting.wish(mine, noted, announced=announced)
         finally:
             if not shown:
-                service.store.return_images(caller.tenant.name, day, 1)
+                tenant = caller.tenant.name
+                # Where it cannot be returned, the day counts too many: nothing is lost by that.
+                with contextlib.suppress(DatabaseUnavailable):
+                    back = service.stores.ask(lambda: service.store.return_images(tenant, day, 1))
+                    await asyncio.shield(back)
 
     async def end(self, caller: Caller, identifier: str | None, name: str) -> None:
         """End a person's sitting, if there is one of this name."""
