@@ -105,7 +105,8 @@ class Sittings:
             subject=caller.subject(identifier),
             client=caller.address,
         )
-        key, place = (caller.tenant.name, identifier or "", name), None
+        key = (caller.tenant.name, identifier or "", name)
+        place: _Place | None = None
         try:
             place = await self._place(key, caller, mine)
             await service.attended(http, self._draw(place.sitting, caller, mine, preview))
