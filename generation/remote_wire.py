@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import math
 import re
 import time
 from contextlib import contextmanager
@@ -20,14 +21,15 @@ from chopmark.errors import (
     ModelLoadError,
     ModelNotFound,
 )
+from chopmark.generation.remote_stream import EventReader, retry_after_s
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     import httpx
 
 PREFIX: Final = "remote:"
-_CHUNK: Final = 65_536
+EVENTS: Final = "text/event-stream"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,19 +123,32 @@ def exchange(
     *,
     deadline: float,
     max_bytes: int,
+    event: Callable[[dict[str, Any]], None] | None = None,
     **body: Any,
 ) -> tuple[int, dict[str, str], bytes]:
-    """Return status, headers (lower case) and body, which is read no further than allowed."""
+    """Return status, headers (lower case) and body, which is read no further than allowed.
+
+    Where ``event`` is given and the answer is a stream of events, each goes there as it comes, and
+    the body that is returned is empty.
+    """
     with client.stream(method, url, **body) as answer:
-        data = bytearray()
-        for chunk in answer.iter_bytes(_CHUNK):
-            data += chunk
-            if len(data) > max_bytes:
+        kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        reader = EventReader() if event is not None and kind == EVENTS else None
+        data, size = bytearray(), 0
+        # As it comes: whoever waited for a whole chunk of a slow server would miss the deadline.
+        for chunk in answer.iter_bytes():
+            size += len(chunk)
+            if size > max_bytes:
                 raise GenerationFailed(
                     f"the answer is over {max_bytes} bytes", hint="ask for a smaller picture"
                 )
             if time.monotonic() > deadline:
                 raise GenerationFailed("the answer did not arrive in time")
+            if reader is None or event is None:
+                data += chunk
+                continue
+            for one in reader.feed(chunk):
+                event(one)
         return answer.status_code, dict(answer.headers), bytes(data)
 
 
@@ -199,7 +214,9 @@ def json_object(data: bytes) -> dict[str, Any]:
     return value
 
 
-def refusal(base: str, status: int, data: bytes) -> ChopmarkError:
+def refusal(
+    base: str, status: int, data: bytes, headers: Mapping[str, str] | None = None
+) -> ChopmarkError:
     """Return our error for their status. Their words stay out: they may hold the prompt."""
     code = ""
     try:
@@ -211,7 +228,9 @@ def refusal(base: str, status: int, data: bytes) -> ChopmarkError:
     if status in {401, 403}:
         return ConfigurationError(sentence, hint="CHOPMARK_REMOTE_KEY is missing or wrong")
     if status in {429, 503}:
-        return Busy(sentence, hint="the remote generator has no room; try again later")
+        wait = retry_after_s(headers or {}) or 1.0
+        hint = f"the remote generator has no room; try again in {math.ceil(wait)} s"
+        return Busy(sentence, hint=hint, retry_after_s=wait)
     if 300 <= status < 400:
         return GenerationFailed(sentence, hint="redirects are not followed: give its final address")
     if status == 404:

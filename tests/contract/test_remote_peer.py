@@ -66,6 +66,24 @@ def test_what_the_peer_refuses_is_an_error_without_its_words(live: Any) -> None:
     assert "naked" not in caught.value.explain()
 
 
+async def test_previews_of_a_peer_are_judged_and_booked_here_too(
+    live: Any, open_pipeline: Any, tmp_path: Path, to_bytes: Any, make_picture: Any
+) -> None:
+    pipeline = open_pipeline(home=tmp_path / "ours", generator=connect(live))
+    shown: list[Any] = []
+    wish = GenerationRequest(prompt="a red apple", seed=5, n=2, steps=4, previews=2)
+    released = await pipeline.generate(wish, preview=shown.append)
+    assert sorted((one.index, one.step, one.steps) for one in shown) == [
+        (1, 1, 4), (1, 2, 4), (2, 1, 4), (2, 2, 4),
+    ]  # fmt: skip
+    booked = [one.kind for one in pipeline.parts.log.records(released.record_id)]
+    assert booked.count("request.previewed") == 4
+    edit = EditRequest(prompt="a boat", image=to_bytes(make_picture(384, 384)), previews=1)
+    before = len(shown)
+    await pipeline.edit(edit, preview=shown.append)
+    assert len(shown) == before + 1
+
+
 async def test_the_pipeline_judges_marks_signs_and_books_what_a_peer_made(
     live: Any, open_pipeline: Any, tmp_path: Path, to_bytes: Any, make_picture: Any
 ) -> None:

@@ -24,9 +24,21 @@ if TYPE_CHECKING:
     from chopmark.pipeline.maker import Maker
     from chopmark.pipeline.preview import Preview
     from chopmark.pipeline.released import Output, Withheld
+    from chopmark.pipeline.request import GenerationRequest, SealRequest
     from chopmark.safety import Policy, Verdict
 
-__all__ = ["completed", "decided", "ended", "moderated", "previewed", "received", "rounded"]
+__all__ = [
+    "completed",
+    "decided",
+    "ended",
+    "moderated",
+    "previewed",
+    "received",
+    "rounded",
+    "sitting_began",
+    "sitting_ended",
+    "words_of",
+]
 
 
 def received(
@@ -34,9 +46,7 @@ def received(
 ) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
     """Return the public and the personal part of ``request.received``."""
     request = case.request
-    personal: dict[str, JsonValue] = {"prompt": request.prompt}
-    if request.negative_prompt:
-        personal["negative_prompt"] = request.negative_prompt
+    personal = words_of(request)
     if request.client is not None:
         personal["client"] = request.client
     if isinstance(case, SealCase):
@@ -49,6 +59,43 @@ def received(
             "format": case.format,
         }, personal
     return _ordered(case, personal)
+
+
+def words_of(request: GenerationRequest | SealRequest) -> dict[str, JsonValue]:
+    """Return what was asked in words."""
+    negative = {"negative_prompt": request.negative_prompt} if request.negative_prompt else {}
+    return {"prompt": request.prompt, **negative}
+
+
+def sitting_began(case: GenerationCase) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
+    """Return both parts of ``request.received`` of a sitting; the words stand with each wish."""
+    client = case.request.client
+    return {
+        "operation": "sitting",
+        "model": case.maker.public_name,
+        "n": 0,
+        "format": "png",
+    }, ({} if client is None else {"client": client})
+
+
+def sitting_ended(
+    maker: Maker, passed: Sequence[Verdict], *, policy: str
+) -> tuple[EventKind, dict[str, JsonValue], dict[str, JsonValue]]:
+    """Return kind and both parts of the end of a sitting, in which no picture was finished."""
+    from chopmark.safety.categories import worst
+
+    return (
+        "request.completed",
+        {
+            "model": maker.public_name,
+            "model_digest": maker.digest,
+            "policy": policy,
+            "action": worst("allow", *(verdict.action for verdict in passed)),
+            "outputs": [],
+            "withheld": [],
+        },
+        {},
+    )
 
 
 def _ordered(
@@ -111,8 +158,13 @@ def decided(
     }
 
 
-def previewed(record_id: str, tenant: str, subject: str | None, preview: Preview) -> Event:
-    """Return what is booked before a preview is shown; of what it shows nothing is kept."""
+def previewed(
+    record_id: str, tenant: str, subject: str | None, preview: Preview, *, digest: bool = False
+) -> Event:
+    """Return what is booked before a preview is shown; of what it shows at most a digest is kept.
+
+    In a sitting, where no picture follows that could be told by its mark, it is.
+    """
     from chopmark.audit import Event
 
     return Event(
@@ -127,6 +179,7 @@ def previewed(record_id: str, tenant: str, subject: str | None, preview: Preview
             "steps": preview.steps,
             "verdict": _summary("output", preview.verdict),
         },
+        private={"sha256": hashlib.sha256(preview.data).hexdigest()} if digest else {},
     )
 
 

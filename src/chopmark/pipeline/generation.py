@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from chopmark import errors
+from chopmark.kit import limits
 from chopmark.kit.raw_picture import as_image
 from chopmark.pipeline import events
 from chopmark.pipeline.cases import SealCase
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from chopmark.pipeline.parts import Parts
     from chopmark.safety import Policy, Verdict
 
-__all__ = ["make_pictures", "unknown_to_the_model"]
+__all__ = ["make_pictures", "show_looks", "unknown_to_the_model"]
 
 _EVEN: Final = 2  # as close to the proportions as encoders of halved colour take
 
@@ -61,6 +64,54 @@ def make_pictures(
             f"the generator made {len(pictures)} of {case.request.n} pictures"
         )
     return pictures
+
+
+def show_looks(
+    parts: Parts, case: GenerationCase, policy: Policy, prompt_verdict: Verdict, *, number: int
+) -> None:
+    """Show looks at what a wish of a sitting would give, and finish no picture.
+
+    The looks are those at the picture that the same words, seed and size give: as many as there are
+    steps before the last, ten at most. Of a model of one step, or a generator that gives no looks,
+    the picture itself is shown as one.
+
+    Args:
+        parts: Where the generator and the guards are.
+        case: The wish; the generator stops within one step once it is ``gone``.
+        policy: What looks are judged under.
+        prompt_verdict: What they are judged in the light of.
+        number: Which wish of the sitting; the ``index`` of what is shown.
+
+    Raises:
+        Refused: A look was blocked.
+        ChopmarkError: The generator, a guard or the log failed.
+    """
+    from chopmark.generation import Draft
+
+    info = parts.generator.info
+    steps = case.request.steps or info.default_steps
+    wanted = max(1, min(steps - 1, limits.PREVIEWS.most))
+    seen = 0
+
+    def take(draft: Draft) -> None:
+        nonlocal seen
+        seen += 1
+        shown = replace(draft, index=number)
+        _show(parts, case, shown, policy, prompt_verdict, digest=True)
+        if seen == wanted:
+            raise _Enough  # whoever waits for no picture need not have it decoded
+
+    job = replace(_job(case, (), _size(case, (), info)), drafts=wanted)
+    with suppress(_Enough):
+        pictures = parts.generator.generate(job, cancelled=case.gone.is_set, draft=take)
+        if not seen:
+            picture = pictures[0].convert("RGB")
+            picture.thumbnail((limits.DRAFT_SIDE.most,) * 2)
+            take(Draft(index=1, step=steps, steps=steps, picture=picture))
+
+
+class _Enough(Exception):
+    """Every look was shown."""
 
 
 def unknown_to_the_model(
@@ -109,7 +160,13 @@ def _job(case: GenerationCase, inputs: Sequence[Shown], size: tuple[int, int]) -
 
 
 def _show(
-    parts: Parts, case: GenerationCase, draft: Draft, policy: Policy, prompt_verdict: Verdict
+    parts: Parts,
+    case: GenerationCase,
+    draft: Draft,
+    policy: Policy,
+    prompt_verdict: Verdict,
+    *,
+    digest: bool = False,
 ) -> None:
     """Hand a preview out if the guards let it; what is raised here ends the generation."""
     from chopmark.pipeline.preview import make_preview
@@ -137,7 +194,7 @@ def _show(
     with case.showing:
         if case.gone.is_set():
             return
-        event = events.previewed(case.record_id, case.tenant, case.subject, preview)
+        event = events.previewed(case.record_id, case.tenant, case.subject, preview, digest=digest)
         parts.request_log.append(event)
         case.previews_shown += 1
         case.preview(preview)

@@ -8,11 +8,11 @@
 >>> released = asyncio.run(main())  # doctest: +SKIP
 
 ``Pipeline.generate`` and ``Pipeline.edit`` are the only functions that return generated pixels (and
-``endings`` what these booked, if the answer was lost), ``Pipeline.seal`` takes those of another
-generator the same way, and every face calls them. They fail closed: whatever goes wrong in a step
-(an exception, a time-out, a full disk), no pixels leave, the caller gets one error with a code, and
-the log says so as soon as it can. ``Released`` can only be built with a receipt of the log, so
-there is no way around step 7.
+``endings`` what these booked, if the answer was lost; ``Pipeline.sit`` shows previews alone),
+``Pipeline.seal`` takes those of another generator the same way, and every face calls them. They
+fail closed: whatever goes wrong in a step (an exception, a time-out, a full disk), no pixels leave,
+the caller gets one error with a code, and the log says so as soon as it can. ``Released`` can only
+be built with a receipt of the log, so there is no way around step 7.
 
 This file holds the order of the steps, and what is booked when. How a step is done stands in the
 modules beside it, whose pictures no face may touch: ``moderation`` (steps 2 and 4), ``generation``
@@ -39,6 +39,7 @@ from chopmark.pipeline.released import Refused, Released, Withheld
 from chopmark.pipeline.request import EditRequest
 from chopmark.pipeline.review_copy import review_copies
 from chopmark.pipeline.seal_pictures import seal_pictures
+from chopmark.pipeline.sitting import Sitting
 from chopmark.pipeline.steps import Steps, in_thread
 
 if TYPE_CHECKING:
@@ -155,6 +156,17 @@ class Pipeline:
             ChopmarkError: As in :meth:`generate`.
         """
         return await self._fulfil(request, progress, None, ending)
+
+    async def sit(self, request: GenerationRequest) -> Sitting:
+        """Begin a sitting: wishes that follow one another, shown as previews alone, in one record.
+
+        Args:
+            request: The first wish, whose tenant and person the sitting has; it is not drawn yet.
+
+        Raises:
+            ChopmarkError: It cannot be used, or the log cannot take it.
+        """
+        return await Sitting.begin(self._steps, request)
 
     async def moderate(
         self,

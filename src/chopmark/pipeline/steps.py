@@ -157,13 +157,19 @@ class Steps:
         kind: EventKind,
         public: dict[str, JsonValue],
         private: dict[str, JsonValue] | None = None,
+        *,
+        name: str = "",
     ) -> Record:
-        """Make one event durable; returns only after the commit."""
+        """Make one event durable; returns only after the commit.
+
+        Events of one kind in one record each need a ``name``.
+        """
         from chopmark.audit import Event
 
         event = Event(
             kind=kind,
             record_id=case.record_id,
+            event_id=f"{case.record_id}:{kind}:{name}" if name else "",
             tenant=case.tenant,
             subject=case.subject,
             public=public,

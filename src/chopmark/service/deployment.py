@@ -21,6 +21,7 @@ from chopmark.service.desk_worker import DeskWorker
 from chopmark.service.forgetting import follow_the_log
 from chopmark.service.identity import Identity
 from chopmark.service.service import Service
+from chopmark.service.sittings import Sittings
 from chopmark.service.state import state_of
 from chopmark.tenancy import AccessStore, People
 from chopmark.tenancy.batches import Batches
@@ -47,6 +48,7 @@ class Deployment:
 
     Attributes:
         service: Reaches the pipeline.
+        sittings: Who sees pictures follow what they type.
         identity: Keys, people and their sessions.
         callers: Finds out who sent a request.
         replays: Answers that are kept for an ``Idempotency-Key``.
@@ -64,6 +66,7 @@ class Deployment:
     """
 
     service: Service
+    sittings: Sittings
     identity: Identity
     callers: Callers
     replays: Replays
@@ -105,8 +108,10 @@ class Deployment:
         if settings.database:
             name = "telling other servers that this one is there"
             clocks.enter_context(repeating(replays.beat, every_s=BEAT_S, name=name))
+        service = Service(pipeline, store, people, state)
         return cls(
-            service=Service(pipeline, store, people, state),
+            service=service,
+            sittings=Sittings(service),
             identity=identity,
             callers=Callers(identity=identity, settings=settings, state=state),
             replays=replays,
@@ -134,6 +139,7 @@ class Deployment:
 
     async def close(self) -> None:
         """Wait for what is on its way, then close the files."""
+        await self.sittings.end_all()
         await self.service.drained()
         await in_thread(self.clocks.close)
         await in_thread(self.desk_worker.stop)

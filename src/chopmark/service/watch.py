@@ -5,22 +5,41 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
+    from typing import Protocol
 
     from fastapi import Request
 
-    from chopmark.pipeline.preview import Preview
-    from chopmark.pipeline.released import Released
+    from chopmark.kit.types import Progress
+    from chopmark.pipeline.preview import Preview, PreviewSink
     from chopmark.pipeline.request import GenerationRequest
     from chopmark.service.caller import Caller
-    from chopmark.service.service import Service
+
+    R_co = TypeVar("R_co", covariant=True)
+
+    class Makes(Protocol[R_co]):
+        """:meth:`chopmark.service.service.Service.make`, or what is called like it."""
+
+        def __call__(
+            self,
+            http: Request,
+            caller: Caller,
+            asked: GenerationRequest,
+            /,
+            *,
+            identifier: str | None,
+            progress: Progress,
+            preview: PreviewSink,
+        ) -> Coroutine[Any, Any, R_co]: ...
+
 
 __all__ = ["HEARTBEAT_S", "QUEUED", "QUEUED_S", "GenerationState", "WatchedGeneration"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 #: Silence after which a stream says that it is alive: proxies cut one that is silent for a minute.
 HEARTBEAT_S: Final = 15.0
 #: The same before generation has begun. Until then an error can still be a plain HTTP answer, and
@@ -48,7 +67,7 @@ class GenerationState:
     previews: tuple[Preview, ...] = ()
 
 
-class WatchedGeneration:
+class WatchedGeneration(Generic[R]):
     """One request on its way through :meth:`chopmark.service.service.Service.make`.
 
     It runs from the moment this is made; whoever makes it calls :meth:`stop` at the end. The
@@ -58,7 +77,7 @@ class WatchedGeneration:
     def __init__(
         self,
         http: Request,
-        service: Service,
+        make: Makes[R],
         caller: Caller,
         asked: GenerationRequest,
         *,
@@ -70,7 +89,7 @@ class WatchedGeneration:
         self._previews: asyncio.Queue[Preview] = asyncio.Queue()
         self._state = GenerationState()
         self._work = asyncio.ensure_future(
-            service.make(
+            make(
                 http,
                 caller,
                 asked,
@@ -118,7 +137,7 @@ class WatchedGeneration:
                 self._changed.clear()
                 yield self._state
 
-    async def result(self) -> Released:
+    async def result(self) -> R:
         """Return what was made, or raise what kept it from being."""
         return await self._work
 

@@ -20,7 +20,7 @@ from chopmark.service.forms import FORM_LIMITS
 from chopmark.service.head import Head
 from chopmark.service.problems import install_handlers
 from chopmark.service.state import put_state
-from chopmark.web import console, sign_in, studio, verify
+from chopmark.web import console, live, sign_in, studio, verify
 from chopmark.web.csrf import CsrfProtection, check_csrf
 from chopmark.web.headers import PageHeaders
 from chopmark.web.page_state import PageState
@@ -61,7 +61,7 @@ def pages_over(deployment: Deployment, *, logger: ServerLogger) -> ASGIApp:
     put_state(app, deployment)
     put_state(app, PageState.open(settings))
     install_handlers(app, appeal_url=settings.appeal_url)
-    for router in (verify.router, sign_in.router, studio.router, console.router):
+    for router in (verify.router, sign_in.router, studio.router, live.router, console.router):
         app.include_router(router)
 
     @app.get("/")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from fastapi.responses import StreamingResponse
 
-from chopmark.errors import AnswerErased, ChopmarkError, InvalidRequest, RecordNotFound
+from chopmark.errors import AnswerErased, ChopmarkError, RecordNotFound
 from chopmark.kit import limits
 from chopmark.kit.ids import record_of
 from chopmark.pipeline.released import Refused
@@ -21,6 +20,7 @@ from chopmark.pipeline.steps import in_thread
 from chopmark.pipeline.withdrawals import refuse_withdrawn
 from chopmark.service.deployment import TheService
 from chopmark.service.watch import WatchedGeneration
+from chopmark.web.fields import number_in, share_in, size_in
 from chopmark.web.held_pictures import owner
 from chopmark.web.page_state import ThePageState
 from chopmark.web.render import is_part, page, render
@@ -79,9 +79,9 @@ async def make(
     fields: dict[str, Any] = {
         "prompt": prompt,
         "negative_prompt": negative_prompt,
-        "n": _number("n", n) or 1,
-        "size": _size(size),
-        "seed": _number("seed", seed),
+        "n": number_in("n", n) or 1,
+        "size": size_in(size),
+        "seed": number_in("seed", seed),
         "format": format if format in _FORMATS else None,
         "previews": _PREVIEWS if is_part(request) else 0,
         "fresh": True,  # whoever presses the button again wants to see something else
@@ -89,7 +89,7 @@ async def make(
     picture = await image.read() if image is not None else b""
     if not picture and held:
         token, _, index = held.partition("/")
-        kept = await _kept(service, state, viewer, token, _number("held", index) or 0)
+        kept = await _kept(service, state, viewer, token, number_in("held", index) or 0)
         picture = kept.data
     # A browser sends an empty part where no file was chosen.
     pictures = [picture, *[await one.read() for one in references or ()]]
@@ -101,7 +101,7 @@ async def make(
             image=first,
             references=tuple(others),
             mask=area or None,
-            strength=_share(strength),
+            strength=share_in("strength", strength),
         )
         if first
         else GenerationRequest(**fields)
@@ -139,7 +139,9 @@ async def _parts(
     fewer: bool,
 ) -> AsyncIterator[tuple[int, str]]:
     """Yield a part of the page for each step, and at the end the pictures or why there are none."""
-    generation = WatchedGeneration(request, service, viewer.caller, asked, identifier=viewer.name)
+    generation = WatchedGeneration(
+        request, service.make, viewer.caller, asked, identifier=viewer.name
+    )
     try:
         step = 0
         async for now in generation.states():
@@ -374,29 +376,3 @@ async def _form(service: Service) -> dict[str, Any]:
         "can_edit": "edit" in info.supports,
         "can_inpaint": "inpaint" in info.supports,
     }
-
-
-def _number(name: str, text: str) -> int | None:
-    if not text.strip():
-        return None
-    if not re.fullmatch(r"[0-9]{1,12}", text.strip()):
-        raise InvalidRequest(f"{name} is not a whole number", param=name)
-    return int(text)
-
-
-def _share(text: str) -> float | None:
-    if not text.strip():
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        raise InvalidRequest("strength is not a number", param="strength") from None
-
-
-def _size(text: str) -> tuple[int, int] | None:
-    if not text:
-        return None
-    found = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
-    if found is None:
-        raise InvalidRequest("size is not WIDTHxHEIGHT", param="size")
-    return int(found[1]), int(found[2])

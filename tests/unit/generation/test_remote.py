@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +23,7 @@ from chopmark.errors import (
 )
 from chopmark.generation import GenerationJob, Generator
 from chopmark.generation.remote import RemoteGenerator
+from chopmark.generation.remote_stream import EventReader, retry_after_s
 from chopmark.generation.remote_wire import RemoteOptions, split_address
 from tests.support.http import Asked, Loopback, Reply
 from tests.support.wait import HANG_S
@@ -143,6 +145,107 @@ def test_a_full_server_is_asked_again_and_then_it_is_busy(peer: Peer) -> None:
         connect(peer).generate(job())
 
 
+def test_how_long_it_wants_to_be_left_alone_is_heeded_and_said(peer: Peer) -> None:
+    sent = {"date": "Tue, 01 Dec 2026 10:00:00 GMT"}
+    later = {**sent, "retry-after": "Tue, 01 Dec 2026 10:02:00 GMT"}
+    assert retry_after_s({"retry-after": "7"}) == 7
+    assert retry_after_s(later) == 120
+    assert retry_after_s({**later, "date": "Tue, 01 Dec 2026 10:09:00 GMT"}) == 0
+    assert retry_after_s({"retry-after": "soon"}) is None
+    # Two minutes are more than there is time for: nobody waits, nor asks again too soon.
+    peer.answer = lambda *_: (429, {"retry-after": "120"}, b"{}")
+    remote = connect(peer, timeout_s=60)
+    for _ in range(2):
+        with pytest.raises(Busy) as caught:
+            remote.generate(job())
+        assert 100 < caught.value.retry_after_s <= 120
+    assert sum(bool(one.body) for one in peer.asked) == 1
+
+
+def events(*rows: dict[str, object], kind: str = "image_generation") -> tuple[int, Any, bytes]:
+    """Answer with a stream, as OpenAI's clients read it."""
+    named = [{**row, "type": f"{kind}.{row['type']}"} if "type" in row else row for row in rows]
+    text = "".join(f"event: x\r\ndata: {json.dumps(row)}\r\n\r\n" for row in named)
+    return 200, {"content-type": "text/event-stream; charset=utf-8"}, b": hello\n\n" + text.encode()
+
+
+def part(index: int, colour: str, **more: object) -> dict[str, object]:
+    data = base64.b64encode(png(600, 600, colour)).decode()
+    return {"type": "partial_image", "partial_image_index": index, "b64_json": data, **more}
+
+
+LAST: dict[str, object] = {"type": "completed", "b64_json": base64.b64encode(png()).decode()}
+
+
+def test_partial_images_become_drafts_in_the_thread_that_asked(peer: Peer) -> None:
+    known = {"provenance": {"step": 6, "steps": 8}}
+    peer.answer = lambda *_: events(
+        part(0, "blue"), part(0, "navy"), part(1, "green", **known), {"type": "partial_image"}, LAST
+    )
+    looks: list[Any] = []
+    made = connect(peer).generate(
+        job(drafts=5), draft=lambda one: looks.append((one, threading.get_ident()))
+    )
+    assert made[0].getpixel((0, 0)) == (255, 0, 0)
+    assert [(one.index, one.step, one.steps) for one, _ in looks] == [(1, 1, 4), (1, 6, 8)]
+    assert {max(one.picture.size) for one, _ in looks} <= {64}
+    assert {thread for _, thread in looks} == {threading.get_ident()}
+    sent = json.loads(peer.asked[-1].body)
+    assert (sent["stream"], sent["partial_images"]) == (True, 3)
+    # What takes a draft may end the job.
+    with pytest.raises(ZeroDivisionError):
+        connect(peer).generate(job(drafts=1), draft=lambda _: 1 // 0)  # type: ignore[arg-type]
+
+
+def test_a_server_without_streams_is_asked_without_and_not_again(peer: Peer) -> None:
+    def plain(count: int, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        if b"partial_images" in body:
+            return 400, {}, b'{"error": {"message": "Unknown parameter: \'partial_images\'."}}'
+        return Peer.good(count, body)
+
+    peer.answer, remote = plain, connect(peer)
+    for asked in (2, 1):
+        before = len(peer.asked)
+        assert len(remote.generate(job(drafts=2), draft=print)) == 1
+        assert len(peer.asked) - before == asked
+    # A refusal of the prompt is no such answer: it stands, and is not asked for twice.
+    peer.answer = lambda *_: (400, {}, b'{"error": {"code": "moderation_blocked"}}')
+    before = len(peer.asked)
+    with pytest.raises(GenerationFailed, match="moderation_blocked"):
+        connect(peer).generate(job(drafts=2), draft=print)
+    assert sum(bool(one.body) for one in peer.asked[before:]) == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([part(0, "blue")], GenerationFailed),
+        ([part(0, "blue"), {"error": {"code": "moderation_blocked"}}], GenerationFailed),
+        ([{"error": {"code": "busy", "message": "a red apple"}}], Busy),
+        ([{**LAST, "b64_json": "%%%"}], GenerationFailed),
+        ([{**LAST, "b64_json": 7}], GenerationFailed),
+        ([{"x": "y" * 3_000_000}], GenerationFailed),
+    ],
+    ids=["cut_off", "refused_late", "full", "no_base64", "no_text", "too_large"],
+)
+def test_a_stream_that_ends_badly_is_one_clear_error(
+    peer: Peer, rows: list[dict[str, object]], expected: type[ChopmarkError]
+) -> None:
+    peer.answer = lambda *_: events(*rows)
+    with pytest.raises(expected) as caught:
+        connect(peer, max_bytes=2_000_000).generate(job(drafts=2), draft=lambda _: None)
+    assert "red apple" not in caught.value.explain()
+
+
+def test_events_are_found_however_their_bytes_are_cut() -> None:
+    text = b'data: {"a":\r\ndata: 1}\r\n\r\n: x\n\ndata: [DONE]\n\ndata: {"b": 2}\r\r'
+    for cut in range(1, 9):
+        reader = EventReader()
+        pieces = [text[at : at + cut] for at in range(0, len(text), cut)]
+        found = [one for piece in [*pieces, b"\n"] for one in reader.feed(piece)]
+        assert found == [{"a": 1}, {"b": 2}]
+
+
 HOSTILE: dict[str, tuple[Callable[..., Any], type[ChopmarkError]]] = {
     "redirect": (lambda *_: (307, {"location": "http://10.0.0.1/"}, b""), GenerationFailed),
     "picture_elsewhere": (lambda *_: Peer.row(url="http://169.254.169.254/x"), GenerationFailed),
@@ -196,6 +299,17 @@ def test_a_server_that_never_ends_is_given_up_in_time(peer: Peer) -> None:
     peer.answer = peer.never
     with pytest.raises(GenerationFailed):
         connect(peer, timeout_s=0.4, retries=0).generate(job())
+
+
+def test_a_server_that_drips_is_given_up_in_time(peer: Peer) -> None:
+    def drip() -> Iterator[bytes]:
+        while not peer.closing.wait(0.02):
+            yield b" "
+
+    remote = connect(peer, timeout_s=0.4, retries=0)
+    peer.reply = lambda asked: Reply(200, drip(), length=10**6)  # type: ignore[method-assign]
+    with pytest.raises(GenerationFailed, match="in time"):
+        remote.generate(job())
 
 
 def test_who_leaves_does_not_wait_for_the_server(peer: Peer) -> None:

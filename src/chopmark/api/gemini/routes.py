@@ -124,7 +124,7 @@ async def _with_previews(
         await order_of(body, info, request, service, caller),
         previews=limits.STREAMED_PREVIEWS.most,
     )
-    generation = WatchedGeneration(request, service, caller, asked, identifier=None)
+    generation = WatchedGeneration(request, service.make, caller, asked, identifier=None)
     try:
         begun = await generation.begun()
     except Refused as refused:

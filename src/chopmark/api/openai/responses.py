@@ -60,7 +60,7 @@ async def create_response(
     ).subject()
     answer = f"resp_{secrets.token_hex(16)}"
     if body.stream:
-        generation = WatchedGeneration(request, service, caller, asked, identifier=identifier)
+        generation = WatchedGeneration(request, service.make, caller, asked, identifier=identifier)
         begun = await generation.begun()
         return StreamingResponse(
             _events(request, service, caller, generation, body, asked, answer, begun=begun),
@@ -236,7 +236,7 @@ async def _events(
     http: Request,
     service: Service,
     caller: Caller,
-    generation: WatchedGeneration,
+    generation: WatchedGeneration[Released],
     body: CreateResponse,
     asked: GenerationRequest,
     answer: str,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from chopmark.api.openai.schemas import ImageOptions
     from chopmark.kit.types import JsonValue
     from chopmark.pipeline.preview import Preview
-    from chopmark.pipeline.released import Output
+    from chopmark.pipeline.released import Output, Released
     from chopmark.pipeline.request import GenerationRequest
     from chopmark.service.caller import Caller
     from chopmark.service.service import Service
@@ -65,7 +65,9 @@ async def stream(
         settings.prompt_index and settings.cached_answers != "off"
     )
     each = [asked] if whole else _one_by_one(asked)
-    watch = partial(WatchedGeneration, http, service, caller, identifier=body.subject())
+    watch = partial(
+        WatchedGeneration["Released"], http, service.make, caller, identifier=body.subject()
+    )
     first = watch(each[0])
     begun = await first.begun()
     return StreamingResponse(
@@ -78,8 +80,8 @@ async def stream(
 async def _events(
     http: Request,
     service: Service,
-    watch: Callable[[GenerationRequest], WatchedGeneration],
-    generation: WatchedGeneration,
+    watch: Callable[[GenerationRequest], WatchedGeneration[Released]],
+    generation: WatchedGeneration[Released],
     rest: list[GenerationRequest],
     body: ImageOptions,
     kind: Kind,
@@ -129,7 +131,9 @@ async def _events(
         await generation.stop()
 
 
-async def _meanwhile(generation: WatchedGeneration, *, begun: bool) -> AsyncIterator[Preview | str]:
+async def _meanwhile(
+    generation: WatchedGeneration[Released], *, begun: bool
+) -> AsyncIterator[Preview | str]:
     """Yield each preview, and comment lines while there is none."""
     while not begun:
         yield QUEUED

@@ -70,8 +70,7 @@ def content_of(view: View) -> RecordContent:
     for entry, private in zip(view.records, view.private, strict=True):
         inside: Mapping[str, Any] = private or {}
         if entry.kind == "request.received":
-            prompts = (inside.get("prompt", ""), inside.get("negative_prompt", ""))
-            text = "\n".join(str(part) for part in prompts if part)
+            text = _words(inside)
         texts = inside.get("texts")
         text = text or ("\n".join(map(str, texts)) if isinstance(texts, list) else "")
         # A refusal repeats the verdict that decided it, under the name of the stage.
@@ -80,9 +79,16 @@ def content_of(view: View) -> RecordContent:
             for one in _verdicts(entry)
             if entry.kind != "request.refused" or not _told(one, verdicts)
         ]
+        begins = 0
+        if entry.kind == "request.decided" and (wish := _words(inside)):
+            # Of a sitting, whose wishes stand one below the other.
+            begins = len(text) + 1 if text else 0
+            text = f"{text}\n{wish}" if text else wish
         listed = inside.get("evidence")
         evidence += [
-            item for one in listed or [] for item in (one if isinstance(one, list) else [one])
+            _moved(item, begins)
+            for one in listed or []
+            for item in (one if isinstance(one, list) else [one])
         ]
         kept = inside.get("looks")
         named = kept.items() if isinstance(kept, dict) else ()
@@ -113,6 +119,20 @@ def thumbs_of(copies: Mapping[str, Any]) -> list[str]:
     """Return the first flagged pictures of a record, for a list: small, grey and blurred."""
     found = [data for kept in copies.values() if (data := _webp(kept)) is not None]
     return [data_url(_blur(data, _THUMB_SIDE)) for data in found[:_THUMBS]]
+
+
+def _words(inside: Mapping[str, Any]) -> str:
+    prompts = (inside.get("prompt", ""), inside.get("negative_prompt", ""))
+    return "\n".join(str(part) for part in prompts if part)
+
+
+def _moved(item: Any, by: int) -> Any:
+    """Return a reason whose span counts from where its text begins on the page."""
+    if not by or not isinstance(item, dict):
+        return item
+    return item | {
+        key: item[key] + by for key in ("start", "end") if isinstance(item.get(key), int)
+    }
 
 
 def _verdicts(entry: Record) -> list[dict[str, Any]]:
