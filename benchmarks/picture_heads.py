@@ -25,6 +25,7 @@ from chopmark.safety.image.heads import PictureHeads
 from chopmark.safety.image.nsfw import OpenNsfw
 from chopmark.safety.image.nsfwjs import NsfwJs
 from chopmark.safety.image.symbols import SymbolFinder
+from chopmark.safety.image.tiles import shared
 from chopmark.safety.image.writing import WORTH_READING, written_letters
 from training.pictures import glyphs
 from training.pictures.embed import chosen
@@ -33,7 +34,7 @@ from training.pictures.scenes import Pixels, scene
 from training.pictures.symbols import FAMILIES, LOOKALIKES, SIDE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -116,11 +117,17 @@ def _turned(mask: NDArray[np.float32], degrees: float) -> NDArray[np.float32]:
     return turned
 
 
-def symbols(grounds: Sequence[Pixels], fonts: Path, sheet: list[Pixels]) -> list[str]:
+def symbols(
+    ordinary: Iterable[tuple[str, Image.Image]],
+    grounds: Sequence[Pixels],
+    fonts: Path,
+    sheet: list[Pixels],
+) -> list[str]:
     """Return the tables of the symbol network.
 
     Args:
-        grounds: Ordinary pictures of packages that nothing was trained on.
+        ordinary: Slice and picture, of packages that nothing was trained on.
+        grounds: Some of them, small, for symbols to be laid on.
         fonts: Where :func:`fetch` put them.
         sheet: Where what it missed and what it took for a symbol is put.
     """
@@ -135,7 +142,19 @@ def symbols(grounds: Sequence[Pixels], fonts: Path, sheet: list[Pixels]) -> list
         return scene(name, ground, float(dice.uniform(0.2, 0.95)), dice, mask)
 
     wrong = sheet
-    said = ["| hate symbols: found | % (95 %; count) |", "|---|---|"]
+    slices: dict[str, list[bool]] = {}
+    for name, picture in ordinary:
+        hit = finder.find(shared(picture)).score >= _BAR
+        slices.setdefault(name, []).append(hit)
+        if hit:
+            wrong.append(np.asarray(picture.resize((_SIDE, _SIDE))))
+    said = ["| ordinary pictures taken for a hate symbol | % (95 %; count) |", "|---|---|"]
+    for name, hits in sorted(slices.items(), key=lambda row: -sum(row[1]) / len(row[1])):
+        if any(hits):
+            said.append(f"| {name} | {interval(sum(hits), len(hits))} |")
+    every = [hit for hits in slices.values() for hit in hits]
+    said.append(f"| **all {len(slices)} slices** | {interval(sum(every), len(every))} |")
+    said += ["", "| hate symbols: found | % (95 %; count) |", "|---|---|"]
     kept: list[Pixels] = []
     total = [0, 0]
     for name in FAMILIES:

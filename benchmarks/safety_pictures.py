@@ -39,6 +39,7 @@ from chopmark.safety import ImageGuard, decode_image, load_policy
 from chopmark.safety.hashes.perceptual import hash_picture
 from chopmark.safety.image.encoder import PictureEncoder, encoder_installed
 from chopmark.safety.image.faces import FaceFinder, faces_installed
+from chopmark.safety.image.guard import MIN_SIDE
 from chopmark.safety.image.nsfw import OpenNsfw
 from chopmark.safety.image.nsfwjs import NsfwJs
 from chopmark.safety.image.symbols import SymbolFinder
@@ -46,7 +47,7 @@ from chopmark.safety.policy_tools import rejudge
 from training.pictures import sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from chopmark.safety import Verdict
     from training.pictures.scenes import Pixels
@@ -73,6 +74,15 @@ def _distribution(scores: Sequence[float]) -> list[float]:
     return [round(float(np.quantile(scores, q)), 4) for q in QUANTILES]
 
 
+def ordinary(folder: Path, every: int = 1) -> Iterator[tuple[str, Image.Image]]:
+    """Yield slice and picture of what the script gathered, or of every so many."""
+    for line in (folder / "pictures.jsonl").read_text("utf-8").splitlines()[::every]:
+        row = json.loads(line)
+        picture = decode_image((folder / row["image"]).read_bytes(), max_pixels=64_000_000)
+        if min(picture.size) >= MIN_SIDE:
+            yield row["slice"], picture
+
+
 def judge_all(folder: Path, every: int, *, freeze: bool) -> list[str]:
     """Return the tables by slice.
 
@@ -82,17 +92,12 @@ def judge_all(folder: Path, every: int, *, freeze: bool) -> list[str]:
         freeze: Keep the distribution of the nudity score.
     """
     guard = ImageGuard.load()
-    lines = (folder / "pictures.jsonl").read_text("utf-8").splitlines()[::every]
     verdicts: dict[str, list[tuple[Verdict, Verdict]]] = {}
-    for line in lines:
-        row = json.loads(line)
-        picture = decode_image((folder / row["image"]).read_bytes(), max_pixels=64_000_000)
-        if min(picture.size) < 16:
-            continue
+    for slice_, picture in ordinary(folder, every):
         output = guard.judge(picture, POLICY)
         # The same scores under the bars for what a user sends: no model runs again.
         pair = (output, rejudge(output, POLICY, stage="input"))
-        verdicts.setdefault(row["slice"], []).append(pair)
+        verdicts.setdefault(slice_, []).append(pair)
     said = [
         "| slice | pictures | output: blocked / review % | input: blocked / review % "
         "| nudity, median / 90 % / 99 % / most |",
@@ -231,7 +236,7 @@ def main() -> None:
     measures: dict[str, Callable[[], list[str]]] = {
         "ordinary": lambda: judge_all(benign, options.every, freeze=options.freeze),
         "nudity": lambda: nudity(packages),
-        "symbols": lambda: symbols(grounds(benign), packages, wrong),
+        "symbols": lambda: symbols(ordinary(benign), grounds(benign), packages, wrong),
         "weapons": lambda: weapons(packages),
         "faces": lambda: faces(packages),
         "writing": lambda: writing(grounds(benign), wrong),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["AROUND", "FAMILIES", "Symbol", "SymbolFinder", "views"]
 
 _SHA256: Final = "c9afe092eb30dbd20c010843a54692b65126894a2b61237efd37c32f96f8135d"
-_CHECK_SHA256: Final = "0000000000000000000000000000000000000000000000000000000000000000"
+_CHECK_SHA256: Final = "accb9da7a7f43d44d3b3b04be383d40126f78fb5234cc4b9da1f7bff9b39d5c5"
 #: Sides, over the side of the place, of the squares that the second network reads.
 AROUND: Final = (0.85, 1.0, 1.2)
 

@@ -96,7 +96,7 @@ def main() -> None:
         ),
     ]
     again.fit(second, shown)
-    apart = [one.picture() for one in items(options.data) if one.part == "calibrate"]
+    apart = [one.picture() for one in items(options.data) if one.part == "calibrate"][::2]
     shift = again.bar(second, session, apart, false=_FALSE)
     again.export(second, check)
     digests = {

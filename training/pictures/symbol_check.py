@@ -125,7 +125,7 @@ def _common(check: SymbolCheck, pixels: NDArray[np.float32]) -> NDArray[np.float
         return check.common(torch.from_numpy(pixels)).numpy()
 
 
-def fit(check: SymbolCheck, shown: Sequence[Shown], *, epochs: int = 60, seed: int = 1) -> None:
+def fit(check: SymbolCheck, shown: Sequence[Shown], *, epochs: int = 40, seed: int = 1) -> None:
     """Fit the judgement on what the layers gave; the layers stay as they are."""
     torch.manual_seed(seed)
     seen = torch.from_numpy(np.stack([one for one, _ in shown]))

@@ -190,14 +190,14 @@ class _Skin:
 
 @pytest.mark.parametrize("second_sees", [True, False])
 def test_a_part_of_a_large_picture_counts_where_both_models_agree(*, second_sees: bool) -> None:
-    large = Image.new("RGB", (3200, 3200), "navy")
-    large.paste("pink", (1600, 1600, 3200, 3200))
+    large = Image.new("RGB", (1536, 1536), "navy")
+    large.paste("pink", (768, 768, 1536, 1536))
     second = _Skin() if second_sees else _Clean()
     guard = ImageGuard(model=_Skin(), second=second, banks=())  # type: ignore[arg-type]
     verdict = guard.judge(large, POLICY)
     assert (verdict.action == "block") is second_sees
     if second_sees:
-        assert (1600, 1600, 3200, 3200) in {one.box for one in verdict.evidence}
+        assert (768, 768, 1536, 1536) in {one.box for one in verdict.evidence}
 
 
 class _Symbols:
