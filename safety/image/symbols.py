@@ -92,7 +92,9 @@ def views(image: Image.Image, place: Place) -> NDArray[np.float32]:
     """Return a place as the second network reads it, (12, 3, 63, 63) in 0..1."""
     squares = [square(image, place.middle, place.side * around) for around in AROUND]
     turned = [np.rot90(one, quarter) for one in squares for quarter in range(4)]
-    return np.stack(turned).transpose(0, 3, 1, 2).astype(np.float32) / 255
+    pixels: NDArray[np.float32] = np.stack(turned).transpose(0, 3, 1, 2).astype(np.float32)
+    pixels /= np.float32(255)
+    return pixels
 
 
 def _box(place: Place, tile: tuple[int, int, int, int]) -> tuple[int, int, int, int]:

@@ -137,7 +137,7 @@ def fit(check: SymbolCheck, shown: Sequence[Shown], *, epochs: int = 40, seed: i
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     check.judge.train()
     for _ in range(epochs):
-        for at in torch.randperm(len(labels)).split(64):
+        for at in torch.split(torch.randperm(len(labels)), 64):
             noisy = scaled[at] + 0.1 * torch.randn_like(scaled[at])
             loss = functional.cross_entropy(check.judge(noisy), labels[at], label_smoothing=0.02)
             optimizer.zero_grad()
