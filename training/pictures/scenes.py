@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["CLASSES", "Pixels", "crop", "patch", "scene"]
+__all__ = ["CLASSES", "Pixels", "crop", "patch", "placed", "scene", "shape"]
 
 Pixels: TypeAlias = "NDArray[np.uint8]"
 #: What the network tells apart; "svastika" is the manji and the svastika of temples and rituals.
@@ -133,6 +133,50 @@ def _finished(page: NDArray[np.float64], dice: np.random.Generator) -> Pixels:
     return out
 
 
+def shape(
+    name: str, glyphs: Sequence[NDArray[np.float32]], dice: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return a symbol or look-alike: by our script or by a font, three in ten as by hand.
+
+    Args:
+        name: Of :data:`FAMILIES` or :data:`LOOKALIKES`.
+        glyphs: Manji of fonts, anticlockwise (:mod:`training.pictures.glyphs`); mirrored or on its
+            corner one is a hooked cross.
+        dice: Chance.
+    """
+    if name in {"hooked cross", "manji"} and dice.random() < 0.4:
+        mask = glyphs[int(dice.integers(0, len(glyphs)))]
+        if name == "hooked cross":
+            mask = _cornered(mask, dice)
+    else:
+        mask = draw(name, dice)
+    return _by_hand(mask, dice) if dice.random() < 0.3 else mask
+
+
+def _by_hand(mask: NDArray[np.float32], dice: np.random.Generator) -> NDArray[np.float32]:
+    """Bend a shape a little, so that its strokes are uneven as a hand or a brush makes them."""
+    waves = [
+        cv2.resize(dice.normal(0, 4.5, (5, 5)).astype(np.float32), (SIDE, SIDE)) for _ in range(2)
+    ]
+    rows, columns = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
+    bent: NDArray[np.float32] = cv2.remap(
+        mask, columns + waves[0], rows + waves[1], cv2.INTER_LINEAR
+    )
+    return bent
+
+
+def _cornered(mask: NDArray[np.float32], dice: np.random.Generator) -> NDArray[np.float32]:
+    """Return a manji mirrored, or on its corner, or both."""
+    corner = dice.random() < 0.5
+    if not corner or dice.random() < 0.8:
+        mask = np.ascontiguousarray(mask[:, ::-1])
+    degrees, reach = (45.0, 0.72) if corner else (0.0, 0.95)
+    middle = ((SIDE - 1) / 2, (SIDE - 1) / 2)
+    matrix = cv2.getRotationMatrix2D(middle, degrees + dice.normal(0, 7), reach)
+    turned: NDArray[np.float32] = cv2.warpAffine(mask, matrix, (SIDE, SIDE))
+    return turned
+
+
 def patch(
     kind: int, side: int, grounds: Sequence[Pixels], dice: np.random.Generator
 ) -> tuple[Pixels, int]:
@@ -176,7 +220,18 @@ def scene(
     dice: np.random.Generator,
     mask: NDArray[np.float32] | None = None,
 ) -> Pixels:
-    """Return a square picture with one symbol or look-alike.
+    """Return a square picture with one symbol or look-alike; arguments as for `placed`."""
+    return placed(name, ground, share, dice, mask)[0]
+
+
+def placed(
+    name: str,
+    ground: Pixels,
+    share: float,
+    dice: np.random.Generator,
+    mask: NDArray[np.float32] | None = None,
+) -> tuple[Pixels, tuple[float, float]]:
+    """Return a square picture with one symbol or look-alike, and where its middle is.
 
     Args:
         name: Of :data:`FAMILIES` or :data:`LOOKALIKES`; it also chooses the usual colours.
@@ -192,4 +247,5 @@ def scene(
     size = share * side
     room = (side - size) / 2
     x, y = side / 2 + dice.uniform(-room, room, 2)
-    return _finished(_painted(page, name, size, (float(x), float(y)), dice, mask), dice)
+    middle = float(x), float(y)
+    return _finished(_painted(page, name, size, middle, dice, mask), dice), middle

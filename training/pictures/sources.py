@@ -20,13 +20,15 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import numpy as np
 from PIL import Image
 
+from training.pictures.rcc import pictures
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["DEBIAN", "MOST", "NPM", "OTHERWISE", "PHOTOGRAPHS", "Drawn", "Part", "fetch", "items"]
 
-Part: TypeAlias = Literal["train", "test"]
+Part: TypeAlias = Literal["train", "calibrate", "test"]
 
 #: Packages: what they are for, and their licence.
 DEBIAN: Final[dict[str, tuple[Part, str]]] = {
@@ -35,7 +37,25 @@ DEBIAN: Final[dict[str, tuple[Part, str]]] = {
     "plasma-workspace-wallpapers": ("train", "GPL-2+"),
     "lomiri-wallpapers-16.04": ("train", "CC-BY-4.0, CC-BY-SA-3.0, CC-BY-SA-4.0"),
     "lxqt-themes": ("train", "CC-BY-SA-3.0, LGPL-2.1+"),
+    "gcompris-qt-data": ("train", "GPL-3+, CC-BY-SA-3.0, CC-BY-SA-4.0, CC0, public domain"),
+    "opencv-doc": ("calibrate", "Apache-2.0, BSD-3-Clause"),
 }
+#: Activities of GCompris that show photographs, and the one with paintings.
+_ACTIVITIES: Final = (
+    "categorization",
+    "clickgame",
+    "details",
+    "erase",
+    "explore_farm_animals",
+    "explore_monuments",
+    "explore_world_animals",
+    "explore_world_music",
+)
+_PAINTINGS: Final = "paintings"
+#: Pictures of OpenCV's manual of which the same is there in full, or that show a result.
+_RESULTS: Final = re.compile(
+    r"(_result|result_|_theory|theory_|/class|/struct|graph|inherit|_8h)", re.IGNORECASE
+)
 NPM: Final[dict[str, tuple[Part, str]]] = {
     "@iconify-json/game-icons": ("train", "CC-BY-3.0"),
     "@iconify-json/twemoji": ("train", "CC-BY-4.0"),
@@ -50,7 +70,7 @@ _NO_PHOTOGRAPHS: Final = frozenset({"text", "page", "logo", "chessboard_GRAY", "
 #: Longest side of what is drawn.
 SIDE: Final = 320
 #: At most so many drawings of a package that show no weapon.
-MOST: Final = {"openclipart-svg": 1300, "wesnoth-1.16-data": 150}
+MOST: Final = {"openclipart-svg": 1300, "wesnoth-1.16-data": 150, "gcompris-qt-data": 300}
 OTHERWISE: Final = 130
 
 
@@ -149,6 +169,8 @@ def items(folder: Path) -> Iterator[Drawn]:
             yield from _openclipart(folder / name, part)
         elif name.startswith("wesnoth"):
             yield from _wesnoth(folder / name, part)
+        elif name.startswith("gcompris"):
+            yield from _gcompris(folder / name, part)
         else:
             yield from _photographs(folder / name, name, part)
     yield from _sample_photographs(folder)
@@ -204,12 +226,16 @@ def _wesnoth(folder: Path, part: Part) -> Iterator[Drawn]:
 def _photographs(folder: Path, source: str, part: Part) -> Iterator[Drawn]:
     seen: set[bytes] = set()
     for file in sorted(folder.rglob("*")):
-        if file.suffix not in {".jpg", ".png", ".webp"} or file.is_symlink():
+        if file.suffix not in {".jpg", ".jpeg", ".png", ".webp"} or file.is_symlink():
             continue
         data = file.read_bytes()
-        if len(data) < 60_000:
+        if len(data) < (12_000 if part == "calibrate" else 60_000):
+            continue
+        if part == "calibrate" and _RESULTS.search(str(file)):
             continue
         with Image.open(io.BytesIO(data)) as opened:
+            if min(opened.size) < 96:
+                continue
             tiny = np.asarray(opened.convert("L").resize((6, 6))) // 24
         if tiny.tobytes() in seen:  # the same picture comes in several sizes
             continue
@@ -223,6 +249,29 @@ def _photographs(folder: Path, source: str, part: Part) -> Iterator[Drawn]:
             kind="photograph" if source.startswith("lomiri") else "drawing",
             content=data,
         )
+
+
+def _gcompris(folder: Path, part: Part) -> Iterator[Drawn]:
+    root = folder / "usr/share/gcompris-qt/rcc"
+    seen: set[bytes] = set()
+    for activity in (*_ACTIVITIES, _PAINTINGS):
+        for at, data in pictures(root / f"{activity}.rcc"):
+            with Image.open(io.BytesIO(data)) as opened:
+                # Transparent ones are drawn, but for pieces of paintings.
+                if min(opened.size) < 96 or opened.has_transparency_data:
+                    continue
+                tiny = np.asarray(opened.convert("L").resize((6, 6))) // 24
+            if tiny.tobytes() in seen:
+                continue
+            seen.add(tiny.tobytes())
+            yield Drawn(
+                source="gcompris-qt-data",
+                part=part,
+                name=f"{activity}/{at}",
+                words="painting" if activity == _PAINTINGS else "photograph",
+                kind="drawing" if activity == _PAINTINGS else "photograph",
+                content=data,
+            )
 
 
 def _sample_photographs(folder: Path) -> Iterator[Drawn]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from chopmark.safety.image.symbol_places import WINDOW
 from training.pictures.scenes import CLASSES, crop, patch
 
 if TYPE_CHECKING:
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 
     from training.pictures.scenes import Pixels
 
-__all__ = ["WINDOW", "SymbolNetwork", "calibrate", "export", "train"]
+__all__ = ["SymbolNetwork", "export", "leaned", "train"]
 
-WINDOW: Final = 63
 _BATCH: Final = 64
 #: Shares of ordinary parts, symbols, look-alikes and parts of symbols.
 _SHARES: Final = (0.3, 0.34, 0.28, 0.08)
@@ -136,31 +135,11 @@ def _mistaken(
     return [parts[int(at)] for at in torch.nonzero(shares > 0.1)[:, 0]]
 
 
-def calibrate(network: SymbolNetwork, pictures: Sequence[Pixels], *, false: float) -> float:
-    """Shift the logit of "nothing" so that a share ``false`` of ordinary pictures reaches 0.5.
-
-    Args:
-        network: Trained; it is changed.
-        pictures: That no step was trained on, each at most 256 pixels long.
-        false: The share.
-    """
-    odds = []
-    for picture in pictures:
-        most = -np.inf
-        for scale in (1.0, 0.7, 0.5, 0.36):
-            size = tuple(max(WINDOW + 1, round(side * scale)) for side in picture.shape[1::-1])
-            scaled = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-            padded = np.pad(scaled, ((12, 12), (12, 12), (0, 0)), mode="edge")
-            with torch.inference_mode():
-                logits = network(torch.from_numpy(padded).permute(2, 0, 1)[None].float() / 255)[0]
-            rest = torch.logsumexp(logits[[0, 4]], dim=0)
-            most = max(most, float((torch.logsumexp(logits[1:4], dim=0) - rest).max()))
-        odds.append(most)
-    shift = float(np.quantile(odds, 1 - false))
+def leaned(network: SymbolNetwork, shift: float) -> None:
+    """Lean a network towards "nothing", and the svastika of rituals, by ``shift`` log odds."""
     with torch.no_grad():
         bias = network.head.get_parameter("bias")
         bias.add_(torch.tensor([shift, 0.0, 0.0, 0.0, shift]))
-    return shift
 
 
 def export(network: SymbolNetwork, file: Path) -> None:

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from chopmark.errors import GuardFailed
 from chopmark.safety import ImageGuard, Policy, Verdict, load_policy
 from chopmark.safety.image import encoder, faces, heads, symbols
 from chopmark.safety.image.recognition import Recognised, Recognition, missing_parts
 from chopmark.safety.image.symbols import Symbol, SymbolFinder
-from chopmark.safety.image.tiles import tiles
+from chopmark.safety.image.tiles import details, enlarged, shared, tiles
+from chopmark.safety.image.writing import WORTH_READING, written_letters
 from chopmark.safety.policy_tools import rejudge
 from chopmark.safety.verdict import People
 
@@ -119,6 +120,86 @@ def test_tiles_leave_nothing_out(size: tuple[int, int]) -> None:
     assert seen.all()
 
 
+@pytest.mark.parametrize("size", [(1024, 1024), (1536, 3000), (4000, 100), (2048, 1600)])
+def test_the_parts_of_a_large_or_long_picture_leave_nothing_out(size: tuple[int, int]) -> None:
+    parts = details(size)
+    assert bool(parts) == (size != (1024, 1024))
+    seen = np.zeros((size[1], size[0]), bool)
+    for left, top, right, bottom in parts:
+        assert 0 <= left < right <= size[0]
+        assert 0 <= top < bottom <= size[1]
+        seen[top:bottom, left:right] = True
+    assert seen.all() or not parts
+
+
+def test_what_is_found_in_the_small_copy_has_its_place_in_the_picture() -> None:
+    large = Image.new("RGB", (1600, 1200), (90, 120, 90))
+    large.paste(_hooked(corner=True), (1200, 800))
+    (evidence,) = Recognition(symbols=SymbolFinder()).look(large).evidence
+    assert evidence.box is not None
+    left, top, right, bottom = evidence.box
+    assert 1200 <= (left + right) / 2 <= 1520
+    assert 800 <= (top + bottom) / 2 <= 1120
+    assert shared(large).size == (640, 480)
+    assert enlarged((0, 0, 640, 480), (640, 480), large.size) == (0, 0, 1600, 1200)
+
+
+def test_writing_is_told_from_a_picture_without() -> None:
+    """A line of text at three sizes; a ramp, noise, a photograph of nothing: none."""
+    for size in (18, 36, 72):
+        page = Image.new("RGB", (640, 480), (70, 110, 160))
+        ImageDraw.Draw(page).text(
+            (20, 200), "STOP ALL THE WARS", "white", ImageFont.load_default(size)
+        )
+        assert written_letters(page) >= WORTH_READING, size
+    ramp = Image.linear_gradient("L").resize((640, 480))
+    noise = np.random.default_rng(2).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    for plain in (ramp, Image.fromarray(noise), Image.new("RGB", (16, 16), "red")):
+        assert written_letters(plain) < WORTH_READING
+
+
+class _Reader:
+    model = "reader"
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    def judge(self, _image: Image.Image, _policy: Policy) -> None:
+        self.read += 1
+
+
+def test_a_picture_is_read_where_there_seems_to_be_writing() -> None:
+    reader = _Reader()
+    guard = ImageGuard(model=_Clean(), banks=(), reader=reader)  # type: ignore[arg-type]
+    page = Image.new("RGB", (320, 240), "white")
+    guard.judge(page, POLICY)
+    assert reader.read == 0
+    ImageDraw.Draw(page).text((10, 90), "Buy it today", "black", ImageFont.load_default(40))
+    assert "reader" in guard.judge(page, POLICY).models
+    assert reader.read == 1
+
+
+class _Skin:
+    """Sees nudity in a picture of one colour, pink."""
+
+    model = "skin"
+
+    def score(self, image: object) -> float:
+        return float(np.all(np.asarray(image) == (255, 192, 203), axis=-1).mean())
+
+
+@pytest.mark.parametrize("second_sees", [True, False])
+def test_a_part_of_a_large_picture_counts_where_both_models_agree(*, second_sees: bool) -> None:
+    large = Image.new("RGB", (1536, 1536), "navy")
+    large.paste("pink", (768, 768, 1536, 1536))
+    second = _Skin() if second_sees else _Clean()
+    guard = ImageGuard(model=_Skin(), second=second, banks=())  # type: ignore[arg-type]
+    verdict = guard.judge(large, POLICY)
+    assert (verdict.action == "block") is second_sees
+    if second_sees:
+        assert (768, 768, 1536, 1536) in {one.box for one in verdict.evidence}
+
+
 class _Symbols:
     model = "stub"
 
@@ -208,6 +289,10 @@ def test_a_doubtful_edit_is_judged_more_strictly_where_somebody_is_to_be_seen() 
 def test_a_file_that_is_another_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(symbols, "_SHA256", "0" * 64)
     with pytest.raises(GuardFailed, match=r"symbols\.onnx"):
+        SymbolFinder()
+    monkeypatch.undo()
+    monkeypatch.setattr(symbols, "_CHECK_SHA256", "0" * 64)
+    with pytest.raises(GuardFailed, match=r"symbol_check\.onnx"):
         SymbolFinder()
     monkeypatch.setattr(heads, "_SHA256", "0" * 64)
     with pytest.raises(GuardFailed, match=r"picture_heads\.safetensors"):
