@@ -155,3 +155,20 @@ def test_what_does_not_arrive_is_tried_again_later_and_then_given_up(tmp_path: P
     hooks.failed(again, "answered 410", gone=True)
     assert hooks.all("acme")[0].disabled == "answered 410"
     opened.close()
+
+
+def test_what_was_read_at_once_leaves_in_the_order_of_the_log(tmp_path: Path) -> None:
+    hooks = Webhooks.open(tmp_path)
+    hooks.add(tenant=None, url="https://x.test/", events=["*"], by="ida", since=0)
+    messages = [
+        Message(name=f"m{index}", index=index, tenant="acme", type="decision.made", body=str(index))
+        for index in (3, 20, 100)
+    ]
+    hooks.follow(lambda _: (101, messages), size=0)
+    told = []
+    while due := hooks.due():
+        told += [delivery.body for delivery in due]
+        for delivery in due:
+            hooks.done(delivery)
+    assert told == ["3", "20", "100"]
+    hooks.close()

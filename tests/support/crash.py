@@ -242,11 +242,11 @@ def _serve(settings: Any, guards: dict[str, Any], told: dict[str, Any], control:
 def _arm(told: dict[str, Any]) -> None:
     """Have this process die at a moment."""
     from chopmark.pipeline.steps import Steps
-    from chopmark.tenancy.batches import Batches
+    from chopmark.tenancy.batch_lines import BatchLines
     from chopmark.tenancy.replays import Replays
 
     left = itertools.count(told["after"], -1)
-    real_run, real_finish, real_answered = Steps.run, Replays.finish, Batches.answered
+    real_run, real_finish, real_answered = Steps.run, Replays.finish, BatchLines.answered
 
     def die(when: str) -> bool:
         return bool(when == told["when"] and next(left) <= 1)
@@ -268,7 +268,7 @@ def _arm(told: dict[str, Any]) -> None:
         if mine and die("after"):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def answered(self: Batches, *arguments: Any, **named: Any) -> None:
+    def answered(self: BatchLines, *arguments: Any, **named: Any) -> None:
         mine = told["stage"] == "line"
         if mine and die("before"):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -276,7 +276,7 @@ def _arm(told: dict[str, Any]) -> None:
         if mine and die("after"):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Batches.answered = answered  # type: ignore[method-assign]
+    BatchLines.answered = answered  # type: ignore[method-assign]
     Steps.run = run  # type: ignore[method-assign]
     Replays.finish = finish  # type: ignore[method-assign, assignment]
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from chopmark.service.batch_runner import BatchRunner
     from chopmark.service.caller import Caller
     from chopmark.service.deployment import Deployment
-    from chopmark.tenancy.batches import Batch
+    from chopmark.tenancy.batch_rows import Batch
 
 __all__ = ["RespondAsync", "router"]
 

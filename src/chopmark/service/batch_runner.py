@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from chopmark.kit.types import JsonValue
     from chopmark.service.deployment import Deployment
-    from chopmark.tenancy.batches import Batch, Claimed
+    from chopmark.tenancy.batch_lines import Claimed
+    from chopmark.tenancy.batch_rows import Batch
     from chopmark.tenancy.webhooks import WebhookEvent
 
 __all__ = ["LEASE_S", "BatchRunner"]
@@ -98,13 +99,12 @@ class BatchRunner:
         """Do what is due."""
         batches = self._deployment.batches
         await self._hold()
-        await in_thread(lambda: batches.settle(self._owner))
+        await in_thread(lambda: batches.lines.settle(self._owner))
         for batch in await in_thread(batches.unvalidated):
             await in_thread(partial(self._validate, batch))
         while len(self._lines) < self._slots and not self._gone.is_set():
-            line = await in_thread(
-                partial(batches.claim, self._owner, lease_s=self._lease_s, mine=list(self._lines))
-            )
+            claim = partial(batches.lines.claim, self._owner, lease_s=self._lease_s)
+            line = await in_thread(partial(claim, mine=list(self._lines)))
             if line is None:
                 break
             self._begin(line)
@@ -115,7 +115,7 @@ class BatchRunner:
         if self._lines and now - self._renewed > self._lease_s / 4:
             self._renewed = now
             await in_thread(
-                lambda: self._deployment.batches.renew(self._owner, lease_s=self._lease_s)
+                lambda: self._deployment.batches.lines.renew(self._owner, lease_s=self._lease_s)
             )
         if now - self._swept > _SWEEP_S:
             self._swept = now
@@ -154,7 +154,7 @@ class BatchRunner:
         # Where even that fails, the claim ends by itself.
         with contextlib.suppress(ChopmarkError):
             await in_thread(
-                lambda: self._deployment.batches.later(
+                lambda: self._deployment.batches.lines.later(
                     line, wait_s=wait_s, attempts=line.attempts + more
                 )
             )
@@ -195,9 +195,8 @@ class BatchRunner:
         await in_thread(lambda: self._deployment.replays.drop(caller.keys_are_of, key))
 
     async def _write(self, line: Claimed, answer: bytes, records: list[str], *, well: bool) -> None:
-        await in_thread(
-            lambda: self._deployment.batches.answered(line, answer, records=records, well=well)
-        )
+        lines = self._deployment.batches.lines
+        await in_thread(lambda: lines.answered(line, answer, records=records, well=well))
 
     def _tell(self) -> None:
         """Put on its way who wants to know what is over; a second time changes nothing."""

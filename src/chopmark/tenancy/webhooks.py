@@ -70,13 +70,14 @@ CREATE TABLE IF NOT EXISTS hook (
 CREATE TABLE IF NOT EXISTS delivery (
     id TEXT PRIMARY KEY, hook TEXT NOT NULL REFERENCES hook (id), type TEXT NOT NULL,
     body TEXT NOT NULL, created {real} NOT NULL, attempts {integer} NOT NULL, next {real} NOT NULL,
-    state TEXT NOT NULL, error TEXT
+    state TEXT NOT NULL, error TEXT, entry {integer} NOT NULL DEFAULT 0
 ){strict};;
 CREATE INDEX IF NOT EXISTS delivery_due ON delivery (state, next);;
 CREATE INDEX IF NOT EXISTS delivery_hook ON delivery (hook);;
 CREATE INDEX IF NOT EXISTS delivery_next ON delivery (hook, state, next);;
 CREATE TABLE IF NOT EXISTS cursor (id {integer} PRIMARY KEY, upto {integer} NOT NULL){strict}
 """
+_ADDED: Final = {"delivery": {"entry": "{integer} NOT NULL DEFAULT 0"}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +181,7 @@ class Webhooks:
             ConfigurationError: The file or the address cannot be used.
             DatabaseUnavailable: The database does not answer.
         """
-        return cls(open_tenancy_store(home, "webhooks", _SCHEMA, database=database))
+        return cls(open_tenancy_store(home, "webhooks", _SCHEMA, database=database, added=_ADDED))
 
     def close(self) -> None:
         """Close the file. Idempotent."""
@@ -372,10 +373,10 @@ class Webhooks:
                 ):
                     transaction.execute(
                         "INSERT INTO delivery (id, hook, type, body, created, attempts,"
-                        " next, state) VALUES (?, ?, ?, ?, ?, 0, ?, 'waiting')"
+                        " next, state, entry) VALUES (?, ?, ?, ?, ?, 0, ?, 'waiting', ?)"
                         " ON CONFLICT (id) DO NOTHING",
                         (f"{message.name}_{hook_id[:8]}", hook_id, message.type, message.body,
-                         now, now),
+                         now, now, message.index),
                     )  # fmt: skip
 
     def due(
@@ -420,7 +421,7 @@ class Webhooks:
         ):
             rows = () if hook_id in busy else transaction.execute(
                 "SELECT next, id, type, body, attempts FROM delivery WHERE hook = ?"
-                " AND state = 'waiting' AND next <= ? ORDER BY next, created, id LIMIT 1",
+                " AND state = 'waiting' AND next <= ? ORDER BY next, created, entry, id LIMIT 1",
                 (hook_id, now),
             )  # fmt: skip
             found += [

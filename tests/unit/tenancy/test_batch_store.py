@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from chopmark.tenancy.batches import Batch, Claimed
+    from chopmark.tenancy.batch_lines import Claimed
+    from chopmark.tenancy.batch_rows import Batch
 
 ROOM = 2**20
 
@@ -91,7 +92,7 @@ def _batch(
 
 
 def _claim(batches: Batches, owner: str = "one") -> Claimed:
-    line = batches.claim(owner, lease_s=10)
+    line = batches.lines.claim(owner, lease_s=10)
     assert line is not None
     return line
 
@@ -103,14 +104,14 @@ def _answer(batches: Batches, line: Claimed, *, well: bool = True) -> None:
         "response": {"body": {}},
         "error": None,
     }
-    batches.answered(line, json.dumps(told).encode() + b"\n", records=["rec"], well=well)
+    batches.lines.answered(line, json.dumps(told).encode() + b"\n", records=["rec"], well=well)
 
 
 def test_a_line_is_claimed_once_and_answered_once(files: FileStore, batches: Batches) -> None:
     batch = _batch(files, batches, 2)
     first, second = _claim(batches), _claim(batches, "two")
     assert (first.data, second.data) == (b"0\n", b"1\n")
-    assert batches.claim("three", lease_s=10) is None
+    assert batches.lines.claim("three", lease_s=10) is None
     _answer(batches, first)
     _answer(batches, first)
     with pytest.raises(FileNotKept):
@@ -130,18 +131,18 @@ def test_what_a_dead_server_had_is_taken_up_when_its_claim_is_over(
 ) -> None:
     _batch(files, batches, 1)
     _claim(batches, "dead")
-    batches.settle("alive")
-    assert batches.claim("alive", lease_s=10) is None
+    batches.lines.settle("alive")
+    assert batches.lines.claim("alive", lease_s=10) is None
     clock.now += 9
-    batches.renew("dead", lease_s=10)
+    batches.lines.renew("dead", lease_s=10)
     clock.now += 9
-    batches.settle("alive")
-    assert batches.claim("alive", lease_s=10) is None
+    batches.lines.settle("alive")
+    assert batches.lines.claim("alive", lease_s=10) is None
     clock.now += 1
-    batches.settle("dead")  # what is its own it does not take from itself
-    assert batches.claim("alive", lease_s=10) is None
-    batches.settle("alive")
-    assert batches.claim("alive", lease_s=10) is not None
+    batches.lines.settle("dead")  # what is its own it does not take from itself
+    assert batches.lines.claim("alive", lease_s=10) is None
+    batches.lines.settle("alive")
+    assert batches.lines.claim("alive", lease_s=10) is not None
 
 
 def test_tenants_take_turns(files: FileStore, batches: Batches) -> None:
@@ -165,7 +166,7 @@ def test_the_end_of_its_time_and_a_cancellation(
     with pytest.raises(InvalidRequest):
         batches.cancel("other", dropped.batch_id, kind="batch")
     clock.now += 101
-    batches.settle("another")  # the claim is over as well
+    batches.lines.settle("another")  # the claim is over as well
     done = batches.get("acme", late.batch_id)
     assert (done.status, done.failed) == ("expired", 2)
     rows = [json.loads(line) for line in files.data(late.errors).splitlines()]
@@ -178,8 +179,8 @@ def test_the_end_of_its_time_and_a_cancellation(
 
 def test_a_batch_rests_and_files_expire(files: FileStore, batches: Batches, clock: Clock) -> None:
     batch = _batch(files, batches, 1)
-    batches.later(_claim(batches), wait_s=5, attempts=1)
-    assert batches.claim("one", lease_s=10) is None
+    batches.lines.later(_claim(batches), wait_s=5, attempts=1)
+    assert batches.lines.claim("one", lease_s=10) is None
     clock.now += 5
     line = _claim(batches)
     assert line.attempts == 1

@@ -20,7 +20,7 @@ from chopmark.service.problems import RESPONSES
 from chopmark.service.state import state_of
 
 if TYPE_CHECKING:
-    from chopmark.tenancy.batches import Batch
+    from chopmark.tenancy.batch_rows import Batch
     from chopmark.tenancy.keys import Scope
 
 __all__ = ["router"]

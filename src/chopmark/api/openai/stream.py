@@ -59,8 +59,12 @@ async def stream(
         Refused: The prompt or the input picture was blocked.
         ChopmarkError: As in :meth:`chopmark.service.service.Service.make`.
     """
-    # A key leads to one record, and so to one answer.
-    each = _one_by_one(asked) if claim_of(http) is None else [asked]
+    # A key leads to one record, and so to one answer. Kept answers are found by the whole request.
+    settings = service.pipeline.settings
+    whole = claim_of(http) is not None or (
+        settings.prompt_index and settings.cached_answers != "off"
+    )
+    each = [asked] if whole else _one_by_one(asked)
     watch = partial(WatchedGeneration, http, service, caller, identifier=body.subject())
     first = watch(each[0])
     begun = await first.begun()
