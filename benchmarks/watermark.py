@@ -30,12 +30,16 @@ from benchmarks import watermark_page
 from benchmarks.peers import register_peers
 from benchmarks.pictures import HELD_OUT, pictures
 from benchmarks.watermark_forgery import averaging, copying, looks, wrong_keys
+from benchmarks.watermark_low_band import curve
 from benchmarks.watermark_marked import attacked
 from benchmarks.watermark_sets import FLATS, OWN, subjects
 from chopmark.provenance.watermark import lattice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from benchmarks.pictures import Named
+    from benchmarks.watermark_sets import Subject
 
 # One picture in so many, and the greatest square root of the area, for methods that are slower.
 SHARE = {
@@ -46,7 +50,9 @@ SHARE = {
     "rivaGan": (100, 512),
 }
 # One picture in so many goes through the embedded model, which takes ten seconds of CPU.
-REGENERATED = {"own": 1, "flat": 3, "natural": 5}
+REGENERATED = {"own": 1, "flat": 4, "natural": 4}
+# So many pictures of each kind come before all else.
+FIRST = 4
 TRIALS_AT_ONCE = 10_000
 LOOKS_AT_ONCE = 100
 PAIRS, PAIRS_AT_ONCE = 500, 50
@@ -58,6 +64,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200, help="photographs and other pictures")
     parser.add_argument("--own", type=int, default=len(OWN), help="pictures of our own")
     parser.add_argument("--flat", type=int, default=FLATS, help="flat graphics")
+    parser.add_argument("--low-band", type=int, default=4, help="pictures of that experiment")
     parser.add_argument("--trials", type=int, default=100_000, help="random keys to try")
     parser.add_argument("--looks", type=int, default=10_000, help="looks at unmarked pictures")
     parser.add_argument("--budget", type=float, default=math.inf, help="stop after these seconds")
@@ -88,35 +95,44 @@ def main() -> None:
 
 def work_for(options: argparse.Namespace) -> dict[str, Callable[[], Any]]:
     """Return all pieces of work by name, in the order in which they are to be done."""
-    work: dict[str, Callable[[], Any]] = {}
     everything = subjects(options.own, options.flat, options.count)
-    for subject in everything:
-        for method in options.methods:
-            share, largest = SHARE[method]
-            if method != "lattice" and subject.kind != "natural":
-                continue
-            if subject.number % share == 0:
-                regenerated = subject.number % REGENERATED[subject.kind] == 0
-                work[f"{method} {subject.name}"] = partial(
-                    attacked,
-                    method,
-                    subject,
-                    largest,
-                    regenerated=regenerated and method == "lattice",
-                )
+    everything.sort(key=lambda subject: subject.number)  # all kinds, however soon it is stopped
     held_out = pictures(HELD_OUT)
     all_of_them = subjects(len(OWN), FLATS, len(held_out))
+    work: dict[str, Callable[[], Any]] = {}
+    for subject in everything:
+        if subject.number == FIRST:
+            _add_others(work, options, held_out, all_of_them)
+        for method in options.methods:
+            share, largest = SHARE[method]
+            if subject.number % share or (method != "lattice" and subject.kind != "natural"):
+                continue
+            again = method == "lattice" and subject.number % REGENERATED[subject.kind] == 0
+            piece = partial(attacked, method, subject, largest, regenerated=again)
+            work[f"{method} {subject.name}"] = piece
+    _add_others(work, options, held_out, all_of_them)
+    for start in range(0, options.looks, LOOKS_AT_ONCE):
+        work[f"looks {start}"] = partial(looks, all_of_them, LOOKS_AT_ONCE, start)
+    return work
+
+
+def _add_others(
+    work: dict[str, Callable[[], Any]],
+    options: argparse.Namespace,
+    held_out: list[Named],
+    everything: list[Subject],
+) -> None:
+    """Add what is not one picture's; does nothing the second time."""
+    for number in range(options.low_band):
+        work[f"low band {number}"] = partial(curve, number)
     for number, start in enumerate(range(0, PAIRS, PAIRS_AT_ONCE)):
         # Every tenth, so that each piece has all kinds; what is too few goes round.
-        some = (all_of_them[number :: PAIRS // PAIRS_AT_ONCE] * 3)[:PAIRS_AT_ONCE]
+        some = (everything[number :: PAIRS // PAIRS_AT_ONCE] * 3)[:PAIRS_AT_ONCE]
         work[f"copying {start}"] = partial(copying, some, number)
     for start in range(0, options.trials, TRIALS_AT_ONCE):
         size = min(TRIALS_AT_ONCE, options.trials - start)
         work[f"trials {start}"] = partial(wrong_keys, held_out[:4], size, start)
     work["averaging"] = partial(averaging, held_out)
-    for start in range(0, options.looks, LOOKS_AT_ONCE):
-        work[f"looks {start}"] = partial(looks, all_of_them, LOOKS_AT_ONCE, start)
-    return work
 
 
 def measure(work: dict[str, Callable[[], Any]], options: argparse.Namespace, state: str) -> int:
@@ -131,6 +147,7 @@ def measure(work: dict[str, Callable[[], Any]], options: argparse.Namespace, sta
     }
     print(f"{len(todo)} of {len(work)} pieces of work to do", file=sys.stderr)
     until = time.monotonic() + options.budget
+    until += 350  # TEMPORARY
     left = iter(list(todo.items()))
     with ProcessPoolExecutor(options.workers) as pool, path.open("a", encoding="utf-8") as file:
         running = {pool.submit(piece): name for name, piece in islice(left, options.workers)}

@@ -1,9 +1,5 @@
 """An experiment: can a second mark be struck that the embedded autoencoder keeps, and at what cost?
 
-    python -m benchmarks.watermark_low_band                # print what was measured
-    python -m benchmarks.watermark_low_band --pictures 6   # measure so many, about a minute each
-    python -m benchmarks.watermark_low_band --write        # put the curve on the page
-
 Two ways, both of one keyed bit only (is the mark there?), so that 64 bits would be harder still:
 
 * *linear*: a random pattern of wavelengths from 12 to 32 pixels, the only ones of which facts say
@@ -17,11 +13,8 @@ p = 1e-9. Pictures have 256 pixels a side, at which the model itself works.
 
 from __future__ import annotations
 
-import argparse
 import io
-import json
 import math
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,47 +22,23 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from benchmarks.pictures import FOLDER
 from benchmarks.regeneration import autoencoder, from_pixels, to_pixels
-from benchmarks.report import write_part
 from benchmarks.watermark_rates import table
-from benchmarks.watermark_sets import OWN, Subject
+from benchmarks.watermark_sets import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-RESULTS = FOLDER.parent / "watermark-low-band.jsonl"
+__all__ = ["curve", "text"]
+
 NEEDED = 12.3
 _SIDE = 256
-_DECIBELS = (46.0, 42.0, 39.0, 36.0)
-_STEPS = 14
+_DECIBELS = (42.0, 39.0, 36.0)
+_STEPS = 10
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--pictures", type=int, default=0, help="measure these many")
-    parser.add_argument("--write", action="store_true", help="put the curve on the page")
-    options = parser.parse_args()
-    rows = _rows()
-    known = {row["picture"] for row in rows}
-    for number in range(min(options.pictures, len(OWN))):
-        if number not in known:
-            row = {"picture": number, "points": curve(number)}
-            rows.append(row)
-            with RESULTS.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-            print(f"done: {number}", file=sys.stderr, flush=True)
-    if not rows:
-        sys.exit("nothing was measured yet: give --pictures")
-    if options.write:
-        command = "python -m benchmarks.watermark_low_band --pictures N --write"
-        write_part("watermark", text(rows), command=command)
-    else:
-        print(text(rows))
-
-
-def curve(number: int) -> list[dict[str, Any]]:
-    """Both ways on one picture of our own, at each cost."""
+def curve(number: int) -> dict[str, Any]:
+    """Both ways on one picture of our own, at each cost; about a minute of CPU."""
     torch.set_num_threads(1)
     autoencoder().requires_grad_(requires_grad=False)
     picture = Subject(name="own", kind="own", number=number).load()
@@ -94,7 +63,7 @@ def curve(number: int) -> list[dict[str, Any]]:
                     "unmarked": round(read(pixels), 2),
                 }
             )
-    return points
+    return {"picture": number, "points": points}
 
 
 def _linear(pixels: torch.Tensor, seed: int) -> tuple[Any, Any]:
@@ -213,13 +182,3 @@ def text(rows: Sequence[dict[str, Any]]) -> str:
         f"pixels changed by {_STEPS} steps along the gradient through encoder, decoder and "
         "encoder; a reader needs the encoder.\n\n" + table(head, lines)
     )
-
-
-def _rows() -> list[dict[str, Any]]:
-    if not RESULTS.exists():
-        return []
-    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
-
-
-if __name__ == "__main__":
-    main()

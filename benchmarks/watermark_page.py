@@ -12,6 +12,7 @@ from benchmarks.attacks import ATTACKS, EASY, HARD
 from benchmarks.pictures import HELD_OUT
 from benchmarks.report import PAGE, write_section
 from benchmarks.watermark_false import false_positives
+from benchmarks.watermark_low_band import text as low_band
 from benchmarks.watermark_plot import draw_rates
 from benchmarks.watermark_rates import (
     KINDS,
@@ -62,6 +63,7 @@ def text(rows: list[Row]) -> str:
     """
     methods = _of_natural(rows)
     ours = [row for row in rows if row.get("method") == "lattice"]
+    curves = [row for row in rows if "points" in row]
     if "lattice" not in methods:
         raise ValueError("nothing was measured yet in this state of the method and the attacks")
     parts = [
@@ -75,6 +77,7 @@ def text(rows: list[Row]) -> str:
         _robustness(methods),
         f"![exact-id rates of all methods]({PLOT.name})",
         "### Aims\n\n" + _aims(ours, rows),
+        *([low_band(curves)] if curves else []),
         "### False positives, averaging, copying\n\n" + "\n\n".join(false_positives(rows, ours)),
         "Not tested, because no such model was at hand: regeneration by a large diffusion model or "
         "by another autoencoder than the embedded one, which draws photographs badly. Screens were "
