@@ -130,9 +130,9 @@ class AbuseControl:
 
     @cached_property
     def _encoder(self) -> SentenceEncoder:
-        from chopmark.safety.text.encoder import SentenceEncoder
+        from chopmark.safety.text.encoder import shared_encoder
 
-        return SentenceEncoder()
+        return shared_encoder()
 
     def _embed(self, prompt: str) -> NDArray[np.float32]:
         from chopmark.safety import normalize
