@@ -44,16 +44,16 @@ def _looks(rows: Sequence[Row], ours: Sequence[Row]) -> str:
     others = [row[kind] for row in ours if "clean" in row for kind in ("clean", "wrong_key")]
     hits += sum(hit for hit, _ in others)
     z += [value for _, value in others]
-    # With no hit in n looks the true rate is under 3 / n with 95 % confidence.
     told = ", ".join(f"{count:,} {KINDS[kind]}" for kind, count in counts.items() if count)
+    # With no hit in n looks the true rate is under 3 / n with 95 % confidence.
+    sure = f" No hit in {len(z):,} says with 95 % confidence: under {3 / max(len(z), 1):.1e} each."
     return (
         f"The whole detector: {hits} false positives in {len(z):,} looks: {sum(counts.values()):,} "
         f"at unmarked pictures under random keys ({told or 'none yet'}; 10,000 are wanted), and "
         f"{len(others)} at the pictures above, unmarked, and marked but under a wrong key. The "
         f"largest statistic was z = {max(z, default=0):.1f}; detection needs {_NEEDED:.1f}. By the "
-        "bound one look is wrong with a probability of at most 1e-9, so that "
-        f"{len(z):,} looks can only show mistakes of the program: none in so many says with 95 % "
-        f"confidence that the rate is under {3 / max(len(z), 1):.1e}."
+        "bound one look is wrong with a probability of at most 1e-9, so that looks can only show "
+        f"mistakes of the program.{'' if hits else sure}"
     )
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.attacks import ATTACKS
-from benchmarks.situations import SITUATIONS
 from chopmark.provenance.watermark.lattice._statistic import TESTS
 
 if TYPE_CHECKING:
@@ -74,8 +73,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def shortfalls(ours: Sequence[Row]) -> str:
     """Every attack that some picture's mark did not survive, the worst first, by kind."""
-    names = {name for row in ours for name in row.get("log10_p", {})}
-    order = [name for name in _all_attacks() if name in names]
+    order = list(dict.fromkeys(name for row in ours for name in row.get("log10_p", {})))
     kinds = {kind: [row for row in ours if row["kind"] == kind] for kind in KINDS}
     means = {
         name: np.mean([rate(rows, [name]) for rows in kinds.values() if _tried(rows, name)])
@@ -96,18 +94,12 @@ def shortfalls(ours: Sequence[Row]) -> str:
     )
 
 
-def _all_attacks() -> list[str]:
-    from benchmarks.regeneration import REGENERATIONS
-
-    return [*ATTACKS, *SITUATIONS, *REGENERATIONS]
-
-
 def by_kind(ours: Sequence[Row]) -> str:
     """Quality of what was marked, by kind and content, the most visible first."""
     found: dict[str, list[Row]] = defaultdict(list)
     for row in ours:
         if "psnr" in row:
-            found[KINDS.get(row["content"], row["content"])].append(row)
+            found[KINDS.get(str(row["content"]), str(row["content"]))].append(row)
     lines = []
     for kind, rows in sorted(found.items(), key=lambda one: np.mean([r["psnr"] for r in one[1]])):
         values = [row["psnr"] for row in rows]
