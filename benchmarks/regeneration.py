@@ -107,7 +107,7 @@ def _redrawn(strength: float) -> Attack:
         shift = float(pipeline.scheduler.config.shift)
         # The scheduler shifts s to f s / (1 + (f - 1) s); these are what it takes to these levels.
         steps = [level / (shift - (shift - 1) * level) for level in (strength, strength / 2)]
-        redrawn = pipeline(
+        redrawn: Image.Image = pipeline(
             prompt="a picture",
             width=small.width,
             height=small.height,

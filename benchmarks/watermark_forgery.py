@@ -44,7 +44,7 @@ def looks(subjects: Sequence[Subject], count: int, seed: int) -> dict[str, Any]:
         for _ in range(each):
             key = MarkKey(key_id="random", secret=random.bytes(32))
             result = get_method("lattice").detect(picture, key)
-            found.setdefault(kind, []).append(round(float(result.details["z"]), 2))
+            found.setdefault(kind, []).append(round(float(str(result.details["z"])), 2))
             hits[kind] = hits.get(kind, 0) + result.detected
     return {"looks": {kind: len(z) for kind, z in found.items()}, "hits": hits, "z": found}
 

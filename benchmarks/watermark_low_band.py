@@ -109,14 +109,15 @@ def _optimised(pixels: torch.Tensor, seed: int) -> tuple[Any, Any]:
         values = values - functional.avg_pool2d(values, 3, 1, 1, count_include_pad=False)
         loud = functional.avg_pool2d(values.abs(), 3, 1, 1, count_include_pad=False).detach()
         values = (values / (loud + 0.02)).clamp(-2, 2)
-        return (values * signs).sum() / values.norm()
+        found: torch.Tensor = (values * signs).sum() / values.norm()
+        return found
 
     def strike(decibels: float) -> torch.Tensor:
         size = 2 * 10 ** (-decibels / 20) * math.sqrt(pixels.numel())
         change = torch.zeros_like(pixels)
         best, found = -math.inf, change
         for step in range(_STEPS):
-            change.requires_grad_(requires_grad=True)
+            change.requires_grad = True
             direct = _encoded(pixels + change)
             later = _encoded(autoencoder().decode(direct).sample.clamp(-1, 1))
             gain = statistic(direct) + 2 * statistic(later)
