@@ -76,7 +76,7 @@ def _copied(evidence: VerifyEvidence) -> str | None:
     differing = 8 - mark.content_agreeing
     return (
         f"the mark names output {mark.payload}, but this is another picture "
-        f"({recovered.distance} of 256 fingerprint bits and {differing} of 8 content bits differ): "
+        f"({recovered.far} fingerprint bits and {differing} of 8 content bits differ): "
         "the mark was copied from that output, or that output was painted over"
     )
 

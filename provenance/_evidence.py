@@ -26,6 +26,7 @@ class VerifyEvidence:
         log_failed: There is one, and it could not be read.
         likeness: Whether pictures that look alike were looked for; else why not.
         unread: What of the metadata could not be read; empty where all was.
+        cut_off: A part of the file, or of its pixels, is not there.
         screenshot: The picture looks like one of a screen.
     """
 
@@ -38,6 +39,7 @@ class VerifyEvidence:
     log_failed: bool = False
     likeness: str = ""
     unread: str = ""
+    cut_off: bool = False
     screenshot: bool = False
 
     @property

@@ -67,7 +67,8 @@ def examine(store: dict[str, Any], anchors: TrustAnchors, *, max_manifests: int 
     leaf = store.get("chopmark:leaf")
     credential, neighbour = _credential(active, failures, passed, results, anchors, leaf)
     time = _time(active, passed, codes(status, "informational") + failures, results, anchors)
-    inputs: Inputs = walk(manifests, active, results, max_manifests)
+    broken = as_dict(store.get("chopmark:broken_ancestors"))
+    inputs: Inputs = walk(manifests, active, results, max_manifests, broken)
     ingredients = inputs.reported
     # A manifest that two inputs name must be sound as either.
     sound = {one: (one.manifest, one.credential) == _SOUND for one in ingredients}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from chopmark.kit.raw_picture import RawPicture
 from chopmark.provenance.report import WatermarkFinding
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
     from chopmark.kit.raw_picture import Shown
     from chopmark.provenance.reading import Reading
+    from chopmark.provenance.report import Within
 
-__all__ = ["FramesLookedAt", "look_at_frames"]
+__all__ = ["MOSTLY_THERE", "FramesLookedAt", "look_at_frames"]
+
+MOSTLY_THERE: Final = 0.9
+"""Share of a picture from which on its fingerprint is that of the whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +34,7 @@ class FramesLookedAt:
     Attributes:
         finding: Of all of them together.
         picture: The one that carries the mark, else the first; None where none was decoded.
-        as_shown: ``picture`` is what a viewer shows, its alpha included.
+        as_shown: ``picture`` is what a viewer shows, its alpha included, and all of it is marked.
         note: A sentence where the mark is not in the picture that people see first; else empty.
     """
 
@@ -63,9 +67,19 @@ def look_at_frames(read: Reading, look: Callable[[Shown], WatermarkFinding]) -> 
             finding = look(picture)
             if finding.state in {"detected", "conflict"}:
                 as_shown = picture is read.images[number] and shown.get(number, True)
-                note = _note(number, len(read.images), as_shown=as_shown)
+                several = sum(shown.values()) > 1
+                cut = read.share < MOSTLY_THERE
+                part: Within | None = "part" if finding.box and not cut else None
+                within: Within | None = "frame" if several else part
+                within = within if as_shown else "hidden"
+                if cut:
+                    # What is missing looks like nothing: nor can it look like another picture.
+                    finding = dataclasses.replace(finding, content_agreeing=None)
                 return FramesLookedAt(
-                    finding=finding, picture=picture, as_shown=as_shown, note=note
+                    finding=dataclasses.replace(finding, within=within),
+                    picture=picture,
+                    as_shown=as_shown and part is None,
+                    note=_note(number, len(read.images), as_shown=as_shown),
                 )
             if finding.state == "not_examined":
                 missed = missed or finding

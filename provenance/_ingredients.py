@@ -8,6 +8,7 @@ this reading finds in its manifest. Whatever any of them says against it is told
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.provenance._codes import MALFORMED, credential_state, is_failure, own_problems
@@ -16,7 +17,7 @@ from chopmark.provenance._json import as_dict, as_list, as_text, codes
 from chopmark.provenance.report import Ingredient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from chopmark.provenance.report import CredentialState, ManifestState
 
@@ -25,6 +26,7 @@ __all__ = ["Inputs", "walk"]
 # Bounds the walk over a hostile store; the largest real one known names a dozen inputs.
 _MAX_SEEN: Final = 4_096
 _BAD: Final = ("broken", "malformed")
+_NONE: Final[Mapping[str, Sequence[str]]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,15 +54,19 @@ def walk(
     active: dict[str, Any],
     results: dict[str, Any],
     limit: int,
+    broken: Mapping[str, Sequence[str]] = _NONE,
 ) -> Inputs:
     """Walk the tree breadth first.
 
     A manifest that several name is reported each time, since each records a finding of its own,
-    and gone into once.
+    and gone into once. ``broken`` is what `_ancestors` found, by manifest.
     """
     reported: list[Ingredient] = []
     left_out = 0
-    for one in _every(manifests, active, _deltas(results, manifests)):
+    deltas = _deltas(results, manifests)
+    for name, failures in broken.items():
+        deltas.setdefault(name, _Delta()).failed.extend(failures)
+    for one in _every(manifests, active, deltas):
         room = limit if one.manifest not in _BAD else 2 * limit
         if len(reported) < room:
             reported.append(one)

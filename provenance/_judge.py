@@ -16,6 +16,7 @@ from chopmark.provenance._sentences import (
     differing,
     inputs,
     lost,
+    marked,
     record_words,
     resembles,
     sealed,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         ReportVerdict,
         Technique,
         WatermarkFinding,
+        Within,
     )
 
 __all__ = ["Judgement", "judge"]
@@ -45,6 +47,12 @@ _ELSEWHERE: Final[dict[AiKind, tuple[ReportVerdict, str]]] = {
     "edited": ("edited_by_ai_elsewhere", "Edited with AI"),
     "contains": ("edited_by_ai_elsewhere", "Contains something made by AI"),
     "maybe": ("maybe_ai_elsewhere", "Possibly made by AI"),
+}
+_NOT_OURS: Final[dict[Within | None, str]] = {
+    None: "no longer the one that we released",
+    "part": "not the one that we released",
+    "frame": "not the one that we released",
+    "hidden": "not the one that we released: what it shows need not have been made here",
 }
 _ELSEWHERE_MADE: Final = "it was made elsewhere, says whoever sent it"
 _BUILT_ON: Final = frozenset({"made_here", "edited_after_signing", "marked_but_altered"})
@@ -99,10 +107,11 @@ def _notes(
     ]
     if examined.more_ingredients:
         notes.append(f"{examined.more_ingredients} more of its inputs are not listed.")
-    if recovered and conflict is None and (recovered.distance or 0) > UNLIKE:
+    whole = evidence.watermark.within is None
+    if recovered and conflict is None and whole and (recovered.distance or 0) > UNLIKE:
         notes.append(
             "The mark is ours, but the picture looks unlike the one that carried it "
-            f"({recovered.distance} of 256 fingerprint bits differ): it is a strong crop or "
+            f"({recovered.far} fingerprint bits differ): it is a strong crop or "
             "rotation, or the mark was copied from another picture."
         )
     if examined.credential.state == "expired" and examined.manifest.state == "intact":
@@ -136,6 +145,8 @@ def _contradictory(conflict: Conflict, evidence: VerifyEvidence) -> tuple[Report
             f"The mark leads to a picture made here{record_words(evidence)}: either its manifest "
             "was replaced afterwards, or the mark was copied onto another picture."
         )
+        if evidence.watermark.within is not None:
+            rest = f"{rest[:-1]}, or this one has a picture in it that was made here."
     else:
         rest = f"One of the two is false; the manifest is by {who(evidence.examined)}."
     return "contradictory", f"Conflict: {conflict.reason}. {rest}"
@@ -232,7 +243,7 @@ def _broken(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
 
 def _stripped(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
     examined, mark, recovered = evidence.examined, evidence.watermark, evidence.recovered
-    gone = lost(examined)
+    gone = lost(evidence)
     exact = recovered is not None and recovered.exact != "no"
     if examined.manifest.state == "malformed" and mark.state == "detected":
         pixels = ", and they are exactly those that we signed" if exact else ""
@@ -253,15 +264,19 @@ def _stripped(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
     if mark.state == "detected":
         if evidence.record is not None:
             did = "Sealed here" if sealed(evidence) else "Made here by AI"
+            if mark.within is not None:
+                did = f"A picture that was {did[0].lower()}{did[1:]}"
             also = f"; {_ELSEWHERE_MADE}" if sealed(evidence) else ""
+            is_in = "" if mark.within is None else " is in this file"
+            far = "" if mark.within is not None else differing(recovered)
             return "marked_but_altered", (
-                f"{did}{record_words(evidence)}, says the mark in its pixels "
-                f"({chance(mark)}){also}. {gone}, and the file is no longer the one that we "
-                f"released{differing(recovered)}."
+                f"{did}{record_words(evidence)}{is_in}, says the mark {marked(mark)} "
+                f"({chance(mark)}){also}. {gone}, and the file is {_NOT_OURS[mark.within]}"
+                f"{far}."
             )
         asked = "our log has no record of it" if evidence.log_asked else "no log could be asked"
         return "marked_but_altered", (
-            f"Its pixels carry our mark ({chance(mark)}), and {asked}. {gone}."
+            f"Our mark is {marked(mark)} ({chance(mark)}), and {asked}. {gone}."
         )
     if examined.ai_signal.state == "metadata":
         also = f" {resembles(recovered)}" if recovered is not None else ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["active_id", "active_only", "part_of"]
+__all__ = ["active_id", "active_only", "children", "contents", "part_of"]
 
 _HEADER: Final = 8
 _DESCRIPTION: Final = b"jumd"
@@ -101,3 +101,16 @@ def _label(data: bytes, start: int, end: int) -> str | None:
         return text.decode("utf-8") if zero else None
     except UnicodeDecodeError:
         return None
+
+
+def children(superbox: bytes) -> Iterator[tuple[str | None, bytes]]:
+    """Yield label and bytes of each superbox within one; None for one without a label."""
+    for kind, start, end in _boxes(superbox, _HEADER, len(superbox)):
+        if kind == _SUPERBOX:
+            yield _label(superbox, start, end), superbox[start:end]
+
+
+def contents(superbox: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield type and content of each box within a superbox."""
+    for kind, start, end in _boxes(superbox, _HEADER, len(superbox)):
+        yield kind, superbox[start + _HEADER : end]

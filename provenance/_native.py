@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from chopmark.errors import SigningFailed
+from chopmark.provenance._ancestors import broken_ancestors
 from chopmark.provenance._leaf import leaf_of
 
 if TYPE_CHECKING:
@@ -190,7 +191,11 @@ def read(
             result: dict[str, Any] = json.loads(reader.json())
             result["chopmark:embedded"] = reader.is_embedded()
             result["chopmark:remote_url"] = reader.get_remote_url()
-            result["chopmark:leaf"] = _leaf(reader, str(result.get("active_manifest") or ""))
+            active = str(result.get("active_manifest") or "")
+            store = _store(reader, active)
+            result["chopmark:leaf"] = leaf_of(store, active)
+            several = len(result.get("manifests") or ()) > 1
+            result["chopmark:broken_ancestors"] = broken_ancestors(store) if several else {}
             return result
     except c2pa.C2paError as error:
         text = str(error)
@@ -207,8 +212,8 @@ def read(
         raise NativeRefusal(f"{type(error).__name__}: {error}") from error
 
 
-def _leaf(reader: c2pa.Reader, active: str) -> str | None:
-    """Return the certificate that signed the active manifest, DER in base64."""
+def _store(reader: c2pa.Reader, active: str) -> bytes:
+    """Return the manifest store (JUMBF); empty where the library does not hand it out."""
     import c2pa
 
     store = io.BytesIO()
@@ -216,8 +221,8 @@ def _leaf(reader: c2pa.Reader, active: str) -> str | None:
         # Any address within the store leads the library to hand out all of it.
         reader.resource_to_stream(f"self#jumbf=/c2pa/{active}/c2pa.signature", store)
     except c2pa.C2paError:
-        return None
-    return leaf_of(store.getvalue(), active)
+        return b""
+    return store.getvalue()
 
 
 @functools.cache

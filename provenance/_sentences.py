@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from chopmark.provenance.watermark import P_DETECT
+
 if TYPE_CHECKING:
     from chopmark.provenance._evidence import VerifyEvidence
     from chopmark.provenance._examine import Examined
@@ -15,6 +17,7 @@ __all__ = [
     "differing",
     "inputs",
     "lost",
+    "marked",
     "record_words",
     "resembles",
     "sealed",
@@ -57,13 +60,16 @@ def vouched(examined: Examined) -> str:
     }.get(credential.state, "its signer is not known")
 
 
-def lost(examined: Examined) -> str:
+def lost(evidence: VerifyEvidence) -> str:
     """Return why the file's manifest says nothing."""
+    state = evidence.examined.manifest.state
+    if state == "absent" and evidence.cut_off:
+        return "What is left of it carries no manifest"
     return {
         "absent": "It carries no manifest",
         "malformed": "Its manifest cannot be read",
         "remote_only": "Its manifest is kept elsewhere and was not fetched",
-    }[str(examined.manifest.state)]
+    }[str(state)]
 
 
 def record_words(evidence: VerifyEvidence) -> str:
@@ -105,7 +111,7 @@ def resembles(recovered: Recovered) -> str:
     """Return which picture of ours it looks like."""
     return (
         f"It looks like a picture made here (record {recovered.record_id}; "
-        f"{recovered.distance} of 256 fingerprint bits differ, {recovered.confidence})."
+        f"{recovered.far} fingerprint bits differ, {recovered.confidence})."
     )
 
 
@@ -113,7 +119,7 @@ def differing(recovered: Recovered | None) -> str:
     """Return how many bits of the fingerprint differ, in brackets, or nothing."""
     if recovered is None or recovered.distance is None:
         return ""
-    return f" ({recovered.distance} of 256 fingerprint bits differ)"
+    return f" ({recovered.far} fingerprint bits differ)"
 
 
 def system(signal: AiSignal) -> str:
@@ -124,8 +130,20 @@ def system(signal: AiSignal) -> str:
 
 def chance(mark: WatermarkFinding) -> str:
     """Return how likely the mark is a false find."""
-    # The bound underflows for a strong mark; "p = 0" would claim what nothing can.
-    return f"p = {mark.p_value:.0e}" if mark.p_value > 0 else "p < 1e-300"
+    # The bound underflows for a strong mark; "p = 0" would claim what nothing can. A public
+    # detector says the bar instead, below which every mark lies that is found.
+    bar = P_DETECT if mark.p_value == P_DETECT else 1e-300
+    return f"p = {mark.p_value:.0e}" if mark.p_value not in {0, bar} else f"p < {bar:.0e}"
+
+
+def marked(mark: WatermarkFinding) -> str:
+    """Return where the mark stands, to follow "the mark" and "our mark"."""
+    return {
+        None: "in its pixels",
+        "part": "in a part of it",
+        "frame": "in one of its pictures",
+        "hidden": "in pixels that viewers do not show",
+    }[mark.within]
 
 
 def searches(evidence: VerifyEvidence) -> str:
@@ -137,6 +155,8 @@ def searches(evidence: VerifyEvidence) -> str:
         looked, unlooked = [], ["the Content Credentials that it says are elsewhere"]
     elif evidence.examined.manifest.state == "malformed":
         looked, unlooked = [], ["the Content Credentials, which cannot be read"]
+    elif evidence.cut_off and evidence.examined.manifest.state == "absent":
+        looked, unlooked = [], ["Content Credentials in the part that is missing"]
     (unlooked if evidence.unread else looked).append("metadata that name an AI tool")
     if mark.state == "not_examined":
         unlooked.append(f"our watermark ({mark.reason or 'the pixels could not be read'})")
@@ -149,4 +169,5 @@ def searches(evidence: VerifyEvidence) -> str:
     else:
         looked.append("likeness to pictures made here")
     unlooked.append("marks that only other services can read")
-    return f"Looked for: {', '.join(looked)}. Not looked for: {', '.join(unlooked)}."
+    looked_for = f"Looked for: {', '.join(looked)}. " if looked else ""
+    return f"{looked_for}Not looked for: {', '.join(unlooked)}."

@@ -7,17 +7,15 @@ number worse. With steps there is nothing to follow between them.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from chopmark.provenance.report import FINGERPRINT_BITS, STEPS
 from chopmark.provenance.watermark import P_DETECT
 
 if TYPE_CHECKING:
     from chopmark.provenance.report import Recovered, WatermarkFinding
 
 __all__ = ["stepped_distance", "stepped_mark"]
-
-# Bits of 256; what judges do not take for one picture (31) and for another (96) are among them.
-_DISTANCES: Final = (0, 10, 20, 31, 64, 96)
 
 
 def stepped_mark(found: WatermarkFinding) -> WatermarkFinding:
@@ -30,5 +28,5 @@ def stepped_distance(found: Recovered | None) -> Recovered | None:
     """Return what was recovered with a distance that is one of a few, never less than it is."""
     if found is None or found.distance is None:
         return found
-    step = next((each for each in _DISTANCES if each >= found.distance), 256)
+    step = next((each for each in STEPS if each >= found.distance), FINGERPRINT_BITS)
     return dataclasses.replace(found, distance=step)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.kit.fingerprint import MATCH_DISTANCE
-from chopmark.provenance._sentences import vouched, who
+from chopmark.provenance._sentences import marked, vouched, who
 from chopmark.provenance.report import Technique
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ def _c2pa(evidence: VerifyEvidence, conflict: Conflict | None) -> Technique:
     elif state == "broken":
         outcome = "contradicted"
         detail = f"The file does not fit its manifest by {who(examined)}."
+    elif state == "absent" and evidence.cut_off:
+        outcome = "not_examined"
+        detail = "The file breaks off, and what is left of it carries no manifest."
     elif state == "absent":
         outcome, detail = "not_found", "The file carries no manifest."
     elif state == "remote_only":
@@ -52,7 +55,9 @@ def _watermark(evidence: VerifyEvidence) -> Technique:
     mark = evidence.watermark
     outcome: Outcome
     if mark.state == "detected":
-        outcome, detail = "found", f"The pixels carry the mark of output {mark.payload}."
+        where = "" if mark.within is None else f", {marked(mark)}"
+        outcome = "found"
+        detail = f"The pixels carry the mark of output {mark.payload}{where}."
     elif mark.state == "conflict":
         outcome, detail = "contradicted", f"The mark is there, but {mark.reason}."
     elif mark.state == "not_examined":
@@ -77,7 +82,7 @@ def _fingerprint(evidence: VerifyEvidence, conflict: Conflict | None) -> Techniq
     elif recovered is not None and recovered.exact == "file":
         outcome, detail = "found", "The file is one that was signed here, without its manifest."
     elif recovered is not None and recovered.distance is not None:
-        bits = f"{recovered.distance} of 256 bits differ"
+        bits = f"{recovered.far} bits differ"
         if recovered.by == "fingerprint":
             outcome = "found"
             detail = f"It looks like a picture made here ({bits}, {recovered.confidence})."
@@ -86,9 +91,12 @@ def _fingerprint(evidence: VerifyEvidence, conflict: Conflict | None) -> Techniq
             detail = f"It looks like the picture that its mark names ({bits})."
         else:
             outcome = "not_found"
+            why = "a crop is enough for that"
+            if evidence.watermark.within is not None:
+                why = "it is compared as a whole, and the mark is not in all of it"
             detail = (
-                f"Its fingerprint is not near that of the picture that its mark names ({bits}); a "
-                "crop is enough for that."
+                f"Its fingerprint is not near that of the picture that its mark names ({bits}); "
+                f"{why}."
             )
     elif evidence.likeness:
         outcome, detail = "not_examined", f"Not compared: {evidence.likeness}."

@@ -61,6 +61,8 @@ class Reading:
         undecoded: What of its pixels could not be looked at; empty where all was.
         advice: What can be done about that, where somebody could.
         damage: What is wrong with the file, though it was decoded.
+        share: Of the first frame, how much is there, 0..1.
+        behind: Bytes that stand behind the end of the picture.
     """
 
     kind: str
@@ -74,6 +76,8 @@ class Reading:
     undecoded: str = ""
     advice: str = ""
     damage: tuple[str, ...] = ()
+    share: float = 1.0
+    behind: int = 0
 
     @property
     def image(self) -> Shown | None:
@@ -195,6 +199,8 @@ class FilesHere:
             only_picture=file.only_picture,
             undecoded="; ".join(file.missed),
             damage=file.damage,
+            share=file.share,
+            behind=file.behind,
         )
 
     def match(

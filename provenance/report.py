@@ -46,6 +46,7 @@ ReportVerdict = Literal[
 ]
 AiKind = Literal["made", "edited", "contains", "maybe"]
 TechniqueName = Literal["c2pa", "watermark", "fingerprint", "log", "metadata"]
+Within = Literal["part", "frame", "hidden"]
 Outcome = Literal["found", "not_found", "not_examined", "contradicted"]
 
 
@@ -141,6 +142,11 @@ class IdentityFinding:
     problems: tuple[str, ...] = ()
 
 
+FINGERPRINT_BITS: Final = 256
+STEPS: Final = (0, 10, 20, 31, 64, 96)
+"""Distances that a public detector says: each stands for all from the one before it on, and 256 for
+all beyond the last. What judges do not take for one picture (31) and for another (96) is among
+them."""
 NO_IDENTITY: Final = IdentityFinding(state="absent")
 """The finding where a manifest has no identity assertion."""
 
@@ -229,6 +235,9 @@ class WatermarkFinding:
             with this picture, 4 by chance; ``None`` where it was cropped, turned or stretched.
         box: Where in the file's picture the mark was found, where that is a part of it only:
             left, top, width and height in pixels.
+        within: Where the mark is not in the one picture that the file shows: in a ``part`` of it,
+            in one ``frame`` of several that are shown, or in pixels that are ``hidden`` from
+            viewers. None where it is in that picture, or where there is no mark.
     """
 
     state: Literal["detected", "conflict", "none", "not_examined"]
@@ -239,6 +248,7 @@ class WatermarkFinding:
     reason: str | None = None
     content_agreeing: int | None = None
     box: tuple[int, int, int, int] | None = None
+    within: Within | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,6 +276,16 @@ class Recovered:
     exact: Literal["file", "pixels", "no"]
     confidence: Literal["certain", "strong", "likely", "possible"]
     edited: bool = False
+
+    @property
+    def far(self) -> str:
+        """How many bits differ, in words that are true of a step (`STEPS`) too."""
+        if self.distance is None:
+            return "an unknown number"
+        if self.distance > STEPS[-1] and self.distance == FINGERPRINT_BITS:
+            return f"more than {STEPS[-1]} of {FINGERPRINT_BITS}"
+        most = "at most " if self.distance in STEPS[1:] else ""
+        return f"{most}{self.distance} of {FINGERPRINT_BITS}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from chopmark.kit.plain_text import plain_values
 from chopmark.provenance._carriers import with_update, without
 from chopmark.provenance._evidence import VerifyEvidence
 from chopmark.provenance._formats import Limits
-from chopmark.provenance._frames import look_at_frames
+from chopmark.provenance._frames import MOSTLY_THERE, look_at_frames
 from chopmark.provenance._judge import judge
 from chopmark.provenance._metadata_signal import metadata_signal
 from chopmark.provenance._names import without_persons
@@ -110,6 +110,11 @@ def verify(
         advice = f" What can be done: {read.advice}." if read.advice else ""
         notes.append(f"Not all of it could be looked at: {read.undecoded}.{advice}")
     notes += [f"The file is damaged: {one}." for one in read.damage]
+    if read.behind:
+        notes.append(
+            f"Behind the end of the picture stand {read.behind:,} bytes more. No viewer shows them "
+            "as a part of it, and they were not looked at: a phone's short video, perhaps."
+        )
     stale = [one for one in trusted.lists if one.kind == "manifest" and one.is_stale()]
     if stale and examined.credential.state == "untrusted":
         names = ", ".join(one.name for one in stale)
@@ -149,8 +154,9 @@ def verify(
         record=record,
         log_asked=asked == "answered",
         log_failed=asked == "failed",
-        likeness=_not_compared(look, examined, store),
+        likeness=_not_compared(look, examined, store, whole=read.share >= MOSTLY_THERE),
         unread=", ".join(told.unread),
+        cut_off=read.share < 1,
         screenshot=mark.state == "none"
         and frames.picture is not None
         and looks_like_a_screen(frames.picture),
@@ -235,7 +241,9 @@ def _four(box: object) -> tuple[int, int, int, int] | None:
     return left, top, width, height
 
 
-def _not_compared(look: Look, examined: Examined, store: ManifestRepository | None) -> str:
+def _not_compared(
+    look: Look, examined: Examined, store: ManifestRepository | None, *, whole: bool
+) -> str:
     """Return why likeness to pictures made here was not looked for; empty where it was."""
     if store is None:
         return "no pictures are known here"
@@ -243,6 +251,8 @@ def _not_compared(look: Look, examined: Examined, store: ManifestRepository | No
         return "its own manifest is intact"
     if look.image is None:
         return "the pixels could not be read"
+    if not whole:
+        return "a part of its pixels is not there"
     prints = look.prints()
     if prints is not None and prints.quality < MIN_QUALITY:
         return "it has too few features for that"

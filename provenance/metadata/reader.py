@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from chopmark.kit.pictures.kinds import sniff
+from chopmark.kit.pictures.sniffing import sniff
 from chopmark.provenance.metadata._blocks import blocks_of
 from chopmark.provenance.metadata._exif import exif_texts
 from chopmark.provenance.metadata._iptc import iptc_texts

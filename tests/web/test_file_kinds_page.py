@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 import importlib.util
+import io
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from chopmark.kit.pictures import KINDS
 from tests.support.other_files import mp4, pdf, wav
+from tests.support.picture_files import encoded
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -30,6 +36,7 @@ FILES = {
     "wav": wav(),
     "flac": b"fLaC" + bytes(64),
     "m4a": b"\0\0\0\x18ftypM4A \0\0\0\0isommp42" + bytes(64),
+    "html": b"<!doctype html><title>not found</title>",
 }
 SIGNED = {"pdf": pdf(), "video": mp4(), "wav": wav()}
 
@@ -51,9 +58,25 @@ def test_the_page_says_what_can_be_done(site: Site, kind: str) -> None:
         told = anybody.post("/api/v1/verify", files={"image": ("a.bin", FILES[kind])})
     assert said.status_code == told.status_code == 415
     words = html.unescape(said.text)
+    advice = KINDS[kind].advice
     assert KINDS[kind].unseen in words
-    assert KINDS[kind].advice in words
+    assert f"<p>{advice[0].upper()}{advice[1:]}.</p>" in words
     assert "unsupported_image" in told.text
+    assert advice in told.text
+
+
+def test_the_page_shows_what_viewers_show(site: Site) -> None:
+    hidden, shown = Image.new("RGB", (64, 48), "red"), Image.new("RGB", (64, 48), "blue")
+    data = encoded(hidden, save_all=True, append_images=[shown], default_image=True)
+    with site.client() as anybody:
+        words = html.unescape(anybody.post("/verify", files={"image": ("a.png", data)}).text)
+    copy = re.search(r'class="looked" src="data:image/webp;base64,([^"]+)"', words)
+    assert copy is not None
+    with Image.open(io.BytesIO(base64.b64decode(copy[1]))) as seen:
+        red, _, blue = seen.convert("RGB").resize((1, 1)).getpixel((0, 0))  # type: ignore[misc]
+    assert blue > 200
+    assert red < 60
+    assert hashlib.sha256(data).hexdigest() in words
 
 
 @pytest.mark.parametrize("kind", SIGNED)

@@ -135,4 +135,4 @@ def test_names_of_files_are_text(site: Site, made: tuple[bytes, str]) -> None:
     assert "\u202e" not in said
     # An empty file is not passed over in silence.
     assert said.count("<article") == 3
-    assert "the file is empty" in said
+    assert "The file is empty." in said

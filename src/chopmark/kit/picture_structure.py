@@ -33,7 +33,8 @@ _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 _BMFF_PARENTS: Final = frozenset(
     {b"meta", b"iprp", b"ipco", b"iinf", b"moov", b"trak", b"mdia", b"minf", b"stbl", b"dinf"}
 )
-# Bytes of the values of a TIFF field, by its type (TIFF 6.0, section 2; 13 is IFD).
+# Bytes of the values of a TIFF field, by its type (TIFF 6.0, section 2; 13 is IFD; from 16 on
+# those of BigTIFF).
 _FIELD_BYTES: Final = {
     1: 1,
     2: 1,
@@ -48,6 +49,9 @@ _FIELD_BYTES: Final = {
     11: 4,
     12: 8,
     13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
 }
 _C2PA_UUID: Final = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 
@@ -82,7 +86,7 @@ def declared_size(data: bytes) -> DeclaredSize | None:
         return _webp(data)
     if data[:6] in {b"GIF87a", b"GIF89a"}:
         return _gif(data)
-    if data[:4] in {b"II*\0", b"MM\0*"}:
+    if data[:4] in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}:
         return _tiff(data)
     if data[4:8] == b"ftyp":
         return _bmff(data)
@@ -247,24 +251,28 @@ def _palette(flags: bytes) -> int:
 def _tiff(data: bytes) -> DeclaredSize | None:
     number = _le if data[:2] == b"II" else _be
     count, seen, width, height = _Count(limits.FRAMES), set[int](), 0, 0
-    at = number(data, 4, 4)
-    while at and at not in seen and at + 2 <= len(data):
+    # BigTIFF: counts and offsets of eight bytes, so that a field has twenty.
+    wide = number(data, 2, 2) == 43
+    head, offset = (8, 8) if wide else (2, 4)
+    step = 4 + 2 * offset
+    at = number(data, offset, offset)
+    while at and at not in seen and at + head <= len(data):
         count.more()
         seen.add(at)
-        fields, values = number(data, at, 2), 0
+        fields, values = number(data, at, head), 0
         if fields > limits.TIFF_FIELDS.most:
             raise _too_many(limits.TIFF_FIELDS)
-        for place in range(at + 2, min(at + 2 + 12 * fields, len(data) - 11), 12):
+        for place in range(at + head, min(at + head + step * fields, len(data) - step + 1), step):
             tag, kind = number(data, place, 2), number(data, place + 2, 2)
-            length = number(data, place + 4, 4) * _FIELD_BYTES.get(kind, 1)
+            length = number(data, place + 4, offset) * _FIELD_BYTES.get(kind, 1)
             # Values that stand elsewhere do not overlap in an honest file.
-            values += length if length > 4 else 0
+            values += length if length > offset else 0
             if tag in {256, 257} and len(seen) == 1:
-                value = number(data, place + 8, 2 if kind == 3 else 4)
+                value = number(data, place + 4 + offset, {3: 2, 16: 8}.get(kind, 4))
                 width, height = (value, height) if tag == 256 else (width, value)
         if values > len(data):
             raise _too_many(limits.TIFF_FIELDS)
-        at = number(data, at + 2 + 12 * fields, 4)
+        at = number(data, at + head + step * fields, offset)
     return _size(width, height)
 
 

@@ -52,18 +52,21 @@ def open_jobs(_value: object) -> JobTable:
 
 
 def small_copy(data: bytes, *, max_bytes: int, max_pixels: int, side: int) -> str | None:
-    """Return a ``data:`` URL of a picture's first frame, at most ``side`` pixels wide and high.
+    """Return a ``data:`` URL of what a viewer shows first, at most ``side`` pixels wide and high.
 
     It is encoded anew, so that nothing of the file but its pixels reaches a page. ``None`` where
     the bytes are no picture that we decode.
     """
+    if len(data) > max_bytes:
+        return None
     try:
-        picture = decode_image(data, max_bytes=max_bytes, max_pixels=max_pixels, still=False)
+        # The first of an animated PNG's pictures may be none of those that are shown.
+        picture = read_picture(data, max_pixels=max_pixels, most_frames=2).front()
     except ChopmarkError:
         return None
     small = ImageOps.contain(picture, (side, side)) if max(picture.size) > side else picture
     out = io.BytesIO()
-    small.convert("RGB").save(out, "WEBP", quality=82)
+    small.save(out, "WEBP", quality=82)
     return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()
 
 

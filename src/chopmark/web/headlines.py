@@ -20,6 +20,11 @@ Tone = Literal["good", "care", "none"]
 # Beyond this many of 256 fingerprint bits a picture does not look like the other one.
 _ALIKE: Final = 31
 _BAD: Final = frozenset({"broken", "malformed"})
+_WITHIN: Final = {
+    "part": "in a part of the picture: a page, a screen or a collage that shows one, perhaps",
+    "frame": "in one of the pictures that the file shows",
+    "hidden": "in pixels of the file that viewers do not show: what you see need not be from here",
+}
 _SAYS: Final = "How far to believe that depends on who says so."
 
 
@@ -97,6 +102,9 @@ def _altered(report: Report) -> Headline:
             meaning="The pixels carry the mark of this service, and no record of it was found. "
             "What the picture is cannot be said.",
         )
+    within = report.watermark.within
+    if within is not None:
+        return _holds_one(report, _WITHIN[within])
     recovered = report.recovered
     far = recovered is None or (recovered.distance or 0) > _ALIKE
     rest = (
@@ -113,6 +121,20 @@ def _altered(report: Report) -> Headline:
         tone="care",
         meaning="The pixels carry the mark of this service, but the credentials are gone or do "
         f"not fit. {rest}",
+    )
+
+
+def _holds_one(report: Report, where: str) -> Headline:
+    """A mark that is not in the picture that people see, or not in all of it."""
+    withdrawn = (report.record or {}).get("withdrawn")
+    rest = " This service has withdrawn that picture since." if withdrawn else ""
+    hidden = report.watermark.within == "hidden"
+    made = "sealed" if _sealed(report) else "made"
+    return Headline(
+        text=f"Hides a picture {made} here" if hidden else f"Holds a picture {made} here",
+        tone="care",
+        meaning=f"The mark of this service is {where}. That says nothing of the rest of the file, "
+        f"and the mark may have been copied.{rest}",
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["event_stream", "is_part", "page", "render"]
 
 
+_SMALL: Final = re.compile(r"(\d)e-(\d)")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 
@@ -36,8 +37,19 @@ def _when(text: str | None) -> str:
 
 
 def _moments(text: str) -> str:
-    """Return a sentence with the times in it as a person writes them."""
-    return _TIME.sub(lambda found: _when(found[0]), text)
+    """Return a sentence with the times in it as a person writes them, and no number broken."""
+    whole = _SMALL.sub("\\1e\u2011\\2", text)
+    return _TIME.sub(lambda found: _when(found[0]), whole)
+
+
+def _sentence(text: str) -> str:
+    """Return an error's hint, which is written to follow a colon, as a sentence of its own."""
+    text = text.strip()
+    # A command, a setting or an address begins as it is written.
+    first = text.split(" ", 1)[0]
+    word = first.isalpha() and first.islower() and first not in {"pip", "chopmark"}
+    begin = text[:1].upper() if word else text[:1]
+    return begin + text[1:] + ("" if text.endswith((".", "!", "?", ":")) else ".")
 
 
 def _pretty(value: object) -> str:
@@ -55,7 +67,7 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 _ENVIRONMENT.filters.update(
-    when=_when, moments=_moments, pretty=_pretty, category=category, stage=stage
+    when=_when, moments=_moments, pretty=_pretty, sentence=_sentence, category=category, stage=stage
 )
 _ENVIRONMENT.globals["limits"] = limits
 

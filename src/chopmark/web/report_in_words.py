@@ -65,6 +65,11 @@ _KINDS: Final = {
     "contains": "that it contains something that a trained model made",
     "maybe": "that a trained model may have made it",
 }
+_WITHIN: Final = {
+    "part": "The invisible mark of this service is in a part of the picture.",
+    "frame": "The invisible mark of this service is in one of the pictures in the file.",
+    "hidden": "The invisible mark of this service is in pixels that viewers do not show.",
+}
 _IDENTITY: Final[dict[str, tuple[Tone, str]]] = {
     "trusted": ("good", "A list known here vouches for who is named."),
     "untrusted": ("care", "Somebody is named for whom no list here vouches."),
@@ -102,6 +107,8 @@ def _manifest(report: Report) -> Axis:
     against = next((one for one in report.techniques if one.name == "c2pa"), None)
     if found.state == "intact" and against is not None and against.outcome == "contradicted":
         tone, line = "care", "They are attached and fit the file; something else contradicts them."
+    if found.state == "absent" and against is not None and against.outcome == "not_examined":
+        line = "None are in what is left of the file."
     if any(one.manifest in {"broken", "malformed"} for one in report.ingredients):
         tone = "care"
         line += " Something that went into it does not fit the credentials that it came with."
@@ -225,6 +232,10 @@ def _mark(report: Report) -> Axis:
     tone: Tone = "none"
     if found.state == "detected":
         tone, line = "good", "The invisible mark of this service is in the pixels."
+        if found.within is not None:
+            tone, line = "care", _WITHIN[found.within]
+            place = _part(found.box) if found.within == "part" else None
+            line = f"{line[:-1]}: {place}." if place else line
     elif found.state == "conflict":
         tone, line = "care", "The mark of this service is there, and something contradicts it."
     elif found.state == "not_examined":
@@ -243,7 +254,7 @@ def _mark(report: Report) -> Axis:
         facts=_facts(
             state=found.state,
             payload=found.payload,
-            chance_of_a_false_find=f"{found.p_value:.1e}" if found.p_value < 1 else None,
+            chance_of_a_false_find=f"at most {found.p_value:.1e}" if found.p_value < 1 else None,
             method=found.method,
             in_the_part=_part(found.box),
             reason=found.reason,
@@ -264,6 +275,7 @@ def _likeness(report: Report) -> Axis:
         return Axis(name="Likeness", tone="none", line="Not compared.")
     recovered = report.recovered
     exact = recovered is not None and recovered.exact != "no"
+    far = recovered.far if recovered is not None and recovered.distance is not None else None
     tones: dict[str, Tone] = {
         "found": "good" if exact else "care", "contradicted": "care",
         "not_found": "none", "not_examined": "none",
@@ -272,7 +284,7 @@ def _likeness(report: Report) -> Axis:
         name="Likeness",
         tone=tones[said.outcome],
         line=said.detail,
-        facts=_facts(bits_that_differ=recovered.distance if recovered else None),
+        facts=_facts(bits_that_differ=far),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime as dt
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -47,6 +49,8 @@ class Looked:
         copy: The picture, small, as a ``data:`` URL.
         signed_report: The report, signed, as a ``data:`` URL.
         error: Why the file could not be looked at.
+        sha256: Of the file, hex.
+        looked_at: When, RFC 3339.
     """
 
     number: int
@@ -56,6 +60,8 @@ class Looked:
     copy: str | None = None
     signed_report: str | None = None
     error: ChopmarkError | None = None
+    sha256: str = ""
+    looked_at: str = ""
 
 
 @router.get("/verify")
@@ -192,7 +198,8 @@ async def _look(
         copy, stated = await in_thread(lambda: shown(report))
         looked = Looked(
             number=number, name=name, report=report, words=in_words(report),
-            copy=copy, signed_report=stated,
+            copy=copy, signed_report=stated, sha256=hashlib.sha256(data).hexdigest(),
+            looked_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         )  # fmt: skip
         return looked, verification.record_id
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -80,6 +80,77 @@ def test_what_is_missing_is_said(picture: Image.Image) -> None:
     bitmap = read(files["BMP"][:-5000])
     assert bitmap.share < 1
     assert bitmap.missed
+
+
+CUT: dict[str, dict[str, Any]] = {
+    "WEBP": {"quality": 90}, "lossless": {"lossless": True}, "AVIF": {"quality": 90},
+    "GIF": {"interlace": 0},
+    "BMP": {}, "TIFF": {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CUT)
+def test_a_file_that_breaks_off_gives_what_is_there(kind: str, picture: Image.Image) -> None:
+    grain = np.random.default_rng(3).normal(0, 3, (192, 256, 1))
+    large = Image.fromarray((np.asarray(picture.resize((256, 192))) + grain).astype(np.uint8))
+    whole = encoded(large, "WEBP" if kind == "lossless" else kind, **CUT[kind])
+    shown = np.asarray(next(read(whole).plain()), np.int16)
+    for share in (0.5, 0.9):
+        file = read(whole[: int(share * len(whole))])
+        assert file.share < 1
+        assert file.missed
+        assert not file.only_picture
+        away = np.abs(np.asarray(next(file.plain()), np.int16) - shown).mean(axis=(1, 2))
+        # A BMP's rows stand from the lowest up; 64 is the largest block of AV1.
+        rows = away[::-1] if kind == "BMP" else away
+        assert (rows[: int(share * len(rows)) - 80] < 6).all(), (kind, share)
+    with pytest.raises(UnreadableImage) as caught:
+        read(whole[: len(whole) // 100])
+    assert "0x" not in caught.value.message
+
+
+def test_passes_over_a_picture_that_are_missing_are_said(picture: Image.Image) -> None:
+    for options in ({"progressive": True}, {}):
+        whole = encoded(picture, "JPEG", quality=95, **options)
+        assert not read(whole).missed
+        scans = [at for at in range(len(whole)) if whole.startswith(b"\xff\xda", at)]
+        if not options:
+            assert len(scans) == 1
+            assert not read(whole[:-2]).missed
+            continue
+        for end in (scans[1], scans[-1]):
+            file = read(whole[:end])
+            assert file.share < 1
+            assert file.missed
+
+
+def test_more_than_eight_bits_are_not_seen_exactly(picture: Image.Image) -> None:
+    files = same_picture(picture)
+    for name in ("16-bit grey", "16-bit TIFF", "float TIFF", "CMYK"):
+        assert not read(files[name]).only_picture, name
+    for name in ("png", "BMP", "WebP", "GIF", "progressive"):
+        assert read(files[name]).only_picture, name
+    assert not read(encoded(picture.convert("CMYK"), "TIFF")).only_picture
+
+
+def test_what_stands_behind_the_picture_is_counted(picture: Image.Image) -> None:
+    more = b"\0\0\0\x18ftypmp42 a short video"
+    for data in (*map(same_picture(picture).get, ("png", "jpeg", "WebP", "MPO")),):
+        assert data is not None
+        assert read(data).behind == read(data + bytes(4096) + b"\r\n").behind == 0
+        assert read(data + more).behind == len(more)
+
+
+def test_large_offsets_of_tiff_are_counted_too(picture: Image.Image) -> None:
+    data = encoded(picture, "TIFF", big_tiff=True)
+    assert data[:4] == b"II+\0"
+    assert np.array_equal(np.asarray(next(read(data).plain())), np.asarray(picture))
+    with pytest.raises(ImageTooLarge):
+        read_picture(data, max_pixels=picture.width * picture.height - 1)
+    fields = (5_000).to_bytes(8, "little")
+    with pytest.raises(ChopmarkError) as caught:
+        read(data[:16] + fields + data[24:] if data[8:16] == (16).to_bytes(8, "little") else data)
+    assert caught.value.code == "image_too_complex"
 
 
 def test_wrong_checksums_of_the_picture_itself_are_said(picture: Image.Image) -> None:
@@ -181,7 +252,32 @@ HEADS = {
     "psd": b"8BPS\0\1" + bytes(40),
     "raw": b"II*\0\x10\0\0\0CR\2\0" + bytes(40),
     "video": b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(40),
+    "ico": b"\0\0\1\0\1\0" + bytes(40),
+    "tga": b"\0\0\2\0" + bytes(40) + b"TRUEVISION-XFILE.\0",
+    "exr": b"v/1\x01\2" + bytes(40),
+    "pnm": b"P6\n2 2\n255\n" + bytes(12),
+    "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n",
+    "mkv": b"\x1aE\xdf\xa3" + bytes(40),
+    "mpeg": (b"G" + bytes(187)) * 5,
+    "mp3": b"\xff\xfb\x90\0" + bytes(40),
+    "html": b"\n<!-- saved --><!DOCTYPE html><html><body><svg></svg>",
+    "zip": b"PK\3\4" + bytes(40),
+    "gzip": b"\x1f\x8b\x08" + bytes(40),
 }
+DRAWINGS = (
+    b"<?xml version='1.0'?><!-- "
+    + b"words " * 2000
+    + b"--><svg xmlns='http://www.w3.org/2000/svg'/>",
+    "<?xml version='1.0' encoding='UTF-16'?><svg/>".encode("utf-16"),
+    b"\xef\xbb\xbf<!DOCTYPE svg PUBLIC '-//W3C//DTD SVG 1.1//EN' 'a'><svg/>",
+    b"<!DOCTYPE x [<!ENTITY a 'b'>]><s:svg xmlns:s='http://www.w3.org/2000/svg'/>",
+)
+
+
+def test_a_drawing_is_told_whatever_stands_before_it() -> None:
+    assert [sniff(one) for one in DRAWINGS] == ["svg"] * len(DRAWINGS)
+    for other in (b"<note>about <svg></note>", b"<!-- <svg> -->", b"<", b"words", bytes(64)):
+        assert sniff(other) is None, other
 
 
 @pytest.mark.parametrize("kind", HEADS)

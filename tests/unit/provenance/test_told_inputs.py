@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chopmark.provenance import TrustAnchors, verify
+from chopmark.provenance._ancestors import broken_ancestors
 from chopmark.provenance._ingredients import walk
+from tests.support.picture_files import encoded
 from tests.support.public_files import PUBLIC_FILES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PIL import Image
+
     from chopmark.provenance.report import Ingredient
+    from tests.unit.provenance import provenance_attacks as attacks
+else:
+    import provenance_attacks as attacks
 
 OLD_ID = "contentauth:urn:uuid:00000000-0000-0000-0000-000000000001"
 NEW_ID = "urn:c2pa:00000000-0000-0000-0000-000000000002"
@@ -104,3 +113,54 @@ def test_public_files(name: str, manifest: str, inputs: list[str]) -> None:
     if manifest == "intact" and "broken" in inputs:
         assert "does not fit the manifest that came with it" in report.summary
         assert not report.holds
+
+
+@pytest.mark.parametrize(
+    ("place", "change", "codes"),
+    [
+        ("nowhere", b"", []),
+        ("an assertion", b"digitalCapture", ["assertion.hashedURI.mismatch"]),
+        ("the claim", b"Somebody else", ["claimSignature.mismatch"]),
+        ("the signature", b"c2pa.signature\0", ["claimSignature.mismatch"]),
+    ],
+)
+def test_a_break_two_manifests_back_is_told(
+    place: str, change: bytes, codes: list[str], make_picture: Callable[..., Image.Image]
+) -> None:
+    """The native library does not look there; its signatures were made by it all the same."""
+    stranger = attacks.Outsider()
+    first, second, third = (encoded(make_picture(64, 48, seed=seed), "JPEG") for seed in range(3))
+    data = stranger.sign(second, parent=stranger.sign(first))
+    if change:
+        # The oldest manifest stands first in the store.
+        at = data.index(change, data.index(b"jumb"))
+        if place == "the signature":
+            at = data.index(b"jumb", at) - 14  # its last bytes, before the next box's length
+        data = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+    # Whoever signs onward records the break or does not: it is found either way.
+    report = verify(stranger.sign(third, parent=data), anchors=TrustAnchors())
+    assert report.manifest.state == "intact"
+    parent, grandparent = report.ingredients
+    assert grandparent.depth == 2
+    assert set(codes) <= set(grandparent.problems)
+    assert grandparent.manifest == ("broken" if change else "intact")
+    assert ("not fit the manifest" in report.summary) == bool(change)
+    assert parent.manifest == "intact" or change
+
+
+def test_no_hostile_store_is_more_than_unknown() -> None:
+    def box(kind: bytes, content: bytes) -> bytes:
+        return (8 + len(content)).to_bytes(4, "big") + kind + content
+
+    def named(label: str, *inner: bytes) -> bytes:
+        head = box(b"jumd", bytes(16) + b"\3" + label.encode() + b"\0")
+        return box(b"jumb", head + b"".join(inner))
+
+    for claim in (
+        b"", b"\xff", b"\x81" * 9_000, b"\xa1\x6aassertions\x81\xa1\x63url\x01", b"\x80",
+        b"\xa1\x6aassertions\x9b\x7f\xff\xff\xff\xff\xff\xff\xff",
+    ):  # fmt: skip
+        old = named("urn:a", named("c2pa.claim", box(b"cbor", claim)))
+        store = named("c2pa", old, named("urn:b"))
+        assert broken_ancestors(store) in ({}, {"urn:a": ["assertion.missing"]})
+    assert broken_ancestors(b"") == broken_ancestors(b"jumb" * 40) == {}

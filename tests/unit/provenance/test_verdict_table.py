@@ -6,6 +6,7 @@ import dataclasses
 import io
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -20,6 +21,7 @@ from chopmark.provenance import (
 )
 from chopmark.provenance.xmp import Aigc
 from chopmark.web.report_in_words import in_words
+from tests.support.picture_files import encoded, mpo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +46,16 @@ KINDS = {
     "stripped": ("made_here", "Made here, by AI", "good", False),
     "saved anew": ("marked_but_altered", "Made here, then altered", "care", False),
     "cropped": ("marked_but_altered", "Made here, then altered", "care", False),
+    "in a page": ("marked_but_altered", "Holds a picture made here", "care", False),
+    "in a collage": ("marked_but_altered", "Holds a picture made here", "care", False),
+    "second frame": ("marked_but_altered", "Holds a picture made here", "care", False),
+    "never shown": ("marked_but_altered", "Hides a picture made here", "care", False),
+    "a photograph's preview": (
+        "marked_but_altered", "Hides a picture made here", "care", False),
+    "cut off": ("marked_but_altered", "Made here, then altered", "care", False),
+    "a tenth of it": ("marked_but_altered", "Made here, then altered", "care", False),
+    "16 bits": ("marked_but_altered", "Made here, then altered", "care", False),
+    "with more behind it": ("made_here", "Made here, by AI", "good", False),
     "marked, no record": ("marked_but_altered", "Carries our mark", "care", False),
     "unmarked, saved anew": ("resembles_ours", "Looks like a picture made here", "none", False),
     "input of an edit": ("resembles_ours", "Looks like a picture made here", "none", False),
@@ -86,6 +98,7 @@ KINDS = {
     "photograph": ("no_signal", "No signal found", "none", False),
     "remote manifest": ("no_signal", "No signal found", "none", False),
     "flat": ("no_signal", "No signal found", "none", False),
+    "photograph, cut off": ("no_signal", "Not looked at in full", "none", False),
     "screenshot": ("no_signal", "No signal found", "none", False),
 }  # fmt: skip
 
@@ -120,6 +133,17 @@ def files(
         page.paste(photograph(400, 300, seed=61), (400, 250))
         return encode_image(page, "png")
 
+    with Image.open(io.BytesIO(png)) as opened:
+        ours = opened.convert("RGB")
+    other = photograph(seed=73)
+    page = Image.new("RGB", (1280, 900), (250, 250, 250))
+    page.paste(ours, (600, 200))
+    collage = Image.new("RGB", (1024, 1024))
+    for number in range(4):
+        one = ours if number == 2 else photograph(seed=80 + number)
+        collage.paste(one, (512 * (number % 2), 512 * (number // 2)))
+    lossless = encoded(ours, "WEBP", lossless=True)
+    wide = np.asarray(ours.convert("L")).astype(np.uint16) * 257 + 1
     unmarked = maker.make(photograph(seed=62), output_id="e5f09c1122334451", mark=False)
     edited = maker.make(photograph(seed=63), output_id="e5f09c1122334461", parent=photo)
     over = maker.make(photograph(seed=64), output_id="e5f09c1122334471", parent=tampered)
@@ -141,6 +165,17 @@ def files(
         "stripped": (attacks.stripped_metadata(png), {}),
         "saved anew": (attacks.re_encoded(png), {}),
         "cropped": (attacks.cropped(png), {}),
+        "in a page": (encode_image(page, "png"), {}),
+        "in a collage": (encoded(collage, "JPEG", quality=92), {}),
+        "second frame": (
+            encoded(other, "WEBP", save_all=True, append_images=[ours], lossless=True), {}),
+        "never shown": (
+            encoded(ours, save_all=True, append_images=[other], default_image=True), {}),
+        "a photograph's preview": (mpo(other, ours), {}),
+        "cut off": (lossless[: len(lossless) // 2], {}),
+        "a tenth of it": (lossless[: len(lossless) // 10], {}),
+        "16 bits": (encoded(Image.fromarray(wide)), {}),
+        "with more behind it": (encoded(ours) + b"PK\3\4 an archive", {}),
         "marked, no record": (encode_image(bare_mark, "png"), {}),
         "unmarked, saved anew": (attacks.re_encoded(unmarked.data, 90), {}),
         "input of an edit": (honest, {}),
@@ -176,6 +211,7 @@ def files(
         "camera, unknown": (stranger.sign(photo), {}),
         "camera, expired": (b"", {}),
         "photograph": (photo, {}),
+        "photograph, cut off": (photo[: len(photo) // 2], {}),
         "remote manifest": (
             stranger.sign(photo, remote="https://remote.example/m.c2pa", embed=False), {}),
         "flat": (encode_image(Image.new("RGB", (300, 300), (9, 90, 190)), "png"), {}),
@@ -218,6 +254,10 @@ def test_what_stands_over_it(
         assert "Our log" not in ticked
     if report.watermark.state != "detected":
         assert "Invisible watermark" not in ticked
+    if report.watermark.within is not None:
+        assert not ticked & {"Invisible watermark", "Likeness"}
+        assert "no longer the one" not in said
+        assert "its pixels" not in said.lower()
     if verdict == "resembles_ours":
         assert not ticked
         assert "marked" not in report.summary
@@ -233,6 +273,20 @@ def test_a_contradiction_names_what_the_manifest_says(
 ) -> None:
     for kind in ("laundered", "laundered, trusted", "manifest denies metadata"):
         assert "a digital photograph" in _report(session_maker, files, kind).summary
+
+
+def test_where_a_mark_is_in_a_file_is_said(
+    session_maker: Maker, files: dict[str, tuple[bytes, dict[str, Any]]]
+) -> None:
+    for kind, within in (
+        ("in a collage", "part"), ("second frame", "frame"), ("never shown", "hidden"),
+        ("saved anew", None), ("photograph", None),
+    ):  # fmt: skip
+        report = _report(session_maker, files, kind)
+        assert report.watermark.within == within, kind
+        assert (report.watermark.box is not None) == (within == "part"), kind
+    told = _report(session_maker, files, "with more behind it")
+    assert any("15 bytes more" in one for one in told.notes)
 
 
 def test_forty_kinds() -> None:

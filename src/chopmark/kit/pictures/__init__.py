@@ -18,9 +18,10 @@ from __future__ import annotations
 
 from chopmark.kit.pictures._colour import Colour, in_srgb
 from chopmark.kit.pictures._still import eight_bit
-from chopmark.kit.pictures.kinds import KINDS, Kind, sniff
+from chopmark.kit.pictures.kinds import KINDS, Kind
 from chopmark.kit.pictures.picture_file import PictureFile
 from chopmark.kit.pictures.reader import MOST_FRAMES, load_decoders, read_picture
+from chopmark.kit.pictures.sniffing import sniff
 
 __all__ = [
     "KINDS",

@@ -23,6 +23,9 @@ _END: Final = b"\xff\xd9"
 _MOST_PROFILE: Final = 4 << 20
 _MOST_PICTURES: Final = 16
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
+# Start-of-frame markers (table B.1): in one pass for each component, or in passes over all of them.
+_SEQUENTIAL: Final = frozenset({0xC0, 0xC1, 0xC9})
+_PROGRESSIVE: Final = frozenset({0xC2, 0xCA})
 # Within a scan FF is followed by 00, or by a restart marker.
 _MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
@@ -37,6 +40,8 @@ class CleanJpeg:
         exif: From the byte order on; empty where there is none.
         end: Where the picture ends in the file.
         damage: What is wrong with the file, in words.
+        whole: No pass over the picture is known to be missing. Of a picture in passes that has no
+            end, nobody knows: each of them covers all of it.
     """
 
     data: bytes = field(repr=False)
@@ -44,13 +49,14 @@ class CleanJpeg:
     exif: bytes = b""
     end: int = 0
     damage: tuple[str, ...] = ()
+    whole: bool = True
 
 
 def clean_jpeg(data: bytes) -> CleanJpeg:
     """Return the segments that make the picture; never raises, whatever the file holds."""
-    out, exif, parts, scans = bytearray(data[:2]), b"", dict[int, bytes](), 0
+    out, exif, parts = bytearray(data[:2]), b"", dict[int, bytes]()
     damage: tuple[str, ...] = ()
-    at = 2
+    at, missing = 2, set[int]()
     for marker, start, end in _segments(data):
         content = data[start + 4 : end]
         at = end
@@ -60,7 +66,12 @@ def clean_jpeg(data: bytes) -> CleanJpeg:
             parts.setdefault(content[12], content[14:]) if len(content) > 14 else None
         elif marker in {0xE0, 0xEE} or not (0xE0 <= marker <= 0xEF or marker == 0xFE):
             out += data[start:end]
-        scans += marker == 0xDA
+        if marker in _PROGRESSIVE:
+            missing = {-1}
+        elif marker in _SEQUENTIAL:
+            missing = set(content[6::3][: content[5]] if len(content) > 5 else b"")
+        elif marker == 0xDA:
+            missing -= set(content[1 : 1 + 2 * content[0] : 2] if content else b"")
     if not out.endswith(_END):
         damage = ("its end marker is missing",)
         out += _END
@@ -68,7 +79,7 @@ def clean_jpeg(data: bytes) -> CleanJpeg:
     known = 0 < len(profile) <= _MOST_PROFILE
     return CleanJpeg(
         data=bytes(out), colour=Colour(profile=profile) if known else PLAIN,
-        exif=exif, end=at, damage=damage,
+        exif=exif, end=at, damage=damage, whole=not (damage and missing),
     )  # fmt: skip
 
 
@@ -102,8 +113,8 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         at = end
 
 
-def further_pictures(data: bytes) -> tuple[list[bytes], int]:
-    """Return the files of a camera's further pictures, and how many its index names in all.
+def further_pictures(data: bytes) -> tuple[list[tuple[int, int]], int]:
+    """Return where a camera's further pictures stand, and how many its index names in all.
 
     Previews, the other eye of a stereo pair, gain maps: whoever opens the file sees one of them,
     and each program decides which.
@@ -116,7 +127,7 @@ def further_pictures(data: bytes) -> tuple[list[bytes], int]:
     return [], 0
 
 
-def _from_index(data: bytes, base: int, end: int) -> tuple[list[bytes], int]:
+def _from_index(data: bytes, base: int, end: int) -> tuple[list[tuple[int, int]], int]:
     order = "little" if data[base : base + 2] == b"II" else "big"
 
     def number(at: int, size: int) -> int:
@@ -131,6 +142,6 @@ def _from_index(data: bytes, base: int, end: int) -> tuple[list[bytes], int]:
                 size, offset = number(entry + 4, 4), number(entry + 8, 4)
                 # The first picture's offset is 0; the others count from the index on.
                 if offset and data.startswith(b"\xff\xd8", base + offset):
-                    found.append(data[base + offset : base + offset + size])
+                    found.append((base + offset, base + offset + size))
             return found, max(0, entries - 1)
     return [], 0

@@ -6,19 +6,17 @@ import contextlib
 import io
 from typing import TYPE_CHECKING, Final
 
-from chopmark.errors import ChopmarkError, ImageTooLarge, OverMemory, UnreadableImage
-from chopmark.kit.picture_structure import declared_size
+from chopmark.errors import ImageTooLarge, OverMemory, UnreadableImage
 from chopmark.kit.pictures import _heic
 from chopmark.kit.pictures._colour import PLAIN, Colour
+from chopmark.kit.pictures._cut_off import filled_up
+from chopmark.kit.pictures._decoding import decoding, rows_there
 from chopmark.kit.pictures._jpeg import clean_jpeg, further_pictures
 from chopmark.kit.pictures._png import clean_png, mended_png
 from chopmark.kit.pictures._still import from_numbers
-from chopmark.kit.pictures.kinds import KINDS
 from chopmark.kit.pictures.picture_file import PictureFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from PIL import Image
 
 __all__ = ["Opening", "check_pixels"]
@@ -30,6 +28,9 @@ _FORMATS: Final = {
     "tiff": "TIFF",
 }  # fmt: skip
 _ORIENTATION: Final = 0x0112
+_BITS: Final = 258
+# What programs fill files up with.
+_FILL: Final = b"\0\xff\r\n "
 # What turns a picture upright, by EXIF's number (Exif 3.0, 4.6.4.1.6), as Pillow counts turns.
 _TURNS: Final = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 
@@ -63,22 +64,28 @@ class Opening:
         self._exif = b""
         self._colour = PLAIN
         self._dpi: tuple[float, float] | None = None
+        self._deep = False
 
     def file(self) -> PictureFile:
         """Return what was found, once the first frame is there."""
-        data, further, indexed = self._data, list[bytes](), 0
+        data, further, indexed = self._data, list[tuple[int, int]](), 0
+        end = len(data)
         if self._kind == "png":
             clean = clean_png(data)
-            data, self._colour, self._exif = clean.data, clean.colour, clean.exif
+            data, self._colour, self._exif, end = clean.data, clean.colour, clean.exif, clean.end
             self._damage += clean.damage
         elif self._kind == "jpeg":
             cleaned = clean_jpeg(data)
             data, self._colour, self._exif = cleaned.data, cleaned.colour, cleaned.exif
             self._damage += cleaned.damage
+            self._share = 1.0 if cleaned.whole else 0.999
             further, indexed = further_pictures(self._data)
+            end = max([cleaned.end, *(last for _, last in further)])
+        elif self._kind == "webp":
+            end = 8 + int.from_bytes(data[4:8], "little")
         in_file, default_alone = self._decode(data)
-        for one in further[: self._most_frames - 1]:
-            self._further(clean_jpeg(one).data)
+        for first, last in further[: self._most_frames - 1]:
+            self._further(self._data[first:last])
         in_file += indexed
         if indexed > len(further):
             self._missed["further pictures of the file are not where its index says"] = None
@@ -95,7 +102,8 @@ class Opening:
         return PictureFile(
             kind=self._kind, frames=tuple(self._frames), shown=tuple(shown), in_file=in_file,
             colour=self._colour, damage=tuple(self._damage), share=self._share,
-            missed=tuple(self._missed), exif=self._exif, dpi=self._dpi,
+            missed=tuple(self._missed), exif=self._exif, dpi=self._dpi, deep=self._deep,
+            behind=len(self._data) - end if self._data[end:].strip(_FILL) else 0,
         )  # fmt: skip
 
     def _decode(self, data: bytes) -> tuple[int, bool]:
@@ -107,16 +115,16 @@ class Opening:
         except UnreadableImage:
             if self._kind == "png":
                 return self._mended(data), False
+            if filled_up(data, self._kind) is not None:
+                return self._filled(data), False
             if self._kind == "tiff":
                 return self._with_opencv(data), False
-            if self._kind == "bmp":
-                return self._padded(data), False
             raise
 
     def _with_pillow(self, data: bytes) -> tuple[int, bool]:
         from PIL import Image
 
-        with _decoding(self._kind):
+        with decoding(self._kind):
             image = (
                 _heic.opened(data)
                 if self._kind == "heic"
@@ -129,13 +137,18 @@ class Opening:
             default_alone = bool(image.info.get("default_image")) and count > 1
             self._take(image, alone=count == 1)
             if self._kind == "jpeg" and self._damage:
-                self._share = _rows_there(self._frames[0])
+                self._share = min(self._share, rows_there(self._frames[0]))
             if count > 1:
                 self._rest(image, count)
                 image.close()
             return count, default_alone
 
     def _said_beside(self, image: Image.Image) -> None:
+        # What is read has 8 bits a channel: whether these are all is known of two kinds.
+        if self._kind == "png":
+            self._deep = self._data[24:25] == b"\x10"
+        elif self._kind == "tiff":
+            self._deep = max(getattr(image, "tag_v2", {}).get(_BITS, (8,))) > 8
         if self._kind not in {"png", "jpeg"}:
             profile = image.info.get("icc_profile")
             self._colour = Colour(profile=profile) if profile else PLAIN
@@ -151,7 +164,7 @@ class Opening:
                 image.seek(number)
                 if image.width * image.height > min(self._left, self._max_pixels):
                     break
-                with _decoding(self._kind):
+                with decoding(self._kind):
                     image.load()
             except Exception as error:
                 if isinstance(error, OverMemory):
@@ -185,10 +198,13 @@ class Opening:
         """Decode a further picture of a camera's file, which is a JPEG of its own."""
         from PIL import Image
 
+        cleaned = clean_jpeg(data)
+        if cleaned.damage:
+            self._missed["a further picture of the file is cut off"] = None
         with (
             contextlib.suppress(UnreadableImage),
-            _decoding(self._kind),
-            Image.open(io.BytesIO(data), formats=["JPEG"]) as image,
+            decoding(self._kind),
+            Image.open(io.BytesIO(cleaned.data), formats=["JPEG"]) as image,
         ):
             if image.width * image.height <= min(self._left, self._max_pixels):
                 image.load()
@@ -208,26 +224,25 @@ class Opening:
         self._damage.append("its pixels break off")
         return count
 
-    def _padded(self, data: bytes) -> int:
-        """Decode a BMP whose last rows are missing, those rows black."""
-        declared = declared_size(data)
-        if declared is None:
-            raise UnreadableImage("the BMP file is damaged", hint="send the whole, intact file")
-        room = declared.width * declared.height * 4 + 4 * declared.height
-        count, _ = self._with_pillow(data + bytes(room))
-        self._share = min(
-            self._share, len(data) / max(len(data), int.from_bytes(data[2:6], "little"))
-        )
-        self._share = min(self._share, 0.999)
+    def _filled(self, data: bytes) -> int:
+        """Decode a file whose end is missing, up to where it breaks off."""
+        filled = filled_up(data, self._kind)
+        assert filled is not None  # noqa: S101  asked before
+        whole, share = filled
+        count, _ = self._with_pillow(whole)
+        if self._kind == "gif":
+            share = min(0.999, rows_there(self._frames[0]))
+        self._share = min(self._share, share)
         self._damage.append("it is cut off")
         return count
 
     def _with_opencv(self, data: bytes) -> int:
         """Decode a TIFF that Pillow has no mode for: several channels of float or 16 bits."""
+        self._deep = True
         import cv2
         import numpy as np
 
-        with _decoding(self._kind):
+        with decoding(self._kind):
             # What is wrong with a stranger's file is said once, by us.
             cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -237,45 +252,8 @@ class Opening:
                 or (pixels.ndim == 3 and pixels.shape[2] not in {3, 4})
             ):
                 raise UnreadableImage(
-                    "the TIFF file cannot be decoded", hint="save it with 8 bits a channel"
+                    "the TIFF picture is damaged or cut off, or of a sort that is not decoded here",
+                    hint="send the whole, intact file, with 8 bits a channel",
                 )
             self._take(from_numbers(pixels))
         return 1
-
-
-@contextlib.contextmanager
-def _decoding(kind: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into one error of ours."""
-    from PIL import Image
-
-    try:
-        yield
-    except ChopmarkError:
-        raise
-    except MemoryError as error:  # ours is short; the file may be sound
-        raise OverMemory(
-            "the picture needs more memory than there is",
-            hint="send a smaller one, or try again when there is less to do",
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise ImageTooLarge(
-            "the picture unpacks to far more pixels than its file suggests",
-            hint="scale it down first",
-        ) from error
-    except Exception as error:  # OSError, SyntaxError, struct.error, ValueError, ...
-        raise UnreadableImage(
-            f"the {KINDS[kind].words.split(' ', 1)[1]} is damaged or cut off: {error}",
-            hint="send the whole, intact file",
-        ) from error
-
-
-def _rows_there(image: Image.Image) -> float:
-    """Return the share of rows above the flat ones that a decoder fills a cut JPEG up with."""
-    import numpy as np
-
-    grey = np.asarray(image.convert("L") if image.mode != "L" else image)
-    flat = (grey.max(axis=1) - grey.min(axis=1)) <= 2
-    there = np.flatnonzero(~flat)
-    rows = int(there[-1]) + 1 if there.size else 0
-    # A block row is 8 or 16 high: less than one is the picture's own.
-    return 1.0 if len(grey) - rows < 16 else rows / len(grey)

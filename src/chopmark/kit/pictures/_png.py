@@ -42,12 +42,14 @@ class CleanPng:
         colour: What the rest said of its colours.
         exif: Its ``eXIf`` chunk; empty where there is none.
         damage: What is wrong with the file, in words.
+        end: Where the picture ends in the file.
     """
 
     data: bytes = field(repr=False)
     colour: Colour = PLAIN
     exif: bytes = b""
     damage: tuple[str, ...] = ()
+    end: int = 0
 
 
 def clean_png(data: bytes) -> CleanPng:
@@ -55,7 +57,9 @@ def clean_png(data: bytes) -> CleanPng:
     out, said, exif = bytearray(_START), dict[bytes, bytes](), b""
     damage: dict[str, None] = {}
     kinds: set[bytes] = set()
+    end = len(_START)
     for kind, content, checksum in _chunks(data):
+        end += 12 + len(content)
         if checksum is None:
             damage["it is cut off"] = None
         wrong = checksum is not None and checksum != zlib.crc32(content, zlib.crc32(kind))
@@ -78,7 +82,7 @@ def clean_png(data: bytes) -> CleanPng:
     if b"IEND" not in kinds:
         damage.setdefault("its end marker is missing", None)
         out += _chunk(b"IEND", b"")
-    return CleanPng(data=bytes(out), colour=_colour(said), exif=exif, damage=tuple(damage))
+    return CleanPng(data=bytes(out), colour=_colour(said), exif=exif, damage=tuple(damage), end=end)
 
 
 def mended_png(data: bytes, *, most: int) -> tuple[bytes, float] | None:

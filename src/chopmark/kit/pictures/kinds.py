@@ -1,16 +1,11 @@
-"""What a file is, told from its first bytes and never from its name.
-
-Sources: PNG (W3C 3rd ed., 5.2), JPEG (ITU-T T.81, B.1.1.3), WebP (RFC 9649, 2.4), GIF89a (17),
-TIFF 6.0 (section 2) and DNG 1.7 (``DNGVersion``), AVIF and HEIF (ISO/IEC 14496-12, 4.3; ISO/IEC
-23008-12, annex B), JPEG XL (ISO/IEC 18181-2, annex A and B).
-"""
+"""What kinds of files there are, and what can be done with those that are not looked at."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["KINDS", "Kind", "sniff"]
+__all__ = ["KINDS", "Kind"]
 
 _A_FRAME: Final = "take a frame out of it and save that as PNG"
 _SAVE_AS: Final = "open it in a program that shows it and save it as PNG, JPEG, WebP or AVIF"
@@ -91,6 +86,42 @@ KINDS: Final[dict[str, Kind]] = {
             advice=_A_FRAME,
         ),
         *(
+            Kind(name=name, mime=mime, words=words, decoded=False, advice=_SAVE_AS)
+            for name, mime, words in (
+                ("ico", "image/vnd.microsoft.icon", "a Windows icon"),
+                ("icns", "image/icns", "a macOS icon"),
+                ("dds", "image/vnd-ms.dds", "a DDS texture"),
+                ("exr", "image/x-exr", "an OpenEXR picture"),
+                ("hdr", "image/vnd.radiance", "a Radiance HDR picture"),
+                ("qoi", "image/qoi", "a QOI picture"),
+                ("pnm", "image/x-portable-anymap", "a Netpbm picture"),
+                ("tga", "image/x-tga", "a Targa picture"),
+                ("pcx", "image/vnd.zbrush.pcx", "a PCX picture"),
+                ("xcf", "image/x-xcf", "a GIMP file"),
+                ("wmf", "image/wmf", "a Windows metafile"),
+                ("eps", "application/postscript", "a PostScript file"),
+            )
+        ),
+        *(
+            Kind(name=name, mime=mime, words="a video", decoded=False, advice=_A_FRAME)
+            for name, mime in (
+                ("mkv", "video/x-matroska"), ("ogg", "application/ogg"),
+                ("wmv", "video/x-ms-asf"), ("flv", "video/x-flv"), ("mpeg", "video/mpeg"),
+            )
+        ),
+        Kind(
+            name="html", mime="text/html", words="a web page", decoded=False, pixels=False,
+            advice="save the picture that is on it, not the page",
+        ),
+        Kind(
+            name="zip", mime="application/zip", words="an archive or an office document",
+            decoded=False, pixels=False, advice="take the picture out of it",
+        ),
+        Kind(
+            name="gzip", mime="application/gzip", words="a compressed file", decoded=False,
+            pixels=False, advice="unpack it first",
+        ),
+        *(
             Kind(
                 name=name, mime=mime, words="a sound recording", decoded=False, pixels=False,
                 advice="of a file of another kind only a signature is told",
@@ -103,87 +134,3 @@ KINDS: Final[dict[str, Kind]] = {
     )
 }  # fmt: skip
 """Every kind that is told apart, by its name."""
-
-_STARTS: Final = (
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"\xff\xd8\xff", "jpeg"),
-    (b"GIF87a", "gif"),
-    (b"GIF89a", "gif"),
-    (b"\xff\x0a", "jxl"),
-    (b"\0\0\0\x0cJXL \r\n\x87\n", "jxl"),
-    (b"\0\0\0\x0cjP  \r\n\x87\n", "jp2"),
-    (b"\xff\x4f\xff\x51", "jp2"),
-    (b"8BPS", "psd"),
-    (b"FUJIFILMCCD-RAW", "raw"),
-    (b"FOVb", "raw"),
-    (b"IIRO", "raw"),
-    (b"IIRS", "raw"),
-    (b"MMOR", "raw"),
-    (b"IIU\0", "raw"),
-    (b"ID3", "mp3"),
-    (b"fLaC", "flac"),
-)
-_BRANDS: Final = {
-    b"avif": "avif", b"avis": "avif", b"avio": "avif",
-    b"heic": "heic", b"heix": "heic", b"heim": "heic", b"heis": "heic", b"hevc": "heic",
-    b"hevx": "heic", b"mif1": "heic", b"msf1": "heic", b"crx ": "raw", b"jxl ": "jxl",
-    b"isom": "video", b"iso2": "video", b"iso4": "video", b"iso5": "video", b"iso6": "video",
-    b"mp41": "video", b"mp42": "video", b"avc1": "video", b"M4V ": "video", b"qt  ": "video",
-    b"3gp4": "video", b"3gp5": "video", b"3gp6": "video", b"dash": "video",
-    b"M4A ": "m4a", b"M4B ": "m4a",
-}  # fmt: skip
-_RIFF: Final = {b"WEBP": "webp", b"WAVE": "wav", b"AVI ": "avi"}
-_RANK: Final = ("raw", "avif", "heic", "jxl", "m4a", "video")
-_MOST_BRANDS: Final = 32
-
-
-def sniff(data: bytes) -> str | None:
-    """Return the name of a kind, or None for bytes of no kind that is known here."""
-    for start, name in _STARTS:
-        if data.startswith(start):
-            return name
-    if data[:4] == b"RIFF" and data[8:12] in _RIFF:
-        return _RIFF[data[8:12]]
-    if data[4:8] == b"ftyp":
-        return _by_brand(data)
-    if data[:4] in {b"II*\0", b"MM\0*"}:
-        return "raw" if _is_raw(data) else "tiff"
-    if data[:2] == b"BM" and len(data) >= 26:
-        return "bmp"
-    if b"%PDF-" in data[:1024]:
-        return "pdf"
-    return "svg" if _is_svg(data[:4096]) else None
-
-
-def _by_brand(data: bytes) -> str | None:
-    # The major brand may be the generic `mif1`; a compatible brand then tells AVIF from HEIC.
-    end = min(int.from_bytes(data[:4], "big"), 16 + 4 * _MOST_BRANDS, len(data))
-    brands = [data[8:12], *(data[at : at + 4] for at in range(16, end, 4))]
-    found = {_BRANDS[brand] for brand in brands if brand in _BRANDS}
-    major = _BRANDS.get(data[8:12])
-    if major is not None and data[8:12] not in {b"mif1", b"msf1"}:
-        return major
-    return next((name for name in _RANK if name in found), None)
-
-
-def _is_raw(data: bytes) -> bool:
-    """Tell a camera's raw file from a TIFF picture, whose first bytes are the same."""
-    if data[8:10] == b"CR":
-        return True
-    order = "little" if data[:2] == b"II" else "big"
-
-    def number(at: int, size: int) -> int:
-        return int.from_bytes(data[at : at + size], order)  # type: ignore[arg-type]
-
-    at = number(4, 4)
-    tags = {
-        number(place, 2): number(place + 8, 4)
-        for place in range(at + 2, at + 2 + 12 * min(number(at, 2), 256), 12)
-    }
-    # DNG says so; NEF, ARW and their like have a small first picture, and the raw one below it.
-    return 50706 in tags or (330 in tags and 271 in tags and tags.get(254) == 1)
-
-
-def _is_svg(head: bytes) -> bool:
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    return text.startswith(b"<") and (b"<svg" in text or b"!doctype svg" in text)

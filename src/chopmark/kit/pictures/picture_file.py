@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PictureFile"]
 
+# Modes whose values are those that a screen is given, through a palette or without.
+_EXACT: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX"})
 # Side of the further views of a picture: models look at a few hundred pixels, hashes at 512.
 _VIEW_SIDE: Final = 2048
 
@@ -36,6 +38,9 @@ class PictureFile:
         missed: What of its pixels could not be looked at, in words; empty where all was.
         exif: As it stands, from the byte order on; empty where there is none.
         dpi: Of the print, where the file says it.
+        deep: The file has more than 8 bits a channel, of which less is looked at.
+        behind: Bytes that stand behind the picture's end, or -- of a camera's file -- behind the
+            last of its pictures.
     """
 
     kind: str
@@ -48,6 +53,8 @@ class PictureFile:
     missed: tuple[str, ...] = ()
     exif: bytes = field(default=b"", repr=False)
     dpi: tuple[float, float] | None = None
+    deep: bool = False
+    behind: int = 0
 
     @property
     def only_picture(self) -> bool:
@@ -57,6 +64,8 @@ class PictureFile:
             and self.shown == (True,)
             and self.share >= 1
             and not self.missed
+            and not self.deep
+            and self.frames[0].mode in _EXACT
             and self.colour.is_plain(self.frames[0].mode)
         )
 
@@ -69,6 +78,12 @@ class PictureFile:
     def seen(self) -> tuple[Image.Image, ...]:
         """Return each frame in sRGB: RGB, or RGBA where it has alpha."""
         return tuple(in_srgb(eight_bit(frame), self.colour)[0] for frame in self.frames)
+
+    def front(self) -> Image.Image:
+        """Return what a viewer shows first, on white, in sRGB: RGB."""
+        number = self.shown.index(True) if True in self.shown else 0
+        seen, _ = in_srgb(eight_bit(self.frames[number]), self.colour)
+        return seen if seen.mode == "RGB" else on_ground(seen, 255)
 
     @property
     def colours_missed(self) -> str:

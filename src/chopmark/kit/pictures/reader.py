@@ -9,7 +9,8 @@ from chopmark.errors import UnreadableImage, UnsupportedImage
 from chopmark.kit.picture_structure import declared_size
 from chopmark.kit.pictures import _heic
 from chopmark.kit.pictures._opening import Opening, check_pixels
-from chopmark.kit.pictures.kinds import KINDS, sniff
+from chopmark.kit.pictures.kinds import KINDS
+from chopmark.kit.pictures.sniffing import sniff
 
 if TYPE_CHECKING:
     from chopmark.kit.pictures.picture_file import PictureFile
