@@ -27,7 +27,9 @@ def test_page_has_the_wanted_share_of_the_picture_and_the_mark_is_read_there() -
     page = in_a_page(0.25)(marked)
     result = detect_mark(page, keys=[KEY])
     assert result.payload == PAYLOAD
-    left, top, width, height = result.details["box"]
+    box = result.details["box"]
+    assert isinstance(box, list)
+    left, top, width, height = (int(str(side)) for side in box)
     # The box is in steps of the lattice's tiles, about a sixth of this picture's side.
     assert 0.2 < width * height / (page.width * page.height) < 0.4
     assert 0 <= left < left + width <= page.width
@@ -49,9 +51,11 @@ def test_picture_in_place_is_not_resampled_and_a_stretched_one_is() -> None:
         size = round(512 * stretch), 512
         luma = np.asarray(marked.convert("L").resize(size), np.float32)
         plane = residual(canonical(luma, 0))
-        maps = []
+        maps: list[np.ndarray] = []
 
-        def tiles_of(affine: np.ndarray, plane: np.ndarray = plane, maps: list = maps) -> Tiles:
+        def tiles_of(
+            affine: np.ndarray, plane: np.ndarray = plane, maps: list[np.ndarray] = maps
+        ) -> Tiles:
             maps.append(affine)
             return Tiles.of(plane, affine)
 
