@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from chopmark.audit.desk.allowances import allow_prompt
+from chopmark.audit.desk.leases import LEASE
 from chopmark.audit.desk.prompt_exceptions import PromptException, PromptExceptions
-from chopmark.audit.desk.review import LEASE
 from chopmark.audit.desk.view import RecordViewer
 from chopmark.audit.log.clock import moment, now
 from chopmark.audit.log.events import Event

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from chopmark.audit.desk.dsa_statements import statement_of_reasons
 from chopmark.audit.desk.export_files import rows_of, write_export
-from chopmark.audit.desk.transparency import transparency_report
+from chopmark.audit.desk.transparency import bound_of, report_of_days, transparency_report
 from chopmark.audit.desk.view import RecordViewer
 from chopmark.audit.search.query import Query
 
@@ -150,18 +150,31 @@ class Export:
         return found
 
     def report(self, *, since: str = "", until: str = "9999") -> dict[str, JsonValue]:
-        """Return the transparency report of a period, with the checkpoint it is counted up to.
+        """Return the transparency report of a period, with a checkpoint of what it is counted from.
 
         Counted from public leaves only (:func:`transparency_report`), so whoever has the published
-        files of that checkpoint gets the same. A tenant's people get their tenant's numbers.
+        files of that checkpoint gets the same from their first ``entries``. Whole days are counted
+        in the projection; of another period every leaf is read. A tenant's people get their
+        tenant's numbers.
 
         Args:
-            since: First moment, RFC 3339 in UTC.
+            since: First moment, RFC 3339 in UTC, or a day.
             until: Moment after the last.
+
+        Raises:
+            InvalidRequest: Neither a day nor a moment.
         """
         session = self._session
         session.require("auditor", "exporter", "investigator", "reader", "reviewer")
+        since, until = bound_of(since), bound_of(until)
+        session.index.update()
+        with session.index.database.read() as transaction:
+            report = report_of_days(transaction, since=since, until=until, tenant=session.tenant)
+        # Signed afterwards: the tree holds at least what was counted.
         checkpoint = self._prover.checkpoint()
-        with session.reader.leaves(checkpoint.size) as leaves:
-            report = transparency_report(leaves, since=since, until=until, tenant=session.tenant)
+        if report is None:
+            with session.reader.leaves(checkpoint.size) as leaves:
+                report = transparency_report(
+                    leaves, since=since, until=until, tenant=session.tenant
+                )
         return {**report, "checkpoint": checkpoint.note}

@@ -1,4 +1,4 @@
-"""A record in a queue: as people see it, and as a decision about it is made."""
+"""A record in a queue: as people see it, as a decision about it is made, and both read back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from chopmark.audit.desk.session import DeskSession
     from chopmark.kit.types import JsonValue
 
-__all__ = ["ReviewDecision", "Task", "Waiting", "not_on_lease"]
+__all__ = ["ReviewDecision", "Task", "Waiting", "not_on_lease", "tasks_of", "waiting_of"]
 
 ReviewDecision = Literal["confirmed", "overturned", "escalated"]
 
@@ -77,3 +77,54 @@ class Waiting(NamedTuple):
 def not_on_lease(record_id: str) -> NotPermitted:
     """Return the refusal of whoever acts on a task that is not theirs."""
     return NotPermitted(f"record {record_id} is not on lease to you", hint="lease it first")
+
+
+def tasks_of(
+    session: DeskSession, *, queue: str | None = None, record_id: str | None = None
+) -> list[Task]:
+    """Return what is or was queued and this person may see, the next one first.
+
+    As far as the projection has followed.
+
+    Args:
+        session: Whose.
+        queue: Only this queue.
+        record_id: Only this record.
+    """
+    with session.index.database.read() as index:
+        rows = index.execute(
+            "SELECT review.record_id, tenant, queue, priority, since, holder, until,"
+            " review.decision FROM review JOIN item ON item.record_id = review.record_id"
+            " WHERE queue = coalesce(?, queue) AND review.record_id = coalesce(?,"
+            " review.record_id) AND tenant = coalesce(?, tenant)"
+            " ORDER BY review.decision IS NOT NULL, priority DESC, queued",
+            (queue, record_id, session.tenant),
+        )
+    return [
+        Task(
+            record_id=row[0],
+            tenant=row[1],
+            queue=row[2],
+            priority=row[3],
+            queued=row[4],
+            holder=row[5],
+            until=row[6],
+            decision=row[7],
+        )
+        for row in rows
+    ]
+
+
+def waiting_of(session: DeskSession, record_id: str) -> Waiting | None:
+    """Return a task as the projection has it; None where there is none for this person."""
+    with session.index.database.read() as index:
+        rows = index.execute(
+            "SELECT review.record_id, tenant, queue, priority, review.decision, holder, scope,"
+            " until, state, (SELECT decision FROM opinion WHERE record_id = review.record_id"
+            " ORDER BY idx DESC LIMIT 1), EXISTS (SELECT 1 FROM opinion"
+            " WHERE opinion.record_id = review.record_id AND opinion.by = ?)"
+            " FROM review JOIN item ON item.record_id = review.record_id"
+            " WHERE review.record_id = ? AND tenant = coalesce(?, tenant)",
+            (session.actor.name, record_id, session.tenant),
+        )
+    return Waiting(*rows[0]) if rows else None

@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections import Counter, defaultdict
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 from chopmark.audit.desk.agreement import Agreement
+from chopmark.audit.log.clock import moment
 from chopmark.audit.log.leaf import parse_leaf
+from chopmark.audit.search.facts import Course, facts_of, opinions_of
+from chopmark.audit.search.tallies import counted, middle_us, whole_days
+from chopmark.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from chopmark.audit.search.facts import Part
+    from chopmark.kit.database import Transaction
     from chopmark.kit.types import JsonValue
 
-__all__ = ["transparency_report"]
+__all__ = ["bound_of", "report_of_days", "transparency_report"]
 
-
-@dataclass
-class _Counts:
-    received: dict[str, str] = field(default_factory=dict)
-    ended: Counter[str] = field(default_factory=Counter)
-    refused_by_category: Counter[str] = field(default_factory=Counter)
-    refused_by_stage: Counter[str] = field(default_factory=Counter)
-    automation: Counter[str] = field(default_factory=Counter)
-    reviews: Counter[str] = field(default_factory=Counter)
-    appeals: Counter[str] = field(default_factory=Counter)
-    other: Counter[str] = field(default_factory=Counter)
-    seconds: list[float] = field(default_factory=list)
-    appeal_seconds: list[float] = field(default_factory=list)
-    refused: set[str] = field(default_factory=set)
-    reviewed: set[str] = field(default_factory=set)
-    appealed: dict[str, str] = field(default_factory=dict)
-    decided: dict[str, str] = field(default_factory=dict)
-    agreement: Agreement = field(default_factory=Agreement)
-
-
-def _seconds(earlier: str, later: str) -> float:
-    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+_TOOK: Final[tuple[Part, ...]] = ("request_us", "appeal_us")
+_DAY: Final = "0000-00-00"
 
 
 def transparency_report(
@@ -57,88 +41,104 @@ def transparency_report(
         The same for the same leaves and period, whoever counts: requests by how they ended,
         refusals by category, stage and automation, reviews, how far second opinions agreed with
         first ones, appeals by outcome, and median times in seconds (None where there is nothing to
-        take one of).
+        take one of). ``entries`` says from how many leaves.
 
     Raises:
         LogCorrupt: A leaf is not one of a log.
     """
-    counts = _Counts()
+    counts: Counter[tuple[Part, str]] = Counter()
+    spent: dict[Part, list[int]] = {part: [] for part in _TOOK}
+    courses: defaultdict[str, Course] = defaultdict(Course)
     entries = 0
     for leaf in leaves:
         entries += 1
         members = parse_leaf(leaf)
+        if members["time"] >= until or tenant not in {None, members["tenant"]}:
+            continue
         # What began before the period is followed, too, because it may end inside it.
-        if members["time"] < until and tenant in {None, members["tenant"]}:
-            _count(counts, members, inside=members["time"] >= since)
-    for record_id in counts.refused:
-        counts.automation["with review" if record_id in counts.reviewed else "automated"] += 1
+        for fact in facts_of(members, courses[members["record_id"]]):
+            if fact.time >= since:
+                counts[fact.part, fact.name] += 1
+                if fact.us is not None:
+                    spent[fact.part].append(fact.us)
+    return _report(
+        counts, spent, {"entries": entries, "tenant": tenant, "since": since, "until": until}
+    )
 
-    def table(counter: Counter[str]) -> JsonValue:
-        return dict(sorted(counter.items()))
 
-    return {
-        "entries": entries,
-        "tenant": tenant,
-        "since": since,
-        "until": until,
-        "requests": table(counts.ended),
-        "refusals": {
-            "by_category": table(counts.refused_by_category),
-            "by_stage": table(counts.refused_by_stage),
-            "by_automation": table(counts.automation),
-        },
-        "reviews": table(counts.reviews),
-        "second_opinions": counts.agreement.to_dict(),
-        "appeals": table(counts.appeals),
-        "other_events": table(counts.other),
-        "median_seconds": {
-            "request": round(median(counts.seconds), 3) if counts.seconds else None,
-            "appeal": round(median(counts.appeal_seconds), 3) if counts.appeal_seconds else None,
-        },
+def report_of_days(
+    transaction: Transaction, *, since: str, until: str, tenant: str | None
+) -> dict[str, JsonValue] | None:
+    """Count a period of whole days from the projection; the figures of :func:`transparency_report`.
+
+    Args:
+        transaction: Of the projection, from which all is read.
+        since: As there.
+        until: As there.
+        tenant: As there.
+
+    Returns:
+        The report of the entries that the projection has followed; None where it cannot tell, and
+        the leaves have to be read.
+    """
+    days = whole_days(transaction, since, until)
+    if days is None:
+        return None
+    counts = counted(transaction, days, tenant=tenant)
+    middles = {
+        part: middle_us(transaction, part, counts[part, ""], days, tenant=tenant) for part in _TOOK
     }
+    rows = transaction.execute("SELECT upto FROM followed")
+    told: dict[str, JsonValue] = {"entries": int(rows[0][0]) if rows else 0, "tenant": tenant}
+    return _report(counts, middles, {**told, "since": since, "until": until})
 
 
-def _count(counts: _Counts, members: dict[str, Any], *, inside: bool) -> None:
-    kind, record_id = str(members["kind"]), str(members["record_id"])
-    time, public = str(members["time"]), members["public"]
-    if kind == "request.received":
-        counts.received[record_id] = time
-        counts.ended["received"] += inside
-    elif kind == "review.decided":
-        _count_review(counts, record_id, public, inside=inside)
-    elif kind == "appeal.opened":
-        counts.appealed[record_id] = time
-        counts.appeals["opened"] += inside
-    elif kind == "appeal.decided":
-        counts.appeals[str(public.get("outcome"))] += inside
-        opened = counts.appealed.pop(record_id, None)
-        if inside and opened is not None:
-            counts.appeal_seconds.append(_seconds(opened, time))
-    elif kind in {"request.completed", "request.failed", "request.refused"}:
-        received = counts.received.pop(record_id, None)
-        if inside:
-            counts.ended[kind.partition(".")[2]] += 1
-            if received is not None:
-                counts.seconds.append(_seconds(received, time))
-            if kind == "request.refused":
-                _count_refusal(counts, record_id, public)
-    elif inside:
-        counts.other[kind] += 1
+def bound_of(text: str) -> str:
+    """Return the beginning or the end of a period as entries' times are compared with it.
+
+    Args:
+        text: A day, the beginning of one (``2026``, ``2026-12``), an RFC 3339 moment, or nothing.
+
+    Raises:
+        InvalidRequest: None of these.
+    """
+    if len(text) > len(_DAY):
+        return moment(text)
+    shape = "".join("0" if sign.isdecimal() and sign.isascii() else sign for sign in text)
+    if not _DAY.startswith(shape):
+        raise InvalidRequest(f"{text!r} is not a day", hint="YYYY-MM-DD, or RFC 3339 with a zone")
+    return text
 
 
-def _count_review(counts: _Counts, record_id: str, public: dict[str, Any], *, inside: bool) -> None:
-    decision = str(public.get("decision"))
-    if public.get("second") is not True:
-        counts.reviews[decision] += inside
-    elif inside and record_id in counts.decided:
-        counts.agreement.count(counts.decided[record_id], decision)
-    counts.decided[record_id] = decision
-    counts.reviewed.add(record_id)
+def _report(
+    counts: Counter[tuple[Part, str]],
+    spent: dict[Part, list[int]],
+    about: dict[str, JsonValue],
+) -> dict[str, JsonValue]:
+    """Lay out what was counted."""
 
+    def table(part: Part) -> dict[str, JsonValue]:
+        return {name: n for (of, name), n in sorted(counts.items()) if of == part}
 
-def _count_refusal(counts: _Counts, record_id: str, public: dict[str, Any]) -> None:
-    counts.refused.add(record_id)
-    counts.refused_by_stage[str(public.get("stage", "not stated"))] += 1
-    listed = public.get("categories")
-    for name in listed if isinstance(listed, list) else ["not stated"]:
-        counts.refused_by_category[str(name)] += 1
+    def seconds(part: Part) -> JsonValue:
+        return round(median(spent[part]) / 1e6, 3) if spent[part] else None
+
+    reviewed, refused = counts["reviewed_records", ""], counts["refused_records", ""]
+    automation = {"automated": refused - reviewed, "with review": reviewed}
+    agreement = Agreement()
+    for name, n in table("opinions").items():
+        agreement.count(*opinions_of(name), times=int(str(n)))
+    return {
+        **about,
+        "requests": table("requests"),
+        "refusals": {
+            "by_category": table("category"),
+            "by_stage": table("stage"),
+            "by_automation": {name: n for name, n in automation.items() if n},
+        },
+        "reviews": table("reviews"),
+        "second_opinions": agreement.to_dict(),
+        "appeals": table("appeals"),
+        "other_events": table("other"),
+        "median_seconds": {"request": seconds("request_us"), "appeal": seconds("appeal_us")},
+    }

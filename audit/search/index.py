@@ -15,6 +15,7 @@ from chopmark.audit.log.leaf import parse_leaf
 from chopmark.audit.log.vault import KeyGone
 from chopmark.audit.search.projection import SCHEMA, TABLES, VERSION, apply, take_out
 from chopmark.audit.search.query import PDQ_BYTES, Hit, Query, SavedQuery, pdq_bytes, word_match
+from chopmark.audit.search.tallies import Tallies
 from chopmark.errors import RecordNotFound
 from chopmark.kit.ids import is_id, record_of
 from chopmark.kit.sqlite import SqliteDatabase, remove_other_version
@@ -87,12 +88,15 @@ class SearchIndex:
                 rows = transaction.execute("SELECT upto FROM followed")
                 upto = int(rows[0][0]) if rows else 0
                 entries, covers = self._entries(upto)
+                tallies = Tallies(transaction)
                 for index, leaf, content in entries:
                     apply(transaction, self._ledger.vault, index, leaf, content)
+                    tallies.count(index, leaf)
                 for ranges in covers:
                     take_out(transaction, ranges)
                     removed = True
                 if entries:
+                    tallies.write()
                     transaction.execute(
                         "INSERT INTO followed (id, upto) VALUES (1, ?)"
                         " ON CONFLICT (id) DO UPDATE SET upto = excluded.upto",

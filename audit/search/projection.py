@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.audit.log.events import RESTRICTED
 from chopmark.audit.search.query import pdq_bytes
+from chopmark.audit.search.tallies import TALLY_SCHEMA, TALLY_TABLES
 from chopmark.errors import InvalidRequest, LogCorrupt
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "TABLES", "VERSION", "apply", "take_out"]
 
-VERSION: Final = 5
+VERSION: Final = 6
 """Counted up with every change of the tables; a file of another version is made anew."""
 
 SCHEMA: Final = f"""
@@ -77,6 +78,7 @@ CREATE TABLE IF NOT EXISTS saved_query (
   tenant TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, query TEXT NOT NULL,
   PRIMARY KEY (tenant, name, version)
 );;
+{TALLY_SCHEMA}
 PRAGMA user_version = {VERSION}
 """
 TABLES: Final = (
@@ -94,6 +96,7 @@ TABLES: Final = (
     "sealed",
     "saved_query",
     "followed",
+    *TALLY_TABLES,
 )
 
 

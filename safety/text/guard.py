@@ -11,7 +11,7 @@ import numpy as np
 
 from chopmark.errors import ChopmarkError, GuardFailed, TextUnread
 from chopmark.safety.categories import MODEL_CATEGORIES, Stage, in_order, worst
-from chopmark.safety.text.encoder import SentenceEncoder
+from chopmark.safety.text.encoder import SentenceEncoder, shared_encoder
 from chopmark.safety.text.form import without_accents
 from chopmark.safety.text.head import PromptHead
 from chopmark.safety.text.lexicon import fold, lexicon
@@ -79,7 +79,7 @@ class PromptGuard:
         Raises:
             GuardFailed: A model is missing or damaged.
         """
-        return cls(encoder=SentenceEncoder(), head=PromptHead.load(), cascade=cascade)
+        return cls(encoder=shared_encoder(), head=PromptHead.load(), cascade=cascade)
 
     def judge_many(
         self, texts: Sequence[str], policy: Policy, *, tenant: str | None = None

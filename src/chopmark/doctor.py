@@ -48,6 +48,7 @@ def diagnose(settings: Settings, *, progress: Progress | None = None) -> list[Di
         ("prompt guard", _prompt_guard),
         ("image guard", _image_guard),
         ("log", _log),
+        ("shared state", _shared_state),
         ("watermark", _watermark),
         ("signing", _signing),
         ("trust lists", _trust),
@@ -110,6 +111,24 @@ def _log(parts: Parts) -> str:
     log = parts.request_log
     log.writable()
     return f"{log.size} entries, root {log.root()[:16]}"
+
+
+def _shared_state(parts: Parts) -> str:
+    settings = parts.settings
+    if not settings.shared_state:
+        where = "CHOPMARK_DATABASE" if settings.database else "the memory of each server"
+        return f"requests a minute, waits and wrong passwords are counted in {where}"
+    from chopmark.kit.redis import connect
+
+    client = connect(settings.shared_state)
+    try:
+        told = client.info("server") | client.info("memory")
+    finally:
+        client.close()
+    policy = str(told.get("maxmemory_policy", "noeviction"))
+    spare = "CHOPMARK_DATABASE" if settings.database else "each server's memory, which shares none"
+    lossy = "" if policy == "noeviction" else f"; {policy} may drop counts when memory is short"
+    return f"Redis {told.get('redis_version', '')}; if it is lost, {spare} counts{lossy}"
 
 
 def _watermark(parts: Parts) -> str:

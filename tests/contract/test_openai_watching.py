@@ -16,6 +16,8 @@ from chopmark.service.deployment import Deployment
 from chopmark.service.metrics import Metrics
 from chopmark.service.state import state_of
 from chopmark.tenancy import AccessStore
+from chopmark.tenancy.refused_person import RefusedPerson
+from chopmark.tenancy.shared_state import digest_name
 from tests.support.wait import until
 
 BLOCKED = "explicit photo of a naked woman having sex"
@@ -167,11 +169,12 @@ def test_a_mark_that_is_not_read_back_is_counted(
 def test_every_metric_is_in_the_manual(shared_pipeline: Pipeline) -> None:
     text = (DOCS / "http.md").read_text(encoding="utf-8")
     told = set(re.findall(r"`(chopmark_\w+)`", text))
+    parts = shared_pipeline.parts
+    metrics = Metrics(parts, {}, repeats=parts.answer_cache)
+    metrics.watch_state(lambda: "")
     names = {
         f"{metric.name}_total" if metric.type == "counter" else metric.name
-        for metric in Metrics(
-            shared_pipeline.parts, {}, repeats=shared_pipeline.parts.answer_cache
-        ).registry.collect()
+        for metric in metrics.registry.collect()
     }
     assert told == names
 
@@ -247,14 +250,22 @@ def test_small_changes_of_a_refused_prompt_end_in_a_wait(strict_house: Any) -> N
         assert client.images.generate(prompt="a sailing boat", user="alice").data
 
 
+def _without_wait(known: bytes | None) -> bytes:
+    person = RefusedPerson.of_bytes(known)
+    assert person.until > 0
+    person.until = 0.0  # the wait is over
+    return person.to_bytes(since=0.0)
+
+
 def test_after_a_wait_every_request_goes_to_review(strict_house: Any) -> None:
     log = strict_house.pipeline.parts.log
     with openai.OpenAI(base_url=f"{strict_house.url}/v1", api_key="unused") as client:
         for _ in range(2):
             with pytest.raises(openai.BadRequestError):
                 client.images.generate(prompt=BLOCKED, user="mallory")
-        watch = state_of(strict_house.app, Deployment).service.abuse.watch
-        watch._people["default:mallory"].until = 0.0  # the wait is over
+        state = state_of(strict_house.app, Deployment).state
+        mallory = digest_name("default:mallory")
+        state.change("refused-person", mallory, _without_wait, keep_s=3600)
         raw = client.images.with_raw_response.generate(prompt="a red apple", user="mallory")
         client.images.generate(prompt="a red apple", user="alice")
     queued = [record for record in log.find(kind="review.queued") if record.public["queue"] == "q"]

@@ -19,6 +19,7 @@ from chopmark.audit.log.merkle import leaf_hash
 from chopmark.service.deployment import Deployment
 from chopmark.service.state import state_of
 from chopmark.tenancy import AccessStore, People, Tenant
+from chopmark.tenancy.shared_state import MemoryState
 from tests.support.generator import StandIn
 from tests.support.server import Live, serve
 
@@ -199,7 +200,9 @@ def test_whoever_was_refused_appeals_without_an_account(house: House) -> None:
         == 200
     )
     assert rex.get("/api/v1/review/appeals").json()["appeals"] == []
-    state_of(house.live.app, Deployment).appeal_rates._windows.clear()
+    state = state_of(house.live.app, Deployment).state
+    assert isinstance(state, MemoryState)
+    state._windows.clear()
     told = anybody.get(url, params={"ticket": ticket}).json()
     assert (told["outcome"], told["rationale"]) == ("overturned", "a known painting")
     assert _code(anybody.post("/api/v1/appeals", json=body)) == "duplicate_record"

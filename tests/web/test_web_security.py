@@ -54,6 +54,19 @@ def test_a_script_in_an_address_is_text(site: Site) -> None:
         assert not _LIVE.search(rita.get("/sign-in", params={"link": SCRIPT, "to": SCRIPT}).text)
 
 
+def test_a_link_puts_no_words_of_its_own_on_a_page(site: Site) -> None:
+    with site.client("rita") as rita:
+        for said in ("Call+555-0100", "Released.+Send+this", "decided.x", "decided", "decided.1.2"):
+            for page in ("/console", "/console/queues/review"):
+                shown = rita.get(f"{page}?done={said}&said={said}").text
+                assert "555-0100" not in shown
+                assert 'role="status"' not in shown
+        mine = "/console/queues/review?done=decided-some.3.1"
+        assert "3 decided, 1 not: somebody else has them." in rita.get(mine).text
+        elsewhere = {"sec-fetch-site": "cross-site"}
+        assert "3 decided" not in rita.get(mine, headers=elsewhere).text
+
+
 def test_a_script_in_a_file_name_or_manifest_is_text(
     site: Site, make_picture: Callable[..., Image.Image], to_bytes: Callable[..., bytes]
 ) -> None:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chopmark.errors import ConfigurationError, InvalidRequest, NotSignedIn, SignInFailed
 from chopmark.kit.limits import PASSWORD
 from chopmark.pipeline.steps import in_thread
-from chopmark.service.deployment import TheDeployment, TheIdentity
+from chopmark.service.deployment import TheDeployment
 from chopmark.service.problems import RESPONSES
 from chopmark.tenancy.signin import Attempt
 
@@ -71,22 +71,24 @@ async def sign_in(
 
 
 @router.get("/api/v1/session")
-async def who(request: Request, identity: TheIdentity) -> dict[str, Any]:
+async def who(request: Request, deployment: TheDeployment) -> dict[str, Any]:
     """Say who is signed in, and the CSRF token that goes with their requests."""
-    session = identity.session_of(request)
+    stores, identity = deployment.callers.stores, deployment.identity
+    session = await stores.ask(lambda: identity.session_of(request))
     if session is None:
         raise NotSignedIn("nobody is signed in", hint="POST /api/v1/session signs in")
     return _session_fields(session)
 
 
 @router.delete("/api/v1/session")
-async def sign_out(request: Request, identity: TheIdentity) -> Response:
+async def sign_out(request: Request, deployment: TheDeployment) -> Response:
     """Sign out."""
-    session = identity.session_of(request)
+    stores, identity = deployment.callers.stores, deployment.identity
+    session = await stores.ask(lambda: identity.session_of(request))
     if session is not None:
         session.check_csrf(request.headers.get("x-csrf-token"))
     response = JSONResponse({"signed_in": False})
-    identity.let_out(response, request)
+    await stores.ask(lambda: identity.let_out(response, request))
     return response
 
 
@@ -120,7 +122,8 @@ async def from_the_provider(request: Request, deployment: TheDeployment) -> Resp
     provider, attempt = _provider(identity), _unpacked(request.cookies.get(_ATTEMPT, ""))
     answer, back = dict(request.query_params), _callback_url(deployment.settings)
     person = await in_thread(lambda: provider.finish(attempt, answer, redirect_uri=back))
-    identity.tenant_of(person)  # one that does not exist is an error here, not at each request
+    # A tenant that does not exist is an error here, not at each request.
+    await in_thread(lambda: identity.tenant_of(person))
     begun = await in_thread(lambda: identity.people.begin(person, vouched=True))
     response = RedirectResponse(attempt.then, 303)
     identity.let_in(response, begun)

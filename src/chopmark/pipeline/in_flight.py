@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["FOLDER", "InFlight", "Left", "left_behind"]
+__all__ = ["FOLDER", "SETTLED_S", "InFlight", "Left", "left_behind"]
 
 FOLDER: Final = "running"
 _SUFFIX: Final = ".ids"
 # Enough for days of requests that fail in other ways; then the file is written anew.
 _MOST_BYTES: Final = 1 << 20
 # What a process had sent to the log may still be booked by another one for so long.
-_SETTLED_S: Final = 60.0
+SETTLED_S: Final = 60.0
 
 
 class InFlight:
@@ -41,6 +41,7 @@ class InFlight:
     """
 
     def __init__(self, home: Path) -> None:
+        self._home = home
         self._folder = home / FOLDER
         self._lock = threading.Lock()
         self._now: set[str] = set()
@@ -72,6 +73,10 @@ class InFlight:
         """Note that a request has ended, or that nobody here works on it any more."""
         with self._lock:
             self._now.discard(record_id)
+
+    def left_behind(self) -> Iterator[Left]:
+        """Yield what each process of this home that has ended left behind."""
+        return left_behind(self._home)
 
     def close(self) -> None:
         """Let go of the file, which goes where nothing is on its way. Idempotent."""
@@ -129,7 +134,7 @@ def left_behind(home: Path) -> Iterator[Left]:
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 yield Left(record_ids=tuple(_whole_lines(file)))
-                if os.fstat(file).st_mtime < time.time() - _SETTLED_S:
+                if os.fstat(file).st_mtime < time.time() - SETTLED_S:
                     path.unlink(missing_ok=True)
         finally:
             os.close(file)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from chopmark.errors import InvalidRequest, RecordNotFound
 from chopmark.kit.ids import is_id, record_of
 from chopmark.pipeline.endings import collect_manifests
-from chopmark.pipeline.in_flight import left_behind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +28,7 @@ def close_lost(parts: Parts) -> list[Record]:
     """
     log = parts.log
     closed: list[Record] = []
-    for left in left_behind(parts.home):
+    for left in parts.in_flight.left_behind():
         ids = [each for each in left.record_ids if is_id(each)]
         closed += log.reconcile(0, among=frozenset(ids))
         _collect(parts, ids)

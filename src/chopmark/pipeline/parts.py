@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from chopmark.pipeline.elsewhere import ImageGuardElsewhere, PromptGuardElsewhere
     from chopmark.pipeline.foreign_files import ForeignFiles
     from chopmark.pipeline.in_flight import InFlight
+    from chopmark.pipeline.in_flight_shared import SharedInFlight
     from chopmark.plugins import Plugins, RequestLog
     from chopmark.provenance import (
         Credential,
@@ -123,11 +124,18 @@ class Parts:
         )
 
     @Once
-    def in_flight(self) -> InFlight:
-        """Which requests are on their way here."""
-        from chopmark.pipeline.in_flight import InFlight
+    def in_flight(self) -> InFlight | SharedInFlight:
+        """Which requests are on their way, here or at all servers that share a database.
 
-        return InFlight(self.home)
+        Raises:
+            ConfigurationError: The address of the database cannot be used.
+            DatabaseUnavailable: It does not answer.
+        """
+        from chopmark.pipeline.in_flight import InFlight
+        from chopmark.pipeline.in_flight_shared import SharedInFlight
+
+        database = self.settings.database
+        return SharedInFlight(self.home, database) if database else InFlight(self.home)
 
     @Once
     def plugins(self) -> Plugins:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from chopmark.pipeline.request import GenerationRequest, SealRequest
     from chopmark.safety.text.encoder import SentenceEncoder
     from chopmark.tenancy import Tenant
+    from chopmark.tenancy.shared_state import SharedState
 
 __all__ = ["AbuseControl"]
 
@@ -49,13 +50,19 @@ class AbuseControl:
     Args:
         pipeline: Its log takes which rules are in force, and its desk the records for review.
         on_rule: Called when a rule holds.
+        state: Where people are counted; in memory where it is not given.
     """
 
-    def __init__(self, pipeline: Pipeline, on_rule: Callable[[AbuseRule], None]) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        on_rule: Callable[[AbuseRule], None],
+        state: SharedState | None = None,
+    ) -> None:
         self._pipeline = pipeline
         self._rules = FileCache[AbuseRules](load_abuse)
         self._booked: dict[tuple[str, ...], AbuseRules] = {}
-        self.watch = AbuseCounts(self._embed, on_rule=on_rule)
+        self.watch = AbuseCounts(self._embed, on_rule=on_rule, state=state)
         self.standing = Standing(pipeline)
 
     def rules_of(self, tenant: Tenant) -> AbuseRules:
@@ -117,9 +124,16 @@ class AbuseControl:
 
     async def after(self, asked: GenerationRequest | SealRequest, record_id: str) -> None:
         """Send a record to review, if the person is under review."""
-        queue = None if asked.subject is None else self.watch.queue_of(asked.subject)
-        if queue is not None:
-            await in_thread(lambda: self._route(queue, asked.tenant, record_id))
+        subject = asked.subject
+        if subject is None:
+            return
+
+        def route() -> None:
+            queue = self.watch.queue_of(subject)
+            if queue is not None:
+                self._route(queue, asked.tenant, record_id)
+
+        await in_thread(route)
 
     def _route(self, queue: str, tenant: str, record_id: str) -> None:
         log = self._pipeline.parts.log
@@ -130,9 +144,9 @@ class AbuseControl:
 
     @cached_property
     def _encoder(self) -> SentenceEncoder:
-        from chopmark.safety.text.encoder import SentenceEncoder
+        from chopmark.safety.text.encoder import shared_encoder
 
-        return SentenceEncoder()
+        return shared_encoder()
 
     def _embed(self, prompt: str) -> NDArray[np.float32]:
         from chopmark.safety import normalize

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from starlette.datastructures import Headers, MutableHeaders
 
 from chopmark.errors import AccessError, ChopmarkError, InvalidKey, RateLimited
-from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import Caller, anybody, anybody_here, of_key, of_person
 from chopmark.service.origin import check_origin, is_forwarded, own_host
 from chopmark.service.problems import problem_response
+from chopmark.service.store_calls import StoreCalls
 from chopmark.tenancy.rates import WINDOW_S, Rate, Rates
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from chopmark.service.identity import Identity
     from chopmark.settings import Settings
+    from chopmark.tenancy.shared_state import SharedState
 
 __all__ = ["PUBLIC", "Access", "Callers", "is_loopback", "is_public", "slow_down"]
 
@@ -68,7 +68,7 @@ class Access:
     def __init__(self, app: ASGIApp, *, callers: Callers) -> None:
         self.app = app
         self.callers = callers
-        self.rates = Rates()
+        self.rates = Rates(callers.state, "api")
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Pass the request on with ``state.caller``, or answer."""
@@ -83,29 +83,25 @@ class Access:
             return
         if is_public(scope["path"]):
             try:
-                self._slow_down(scope)
+                await self._slow_down(scope)
                 if scope["method"] not in _SAFE:
                     check_origin(Headers(scope=scope), own=self.callers.settings.public_url)
-            except (AccessError, RateLimited) as error:
+            except ChopmarkError as error:
                 state["error"] = error
                 await problem_response(error, path=scope["path"])(scope, receive, send)
                 return
             await self.app(scope, receive, send)
             return
         try:
-            caller = await self.callers.of(scope)
+            caller, rate = await self.callers.stores.ask(lambda: self._let_in(scope))
         except ChopmarkError as error:
             state["error"] = error
             await problem_response(error, path=scope["path"])(scope, receive, send)
             return
         state["caller"] = caller
-        limit = caller.tenant.requests_per_minute
-        if limit is None:
-            limit = self.callers.settings.requests_per_minute
-        if limit == 0:
+        if rate is None:
             await self.app(scope, receive, send)
             return
-        rate = self.rates.take(caller.counted_as, limit)
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -116,14 +112,22 @@ class Access:
             await self.app(scope, receive, counted)
             return
         late = RateLimited(
-            f"{limit} requests a minute are allowed",
+            f"{rate.limit} requests a minute are allowed",
             hint=f"the window ends in {math.ceil(rate.reset_s)} s",
             retry_after_s=rate.reset_s,
         )
         state["error"] = late
         await problem_response(late, path=scope["path"])(scope, receive, counted)
 
-    def _slow_down(self, scope: AsgiScope) -> None:
+    def _let_in(self, scope: AsgiScope) -> tuple[Caller, Rate | None]:
+        """Return who asks, and where they stand after this request; no rate where none is set."""
+        caller = self.callers.of_now(scope)
+        limit = caller.tenant.requests_per_minute
+        if limit is None:
+            limit = self.callers.settings.requests_per_minute
+        return caller, self.rates.take(caller.counted_as, limit) if limit else None
+
+    async def _slow_down(self, scope: AsgiScope) -> None:
         """Count what somebody without an account asks for, before anything of it is read.
 
         Raises:
@@ -134,7 +138,10 @@ class Access:
             return
         _, what, one, everybody = _APPEALS if appeal else _OTHERS
         client = scope.get("client")
-        slow_down(self.rates, what, client[0] if client else "", of_one=one, of_everybody=everybody)
+        address = client[0] if client else ""
+        await self.callers.stores.ask(
+            lambda: slow_down(self.rates, what, address, of_one=one, of_everybody=everybody)
+        )
 
 
 def slow_down(rates: Rates, what: str, address: str, *, of_one: int, of_everybody: int) -> None:
@@ -159,14 +166,22 @@ class Callers:
     Attributes:
         identity: Whom there is.
         settings: Whether strangers may look, and how often anybody may ask.
+        state: Where requests are counted.
+        stores: Asks for keys, people and counts off the event loop.
     """
 
-    def __init__(self, *, identity: Identity, settings: Settings) -> None:
+    def __init__(self, *, identity: Identity, settings: Settings, state: SharedState) -> None:
         self.identity = identity
         self.settings = settings
+        self.state = state
+        self.stores = StoreCalls()
 
     async def of(self, scope: AsgiScope) -> Caller:
-        """Return who sent a request.
+        """Return who sent a request; raises as :meth:`of_now`."""
+        return await self.stores.ask(lambda: self.of_now(scope))
+
+    def of_now(self, scope: AsgiScope) -> Caller:
+        """Return who sent a request; it may wait for a database.
 
         Raises:
             AccessError: Nobody who is let in.
@@ -186,8 +201,7 @@ class Callers:
             return anybody(address)
         text = _key_text(headers, sent)
         if identity.sign_in is not None and not text.startswith(_KEY_PREFIX):
-            # In a thread: the provider's keys may have to be fetched.
-            person = await in_thread(partial(identity.sign_in.person, text))
+            person = identity.sign_in.person(text)
             return of_person(person, identity.tenant_of(person), address)
         key, tenant = identity.store.authenticate(text)
         return of_key(key, tenant, address)

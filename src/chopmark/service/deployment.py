@@ -27,12 +27,14 @@ from chopmark.tenancy.batches import Batches
 from chopmark.tenancy.files import FileStore
 from chopmark.tenancy.rates import Rates
 from chopmark.tenancy.replays import BEAT_S, Replays
+from chopmark.tenancy.states import open_shared_state
 from chopmark.tenancy.turns import Turns
 from chopmark.tenancy.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from chopmark.pipeline import Pipeline
     from chopmark.settings import Settings
+    from chopmark.tenancy.shared_state import SharedState
 
 __all__ = ["Deployment", "TheDeployment", "TheIdentity", "TheService"]
 
@@ -54,6 +56,7 @@ class Deployment:
         coop: The Coop server that works on a tenant's tasks as well, if there is one.
         desk_worker: Sends records to queues, and messages to webhooks, while a server runs.
         appeal_rates: How often somebody without an account is wrong about an appeal.
+        state: What servers count together.
         sign_in_turns: A password takes a tenth of a second and 64 MiB to check, so that one is
             checked at a time and some may wait.
         bodies: Request bodies that are held in memory.
@@ -70,6 +73,7 @@ class Deployment:
     coop: CoopServer | None
     desk_worker: DeskWorker
     appeal_rates: Rates
+    state: SharedState
     sign_in_turns: Turns
     bodies: Bodies
     clocks: ExitStack = field(default_factory=ExitStack)
@@ -82,12 +86,14 @@ class Deployment:
             ConfigurationError: The files of keys and people, or a setting, cannot be used.
         """
         settings, home = pipeline.settings, pipeline.parts.home
+        state = open_shared_state(home, settings)
         store = AccessStore.open(home, database=settings.database)
         people = People.open(
             home,
             idle_s=60 * settings.session_idle_minutes,
             longest_s=3600 * settings.session_hours,
             database=settings.database,
+            state=state,
         )
         identity = Identity(settings, store, people)
         coop = None if settings.coop is None else load_coop(settings.coop)
@@ -100,16 +106,17 @@ class Deployment:
             name = "telling other servers that this one is there"
             clocks.enter_context(repeating(replays.beat, every_s=BEAT_S, name=name))
         return cls(
-            service=Service(pipeline, store, people),
+            service=Service(pipeline, store, people, state),
             identity=identity,
-            callers=Callers(identity=identity, settings=settings),
+            callers=Callers(identity=identity, settings=settings, state=state),
             replays=replays,
             files=files,
             batches=Batches(files.database),
             webhooks=webhooks,
             coop=coop,
             desk_worker=DeskWorker(pipeline, webhooks, coop=coop),
-            appeal_rates=Rates(),
+            appeal_rates=Rates(state, "appeals"),
+            state=state,
             sign_in_turns=Turns(slots=1, places=_MOST_SIGNING_IN),
             bodies=Bodies(settings.max_body_bytes_held),
             clocks=clocks,
@@ -135,6 +142,7 @@ class Deployment:
         self.identity.people.close()
         self.replays.close()
         self.files.close()
+        self.state.close()
 
 
 def the_deployment(request: Request) -> Deployment:

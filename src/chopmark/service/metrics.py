@@ -17,7 +17,7 @@ from chopmark.pipeline.released import Refused
 from chopmark.safety.categories import CATEGORIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from prometheus_client.metrics_core import Metric
 
@@ -112,6 +112,14 @@ class Metrics:
             "Signed pictures that wait for a time stamp.",
             registry=self.registry,
         ).set_function(self._unstamped)
+
+    def watch_state(self, trouble: Callable[[], str]) -> None:
+        """Tell whether what servers count together is counted elsewhere meanwhile."""
+        Gauge(
+            "chopmark_shared_state_lost",
+            "1 while Redis is lost and another keeper counts.",
+            registry=self.registry,
+        ).set_function(lambda: float(bool(trouble())))
 
     def render(self) -> bytes:
         """Return the text that Prometheus reads."""

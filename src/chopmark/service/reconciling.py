@@ -1,4 +1,8 @@
-"""What a process that died left open is closed while a server runs, not only when one starts."""
+"""What a process that died left open is closed while a server runs, not only when one starts.
+
+Of several servers with one database, one does it for all: within a minute of a server's death, what
+it left is closed (12 s until it counts as dead, 30 s where it held this lease, 20 s a turn).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from chopmark.pipeline.lost import close_lost, sweep_manifests
 from chopmark.service.clock import repeating
+from chopmark.service.lease import leased
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,12 +28,16 @@ def reconciling(parts: Parts, *, every_s: float = _EVERY_S) -> Iterator[None]:
     """Close what was left open, again and again; what earlier versions left is swept up once."""
     swept = False
 
-    def turn() -> None:
-        nonlocal swept
-        close_lost(parts)
-        if not swept:
-            sweep_manifests(parts)
-            swept = True
+    with leased(parts, "reconcile", lasts_s=1.5 * every_s) as is_mine:
 
-    with repeating(turn, every_s=every_s, name="what was left open", at_once=True):
-        yield
+        def turn() -> None:
+            nonlocal swept
+            if is_mine():
+                close_lost(parts)
+            if not swept:
+                # These lie in this home.
+                sweep_manifests(parts)
+                swept = True
+
+        with repeating(turn, every_s=every_s, name="what was left open", at_once=True):
+            yield

@@ -19,7 +19,17 @@ from typing import TYPE_CHECKING, Final, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LEAVES", "STAYS", "Leaves", "Stays", "leaving", "staying", "tables_in_markdown"]
+__all__ = [
+    "ELSEWHERE",
+    "LEAVES",
+    "STAYS",
+    "Elsewhere",
+    "Leaves",
+    "Stays",
+    "leaving",
+    "staying",
+    "tables_in_markdown",
+]
 
 Seen = Literal["anybody", "its tenant", "its person", "the operator"]
 Erased = Literal["nothing personal", "with the person", "with its record", "by its owner", "no"]
@@ -67,6 +77,25 @@ class Stays:
     erased: Erased = "nothing personal"
     sealed: bool = False
     kept: str = "for good"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """What lies outside the home, where several servers share it.
+
+    Attributes:
+        what: In a few words.
+        where: The setting that names the server.
+        under: Schema or beginning of keys there.
+        erased: How what it holds of a person goes.
+        kept: For how long, in words.
+    """
+
+    what: str
+    where: str
+    under: str
+    erased: Erased
+    kept: str
 
 
 _POST: Final = frozenset({"POST"})
@@ -218,6 +247,37 @@ STAYS: Final[tuple[Stays, ...]] = (
 )  # fmt: skip
 
 
+_DATABASE_SETTING: Final = "CHOPMARK_DATABASE"
+ELSEWHERE: Final[tuple[Elsewhere, ...]] = (
+    Elsewhere(what="the log: entries, content under each person's key",
+              where=_DATABASE_SETTING, under="public_log",
+              erased="with the person", kept="content as long as retention says, entries for good"),
+    Elsewhere(what="keys of the log's content", where=_DATABASE_SETTING, under="public_keys",
+              erased="with the person", kept="for good"),
+    Elsewhere(what="API keys' digests, tenants, quotas", where=_DATABASE_SETTING,
+              under="public_access", erased="by its owner", kept="for good"),
+    Elsewhere(what="people who work here, digests of their sessions and browsers",
+              where=_DATABASE_SETTING, under="public_people", erased="by its owner",
+              kept="for good"),
+    Elsewhere(what="answers kept for a key, sealed", where=_DATABASE_SETTING,
+              under="public_replays", erased="with its record", kept="a day"),
+    Elsewhere(what="files of callers, in clear", where=_DATABASE_SETTING, under="public_files",
+              erased="with the person", kept="an hour to thirty days"),
+    Elsewhere(what="addresses that events are sent to", where=_DATABASE_SETTING,
+              under="public_webhooks", erased="by its owner", kept="for good"),
+    Elsewhere(what="which requests are on their way, by record", where=_DATABASE_SETTING,
+              under="public_running", erased="nothing personal",
+              kept="until they have ended, or their server has"),
+    Elsewhere(what="counts by digests of names: requests, wrong passwords, refusals and waits of "
+                   "a person, embeddings of their refused prompts",
+              where=_DATABASE_SETTING, under="public_state", erased="no",
+              kept="a minute, a day, and as long as the abuse rules look back (embeddings: as "
+                   "their probes do, half an hour)"),
+    Elsewhere(what="the same counts", where="CHOPMARK_SHARED_STATE", under="chopmark:1:",
+              erased="no", kept="the same"),
+)  # fmt: skip
+
+
 def leaving(method: str, path: str) -> Leaves | None:
     """Return the line that a route belongs to, or ``None``."""
     fits = [
@@ -238,7 +298,7 @@ def staying(path: str) -> Stays | None:
 
 
 def tables_in_markdown() -> str:
-    """Return both tables as ``docs/exits.md`` shows them."""
+    """Return the tables as ``docs/exits.md`` shows them."""
     out = _rows(
         ("leaves", "under", "pixels", "booked before", "who gets it"),
         [
@@ -255,6 +315,13 @@ def tables_in_markdown() -> str:
             for line in STAYS
         ],
     )  # fmt: skip
+    out += "\n" + _rows(
+        ("stays elsewhere", "by the setting", "under", "erased", "kept"),
+        [
+            (line.what, f"`{line.where}`", f"`{line.under}`", line.erased, line.kept)
+            for line in ELSEWHERE
+        ],
+    )
     return out
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from chopmark.service.clock import repeating
 from chopmark.service.forgetting import forget_beside_the_log
+from chopmark.service.lease import leased
 from chopmark.tenancy.store import AccessStore
 
 if TYPE_CHECKING:
@@ -58,16 +59,24 @@ def _periods(days: int | None, blocked: int | None) -> dict[RetentionClass, time
 
 @contextmanager
 def retaining(parts: Parts, *, every_s: float = _EVERY_S) -> Iterator[None]:
-    """End retention once an hour while a server runs; what stands beside the log goes along."""
+    """End retention once an hour while a server runs; what stands beside the log goes along.
 
-    def turn() -> None:
-        with AccessStore.open(parts.home, database=parts.settings.database) as store:
-            tenants = store.tenants()
-        end_retention(parts.log, tenants, parts.settings)
-        forget_beside_the_log(parts.home, parts.log, settings=parts.settings)
-        parts.log.custody.attachments.drop_older(
-            timedelta(hours=parts.settings.cached_answers_hours)
-        )
+    Of several servers with one database, one ends it for all.
+    """
+    with leased(parts, "retention", lasts_s=1.5 * every_s) as is_mine:
 
-    with repeating(turn, every_s=every_s, name="retention", warning=RetentionWarning, at_once=True):
-        yield
+        def turn() -> None:
+            if is_mine():
+                with AccessStore.open(parts.home, database=parts.settings.database) as store:
+                    tenants = store.tenants()
+                end_retention(parts.log, tenants, parts.settings)
+            # What lies in this home goes with what any server took away.
+            forget_beside_the_log(parts.home, parts.log, settings=parts.settings)
+            parts.log.custody.attachments.drop_older(
+                timedelta(hours=parts.settings.cached_answers_hours)
+            )
+
+        with repeating(
+            turn, every_s=every_s, name="retention", warning=RetentionWarning, at_once=True
+        ):
+            yield

@@ -7,7 +7,7 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from chopmark.errors import Cancelled, ChopmarkError, TextTooLong
+from chopmark.errors import Cancelled, ChopmarkError, DatabaseUnavailable, TextTooLong
 from chopmark.kit.redaction import conceal
 from chopmark.pipeline.endings import released_again
 from chopmark.pipeline.moderation import moderated_again
@@ -20,6 +20,7 @@ from chopmark.service.claim import claim_of
 from chopmark.service.exports import Exports
 from chopmark.service.looking import Looking, declared_pixels
 from chopmark.service.metrics import Metrics
+from chopmark.service.store_calls import StoreCalls
 from chopmark.service.two_persons import TwoPersons
 from chopmark.tenancy.room import Room
 from chopmark.tenancy.turns import Turns
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from chopmark.service.caller import Caller
     from chopmark.service.claim import Claim
     from chopmark.tenancy import AccessStore, People, Tenant
+    from chopmark.tenancy.shared_state import SharedState
 
 __all__ = ["Service"]
 
@@ -51,6 +53,7 @@ class Service:
     Attributes:
         pipeline: Judges, makes, signs and books.
         store: Keys, tenants and quotas.
+        stores: Asks it off the event loop.
         generator_turns: Turns at the generator.
         judge_turns: Turns at what judges texts, and at the hash lists and policies.
         looking: Turns at what looks at pictures, and room for their pixels.
@@ -62,10 +65,17 @@ class Service:
         two_persons: What waits for a second person to agree.
     """
 
-    def __init__(self, pipeline: Pipeline, store: AccessStore, people: People) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        store: AccessStore,
+        people: People,
+        state: SharedState | None = None,
+    ) -> None:
         settings = pipeline.settings
         self.pipeline = pipeline
         self.store = store
+        self.stores = StoreCalls()
         self.working: set[asyncio.Future[Any]] = set()
         queue_s = settings.max_queue_s
         self.generator_turns = Turns(
@@ -83,7 +93,9 @@ class Service:
             "looking": self.looking.turns,
         }
         self.metrics = Metrics(pipeline.parts, lines, repeats=pipeline.parts.answer_cache)
-        self.abuse = AbuseControl(pipeline, self.metrics.abused)
+        if state is not None:
+            self.metrics.watch_state(state.trouble)
+        self.abuse = AbuseControl(pipeline, self.metrics.abused, state)
         self.exports = Exports(pipeline.parts, people)
         self.two_persons = TwoPersons()
 
@@ -177,7 +189,7 @@ class Service:
             masks = () if asked.mask is None else (asked.mask,)
             pictures = (asked.image, *asked.references, *masks)
             pixels = declared_pixels(pictures, self.pipeline.settings)
-        day = await in_thread(lambda: self.store.reserve_images(caller.tenant, asked.n))
+        day = await self.stores.ask(lambda: self.store.reserve_images(caller.tenant, asked.n))
         out: set[int] = set()  # the pictures of which something left
         watched = None if preview is None else _noting(preview, out)
         try:
@@ -210,7 +222,10 @@ class Service:
             # The pipeline has booked the end by now: no preview follows it. A picture that was
             # shown half done is taken from the day, whatever became of it.
             if len(out) < asked.n:
-                self.store.return_images(caller.tenant.name, day, asked.n - len(out))
+                back = lambda: self.store.return_images(caller.tenant.name, day, asked.n - len(out))
+                # Where it cannot be returned, the day counts too many: nothing is lost by that.
+                with contextlib.suppress(DatabaseUnavailable):
+                    await asyncio.shield(self.stores.ask(back))
 
     async def moderate(
         self,

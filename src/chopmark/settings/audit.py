@@ -22,6 +22,13 @@ class AuditSettings(BaseModel, frozen=True):
         "keys, people, quotas, kept answers, webhooks. Empty: SQLite files in the home. See "
         "[scaling.md](scaling.md).",
     )
+    shared_state: str = Field(
+        default="",
+        description="`redis://host:6379/0` (or `rediss://`, `unix://`) for what several servers "
+        "count together: requests a minute, waits of people, wrong passwords. Empty: where "
+        "`CHOPMARK_DATABASE` says, and without it the memory of each server. See "
+        "[scaling.md](scaling.md).",
+    )
     log_database: str = Field(
         default="",
         description="`postgresql://...` of the log alone; empty: where `CHOPMARK_DATABASE` says.",

@@ -1,21 +1,23 @@
 """Who was refused too often lately, who tries a refused prompt in small changes, and what follows.
 
 Only people that the tenant names are counted (``safety_identifier`` or ``user``). Everybody behind
-one key counted as one would let a single person shut out all the others. Counts are in memory: a
-server that starts again starts without them.
+one key counted as one would let a single person shut out all the others.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-import threading
-import time
-from collections import OrderedDict, deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import CoolingDown
+from chopmark.tenancy.refused_person import (
+    RefusedPerson,
+    RefusedPrompt,
+    prompts_of,
+    prompts_to_bytes,
+)
+from chopmark.tenancy.shared_state import MemoryState, digest_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,40 +26,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chopmark.tenancy.abuse_rules import AbuseRule, AbuseRules, Counts
+    from chopmark.tenancy.shared_state import SharedState
 
 __all__ = ["AbuseCounts"]
 
-_MOST_PEOPLE: Final = 100_000
-#: Prompts of one person that are remembered, newest first: vectors and digests, never the text.
-_MOST_PROMPTS: Final = 20
-_MOST_EVENTS: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    at: float
-    digest: bytes
-    vector: NDArray[np.float32]
-
-
-@dataclass(slots=True)
-class _Person:
-    events: deque[tuple[float, Counts, frozenset[str]]] = field(
-        default_factory=lambda: deque(maxlen=_MOST_EVENTS)
-    )
-    prompts: deque[_Refused] = field(default_factory=lambda: deque(maxlen=_MOST_PROMPTS))
-    until: float = 0.0
-    review_until: float = 0.0
-    queue: str = ""
+_KIND: Final = "refused-person"
+_PROMPTS: Final = "refused-prompts"
 
 
 class AbuseCounts:
-    """Counts per person; who has been quiet longest is forgotten first.
+    """Counts per person.
 
     Args:
         embed: Vector of unit length for a prompt; called only for people who were refused before.
         on_rule: Called with each rule that comes to hold.
-        clock: Seconds.
+        state: Where they are counted; in memory where it is not given.
     """
 
     def __init__(
@@ -65,65 +48,71 @@ class AbuseCounts:
         embed: Callable[[str], NDArray[np.float32]],
         *,
         on_rule: Callable[[AbuseRule], None] = lambda _: None,
-        clock: Callable[[], float] = time.monotonic,
+        state: SharedState | None = None,
     ) -> None:
         self._embed = embed
         self._on_rule = on_rule
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._people: OrderedDict[str, _Person] = OrderedDict()
+        self._state = state or MemoryState()
 
     def check(self, subject: str, rules: AbuseRules, prompt: str) -> None:
         """Let a person's request pass, or turn it away.
 
         Raises:
             CoolingDown: They must wait; also when this very request makes them.
+            DatabaseUnavailable: It cannot be told.
         """
-        with self._lock:
-            person = self._people.get(subject)
-            known = tuple(person.prompts) if person else ()
-        if person is None:
+        name = digest_name(subject)
+        known = self._state.read(_KIND, name)
+        if known is None:
             return
-        self._turn_away(person)
-        probing = [rule for rule in rules.rules if rule.counts == "probes"]
-        if not (known and probing and prompt.strip()):
+        self._turn_away(RefusedPerson.of_bytes(known))
+        probing = _probing(rules)
+        if not (probing and prompt.strip()):
+            return
+        since = self._state.clock() - _longest_s(probing)
+        near = prompts_of(self._state.read(_PROMPTS, name), since=since)
+        if not near:
             return
         vector, digest = self._embed(prompt), _digest(prompt)
-        now, longest = self._clock(), max(rule.within_minutes for rule in probing) * 60
-        near = [one for one in known if one.at > now - longest]
         if any(one.digest == digest for one in near):
             return  # the very same prompt is a refusal again, not a change of it
-        distance = min((1 - float(vector @ one.vector) for one in near), default=math.inf)
+        distance = min(1 - float(vector @ one.vector) for one in near)
         if distance < max(rule.distance for rule in probing):
-            with self._lock:
-                self._count(person, rules, "probes", frozenset(), distance=distance)
+            person = self._count(subject, rules, "probes", frozenset(), distance=distance)
             self._turn_away(person)
 
     def refused(
         self, subject: str, rules: AbuseRules, prompt: str, categories: Iterable[str]
     ) -> None:
-        """Count a refusal, and remember what was refused."""
-        probing = any(rule.counts == "probes" for rule in rules.rules)
-        vector = self._embed(prompt) if probing and prompt.strip() else None
-        with self._lock:
-            person = self._people.setdefault(subject, _Person())
-            self._people.move_to_end(subject)
-            if len(self._people) > _MOST_PEOPLE:
-                self._people.popitem(last=False)
-            if vector is not None:
-                person.prompts.append(_Refused(self._clock(), _digest(prompt), vector))
-            self._count(person, rules, "refusals", frozenset(categories))
+        """Count a refusal, and remember what was refused.
+
+        Raises:
+            DatabaseUnavailable: It could not be counted.
+        """
+        probing = _probing(rules)
+        if probing and prompt.strip():
+            now, longest_s = self._state.clock(), _longest_s(probing)
+            new = RefusedPrompt(now, _digest(prompt), self._embed(prompt))
+
+            def remembered(known: bytes | None) -> bytes:
+                older = prompts_of(known, since=now - longest_s)
+                return prompts_to_bytes([*older, new], since=now - longest_s)
+
+            self._state.change(_PROMPTS, digest_name(subject), remembered, keep_s=longest_s)
+        self._count(subject, rules, "refusals", frozenset(categories))
 
     def queue_of(self, subject: str) -> str | None:
-        """Return the queue that a person's requests go to now; ``None`` for almost everybody."""
-        with self._lock:
-            person = self._people.get(subject)
-        if person is None or self._clock() >= person.review_until:
-            return None
-        return person.queue
+        """Return the queue that a person's requests go to now; ``None`` for almost everybody.
 
-    def _turn_away(self, person: _Person) -> None:
-        left = person.until - self._clock()
+        Raises:
+            DatabaseUnavailable: It cannot be told.
+        """
+        known = self._state.read(_KIND, digest_name(subject))
+        person = RefusedPerson.of_bytes(known)
+        return person.queue if self._state.clock() < person.review_until else None
+
+    def _turn_away(self, person: RefusedPerson) -> None:
+        left = person.until - self._state.clock()
         if left > 0:
             raise CoolingDown(
                 "too many requests of this person were refused, or were changes of a refused one",
@@ -133,35 +122,37 @@ class AbuseCounts:
 
     def _count(
         self,
-        person: _Person,
+        subject: str,
         rules: AbuseRules,
         what: Counts,
         categories: frozenset[str],
         *,
         distance: float = 0.0,
-    ) -> None:
-        """Count one event and see which rules hold now; a wait is an event of its own."""
-        now = self._clock()
-        person.events.append((now, what, categories))
-        for rule in rules.rules:
-            if rule.counts != what or (what == "probes" and distance >= rule.distance):
-                continue
-            since = now - 60 * rule.within_minutes
-            counted = sum(
-                at > since and kind == what and (not rule.categories or bool(rule.categories & why))
-                for at, kind, why in person.events
-            )
-            if counted < rule.at_least:
-                continue
+    ) -> RefusedPerson:
+        if not rules.rules:
+            return RefusedPerson()
+        now = self._state.clock()
+        longest_s = 60.0 * max(max(rule.within_minutes, rule.minutes) for rule in rules.rules)
+        held: list[AbuseRule] = []
+
+        def counted(known: bytes | None) -> bytes:
+            held.clear()
+            person = RefusedPerson.of_bytes(known)
+            person.count(rules, what, categories, now=now, holds=held.append, distance=distance)
+            return person.to_bytes(since=now - longest_s)
+
+        known = self._state.change(_KIND, digest_name(subject), counted, keep_s=longest_s)
+        for rule in held:
             self._on_rule(rule)
-            if rule.then == "review":
-                person.review_until, person.queue = now + 60 * rule.minutes, rule.queue
-            else:
-                person.until = max(person.until, now + 60 * rule.minutes)
-                # What led to this wait does not lead to the next one as well.
-                others = [event for event in person.events if event[1] != what]
-                person.events = deque(others, maxlen=_MOST_EVENTS)
-                self._count(person, rules, "waits", frozenset())
+        return RefusedPerson.of_bytes(known)
+
+
+def _probing(rules: AbuseRules) -> list[AbuseRule]:
+    return [rule for rule in rules.rules if rule.counts == "probes"]
+
+
+def _longest_s(rules: list[AbuseRule]) -> float:
+    return 60.0 * max(rule.within_minutes for rule in rules)
 
 
 def _digest(prompt: str) -> bytes:

@@ -9,13 +9,14 @@ by a cookie, as in OWASP's "device cookies").
 
 from __future__ import annotations
 
-import threading
+import json
 from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import RateLimited
+from chopmark.tenancy.shared_state import digest_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from chopmark.tenancy.shared_state import SharedState
 
 __all__ = ["Guesses"]
 
@@ -25,20 +26,18 @@ _HERE_S: Final = 900.0
 #: Wrong passwords for one name within a day from browsers that never signed in to it.
 _MOST_A_DAY: Final = 100
 _DAY_S: Final = 24 * 3600.0
-_MOST_COUNTS: Final = 10_000
+_KIND: Final = "wrong-passwords"
 
 
 class Guesses:
-    """Counts wrong passwords, in memory. Use it from any thread.
+    """Counts wrong passwords. Use it from any thread.
 
     Args:
-        clock: Seconds; only differences count.
+        state: Where they are counted.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._wrong: dict[str, list[float]] = {}
+    def __init__(self, state: SharedState) -> None:
+        self._state = state
 
     def check(self, name: str, *, device: str | None) -> None:
         """Refuse to look at a password at all.
@@ -73,14 +72,13 @@ class Guesses:
 
     def right(self, name: str, *, address: str, device: str | None) -> None:
         """Forget the wrong ones that somebody typed before the right one."""
-        with self._lock:
-            self._wrong.pop(f"device {device}", None)
-            self._wrong.pop(f"from {address} {name}", None)
+        for what in (f"device {device}", f"from {address} {name}"):
+            if self._state.read(_KIND, digest_name(what)) is not None:
+                self._state.change(_KIND, digest_name(what), lambda _: None, keep_s=_HERE_S)
 
     def _refuse(self, what: str, most: int, within_s: float) -> None:
-        now = self._clock()
-        with self._lock:
-            recent = [at for at in self._wrong.get(what, ()) if at > now - within_s]
+        now = self._state.clock()
+        recent = _recent(self._state.read(_KIND, digest_name(what)), now - within_s)
         if len(recent) >= most:
             raise RateLimited(
                 "too many wrong passwords for this name",
@@ -89,9 +87,14 @@ class Guesses:
             )
 
     def _count(self, what: str, within_s: float) -> None:
-        now = self._clock()
-        with self._lock:
-            recent = [at for at in self._wrong.pop(what, ()) if at > now - within_s]
-            self._wrong[what] = [*recent[-_MOST_A_DAY:], now]
-            if len(self._wrong) > _MOST_COUNTS:
-                self._wrong.pop(next(iter(self._wrong)))
+        now = self._state.clock()
+
+        def counted(known: bytes | None) -> bytes:
+            recent = _recent(known, now - within_s)
+            return json.dumps([*recent[-_MOST_A_DAY:], now]).encode()
+
+        self._state.change(_KIND, digest_name(what), counted, keep_s=within_s)
+
+
+def _recent(known: bytes | None, since: float) -> list[float]:
+    return [at for at in json.loads(known or b"[]") if at > since]

@@ -17,12 +17,14 @@ from chopmark.tenancy.guesses import Guesses
 from chopmark.tenancy.passwords import hash_password, password_is
 from chopmark.tenancy.people import VOUCHED, Person, PersonRole, check_name, roles_of
 from chopmark.tenancy.sessions import NewSession, Session, csrf_token, new_token, token_digest
+from chopmark.tenancy.shared_state import MemoryState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from chopmark.kit.database import Database
+    from chopmark.tenancy.shared_state import SharedState
 
 __all__ = ["People"]
 
@@ -96,12 +98,13 @@ class People:
         idle_s: float = 3600,
         longest_s: float = 12 * 3600,
         clock: Callable[[], float] = time.time,
+        state: SharedState | None = None,
     ) -> None:
         self.idle_s = idle_s
         self.longest_s = longest_s
         self._database = database
         self._clock = clock
-        self._guesses = Guesses(clock)
+        self._guesses = Guesses(state or MemoryState(clock))
         self._any = False
 
     @classmethod
@@ -113,6 +116,7 @@ class People:
         longest_s: float = 12 * 3600,
         clock: Callable[[], float] = time.time,
         database: str = "",
+        state: SharedState | None = None,
     ) -> Self:
         """Open ``home/tenancy/people.db``, or make it.
 
@@ -122,13 +126,14 @@ class People:
             longest_s: As the attribute.
             clock: Seconds since 1970.
             database: ``postgresql://...`` to keep them there instead.
+            state: Where wrong passwords are counted; in memory where it is not given.
 
         Raises:
             ConfigurationError: The file or the address cannot be used.
             DatabaseUnavailable: The database does not answer.
         """
         opened = open_tenancy_store(home, "people", _SCHEMA + SCHEMA, database=database)
-        return cls(opened, idle_s=idle_s, longest_s=longest_s, clock=clock)
+        return cls(opened, idle_s=idle_s, longest_s=longest_s, clock=clock, state=state)
 
     def close(self) -> None:
         """Close the file. Idempotent."""

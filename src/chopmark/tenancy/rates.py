@@ -1,22 +1,16 @@
-"""How many requests a minute: a window per tenant, in memory.
-
-A server that starts again starts with full windows; what must survive that is the day's quota.
-"""
+"""How many requests a minute: a window that begins with the first one."""
 
 from __future__ import annotations
 
-import threading
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from chopmark.tenancy.shared_state import WINDOW_S, MemoryState, digest_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from chopmark.tenancy.shared_state import SharedState
 
 __all__ = ["WINDOW_S", "Rate", "Rates"]
-
-WINDOW_S: Final = 60
-_MOST_TENANTS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,32 +31,28 @@ class Rate:
 
 
 class Rates:
-    """Counts requests in windows that start with a tenant's first request."""
+    """Counts requests.
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._windows: dict[str, tuple[float, int]] = {}
+    Args:
+        state: Where; this server's memory where it is not given.
+        what: Names these counts among others that are kept there.
+    """
+
+    def __init__(self, state: SharedState | None = None, what: str = "requests") -> None:
+        self._state = state or MemoryState()
+        self._what = what
 
     def take(self, tenant: str, limit: int) -> Rate:
-        """Count one request; a refused one does not count."""
-        now = self._clock()
-        with self._lock:
-            start, used = self._windows.get(tenant, (now, 0))
-            if now - start >= WINDOW_S:
-                start, used = now, 0
-            allowed = used < limit
-            used += allowed
-            self._windows[tenant] = (start, used)
-            if len(self._windows) > _MOST_TENANTS:
-                self._forget(now)
+        """Count one request; a refused one does not count.
+
+        Raises:
+            DatabaseUnavailable: It cannot be told.
+        """
+        allowed, window = self._state.take(digest_name(f"{self._what} {tenant}"), limit)
+        left_s = window.start + WINDOW_S - self._state.clock()
         return Rate(
             allowed=allowed,
             limit=limit,
-            remaining=limit - used,
-            reset_s=max(0.0, start + WINDOW_S - now),
+            remaining=max(0, limit - window.used),
+            reset_s=min(max(0.0, left_s), WINDOW_S),
         )
-
-    def _forget(self, now: float) -> None:
-        for tenant in [t for t, (start, _) in self._windows.items() if now - start >= WINDOW_S]:
-            del self._windows[tenant]

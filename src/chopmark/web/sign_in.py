@@ -66,10 +66,11 @@ async def sign_in(
 
 @router.post("/sign-out")
 async def sign_out(
-    request: Request, viewer: AnyViewer, identity: TheIdentity, state: ThePageState
+    request: Request, viewer: AnyViewer, deployment: TheDeployment, state: ThePageState
 ) -> Response:
     """End the session; also what the studio still held for its person."""
     state.pictures.forget(owner(viewer))
     answer = RedirectResponse("/verify", status_code=303)
-    identity.let_out(answer, request)
+    identity = deployment.identity
+    await deployment.callers.stores.ask(lambda: identity.let_out(answer, request))
     return answer

@@ -82,7 +82,7 @@ class Viewers:
     def __init__(self, callers: Callers) -> None:
         self.callers = callers
         self.identity = callers.identity
-        self.rates = Rates()
+        self.rates = Rates(callers.state, "pages")
 
     async def of(self, scope: Scope) -> Viewer:
         """Return who sent a request.
@@ -90,7 +90,11 @@ class Viewers:
         Raises:
             AccessError: A session of somebody whose tenant is gone.
             RateLimited: They ask too often.
+            DatabaseUnavailable: It cannot be told.
         """
+        return await self.callers.stores.ask(lambda: self._of_now(scope))
+
+    def _of_now(self, scope: Scope) -> Viewer:
         client = scope.get("client")
         address = client[0] if client else None
         headers = Headers(scope=scope)
@@ -98,11 +102,11 @@ class Viewers:
         # Programs may use the detector's pages too; the others are for people alone.
         by_key = "authorization" in headers or "x-goog-api-key" in headers
         if viewer is None and by_key and scope["path"].startswith(_DETECTOR):
-            viewer = Viewer(caller=await self.callers.of(scope))
+            viewer = Viewer(caller=self.callers.of_now(scope))
         if viewer is None and not self.identity.guarded():
             # Nobody was given access yet: whoever sits at this machine is let in, as by the API.
             try:
-                viewer = Viewer(caller=await self.callers.of(scope))
+                viewer = Viewer(caller=self.callers.of_now(scope))
             except AccessError:
                 viewer = None
         if viewer is None:

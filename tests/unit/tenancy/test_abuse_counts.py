@@ -7,18 +7,15 @@ import numpy as np
 import pytest
 
 from chopmark.errors import CoolingDown, InvalidPolicy
+from chopmark.tenancy import shared_state
 from chopmark.tenancy.abuse_counts import AbuseCounts
 from chopmark.tenancy.abuse_rules import AbuseRules, load_abuse
+from chopmark.tenancy.refused_person import RefusedPerson, prompts_of
+from chopmark.tenancy.shared_state import MemoryState, SharedState
+from tests.unit.tenancy.conftest import Clock
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def _rules(*rules: dict[str, object]) -> AbuseRules:
@@ -26,6 +23,7 @@ def _rules(*rules: dict[str, object]) -> AbuseRules:
     return AbuseRules.model_validate({"name": "test", "rules": filled})
 
 
+KINDS = ("refused-person", "refused-prompts")
 REFUSALS = _rules({"counts": "refusals", "at_least": 3})
 PROBES = _rules({"counts": "probes", "at_least": 2, "distance": 0.1})
 
@@ -37,27 +35,23 @@ def _angle(text: str) -> NDArray[np.float32]:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def watch(clock: Clock) -> AbuseCounts:
-    return AbuseCounts(_angle, clock=clock)
+def watch(state: SharedState) -> AbuseCounts:
+    return AbuseCounts(_angle, state=state)
 
 
 def test_so_many_refusals_within_so_long_begin_a_wait(watch: AbuseCounts, clock: Clock) -> None:
+    begun = clock.now
     for now in (0, 30, 61):  # the first one is forgotten at the third
-        clock.now = now
+        clock.now = begun + now
         watch.refused("a", REFUSALS, "0", [])
         watch.check("a", REFUSALS, "0")
-    clock.now = 62
+    clock.now = begun + 62
     watch.refused("a", REFUSALS, "0", [])
     with pytest.raises(CoolingDown) as caught:
         watch.check("a", REFUSALS, "90")
     assert caught.value.retry_after_s == 120
     watch.check("b", REFUSALS, "0")
-    clock.now = 182
+    clock.now = begun + 182
     watch.check("a", REFUSALS, "0")
     watch.refused("a", REFUSALS, "0", [])
     watch.check("a", REFUSALS, "0")  # counting began anew
@@ -85,21 +79,21 @@ def test_small_changes_of_a_refused_prompt_are_probes(watch: AbuseCounts) -> Non
 
 def test_what_was_refused_long_ago_is_no_longer_close(watch: AbuseCounts, clock: Clock) -> None:
     watch.refused("a", PROBES, "10", [])
-    clock.now = 61
+    clock.now += 61
     for prompt in ("11", "12", "13"):
         watch.check("a", PROBES, prompt)
 
 
-def test_nobodys_prompt_is_looked_at_who_was_not_refused(clock: Clock) -> None:
+def test_nobodys_prompt_is_looked_at_who_was_not_refused() -> None:
     def never(_: str) -> NDArray[np.float32]:
         raise AssertionError
 
-    AbuseCounts(never, clock=clock).check("a", PROBES, "10")
+    AbuseCounts(never).check("a", PROBES, "10")
 
 
-def test_waits_lead_to_review(clock: Clock) -> None:
+def test_waits_lead_to_review(state: SharedState, clock: Clock) -> None:
     told: list[str] = []
-    watch = AbuseCounts(_angle, clock=clock, on_rule=lambda rule: told.append(rule.then))
+    watch = AbuseCounts(_angle, state=state, on_rule=lambda rule: told.append(rule.then))
     rules = _rules(
         {"counts": "refusals", "at_least": 2},
         {"counts": "waits", "at_least": 2, "within_minutes": 60, "then": "review", "queue": "q"},
@@ -117,16 +111,30 @@ def test_waits_lead_to_review(clock: Clock) -> None:
     assert watch.queue_of("b") is None
 
 
-def test_the_number_of_people_and_prompts_is_bounded(
-    monkeypatch: pytest.MonkeyPatch, watch: AbuseCounts
-) -> None:
-    monkeypatch.setattr("chopmark.tenancy.abuse_counts._MOST_PEOPLE", 10)
-    rules = _rules({"counts": "probes", "at_least": 10_000})
-    for number in range(100):
+def test_the_number_of_people_and_prompts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_state, "_MOST_DOCUMENTS", 10)
+    state, rules = MemoryState(), _rules({"counts": "probes", "at_least": 10_000})
+    watch = AbuseCounts(_angle, state=state)
+    for number in range(50):
         watch.refused(str(number), rules, "0", [])
         watch.refused("one", rules, str(number), [])
-    assert len(watch._people) == 10
-    assert len(watch._people["one"].prompts) == 20
+    kept = {kind: [one for one in state.documents() if one.kind == kind] for kind in KINDS}
+    assert [len(kept[kind]) for kind in KINDS] == [10, 10]
+    assert max(len(prompts_of(one.body, since=0)) for one in kept["refused-prompts"]) == 20
+
+
+def test_what_was_refused_is_remembered_for_as_long_as_probes_are_looked_for(
+    state: SharedState, clock: Clock
+) -> None:
+    rules = _rules(
+        {"counts": "probes", "at_least": 2}, {"counts": "refusals", "at_least": 9, "minutes": 99}
+    )
+    AbuseCounts(_angle, state=state).refused("one person", rules, "0", [])
+    names = {one.kind: one.name for one in state.documents()}
+    assert not any("person" in name for name in names.values())
+    clock.now += 61
+    assert state.read("refused-prompts", names["refused-prompts"]) is None
+    assert state.read("refused-person", names["refused-person"]) is not None
 
 
 @pytest.mark.parametrize(
@@ -159,7 +167,8 @@ def test_real_probes_are_closer_than_real_other_prompts() -> None:
     """With the sentence encoder: what people do to a refused prompt, and what they mean instead."""
     from chopmark.safety.text.encoder import SentenceEncoder
 
-    watch, rules = AbuseCounts(SentenceEncoder().embed), load_abuse("abuse")
+    state = MemoryState()
+    watch, rules = AbuseCounts(SentenceEncoder().embed, state=state), load_abuse("abuse")
     refused = "explicit photo of a naked woman having sex on a beach"
     watch.refused("a", rules, refused, ["sexual"])
     for other in (
@@ -170,7 +179,8 @@ def test_real_probes_are_closer_than_real_other_prompts() -> None:
         "a dog running along the beach",
     ):
         watch.check("a", rules, other)
-    assert [kind for _, kind, _ in watch._people["a"].events] == ["refusals"]
+    (known,) = [one.body for one in state.documents() if one.kind == "refused-person"]
+    assert [kind for _, kind, _ in RefusedPerson.of_bytes(known).events] == ["refusals"]
     for number, probe in enumerate(
         (
             "explicit photo of a nude woman having sex on a beach",

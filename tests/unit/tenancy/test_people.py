@@ -4,7 +4,6 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +22,9 @@ from chopmark.errors import (
     SignInFailed,
 )
 from chopmark.tenancy import People, Person, passwords
-from tests.unit.tenancy.conftest import ONLY_POSTGRES, ONLY_SQLITE
+from tests.unit.tenancy.conftest import ONLY_POSTGRES, ONLY_SQLITE, Clock
 
 PASSWORD = "four short plain words"
-
-
-@dataclass
-class Clock:
-    now: float = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture(autouse=True)

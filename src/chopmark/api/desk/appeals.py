@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -28,7 +28,7 @@ from chopmark.service.problems import RESPONSES
 from chopmark.service.search_form import Strict, Time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator
 
     from chopmark.pipeline.parts import Parts
     from chopmark.service.deployment import Deployment
@@ -62,7 +62,7 @@ async def open_appeal(
 ) -> dict[str, Any]:
     """Appeal against a refusal. No account is needed; keep the ticket to ask for the outcome."""
     parts = deployment.service.pipeline.parts
-    with _guesses_counted(request, deployment):
+    async with _guesses_counted(request, deployment):
         return await in_thread(
             lambda: _open_and_ticket(parts, body.decision_id, statement=body.statement)
         )
@@ -77,7 +77,7 @@ async def state(
 ) -> dict[str, Any]:
     """Tell whoever appealed how it stands: outcome and rationale once it is decided."""
     parts = deployment.service.pipeline.parts
-    with _guesses_counted(request, deployment):
+    async with _guesses_counted(request, deployment):
         return await in_thread(lambda: _state(parts, record_of(decision_id), ticket))
 
 
@@ -110,8 +110,8 @@ async def decide(
     return {"event": booked.to_dict()}
 
 
-@contextmanager
-def _guesses_counted(request: Request, deployment: Deployment) -> Iterator[None]:
+@asynccontextmanager
+async def _guesses_counted(request: Request, deployment: Deployment) -> AsyncIterator[None]:
     """Count who names a decision that is none to appeal against; who names a right one may.
 
     Raises:
@@ -121,10 +121,15 @@ def _guesses_counted(request: Request, deployment: Deployment) -> Iterator[None]
         yield
     except (RecordNotFound, InvalidRequest, DuplicateRecord):
         address = request.client.host if request.client else ""
-        slow_down(
-            deployment.appeal_rates, "about appeals", address,
-            of_one=_WRONG_OF_ONE, of_everybody=_WRONG_OF_ALL,
-        )  # fmt: skip
+        await deployment.callers.stores.ask(
+            lambda: slow_down(
+                deployment.appeal_rates,
+                "about appeals",
+                address,
+                of_one=_WRONG_OF_ONE,
+                of_everybody=_WRONG_OF_ALL,
+            )
+        )
         raise
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from typing import Annotated, Final
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request, Response
-from fastapi.responses import RedirectResponse
 
 from chopmark.errors import InvalidRequest
 from chopmark.kit import limits
@@ -14,9 +12,9 @@ from chopmark.pipeline.steps import in_thread
 from chopmark.service.deployment import TheService
 from chopmark.service.golden import add_case
 from chopmark.service.hash_entries import add_entry
-from chopmark.service.released import links_to
 from chopmark.web.console.desk import DeskViewer, desk_of
 from chopmark.web.console.hash_lists import LIST_NAME
+from chopmark.web.console.notices import after
 
 __all__ = ["router"]
 
@@ -31,7 +29,6 @@ Why = Annotated[str, Form(max_length=limits.PURPOSE.most)]
 async def act(
     record_id: str,
     request: Request,
-    service: TheService,
     viewer: DeskViewer,
     action: Annotated[str, Form()] = "",
     rationale: Rationale = "",
@@ -39,28 +36,27 @@ async def act(
 ) -> Response:
     """Withdraw pictures, take that back, release what is held, or end an exception."""
     desk = await desk_of(request, viewer, _PURPOSE)
-    parts = service.pipeline.parts
 
     def done() -> str:
         match action:
             case "withdraw":
                 desk.outputs.withdraw(record_id, rationale=rationale)
-                return "Its pictures are withdrawn."
+                return "withdrawn"
             case "restore":
                 desk.outputs.restore(record_id, rationale=rationale)
-                return "The withdrawal is taken back."
+                return "restored"
             case "release":
-                booked = desk.outputs.release(record_id, rationale=rationale)
-                return f"Released. Send this to whoever asked: {links_to(parts, booked)['url']}"
+                desk.outputs.release(record_id, rationale=rationale)
+                return "released"
             case "end_exception":
                 standing = [one for one in desk.appeals.exceptions() if one.record_id == record_id]
                 for one in standing:
                     desk.appeals.revoke_exception(one.index, reason=rationale)
-                return "The prompt is judged by the policy again."
+                return "exception-ended"
             case _:
                 raise InvalidRequest("nothing was chosen", hint="withdraw, restore or release")
 
-    return _back(record_id, await in_thread(done), why)
+    return _back(record_id, await in_thread(done), why=why)
 
 
 @router.post("/records/{record_id}/comment")
@@ -74,7 +70,7 @@ async def comment(
     """Leave a note on a record."""
     desk = await desk_of(request, viewer, _PURPOSE)
     await in_thread(lambda: desk.review.comment(record_id, text=text))
-    return _back(record_id, "Your note is on the record.", why)
+    return _back(record_id, "noted", why=why)
 
 
 @router.post("/records/{record_id}/list")
@@ -92,9 +88,7 @@ async def to_list(
     parts = service.pipeline.parts
     added = await in_thread(lambda: add_entry(parts, desk, name, record_id=record_id))
     count = sum(added["added"].values())
-    return _back(
-        record_id, f"{count} new on the list {name}, which has {added['entries']} now.", why
-    )
+    return _back(record_id, "listed", count, added["entries"], why=why)
 
 
 @router.post("/records/{record_id}/golden")
@@ -112,9 +106,8 @@ async def golden(
     made = await in_thread(
         lambda: add_case(service, desk, record_id, action=action, rationale=rationale)
     )
-    return _back(record_id, f"The policy has {made['cases']} golden cases of the desk now.", why)
+    return _back(record_id, "golden", made["cases"], why=why)
 
 
-def _back(record_id: str, said: str, why: str) -> Response:
-    query = urlencode({"done": said} | ({"why": why} if why else {}))
-    return RedirectResponse(f"/console/records/{record_id}?{query}", status_code=303)
+def _back(record_id: str, code: str, *counts: int, why: str) -> Response:
+    return after(f"/console/records/{record_id}", code, *counts, why=why)

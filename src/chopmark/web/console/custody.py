@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
-from fastapi.responses import RedirectResponse
 
 from chopmark.errors import InvalidRequest
 from chopmark.kit.limits import PURPOSE
@@ -15,6 +13,7 @@ from chopmark.service.custody_acts import agree_to
 from chopmark.service.deployment import TheDeployment, TheService
 from chopmark.service.standing import utc
 from chopmark.web.console.desk import console_page, desk_of
+from chopmark.web.console.notices import after
 from chopmark.web.viewers import Viewer, needs
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ async def custody(
     request: Request,
     service: TheService,
     viewer: CustodyViewer,
-    done: Annotated[str, Query(max_length=200)] = "",
     subject: Annotated[str, Query(max_length=300)] = "",
 ) -> Response:
     """Show what waits for a second person, the holds that stand, and how long content is kept."""
@@ -47,7 +45,6 @@ async def custody(
         "console/custody.html",
         waiting=service.two_persons.waiting(viewer.caller),
         holds=holds,
-        done=done,
         subject=subject,
         kept=_kept(service, viewer),
     )
@@ -61,7 +58,7 @@ async def ask_erasure(
     viewer.caller.must_be("eraser")
     named, why = _stated(subject, reason)
     service.two_persons.ask(viewer.caller, "erase", named, reason=why)
-    return _back("Another eraser must agree.")
+    return _back("another-eraser")
 
 
 @router.post("/custody/holds")
@@ -81,7 +78,7 @@ async def hold(
     until = None if lasts is None else utc(lasts * 86_400)
     desk = await desk_of(request, viewer, why)
     await in_thread(lambda: desk.place_hold(named, basis=why, until=until))
-    return _back("The hold stands.")
+    return _back("held")
 
 
 @router.post("/custody/holds/{index}/release")
@@ -92,14 +89,14 @@ async def ask_release(
     viewer.caller.must_be("eraser")
     _, why = _stated("hold", reason)
     service.two_persons.ask(viewer.caller, "release_hold", str(index), reason=why)
-    return _back("Another eraser must agree.")
+    return _back("another-eraser")
 
 
 @router.post("/custody/{request_id}/agree")
 async def agree(request_id: str, deployment: TheDeployment, viewer: CustodyViewer) -> Response:
     """Agree to what somebody else asked for; it is done now."""
     booked = await in_thread(lambda: agree_to(deployment, viewer.caller, request_id))
-    return _back(f"Done: entry {booked.index} of the log.")
+    return _back("agreed", booked.index)
 
 
 def _stated(subject: str, reason: str) -> tuple[str, str]:
@@ -116,5 +113,5 @@ def _kept(service: Service, viewer: Viewer) -> dict[str, Any]:
     }
 
 
-def _back(said: str) -> Response:
-    return RedirectResponse(f"/console/custody?{urlencode({'done': said})}", status_code=303)
+def _back(code: str, *counts: int) -> Response:
+    return after("/console/custody", code, *counts)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Form, Request, Response
-from fastapi.responses import RedirectResponse
 
 from chopmark.errors import InvalidRequest
 from chopmark.kit.ids import record_of
@@ -15,6 +13,7 @@ from chopmark.pipeline.steps import in_thread
 from chopmark.service.custody_acts import reporter_of
 from chopmark.service.deployment import TheService
 from chopmark.web.console.desk import desk_of
+from chopmark.web.console.notices import after
 from chopmark.web.viewers import Viewer, needs
 
 __all__ = ["router"]
@@ -44,8 +43,7 @@ async def ask(
     service.two_persons.ask(
         viewer.caller, "cybertip", found[0].record_id, reason=reason.strip(), prompt=bool(prompt)
     )
-    done = urlencode({"done": "Another investigator must agree."})
-    return RedirectResponse(f"/console/custody?{done}", status_code=303)
+    return after("/console/custody", "another-investigator")
 
 
 @router.post("/records/{record_id}/cybertip/draft")

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request
 
-from chopmark.errors import AccessError
 from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.deployment import the_service
-from chopmark.service.origin import check_origin
+from chopmark.web.console.notices import from_here, notice_of
 from chopmark.web.page_state import the_page_state
 from chopmark.web.render import page
 from chopmark.web.viewers import Viewer, needs
@@ -42,11 +41,7 @@ def reason_of(request: Request, viewer: Viewer) -> str:
     why = request.query_params.get("why", "").strip()[: PURPOSE.most]
     if not why or "investigator" not in viewer.roles:
         return ""
-    try:
-        check_origin(request.headers, own=the_service(request).pipeline.settings.public_url)
-    except AccessError:
-        return ""
-    return why
+    return why if from_here(request) else ""
 
 
 def shift_name(viewer: Viewer) -> str:
@@ -57,11 +52,18 @@ def shift_name(viewer: Viewer) -> str:
 def console_page(
     request: Request, viewer: Viewer, template: str, *, status: int = 200, **values: Any
 ) -> Response:
-    """Return a page of the console, with the reminder of a break when one is due."""
+    """Return a page of the console, with what was done, and a reminder of a break when due."""
     shift = the_page_state(request).shifts.seen(shift_name(viewer))
     due = shift.minutes >= the_service(request).pipeline.settings.break_after_minutes
     return page(
-        request, template, status=status, shift=shift, break_due=due, roles=viewer.roles, **values
+        request,
+        template,
+        status=status,
+        shift=shift,
+        break_due=due,
+        roles=viewer.roles,
+        notice=notice_of(request),
+        **values,
     )
 
 

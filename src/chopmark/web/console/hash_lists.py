@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
-from urllib.parse import urlencode
 
-from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
-from fastapi.responses import RedirectResponse
+from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 
 from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
@@ -17,6 +15,7 @@ from chopmark.safety.hashes.state import ListState
 from chopmark.service.deployment import TheService
 from chopmark.service.hash_entries import add_entry
 from chopmark.web.console.desk import DeskViewer, console_page
+from chopmark.web.console.notices import after
 
 if TYPE_CHECKING:
     from chopmark.pipeline.parts import Parts
@@ -43,7 +42,6 @@ async def hashes(
     request: Request,
     viewer: DeskViewer,
     service: TheService,
-    done: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
     """Show the hash lists."""
     folder = service.pipeline.settings.hash_lists is not None
@@ -54,7 +52,6 @@ async def hashes(
         banks=await in_thread(lambda: _banks(service.pipeline.parts)),
         folder=folder,
         may_add=folder and "operator" in viewer.roles and viewer.tenant is None,
-        done=done,
     )
 
 
@@ -82,8 +79,7 @@ async def add(
 
     added = await service.look(request, viewer.caller, [data], put)
     count = sum(added["added"].values())
-    said = f"{count} new on the list {name}, which has {added['entries']} now."
-    return RedirectResponse(f"/console/hashes?{urlencode({'done': said})}", status_code=303)
+    return after("/console/hashes", "listed", count, added["entries"])
 
 
 def _banks(parts: Parts) -> list[HashList]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from chopmark.errors import InvalidRequest
@@ -36,7 +36,6 @@ async def overview(
     viewer: DeskViewer,
     state: ThePageState,
     nothing: str = "",
-    said: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
     """Show the queues, or the first page that the viewer's roles have."""
     if not viewer.roles & _MAY_LOOK:
@@ -72,7 +71,6 @@ async def overview(
         nothing=bool(nothing),
         day=day,
         agreement=agreement,
-        said=said,
     )
 
 

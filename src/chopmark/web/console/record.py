@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from chopmark.audit import withdrawn_at
@@ -13,8 +13,10 @@ from chopmark.errors import NotPermitted
 from chopmark.kit.limits import PURPOSE
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.deployment import TheIdentity, the_service
+from chopmark.service.released import links_to
 from chopmark.web.console.content import content_of, copy_of, data_url
 from chopmark.web.console.desk import DeskViewer, console_page, desk_of, log_of, reason_of
+from chopmark.web.console.notices import notice_code
 from chopmark.web.console.presets import presets_for
 from chopmark.web.console.results import results_of
 from chopmark.web.page_state import ThePageState
@@ -38,7 +40,6 @@ async def record(
     request: Request,
     viewer: DeskViewer,
     state: ThePageState,
-    done: Annotated[str, Query(max_length=500)] = "",
 ) -> Response:
     """Show a record: with its content to whoever holds it or says why (``why``), else without."""
     why = reason_of(request, viewer)
@@ -59,14 +60,11 @@ async def record(
             purpose="",
             grey=False,
             why="",
-            done=done,
             **await in_thread(lambda: _facts(request, desk, viewer, records)),
             sealed=is_restricted(records),
             wish=state.unseal_requests.of(records[0].record_id, viewer.caller.actor()),
         )
-    return await _open(
-        request, viewer, desk, records[0].record_id, purpose=why or _REVIEW, done=done
-    )
+    return await _open(request, viewer, desk, records[0].record_id, purpose=why or _REVIEW)
 
 
 @router.post("/records/{record_id}/unblur")
@@ -116,7 +114,6 @@ async def _open(
     *,
     purpose: str,
     shown: tuple[str, str] | None = None,
-    done: str = "",
 ) -> Response:
     def found() -> tuple[View, Task | None, list[Hit], list[Hit]]:
         view = desk.view(record_id)
@@ -138,7 +135,6 @@ async def _open(
         purpose=purpose,
         why=why,
         grey=request.cookies.get(_GREY) == "1",
-        done=done,
         **await in_thread(lambda: _facts(request, desk, viewer, list(view.records), view)),
     )
 
@@ -171,6 +167,7 @@ def _facts(
     return {
         "excepted": excepted,
         "withdrawn": withdrawn_at(records),
+        "released": _released(request, viewer, records),
         "left": bool(kinds & {"request.completed", "output.released"}),
         "held": held and "output.released" not in kinds,
         "refused": "request.refused" in kinds,
@@ -178,6 +175,16 @@ def _facts(
         "presets": presets_for(categories),
         "hash_lists": the_service(request).pipeline.settings.hash_lists is not None,
     }
+
+
+def _released(request: Request, viewer: Viewer, records: list[Record]) -> str:
+    """Return the link to what this person has just released; nobody else is shown it."""
+    last = next((one for one in reversed(records) if one.kind == "output.released"), None)
+    if last is None or notice_code(request) != "released":
+        return ""
+    if (log_of(request).private(last.index) or {}).get("by") != viewer.name:
+        return ""
+    return str(links_to(the_service(request).pipeline.parts, last)["url"])
 
 
 def _held(desk: Desk, viewer: Viewer, record_id: str) -> Task | None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Final
-from urllib.parse import urlencode
+from urllib.parse import quote
 
-from fastapi import APIRouter, Form, Query, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi import APIRouter, Form, Request, Response
 
-from chopmark.audit.desk.review import MOST_AT_ONCE
+from chopmark.audit.desk.decisions import MOST_AT_ONCE
 from chopmark.errors import ChopmarkError, InvalidRequest
 from chopmark.kit import limits
 from chopmark.pipeline.steps import in_thread
 from chopmark.web.console.desk import DeskViewer, console_page, desk_of, reason_of, shift_name
+from chopmark.web.console.notices import after
 from chopmark.web.console.presets import presets_for
 from chopmark.web.console.queue import DECISIONS
 from chopmark.web.console.results import results_of
@@ -35,7 +35,6 @@ async def worklist(
     queue: str,
     request: Request,
     viewer: DeskViewer,
-    said: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
     """Show what waits in a queue, the next one first."""
     why = reason_of(request, viewer)
@@ -60,7 +59,6 @@ async def worklist(
             for _, hit in shown
             if hit.categories
         ),
-        said=said,
     )
 
 
@@ -96,6 +94,5 @@ async def bulk(
     failed = sum(isinstance(one, ChopmarkError) for one in answers)
     done = len(answers) - failed
     state.shifts.seen(shift_name(viewer), decided=done)
-    said = f"{done} decided" + (f", {failed} not: somebody else has them" if failed else "") + "."
-    query = urlencode({"said": said} | ({"why": why} if why else {}))
-    return RedirectResponse(f"/console/queues/{queue}?{query}", status_code=303)
+    code, counts = ("decided-some", (done, failed)) if failed else ("decided", (done,))
+    return after(f"/console/queues/{quote(queue, safe='')}", code, *counts, why=why)
