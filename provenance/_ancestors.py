@@ -92,6 +92,7 @@ def _assertions(
 def _signed(signature_box: bytes, claim: bytes) -> bool | None:
     """Whether the claim is what the certificate's key signed; None where that cannot be told."""
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
 
     message = _loaded(_content(signature_box))
     message = getattr(message, "value", message)  # tag 18 (COSE_Sign1), or without it
@@ -113,7 +114,7 @@ def _signed(signature_box: bytes, claim: bytes) -> bool | None:
         return None
     try:
         key = x509.load_der_x509_certificate(leaf).public_key()
-    except (ValueError, x509.InvalidVersion):
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm):
         return None
     import cbor2
 

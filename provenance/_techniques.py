@@ -88,7 +88,9 @@ def _fingerprint(evidence: VerifyEvidence, conflict: Conflict | None) -> Techniq
             detail = f"It looks like a picture made here ({bits}, {recovered.confidence})."
         elif recovered.distance <= MATCH_DISTANCE:
             outcome = "found"
-            detail = f"It looks like the picture that its mark names ({bits})."
+            one = evidence.watermark.within in {"frame", "hidden"}
+            which = "The picture in it that is marked" if one else "It"
+            detail = f"{which} looks like the picture that the mark names ({bits})."
         else:
             outcome = "not_found"
             why = "a crop is enough for that"

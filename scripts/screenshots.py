@@ -171,7 +171,7 @@ def verify(stage: Stage) -> None:
         page.set_input_files("#image", stage.file)
         page.wait_for_selector("[data-focus]")
         page.locator(".report").evaluate(
-            "node => scrollTo(0, node.getBoundingClientRect().top - 48)"
+            "node => scrollTo(0, node.getBoundingClientRect().top + scrollY - 48)"
         )
         stage.shoot(page, "verify-made-here")
     cut = stage.folder / "cut.jpg"
@@ -182,7 +182,7 @@ def verify(stage: Stage) -> None:
         page.set_input_files("#image", cut)
         page.wait_for_selector("[data-focus]")
         page.locator(".report").evaluate(
-            "node => scrollTo(0, node.getBoundingClientRect().top - 24)"
+            "node => scrollTo(0, node.getBoundingClientRect().top + scrollY - 24)"
         )
         stage.shoot(page, "verify-altered-phone")
     changed = stage.folder / "changed.png"
@@ -252,7 +252,7 @@ def console(stage: Stage) -> None:
     with stage.page("ida", WIDE, "light") as page:
         page.goto("/console/search?all=1&decision=review&why=case+12")
         page.locator(".later").last.evaluate(
-            "node => scrollTo(0, node.getBoundingClientRect().top - 24)"
+            "node => scrollTo(0, node.getBoundingClientRect().top + scrollY - 24)"
         )
         stage.shoot(page, "console-search")
         page.goto("/console/people/default:ada?why=case+12")

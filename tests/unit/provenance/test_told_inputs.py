@@ -164,3 +164,15 @@ def test_no_hostile_store_is_more_than_unknown() -> None:
         store = named("c2pa", old, named("urn:b"))
         assert broken_ancestors(store) in ({}, {"urn:a": ["assertion.missing"]})
     assert broken_ancestors(b"") == broken_ancestors(b"jumb" * 40) == {}
+
+
+def test_a_key_of_an_unknown_kind_further_back_ends_nothing(
+    make_picture: Callable[..., Image.Image],
+) -> None:
+    stranger = attacks.Outsider()
+    first, second = (encoded(make_picture(64, 48, seed=seed), "JPEG") for seed in range(2))
+    data = stranger.sign(second, parent=stranger.sign(first))
+    elliptic = bytes.fromhex("2a8648ce3d0201")
+    assert data.count(elliptic) > 1
+    odd = data.replace(elliptic, elliptic[:-1] + b"\x7f")
+    assert not verify(odd, anchors=TrustAnchors()).holds
