@@ -112,14 +112,14 @@ def test_edits_in_json(live: Any, wide: bytes) -> None:
         said = http.post("/v1/images/edits", json=body)
         assert said.status_code == 200, said.text
         assert len(said.json()["data"]) == 2
-        for images, param in (
+        for images, status, param in (
             ([{"image_url": _url(wide)}, {"image_url": "https://example.com/a.png"}],
-             "images[1].image_url"),
-            ([{"file_id": "file-1"}], "images[0].file_id"),
-            ([], "image"),
+             400, "images[1].image_url"),
+            ([{"file_id": "file-1"}], 404, "images[0].file_id"),
+            ([], 400, "image"),
         ):  # fmt: skip
             wrong = http.post("/v1/images/edits", json={**body, "images": images})
-            assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, param)
+            assert (wrong.status_code, wrong.json()["error"]["param"]) == (status, param)
     assert live.generator.jobs[-1].operation == "inpaint"
 
 
@@ -299,7 +299,7 @@ def test_a_private_address_is_not_fetched(live_server: Any) -> None:
             said = http.post("/v1/images/edits", json=body)
             assert said.status_code == 400
             assert said.json()["error"]["param"] == "images[0].image_url"
-    assert api_pictures.__all__ == ["from_base64", "from_data_url", "from_url"]
+    assert api_pictures.__all__ == ["from_base64", "from_data_url", "from_file", "from_url"]
 
 
 def test_the_seal_route(live: Any, make_picture: Any, to_bytes: Any) -> None:

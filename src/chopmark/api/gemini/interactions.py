@@ -62,7 +62,7 @@ async def create_interaction(
     if body.stream:
         if body.generation_config.thinking_summaries == "auto":
             asked = replace(asked, previews=limits.STREAMED_PREVIEWS.most)
-        generation = WatchedGeneration(request, service, caller, asked, identifier=None)
+        generation = WatchedGeneration(request, service.make, caller, asked, identifier=None)
         begun = await generation.begun()
         return StreamingResponse(
             _events(told, asked, generation, begun=begun),
@@ -168,7 +168,7 @@ def _image(picture: Output | Preview) -> dict[str, JsonValue]:
 
 
 async def _events(
-    told: _Told, asked: GenerationRequest, generation: WatchedGeneration, *, begun: bool
+    told: _Told, asked: GenerationRequest, generation: WatchedGeneration[Released], *, begun: bool
 ) -> AsyncIterator[str]:
     """Yield the interaction as events: previews are steps of thoughts, the picture the last one."""
     step = 0
