@@ -326,3 +326,16 @@ def test_a_blocked_prompt_streams_no_thoughts(live: Any, client: genai.Client) -
     (only,) = _stream(client, BLOCKED)
     assert only.prompt_feedback.block_reason == types.BlockedReason.SAFETY
     assert live.generator.jobs == []
+
+
+def test_what_is_not_served_is_said(live: Any) -> None:
+    with live.client() as http:
+        unknown = http.post("/v1beta/models/drawing:batchGenerateContent", json={})
+        assert unknown.status_code == unknown.json()["error"]["code"] == 404
+        assert unknown.json()["error"]["status"] == "NOT_FOUND"
+        assert ":batchGenerateContent is not served here" in unknown.json()["error"]["message"]
+        wrong = http.get("/v1beta/models/drawing:generateContent")
+        assert wrong.status_code in {404, 405}
+        other = http.put("/v1/files")
+        assert (other.status_code, other.headers["allow"]) == (405, "GET, POST")
+        assert "it takes GET, POST" in other.json()["detail"]

@@ -255,33 +255,36 @@ def install_handlers(app: FastAPI, *, appeal_url: str) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        detail = str(error.detail)
-        if error.status_code == 404 and detail == _TITLES[404]:
+        detail, status_code = str(error.detail), error.status_code
+        if detail in {_TITLES[404], _TITLES[405]}:
             # Of what a vendor's client can call much is not there: say so, and where to look.
-            detail = (
-                f"{request.method} {request.url.path[:200]} is not served here"
-                "\n  hint: /openapi.json lists what is"
-            )
+            taken = _methods(request)
+            if ":" in request.url.path.rpartition("/")[2] and "POST" not in taken:
+                # The route that shows a model fits Google's methods of one: this one is not there.
+                status_code = 404
+            hint = "/openapi.json lists what is"
+            hint = f"it takes {', '.join(taken)}" if status_code == 405 else hint
+            detail = f"{request.method} {request.url.path[:200]} is not served here\n  hint: {hint}"
         if _is_google(request.url.path):
-            status = _GOOGLE.get(error.status_code, "INVALID_ARGUMENT")
+            status = _GOOGLE.get(status_code, "INVALID_ARGUMENT")
             return JSONResponse(
                 {
                     "error": {
                         "code": _google_code(
-                            _HTTP_CODES.get(error.status_code, "invalid_request"),
-                            error.status_code,
+                            _HTTP_CODES.get(status_code, "invalid_request"),
+                            status_code,
                             request.url.path,
                         ),
                         "message": detail,
                         "status": status,
                     }
                 },
-                error.status_code,
+                status_code,
                 headers=error.headers,
             )
-        code = _HTTP_CODES.get(error.status_code, "invalid_request")
+        code = _HTTP_CODES.get(status_code, "invalid_request")
         headers = dict(error.headers or {})
-        if error.status_code == 405:
+        if status_code == 405:
             headers["Allow"] = ", ".join(_methods(request))
         openai: dict[str, JsonValue] = {
             "message": detail,
@@ -289,7 +292,7 @@ def install_handlers(app: FastAPI, *, appeal_url: str) -> None:
             "param": None,
             "code": code,
         }
-        return _problem(error.status_code, detail, code, openai, headers)
+        return _problem(status_code, detail, code, openai, headers)
 
 
 def _first_of(error: RequestValidationError) -> errors.InvalidRequest:
