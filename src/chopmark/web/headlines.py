@@ -178,7 +178,7 @@ def _contradictory(_report: Report) -> Headline:
         text="Its signals contradict each other",
         tone="care",
         meaning="Not all that this file says of itself can be true: a mark was copied, credentials "
-        "were replaced, or metadata were made up. Rely on none of it before you know which.",
+        "were replaced, or metadata was made up. Rely on none of it before you know which.",
     )
 
 
@@ -197,8 +197,8 @@ def _ai_elsewhere(report: Report) -> Headline:
         return Headline(
             text=f"Says that it was {words}",
             tone="care" if signal.kind != "maybe" else "none",
-            meaning="Its metadata say so. Metadata are not signed: anybody can write them, and "
-            "take them out.",
+            meaning="Its metadata says so. Metadata is not signed: anybody can write it, and "
+            "take it out.",
         )
     if signer.state != "trusted":
         return Headline(

@@ -201,7 +201,7 @@ def _ai(report: Report) -> Axis:
         if found.denied:
             line = "The credentials say that the picture came about otherwise."
     elif found.state == "metadata":
-        line = f"Its metadata say {said}. They are not signed: anybody can write them."
+        line = f"Its metadata says {said}. It is not signed: anybody can write it."
         if found.denied:
             line += " The credentials say otherwise."
     else:
