@@ -157,7 +157,7 @@ def searches(evidence: VerifyEvidence) -> str:
         looked, unlooked = [], ["the Content Credentials, which cannot be read"]
     elif evidence.cut_off and evidence.examined.manifest.state == "absent":
         looked, unlooked = [], ["Content Credentials in the part that is missing"]
-    (unlooked if evidence.unread else looked).append("metadata that name an AI tool")
+    (unlooked if evidence.unread else looked).append("metadata that names an AI tool")
     if mark.state == "not_examined":
         unlooked.append(f"our watermark ({mark.reason or 'the pixels could not be read'})")
     elif mark.searched:

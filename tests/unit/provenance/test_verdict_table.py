@@ -318,7 +318,7 @@ def test_no_signal_names_what_was_looked_for(
 ) -> None:
     with_all = _report(session_maker, files, "photograph").summary
     assert (
-        "Looked for: Content Credentials, metadata that name an AI tool, our watermark" in with_all
+        "Looked for: Content Credentials, metadata that names an AI tool, our watermark" in with_all
     )
     without = session_maker.look(files["photograph"][0]).summary
     assert "our watermark" in without.partition("Not looked for:")[2]
