@@ -36,12 +36,14 @@ __all__ = [
     "Moderated",
     "judge_looks",
     "judge_picture",
+    "judge_prompt",
     "moderate",
     "moderated_again",
     "open_inputs",
     "prompt_exception",
     "shadow_verdicts",
     "stops",
+    "text_of",
 ]
 
 # Scaling a picture and its mask to whole pixels may part their proportions a little.
@@ -256,6 +258,28 @@ async def shadow_verdicts(
             {"stage": stage, "action": other.action, "categories": list(other.categories)}
         )
     return {"shadow": {"policy": shadow.digest(), "differs": differs, "verdicts": rejudged}}
+
+
+def text_of(request: GenerationRequest | SealRequest) -> str:
+    """Return the words that are judged: what is wished for and what is not."""
+    return "\n".join(filter(None, (request.prompt, request.negative_prompt)))
+
+
+async def judge_prompt(
+    steps: Steps, case: Case, request: GenerationRequest | SealRequest
+) -> tuple[Policy, Verdict]:
+    """Return the policy that a request falls under, and what it says of the words."""
+    parts = steps.parts
+    policy = await steps.run(
+        case, "judge_prompt", lambda: request.policy or parts.policies.for_tenant(case.tenant)
+    )
+    text, edit = text_of(request), isinstance(request, EditRequest)
+    verdict = await steps.run(
+        case,
+        "judge_prompt",
+        lambda: parts.prompt_guard.judge(text, policy, tenant=case.tenant, edit=edit),
+    )
+    return policy, verdict
 
 
 async def prompt_exception(

@@ -36,7 +36,6 @@ from chopmark.pipeline.moderation import judge_looks, judge_picture, shadow_verd
 from chopmark.pipeline.originals import keep_public_copies
 from chopmark.pipeline.parts import Parts
 from chopmark.pipeline.released import Refused, Released, Withheld
-from chopmark.pipeline.request import EditRequest
 from chopmark.pipeline.review_copy import review_copies
 from chopmark.pipeline.seal_pictures import seal_pictures
 from chopmark.pipeline.sitting import Sitting
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
     from chopmark.pipeline.moderation import Moderated
     from chopmark.pipeline.preview import PreviewSink
     from chopmark.pipeline.released import KeepsEnding, Output
-    from chopmark.pipeline.request import GenerationRequest, SealRequest
+    from chopmark.pipeline.request import EditRequest, GenerationRequest, SealRequest
     from chopmark.provenance import InputIngredient
     from chopmark.safety import Policy, Verdict
     from chopmark.settings import Settings
@@ -263,17 +262,7 @@ class Pipeline:
         settings = parts.settings
 
         # 2. The prompt, and every input picture, under the policy.
-        policy = await steps.run(
-            case, "judge_prompt", lambda: request.policy or parts.policies.for_tenant(case.tenant)
-        )
-        text = "\n".join(filter(None, (request.prompt, request.negative_prompt)))
-        prompt_verdict = await steps.run(
-            case,
-            "judge_prompt",
-            lambda: parts.prompt_guard.judge(
-                text, policy, tenant=case.tenant, edit=isinstance(request, EditRequest)
-            ),
-        )
+        policy, prompt_verdict = await moderation.judge_prompt(steps, case, request)
         inputs = await steps.run(
             case, "judge_input", lambda: moderation.open_inputs(request, parts.files)
         )
@@ -294,7 +283,7 @@ class Pipeline:
                     parts.prompt_guard.judge, whole, policy, stage="prompt", tenant=case.tenant
                 ),
             )
-            for whole in chain.texts_with(text)
+            for whole in chain.texts_with(moderation.text_of(request))
         ]
         # An overturned appeal may have let this very prompt pass; its pictures are judged as ever.
         exception = await moderation.prompt_exception(steps, case, request, prompt_verdict, policy)

@@ -135,15 +135,7 @@ class Sitting:
     async def _show(self, case: GenerationCase, preview: PreviewSink) -> None:
         steps, parts, request = self._steps, self._steps.parts, case.request
         settings = parts.settings
-        policy = await steps.run(
-            case, "judge_prompt", lambda: request.policy or parts.policies.for_tenant(case.tenant)
-        )
-        text = "\n".join(filter(None, (request.prompt, request.negative_prompt)))
-        verdict = await steps.run(
-            case,
-            "judge_prompt",
-            lambda: parts.prompt_guard.judge(text, policy, tenant=case.tenant, edit=False),
-        )
+        policy, verdict = await moderation.judge_prompt(steps, case, request)
         exception = await moderation.prompt_exception(steps, case, request, verdict, policy)
         shadow = await shadow_verdicts(steps, case, [("prompt", verdict)], verdict)
         self.wishes += 1

@@ -14,7 +14,7 @@ from chopmark.pipeline.steps import Steps
 def test_the_pipeline_shows_what_it_does_and_not_how(settings: Settings) -> None:
     with Pipeline.from_settings(settings) as pipeline:
         assert {name for name in dir(pipeline) if not name.startswith("_")} == {
-            "from_settings", "generate", "edit", "seal", "moderate", "verify", "close",
+            "from_settings", "generate", "edit", "seal", "sit", "moderate", "verify", "close",
             "parts", "settings",
         }  # fmt: skip
     assert Pipeline.__mro__ == (Pipeline, object)
