@@ -20,6 +20,7 @@ __all__ = ["filled_up"]
 # Share of the file from which on the rest is filled up, as of a PNG's rows.
 _LEAST: Final = 0.05
 _BLOCK: Final = 255
+_GIF_HEAD: Final = 13
 
 
 def filled_up(data: bytes, kind: str) -> tuple[bytes, float] | None:
@@ -98,12 +99,14 @@ def _tiff(data: bytes, _pixels: int) -> int:
 
 def _gif(data: bytes, pixels: int) -> int:
     # One code for a pixel at least, of twelve bits at most, in blocks of 255 and their lengths.
-    return len(data) + 2 * pixels + 2 * _BLOCK if data[-1:] != b"\x3b" else 0
+    # In its first 13 bytes there is nothing to go on from.
+    cut = len(data) > _GIF_HEAD and data[-1:] != b"\x3b"
+    return len(data) + 2 * pixels + 2 * _BLOCK if cut else 0
 
 
 def _gif_blocks(data: bytes, room: int) -> bytes:
     """Return blocks that end the one that is cut off, and codes of the first colour behind it."""
-    at = 13 + _palette(data[10])
+    at = _GIF_HEAD + _palette(data[10])
     while at + 10 < len(data) and data[at] in {0x21, 0x2C}:
         at += 2 if data[at] == 0x21 else 11 + _palette(data[at + 9])
         while at < len(data) and data[at]:
