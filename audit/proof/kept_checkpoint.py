@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["check_before_use", "last_checkpoint", "opened_marks"]
 
 _RESTORE = "it was cut or restored from a backup; bring back the newer one, or see audit restore"
+_ANOTHER = (
+    "if another home began this log: copy its folders audit and keys/log here, or take a schema of"
+    " your own; else run chopmark audit verify, somebody may have rewritten the log"
+)
 
 
 def check_before_use(
@@ -63,11 +67,8 @@ def check_before_use(
         if not kept and not state.size:
             # Signed before the first entry comes, so that no log is ever without anything signed.
             marks.write(keys.signer.sign(0, EMPTY_ROOT).note)
-        elif not kept and last_checkpoint(transaction, keys.ring) is None:
-            raise LogCorrupt(
-                f"the log has {state.size} entries, and nothing that it ever signed is left",
-                hint="run chopmark audit verify; somebody may have rewritten the log",
-            )
+        elif not kept:
+            _signed_by_this_home(transaction, keys.ring, state.size)
         if restoring:
             return
         for where, checkpoint in claims:
@@ -83,6 +84,25 @@ def check_before_use(
                     f" ({where})",
                     hint="run chopmark audit verify",
                 )
+
+
+def _signed_by_this_home(transaction: Transaction, ring: Sequence[NoteKey], size: int) -> None:
+    """Refuse a log with entries that a home without any mark has no signature over."""
+    notes = transaction.execute("SELECT note FROM checkpoint ORDER BY id DESC LIMIT 1")
+    if not notes:
+        raise LogCorrupt(
+            f"the log has {size} entries, and nothing that it ever signed is left here",
+            hint=_ANOTHER,
+        )
+    try:
+        open_checkpoint(str(notes[0][0]), ring)
+    except InvalidRequest:
+        raise LogCorrupt(
+            f"the log has {size} entries, and its newest checkpoint is signed by no key of this"
+            " home, which never signed for it",
+            hint=_ANOTHER,
+        ) from None
+    last_checkpoint(transaction, ring)
 
 
 def opened_marks(marks: Iterable[Mark], ring: Sequence[NoteKey]) -> list[tuple[str, Checkpoint]]:

@@ -42,8 +42,8 @@ class LogReport:
         size: Number of entries walked.
         root: Root re-derived from the entries' bytes, 64 hex digits.
         problems: Everything that is wrong, at most a thousand.
-        not_looked_at: Places that whoever walked had no right to read; they may hold proof that
-            something is wrong.
+        not_looked_at: Places that whoever walked had no right to read, or that are missing; they
+            may hold proof that something is wrong.
     """
 
     size: int

@@ -109,13 +109,20 @@ def verify_log(
         # An erasure that destroys keys while we walk an older snapshot looks like a lost key.
         if not walk.overtaken:
             break
+    unread = [f"{one.where}: {one.unread}" for one in marks if one.unread]
+    if walk.unopened:
+        unread.append(
+            "data keys: missing, or not ours to read; no content was compared with its entry"
+            f" ({walk.unopened})"
+        )
     report = LogReport(
         size=walk.tree.size,
         root=walk.tree.root().hex(),
         problems=tuple(walk.problems),
-        not_looked_at=tuple(f"{one.where}: {one.unread}" for one in marks if one.unread),
+        not_looked_at=tuple(unread),
     )
-    if report.ok and walk.signed.newest is not None:
+    # A walk that goes on from there must not pass over what nobody opened.
+    if report.ok and not walk.unopened and walk.signed.newest is not None:
         with contextlib.suppress(LogUnavailable):  # an auditor may have no right to write here
             write_public(paths.verified, walk.signed.newest.note.encode(), error=LogUnavailable)
     return report

@@ -71,6 +71,11 @@ class Walk:
         """Have what is wrong with signatures noted here, too."""
         self.signed.wrong = self.wrong
 
+    @property
+    def unopened(self) -> int:
+        """How many contents were met that nobody could open, for want of a vault."""
+        return self._contents if self.vault is None else 0
+
     def wrong(self, what: str, where: str, detail: str) -> None:
         """Note a problem."""
         self.problems.append(Problem(what=what, where=where, detail=detail))

@@ -22,6 +22,8 @@ _INSERT: Final = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \([?, ]+\)"
 _CHUNK: Final = 5000
 _TIMEOUT_MS: Final = 20_000
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,39}")
+#: Of all our tables together; goes up with a change that code of before cannot work with.
+_FORMAT: Final = 1
 
 
 def _driver() -> Any:
@@ -103,6 +105,20 @@ def _counting() -> Iterator[int]:
 _numbers = _counting()
 
 
+def _check_format(transaction: Transaction) -> None:
+    """Refuse tables of a newer version before anything is written; note ours where none stands."""
+    transaction.execute("CREATE TABLE IF NOT EXISTS chopmark_format (version BIGINT NOT NULL)")
+    ((found,),) = transaction.execute("SELECT max(version) FROM chopmark_format")
+    if found is None:
+        transaction.execute("INSERT INTO chopmark_format (version) VALUES (?)", (_FORMAT,))
+    elif found > _FORMAT:
+        raise ConfigurationError(
+            f"the database's tables have format {found}, and this version knows {_FORMAT} at most",
+            hint="a newer Chopmark has used this database: install that version, or take another"
+            " schema",
+        )
+
+
 class PostgresDatabase:
     """One schema of a PostgreSQL database.
 
@@ -115,8 +131,8 @@ class PostgresDatabase:
 
     Raises:
         ChopmarkError: ``errors.unavailable``: the server is not there, or refuses.
-        ConfigurationError: psycopg is not installed, or the address names a schema that is not
-            there.
+        ConfigurationError: psycopg is not installed, the address names a schema that is not there,
+            or the tables are of a newer version of Chopmark.
     """
 
     def __init__(
@@ -134,9 +150,14 @@ class PostgresDatabase:
         self._writer: Any = None
         self._reader: Any = None
         if schema is not None:
-            with self.write() as transaction:
-                for statement in schema.split(";;"):
-                    transaction.execute(statement)
+            try:
+                with self.write() as transaction:
+                    _check_format(transaction)
+                    for statement in schema.split(";;"):
+                        transaction.execute(statement)
+            except BaseException:
+                self.close()
+                raise
 
     def _mapped(self) -> contextlib.AbstractContextManager[None]:
         return _mapped(self._psycopg, self._errors)

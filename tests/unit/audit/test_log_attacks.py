@@ -337,6 +337,18 @@ def test_a_place_that_cannot_be_looked_at_is_said(home: Path, tmp_path: Path) ->
     assert "mark elsewhere" in json.dumps(report.to_dict())
 
 
+def test_contents_that_nobody_can_open_are_said(home: Path) -> None:
+    """Without data keys the proofs hold; no content was compared, and no later walk skips it."""
+    paths = Paths(home)
+    shutil.rmtree(paths.keys.parent)
+    paths.verified.unlink(missing_ok=True)
+    report = verify_log(home)
+    assert report.ok
+    (place,) = report.not_looked_at
+    assert place.startswith("data keys: ")
+    assert not paths.verified.exists()
+
+
 def new_pem() -> bytes:
     return Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM,

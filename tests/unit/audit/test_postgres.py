@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chopmark.audit import AuditLog, Event, LogUnavailable, verify_log
+from chopmark.audit import AuditLog, Event, LogCorrupt, LogUnavailable, verify_log
 from chopmark.errors import ConfigurationError
 from chopmark.kit.ids import new_record_id
 from tests.support.disk_faults import TemporaryPostgres
@@ -191,3 +191,26 @@ def test_the_settings_lead_to_postgresql(
     assert (tmp_path / "home" / "audit" / "vault" / "keys.db").is_file()  # unset: SQLite
     report = verify_log(tmp_path / "home", database=schema)
     assert (report.size, report.problems) == (1, ())
+
+
+def test_tables_of_a_newer_version_are_refused(schema: str, tmp_path: Path) -> None:
+    with AuditLog.open(tmp_path, database=schema):
+        pass
+    with import_module("psycopg").connect(schema, autocommit=True) as connection:
+        assert connection.execute("SELECT version FROM chopmark_format").fetchall() == [(1,)]
+        connection.execute("UPDATE chopmark_format SET version = 2")
+    with pytest.raises(ConfigurationError, match="format 2") as caught:
+        AuditLog.open(tmp_path, database=schema)
+    assert "install" in caught.value.hint
+
+
+def test_a_second_home_is_told_that_the_log_is_anothers(
+    schema: str, tmp_path: Path, make_event: Callable[..., Event]
+) -> None:
+    with AuditLog.open(tmp_path / "one", database=schema) as log:
+        log.append(make_event())
+    with pytest.raises(LogCorrupt, match="signed by no key of this home") as caught:
+        AuditLog.open(tmp_path / "two", database=schema)
+    assert "another home began this log" in caught.value.hint
+    with AuditLog.open(tmp_path / "one", database=schema) as log:
+        assert log.size == 1
