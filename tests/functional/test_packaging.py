@@ -27,6 +27,8 @@ EXTRAS = {
     "lora": ("peft",),
     "openvino": ("nncf", "openvino"),
     "postgres": ("psycopg",),
+    "redis": ("redis",),
+    "objects": ("obstore",),
     "parquet": ("pyarrow",),
     "ocr": ("rapidocr",),
     "heic": ("pi_heif",),

@@ -348,7 +348,7 @@ def test_8_a_picture_on_a_hash_list_is_not_made_again(
     olga.page.goto(f"/console/records/{record}")
     olga.click("text=Put its pictures on a hash list")
     olga.click("form[action$='/list'] button")
-    olga.reads("1 new on the list desk")
+    olga.reads("1 new on the list, which has 1 now.")
     assert olga.clicks == 2
     until(lambda: outside.ask(prompt, seed=5).status_code == 400)  # lists are read when they change
     assert outside.ask("another pattern", seed=5).status_code == 200
@@ -358,7 +358,7 @@ def test_8_a_picture_on_a_hash_list_is_not_made_again(
     olga.page.goto("/console/hashes")
     olga.page.set_input_files("#image", _file("foreign.png", out.getvalue()))
     olga.click("text=Add it")
-    olga.reads("new on the list desk, which has")
+    olga.reads("new on the list, which has")
     until(lambda: outside.ask("a foreign picture", seed=5).status_code == 400)
 
 

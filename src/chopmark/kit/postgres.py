@@ -149,6 +149,7 @@ class PostgresDatabase:
         self._write_guard, self._read_guard = threading.Lock(), threading.Lock()
         self._writer: Any = None
         self._reader: Any = None
+        self._closed = False
         if schema is not None:
             try:
                 with self.write() as transaction:
@@ -163,13 +164,20 @@ class PostgresDatabase:
         return _mapped(self._psycopg, self._errors)
 
     def _open(self) -> Any:
+        if self._closed:
+            # A call that outlived its server: what it opened now nobody would close.
+            raise self._errors.unavailable("the database is closed")
         connection = self._psycopg.connect(self._url, connect_timeout=10)
-        if self._part:
-            self._enter(connection, self._part)
-        connection.execute("SET synchronous_commit = on")
-        connection.execute("SET client_min_messages = warning")
-        connection.execute(f"SET lock_timeout = {_TIMEOUT_MS}")
-        connection.commit()
+        try:
+            if self._part:
+                self._enter(connection, self._part)
+            connection.execute("SET synchronous_commit = on")
+            connection.execute("SET client_min_messages = warning")
+            connection.execute(f"SET lock_timeout = {_TIMEOUT_MS}")
+            connection.commit()
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _enter(self, connection: Any, part: str) -> None:
@@ -302,7 +310,8 @@ class PostgresDatabase:
                 connection.close()
 
     def close(self) -> None:
-        """Let go of connections and files."""
+        """Let go of the connections, for good. Idempotent."""
+        self._closed = True
         with self._read_guard, self._write_guard:
             self._drop_reader()
             self._drop_writer()

@@ -256,15 +256,19 @@ def install_handlers(app: FastAPI, *, appeal_url: str) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         detail, status_code = str(error.detail), error.status_code
+        taken = _methods(request)
         if detail in {_TITLES[404], _TITLES[405]}:
             # Of what a vendor's client can call much is not there: say so, and where to look.
-            taken = _methods(request)
             if ":" in request.url.path.rpartition("/")[2] and "POST" not in taken:
                 # The route that shows a model fits Google's methods of one: this one is not there.
                 status_code = 404
             hint = "/openapi.json lists what is"
             hint = f"it takes {', '.join(taken)}" if status_code == 405 else hint
             detail = f"{request.method} {request.url.path[:200]} is not served here\n  hint: {hint}"
+        headers = dict(error.headers or {})
+        headers.pop("Allow", None)  # the framework names the first route's alone
+        if status_code == 405:
+            headers["Allow"] = ", ".join(taken)
         if _is_google(request.url.path):
             status = _GOOGLE.get(status_code, "INVALID_ARGUMENT")
             return JSONResponse(
@@ -280,12 +284,9 @@ def install_handlers(app: FastAPI, *, appeal_url: str) -> None:
                     }
                 },
                 status_code,
-                headers=error.headers,
+                headers=headers,
             )
         code = _HTTP_CODES.get(status_code, "invalid_request")
-        headers = dict(error.headers or {})
-        if status_code == 405:
-            headers["Allow"] = ", ".join(_methods(request))
         openai: dict[str, JsonValue] = {
             "message": detail,
             "type": "invalid_request_error",
