@@ -10,7 +10,7 @@ demo: env
 	@$(BIN)/python scripts/demo.py
 
 test: env
-	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 env: $(STAMP)
 
