@@ -259,9 +259,11 @@ def install_handlers(app: FastAPI, *, appeal_url: str) -> None:
         taken = _methods(request)
         if detail in {_TITLES[404], _TITLES[405]}:
             # Of what a vendor's client can call much is not there: say so, and where to look.
-            if ":" in request.url.path.rpartition("/")[2] and "POST" not in taken:
-                # The route that shows a model fits Google's methods of one: this one is not there.
-                status_code = 404
+            if status_code == 405 and ":" in request.url.path.rpartition("/")[2]:
+                # The route that shows a model fits Google's methods of one, too: each is a POST, or
+                # not there.
+                taken = [name for name in taken if name == "POST"]
+                status_code = 405 if taken else 404
             hint = "/openapi.json lists what is"
             hint = f"it takes {', '.join(taken)}" if status_code == 405 else hint
             detail = f"{request.method} {request.url.path[:200]} is not served here\n  hint: {hint}"
