@@ -334,8 +334,8 @@ def test_what_is_not_served_is_said(live: Any) -> None:
         assert unknown.status_code == unknown.json()["error"]["code"] == 404
         assert unknown.json()["error"]["status"] == "NOT_FOUND"
         assert ":batchGenerateContent is not served here" in unknown.json()["error"]["message"]
-        wrong = http.get("/v1beta/models/drawing:generateContent")
-        assert wrong.status_code in {404, 405}
+        wrong = http.put("/v1beta/models/drawing:generateContent")
+        assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
         other = http.put("/v1/files")
         assert (other.status_code, other.headers["allow"]) == (405, "GET, POST")
         assert "it takes GET, POST" in other.json()["detail"]

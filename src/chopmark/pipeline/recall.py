@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from chopmark.safety import Policy, Verdict
     from chopmark.settings import Settings
 
-__all__ = ["CachedAnswer", "keep", "recall"]
+__all__ = ["CachedAnswer", "applies_to", "keep", "recall"]
 
 # Settings that shape a picture or its file and show in nothing else.
 _SHAPING: Final = (
@@ -77,7 +77,7 @@ async def recall(
     if isinstance(case, SealCase) or prompt_verdict.action != "allow":
         return None
     request, size = case.request, case.size
-    if size is None or not _applies_to(parts.settings, request):
+    if size is None or not applies_to(parts.settings, request):
         return None
     try:
         case.terms = await steps.run(
@@ -99,7 +99,7 @@ async def recall(
     return answer
 
 
-def _applies_to(settings: Settings, request: GenerationRequest) -> bool:
+def applies_to(settings: Settings, request: GenerationRequest) -> bool:
     """Tell whether a request is of the kind that may be answered from the past."""
     switched_on = settings.prompt_index and settings.cached_answers != "off"
     return switched_on and not isinstance(request, EditRequest)

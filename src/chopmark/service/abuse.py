@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from chopmark.audit import Actor, Rule
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from chopmark.pipeline import Pipeline
     from chopmark.pipeline.released import Refused
     from chopmark.pipeline.request import GenerationRequest, SealRequest
-    from chopmark.safety.text.encoder import SentenceEncoder
     from chopmark.tenancy import Tenant
     from chopmark.tenancy.shared_state import SharedState
 
@@ -142,14 +140,9 @@ class AbuseControl:
         first = log.records(record_id)[0]
         log.desk(actor, purpose="a person under review").review.route([rule], since=first.index)
 
-    @cached_property
-    def _encoder(self) -> SentenceEncoder:
-        from chopmark.safety.text.encoder import shared_encoder
-
-        return shared_encoder()
-
     def _embed(self, prompt: str) -> NDArray[np.float32]:
         from chopmark.safety import normalize
+        from chopmark.safety.text.encoder import shared_encoder
 
         # Disguises are undone first, as the prompt guard does: they are no distance.
-        return self._encoder.embed(normalize(prompt).text)
+        return shared_encoder().embed(normalize(prompt).text)

@@ -256,7 +256,7 @@ def install_handlers(app: FastAPI, *, appeal_url: str) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         detail, status_code = str(error.detail), error.status_code
-        taken = _methods(request)
+        taken = _methods(request) if status_code == 405 else []
         if detail in {_TITLES[404], _TITLES[405]}:
             # Of what a vendor's client can call much is not there: say so, and where to look.
             if status_code == 405 and ":" in request.url.path.rpartition("/")[2]:
