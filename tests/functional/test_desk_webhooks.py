@@ -12,7 +12,8 @@ import pytest
 
 from chopmark.errors import InvalidRequest
 from chopmark.service.outbound import check_target
-from chopmark.tenancy.webhooks import Message, Webhooks
+from chopmark.tenancy.outbox import Message
+from chopmark.tenancy.webhooks import Webhooks
 from tests.support.desk_house import BLOCKED, DeskHouse, code_of, open_house
 from tests.support.generator import StandIn
 from tests.support.receiver import Receiver
@@ -136,23 +137,23 @@ def test_what_does_not_arrive_is_tried_again_later_and_then_given_up(tmp_path: P
             ],
         )
 
-    assert hooks.follow(told(2, 3), size=2) == 2
-    (first,) = hooks.due()  # what was booked before the hook is not told
-    assert hooks.due() == []
+    assert hooks.outbox.follow(told(2, 3), size=2) == 2
+    (first,) = hooks.outbox.due()  # what was booked before the hook is not told
+    assert hooks.outbox.due() == []
     for wait_s in (5, 300):
-        hooks.failed(first, "answered 500")
+        hooks.outbox.failed(first, "answered 500")
         now[0] += wait_s - 1
-        assert hooks.due() == []
+        assert hooks.outbox.due() == []
         now[0] += 1
-        (first,) = hooks.due()
-    hooks.failed(first, "answered 500")
+        (first,) = hooks.outbox.due()
+    hooks.outbox.failed(first, "answered 500")
     now[0] += 10**6
-    assert hooks.due() == []
-    (dead,) = hooks.dead(hook.hook_id)
+    assert hooks.outbox.due() == []
+    (dead,) = hooks.outbox.dead(hook.hook_id)
     assert (dead["attempts"], dead["error"]) == (3, "answered 500")
     assert hooks.retry(hook.hook_id, "acme") == 1
-    (again,) = hooks.due()
-    hooks.failed(again, "answered 410", gone=True)
+    (again,) = hooks.outbox.due()
+    hooks.outbox.failed(again, "answered 410", gone=True)
     assert hooks.all("acme")[0].disabled == "answered 410"
     opened.close()
 
@@ -164,11 +165,11 @@ def test_what_was_read_at_once_leaves_in_the_order_of_the_log(tmp_path: Path) ->
         Message(name=f"m{index}", index=index, tenant="acme", type="decision.made", body=str(index))
         for index in (3, 20, 100)
     ]
-    hooks.follow(lambda _: (101, messages), size=0)
+    hooks.outbox.follow(lambda _: (101, messages), size=0)
     told = []
-    while due := hooks.due():
+    while due := hooks.outbox.due():
         told += [delivery.body for delivery in due]
         for delivery in due:
-            hooks.done(delivery)
+            hooks.outbox.done(delivery)
     assert told == ["3", "20", "100"]
     hooks.close()

@@ -21,7 +21,7 @@ from chopmark.service.absent_caller import present_again
 from chopmark.service.batch_input import body_of, read_lines
 from chopmark.service.inner_request import InnerAnswer, send_inside
 from chopmark.tenancy.files import error_line
-from chopmark.tenancy.webhooks import Message
+from chopmark.tenancy.outbox import Message
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from chopmark.service.deployment import Deployment
     from chopmark.tenancy.batch_lines import Claimed
     from chopmark.tenancy.batch_rows import Batch
-    from chopmark.tenancy.webhooks import WebhookEvent
+    from chopmark.tenancy.webhook_events import WebhookEvent
 
 __all__ = ["LEASE_S", "BatchRunner"]
 
@@ -204,7 +204,7 @@ class BatchRunner:
         for batch in deployment.batches.untold():
             kind = _TOLD.get((batch.kind, batch.status))
             if kind is not None:
-                deployment.webhooks.post([_message(batch, kind)])
+                deployment.webhooks.outbox.post([_message(batch, kind)])
             deployment.batches.told(batch.batch_id)
 
 

@@ -17,7 +17,8 @@ from chopmark.kit.daemon_threads import DaemonThreads
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chopmark.tenancy.webhooks import Delivery, Webhooks
+    from chopmark.tenancy.outbox import Delivery
+    from chopmark.tenancy.webhooks import Webhooks
 
 __all__ = ["Deliveries"]
 
@@ -51,7 +52,7 @@ class Deliveries:
         with self._changed:
             if self._stopped:
                 return 0
-            taken = self._hooks.due(
+            taken = self._hooks.outbox.due(
                 _AT_ONCE - len(self._busy), busy=self._busy, of_one=_OF_ONE_TENANT
             )
             for delivery in taken:
@@ -99,8 +100,8 @@ class Deliveries:
     def _note(self, delivery: Delivery, failed: str | None, *, gone: bool) -> None:
         try:
             if failed is None:
-                self._hooks.done(delivery)
+                self._hooks.outbox.done(delivery)
             else:
-                self._hooks.failed(delivery, failed, gone=gone)
+                self._hooks.outbox.failed(delivery, failed, gone=gone)
         except ChopmarkError as error:
             _LOG.warning("a message's outcome could not be written down: %s", error.message)

@@ -18,12 +18,15 @@ from chopmark.service.coop import CoopServer, is_sent, item_of
 from chopmark.service.deliveries import Deliveries
 from chopmark.service.outbound import send
 from chopmark.service.review_rules import rules_of
-from chopmark.tenancy.webhooks import COOP, Message, Webhooks, message_body
+from chopmark.tenancy.outbox import Message
+from chopmark.tenancy.webhook_events import COOP, message_body
+from chopmark.tenancy.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from chopmark.audit import Record
     from chopmark.pipeline import Pipeline
-    from chopmark.tenancy.webhooks import Delivery, WebhookEvent
+    from chopmark.tenancy.outbox import Delivery
+    from chopmark.tenancy.webhook_events import WebhookEvent
 
 __all__ = ["DeskWorker"]
 
@@ -120,7 +123,7 @@ class DeskWorker:
         if not isinstance(log, AuditLog):
             return  # a plugin's: it has no desk
         size = log.size
-        if self._hooks.upto() != size:
+        if self._hooks.outbox.upto() != size:
             self._follow(log, size)
         self._deliveries.pump()
 
@@ -148,7 +151,7 @@ class DeskWorker:
             messages = [_message(log, record) for record in told]
             return end, messages + self._items(log, told)
 
-        self._hooks.follow(read, size=size if self._first is None else self._first)
+        self._hooks.outbox.follow(read, size=size if self._first is None else self._first)
         ended = [record.record_id for record in seen if record.kind in _ENDS]
         if ended:
             self._route(log, min(log.records(name)[0].index for name in ended))

@@ -25,7 +25,7 @@ from chopmark.kit.addresses import is_public_address
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chopmark.tenancy.webhooks import Delivery
+    from chopmark.tenancy.outbox import Delivery
 
 __all__ = ["check_target", "send", "signature", "signed_headers"]
 

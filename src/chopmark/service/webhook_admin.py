@@ -8,7 +8,7 @@ from chopmark.audit import Event
 from chopmark.errors import InvalidRequest, NotPermitted, RecordNotFound
 from chopmark.kit.ids import new_record_id
 from chopmark.service.outbound import check_target, send
-from chopmark.tenancy.webhooks import COOP
+from chopmark.tenancy.webhook_events import COOP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from chopmark.audit import EventKind
     from chopmark.service.caller import Caller
     from chopmark.service.deployment import Deployment
-    from chopmark.tenancy.webhooks import Webhook, WebhookEvent
+    from chopmark.tenancy.webhook_events import WebhookEvent
+    from chopmark.tenancy.webhooks import Webhook
 
 __all__ = ["WebhookAdmin"]
 
@@ -131,7 +132,8 @@ class WebhookAdmin:
         """Return who is told, with what was given up."""
         hooks = self._deployment.webhooks
         return [
-            {**hook.to_dict(), "dead": hooks.dead(hook.hook_id)} for hook in hooks.all(self._tenant)
+            {**hook.to_dict(), "dead": hooks.outbox.dead(hook.hook_id)}
+            for hook in hooks.all(self._tenant)
         ]
 
     def remove(self, hook_id: str) -> None:

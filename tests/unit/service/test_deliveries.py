@@ -11,7 +11,8 @@ import pytest
 
 from chopmark.service.deliveries import Deliveries
 from chopmark.service.outbound import send
-from chopmark.tenancy.webhooks import Delivery, Message, Webhooks
+from chopmark.tenancy.outbox import Delivery, Message
+from chopmark.tenancy.webhooks import Webhooks
 from tests.support.wait import HANG_S, until
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Senders:
             )
             for number, tenant in enumerate(["acme", "globex"] * count)
         ]
-        self.hooks.follow(lambda _: (len(messages), messages), size=0)
+        self.hooks.outbox.follow(lambda _: (len(messages), messages), size=0)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from chopmark.service.deployment import TheDeployment
 from chopmark.service.problems import RESPONSES
 from chopmark.service.search_form import Strict
 from chopmark.service.webhook_admin import WebhookAdmin
-from chopmark.tenancy.webhooks import WebhookEvent
+from chopmark.tenancy.webhook_events import WebhookEvent
 
 __all__ = ["router"]
 

@@ -18,10 +18,11 @@ from chopmark.service.caller import AnyCaller
 from chopmark.service.deployment import TheDeployment
 from chopmark.service.problems import RESPONSES
 from chopmark.service.webhook_admin import WebhookAdmin
-from chopmark.tenancy.webhooks import WEBHOOK_EVENTS
+from chopmark.tenancy.webhook_events import WEBHOOK_EVENTS
 
 if TYPE_CHECKING:
-    from chopmark.tenancy.webhooks import Webhook, WebhookEvent
+    from chopmark.tenancy.webhook_events import WebhookEvent
+    from chopmark.tenancy.webhooks import Webhook
 
 __all__ = ["router"]
 

@@ -11,7 +11,7 @@ from chopmark.errors import InvalidRequest
 from chopmark.pipeline.steps import in_thread
 from chopmark.service.deployment import TheDeployment
 from chopmark.service.webhook_admin import WebhookAdmin
-from chopmark.tenancy.webhooks import WEBHOOK_EVENTS
+from chopmark.tenancy.webhook_events import WEBHOOK_EVENTS
 from chopmark.web.console.desk import console_page
 from chopmark.web.viewers import Viewer, needs
 
