@@ -239,6 +239,7 @@ def completed(
         "sha256": {output.output_id: output.sha256 for output in outputs},
         "pdq": dict(pdq),
         **_review_copies(review_copies),
+        **_evidence([*(item.verdict for item in outputs), *(item.verdict for item in withheld)]),
     }
 
 
@@ -257,7 +258,8 @@ def ended(
                 "verdict": _summary(error.stage, error.verdict),
                 **_restricted([error.verdict]),
             },
-            personal,
+            # Of words and inputs ``request.decided`` has it.
+            {**personal, **(_evidence([error.verdict]) if error.stage == "output" else {})},
         )
     ours = error if isinstance(error, ChopmarkError) else Cancelled("gone")
     return "request.failed", {"code": ours.code, "stage": stage}, personal
@@ -298,6 +300,14 @@ def rounded(timings_ms: Mapping[str, float]) -> dict[str, JsonValue]:
 def _review_copies(copies: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """Return the personal part that holds review copies, under the name that the console reads."""
     return {"looks": dict(copies)} if copies else {}
+
+
+def _evidence(verdicts: Sequence[Verdict]) -> dict[str, JsonValue]:
+    """Return why pictures were flagged: it may quote what stands in them, so it is personal."""
+    reasons: list[JsonValue] = [
+        verdict.to_dict()["evidence"] for verdict in verdicts if verdict.flagged
+    ]
+    return {"evidence": reasons} if reasons else {}
 
 
 def _restricted(verdicts: Sequence[Verdict]) -> dict[str, JsonValue]:

@@ -228,7 +228,7 @@ def check_request(request: GenerationRequest, settings: Settings, model: ModelIn
         if "edit" not in model.supports:
             raise InvalidRequest(
                 f"model {model.id} makes pictures and cannot edit them",
-                hint="choose another model with --model",
+                hint="choose another model",
             )
         if request.mask is not None and "inpaint" not in model.supports:
             raise InvalidRequest(f"model {model.id} edits whole pictures only, without a mask")
@@ -240,7 +240,7 @@ def _check_pictures(count: int, settings: Settings, model: ModelInfo) -> None:
         most = "one picture" if model.max_images == 1 else f"{model.max_images} pictures"
         raise TooManyImages(
             f"{count} pictures were given, and model {model.id} takes {most}",
-            hint="leave the others out, or choose a model that joins several with --model",
+            hint="leave the others out, or choose a model that joins several",
             param="image",
         )
     if count > settings.max_references + 1:
