@@ -58,7 +58,7 @@ def test_it_asks_nothing_where_nobody_answers(run: Run, home: Path) -> None:
 def test_a_file_that_says_otherwise_is_not_overwritten(run: Run, home: Path) -> None:
     run("init", *FLAGS)
     before = (home / "chopmark.toml").read_bytes()
-    code, out, _ = run("init", "--policy", "default", "--public-url", "https://x.example",
+    code, out, _ = run("init", "--policy", "strict", "--public-url", "https://x.example",
                        "--no-model", "--json")  # fmt: skip
     assert code == 1
     error = json.loads(out)["error"]
