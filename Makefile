@@ -1,5 +1,5 @@
 # Two commands do everything: `make demo` and `make test`. `make env` alone makes .venv.
-.PHONY: demo test env lint clean
+.PHONY: demo test env lint clean release
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -23,6 +23,11 @@ lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Wheels, sdists, SBOM and their digests, signed: make release RELEASE_KEY=release.pem
+release: env
+	@test -n "$(RELEASE_KEY)" || { echo "make release RELEASE_KEY=FILE.pem (made if missing)"; exit 2; }
+	$(BIN)/python scripts/release.py build --key "$(RELEASE_KEY)"
 
 clean:
 	rm -rf .venv demo

@@ -7,8 +7,11 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import sys
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from chopmark.errors import ChopmarkError
 from chopmark.pipeline.parts import Parts
@@ -24,14 +27,28 @@ if TYPE_CHECKING:
 __all__ = ["Diagnosis", "diagnose"]
 
 
+#: A hint, or what stands between backticks in one, that is a command.
+_COMMAND: Final = re.compile(r"`((?:chopmark|chmod|export|mkdir|mv|pip)\b[^`]*)`")
+_PLAIN: Final = re.compile(r"^(?:chopmark|chmod|export|mkdir|mv|pip) [^;]+?(?=, or |;|$)")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """What was found of one part."""
+    """What was found of one part.
+
+    Attributes:
+        part: Its name.
+        ok: Whether it does what it is for.
+        detail: What it is, or what is wrong with it.
+        hint: What to do, in words.
+        fix: The command to run next: what mends it, or what shows where it is broken.
+    """
 
     part: str
     ok: bool
     detail: str
     hint: str = ""
+    fix: str = ""
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return the finding for machines."""
@@ -43,6 +60,7 @@ def diagnose(settings: Settings, *, progress: Progress | None = None) -> list[Di
     findings: list[Diagnosis] = []
     parts = Parts(settings, progress=progress)
     checks: tuple[tuple[str, Callable[[Parts], str]], ...] = (
+        ("settings", _settings),
         ("plugins", _plugins),
         ("policy", _policy),
         ("prompt guard", _prompt_guard),
@@ -64,15 +82,72 @@ def diagnose(settings: Settings, *, progress: Progress | None = None) -> list[Di
                 findings.append(Diagnosis(part=part, ok=True, detail=check(parts)))
             except ChopmarkError as error:
                 findings.append(
-                    Diagnosis(part=part, ok=False, detail=f"{error.code}: {error}", hint=error.hint)
+                    Diagnosis(
+                        part=part,
+                        ok=False,
+                        detail=f"{error.code}: {error}",
+                        hint=error.hint,
+                        fix=fix_for(part, settings, error.hint),
+                    )
                 )
             except Exception as error:  # noqa: BLE001  a doctor reports whatever he finds
                 findings.append(
-                    Diagnosis(part=part, ok=False, detail=f"{type(error).__name__}: {error}")
+                    Diagnosis(
+                        part=part,
+                        ok=False,
+                        detail=f"{type(error).__name__}: {error}",
+                        fix=fix_for(part, settings),
+                    )
                 )
     finally:
         parts.close()
     return findings
+
+
+def fix_for(part: str, settings: Settings, hint: str = "") -> str:
+    """Return the command for a part that does not work.
+
+    >>> from chopmark import Settings
+    >>> fix_for("log", Settings(), "wait, or run `chopmark audit verify --json`")
+    'chopmark audit verify --json'
+    >>> fix_for("policy", Settings(policy="strict"))
+    'chopmark policy check strict'
+
+    Args:
+        part: As :func:`diagnose` calls it.
+        settings: What the part was opened by.
+        hint: Of the error; a command that it names is taken.
+    """
+    named = _COMMAND.search(hint)
+    if named is not None:
+        return named[1]
+    plain = _PLAIN.match(hint)
+    if plain is not None:
+        return plain[0]
+    again = f"{shlex.quote(sys.executable)} -m pip install --force-reinstall chopmark"
+    policy, model = shlex.quote(settings.policy), shlex.quote(settings.model)
+    return {
+        "settings": "chopmark settings show --changed",
+        "plugins": "CHOPMARK_PLUGINS=false chopmark doctor",
+        "policy": f"chopmark policy check {policy}",
+        "prompt guard": again,
+        "image guard": again,
+        "log": "chopmark audit verify",
+        "shared state": "chopmark settings show shared_state database",
+        "object store": "chopmark settings show objects",
+        "watermark": "chopmark keys init",
+        "signing": "chopmark keys init",
+        "trust lists": "chopmark trust list",
+        "generator": f"chopmark models {'pull' if model.startswith('hf:') else 'info'} {model}",
+        "workers": "chopmark --debug serve --workers 0",
+    }[part]
+
+
+def _settings(parts: Parts) -> str:
+    from chopmark.settings import settings_file
+
+    file = settings_file(home=parts.home)
+    return "no settings file; environment and defaults" if file is None else str(file.path)
 
 
 def _plugins(parts: Parts) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
 import tomllib
 import zipfile
+from importlib.metadata import distribution, version
 from pathlib import Path
 
 import pytest
@@ -20,6 +24,10 @@ WHEELS = ROOT / ".venv" / "wheels"
 ROOMS = ("audit", "generation", "provenance", "safety")
 #: Most bytes of one file on PyPI.
 LARGEST = 100 * 2**20
+#: A time that a release's files have, in seconds: scripts/release.py takes that of the commit.
+EPOCH = "1764547200"
+#: What `chopmark-verify` depends on, with what that needs.
+VERIFIER_NEEDS = ("cryptography", "cffi", "_cffi_backend", "pycparser", "rfc8785")
 #: The modules by which the code meets each extra; `dev` and `train` are for a checkout.
 EXTRAS = {
     "gpu": ("bitsandbytes", "torchao"),
@@ -56,10 +64,10 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An sdist of this checkout and the wheel that comes out of the unpacked sdist."""
     folder = tmp_path_factory.mktemp("dist")
     build = (sys.executable, "-m", "build", "--no-isolation", "--outdir", folder)
-    _run(*build, "--sdist", ROOT)
+    _run(*build, "--sdist", ROOT, SOURCE_DATE_EPOCH=EPOCH)
     with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
         archive.extractall(folder, filter="data")
-    _run(*build, "--wheel", _unpacked(folder))
+    _run(*build, "--wheel", _unpacked(folder), SOURCE_DATE_EPOCH=EPOCH)
     return folder
 
 
@@ -107,6 +115,23 @@ def test_the_wheel_holds_the_rooms_once_and_no_links(dist: Path) -> None:
     # Nothing but the package: no training code, no tests, no benchmarks.
     assert {name.split("/")[0].split("-")[0] for name in names} == {"chopmark"}
     assert not any("training" in name.split("/") for name in names)
+
+
+def test_the_same_wheel_is_built_twice(dist: Path, tmp_path: Path) -> None:
+    # Another folder, other times and modes of the sources: the same bytes.
+    tree = tmp_path / "elsewhere"
+    shutil.copytree(_unpacked(dist), tree)
+    for path in (tree / "README.md", tree / "src" / "chopmark" / "__init__.py"):
+        os.utime(path, (1, 1))
+        path.chmod(0o600)
+    build = (sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", tmp_path)
+    _run(*build, tree, SOURCE_DATE_EPOCH=EPOCH)
+    assert _digest(next(tmp_path.glob("*.whl"))) == _digest(next(dist.glob("*.whl")))
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def test_an_index_would_take_both_files(dist: Path) -> None:
@@ -177,6 +202,61 @@ def test_all_four_rooms_import_beside_the_indexs_safety(fresh: Path) -> None:
     assert str(fresh) in ours
     assert ours.endswith("site-packages/chopmark/safety/__init__.py")
     assert theirs.endswith("site-packages/safety/__init__.py")
+
+
+@pytest.fixture(scope="module")
+def verifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new environment with `chopmark-verify` alone; of ours it has what it depends on."""
+    folder = tmp_path_factory.mktemp("verifier")
+    build = (sys.executable, "-m", "build", "--no-isolation", "--outdir", folder)
+    _run(*build, "--sdist", ROOT / "packages" / "verify")
+    with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
+        archive.extractall(folder, filter="data")
+    # The sdist has the rooms in it: it is built where there is no repository.
+    _run(*build, "--wheel", _unpacked(folder))
+    env = folder / "env"
+    _make(env)
+    _install(env, next(folder.glob("*.whl")))
+    site = next((env / "lib").glob("python3*/site-packages"))
+    here = Path(sysconfig.get_paths()["purelib"])
+    for name in VERIFIER_NEEDS:
+        for found in here.glob(f"{name}*"):
+            (site / found.name).symlink_to(found)
+    return folder
+
+
+def test_the_verifier_answers_alone(verifier: Path, tmp_path: Path) -> None:
+    command = verifier / "env" / "bin" / "chopmark-verify"
+    assert _run(command, "--version").strip() == f"chopmark-verify {version('chopmark')}"
+    # Neither Pillow nor NumPy nor torch is there, and c2pa is its own.
+    picture = next((ROOT / "docs" / "web").glob("*.png"))
+    told = json.loads(
+        subprocess.run(
+            [str(command), str(picture), "--json"], capture_output=True, check=False, cwd=tmp_path
+        ).stdout
+    )
+    assert told["manifest"]["state"] == "absent"
+    assert told["watermark"]["state"] == "not_examined"
+    assert "chopmark-verify[pixels]" in " ".join(told["notes"])
+
+
+def test_the_verifier_is_small(verifier: Path) -> None:
+    site = next((verifier / "env" / "lib").glob("python3*/site-packages"))
+    taken = sum(
+        file.stat().st_blocks * 512
+        for folder in site.iterdir()
+        for file in ([folder] if folder.is_file() else folder.resolve().rglob("*"))
+        if file.is_file() and "__pycache__" not in file.parts
+    )
+    assert 20 * 10**6 < taken < 60 * 10**6
+
+
+def test_the_verifiers_wheel_is_for_its_librarys_platform(verifier: Path) -> None:
+    name = next(verifier.glob("*.whl")).name
+    c2pa = distribution("c2pa-python").read_text("WHEEL") or ""
+    assert name.removesuffix(".whl").split("-", 2)[2] in re.findall(
+        r"^Tag: (\S+)$", c2pa, re.MULTILINE
+    )
 
 
 def test_the_doctor_is_green_there(fresh: Path, tmp_path: Path) -> None:

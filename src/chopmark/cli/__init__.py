@@ -24,6 +24,7 @@ from chopmark.cli import (
     evaluate,
     generate,
     hashes,
+    init,
     keys,
     mark,
     models,
@@ -33,6 +34,7 @@ from chopmark.cli import (
     review,
     seal,
     server,
+    settings,
     trust,
     verify,
 )
@@ -45,10 +47,10 @@ app = typer.Typer(
     name="chopmark",
     help="Generated pictures that can be accounted for: judged, marked, signed and booked.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("init")(init.init)
 app.command("generate")(generate.generate)
 app.command("edit")(generate.edit)
 app.command("seal")(seal.seal)
@@ -66,6 +68,7 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(hashes.app, name="hashes")
 app.add_typer(models.app, name="models")
 app.add_typer(prompts.app, name="prompts")
+app.add_typer(settings.app, name="settings")
 app.add_typer(keys.app, name="keys")
 app.add_typer(access.app, name="access")
 app.add_typer(trust.app, name="trust")

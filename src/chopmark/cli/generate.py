@@ -14,13 +14,14 @@ from chopmark.errors import InvalidRequest
 from chopmark.kit import limits
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from chopmark.generation.interface import Option
     from chopmark.kit.types import ImageFormat, Progress
     from chopmark.pipeline import Pipeline
     from chopmark.pipeline.preview import Preview, PreviewSink
     from chopmark.pipeline.released import Released
+    from chopmark.pipeline.request import GenerationRequest
 
 __all__ = ["edit", "generate", "parse_size"]
 
@@ -109,7 +110,7 @@ def generate(
         return pipeline.generate(request, progress=progress, preview=show)
 
     given = {"negative_prompt": bool(negative), "guidance": guidance is not None}
-    _run(make, model, output, as_json, quiet, given)
+    _run(request, make, model, output, as_json, quiet, given)
 
 
 def edit(
@@ -169,7 +170,7 @@ def edit(
     given = {"negative_prompt": bool(negative), "guidance": guidance is not None}
     # Within a mask how far to go is the blending's affair, whatever the model makes of it.
     given["strength"] = strength is not None and mask is None
-    _run(make, model, output, as_json, quiet, given)
+    _run(request, make, model, output, as_json, quiet, given)
 
 
 def read(path: Path) -> bytes:
@@ -185,6 +186,7 @@ def read(path: Path) -> bytes:
 
 
 def _run(
+    request: GenerationRequest,
     make: Callable[[Pipeline, Progress | None, PreviewSink], Awaitable[Released]],
     model: str | None,
     output: Path | None,
@@ -192,9 +194,6 @@ def _run(
     quiet: bool,
     given: Mapping[str, bool],
 ) -> None:
-    from chopmark import Pipeline
-    from chopmark.settings import load_settings
-
     _check_writable(output)
     previews_written: list[Path] = []
 
@@ -208,7 +207,7 @@ def _run(
 
     with (
         progress_bar(quiet=quiet or as_json) as progress,
-        Pipeline.from_settings(load_settings(model=model), progress=progress) as pipeline,
+        _pipeline(request, model, progress) as pipeline,
     ):
 
         async def go() -> Released:
@@ -244,6 +243,26 @@ def _run(
     typer.echo(f"record {released.record_id}  log entry {released.receipt.record.index}")
     typer.echo("time   " + "  ".join(f"{k} {v:.0f} ms" for k, v in released.timings_ms.items()))
     typer.echo(f"check  chopmark verify {files[0]}")
+
+
+@contextlib.contextmanager
+def _pipeline(
+    request: GenerationRequest, model: str | None, progress: Progress | None
+) -> Iterator[Pipeline]:
+    """Open what a request takes; the model is loaded last, once nothing speaks against it."""
+    if progress is not None:
+        progress(0, 0, "starting")  # what follows is imported for seconds
+    from chopmark import Pipeline
+    from chopmark.pipeline.late_model import late_generator
+    from chopmark.pipeline.request import check_request
+    from chopmark.settings import load_settings
+
+    settings = load_settings(model=model)
+    check_request(request, settings)
+    with Pipeline.from_settings(settings, progress=progress) as pipeline:
+        if not settings.workers:
+            pipeline.parts.use(generator=late_generator(pipeline.parts, progress))
+        yield pipeline
 
 
 def _say_unknown(released: Released) -> None:

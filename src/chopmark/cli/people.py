@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from chopmark.settings import Settings
     from chopmark.tenancy import People, Person
 
-__all__ = ["app"]
+__all__ = ["address_of", "app"]
 
 app = typer.Typer(help="People who sign in: reviewers, auditors, creators.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
@@ -39,7 +39,8 @@ def _said(person: Person) -> dict[str, JsonValue]:
     return {"name": person.name, "tenant": person.tenant, "roles": roles}
 
 
-def _address(settings: Settings, token: str) -> str:
+def address_of(settings: Settings, token: str) -> str:
+    """Return the address that signs somebody in once."""
     base = settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}"
     # It works once and not for long: what a proxy's log keeps of it is worth nothing.
     return f"{base}/sign-in?link={token}"
@@ -82,7 +83,7 @@ def add(
         person = people.add(
             name, roles=role, tenant=None if all_tenants else tenant, password=secret
         )
-        link = None if password else _address(settings, people.link(name, lasts_s=hours * 3600))
+        link = None if password else address_of(settings, people.link(name, lasts_s=hours * 3600))
     if as_json:
         emit({**_said(person), "link": link})
         return
@@ -95,7 +96,7 @@ def add(
 def make_link(name: Name, hours: Hours = 24, as_json: Json = False) -> None:
     """Make a new link that signs a person in once; an earlier one ends."""
     with _people() as (settings, people):
-        link = _address(settings, people.link(name, lasts_s=hours * 3600))
+        link = address_of(settings, people.link(name, lasts_s=hours * 3600))
     if as_json:
         emit({"name": name, "link": link})
     else:

@@ -149,5 +149,7 @@ def doctor(as_json: Json = False) -> None:
             typer.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.part:<12} {finding.detail}")
             if finding.hint:
                 typer.echo(f"     hint: {finding.hint}")
+            if finding.fix:
+                typer.echo(f"     run:  {finding.fix}")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)

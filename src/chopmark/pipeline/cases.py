@@ -102,6 +102,7 @@ def open_case(
             format=request.format or own_format(request.image) or settings.output_format,
             progress=progress,
         )
+    check_request(request, settings)
     model = parts.generator.info
     check_request(request, settings, model)
     return GenerationCase(

@@ -172,8 +172,16 @@ def check_seal(request: SealRequest, settings: Settings) -> None:
         )
 
 
-def check_request(request: GenerationRequest, settings: Settings, model: ModelInfo) -> None:
+def check_request(
+    request: GenerationRequest, settings: Settings, model: ModelInfo | None = None
+) -> None:
     """Refuse what no stage could use.
+
+    Args:
+        request: What is asked for.
+        settings: With the deployer's own bounds.
+        model: What will make the pictures; ``None`` checks what holds for any model, so that a bad
+            value is refused before one is loaded.
 
     Raises:
         InvalidRequest: The first value that cannot be used, named, with its bounds.
@@ -211,7 +219,7 @@ def check_request(request: GenerationRequest, settings: Settings, model: ModelIn
             param="background",
         )
     if request.size is not None:
-        side = limits.SIDE.up_to(model.max_size)
+        side = limits.SIDE if model is None else limits.SIDE.up_to(model.max_size)
         side.check(request.size[0], name="width", param="size")
         side.check(request.size[1], name="height", param="size")
         if max(request.size) > limits.RATIO.most * min(request.size):
@@ -225,6 +233,8 @@ def check_request(request: GenerationRequest, settings: Settings, model: ModelIn
             raise InvalidRequest(
                 f"a reference of consent has 1 to {_CONSENT} characters", param="consent"
             )
+        if model is None:
+            return
         if "edit" not in model.supports:
             raise InvalidRequest(
                 f"model {model.id} makes pictures and cannot edit them",

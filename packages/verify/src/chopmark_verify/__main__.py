@@ -1,0 +1,5 @@
+"""``python -m chopmark_verify``."""
+
+from chopmark_verify import main
+
+main()
