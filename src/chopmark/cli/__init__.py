@@ -43,7 +43,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="chopmark",
-    help="Generated pictures that can be accounted for: judged, marked, signed and booked.",
+    help="Generated pictures that can be accounted for: judged, marked, signed and logged.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
