@@ -1,5 +1,5 @@
 # Two commands do everything: `make demo` and `make test`. `make env` alone makes .venv.
-.PHONY: demo test env lint clean release
+.PHONY: demo test env docs lint clean release
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -17,6 +17,12 @@ env: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt hatch_build.py scripts/env.sh
 	@PYTHON=$(PYTHON) sh scripts/env.sh
 	@touch $(STAMP)
+
+# The documentation site, into out/site: fails on a broken link, needs no network once the extra is there.
+docs: env
+	@$(BIN)/python -c 'import material, codespell_lib' 2>/dev/null || $(BIN)/python -m pip install -qq -c constraints.txt -e '.[docs]'
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "out/site/index.html"
 
 lint: env
 	$(BIN)/ruff check .

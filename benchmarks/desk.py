@@ -132,7 +132,7 @@ def _measure(home: Path, count: int) -> str:
         if log.size < 3 * count:  # a home that was filled before is used as it is
             begun = time.perf_counter()
             _fill(log, count)
-            said.append(f"{count:,} requests were booked in {time.perf_counter() - begun:.0f} s.")
+            said.append(f"{count:,} requests were logged in {time.perf_counter() - begun:.0f} s.")
         newest = log.find(kind="request.decided", limit=1)[0]
         content = log.content(newest.index)
         record, person = newest.record_id, str(content.subject if content else "")

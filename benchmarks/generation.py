@@ -401,7 +401,7 @@ def first_preview(model: str, home: Path) -> list[str]:
         f"First of three previews, through the pipeline and its guards, of a prompt never seen "
         f"before: {statistics.median(rest):.0f} ms of wall time (median of {len(rest)}, "
         f"{rest[0]:.0f} to {rest[-1]:.0f}; {first:.0f} right after the start), the finished, "
-        f"marked, signed and booked picture {statistics.median(whole[1:]):.0f} ms.",
+        f"marked, signed and logged picture {statistics.median(whole[1:]):.0f} ms.",
     ]
 
 

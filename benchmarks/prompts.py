@@ -288,7 +288,7 @@ def latency(home: Path, count: int) -> list[str]:
         "",
         f"One picture of the model `{info.id}` ({info.default_steps} steps,"
         f" {info.default_size[0]}x{info.default_size[1]}) through the whole pipeline, median of"
-        f" {len(prompts)}; an answer from the past is judged and booked like any other:",
+        f" {len(prompts)}; an answer from the past is judged and logged like any other:",
         "",
         "| | wall ms | CPU ms |",
         "|---|---|---|",

@@ -220,7 +220,7 @@ def _own(evidence: VerifyEvidence) -> tuple[ReportVerdict, str]:
     if not evidence.log_asked:
         return verdict, (
             f"{words}{with_what}, signed with a credential of ours and intact. No "
-            "log could be asked whether it was booked here."
+            "log could be asked whether it was recorded here."
         )
     return verdict, (
         f"{words}{with_what} and signed with a credential of ours, but our log has "

@@ -121,12 +121,12 @@ def _log(evidence: VerifyEvidence, conflict: Conflict | None) -> Technique:
         outcome = "not_found"
         detail = "Only the picture that this one looks like is on record."
     elif record is not None:
-        outcome, detail = "found", f"Booked here as {record.get('record_id')}."
+        outcome, detail = "found", f"Logged here as {record.get('record_id')}."
         if record.get("withdrawn"):
             detail = f"{detail[:-1]}, and withdrawn since."
     elif examined.credential.own and examined.manifest.state == "intact":
         outcome = "contradicted"
-        detail = "Signed with a credential of ours, and not booked in our log."
+        detail = "Signed with a credential of ours, and not recorded in our log."
     elif evidence.watermark.state in {"detected", "conflict"}:
         outcome, detail = "not_found", "The output that the mark names is not in our log."
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 STEPS = (
-    ("1", "Received", "booked before any model runs", "log", "log full: refused"),
+    ("1", "Received", "logged before any model runs", "log", "log full: refused"),
     ("2", "Judged", "prompt and input pictures", "guards", "block: refused"),
     ("3", "Generated", "n pictures, own seeds", "model", "error: nothing"),
     ("4", "Judged", "every picture, hash lists", "guards", "block: stays"),

@@ -86,5 +86,5 @@ def why_closed(transaction: Transaction, event: Event) -> DuplicateRecord:
         )
     return DuplicateRecord(
         f"{event.kind} for record {event.record_id}, which was never received",
-        hint="book request.received first",
+        hint="log request.received first",
     )

@@ -157,7 +157,7 @@ class Event:
         for name in ("tenant", "event_id"):
             if not _NAME.fullmatch(getattr(self, name)):
                 raise InvalidRequest(
-                    f"{name} {getattr(self, name)!r} cannot be booked",
+                    f"{name} {getattr(self, name)!r} cannot be logged",
                     hint="1 to 200 characters, no control characters",
                 )
         if self.tenant == EVERY_TENANT:
@@ -258,6 +258,6 @@ def private_bytes(event: Event) -> bytes | None:
     if len(data) > _MAX_PRIVATE:
         raise InvalidRequest(
             f"the private part has {len(data)} bytes; {_MAX_PRIVATE} is the most",
-            hint="book a digest of large things",
+            hint="log a digest of large things",
         )
     return data

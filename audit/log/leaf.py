@@ -97,7 +97,7 @@ def pack_leaf(
     if len(leaf) > MAX_LEAF:
         raise InvalidRequest(
             f"the public part makes a leaf of {len(leaf)} bytes; {MAX_LEAF} is the most",
-            hint="put bulk into private, or book several events",
+            hint="put bulk into private, or log several events",
         )
     return leaf
 

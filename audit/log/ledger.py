@@ -354,6 +354,6 @@ def _insert(transaction: Transaction, first: int, jobs: list[Job]) -> None:
 
 def _duplicate(event: Event) -> DuplicateRecord:
     return DuplicateRecord(
-        f"event {event.event_id} was booked before with another content",
+        f"event {event.event_id} was logged before with another content",
         hint="give each event of a record its own event_id",
     )

@@ -78,7 +78,7 @@ class Writer:
             future.cancel()
             raise LogUnavailable(f"the log did not answer within {_WAIT_S:.0f} s") from None
         except CancelledError:
-            raise LogUnavailable("the event was withdrawn before it was booked") from None
+            raise LogUnavailable("the event was withdrawn before it was logged") from None
 
     def close(self) -> None:
         """Book what is queued, then stop; the relay last, as the sequencer books through it."""

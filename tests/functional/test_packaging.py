@@ -175,7 +175,7 @@ def test_the_sdist_holds_what_make_test_needs(dist: Path) -> None:
 
 def test_every_extra_has_code_and_is_documented() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert set(project["optional-dependencies"]) == {*EXTRAS, "train", "dev"}
+    assert set(project["optional-dependencies"]) == {*EXTRAS, "train", "dev", "docs"}
     sources = [ROOT / room for room in ROOMS] + [ROOT / "src"]
     code = "\n".join(
         path.read_text(encoding="utf-8") for folder in sources for path in folder.rglob("*.py")

@@ -109,7 +109,7 @@ def _refused(page: Page, prompt: str) -> str:
     assert re.fullmatch("[0-9a-f]{16}", decision)
     page.fill("#statement", f"An appeal about: {prompt}")
     page.click("text=Appeal >> nth=-1")
-    page.wait_for_selector("text=Your appeal is booked")
+    page.wait_for_selector("text=Your appeal is recorded")
     return decision
 
 
@@ -248,7 +248,7 @@ def test_without_javascript_every_main_job_works(
     assert "Sexual content" in page.inner_text("#result")
     page.fill("#statement", "Please look again.")
     page.click("text=Appeal >> nth=-1")
-    assert "Your appeal is booked" in page.inner_text("#result")
+    assert "Your appeal is recorded" in page.inner_text("#result")
 
 
 _PAGES: tuple[tuple[str | None, str], ...] = (

@@ -135,7 +135,7 @@ def test_several_are_decided_at_once(site: Site) -> None:
 
 def test_the_other_pages_are_there(site: Site) -> None:
     with site.client("ines") as ines, site.client("emma") as emma:
-        assert "Nobody is told anything" in ines.get("/console/webhooks").text
+        assert "No address is notified" in ines.get("/console/webhooks").text
         add = {"csrf": site.csrf(ines), "url": "https://127.0.0.1/x", "events": "*"}
         refused = ines.post("/console/webhooks", data=add)
         assert refused.status_code == 400

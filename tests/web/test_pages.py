@@ -78,7 +78,7 @@ def test_a_refusal_says_why_and_takes_an_appeal_from_the_same_person_only(site: 
         other = carl.post("/studio/appeals", data={"csrf": site.csrf(carl), **fields})
         assert other.status_code == 404
         mine = cleo.post("/studio/appeals", data={"csrf": site.csrf(cleo), **fields})
-        assert "Your appeal is booked" in mine.text
+        assert "Your appeal is recorded" in mine.text
         again = cleo.post("/studio/appeals", data={"csrf": site.csrf(cleo), **fields})
         assert again.status_code == 409
 

@@ -114,7 +114,7 @@ class RespondAsync:
 
 @router.get("/{job_id}")
 async def retrieve(job_id: JobId, deployment: TheDeployment, caller: Batcher) -> JSONResponse:
-    """Tell how far a job has come; `response` is what the request would have been answered."""
+    """Report how far a job has come; `response` is what the request would have been answered."""
 
     def look() -> dict[str, Any]:
         job = deployment.batches.get(caller.tenant.name, job_id, kind="job")

@@ -20,6 +20,6 @@ router = APIRouter(prefix="/api/v1", responses=RESPONSES, tags=["chopmark"])
 async def verify(
     image: Annotated[UploadFile, File()], request: Request, service: TheService, caller: Verifier
 ) -> Response:
-    """Tell what a picture is. Neither it nor a digest of it is kept."""
+    """Report what a picture is. Neither it nor a digest of it is kept."""
     looked = await service.attended(request, service.verify(caller, await image.read()))
     return JSONResponse(looked.report.to_dict(), headers={"x-record-id": looked.record_id})

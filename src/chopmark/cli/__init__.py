@@ -45,7 +45,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="chopmark",
-    help="Generated pictures that can be accounted for: judged, marked, signed and booked.",
+    help="Generated pictures that can be accounted for: judged, marked, signed and logged.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -50,7 +50,7 @@ def show(
     since: Annotated[str | None, typer.Option(help="From this RFC 3339 time on.")] = None,
     until: Annotated[str | None, typer.Option(help="Before this RFC 3339 time.")] = None,
     private: Annotated[
-        bool, typer.Option("--private", help="Also what is kept encrypted; this look is booked.")
+        bool, typer.Option("--private", help="Also what is kept encrypted; this look is logged.")
     ] = False,
     name: As = None,
     purpose: Annotated[
@@ -128,7 +128,7 @@ def search(
     role: Roles = None,
     as_json: Json = False,
 ) -> None:
-    """Find requests by words, people, scores, time or likeness; the search itself is booked.
+    """Find requests by words, people, scores, time or likeness; the search itself is logged.
 
     Filters are given as --where NAME=VALUE, again for more: decision, category, min_score,
     max_score, model, policy, subject, since, until, similar_to, distance.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["add_commands"]
 
 Subject = Annotated[
-    str, typer.Option("--subject", help="The person, as the log was told (TENANT:IDENTIFIER).")
+    str, typer.Option("--subject", help="The person, as the log knows them (TENANT:IDENTIFIER).")
 ]
 
 

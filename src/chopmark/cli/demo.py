@@ -72,7 +72,7 @@ def demo_data(
     """Fill the home with a day's requests of two tenants, and with people who look at them.
 
     Everything goes through the pipeline, as if it had been asked for over HTTP: it is judged,
-    made, marked, signed and booked now. A log has no past that was not booked, so the times are
+    made, marked, signed and logged now. A log has no past that was not logged, so the times are
     those of this run. Run again, it asks for nothing more, and gives new links.
     """
     from chopmark.pipeline import Pipeline

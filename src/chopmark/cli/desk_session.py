@@ -32,7 +32,7 @@ __all__ = [
 As = Annotated[
     str | None, typer.Option("--as", help="Who you are; else the name you are logged in with.")
 ]
-Purpose = Annotated[str, typer.Option("--purpose", help="Why you look; booked with the look.")]
+Purpose = Annotated[str, typer.Option("--purpose", help="Why you look; logged with the look.")]
 Roles = Annotated[
     list[str] | None,
     typer.Option("--role", help="What you act as, again for more; else CHOPMARK_DESK_ROLES."),
@@ -92,7 +92,7 @@ def second(name: str, first: Actor) -> Actor:
 
 @contextmanager
 def desk_of(who: Actor, purpose: str) -> Iterator[Desk]:
-    """Open the log and seat somebody at its desk."""
+    """Open the log and give somebody a place at its desk."""
     with open_log() as log:
         with progress_bar(quiet=False) as progress:
             log.search.update(progress=progress)

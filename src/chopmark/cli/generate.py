@@ -88,7 +88,7 @@ def generate(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make pictures from a prompt: judged, watermarked, signed and booked."""
+    """Make pictures from a prompt: judged, watermarked, signed and logged."""
     from chopmark import GenerationRequest
 
     request = GenerationRequest(
@@ -127,7 +127,7 @@ def edit(
     ] = None,
     consent: Annotated[
         str | None,
-        typer.Option(help="Where the consent of whoever is in the picture is recorded; booked."),
+        typer.Option(help="Where the consent of whoever is in the picture is recorded; logged."),
     ] = None,
     output: Out = None,
     n: Count = 1,
@@ -290,7 +290,7 @@ def _save(released: Released, output: Path | None) -> list[Path]:
         except OSError as error:
             raise InvalidRequest(
                 f"{path} cannot be written: {error.strerror}",
-                hint=f"the picture was made and booked as {picture.output_id}",
+                hint=f"the picture was made and logged as {picture.output_id}",
             ) from error
         files.append(path)
     return files

@@ -26,7 +26,7 @@ Lists = Annotated[
 ]
 Kind = Annotated[
     str | None,
-    typer.Option("--kind", help="csv, threatexchange, ncmec or stopncii; else told from it."),
+    typer.Option("--kind", help="csv, threatexchange, ncmec or stopncii; else guessed from it."),
 ]
 Category = Annotated[str | None, typer.Option("--category", help="Category of every entry.")]
 

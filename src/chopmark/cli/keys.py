@@ -60,10 +60,10 @@ def rotate(
     ] = "all",
     as_json: Json = False,
 ) -> None:
-    """Make new keys, book that in the log; a server that runs takes them up by itself.
+    """Make new keys and log it; a server that runs takes them up by itself.
 
     What the old ones signed and marked stays known as ours. A certificate of your own is rotated
-    by putting new files in the place of the old ones; `rotate signing` then checks and books them.
+    by putting new files in the place of the old ones; `rotate signing` then checks and logs them.
     """
     with _parts() as parts:
         summary: dict[str, JsonValue] = {}

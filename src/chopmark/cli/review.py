@@ -178,7 +178,7 @@ def appeal(
     statement: Annotated[str, typer.Option("--statement", help="What the person says.")],
     as_json: Json = False,
 ) -> None:
-    """Book the appeal of a person who was refused."""
+    """Record the appeal of a person who was refused."""
     with open_log() as log:
         record = log.appeals.open(decision, statement=statement)
     _done(record, f"appeal against {record.record_id} is open", as_json=as_json)
@@ -186,7 +186,7 @@ def appeal(
 
 @app.command("appeal-state")
 def appeal_state(decision: Decision, as_json: Json = False) -> None:
-    """Say what the person who appealed is told."""
+    """Show what the person who appealed sees."""
     with open_log() as log:
         state = log.appeals.state(decision)
     if as_json:
@@ -244,7 +244,7 @@ def decide_appeal(
     role: Roles = None,
     as_json: Json = False,
 ) -> None:
-    """Uphold or overturn a refusal; the person is told the rationale."""
+    """Uphold or overturn a refusal; the person sees the rationale."""
     with desk_of(actor(name, role, tenant), "appeals") as desk:
         record = desk.appeals.decide(
             decision, outcome, rationale=rationale, allow_until=allow_until

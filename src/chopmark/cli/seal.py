@@ -60,7 +60,7 @@ def seal(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a picture.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Judge, watermark, sign and book pictures that another generator made.
+    """Judge, watermark, sign and log pictures that another generator made.
 
     Of several pictures each is for itself: one that is refused or unreadable stops none of the
     others, and the exit code says so at the end.
@@ -174,7 +174,7 @@ def _save(released: Released, row: _Row) -> Path:
     except OSError as error:
         raise InvalidRequest(
             f"{path} cannot be written: {error.strerror}",
-            hint=f"the picture was sealed and booked as {picture.output_id}",
+            hint=f"the picture was sealed and logged as {picture.output_id}",
         ) from error
     return path
 

@@ -53,7 +53,7 @@ def restore(
 ) -> None:
     """Take a log into use that came back from a backup and lacks its newest entries.
 
-    It is walked first. What is lost is booked, who was erased since is erased again, and a new
+    It is walked first. What is lost is logged, who was erased since is erased again, and a new
     signing key begins. Stop the server before you put the backup back.
     """
     from chopmark.audit import restore_log

@@ -33,7 +33,7 @@ _ORIGINALS = {
 
 def verify(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Pictures; of other files the manifest is told.")
+        list[Path] | None, typer.Argument(help="Pictures; of other files the manifest is reported.")
     ] = None,
     reattach: Annotated[
         Path | None,
@@ -62,7 +62,7 @@ def verify(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file.")] = False,
 ) -> None:
-    """Tell what a picture is: made by a machine, by which, when, and whether that can be shown.
+    """Report what a picture is: made by a machine, by which, when, and whether that can be shown.
 
     Exit code 0 when each file's manifest is intact, its signer is one that is trusted here, and
     the pixels were looked at and carry no mark that contradicts it; 4 when that is not so for one

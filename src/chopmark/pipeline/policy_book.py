@@ -159,7 +159,7 @@ class PolicyBook:
         _LOG.debug(
             "policy %s %s of %s, digest %s, from %s%s",
             policy.name, policy.version, "the deployment" if tenant is None else f"tenant {tenant}",
-            digest[:12], source, ", booked as changed" if changed else "",
+            digest[:12], source, ", logged as changed" if changed else "",
         )  # fmt: skip
         with self._lock:
             if len(self._booked) >= _MOST_TENANTS:

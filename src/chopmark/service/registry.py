@@ -44,7 +44,7 @@ class Leaves:
         under: Beginnings of paths; the longest one that fits a path decides.
         methods: Of HTTP; empty for all.
         pictures: How pixels that leave here are marked: ``signed`` (mark, manifest, record),
-            ``preview`` (small, under an overlay, booked before), ``returned`` (bytes that had left
+            ``preview`` (small, under an overlay, logged before), ``returned`` (bytes that had left
             before, and are checked against the log), ``small`` (small copies of what had left and
             is public; not of what was withdrawn), ``held`` (of the log, to whoever may see
             content, blurred), ``no``.
@@ -308,7 +308,7 @@ def staying(path: str) -> Stays | None:
 def tables_in_markdown() -> str:
     """Return the tables as ``docs/exits.md`` shows them."""
     out = _rows(
-        ("leaves", "under", "pixels", "booked before", "who gets it"),
+        ("leaves", "under", "pixels", "logged before", "who gets it"),
         [
             (line.what, ", ".join(f"`{one}`" for one in line.under),
              ", ".join(line.pictures) or "no", line.booked or "nothing", line.seen)

@@ -81,7 +81,7 @@ class AuditSettings(BaseModel, frozen=True):
         ge=0.0,
         le=1.0,
         description="Share of review decisions on which a second person decides as well, without "
-        "being told of the first; a routing rule's own `second_opinions` wins.",
+        "seeing the first; a routing rule's own `second_opinions` wins.",
     )
     log_entries_public: bool = Field(
         default=False,

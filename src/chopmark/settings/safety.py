@@ -27,12 +27,12 @@ class SafetySettings(BaseModel, frozen=True):
     )
     on_review: Literal["release", "refuse"] = Field(
         default="release",
-        description="What a `review` verdict does to a picture: released and booked as flagged, "
+        description="What a `review` verdict does to a picture: released and logged as flagged, "
         "or refused.",
     )
     refusal_tells: Literal["nothing", "category", "words"] = Field(
         default="category",
-        description="What a refused caller is told: nothing but the decision's id, the categories, "
+        description="What a refused caller learns: nothing but the decision's id, the categories, "
         "or also the words and reasons, which teach how to evade. The desk sees all of it.",
     )
     held_pictures_mb: int = Field(

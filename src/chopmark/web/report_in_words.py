@@ -74,7 +74,7 @@ _IDENTITY: Final[dict[str, tuple[Tone, str]]] = {
     "trusted": ("good", "A list known here vouches for who is named."),
     "untrusted": ("care", "Somebody is named for whom no list here vouches."),
     "broken": ("care", "Somebody is named, and the statement does not hold."),
-    "unjudged": ("none", "Somebody is named; only the network could tell whether it holds."),
+    "unjudged": ("none", "Somebody is named; only a look-up on the network could show whether it holds."),
 }
 
 
@@ -306,15 +306,15 @@ def _record(report: Report) -> Axis:
         line = said.detail if said is not None else "No record of it here."
         return Axis(name="Our log", tone="care" if care else "none", line=line)
     tone: Tone = "good"
-    line = "It was booked here before it left, in a log that cannot be altered unseen."
+    line = "It was logged here before it left, in a log that cannot be altered unseen."
     if record.get("withdrawn"):
-        tone, line = "care", "It was booked here before it left, and has been withdrawn since."
+        tone, line = "care", "It was logged here before it left, and has been withdrawn since."
     if said is not None and said.outcome != "found":
         tone, line = ("care" if said.outcome == "contradicted" else "none"), said.detail
     elif report.verdict == "marked_but_altered" or report.manifest.state == "broken":
-        line = "The picture that the mark names was booked here before it left."
+        line = "The picture that the mark names was logged here before it left."
     elif report.verdict == "edited_after_signing":
-        line = "The picture that it was made from was booked here before it left."
+        line = "The picture that it was made from was logged here before it left."
     return Axis(
         name="Our log",
         tone=tone,

@@ -32,15 +32,15 @@ _CATEGORIES: Final = {
     "hate/symbols": "Hate symbols",
 }
 _STAGES: Final = {
-    "received": "Booked",
+    "received": "Logged",
     "judge_prompt": "Prompt judged",
     "judge_input": "Input judged",
-    "decided": "Decision booked",
+    "decided": "Decision logged",
     "generate": "Made",
     "judge_output": "Picture judged",
     "mark": "Watermarked",
     "sign": "Signed",
-    "completed": "Result booked",
+    "completed": "Result logged",
 }
 # What somebody who waits is shown, and the stages of the pipeline that belong to each.
 _PROGRESS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
@@ -48,7 +48,7 @@ _PROGRESS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("Making the pictures", frozenset({"decided", "recall", "generate", "generating"})),
     ("Judging the pictures", frozenset({"judge output"})),
     ("Marking and signing", frozenset({"mark", "sign", "marking and signing"})),
-    ("Booking", frozenset({"completed"})),
+    ("Logging", frozenset({"completed"})),
 )
 PROGRESS: Final = tuple(name for name, _ in _PROGRESS)
 

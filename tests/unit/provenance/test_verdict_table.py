@@ -261,7 +261,7 @@ def test_what_stands_over_it(
     if verdict == "resembles_ours":
         assert not ticked
         assert "marked" not in report.summary
-        assert "booked here before" not in said
+        assert "logged here before" not in said
     if any(one.manifest == "broken" for one in report.ingredients):
         assert "Content Credentials" not in ticked
         assert words.tone != "good"

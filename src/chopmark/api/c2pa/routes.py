@@ -176,7 +176,7 @@ async def add_manifest(
     caller: ManifestWriter,
     return_receipt: Annotated[bool, Query(alias="returnReceipt")] = False,
 ) -> dict[str, Any]:
-    """Keep a manifest store; the upload is booked in the log."""
+    """Keep a manifest store; the upload is logged."""
     data, parts, record_id = await request.body(), service.pipeline.parts, new_record_id()
 
     def work() -> dict[str, Any]:
@@ -213,7 +213,7 @@ async def remove_manifest(
 async def bind(
     body: Bind, resolver: TheResolver, service: TheService, caller: BindingWriter
 ) -> None:
-    """Lead from one more soft-binding value to a manifest of the same tenant; it is booked."""
+    """Lead from one more soft-binding value to a manifest of the same tenant; it is logged."""
     await _bind(body, resolver, service, caller, replace=False)
 
 
@@ -221,7 +221,7 @@ async def bind(
 async def rebind(
     body: Bind, resolver: TheResolver, service: TheService, caller: BindingWriter
 ) -> None:
-    """Lead from a soft-binding value to this manifest, and to no other any more; it is booked."""
+    """Lead from a soft-binding value to this manifest, and to no other any more; it is logged."""
     await _bind(body, resolver, service, caller, replace=True)
 
 
@@ -272,7 +272,7 @@ async def check(
     _caller: ManifestReader,
     body: Annotated[dict[str, Any], Body()],
 ) -> dict[str, Any]:
-    """Tell whether a receipt is one of our log, for this manifest."""
+    """Check whether a receipt is one of our log, for this manifest."""
 
     def work() -> dict[str, Any]:
         resolver.manifest(manifest_id)
@@ -287,25 +287,25 @@ async def check(
 
 @router.get(f"{PREFIX}/services/supportedAlgorithms")
 async def algorithms(resolver: TheResolver) -> dict[str, Any]:
-    """Tell which soft-binding algorithms are understood."""
+    """List the soft-binding algorithms that are understood."""
     return dict(resolver.algorithms())
 
 
 @router.get(f"{PREFIX}/services/capabilities")
 async def capabilities(resolver: TheResolver) -> dict[str, Any]:
-    """Tell which optional parts of the API are there."""
+    """List the optional parts of the API that are switched on."""
     return dict(resolver.capabilities())
 
 
 @router.get(f"{PREFIX}/services/status")
 async def status(resolver: TheResolver) -> dict[str, Any]:
-    """Tell whether the store of manifests answers."""
+    """Report whether the store of manifests answers."""
     return dict(await in_thread(resolver.status))
 
 
 @router.get("/.well-known/c2pa-soft-binding-resolution")
 async def well_known(resolver: TheResolver) -> dict[str, Any]:
-    """Tell where the API is (RFC 8615)."""
+    """Return where the API is (RFC 8615)."""
     return dict(resolver.well_known())
 
 

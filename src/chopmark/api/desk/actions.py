@@ -98,7 +98,7 @@ async def people(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     before: Annotated[int | None, Query(ge=0, le=2**53)] = None,
 ) -> dict[str, Any]:
-    """List the persons whom requests named, the last one heard of first; the look is booked."""
+    """List the persons whom requests named, the last one heard of first; the look is logged."""
     desk = PeopleDesk(service, caller)
     return await in_thread(lambda: desk.listed(q, limit=limit, before=before))
 

@@ -49,7 +49,7 @@ class AppealBody(Strict):
 
 
 class OutcomeBody(Strict):
-    """How an appeal ends, and why; the person who appealed is told both."""
+    """How an appeal ends, and why; the person who appealed sees both."""
 
     outcome: Literal["upheld", "overturned"]
     rationale: Annotated[str, Field(min_length=RATIONALE.least, max_length=RATIONALE.most)]
@@ -75,7 +75,7 @@ async def state(
     deployment: TheDeployment,
     ticket: Annotated[str, Query(max_length=100, description="As the opening gave it")] = "",
 ) -> dict[str, Any]:
-    """Tell whoever appealed how it stands: outcome and rationale once it is decided."""
+    """Report to whoever appealed how it stands: outcome and rationale once it is decided."""
     parts = deployment.service.pipeline.parts
     async with _guesses_counted(request, deployment):
         return await in_thread(lambda: _state(parts, record_of(decision_id), ticket))

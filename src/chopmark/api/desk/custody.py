@@ -30,7 +30,7 @@ __all__ = ["router"]
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, tags=["custody"])
 Reason = Annotated[str, Field(min_length=PURPOSE.least, max_length=PURPOSE.most)]
 Subject = Annotated[
-    str, Field(min_length=1, max_length=300, description="As the log was told: TENANT:IDENTIFIER")
+    str, Field(min_length=1, max_length=300, description="As the log knows them: TENANT:IDENTIFIER")
 ]
 # Days that there are, so that whatever the description allows is taken.
 _DAY: Final = (
@@ -46,14 +46,14 @@ Moment = Annotated[
     ),
 ]
 Stated = Annotated[
-    str, Query(max_length=PURPOSE.most, pattern=r"\S", description="Why; it is booked")
+    str, Query(max_length=PURPOSE.most, pattern=r"\S", description="Why; it is logged")
 ]
 HoldIndex = Annotated[int, Path(ge=0, le=2**53, description="Of the hold's entry")]
 RequestId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 
 
 class ReasonBody(Strict):
-    """Why; it is booked."""
+    """Why; it is logged."""
 
     reason: Reason
 
@@ -159,7 +159,7 @@ async def ask_cybertip(
 async def cybertip(
     record_id: AnyId, service: TheService, caller: AnyCaller, purpose: Stated
 ) -> Response:
-    """Return the draft that two investigators released, as XML; the look is booked."""
+    """Return the draft that two investigators released, as XML; the look is logged."""
     caller.must_be("investigator")
     desk = _desk(service, caller, "investigator", purpose)
     text = await in_thread(lambda: desk.cybertips.draft(record_id))
@@ -181,7 +181,7 @@ async def waiting(service: TheService, caller: AnyCaller) -> dict[str, Any]:
 async def agree(
     request_id: RequestId, deployment: TheDeployment, caller: AnyCaller
 ) -> dict[str, Any]:
-    """Agree to what somebody else asked for; it is done now and booked with both names."""
+    """Agree to what somebody else asked for; it is done now and logged with both names."""
     booked = await in_thread(lambda: agree_to(deployment, caller, request_id))
     return {"event": booked.to_dict()}
 

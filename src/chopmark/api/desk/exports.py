@@ -58,7 +58,7 @@ async def exports(service: TheService, caller: AnyCaller) -> dict[str, Any]:
 
 @router.post("/{export_id}/agree")
 async def agree(export_id: ExportId, service: TheService, caller: AnyCaller) -> dict[str, Any]:
-    """Agree to what somebody else asked for; it is written at once and booked with both names."""
+    """Agree to what somebody else asked for; it is written at once and logged with both names."""
     return (await in_thread(lambda: service.exports.agree(caller, export_id))).to_dict()
 
 

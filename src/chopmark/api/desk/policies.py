@@ -130,9 +130,9 @@ async def set_shadow(body: ShadowOnBody, service: TheService, caller: AnyCaller)
 
 @router.post("/try")
 async def try_candidate(body: TryBody, service: TheService, caller: RecordReader) -> dict[str, Any]:
-    """Say what a policy would change, and what of the last decisions it would have changed.
+    """Show what a policy would change, and what of the last decisions it would have changed.
 
-    Judged from the scores that were booked; no prompt is read, and nothing is acted on.
+    Judged from the scores in the log; no prompt is read, and nothing is acted on.
     """
 
     def tried() -> dict[str, Any]:
@@ -192,7 +192,7 @@ async def shadow(
     """Judge the newest prompts again by another policy; nothing is acted on.
 
     The prompts themselves are read for it, so it takes an investigator and a purpose, and each
-    look is booked.
+    look is logged.
     """
     if purpose is None or not purpose.strip():
         raise InvalidRequest("nobody looks at content without a purpose", param="purpose")

@@ -33,7 +33,7 @@ __all__ = ["AnyId", "CallerDesk", "Purpose", "desk_of", "router"]
 AnyId = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="Of a record or an output")]
 Purpose = Annotated[
     str | None,
-    Query(max_length=limits.PURPOSE.most, description="Why; it is booked with what is done"),
+    Query(max_length=limits.PURPOSE.most, description="Why; it is logged with what is done"),
 ]
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, tags=["desk"])
 
@@ -86,7 +86,7 @@ async def record(
     caller: RecordReader,
     purpose: Purpose = None,
     evidence: Annotated[
-        bool, Query(description="With what was asked for and why it was judged so; booked")
+        bool, Query(description="With what was asked for and why it was judged so; logged")
     ] = False,
 ) -> dict[str, Any]:
     """Return the public part of every event of one request; its content to whom may see it."""
@@ -130,9 +130,9 @@ async def search(
     purpose: Purpose = None,
     evidence: Annotated[bool, Query(description="With the prompts; takes a purpose")] = False,
 ) -> dict[str, Any]:
-    """Find records, newest first; the search is booked. ``next`` is the next page's ``before``.
+    """Find records, newest first; the search is logged. ``next`` is the next page's ``before``.
 
-    With ``evidence`` each hit has its ``prompt``, for investigators who say why; that is booked.
+    With ``evidence`` each hit has its ``prompt``, for investigators who say why; that is logged.
     """
     if evidence:
         caller.must_be("investigator")

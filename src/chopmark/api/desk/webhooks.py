@@ -30,7 +30,7 @@ class HookBody(Strict):
 
 @router.post("")
 async def add(body: HookBody, deployment: TheDeployment, caller: AnyCaller) -> dict[str, Any]:
-    """Have an address told; the answer holds the secret that its messages are signed with, once.
+    """Notify an address; the answer holds the secret that its messages are signed with, once.
 
     Messages follow Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature`.
     """
@@ -41,13 +41,13 @@ async def add(body: HookBody, deployment: TheDeployment, caller: AnyCaller) -> d
 
 @router.get("")
 async def listed(deployment: TheDeployment, caller: AnyCaller) -> dict[str, Any]:
-    """List who is told, how much arrived, and what was given up (`dead`)."""
+    """List the addresses that are notified, how much arrived, and what was given up (`dead`)."""
     return {"webhooks": await in_thread(WebhookAdmin(deployment, caller).listed)}
 
 
 @router.delete("/{hook_id}", status_code=204)
 async def remove(hook_id: HookId, deployment: TheDeployment, caller: AnyCaller) -> None:
-    """Tell an address no more; what is on its way there goes."""
+    """Notify an address no more; what is on its way there is dropped."""
     admin = WebhookAdmin(deployment, caller)
     await in_thread(lambda: admin.remove(hook_id))
 

@@ -113,7 +113,7 @@ async def listed(
 
 @router.get("/{batch_id}")
 async def retrieve(batch_id: BatchId, deployment: TheDeployment, caller: Batcher) -> dict[str, Any]:
-    """Tell how far a batch has come."""
+    """Report how far a batch has come."""
     return _described(
         await in_thread(lambda: deployment.batches.get(caller.tenant.name, batch_id, kind="batch"))
     )

@@ -29,7 +29,7 @@ _NOT_PRESENT: Final[Mapping[str, str]] = {"absent": "not_present", "remote_only"
 async def check(
     file: Annotated[UploadFile, File()], request: Request, service: TheService, caller: Verifier
 ) -> Response:
-    """Tell whether a picture carries our manifest and our watermark; nothing of it is kept.
+    """Report whether a picture carries our manifest and our watermark; nothing of it is kept.
 
     The report of ``/api/v1/verify`` in fewer words; these stand beside it as ``provenance``.
     """
@@ -39,7 +39,7 @@ async def check(
         # This shape knows "detected" and "not detected" only, and it is neither.
         raise UnsupportedImage(
             f"the picture's pixels were not looked at: {report.watermark.reason or 'unreadable'}",
-            hint="save it as PNG, JPEG, WebP or AVIF; /api/v1/verify tells what else is known",
+            hint="save it as PNG, JPEG, WebP or AVIF; /api/v1/verify reports what else is known",
             param="file",
         )
     return JSONResponse(

@@ -131,7 +131,7 @@ async def variations(request: Request, service: TheService, caller: Creator) -> 
 async def moderations(
     body: Moderations, request: Request, service: TheService, caller: Moderator
 ) -> Response:
-    """Judge texts and pictures by the policy; what is judged is booked."""
+    """Judge texts and pictures by the policy; what is judged is logged."""
     inputs = [
         [
             await from_url(part.url, request, caller, service, param=part.param)

@@ -70,7 +70,7 @@ class TestEndpoint(_Strict):
 
 @router.get("/webhook_event_types")
 async def event_types(_caller: AnyCaller) -> dict[str, Any]:
-    """List the events that this server tells of."""
+    """List the events that this server sends."""
     return {"object": "list", "data": [one for one in WEBHOOK_EVENTS if one != "*"]}
 
 
@@ -78,7 +78,7 @@ async def event_types(_caller: AnyCaller) -> dict[str, Any]:
 async def create(
     body: CreateEndpoint, deployment: TheDeployment, caller: AnyCaller
 ) -> dict[str, Any]:
-    """Have an address told; the answer holds the secret that its messages are signed with, once."""
+    """Notify an address; the answer holds the secret that its messages are signed with, once."""
     admin, events = WebhookAdmin(deployment, caller), _known(body.event_types, "event_types")
     hook, secret = await in_thread(lambda: admin.add(body.url, events, name=body.name))
     return {**_described(hook), "signing_secret": secret}
@@ -91,7 +91,7 @@ async def listed(
     after: Annotated[str | None, Query(max_length=64)] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> dict[str, Any]:
-    """List who is told, the newest first."""
+    """List the addresses that are notified, the newest first."""
     hooks = await in_thread(WebhookAdmin(deployment, caller).all)
     hooks.reverse()
     if after is not None:
@@ -115,7 +115,7 @@ async def retrieve(
 async def update(
     endpoint_id: EndpointId, body: UpdateEndpoint, deployment: TheDeployment, caller: AnyCaller
 ) -> dict[str, Any]:
-    """Change its name, its address or of what it is told."""
+    """Change its name, its address or its events."""
     admin = WebhookAdmin(deployment, caller)
     events = None if body.event_types is None else _known(body.event_types, "event_types")
 
@@ -130,7 +130,7 @@ async def update(
 async def delete(
     endpoint_id: EndpointId, deployment: TheDeployment, caller: AnyCaller
 ) -> dict[str, Any]:
-    """Tell an address no more; what is on its way there goes."""
+    """Notify an address no more; what is on its way there is dropped."""
     admin = WebhookAdmin(deployment, caller)
     await in_thread(lambda: admin.remove(endpoint_id))
     return {"id": endpoint_id, "object": "webhook_endpoint.deleted", "deleted": True}
@@ -155,7 +155,7 @@ async def rotate_secret(
 async def send_sample(
     endpoint_id: EndpointId, body: TestEndpoint, deployment: TheDeployment, caller: AnyCaller
 ) -> dict[str, Any]:
-    """Send a sample at once, and tell what the address answers."""
+    """Send a sample at once, and return what the address answers."""
     admin = WebhookAdmin(deployment, caller)
     [event] = _known([body.event_type], "event_type")
     status = await in_thread(lambda: admin.test(endpoint_id, event))
@@ -174,7 +174,7 @@ def _known(names: list[str], param: str) -> list[WebhookEvent]:
         if name not in WEBHOOK_EVENTS:
             where = f"{param}[{place}]" if param.endswith("s") else param
             raise InvalidRequest(
-                f"{where}: this server does not tell of {name!r}",
+                f"{where}: this server does not send {name!r}",
                 hint="GET /v1/webhook_event_types lists of what it does",
                 param=where,
             )

@@ -124,7 +124,7 @@ KINDS: Final[dict[str, Kind]] = {
         *(
             Kind(
                 name=name, mime=mime, words="a sound recording", decoded=False, pixels=False,
-                advice="of a file of another kind only a signature is told",
+                advice="of a file of another kind only a signature is recognised",
             )
             for name, mime in (
                 ("m4a", "audio/mp4"), ("wav", "audio/wav"), ("mp3", "audio/mpeg"),

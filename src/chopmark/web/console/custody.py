@@ -101,7 +101,7 @@ async def agree(request_id: str, deployment: TheDeployment, viewer: CustodyViewe
 
 def _stated(subject: str, reason: str) -> tuple[str, str]:
     if not subject.strip() or not reason.strip():
-        raise InvalidRequest("whom, and why?", hint="both are booked")
+        raise InvalidRequest("whom, and why?", hint="both are logged")
     return subject.strip(), reason.strip()
 
 

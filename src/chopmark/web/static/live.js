@@ -64,7 +64,7 @@
         const unknown = say.dataset.unknown;
         say.textContent = unknown ? "This small model does not know: " + unknown : "";
       } else if (kind === "refused" || kind === "failed") {
-        // What was shown before stays, and is told from what was wished now.
+        // What was shown before stays, and is marked as older than what was wished now.
         look.classList.add("old");
         say.textContent = kind === "refused" ? "Not shown: " + data.message + ". Go on with other words." : (data.message || data.detail || data.title || "That did not work.");
         if (kind === "failed") sent = "";
