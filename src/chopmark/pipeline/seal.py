@@ -164,7 +164,7 @@ def mark(
     if earlier is not None:
         picture = _taken_back(parts, picture, earlier)
     if parts.label is not None:
-        picture = draw_label(picture, parts.label)
+        picture = draw_label(picture, parts.label, modified=_is_modified(parts, request))
     method, key = parts.settings.mark_method, parts.mark_keys.active
     payload = bytes.fromhex(output_id)
     marked = embed_mark(picture, payload, key=key, method=method, read_back=False)
@@ -201,6 +201,13 @@ def mark(
         pdq=pdq,
         pixels_sha256=pixel_digest(file.pixels),
     )
+
+
+def _is_modified(parts: Parts, request: GenerationRequest | SealRequest) -> bool:
+    """Tell whether a model changed a picture that was there, as the manifest says it too."""
+    if isinstance(request, SealRequest):
+        return parts.settings.seal_source_type != "trainedAlgorithmicMedia"
+    return isinstance(request, EditRequest)
 
 
 def _taken_back(parts: Parts, picture: Image.Image, earlier: MarkResult) -> Image.Image:

@@ -83,10 +83,10 @@ class ProvenanceSettings(BaseModel, frozen=True):
         description="Provider's name or code for China's `TC260:AIGC` element in the XMP. Empty: "
         "no such element.",
     )
-    label: Literal["off", "default", "china", "india"] = Field(
+    label: Literal["off", "default", "eu", "korea", "china", "india"] = Field(
         default="off", description="Visible label on every picture, in the style of this profile."
     )
-    label_language: Literal["en", "de", "fr", "es", "it", "pt", "nl", "zh"] | None = Field(
+    label_language: Literal["en", "de", "fr", "es", "it", "pt", "nl", "zh", "ko"] | None = Field(
         default=None, description="Language of the label. Unset: the profile's."
     )
     label_text: str = Field(
