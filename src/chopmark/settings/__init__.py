@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from chopmark.errors import ConfigurationError
 from chopmark.kit.files import make_private_folder
 from chopmark.settings.audit import AuditSettings
+from chopmark.settings.cluster import ClusterSettings
 from chopmark.settings.generation import GenerationSettings
 from chopmark.settings.limits import LimitSettings
 from chopmark.settings.provenance import ProvenanceSettings
@@ -32,6 +33,7 @@ RECALL_S: Final = 5.0
 
 class Settings(
     ServiceSettings,
+    ClusterSettings,
     LimitSettings,
     AuditSettings,
     ProvenanceSettings,
