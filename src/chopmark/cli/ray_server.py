@@ -20,8 +20,8 @@ __all__ = ["serve_on_ray"]
 _QUIET: Final = {
     # Ray tells its makers of each cluster otherwise.
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Pictures that are not booked yet would be written to disk when its memory is full.
-    "RAY_automatic_object_spilling_enabled": "0",
+    # Its own helper needs longer than its 15 seconds to start on a machine that is busy.
+    "RAY_agent_register_timeout_ms": "120000",
 }
 
 
@@ -80,9 +80,11 @@ def _join(ray: Any, settings: Settings) -> None:
     else:
         # Places, not cores: a site, guards and generators find room on a small machine as well.
         options["num_cpus"] = 1 + settings.most_generators
+        # Pictures that are not booked yet would be written to disk when its memory is full.
+        options["_system_config"] = {"automatic_object_spilling_enabled": False}
     try:
         ray.init(log_to_driver=not settings.ray_address, **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises it bare where its processes do not start in time
         where = settings.ray_address or "on this machine"
         raise ConfigurationError(
             f"there is no cluster of Ray {where}: {(str(error).splitlines() or [''])[0]}",
