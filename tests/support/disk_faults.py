@@ -211,9 +211,11 @@ class TemporaryPostgres:
 
     Args:
         parent: Where its folder is made; a socket's path must stay short.
+        listen: An address of a network of ours that it takes connections at as well.
     """
 
-    def __init__(self, parent: Path | None = None) -> None:
+    def __init__(self, parent: Path | None = None, *, listen: str = "") -> None:
+        self._listen = listen
         self._parent = parent or Path("/tmp")  # noqa: S108 - removed at the end, ours alone
         self._folder: Path | None = None
         self._binaries = self._find()
@@ -255,6 +257,9 @@ class TemporaryPostgres:
             if os.geteuid() == 0:
                 shutil.chown(self._folder, "postgres")
             self._run("initdb", "-D", self._data, "-U", "chopmark", "--auth=trust", "-E", "UTF8")
+            if self._listen:
+                with Path(f"{self._data}/pg_hba.conf").open("a", encoding="utf-8") as rules:
+                    rules.write("host all chopmark samenet trust\n")
             self.start()
         except (OSError, LookupError) as error:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -267,7 +272,7 @@ class TemporaryPostgres:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        options = f"-c listen_addresses= -c unix_socket_directories={self._folder}"
+        options = f"-c listen_addresses={self._listen} -c unix_socket_directories={self._folder}"
         log = f"{self._folder}/log"
         self._run("pg_ctl", "-D", self._data, "-w", "-l", log, "-o", options, "start")
 

@@ -12,6 +12,7 @@ import typer
 
 from chopmark.cli import debug_log
 from chopmark.cli.output import emit, progress_bar
+from chopmark.cli.ray_server import serve_on_ray
 from chopmark.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -37,22 +38,26 @@ def serve(
             "memory if not given. 0: everything in this process.",
         ),
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="Who does the work: local, this machine; ray, a cluster of Ray Serve."),
+    ] = None,
 ) -> None:
     """Serve the HTTP API and the pages (verify, studio, console)."""
     import uvicorn
 
     from chopmark import Pipeline
     from chopmark.pipeline.lost import close_lost
-    from chopmark.service.checkpoints import checkpointing
     from chopmark.service.connection import server_options
-    from chopmark.service.reconciling import reconciling
-    from chopmark.service.retention import retaining
-    from chopmark.service.timestamps import stamping
     from chopmark.settings import load_settings
-    from chopmark.site import create_site
+    from chopmark.site import serving
     from chopmark.workers import usual_number
 
-    settings = load_settings(host=host, port=port, workers=workers)
+    settings = load_settings(host=host, port=port, workers=workers, engine=engine)
+    if settings.engine == "ray":
+        _may_listen(settings)
+        serve_on_ray(settings)
+        return
     if settings.workers is None:
         settings = settings.model_copy(update={"workers": usual_number()})
     _may_listen(settings)
@@ -70,16 +75,9 @@ def serve(
         if debug_log.is_shown():
             # From here on the server's own log has these lines, and hides prompts.
             debug_log.stop(level=logging.DEBUG)
-        parts = pipeline.parts
-        with (
-            stamping(parts),
-            retaining(parts),
-            checkpointing(parts),
-            reconciling(parts),
-            _tracing(settings),
-        ):
+        with serving(pipeline) as site, _tracing(settings):
             uvicorn.run(
-                create_site(pipeline),
+                site,
                 host=settings.host,
                 port=settings.port,
                 log_level="info",

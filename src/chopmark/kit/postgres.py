@@ -21,6 +21,15 @@ _COPY_FROM: Final = 20
 _INSERT: Final = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \([?, ]+\)")
 _CHUNK: Final = 5000
 _TIMEOUT_MS: Final = 20_000
+#: A server that was cut off in the middle of a transaction has the writers' lock until PostgreSQL
+#: takes it back: after so long without a statement of its.
+_SILENT_MS: Final = 5_000
+#: How either side notices that the other is gone while it waits: libpq's names, seconds but for the
+#: last, which is milliseconds.
+_NOTICES: Final = {
+    "keepalives_idle": 3, "keepalives_interval": 2, "keepalives_count": 3,
+    "tcp_user_timeout": 9_000,
+}  # fmt: skip
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,39}")
 #: Of all our tables together; goes up with a change that code of before cannot work with.
 _FORMAT: Final = 1
@@ -167,13 +176,17 @@ class PostgresDatabase:
         if self._closed:
             # A call that outlived its server: what it opened now nobody would close.
             raise self._errors.unavailable("the database is closed")
-        connection = self._psycopg.connect(self._url, connect_timeout=10)
+        connection = self._psycopg.connect(self._url, connect_timeout=10, **_NOTICES)
         try:
             if self._part:
                 self._enter(connection, self._part)
             connection.execute("SET synchronous_commit = on")
             connection.execute("SET client_min_messages = warning")
             connection.execute(f"SET lock_timeout = {_TIMEOUT_MS}")
+            connection.execute(f"SET idle_in_transaction_session_timeout = {_SILENT_MS}")
+            connection.execute("SET tcp_keepalives_idle = 3")
+            connection.execute("SET tcp_keepalives_interval = 2")
+            connection.execute("SET tcp_keepalives_count = 3")
             connection.commit()
         except BaseException:
             connection.close()

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from chopmark.provenance.reading import ReadsPixels
     from chopmark.safety import ImageGuards, PromptGuards
     from chopmark.settings import Settings
-    from chopmark.workers import LocalEngine
+    from chopmark.workers import Engine
 
 __all__ = ["Parts"]
 
@@ -156,7 +156,7 @@ class Parts:
         return plugins
 
     @Once
-    def engine(self) -> LocalEngine | None:
+    def engine(self) -> Engine | None:
         """Worker processes, or None where everything is done in this one."""
         if not self.settings.workers:
             return None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from chopmark.settings import Settings
     from chopmark.workers import PoolName
 
-__all__ = ["held_while_reading", "judges_texts_with_keys", "open_engine"]
+__all__ = ["engine_of", "held_while_reading", "judges_texts_with_keys", "open_engine"]
 
 #: Files that a process parses for its tenant before it is replaced; leaks go with it.
 _MOST_FILES: Final = 50
@@ -30,6 +30,13 @@ def open_engine(settings: Settings, plugins: Plugins) -> LocalEngine:
     engine = LocalEngine(_plans(settings, plugins))
     engine.start()
     return engine
+
+
+def engine_of(settings: Settings) -> LocalEngine:
+    """Return the engine of a machine of a cluster; see :mod:`chopmark.workers.ray_app`."""
+    from chopmark.plugins.builtin import all_plugins
+
+    return open_engine(settings, all_plugins(others=settings.plugins))
 
 
 def held_while_reading(settings: Settings, plugins: Plugins) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import h11
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from chopmark.errors import (
@@ -29,9 +30,11 @@ from chopmark.kit.limits import HEADERS, HEADERS_S
 from chopmark.service.problems import problem_response
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from chopmark.settings import Settings
 
-__all__ = ["BoundedConnection", "server_options"]
+__all__ = ["BoundedConnection", "behind_proxies", "server_options"]
 
 # What comes after an answer is read for so long, so that the client gets to read the answer: a
 # connection that is closed on unread bytes takes the answer with it (RFC 9112, section 9.6).
@@ -50,6 +53,8 @@ def server_options(settings: Settings) -> dict[str, Any]:
         most = settings.max_connections
 
     return {
+        # Not uvloop where some other package has brought it: this one is what was tried.
+        "loop": "asyncio",
         "http": Connection,
         "h11_max_incomplete_event_size": HEADERS.most,
         "ws": "none",
@@ -57,6 +62,17 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "proxy_headers": bool(proxies),
         "forwarded_allow_ips": proxies,
     }
+
+
+def behind_proxies(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """Return an application that believes the trusted proxies, where another server runs it.
+
+    Raises:
+        ConfigurationError: ``Settings.trusted_proxies`` cannot be read.
+    """
+    proxies = _proxies(settings)
+    # uvicorn's types are those of asgiref, which say the same.
+    return ProxyHeadersMiddleware(app, proxies) if proxies else app  # type: ignore[arg-type,return-value]
 
 
 def _proxies(settings: Settings) -> list[str]:

@@ -25,6 +25,7 @@ from pydantic_settings import (
 from chopmark.errors import ConfigurationError
 from chopmark.kit.files import make_private_folder
 from chopmark.settings.audit import AuditSettings
+from chopmark.settings.cluster import ClusterSettings
 from chopmark.settings.file import SettingsFile, find_file, is_secret, read_file, without_password
 from chopmark.settings.generation import GenerationSettings
 from chopmark.settings.limits import LimitSettings
@@ -43,6 +44,7 @@ RECALL_S: Final = 5.0
 
 class Settings(
     ServiceSettings,
+    ClusterSettings,
     LimitSettings,
     AuditSettings,
     ProvenanceSettings,

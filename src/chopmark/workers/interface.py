@@ -81,5 +81,8 @@ class Engine(Protocol):
             ChopmarkError: What the work itself raised.
         """
 
+    def ready(self) -> Mapping[PoolName, tuple[str, ...]]:
+        """Wait until jobs can run; return what the processes of each pool gave up."""
+
     def close(self) -> None:
         """Stop everything. Idempotent."""

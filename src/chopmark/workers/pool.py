@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from chopmark.workers.nurse import Hatched
     from chopmark.workers.worker import Manner
 
-__all__ = ["Pool", "PoolPlan"]
+__all__ = ["Pool", "PoolPlan", "WorkFailed"]
 
 _LOG = logging.getLogger(__name__)
 #: Bytes of JSON that are taken from a process that is not believed; a long report has some 100 kB.
