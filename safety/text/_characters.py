@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import TYPE_CHECKING, Final
 
+from chopmark.safety.text._forms import FOLDED_SCRIPTS, compose
 from chopmark.safety.text._marked import check_length
-from chopmark.safety.text._unicode import CONFUSABLES, SMALL_CAPS, is_invisible, script
+from chopmark.safety.text._unicode import CONFUSABLES, is_invisible, script
 from chopmark.safety.text.words import known_share
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["clean"]
 
-_FOLDED_SCRIPTS: Final[frozenset[str]] = frozenset({"latin", "greek", "cyrillic"})
 #: U+202E (override) and U+2067 (isolate) turn the text around.
 _RIGHT_TO_LEFT: Final[str] = "\u202e\u2067"
 #: What may stand inside: the beginnings of other embeddings and isolates; U+202C and U+2069 end the
@@ -40,7 +39,7 @@ def clean(marked: Marked) -> None:
     _overrides(marked)
     _regional(marked)
     _drop_invisible(marked)
-    _compose(marked)
+    compose(marked)
     check_length(len(marked.chars))  # U+FDFA alone is eighteen letters
     _between(marked)
     _confusables(marked)
@@ -139,7 +138,7 @@ def _drop_invisible(marked: Marked) -> None:
             continue
         # The joiner and the variation selector belong to emoji and to Indic and Persian spelling.
         before, after = text[at - 1 : at], text[at + 1 : at + 2]
-        split_word |= before.isalnum() and after.isalnum() and script(before) in _FOLDED_SCRIPTS
+        split_word |= before.isalnum() and after.isalnum() and script(before) in FOLDED_SCRIPTS
         edits.append((at, at + 1, ""))
     if split_word:
         marked.note("invisible")
@@ -164,68 +163,6 @@ def _between(marked: Marked) -> None:
     if edits:
         marked.note("emoji between letters")
         marked.replace(edits)
-
-
-def _enclosed(char: str) -> str:
-    """Return the letter of a negative circle or square, or of one in parentheses."""
-    code = ord(char)
-    # In parentheses, small and capital; white on black, in a circle and in a square. NFKC leaves the
-    # last two alone and gives "(a)" for the others.
-    if 0x249C <= code <= 0x24B5:
-        return chr(code - 0x249C + 97)
-    if 0x1F110 <= code <= 0x1F129:
-        return chr(code - 0x1F110 + 97)
-    for first in (0x1F150, 0x1F170):
-        if first <= code < first + 26:
-            return chr(code - first + 97)
-    return ""
-
-
-def _compose(marked: Marked) -> None:
-    """NFKC character by character, and marks off the letters of three scripts.
-
-    One mark on a letter is spelling (é). Two and more are a disguise, noted from the second such letter
-    on; on letters of other scripts, which need their marks, those after the second are dropped.
-    """
-    chars: list[str] = []
-    spans: list[tuple[int, int]] = []
-    base_folded = False
-    stacked = run = folded_forms = symbols = 0
-    for char, span in zip(marked.chars, marked.spans, strict=True):
-        if char.isascii():
-            chars.append(char)
-            spans.append(span)
-            base_folded, run = char.isalpha() or not char.isspace(), 0
-            continue
-        if unicodedata.combining(char) or unicodedata.category(char) in {"Mn", "Me"}:
-            run += 1
-            stacked += run == 2 and base_folded
-            if base_folded or run > 2:
-                continue  # where it stood is inside the span of its base's neighbours
-            chars.append(char)
-            spans.append(span)
-            continue
-        run = 0
-        shown = SMALL_CAPS.get(char) or _enclosed(char)
-        if shown:
-            symbols += 1
-        else:
-            shown = unicodedata.normalize("NFKC", char)
-            folded_forms += shown != char and shown.isascii() and shown.isalnum()
-        if script(shown[0]) in _FOLDED_SCRIPTS:
-            plain = unicodedata.normalize("NFD", shown)
-            run = sum(unicodedata.category(part) == "Mn" for part in plain)
-            shown = "".join(part for part in plain if unicodedata.category(part) != "Mn")
-        base_folded = script(shown[0]) in _FOLDED_SCRIPTS if shown else base_folded
-        chars += shown
-        spans += [span] * len(shown)
-    if stacked >= 2:
-        marked.note("marks")
-    if folded_forms:
-        marked.note("forms")
-    if symbols:
-        marked.note("letter symbols")
-    marked.chars, marked.spans = chars, spans
 
 
 def _confusables(marked: Marked) -> None:
@@ -261,6 +198,8 @@ def _confusables(marked: Marked) -> None:
 
 def _mixed(word: str) -> bool:
     """Tell whether a word mixes plain Latin letters with look-alikes of them."""
+    if word.isascii():
+        return False
     plain = any(char.isascii() and char.isalpha() for char in word)
     strange = [char for char in word if not char.isascii()]
     return plain and any(char in CONFUSABLES and script(char) != "han" for char in strange)

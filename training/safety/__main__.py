@@ -4,7 +4,8 @@ Trains the prompt guard's encoder and everything that stands on it, from the lab
 data folder (``train.jsonl``, ``dev.jsonl``, ``captions-multilingual.jsonl``) and from the rows in
 this folder. It stops after ``--minutes`` and goes on from the work folder when it is called
 again. With ``--onward`` it begins with the layers and the head that lie in ``--out`` and reads the
-last pass only, for rows that were added since. Writes ``prompt_encoder.onnx``,
+last pass only, for rows that were added since; ``--draws`` says how often that pass is drawn anew
+in one, and ``--seed`` which draws these are. Writes ``prompt_encoder.onnx``,
 ``prompt_head.safetensors`` and ``training.json`` (seeds, hashes of the data, counts, figures on
 rows that were not trained on).
 """
@@ -55,12 +56,16 @@ def main() -> None:
         action="store_true",
         help="begin with the models in OUT, read the last pass only",
     )
+    parser.add_argument("--draws", type=int, default=1, help="how often the last pass is drawn")
+    parser.add_argument("--seed", type=int, default=0, help="another one draws other readings")
     options = parser.parse_args()
     rows = read_rows(options.data / "train.jsonl")
     captions, check = caption_rows(options.data / "captions-multilingual.jsonl")
     layers = options.work / "encoder.safetensors"
     if not layers.is_file():
-        last = lambda rng: third_pass(rows, captions, rng=rng)
+        last = lambda rng: [
+            one for _ in range(options.draws) for one in third_pass(rows, captions, rng=rng)
+        ]
         passes = [
             lambda rng: first_pass(rows, rng=rng),
             lambda rng: second_pass(rows, captions, rng=rng),
@@ -70,6 +75,7 @@ def main() -> None:
             [last] if options.onward else passes,
             options.work,
             minutes=options.minutes,
+            seed=options.seed,
             start=_shipped(options.out) if options.onward else None,
         )
         if made is None:

@@ -42,17 +42,20 @@ def train_encoder(
     work: Path,
     *,
     minutes: float,
+    seed: int = 0,
     start: dict[str, np.ndarray[Any, Any]] | None = None,
 ) -> dict[str, np.ndarray[Any, Any]] | None:
     """Train for some minutes; return the layers when every pass was read, else nothing.
 
     Each pass has its own optimizer and begins with the rate of learning at its highest. A pass of
-    number n is drawn with the seed n + 1: same readings, same layers on one kind of processor.
+    number n is drawn with the seed n + 1 + ``seed``: same readings, same layers on one kind of
+    processor.
 
     Args:
         passes: Each returns its readings, in any order; they are read once.
         work: Where the state is kept.
         minutes: Then the state is kept, and the next call goes on from there.
+        seed: Another one draws other readings, in another order.
         start: Layers, ``head.weight`` and ``head.bias`` to begin with; the package's by default.
     """
     import torch
@@ -69,7 +72,7 @@ def train_encoder(
         kept = work / f"pass{number + 1}.pt"
         if (work / f"pass{number + 2}.pt").is_file():
             continue
-        rng = np.random.default_rng(number + 1)
+        rng = np.random.default_rng(number + 1 + seed)
         if not learner.read(readings(rng), kept, rng=rng, until=until):
             return None
     return {name: value.numpy() for name, value in learner.model.state_dict().items()}
