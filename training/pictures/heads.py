@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Fitted", "area", "fit"]
 
-#: The share of harmless drawings of packages not trained on that may reach 0.5.
-_FALSE: Final = 0.01
 _STRENGTHS: Final = (0.3, 1.0, 3.0, 10.0, 30.0)
 
 
@@ -27,7 +25,8 @@ class Fitted:
         weight: (512,).
         bias: A number.
         strength: scikit-learn's ``C``, chosen by the areas below.
-        areas: Area under the ROC curve of each package, by a head that saw none of it.
+        areas: Area under the ROC curve of each package, by a head that saw none of it; against the
+            others of that package, or of all packages where it has none.
     """
 
     weight: NDArray[np.float32]
@@ -43,13 +42,20 @@ def area(positive: NDArray[np.float32], negative: NDArray[np.float32]) -> float:
     return float(np.mean((ranks + ties / 2) / len(negative)))
 
 
-def fit(vectors: NDArray[np.float32], labels: NDArray[np.bool_], sources: Sequence[str]) -> Fitted:
+def fit(
+    vectors: NDArray[np.float32],
+    labels: NDArray[np.bool_],
+    sources: Sequence[str],
+    *,
+    false: float,
+) -> Fitted:
     """Fit one head.
 
     Args:
         vectors: (n, 512), of length 1.
         labels: Whether each shows what the head looks for.
         sources: The package of each; each is left out once, to choose the strength and to set 0.5.
+        false: The share of the others, of packages that were left out, that may reach 0.5.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -57,14 +63,17 @@ def fit(vectors: NDArray[np.float32], labels: NDArray[np.bool_], sources: Sequen
     best: tuple[float, float, dict[str, float], NDArray[np.float32]] | None = None
     for strength in _STRENGTHS:
         held = np.zeros(len(labels), np.float32)
-        areas = {}
-        for source in sorted(set(sources)):
+        for source in set(sources):
             out = places == source
             model = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
             model.fit(vectors[~out], labels[~out])
             held[out] = model.decision_function(vectors[out])
-            if labels[out].sum() >= 5 and not labels[out].all():
-                areas[source] = area(held[out & labels], held[out & ~labels])
+        areas = {}
+        for source in sorted(set(sources)):
+            positive, negative = labels & (places == source), ~labels & (places == source)
+            if positive.sum() >= 5:
+                # A package of photographs alone is compared with the drawings of all others.
+                areas[source] = area(held[positive], held[negative if negative.any() else ~labels])
         mean = float(np.mean(list(areas.values())))
         if best is None or mean > best[0]:
             best = (mean, strength, areas, held)
@@ -73,7 +82,7 @@ def fit(vectors: NDArray[np.float32], labels: NDArray[np.bool_], sources: Sequen
     _, strength, areas, held = best
     model = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
     model.fit(vectors, labels)
-    bar = float(np.quantile(held[~labels], 1 - _FALSE))
+    bar = float(np.quantile(held[~labels], 1 - false))
     return Fitted(
         weight=model.coef_[0].astype(np.float32),
         bias=float(model.intercept_[0]) - bar,

@@ -26,7 +26,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["DEBIAN", "MOST", "NPM", "OTHERWISE", "PHOTOGRAPHS", "Drawn", "Part", "fetch", "items"]
+__all__ = [
+    "DEBIAN",
+    "MIXED",
+    "MOST",
+    "NPM",
+    "OTHERWISE",
+    "PHOTOGRAPHS",
+    "Drawn",
+    "Part",
+    "fetch",
+    "items",
+]
 
 Part: TypeAlias = Literal["train", "calibrate", "test"]
 
@@ -36,6 +47,8 @@ DEBIAN: Final[dict[str, tuple[Part, str]]] = {
     "wesnoth-1.16-data": ("test", "GPL-2+, CC-BY-SA-4.0"),
     "plasma-workspace-wallpapers": ("train", "GPL-2+"),
     "lomiri-wallpapers-16.04": ("train", "CC-BY-4.0, CC-BY-SA-3.0, CC-BY-SA-4.0"),
+    "lomiri-wallpapers-20.04": ("test", "CC-BY-4.0, CC-BY-SA-3.0, CC-BY-SA-4.0"),
+    "mate-backgrounds": ("test", "GPL-2+, CC-BY-SA-4.0"),
     "lxqt-themes": ("train", "CC-BY-SA-3.0, LGPL-2.1+"),
     "gcompris-qt-data": ("train", "GPL-3+, CC-BY-SA-3.0, CC-BY-SA-4.0, CC0, public domain"),
     "opencv-doc": ("calibrate", "Apache-2.0, BSD-3-Clause"),
@@ -69,6 +82,8 @@ PHOTOGRAPHS: Final = "scikit-image"
 _NO_PHOTOGRAPHS: Final = frozenset({"text", "page", "logo", "chessboard_GRAY", "chessboard_RGB"})
 #: Longest side of what is drawn.
 SIDE: Final = 320
+#: Packages that mix photographs with what was rendered; nobody says which is which.
+MIXED: Final = frozenset({"plasma-workspace-wallpapers", "lxqt-themes", "opencv-doc"})
 #: At most so many drawings of a package that show no weapon.
 MOST: Final = {"openclipart-svg": 1300, "wesnoth-1.16-data": 150, "gcompris-qt-data": 300}
 OTHERWISE: Final = 130
@@ -228,6 +243,8 @@ def _photographs(folder: Path, source: str, part: Part) -> Iterator[Drawn]:
     for file in sorted(folder.rglob("*")):
         if file.suffix not in {".jpg", ".jpeg", ".png", ".webp"} or file.is_symlink():
             continue
+        if source == "mate-backgrounds" and "/nature/" not in str(file):  # the others are drawn
+            continue
         data = file.read_bytes()
         if len(data) < (12_000 if part == "calibrate" else 60_000):
             continue
@@ -245,8 +262,8 @@ def _photographs(folder: Path, source: str, part: Part) -> Iterator[Drawn]:
             part=part,
             name=str(file.relative_to(folder)),
             words="photograph",
-            # Plasma's and LXQt's are mostly drawn; Lomiri's are photographs.
-            kind="photograph" if source.startswith("lomiri") else "drawing",
+            # Plasma's and LXQt's are mostly drawn, which is why they teach nobody the difference.
+            kind="photograph" if source.startswith(("lomiri", "mate")) else "drawing",
             content=data,
         )
 

