@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,18 +12,16 @@ from chopmark.audit.proof.signed_report import SignedReport, sign_report
 from chopmark.errors import InvalidRequest
 from chopmark.kit.ids import new_record_id
 from chopmark.web.headers import CHECK_PAGE, check_page_policy
+from scripts import check_page
 from tests.web.conftest import NEEDS_CHROMIUM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from playwright.sync_api import Browser, Page
 
     from tests.web.conftest import Site
-
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-import check_page  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +31,13 @@ def statements(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         named = [new_record_id() for _ in range(11)]
         for record_id in named:
             log.append(
-                Event(kind="request.received", record_id=record_id, public={"n": 1}, private={})
+                Event(
+                    kind="request.received",
+                    tenant="default",
+                    record_id=record_id,
+                    public={"n": 1},
+                    private={},
+                )
             )
         receipt = log.proof.receipt(named[4])
         claims: dict[str, Any] = {
@@ -63,7 +65,7 @@ def receipts(good: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "short path", {**good, "proof": good["proof"][:-1]}
     yield "long path", {**good, "proof": [*good["proof"], good["proof"][0]]}
     yield "turned path", {**good, "proof": good["proof"][::-1]}
-    yield "tree", {**good, "checkpoint": good["checkpoint"].replace("\n11\n", "\n12\n")}
+    yield "tree", {**good, "checkpoint": good["checkpoint"].replace("\n", "\n1", 1)}
     yield "no signature", {**good, "checkpoint": good["checkpoint"].rpartition("\u2014")[0]}
     yield "hidden", {**good, "hidden": "{}"}
 

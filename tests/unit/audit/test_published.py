@@ -24,7 +24,11 @@ SIZE = 2 * 256 + 3
 
 def event() -> Event:
     return Event(
-        kind="request.received", record_id=new_record_id(), public={"n": 1}, private={"prompt": "x"}
+        kind="request.received",
+        tenant="default",
+        record_id=new_record_id(),
+        public={"n": 1},
+        private={"prompt": "x"},
     )
 
 
