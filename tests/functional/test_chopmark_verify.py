@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chopmark_verify import picture
 from chopmark_verify.command import run as run_small
 
 from chopmark.audit import AuditLog, Event
@@ -122,7 +121,7 @@ def test_without_the_packages_the_pixels_are_not_examined(
     whole = json.loads(out)
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        picture.importlib.util,
+        importlib.util,
         "find_spec",
         lambda name, *more: None if name in {"PIL", "cv2", "numpy"} else find(name, *more),
     )
