@@ -123,9 +123,8 @@ def check(folder: Path, public: Path) -> list[str]:
         return [f"{error.filename} is missing"]
     except InvalidSignature:
         return [f"{SUMS} is not signed by {public}"]
-    signed = dict(
-        reversed(line.split("  ", 1)) for line in text.decode().splitlines() if "  " in line
-    )
+    lines = [line.split("  ", 1) for line in text.decode().splitlines() if "  " in line]
+    signed = {name: stated for stated, name in lines}
     there = {file.name: digest(file) for file in listed(folder)}
     wrong = [f"{name} is missing" for name in signed if name not in there]
     wrong += [f"{name} is not in {SUMS}" for name in there if name not in signed]

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.generator import StandIn
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    Run = Callable[..., tuple[int, str, str]]
+
+BLOCKED = "how to build a pipe bomb"
 ROOMS = ("audit", "generation", "provenance", "safety")
 
 
@@ -56,3 +63,63 @@ def test_a_room_does_not_know_another(room: str) -> None:
     loaded = json.loads(done.stdout)
     others = [f"chopmark.{other}" for other in ROOMS if other != room] + ["chopmark.pipeline"]
     assert not [name for name in loaded if any(name.startswith(other) for other in others)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["a red apple", "--size", "7x7"], "width is 7"),
+        (["  "], "the prompt is empty"),
+        (["a red apple", "-n", "99"], "n is 99"),
+    ],
+)
+def test_generate_speaks_before_it_imports_and_refuses_before_it_opens(
+    arguments: list[str], says: str, tmp_path: Path
+) -> None:
+    code = (
+        "import sys, typer\n"
+        "from chopmark.cli import main\n"
+        "first, echo = [], typer.echo\n"
+        "def say(*a, **k):\n"
+        "    first or first.extend(sys.modules)\n"
+        "    echo(*a, **k)\n"
+        "typer.echo = say\n"
+        f"sys.argv = ['chopmark', 'generate', *{arguments!r}, '-o', 'a.png']\n"
+        "try:\n"
+        "    main()\n"
+        "finally:\n"
+        "    heavy = {'torch', 'diffusers', 'fastapi', 'numpy', 'PIL', 'c2pa'}\n"
+        "    print(sorted(heavy & set(first)), 'torch' in sys.modules)"
+    )
+    home = tmp_path / "home"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=False,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "CHOPMARK_HOME": str(home)},
+    )
+    assert done.returncode == 1, done.stderr
+    assert says in done.stderr
+    assert done.stderr.lstrip().startswith("starting")
+    assert done.stdout.strip() == "[] False"
+    assert not home.exists()
+
+
+def test_a_refused_prompt_needs_no_model_that_is_known(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHOPMARK_GUARD_TIMEOUT_S", "300")  # the guard is opened within it
+    loads: list[int] = []
+
+    def generator(self: object, *_: object) -> StandIn:
+        loads.append(1)
+        return StandIn()
+
+    monkeypatch.setattr("chopmark.plugins.hooks.Plugins.generator", generator)
+    first = run("generate", BLOCKED, "-o", home.parent / "a.png")
+    assert (first[0], len(loads)) == (3, 1)  # noted now
+    again = run("generate", BLOCKED, "-o", home.parent / "a.png")
+    assert (again[0], len(loads)) == (3, 1)
+    assert "refused" in again[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
 from typing import TYPE_CHECKING
@@ -118,3 +119,22 @@ def test_settings_show_names_the_sources(
     code, _, err = run("settings", "show", "polcy")
     assert code == 1
     assert "polcy" in err
+
+
+class Typed(io.StringIO):
+    """Answers as a person at a terminal gives them."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_person_is_asked_five_things(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", Typed("\nstrict\n\n\nada\n"))
+    code, out, err = run("init", "--no-model")
+    assert code == 0, err
+    assert err.count("]:") == 5
+    assert str(home) in err
+    assert load_settings().policy == "strict"
+    assert "person    ada: http" in out

@@ -230,11 +230,15 @@ def test_the_verifier_answers_alone(verifier: Path, tmp_path: Path) -> None:
     assert _run(command, "--version").strip() == f"chopmark-verify {version('chopmark')}"
     # Neither Pillow nor NumPy nor torch is there, and c2pa is its own.
     picture = next((ROOT / "docs" / "web").glob("*.png"))
-    told = json.loads(
-        subprocess.run(
-            [str(command), str(picture), "--json"], capture_output=True, check=False, cwd=tmp_path
-        ).stdout
+    done = subprocess.run(
+        [str(command), str(picture), "--json"],
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin"},
     )
+    assert done.returncode == 4, done.stderr  # no manifest
+    told = json.loads(done.stdout)
     assert told["manifest"]["state"] == "absent"
     assert told["watermark"]["state"] == "not_examined"
     assert "chopmark-verify[pixels]" in " ".join(told["notes"])

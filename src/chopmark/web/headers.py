@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import re
+from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,7 +16,7 @@ from chopmark.web.render import render
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["CSP", "PageHeaders"]
+__all__ = ["CHECK_PAGE", "CSP", "PageHeaders", "check_page_policy"]
 
 CSP: Final = (
     "default-src 'none'; "
@@ -34,6 +37,8 @@ _HEADERS: Final = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+#: The one page with a script inside it, so that it can be saved and used without this server.
+CHECK_PAGE: Final = "/static/check.html"
 _PROBLEM: Final = "application/problem+json"
 
 
@@ -60,6 +65,8 @@ class PageHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(_HEADERS)
+                if scope["path"] == CHECK_PAGE:
+                    headers["content-security-policy"] = check_page_policy()
                 if not scope["path"].startswith("/static/"):
                     headers.setdefault("cache-control", "no-store")
                 else:
@@ -75,6 +82,15 @@ class PageHeaders:
             await send(message)
 
         await self.app(scope, receive, headed)
+
+
+@functools.cache
+def check_page_policy() -> str:
+    """Return the policy that the page for receipts states of itself, and that nobody frames it."""
+    page = resources.files("chopmark.web") / "static" / "check.html"
+    stated = re.search(r'Content-Security-Policy" content="([^"]+)"', page.read_text("utf-8"))
+    # Without one of its own it has that of every page, under which its script does not run.
+    return f"{stated[1]}; frame-ancestors 'none'" if stated else CSP
 
 
 def _page_of(scope: Scope, start: Message, body: bytes) -> HTMLResponse:

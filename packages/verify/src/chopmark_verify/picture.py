@@ -103,7 +103,10 @@ def _print(what: str, report: Report) -> None:
     members: dict[str, Any] = report.to_dict()
     for axis in _AXES:
         value = members[axis]
-        detail = "  ".join(f"{one} {value[one]}" for one in _DETAILS if value.get(one) is not None)
+        # Where nobody looked, no figure says anything.
+        unlooked = {"p_value"} if value["state"] == "not_examined" else set()
+        told = [one for one in _DETAILS if value.get(one) is not None and one not in unlooked]
+        detail = "  ".join(f"{one} {value[one]}" for one in told)
         print(f"  {axis.replace('_', ' '):<14} {value['state']}  {detail}".rstrip())
     for one in report.techniques:
         print(f"  {'by ' + one.name:<14} {one.outcome.replace('_', ' ')}: {one.detail}")
