@@ -126,23 +126,35 @@ def _run(
 
 
 def _desk(home: Path, folder: Path) -> dict[str, str]:
-    """Make a refusal and a doubtful request that an analyst works on."""
-    ids = {"DECISION": new_record_id(), "RECORD": new_record_id()}
+    """Make what an analyst works on, and the files that a day at the desk speaks of."""
+    ids = {"DECISION": new_record_id(), "RECORD": new_record_id(), "": new_record_id()}
     with AuditLog.open(home) as log:
-        for name, action, prompt in (
-            ("DECISION", "block", "a dragon bleeding"),
-            ("RECORD", "review", "a red apple and a knife"),
+        for (name, record_id), subject, action, prompt in zip(
+            ids.items(),
+            ("acme:7", "acme:7", "acme:42"),
+            ("block", "review", "allow"),
+            ("a dragon bleeding", "a red apple and a knife", "a green pear"),
+            strict=True,
         ):
-            members: dict[str, Any] = {"record_id": ids[name], "tenant": "acme"}
-            kind: Any = "request.refused" if action == "block" else "request.completed"
+            members: dict[str, Any] = {"record_id": record_id, "tenant": "acme", "subject": subject}
+            kind: Any = "request.refused" if name == "DECISION" else "request.completed"
             verdict = {"action": action, "scores": {"violence": 0.9}, "categories": ["violence"]}
             public: dict[str, Any] = {"verdict": verdict, "stage": "input"}
             log.append(Event(kind="request.received", private={"prompt": prompt}, **members))
             log.append(Event(kind=kind, public=public, private={"pdq": {}}, **members))
-    return ids
+        held = log.custody.holds.place("acme:7", basis="another case", by="ada")
+        (folder / "checkpoint-of-march.txt").write_text(log.proof.checkpoint().note)
+    shutil.copy(home / "audit" / "log.vkey", folder)
+    for block in blocks_of("docs/audit.md"):
+        for name, member in (("template.yaml", "ground"), ("reporter.yaml", "company")):
+            if block.text.startswith(f"{member}:"):
+                (folder / name).write_text(block.text)
+    del ids[""]
+    return {**ids, "release 1234": f"release {held.index}", "/srv/log": str(folder / "published")}
 
 
 PREPARED: dict[str, Callable[[Path, Path], dict[str, str]]] = {
     "README.md": _desk,
     "docs/audit.md": _desk,
+    "docs/roles/auditor.md": _desk,
 }

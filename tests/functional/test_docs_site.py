@@ -7,8 +7,13 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import typer.main
@@ -20,6 +25,7 @@ pytest.importorskip("mkdocs", reason="the site needs chopmark[docs]; .ci/run bui
 pytest.importorskip("material", reason="the site needs chopmark[docs]; .ci/run builds it")
 
 ROOT = Path(__file__).parents[2]
+CHROMIUM = Path("/usr/bin/chromium")
 ROLES = ("analyst", "auditor", "developer", "operator", "security", "verifier")
 
 
@@ -36,6 +42,22 @@ class _Asked(HTMLParser):
             self.addresses.append(held.get("src") or "")
         if tag == "link" and held.get("rel") != "canonical":
             self.addresses.append(held.get("href") or "")
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[str]:
+    """Serve a folder on loopback: axe reads style sheets, which a browser refuses it of files."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +105,23 @@ def test_the_reference_has_every_command_and_category(site: Path) -> None:
         assert f"<code>{category}</code>" in policy, category
     operations = (site / "reference" / "operations.html").read_text(encoding="utf-8")
     assert "<code>POST /v1/images/generations</code>" in operations
+
+
+@pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no /usr/bin/chromium")
+@pytest.mark.parametrize("width", [390, 1440])
+def test_no_page_has_a_barrier_that_axe_knows(site: Path, width: int) -> None:
+    engine = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    with _served(site) as address, engine.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": width, "height": 900}, reduced_motion="reduce")
+        for name in ("index", "start", "settings", "roles/verifier", "reference/policy"):
+            page.goto(f"{address}/{name}.html")
+            found = axe.run(page)
+            assert found.violations_count == 0, f"{name}: {found.generate_report()}"
+            wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+            assert wide <= 0, f"{name} is {wide} pixels wider than its window"
+        browser.close()
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -154,7 +154,8 @@ def test_every_route_is_in_the_manual() -> None:
 def test_every_link_between_the_pages_leads_somewhere() -> None:
     for page in [*DOCS.rglob("*.md"), *ROOT.glob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            if "://" not in target:
+            # What is generated as the site is built is there for `mkdocs build --strict` alone.
+            if "://" not in target and page.parent.name != "reference":
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
