@@ -49,6 +49,20 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_post_page(output: str, config: MkDocsConfig, **_: object) -> str:
+    """Give the theme's search and lists of pages the names that a screen reader reads."""
+    titles = [next(iter(each)) for each in config.nav or []]
+    named = output.replace(
+        'data-md-component="search" role="dialog"',
+        'data-md-component="search" role="dialog" aria-label="Search the documentation"',
+    )
+    return re.sub(
+        r'aria-labelledby="__nav_(\d+)_label"',
+        lambda found: f'aria-label="{titles[int(found[1]) - 1]}"',
+        named,
+    )
+
+
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     """Point links at pages of the site, or at the repository."""
     here = page.file.src_uri
