@@ -18,6 +18,8 @@ from mkdocs.structure.files import File
 from scripts.docs_reference import PAGES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
     from mkdocs.structure.pages import Page
@@ -38,6 +40,23 @@ PROJECT = {
     "CHANGELOG.md": "project/changelog.md",
 }
 _LINK = re.compile(r"(!?\[[^\]]*\]\()([^)\s#]+)([^)]*\))")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Show pages that the navigation does not name yet under "More", so that none is lost."""
+    written = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+    missing = sorted(written - set(_named(config.nav)))
+    if missing:
+        config.nav = [*(config.nav or []), {"More": missing}]
+    return config
+
+
+def _named(nav: object) -> Iterator[str]:
+    if isinstance(nav, str):
+        yield nav
+    else:
+        for each in nav.values() if isinstance(nav, dict) else nav or []:  # type: ignore[attr-defined]
+            yield from _named(each)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
