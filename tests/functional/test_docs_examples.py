@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from PIL import Image
 
 from chopmark import Pipeline, Settings
 from chopmark.audit import AuditLog, Event
@@ -24,8 +25,6 @@ from tests.support.server import serve
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from PIL import Image
 
 SHELL = {"sh", "bash", "console"}
 ADDRESS = "http://127.0.0.1:8000"
@@ -96,7 +95,7 @@ def lent(shared_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
 WITH_BLOCKS = sorted({block.page for block in _blocks(run=True)})
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("page", WITH_BLOCKS)
 @pytest.mark.usefixtures("lent")
 def test_the_examples_of_a_page_run(
@@ -173,8 +172,24 @@ def _desk(home: Path, folder: Path) -> dict[str, str]:
     return {**ids, "release 1234": f"release {held.index}", "/srv/log": str(folder / "published")}
 
 
+def _policy(_: Path, folder: Path) -> dict[str, str]:
+    """Write a policy with its golden cases, and the labelled set that the page shows."""
+    shutil.copy(ROOT / "policies" / "default.yaml", folder / "my-policy.yaml")
+    golden = (ROOT / "policies" / "default.golden.yaml").read_text(encoding="utf-8")
+    cases = [line for line in golden.splitlines() if line.startswith("- ")][:2]
+    (folder / "my-policy.golden.yaml").write_text("\n".join(cases), encoding="utf-8")
+    (shown,) = (block for block in blocks_of("docs/safety.md") if "cat set.jsonl" in block.text)
+    rows = [line for line in shown.text.splitlines() if line.startswith("{")]
+    (folder / "set.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    (folder / "pictures").mkdir()
+    with Image.open(folder / "in.png") as picture:
+        picture.save(folder / "pictures" / "0001.jpg")
+    return {}
+
+
 PREPARED: dict[str, Callable[[Path, Path], dict[str, str]]] = {
     "README.md": _desk,
     "docs/audit.md": _desk,
     "docs/roles/auditor.md": _desk,
+    "docs/safety.md": _policy,
 }
