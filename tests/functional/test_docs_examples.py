@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 SHELL = {"sh", "bash", "console"}
 ADDRESS = "http://127.0.0.1:8000"
+LOADERS: dict[str, Callable[[str], object]] = {
+    "yaml": yaml.safe_load,
+    "toml": tomllib.loads,
+    "json": json.loads,
+}
 #: A machine that is busy with other tests is no reason to fail.
 PATIENT = tuple(
     f"CHOPMARK_{step}_TIMEOUT_S" for step in ("GUARD", "GENERATE", "SEAL", "LOG", "LOOK")
@@ -79,9 +84,9 @@ def lent(shared_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pipelines that the examples open borrow loaded models; everything else is their own."""
     plain = Pipeline.from_settings
 
-    def borrowed(settings: Settings, *rest: Any, **named: Any) -> Pipeline:
-        if rest or named or settings.workers:
-            return plain(settings, *rest, **named)
+    def borrowed(settings: Settings, **progress: Any) -> Pipeline:
+        if settings.workers:
+            return plain(settings, **progress)
         monkeypatch.setattr(Pipeline, "from_settings", plain)
         try:
             lend = {"prompt_guard", "image_guard", "generator"}
@@ -141,7 +146,7 @@ def _run(
     elif block.language == "python":
         exec(compile(text, f"{block.page}:{block.line}", "exec"), names)  # noqa: S102  our own pages
     else:
-        {"yaml": yaml.safe_load, "toml": tomllib.loads, "json": json.loads}[block.language](text)
+        LOADERS[block.language](text)
 
 
 def _desk(home: Path, folder: Path) -> dict[str, str]:
