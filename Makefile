@@ -20,13 +20,14 @@ $(STAMP): pyproject.toml constraints.txt hatch_build.py scripts/env.sh
 
 # The documentation site, into out/site: fails on a broken link, needs no network once the extra is there.
 docs: env
-	@$(BIN)/python -c 'import material, codespell_lib' 2>/dev/null || $(BIN)/python -m pip install -qq -c constraints.txt -e '.[docs]'
+	@$(BIN)/python -c 'import material' 2>/dev/null || $(BIN)/python -m pip install -qq -c constraints.txt -e '.[docs]'
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "out/site/index.html"
 
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -116,7 +116,7 @@ def _sample(methods: dict[str, list[Row]], ours: list[Row]) -> str:
         "its upper left quarter. What tuning saw stands in `benchmarks/pictures.py` and "
         "`watermark_sets.py`; no picture is in both sets. The peers ran on fewer of the same "
         f"pictures, scaled to at most 768 pixels ({others or 'none'}; rivaGan at 512), because "
-        f"they are slow.{said} rivaGan's 32 bits cannot hold an id: it was told the payload "
+        f"they are slow.{said} rivaGan's 32 bits cannot hold an id: it was given the payload "
         "and had to confirm it. The others carry 64 bits and a 40-bit check, as Chopmark uses them."
     )
 

@@ -18,6 +18,8 @@ from mkdocs.structure.files import File
 from scripts.docs_reference import PAGES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
     from mkdocs.structure.pages import Page
@@ -40,6 +42,23 @@ PROJECT = {
 _LINK = re.compile(r"(!?\[[^\]]*\]\()([^)\s#]+)([^)]*\))")
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Show pages that the navigation does not name yet under "More", so that none is lost."""
+    written = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+    missing = sorted(written - set(_named(config.nav)))
+    if missing:
+        config.nav = [*(config.nav or []), {"More": missing}]
+    return config
+
+
+def _named(nav: object) -> Iterator[str]:
+    if isinstance(nav, str):
+        yield nav
+    else:
+        for each in nav.values() if isinstance(nav, dict) else nav or []:  # type: ignore[attr-defined]
+            yield from _named(each)
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that do not lie in ``docs/``."""
     for source, page in PROJECT.items():
@@ -47,6 +66,20 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for page, make in PAGES.items():
         files.append(File.generated(config, page, content=make()))
     return files
+
+
+def on_post_page(output: str, config: MkDocsConfig, **_: object) -> str:
+    """Give the theme's search and lists of pages the names that a screen reader reads."""
+    titles = [next(iter(each)) for each in config.nav or []]
+    named = output.replace(
+        'data-md-component="search" role="dialog"',
+        'data-md-component="search" role="dialog" aria-label="Search the documentation"',
+    )
+    return re.sub(
+        r'aria-labelledby="__nav_(\d+)_label"',
+        lambda found: f'aria-label="{titles[int(found[1]) - 1]}"',
+        named,
+    )
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:

@@ -11,7 +11,7 @@ STEPS = (
     ("4", "Judged", "every picture, hash lists", "guards", "block: stays"),
     ("5", "Marked", "64-bit id in the pixels, read back", "watermark", "unreadable: nothing"),
     ("6", "Signed", "XMP, then C2PA manifest, read back", "manifest", "invalid: nothing"),
-    ("7", "Booked", "durable, with ids of what leaves", "log", "log full: nothing"),
+    ("7", "Logged", "durable, with ids of what leaves", "log", "log full: nothing"),
 )
 ROW, TOP, WIDTH = 62, 64, 760
 FONT = "font-family='system-ui, sans-serif'"

@@ -22,7 +22,7 @@ import tempfile
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -123,7 +123,7 @@ class Shell:
         path = f"{self._place.name}:{Path(sys.executable).parent}:{os.environ['PATH']}"
         self._environment = {"PATH": path, "HOME": str(folder), **environment}
 
-    def __enter__(self) -> Shell:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -133,12 +133,16 @@ class Shell:
     def run(self, script: str) -> str:
         """Run a script to its end and return what it printed, on either stream.
 
+        What it exports is there for the next one.
+
         Raises:
             AssertionError: A command failed; the message has what was printed.
         """
+        kept = f"{self._place.name}/exported"
+        Path(kept).touch()
         with tempfile.TemporaryFile("w+") as printed:
             process = subprocess.Popen(
-                ["bash", "-eu", "-o", "pipefail", "-c", script],
+                ["bash", "-eu", "-o", "pipefail", "-c", f". {kept}\n{script}\nexport -p > {kept}"],
                 cwd=self._folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,

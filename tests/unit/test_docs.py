@@ -5,6 +5,8 @@ from __future__ import annotations
 import doctest
 import importlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,8 @@ import pytest
 import typer.main
 
 from chopmark.cli import app
+from chopmark.errors import ChopmarkError
+from chopmark.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,7 +140,7 @@ def test_every_command_and_option_is_in_the_manual() -> None:
 
 
 def test_every_route_is_in_the_manual() -> None:
-    from chopmark import Pipeline, Settings
+    from chopmark import Pipeline
     from chopmark.api import create_app
 
     text = (DOCS / "http.md").read_text(encoding="utf-8")
@@ -148,10 +152,62 @@ def test_every_route_is_in_the_manual() -> None:
 
 
 def test_every_link_between_the_pages_leads_somewhere() -> None:
-    for page in [*DOCS.glob("*.md"), *ROOT.glob("*.md")]:
+    for page in [*DOCS.rglob("*.md"), *ROOT.glob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            if "://" not in target:
+            # What is generated as the site is built is there for `mkdocs build --strict` alone.
+            if "://" not in target and page.parent.name != "reference":
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+#: What the field calls otherwise: log and record, role, report and notify.
+HOUSE_WORDS = re.compile(
+    r"\b(?:un)?book(?:s|ed|ing)?\b|\bseat(?:s|ed)?\b|\b(?:un)?told\b|\b(?:is|are|was|were) said\b",
+    re.IGNORECASE,
+)
+
+
+def _read_by_people() -> Iterator[tuple[str, str]]:
+    """Yield what people read: pages, templates, help texts, descriptions of settings and routes."""
+    for page in [*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "SECURITY.md"]:
+        text = re.sub(r"^ *<!--.*?-->$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        yield page.name, re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
+    for page in (ROOT / "src/chopmark/web/templates").rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        yield page.name, re.sub(r"\{[%{#].*?[%}#]\}", "", text, flags=re.DOTALL)
+    for path, command in _commands(typer.main.get_command(app)):
+        yield " ".join(path), f"{command.help} {[each.help for each in command.params]}"
+    for name, field in Settings.model_fields.items():
+        yield name, field.description or ""
+    for sub in _errors(ChopmarkError):
+        yield sub.code, f"{sub.__doc__}"
+
+
+def _errors(cls: type[ChopmarkError]) -> Iterator[type[ChopmarkError]]:
+    for sub in cls.__subclasses__():
+        yield sub
+        yield from _errors(sub)
+
+
+def test_what_people_read_uses_the_words_of_the_field() -> None:
+    assert HOUSE_WORDS.search("it was booked, and somebody was told")
+    found = [
+        f"{place}: ...{text[max(0, hit.start() - 40) : hit.end() + 20]!r}"
+        for place, text in _read_by_people()
+        for hit in HOUSE_WORDS.finditer(text)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_nothing_is_misspelt() -> None:
+    # Which files, and which words are right all the same: [tool.codespell] in pyproject.toml.
+    done = subprocess.run(
+        [sys.executable, "-m", "codespell_lib", "README.md", "docs", "src/chopmark/web/templates"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("page", ["audit.md", "security.md"])

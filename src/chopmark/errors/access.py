@@ -28,7 +28,7 @@ class AccessError(ChopmarkError):
     """Whoever asks may not do this, or not now.
 
     Attributes:
-        record_id: Where it is booked that a person asked and was turned away; else empty.
+        record_id: Where it is logged that a person asked and was turned away; else empty.
     """
 
     record_id: str = ""

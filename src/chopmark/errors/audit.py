@@ -36,7 +36,7 @@ class LogCorrupt(AuditError):
 
 
 class DuplicateRecord(AuditError):
-    """The same event id was booked before with another content."""
+    """The same event id was logged before with another content."""
 
     code = "duplicate_record"
     status = 409

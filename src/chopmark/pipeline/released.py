@@ -2,7 +2,7 @@
 
 ``Released`` proves itself: it can only be built with a receipt which shows that the log holds a
 ``request.completed`` record naming exactly these outputs. Faces (CLI, HTTP, web) serialise nothing
-but ``Released``, so no face can let a picture out that was not booked.
+but ``Released``, so no face can let a picture out that was not logged.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Withheld:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
-    """The pictures of one request, with the proof that they were booked.
+    """The pictures of one request, with the proof that they were logged.
 
     Attributes:
         record_id: 16 hex digits; what ``chopmark audit show`` takes.
@@ -121,7 +121,7 @@ class Released:
         receipt: Inclusion proof and checkpoint of the ``request.completed`` record.
         timings_ms: Milliseconds a stage, in the order of the stages.
         model: ``id@version`` of the generator; of another one, the name that the caller gave.
-        repeats: The earlier record whose pictures these are, judged again and booked again;
+        repeats: The earlier record whose pictures these are, judged again and logged again;
             ``None``: they were made for this request.
         unknown_words: Words of the prompt that the model never learned, where its words are known.
         unknown_language: The prompt's language (BCP 47), where the model learned none of it.
@@ -142,7 +142,7 @@ class Released:
         """Check the proof.
 
         Raises:
-            AuditError: The receipt does not prove that these outputs were booked as completed.
+            AuditError: The receipt does not prove that these outputs were logged as completed.
         """
         problems = self.receipt.verify()
         if problems:
@@ -188,17 +188,17 @@ class KeepsEnding(Protocol):
         """Keep one durably; called from a worker thread.
 
         Raises:
-            ChopmarkError: It cannot be kept; then nothing is booked as completed.
+            ChopmarkError: It cannot be kept; then nothing is logged as completed.
         """
 
 
 class Refused(ChopmarkError):
-    """The policy said no. The record is booked; no picture leaves.
+    """The policy said no. The record is logged; no picture leaves.
 
     Attributes:
         record_id: The decision id that an appeal names.
         stage: ``input`` (prompt or input picture) or ``output`` (every generated picture).
-        verdict: The verdict that decided it. What of it a caller is told is in the next two: the
+        verdict: The verdict that decided it. What of it a caller learns is in the next two: the
             whole teaches how to word it otherwise.
         categories: That led to it; empty where the setting ``refusal_tells`` says ``nothing``.
         evidence: Words and reasons in their JSON form; empty unless the setting says ``words``.

@@ -74,11 +74,11 @@ class SafetySettings(BaseModel, frozen=True):
     picture_text: Literal["auto", "always", "never"] = Field(
         default="auto",
         description="Read and judge the text in pictures: where the prompt asks for writing or in "
-        "doubt, if `chopmark[ocr]` is installed (`auto`); in every picture; or never.",
+        "doubt, if `chopmark[ocr]` is installed (`auto`); in every picture (`always`); or `never`.",
     )
     picture_heads: Literal["auto", "always", "never"] = Field(
         default="auto",
         description="Look for people and weapons in pictures: with the packages that carry the "
-        "models, if they are installed (`auto`); refuse to work without them; or never. Hate "
+        "models, if they are installed (`auto`); refuse to work without them (`always`); or `never`. Hate "
         "symbols are looked for in any case.",
     )
