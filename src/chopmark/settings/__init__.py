@@ -20,6 +20,7 @@ from chopmark.kit.files import make_private_folder
 from chopmark.settings.audit import AuditSettings
 from chopmark.settings.generation import GenerationSettings
 from chopmark.settings.limits import LimitSettings
+from chopmark.settings.profiles import ProfileSettings
 from chopmark.settings.provenance import ProvenanceSettings
 from chopmark.settings.safety import SafetySettings
 from chopmark.settings.service import ServiceSettings
@@ -31,6 +32,7 @@ RECALL_S: Final = 5.0
 
 
 class Settings(
+    ProfileSettings,
     ServiceSettings,
     LimitSettings,
     AuditSettings,
