@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chopmark.audit.desk.takedowns import Demand
-
     from chopmark.settings import Settings
 
 __all__ = ["hours_for", "rules_of"]

@@ -6,7 +6,7 @@ rule applies. Nobody compared a row with an official text.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 __all__ = ["NOT_READ", "ROWS", "SECONDARY", "Row"]
@@ -81,8 +81,8 @@ _NO_PROMPT: Final = Row(
     setting="manifest_prompt",
     value=False,
     asks="no personal data in what is disclosed of a picture",
-    rule=_CA,
-    since="2026-08-02",
+    rule="the deployer's data protection law",
+    source=NOT_READ,
     does="writes no prompt into manifest or XMP",
 )
 _PUBLIC_URL: Final = Row(
@@ -104,7 +104,7 @@ _WATERMARK: Final = Row(
     tests=(
         "tests/functional/test_fail_closed.py::test_a_mark_that_cannot_be_read_back_is_a_failure",
     ),
-    figures=("watermark",),
+    figures=("watermark", "watermark_false"),
 )
 _UNDRESSING: Final = Row(
     kind="built_in",
@@ -141,7 +141,6 @@ def _detector(rule: str, since: str) -> tuple[Row, Row]:
             does="opens /verify, POST /api/v1/verify and the resolver without key or account; the "
             "answer names five techniques, and nothing of the picture is kept",
             tests=(_PROFILES, "tests/contract/test_scopes.py"),
-            figures=("verify",),
         ),
         Row(
             kind="default",
@@ -241,7 +240,7 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
             does="names watermark and fingerprint in the manifest; verify finds each alone",
         ),
         *_detector(_CA, "2026-08-02"),
-        _NO_PROMPT,
+        replace(_NO_PROMPT, rule=_CA, since="2026-08-02", source=SECONDARY),
         Row(
             kind="built_in",
             asks="a latent disclosure of provider, system and version, time, and a unique id",
@@ -250,7 +249,7 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
             does="the manifest has model and version, time and record id; the provider's name is "
             "that of the signing certificate; the id is in the pixels too",
             tests=("tests/unit/provenance/test_signed.py::test_what_the_manifest_says",),
-            figures=("watermark",),
+            figures=("watermark", "watermark_false"),
         ),
         Row(
             kind="built_in",
@@ -260,7 +259,7 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
             does="books that somebody asked and the verdict, without picture or digest",
             tests=("tests/contract/test_soft_binding.py",),
         ),
-        _SIGNED,
+        replace(_SIGNED, rule=_CA, asks="a latent disclosure that names the provider"),
         _PUBLIC_URL,
         _RETENTION_OPEN,
         Row(
@@ -307,7 +306,7 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
             rule=_CN,
             since="2025-09-01",
             does="names watermark and fingerprint in the manifest",
-            figures=("watermark",),
+            figures=("watermark", "watermark_false"),
         ),
         _NO_PROMPT,
         Row(
@@ -358,10 +357,9 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
             since="2026-02-20",
             does="the output's id is in the pixels as watermark, in the manifest and in the XMP",
             tests=(
-                "tests/functional/test_end_to_end.py::"
-                "test_a_stripped_copy_still_leads_to_its_record",
+                "tests/functional/test_end_to_end.py::test_a_stripped_copy_still_leads_to_its_record",
             ),
-            figures=("watermark",),
+            figures=("watermark", "watermark_false"),
         ),
         Row(
             kind="default",
@@ -397,7 +395,7 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
             does="erases content after so many days; entries stay. A hold keeps it longer",
             tests=("tests/unit/audit/test_custody.py::test_retention_ends_by_class",),
         ),
-        _UNDRESSING,
+        replace(_UNDRESSING, rule=_IN, since="2026-02-20"),
         Row(
             kind="deployer",
             asks="a grievance officer, notices to users every three months, users' declarations",
@@ -425,7 +423,7 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
             rule=_KR,
             since="2026-01-22",
             does="marks and signs every picture, and names both marks in the manifest",
-            figures=("watermark",),
+            figures=("watermark", "watermark_false"),
         ),
         _NO_PROMPT,
         _RETENTION_OPEN,
