@@ -222,9 +222,9 @@ class Review:
             self._session, record_id, demand, reference=reference, hours=hours, received=received
         )
 
-    def overdue(self) -> int:
-        """Return how many open tasks are past their time."""
-        return overdue(self._session)
+    def overdue(self, *, follow: bool = True) -> int:
+        """Return how many open tasks are past their time; without ``follow``, as last seen."""
+        return overdue(self._session, follow=follow)
 
     def tasks(
         self, queue: str | None = None, *, record_id: str | None = None, only_open: bool = False

@@ -90,9 +90,15 @@ def demand_takedown(
     return booked
 
 
-def overdue(session: DeskSession) -> int:
-    """Return how many open tasks of this person's view are past their time."""
-    session.index.update()
+def overdue(session: DeskSession, *, follow: bool = True) -> int:
+    """Return how many open tasks of this person's view are past their time.
+
+    Args:
+        session: Whose view.
+        follow: First bring the projection up to the log's end; without it, as far as it is.
+    """
+    if follow:
+        session.index.update()
     with session.index.database.read() as index:
         rows = index.execute(
             "SELECT count(*) FROM review JOIN item ON item.record_id = review.record_id"

@@ -42,7 +42,7 @@ def test_each_figure_stands_in_the_manual_with_its_day() -> None:
         assert heading >= 0, name
         quote = text.find(figure.quote, heading)
         # Of this very run: no other one's heading stands between.
-        assert 0 < quote, name
+        assert quote > 0, name
         assert "<!-- " not in text[heading:quote].replace(":begin -->", ""), name
         assert figure.heading.endswith(figure.date), name
         assert figure.value.split(" %")[0].split(" of ")[0] in figure.quote, name
