@@ -35,7 +35,7 @@ def lease_next(session: DeskSession, queue: str, duration: timedelta) -> Task | 
                 # A second opinion is another person's, and so is what two disagreed on.
                 " AND (state IS NULL OR NOT EXISTS (SELECT 1 FROM opinion"
                 " WHERE opinion.record_id = review.record_id AND opinion.by = ?))"
-                " ORDER BY priority DESC, queued LIMIT 1",
+                " ORDER BY priority DESC, due IS NULL, due, queued LIMIT 1",
                 (queue, session.tenant, now(), me, me),
             )
         if not rows:

@@ -8,6 +8,7 @@ from chopmark.audit.desk.decisions import MOST_AT_ONCE, decide_many, decide_one
 from chopmark.audit.desk.leases import LEASE, book_on_lease, lease_next
 from chopmark.audit.desk.routing import queue_matching
 from chopmark.audit.desk.second_opinions import agreement_of
+from chopmark.audit.desk.takedowns import demand_takedown, overdue
 from chopmark.audit.desk.tasks import tasks_of
 from chopmark.audit.desk.view import RecordViewer
 from chopmark.audit.log.clock import now
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from chopmark.audit.desk.agreement import Agreement
     from chopmark.audit.desk.rules import Rule
     from chopmark.audit.desk.session import DeskSession
+    from chopmark.audit.desk.takedowns import Demand
     from chopmark.audit.desk.tasks import ReviewDecision, Task
     from chopmark.audit.log.events import Record
     from chopmark.audit.search.query import Hit
@@ -189,6 +191,40 @@ class Review:
         """Return how far second opinions agree with first ones, by queue; complete pairs only."""
         self._session.require("reader", "reviewer", "investigator", "auditor")
         return agreement_of(self._session)
+
+    def takedown(
+        self,
+        record_id: str,
+        demand: Demand,
+        *,
+        reference: str,
+        hours: float | None,
+        received: str | None = None,
+    ) -> Record:
+        """Book a demand to take a record's pictures down; it waits in the queue ``takedown``.
+
+        Deciding on it takes nothing down: ``desk.outputs.withdraw`` does.
+
+        Args:
+            record_id: The record, or one of its outputs.
+            demand: ``order``, or ``intimate``, which comes first.
+            reference: Who demands it, and under which number.
+            hours: How long there is from its arrival; None: no deadline.
+            received: When it arrived, RFC 3339; None is now.
+
+        Raises:
+            NotPermitted: No role for it.
+            RecordNotFound: No such record, or another tenant's.
+            InvalidRequest: No reference, or it arrived in the future.
+            DuplicateRecord: A demand about this record waits already.
+        """
+        return demand_takedown(
+            self._session, record_id, demand, reference=reference, hours=hours, received=received
+        )
+
+    def overdue(self, *, follow: bool = True) -> int:
+        """Return how many open tasks are past their time; without ``follow``, as last seen."""
+        return overdue(self._session, follow=follow)
 
     def tasks(
         self, queue: str | None = None, *, record_id: str | None = None, only_open: bool = False

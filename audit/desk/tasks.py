@@ -27,6 +27,7 @@ class Task:
         until: When the lease ends; None when nobody holds it.
         holder: Who holds it, or held it last.
         decision: What was decided, None while it waits.
+        due: By when it is to be decided, RFC 3339 in UTC; None where there is no deadline.
     """
 
     record_id: str
@@ -37,6 +38,12 @@ class Task:
     holder: str | None
     until: str | None
     decision: ReviewDecision | None
+    due: str | None = None
+
+    @property
+    def late(self) -> bool:
+        """Whether it waits, and its time is over."""
+        return self.decision is None and self.due is not None and self.due < now()
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return the members for JSON."""
@@ -94,10 +101,10 @@ def tasks_of(
     with session.index.database.read() as index:
         rows = index.execute(
             "SELECT review.record_id, tenant, queue, priority, since, holder, until,"
-            " review.decision FROM review JOIN item ON item.record_id = review.record_id"
+            " review.decision, due FROM review JOIN item ON item.record_id = review.record_id"
             " WHERE queue = coalesce(?, queue) AND review.record_id = coalesce(?,"
             " review.record_id) AND tenant = coalesce(?, tenant)"
-            " ORDER BY review.decision IS NOT NULL, priority DESC, queued",
+            " ORDER BY review.decision IS NOT NULL, priority DESC, due IS NULL, due, queued",
             (queue, record_id, session.tenant),
         )
     return [
@@ -110,6 +117,7 @@ def tasks_of(
             holder=row[5],
             until=row[6],
             decision=row[7],
+            due=row[8],
         )
         for row in rows
     ]

@@ -33,15 +33,16 @@ _ALG: Final = "EdDSA"
 _MAX: Final = 4 * 1024 * 1024
 
 
-def sign_report(prover: Prover, claims: dict[str, JsonValue]) -> str:
+def sign_report(prover: Prover, claims: dict[str, JsonValue], *, typ: str = _TYP) -> str:
     """Return a signed statement as JSON text ending in a line feed.
 
     Args:
         prover: The log's, which has its key.
         claims: What is stated; ``iss`` and ``public_key`` are added.
+        typ: What kind of statement it is: none can be taken for one of another kind.
     """
     signer = prover._keys.signer  # noqa: SLF001  its own house: the key leaves it nowhere
-    header = {"alg": _ALG, "typ": _TYP, "kid": f"{signer.key.name}+{signer.key.key_hash.hex()}"}
+    header = {"alg": _ALG, "typ": typ, "kid": f"{signer.key.name}+{signer.key.key_hash.hex()}"}
     stated = {**claims, "iss": signer.key.name, "public_key": str(signer.key)}
     protected, payload = _encode(_json(header)), _encode(_json(stated))
     signature = _encode(signer.signature(f"{protected}.{payload}".encode()))
@@ -88,13 +89,14 @@ class SignedReport:
         stated = self.claims.get("receipt")
         return None if stated is None else Receipt.from_json(json.dumps(stated))
 
-    def verify(self, public_key: str | None = None) -> tuple[Problem, ...]:
+    def verify(self, public_key: str | None = None, *, typ: str = _TYP) -> tuple[Problem, ...]:
         """Check the statement, and the receipt within it, offline.
 
         Args:
             public_key: The log's verifier key, from a source that you trust; several of them, a
                 line each, where the log has changed its key. With None the statement's own key is
                 used, which shows only that it agrees with itself.
+            typ: Of which kind it must be.
 
         Returns:
             What is wrong; empty when the key signed it.
@@ -102,15 +104,15 @@ class SignedReport:
         given = public_key if public_key is not None else str(self.claims.get("public_key"))
         found: tuple[Problem, ...] = (_wrong("key_malformed", "there is no key to check it with"),)
         for line in filter(None, map(str.strip, given.splitlines())):
-            found = self._problems(line, given)
+            found = self._problems(line, given, typ)
             if not found:
                 break
         return found
 
-    def _problems(self, text: str, keys: str) -> tuple[Problem, ...]:
+    def _problems(self, text: str, keys: str, typ: str) -> tuple[Problem, ...]:
         problems: list[Problem] = []
-        if self.header.get("alg") != _ALG or self.header.get("typ") != _TYP:
-            problems.append(_wrong("header_refused", f"alg and typ must be {_ALG} and {_TYP}"))
+        if self.header.get("alg") != _ALG or self.header.get("typ") != typ:
+            problems.append(_wrong("header_refused", f"alg and typ must be {_ALG} and {typ}"))
         if "crit" in self.header:
             problems.append(_wrong("header_refused", "it names extensions that are not known here"))
         try:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "TABLES", "VERSION", "apply", "take_out"]
 
-VERSION: Final = 6
+VERSION: Final = 7
 """Counted up with every change of the tables; a file of another version is made anew."""
 
 SCHEMA: Final = f"""
@@ -59,7 +59,7 @@ CREATE TABLE IF NOT EXISTS skipped (
 CREATE TABLE IF NOT EXISTS review (
   record_id TEXT PRIMARY KEY, queue TEXT NOT NULL, priority INTEGER NOT NULL,
   queued INTEGER NOT NULL, since TEXT NOT NULL, holder TEXT, scope TEXT, until TEXT,
-  decision TEXT, reviewer TEXT, decided TEXT, state TEXT, stands TEXT
+  decision TEXT, reviewer TEXT, decided TEXT, state TEXT, stands TEXT, due TEXT
 );;
 CREATE INDEX IF NOT EXISTS review_open ON review (decision, queue, priority, queued);;
 CREATE TABLE IF NOT EXISTS opinion (
@@ -328,12 +328,13 @@ def _review(
         case "review.queued":
             transaction.execute(
                 # It waits since its request ended, whenever somebody came to queue it.
-                "INSERT INTO review (record_id, queue, priority, queued, since, state)"
+                "INSERT INTO review (record_id, queue, priority, queued, since, state, due)"
                 " VALUES (?, ?, ?, ?,"
-                " coalesce((SELECT ended FROM item WHERE item.record_id = ?), ?), ?)"
+                " coalesce((SELECT ended FROM item WHERE item.record_id = ?), ?), ?, ?)"
                 " ON CONFLICT (record_id) DO UPDATE SET queue = excluded.queue,"
                 " priority = excluded.priority, holder = NULL, until = NULL, decision = NULL,"
-                " state = excluded.state",
+                # What is passed on has no more time than it had.
+                " state = excluded.state, due = coalesce(excluded.due, due)",
                 (
                     record_id,
                     public["queue"],
@@ -342,6 +343,7 @@ def _review(
                     record_id,
                     leaf["time"],
                     next((name for name in ("second", "disputed") if public.get(name)), None),
+                    public.get("due"),
                 ),
             )
         case "review.leased":

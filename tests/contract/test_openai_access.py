@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # us with.
 PUBLIC_ROUTES = {
     "DELETE /api/v1/session",
+    "GET /.well-known/ai-content-detector.json",
     "GET /.well-known/c2pa-soft-binding-resolution",
     "GET /api/v1/appeals/{decision_id}",
     "GET /api/v1/c2pa/services/capabilities",

@@ -101,6 +101,7 @@ BY_SCOPE: dict[Scope, set[str]] = {
         "POST /api/v1/records/{record_id}/actions",
         "POST /api/v1/records/{record_id}/comments",
         "POST /api/v1/review/bulk",
+        "POST /api/v1/review/takedowns",
         "POST /api/v1/review/exceptions/{index}/revoke",
         "POST /api/v1/review/{record_id}/skip",
         "POST /api/v1/review/appeals/lease",
@@ -168,6 +169,7 @@ PEOPLE_ONLY = {
 }
 PUBLIC = {
     "DELETE /api/v1/session",
+    "GET /.well-known/ai-content-detector.json",
     "GET /.well-known/c2pa-soft-binding-resolution",
     "GET /api/v1/appeals/{decision_id}",
     "GET /api/v1/c2pa/services/capabilities",
@@ -245,6 +247,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/review/{record_id}/skip": {"json": {"reason": "x"}},
     "POST /api/v1/review/bulk": {
         "json": {"records": ["0" * 16], "decision": "confirmed", "rationale": "x"}
+    },
+    "POST /api/v1/review/takedowns": {
+        "json": {"record_id": "0" * 16, "demand": "order", "reference": "x"}
     },
     "POST /api/v1/hashes/{name}/entries": {"files": {"image": b"x"}},
     "POST /api/v1/hashes/{name}/entries/remove": {"files": {"image": b"x"}},

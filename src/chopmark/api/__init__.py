@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from chopmark import __version__
-from chopmark.api import guardrail, health, jobs, public_log, seal, signin, verify
+from chopmark.api import guardrail, health, jobs, public_log, seal, signin, signpost, verify
 from chopmark.api.c2pa import routes as c2pa_routes
 from chopmark.api.desk import (
     actions,
@@ -111,6 +111,7 @@ _PARTS = (
     exports,
     custody,
     public_log,
+    signpost,
     c2pa_routes,
     health,
 )

@@ -18,6 +18,7 @@ from chopmark.cli import (
     access,
     audit,
     bill,
+    compliance,
     conformance,
     debug_log,
     demo,
@@ -73,6 +74,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(access.app, name="access")
 app.add_typer(trust.app, name="trust")
 app.add_typer(conformance.app, name="conformance")
+app.add_typer(compliance.app, name="compliance")
 
 
 def _version(show: bool) -> None:

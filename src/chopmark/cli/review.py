@@ -36,6 +36,7 @@ def _task(task: Task | None, *, as_json: bool) -> None:
         typer.echo(
             f"{task.record_id}  {task.tenant:<12} {task.queue:<12} priority {task.priority}"
             f"  since {task.queued}  {task.decision or held or 'waits'}"
+            + (f"  due {task.due}{' LATE' if task.late else ''}" if task.due else "")
         )
 
 
@@ -170,6 +171,41 @@ def decide(
             record_id, decision, rationale=rationale, allow_until=allow_until, rules=rules
         )
     _done(record, f"{record_id} {decision}", as_json=as_json)
+
+
+@app.command()
+def takedown(
+    record_id: Annotated[str, typer.Argument(help="A record or an output.")],
+    reference: Annotated[
+        str, typer.Option("--reference", help="Who demands it, under which number; kept encrypted.")
+    ],
+    intimate: Annotated[
+        bool, typer.Option("--intimate", help="It is about an intimate picture: it comes first.")
+    ] = False,
+    received: Annotated[
+        str | None, typer.Option("--received", help="When it arrived (RFC 3339); else now.")
+    ] = None,
+    tenant: Tenant = None,
+    name: As = None,
+    role: Roles = None,
+    as_json: Json = False,
+) -> None:
+    """Enter a demand to take pictures down; it waits in the queue `takedown` until it is due.
+
+    The deadline is that of CHOPMARK_TAKEDOWN_HOURS, which CHOPMARK_PROFILE may set.
+    """
+    from chopmark.service.review_rules import hours_for
+    from chopmark.settings import load_settings
+
+    demand: Literal["order", "intimate"] = "intimate" if intimate else "order"
+    hours = hours_for(load_settings(), demand)
+    with desk_of(actor(name, role, tenant), _PURPOSE) as desk:
+        record = desk.review.takedown(
+            record_id, demand, reference=reference, hours=hours, received=received
+        )
+    due = record.public.get("due")
+    told = f", due {due}" if due else ", without a deadline"
+    _done(record, f"{record.record_id} waits to be taken down{told}", as_json=as_json)
 
 
 @app.command()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from chopmark.pipeline.signed_report import CheckedReport
     from chopmark.provenance import Report
 
-__all__ = ["verify"]
+__all__ = ["given_key", "verify"]
 
 _AXES = ("manifest", "credential", "time", "ai_signal", "identity", "watermark")
 _DETAILS = (
@@ -138,7 +138,9 @@ def _check(path: Path, files: list[Path], public_key: str | None, *, as_json: bo
     if len(files) > 1:
         raise InvalidRequest("a report is of one file", hint="call it once for each")
     data = read(files[0]) if files else None
-    checked = check_report(read(path), data=data, public_key=_key(public_key), known=_own_keys())
+    checked = check_report(
+        read(path), data=data, public_key=given_key(public_key), known=_own_keys()
+    )
     if as_json:
         emit(checked.to_dict())
     else:
@@ -147,7 +149,7 @@ def _check(path: Path, files: list[Path], public_key: str | None, *, as_json: bo
         raise typer.Exit(EXIT_NOT_AUTHENTIC)
 
 
-def _key(given: str | None) -> str | None:
+def given_key(given: str | None) -> str | None:
     """Return verifier keys that were given as text or as a file."""
     if given is None or "+" in given:
         return given

@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = ["PUBLIC", "Access", "Callers", "is_loopback", "is_public", "slow_down"]
 
-# What the C2PA Soft Binding Resolution API says of itself needs no key (spec 2.4).
+# What the C2PA Soft Binding Resolution API says of itself needs no key (spec 2.4), nor what says
+# where the detector is.
 _DISCOVERY = {
+    "/.well-known/ai-content-detector.json",
     "/.well-known/c2pa-soft-binding-resolution",
     "/api/v1/c2pa/services/capabilities",
     "/api/v1/c2pa/services/status",
@@ -122,6 +124,8 @@ class Access:
     def _let_in(self, scope: AsgiScope) -> tuple[Caller, Rate | None]:
         """Return who asks, and where they stand after this request; no rate where none is set."""
         caller = self.callers.of_now(scope)
+        if caller.unknown:
+            return caller, self.callers.looked(caller)
         limit = caller.tenant.requests_per_minute
         if limit is None:
             limit = self.callers.settings.requests_per_minute
@@ -175,10 +179,16 @@ class Callers:
         self.settings = settings
         self.state = state
         self.stores = StoreCalls()
+        self._looks = Rates(state, "detector")
 
     async def of(self, scope: AsgiScope) -> Caller:
         """Return who sent a request; raises as :meth:`of_now`."""
         return await self.stores.ask(lambda: self.of_now(scope))
+
+    def looked(self, caller: Caller) -> Rate | None:
+        """Count one look of somebody unknown, by their address; None where no rate is set."""
+        limit = self.settings.public_verify_per_minute or self.settings.requests_per_minute
+        return self._looks.take(caller.counted_as, limit) if limit else None
 
     def of_now(self, scope: AsgiScope) -> Caller:
         """Return who sent a request; it may wait for a database.

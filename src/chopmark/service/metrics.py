@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from functools import partial
 from typing import TYPE_CHECKING, get_args
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 
+from chopmark.audit import Actor, AuditLog
 from chopmark.errors import ChopmarkError, MarkNotReadable
 from chopmark.kit.background import Outcome
 from chopmark.pipeline.answer_cache import AnswerOutcome
@@ -112,6 +114,17 @@ class Metrics:
             "Signed pictures that wait for a time stamp.",
             registry=self.registry,
         ).set_function(self._unstamped)
+        for name, what, read in (
+            ("home_free_bytes", "Bytes that are free where the home is.", self._free),
+            (
+                "signing_certificate_seconds_left",
+                "Time until the signing certificate ends; negative once it has.",
+                self._certificate_left,
+            ),
+            ("trust_lists_stale", "Trust lists that are past their next update.", self._stale),
+            ("review_overdue", "Open review tasks that are past their time.", self._overdue),
+        ):
+            Gauge(f"chopmark_{name}", what, registry=self.registry).set_function(read)
 
     def watch_state(self, trouble: Callable[[], str]) -> None:
         """Tell whether what servers count together is counted elsewhere meanwhile."""
@@ -176,6 +189,36 @@ class Metrics:
     def _unstamped(self) -> float:
         try:
             return self._parts.stamps.waiting() if self._parts.authority is not None else 0
+        except ChopmarkError:
+            return float("nan")
+
+    def _free(self) -> float:
+        try:
+            return float(shutil.disk_usage(self._parts.home).free)
+        except OSError:
+            return float("nan")
+
+    def _certificate_left(self) -> float:
+        if "credentials" not in self._parts.opened:
+            return float("nan")  # a scrape makes no certificate
+        try:
+            return self._parts.credential.leaf.not_valid_after_utc.timestamp() - time.time()
+        except ChopmarkError:
+            return float("nan")
+
+    def _stale(self) -> float:
+        try:
+            return float(sum(one.is_stale() for one in self._parts.anchors.lists))
+        except ChopmarkError:
+            return float("nan")
+
+    def _overdue(self) -> float:
+        log = self._parts.opened.get("request_log")
+        if not isinstance(log, AuditLog):
+            return float("nan")  # none was opened, or a plugin's, which has no desk
+        watcher = Actor(name="metrics", roles=frozenset({"writer"}), tenant=None)
+        try:
+            return float(log.desk(watcher, purpose="metrics").review.overdue(follow=False))
         except ChopmarkError:
             return float("nan")
 

@@ -29,6 +29,7 @@ from chopmark.settings.cluster import ClusterSettings
 from chopmark.settings.file import SettingsFile, find_file, is_secret, read_file, without_password
 from chopmark.settings.generation import GenerationSettings
 from chopmark.settings.limits import LimitSettings
+from chopmark.settings.profiles import ProfileSettings
 from chopmark.settings.provenance import ProvenanceSettings
 from chopmark.settings.safety import SafetySettings
 from chopmark.settings.service import ServiceSettings
@@ -43,6 +44,7 @@ RECALL_S: Final = 5.0
 
 
 class Settings(
+    ProfileSettings,
     ServiceSettings,
     ClusterSettings,
     LimitSettings,

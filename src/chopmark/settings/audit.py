@@ -83,6 +83,17 @@ class AuditSettings(BaseModel, frozen=True):
         description="Share of review decisions on which a second person decides as well, without "
         "seeing the first; a routing rule's own `second_opinions` wins.",
     )
+    takedown_hours: float | None = Field(
+        default=None,
+        gt=0,
+        description="Hours within which a demand to take pictures down is to be decided, from when "
+        "it arrived; unset: no deadline. See [desk.md](desk.md#demands-to-take-something-down).",
+    )
+    takedown_intimate_hours: float | None = Field(
+        default=None,
+        gt=0,
+        description="The same for intimate pictures; unset: as the others.",
+    )
     log_entries_public: bool = Field(
         default=False,
         description="Serve the log's entry bundles to everybody, for monitors; else to auditors.",

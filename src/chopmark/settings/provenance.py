@@ -113,6 +113,12 @@ class ProvenanceSettings(BaseModel, frozen=True):
         default=False,
         description="Let anybody verify pictures and ask the resolver over HTTP, without a key.",
     )
+    public_verify_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        description="How often one address may ask in a minute with neither key nor account, page "
+        "and API together. Unset: as `CHOPMARK_REQUESTS_PER_MINUTE`.",
+    )
     public_copies: bool = Field(
         default=False,
         description="Whatever leaves here is public, as in a gallery: keep a small copy of each "

@@ -158,15 +158,17 @@ def needs(*roles: PersonRole) -> Callable[[Request], Viewer]:
     return checked
 
 
-def looks_at_pictures(request: Request) -> Viewer:
+async def looks_at_pictures(request: Request) -> Viewer:
     """Return the viewer of the detector's pages, which are open to all only where that is set.
 
     Raises:
         NotSignedIn: It is nobody, and the deployer did not open the pages to everybody.
         MissingScope: A key without the scope ``verify``.
+        RateLimited: Somebody unknown looks too often from one address, here and over the API.
     """
     viewer = viewer_of(request)
-    public = state_of(request.app, Deployment).settings.public_verify
+    deployment = state_of(request.app, Deployment)
+    public = deployment.settings.public_verify
     if viewer.caller.unknown and not public:
         raise NotSignedIn(
             "pictures are looked at here for people who signed in, or with an API key",
@@ -178,6 +180,15 @@ def looks_at_pictures(request: Request) -> Viewer:
             "this API key does not have the scope verify",
             hint="ask the operator for one that has it",
         )
+    if viewer.caller.unknown and request.method == "POST":
+        callers = deployment.callers
+        rate = await callers.stores.ask(lambda: callers.looked(viewer.caller))
+        if rate is not None and not rate.allowed:
+            raise RateLimited(
+                f"{rate.limit} looks a minute are allowed without an account",
+                hint="try again in a minute",
+                retry_after_s=rate.reset_s,
+            )
     return viewer
 
 

@@ -14,8 +14,8 @@ from chopmark.pipeline.steps import in_thread
 from chopmark.service.caller import AnyCaller, RecordReader, Reviewer
 from chopmark.service.deployment import TheService
 from chopmark.service.problems import RESPONSES
-from chopmark.service.review_rules import rules_of
-from chopmark.service.search_form import Strict
+from chopmark.service.review_rules import hours_for, rules_of
+from chopmark.service.search_form import Strict, Time
 
 __all__ = ["router"]
 
@@ -41,6 +41,33 @@ class CommentBody(Strict):
     """What whoever looks next should know."""
 
     text: Annotated[str, Field(min_length=RATIONALE.least, max_length=RATIONALE.most)]
+
+
+class TakedownBody(Strict):
+    """About which record or output, what is demanded and by whom."""
+
+    record_id: RecordName
+    demand: Literal["order", "intimate"]
+    reference: Annotated[str, Field(min_length=PURPOSE.least, max_length=PURPOSE.most)]
+    received: Annotated[Time, Field(description="When it arrived; now if not given")] = None
+
+
+@router.post("/review/takedowns")
+async def takedown(
+    body: TakedownBody, desk: CallerDesk, service: TheService, _caller: Reviewer
+) -> dict[str, Any]:
+    """Enter a demand to take pictures down; it waits in the queue ``takedown`` till it is due."""
+    hours = hours_for(service.pipeline.settings, body.demand)
+    booked = await in_thread(
+        lambda: desk.review.takedown(
+            body.record_id,
+            body.demand,
+            reference=body.reference,
+            hours=hours,
+            received=body.received,
+        )
+    )
+    return {"event": booked.to_dict()}
 
 
 @router.post("/review/bulk")

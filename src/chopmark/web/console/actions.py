@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Form, Request, Response
 
@@ -12,6 +12,7 @@ from chopmark.pipeline.steps import in_thread
 from chopmark.service.deployment import TheService
 from chopmark.service.golden import add_case
 from chopmark.service.hash_entries import add_entry
+from chopmark.service.review_rules import hours_for
 from chopmark.web.console.desk import DeskViewer, desk_of
 from chopmark.web.console.hash_lists import LIST_NAME
 from chopmark.web.console.notices import after
@@ -57,6 +58,26 @@ async def act(
                 raise InvalidRequest("nothing was chosen", hint="withdraw, restore or release")
 
     return _back(record_id, await in_thread(done), why=why)
+
+
+@router.post("/records/{record_id}/takedown")
+async def takedown(
+    record_id: str,
+    request: Request,
+    viewer: DeskViewer,
+    service: TheService,
+    demand: Annotated[str, Form()] = "",
+    reference: Annotated[str, Form(max_length=limits.PURPOSE.most)] = "",
+    why: Why = "",
+) -> Response:
+    """Enter a demand to take the record's pictures down."""
+    if demand not in {"order", "intimate"}:
+        raise InvalidRequest("nothing was chosen", hint="an order, or an intimate picture")
+    kind: Literal["order", "intimate"] = "intimate" if demand == "intimate" else "order"
+    hours = hours_for(service.pipeline.settings, kind)
+    desk = await desk_of(request, viewer, _PURPOSE)
+    await in_thread(lambda: desk.review.takedown(record_id, kind, reference=reference, hours=hours))
+    return _back(record_id, "demanded", why=why)
 
 
 @router.post("/records/{record_id}/comment")

@@ -28,6 +28,7 @@ _SENTENCES: Final = {
     "another-investigator": "Another investigator must agree.",
     "decided": "{} decided.",
     "decided-some": "{} decided, {} not: somebody else has them.",
+    "demanded": "It waits in the queue for takedowns.",
     "exception-ended": "The prompt is judged by the policy again.",
     "golden": "The policy has {} golden cases of the desk now.",
     "held": "The hold stands.",

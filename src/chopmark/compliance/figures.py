@@ -1,0 +1,97 @@
+"""Measured figures that reports quote, each with the line of ``docs/benchmarks.md`` it stands in.
+
+The manual is not in the wheel, so the figures are here as well; ``tests/unit/test_compliance.py``
+fails when one is no longer what the manual says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from chopmark.kit.types import JsonValue
+
+__all__ = ["FIGURES", "Figure"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One measured figure.
+
+    Attributes:
+        what: What was measured.
+        value: The figure, with its interval where it has one.
+        n: Of how many.
+        date: On which day, ISO 8601.
+        limits: What has to be known to read it.
+        quote: Where it stands in ``docs/benchmarks.md``, word for word.
+        heading: Word for word what says in that page when it was measured.
+    """
+
+    what: str
+    value: str
+    n: str
+    date: str
+    limits: str
+    quote: str
+    heading: str
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return the members for JSON, without those that only find it in the manual."""
+        told: dict[str, JsonValue] = asdict(self)
+        del told["quote"], told["heading"]
+        return told
+
+
+_PROMPTS: Final = "called one by one and not by `python -m benchmarks.safety`, 2026-12-01"
+_OURS: Final = "probe by the author of the training rows, in other sentences"
+_OLD: Final = "measured before drawings were marked more strongly, and not repeated since"
+
+FIGURES: Final[dict[str, Figure]] = {
+    "undressing_edits": Figure(
+        what="edits that undress a person, in 24 languages, flagged (block or review)",
+        value="86.9 % flagged (95 % interval 76 to 93)",
+        n="61 edits",
+        date="2026-12-01",
+        limits=f"{_OURS}; in seven languages one passed",
+        quote="undressing edits flagged 86.9 (76 to 93, 61)",
+        heading=_PROMPTS,
+    ),
+    "ordinary_edits": Figure(
+        what="ordinary edits, in 24 languages, wrongly flagged",
+        value="6.3 % flagged (95 % interval 3 to 13)",
+        n="95 edits",
+        date="2026-12-01",
+        limits=_OURS,
+        quote="ordinary edits flagged 6.3 (3 to 13, 95)",
+        heading=_PROMPTS,
+    ),
+    "harmful_24": Figure(
+        what="harmful prompts, in 24 languages, flagged (block or review)",
+        value="84.0 % flagged (95 % interval 77 to 89)",
+        n="144 prompts",
+        date="2026-12-01",
+        limits=_OURS,
+        quote="| all | 84.0 (77 to 89, 144) |",
+        heading=_PROMPTS,
+    ),
+    "watermark": Figure(
+        what="pictures whose exact id is read after JPEG at quality 50, at p <= 1e-9",
+        value="99.0 %",
+        n="200 held-out pictures",
+        date="2026-11-25",
+        limits=f"{_OLD}; at JPEG 10 it is 51.0 %, and regeneration by a model was not tested",
+        quote="| jpeg 50 | 99.0 % |",
+        heading="`python -m benchmarks.watermark`, 2026-11-25",
+    ),
+    "watermark_false": Figure(
+        what="marks found where there is none",
+        value="0 of 400 looks",
+        n="400 looks",
+        date="2026-11-25",
+        limits=_OLD,
+        quote="0 false positives in 400 looks",
+        heading="`python -m benchmarks.watermark`, 2026-11-25",
+    ),
+}
