@@ -29,6 +29,7 @@ EXTRAS = {
     "postgres": ("psycopg",),
     "redis": ("redis",),
     "objects": ("obstore",),
+    "ray": ("ray",),
     "parquet": ("pyarrow",),
     "ocr": ("rapidocr",),
     "heic": ("pi_heif",),
