@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Callers", "Told", "compare", "count_let_through", "crowd"]
 
 _PATH = "/v1/images/generations"
-_PATIENCE = httpx.Timeout(20.0, connect=2.0)
+_PATIENCE = httpx.Timeout(40.0, connect=2.0)
 _SETTLE_S = 90
 
 

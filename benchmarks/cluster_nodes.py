@@ -159,7 +159,6 @@ class Node:
                 stderr=output,
                 start_new_session=True,
             )
-        self._hurry()
 
     def joined(self) -> bool:
         """Tell whether Ray has started as often as it was told to.
@@ -171,11 +170,11 @@ class Node:
             raise SystemExit(f"Ray does not start on {self.name}:\n{self.log.read_text()[-3000:]}")
         return self.log.read_text("utf-8").count("Ray runtime started") >= self._starts
 
-    def _hurry(self) -> None:
+    def hurry(self) -> None:
         """Have its processes go before what else runs on this machine: Ray waits no longer."""
-        assert self._process is not None
-        with contextlib.suppress(OSError):
-            Path(f"/proc/{self._process.pid}/autogroup").write_text("-9", encoding="ascii")
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                Path(f"/proc/{pid}/autogroup").write_text("-5", encoding="ascii")
 
     def pids(self) -> list[int]:
         """Return its processes."""
