@@ -1,7 +1,7 @@
 """A generator that takes its time and no CPU, as a plugin: ``CHOPMARK_MODEL=timed``.
 
-It draws a disc, one picture after the other, each ``CHOPMARK_BENCH_PICTURE_S`` seconds long. What is
-measured with it is everything but the generator.
+It draws a disc, one picture after the other, each ``CHOPMARK_BENCH_PICTURE_S`` seconds long. What
+is measured with it is everything but the generator.
 """
 
 from __future__ import annotations
