@@ -158,11 +158,18 @@ def _wait_until_ready(running: Running, log: Path) -> None:
         time.sleep(0.2)
 
 
-def make_key(home: Path, tenant: str, *scopes: str, source: Path | None = None) -> str:
+def make_key(
+    home: Path,
+    tenant: str,
+    *scopes: str,
+    source: Path | None = None,
+    more: Sequence[str] = (),
+) -> str:
     """Return a new API key of a tenant, which is made if new."""
     command = [sys.executable, "-m", "chopmark", "access", "create", "--tenant", tenant, "--json"]
     for scope in scopes:
         command += ["--scope", scope]
+    command += more
     environment = {**os.environ, "CHOPMARK_HOME": str(home)}
     if source is not None:
         environment["PYTHONPATH"] = str(source)

@@ -37,6 +37,7 @@ EXTRAS = {
     "postgres": ("psycopg",),
     "redis": ("redis",),
     "objects": ("obstore",),
+    "ray": ("ray",),
     "parquet": ("pyarrow",),
     "ocr": ("rapidocr",),
     "heic": ("pi_heif",),

@@ -23,7 +23,7 @@ _CHUNK: Final = 5000
 _TIMEOUT_MS: Final = 20_000
 #: A server that was cut off in the middle of a transaction has the writers' lock until PostgreSQL
 #: takes it back: after so long without a statement of its.
-_SILENT_MS: Final = 5_000
+_SILENT_MS: Final = 8_000
 #: How either side notices that the other is gone while it waits: libpq's names, seconds but for the
 #: last, which is milliseconds.
 _NOTICES: Final = {
@@ -183,7 +183,6 @@ class PostgresDatabase:
             connection.execute("SET synchronous_commit = on")
             connection.execute("SET client_min_messages = warning")
             connection.execute(f"SET lock_timeout = {_TIMEOUT_MS}")
-            connection.execute(f"SET idle_in_transaction_session_timeout = {_SILENT_MS}")
             connection.execute("SET tcp_keepalives_idle = 3")
             connection.execute("SET tcp_keepalives_interval = 2")
             connection.execute("SET tcp_keepalives_count = 3")
@@ -261,6 +260,8 @@ class PostgresDatabase:
         kept = self._writer is not None
         if self._writer is None:
             self._writer = self._open()
+            self._writer.execute(f"SET idle_in_transaction_session_timeout = {_SILENT_MS}")
+            self._writer.commit()
         try:
             # One writer at a time in this schema; PostgreSQL lets them in in their order.
             self._writer.execute(

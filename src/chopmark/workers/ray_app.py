@@ -74,9 +74,11 @@ def build(args: Mapping[str, Any] | None = None) -> Any:
     from chopmark.workers.ray_replicas import Generating, Guards
     from chopmark.workers.ray_site import Site
 
-    options = dict(args or {}) | {"engine": "ray"}
-    settings = load_settings(**options)
+    given = dict(args or {}) | {"engine": "ray"}
+    settings = load_settings(**given)
     _must_share(settings)
+    # How many there are is no affair of theirs: else a change of it would replace them all.
+    options = {name: value for name, value in given.items() if not name.startswith("ray_")}
     calm = {"enable_access_log": False}  # Ray's has paths and queries, which callers write
     places = _LINE * (settings.workers or 4)
     guards = serve.deployment(

@@ -123,12 +123,11 @@ class Generating:
         if settings.warm_up:
             self._generator.warm_up()
         self._threads = ThreadPoolExecutor(threads)
+        # Jobs that come together are begun together, so that the model makes them in one batch;
+        # each is answered when it is done.
         self._together = serve.batch(
-            max_batch_size=settings.max_batch,
-            batch_wait_timeout_s=_GATHER_S,
-            # The next batch is handed over while the last one's pictures are fetched.
-            max_concurrent_batches=2,
-        )(self._make_all)
+            max_batch_size=settings.max_batch, batch_wait_timeout_s=_GATHER_S
+        )(self._begin)
 
     async def info(self) -> tuple[str, Any]:
         """Say what is known about the model."""
@@ -138,19 +137,18 @@ class Generating:
         """Make the pictures of a job, in one batch with what else waits."""
         gone = threading.Event()
         try:
-            answer: tuple[str, Any] = await self._together((job, gone))
+            making = await self._together((job, gone))
+            answer: tuple[str, Any] = await making
         except asyncio.CancelledError:
             gone.set()
             raise
         return answer
 
-    async def _make_all(
+    async def _begin(
         self, jobs: list[tuple[GenerationJob, threading.Event]]
-    ) -> list[tuple[str, Any]]:
+    ) -> list[asyncio.Future[tuple[str, Any]]]:
         loop = asyncio.get_running_loop()
-        return await asyncio.gather(
-            *(loop.run_in_executor(self._threads, self._make, *one) for one in jobs)
-        )
+        return [loop.run_in_executor(self._threads, self._make, *one) for one in jobs]
 
     def _make(self, job: GenerationJob, gone: threading.Event) -> tuple[str, Any]:
         def make() -> list[Packed]:
