@@ -26,7 +26,7 @@ __all__ = ["Kind", "Scored", "Scorer"]
 #: since each is one more chance to be wrong; from what is no whole sentence, since half sentences read
 #: oddly; and so much of what the screen says, within these bounds, is added. Chosen with held-out rows of
 #: the training in harmless captions (docs/safety.md).
-PART_BAR: Final[float] = 0.4
+PART_BAR: Final[float] = 0.6
 CUT_BAR: Final[float] = 1.5
 SCREEN_SHARE: Final[float] = 0.25
 SCREEN_BOUNDS: Final[tuple[float, float]] = (-4.0, 1.0)
