@@ -42,15 +42,16 @@ def mean_of(
     made = {
         name: value
         if name.startswith(_KEPT)
-        else np.mean([start[name], *(other[name] for other in layers)], axis=0, dtype=np.float32)
+        else _mean([start[name], *(other[name] for other in layers)])
         for name, value in layers[0].items()
     }
     head = {
-        name: np.mean(
-            [start[f"head.{name}"], *(other[name].numpy() for other in heads)],
-            axis=0,
-            dtype=np.float32,
-        )
+        name: _mean([start[f"head.{name}"], *(other[name].numpy() for other in heads)])
         for name in ("weight", "bias")
     }
     return made, head
+
+
+def _mean(values: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    made: np.ndarray[Any, Any] = np.stack(values).mean(axis=0, dtype=np.float32)
+    return made
