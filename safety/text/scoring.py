@@ -28,7 +28,7 @@ __all__ = ["Kind", "Scored", "Scorer"]
 #: the training in harmless captions (docs/safety.md).
 PART_BAR: Final[float] = 0.6
 CUT_BAR: Final[float] = 1.5
-SCREEN_SHARE: Final[float] = 0.5
+SCREEN_SHARE: Final[float] = 0.25
 SCREEN_BOUNDS: Final[tuple[float, float]] = (-4.0, 1.0)
 
 

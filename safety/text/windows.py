@@ -31,7 +31,7 @@ _STEP: Final[int] = 18
 #: Shorter sentences that follow one another are one: a wish with a stop behind each word.
 _LEAST: Final[int] = 6
 #: Parts that the encoder reads of a text of up to so many, and at most.
-_ALL: Final[int] = 8
+_ALL: Final[int] = 5
 _MOST: Final[int] = 40
 #: Ends of sentences: a stop before a gap, any of the stops of scripts without gaps, a line's end.
 _STOPS: Final = re.compile(

@@ -5,7 +5,8 @@ data folder (``train.jsonl``, ``dev.jsonl``, ``captions-multilingual.jsonl``) an
 this folder. It stops after ``--minutes`` and goes on from the work folder when it is called
 again. With ``--onward`` it begins with the layers and the head that lie in ``--out`` and reads the
 last pass only, for rows that were added since; ``--draws`` says how often that pass is drawn anew
-in one, and ``--seed`` which draws these are. Writes ``prompt_encoder.onnx``,
+in one, and ``--seed`` which draws these are. ``--mean`` takes the mean of several such sittings.
+Writes ``prompt_encoder.onnx``,
 ``prompt_head.safetensors`` and ``training.json`` (seeds, hashes of the data, counts, figures on
 rows that were not trained on).
 """
@@ -26,6 +27,7 @@ from training.safety.calibrate import calibrate, groups_of
 from training.safety.data import Row, file_sha256, held_out, read_rows
 from training.safety.embed import VectorStore
 from training.safety.encoder import SHARP, train_encoder
+from training.safety.mean import mean_of
 from training.safety.mixture import caption_rows, first_pass, form_of, second_pass, third_pass
 from training.safety.own_languages import garment_rows, own_rows
 from training.safety.report import left_out, reached, write_card
@@ -58,10 +60,20 @@ def main() -> None:
     )
     parser.add_argument("--draws", type=int, default=1, help="how often the last pass is drawn")
     parser.add_argument("--seed", type=int, default=0, help="another one draws other readings")
+    parser.add_argument(
+        "--mean",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="WORK",
+        help="train nothing: the mean of the models in OUT and of these sittings of --onward",
+    )
     options = parser.parse_args()
     rows = read_rows(options.data / "train.jsonl")
     captions, check = caption_rows(options.data / "captions-multilingual.jsonl")
     layers = options.work / "encoder.safetensors"
+    if options.mean and not layers.is_file():
+        _keep_mean(options.out, options.mean, options.work)
     if not layers.is_file():
         last = lambda rng: [
             one for _ in range(options.draws) for one in third_pass(rows, captions, rng=rng)
@@ -90,7 +102,7 @@ def main() -> None:
 
         export(load_file(layers), onnx_file)
         exported.write_text("")
-    kept = options.work / f"pass{1 if options.onward else 3}.pt"
+    kept = options.work / f"pass{1 if options.onward or options.mean else 3}.pt"
     fixing = [*check_rows(options.data), *check[::3]]
     _head(options.data, kept, options.out, rows, fixing, captions)
 
@@ -105,6 +117,18 @@ def _shipped(out: Path) -> dict[str, NDArray[np.float32]]:
         "head.weight": head["out"].T / np.float32(SHARP),
         "head.bias": head["out_bias"],
     }
+
+
+def _keep_mean(out: Path, sittings: Sequence[Path], work: Path) -> None:
+    """Write the mean of models and sittings as a sitting ends: its layers, and its head."""
+    import torch
+
+    made, head = mean_of(_shipped(out), sittings)
+    work.mkdir(parents=True, exist_ok=True)
+    torch.save(
+        {"h": {name: torch.from_numpy(value) for name, value in head.items()}}, work / "pass1.pt"
+    )
+    save_file(made, work / "encoder.safetensors")
 
 
 def check_rows(data: Path) -> list[Row]:
