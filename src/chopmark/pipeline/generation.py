@@ -101,7 +101,7 @@ def show_looks(
         if seen == wanted:
             raise _Enough  # whoever waits for no picture need not have it decoded
 
-    job = replace(_job(case, (), _size(case, (), info)), drafts=wanted)
+    job = replace(_job(case, (), _size(case, (), info)), drafts=wanted, looks_only=True)
     with suppress(_Enough):
         pictures = parts.generator.generate(job, cancelled=case.gone.is_set, draft=take)
         if not seen:
