@@ -10,7 +10,6 @@ from chopmark.generation import memory
 from chopmark.generation.calls import Call, Slot
 from chopmark.generation.fit import settle
 from chopmark.generation.folders import find_folder
-from chopmark.generation.ground import on_plain_ground
 from chopmark.generation.interface import GenerationJob
 from chopmark.generation.lora import add_loras, parse_lora
 from chopmark.generation.options import LoadOptions
@@ -186,8 +185,7 @@ class DiffusersGenerator:
         """Refuse a job that the model cannot do.
 
         Raises:
-            InvalidRequest: What it cannot do, and what it can; or a picture without a plain ground
-                for a model that knows no other.
+            InvalidRequest: What it cannot do, and what it can.
             TooManyImages: It joins fewer pictures.
         """
         info = self._info
@@ -208,16 +206,3 @@ class DiffusersGenerator:
                 f"the model {info.id} takes {takes} for an edit{way}, {len(job.images)} were given",
                 hint="leave the others out, or choose a model that joins several",
             )
-        # It would paint a drawing in place of a photograph and keep nothing of it. Within a mask
-        # the rest stays, whatever it shows.
-        if info.extends and job.mask is None:
-            strange = [at for at, one in enumerate(job.images) if not on_plain_ground(one)]
-            if strange:
-                which = "the picture" if len(job.images) == 1 else f"picture {strange[0] + 1}"
-                raise InvalidRequest(
-                    f"the model {info.id} edits drawings on a plain ground, and {which} is none:"
-                    " it would be lost",
-                    hint="give a mask, outside of which the picture stays as it is,"
-                    " or choose a model that knows photographs (docs/models.md)",
-                    param="image",
-                )

@@ -411,6 +411,7 @@ class Pipeline:
             repeats=repeats,
             unknown_words=words,
             unknown_language=language,
+            unknown_input=case.unknown_input,
         )
         await endings.keep_ending(steps, case, ending)
         booked = await steps.book(case, "completed", "request.completed", public, personal)

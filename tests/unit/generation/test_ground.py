@@ -1,15 +1,10 @@
-"""A model of drawings on plain grounds refuses what it would destroy."""
+"""Drawings on a plain ground are told from other pictures."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-import pytest
 from PIL import Image, ImageDraw
 
-from chopmark.errors import InvalidRequest
-from chopmark.generation import DiffusersGenerator, GenerationJob
 from chopmark.generation.ground import on_plain_ground
 
 
@@ -32,23 +27,3 @@ def test_drawings_on_a_ground_are_told_from_photographs() -> None:
     assert on_plain_ground(drawing((18, 18, 22)).convert("RGBA"))
     assert on_plain_ground(Image.new("L", (16, 16), 128))
     assert not on_plain_ground(photograph())
-
-
-def test_a_model_of_drawings_refuses_a_photograph_and_takes_it_with_a_mask(
-    generator: DiffusersGenerator,
-) -> None:
-    def job(*images: Image.Image, mask: Image.Image | None = None) -> GenerationJob:
-        return GenerationJob(
-            prompt="a hat", seed=1, width=32, height=32, images=images, mask=mask, strength=0.5
-        )
-
-    drawer = DiffusersGenerator(
-        generator.variants, replace(generator.info, extends=True, max_images=2)
-    )
-    drawer.check(job(drawing()))
-    with pytest.raises(InvalidRequest, match="the picture is none") as caught:
-        drawer.check(job(photograph()))
-    assert caught.value.param == "image"
-    assert "mask" in caught.value.hint
-    drawer.check(job(photograph(), mask=Image.new("L", (300, 200), 255)))
-    generator.check(job(photograph()))
