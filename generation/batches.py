@@ -149,7 +149,7 @@ class BatchingGenerator:
         ticket: _Ticket, watch: StepCounter, draft: Callable[[Draft], None] | None
     ) -> list[Image.Image]:
         """Hand on the worker's news in the caller's own thread until every picture is there."""
-        pictures: dict[int, Image.Image] = {}
+        pictures: dict[int, Image.Image | None] = {}
         while len(pictures) < ticket.job.n:
             try:
                 news = ticket.news.get(timeout=_POLL_S)
@@ -167,7 +167,8 @@ class BatchingGenerator:
                     pictures[index] = picture
                 case ChopmarkError():
                     raise news
-        return [pictures[index] for index in range(1, ticket.job.n + 1)]
+        done = [pictures[index] for index in range(1, ticket.job.n + 1)]
+        return [picture for picture in done if picture is not None]
 
     def work(self) -> None:
         """Run batches until nobody waits; for the worker alone."""
@@ -227,6 +228,10 @@ class BatchingGenerator:
         else:
             took = time.perf_counter() - begun
             self._pace.note(_kind(batch[0].job), pictures=len(batch), seconds=took)
+            if not pictures:  # looks only
+                for place in batch:
+                    place.ticket.news.put(_Done(place.index, None))
+                return
             for place, picture in zip(batch, pictures, strict=True):
                 set_batch_size(picture, len(batch))
                 place.ticket.news.put(_Done(place.index, picture))
@@ -240,7 +245,8 @@ class BatchingGenerator:
 
 def _kind(job: GenerationJob) -> Hashable:
     """Return what the time of a call depends on, beside how many pictures it makes."""
-    return job.width, job.height, job.steps, job.guidance, len(job.images), job.drafts
+    looks = job.drafts, job.looks_only
+    return job.width, job.height, job.steps, job.guidance, len(job.images), looks
 
 
 def _serve(generator: weakref.ref[BatchingGenerator], wake: queue.SimpleQueue[bool]) -> None:
@@ -261,7 +267,7 @@ class _Stepped:
 @dataclass(frozen=True)
 class _Done:
     index: int
-    picture: Image.Image
+    picture: Image.Image | None
 
 
 @dataclass(eq=False)
@@ -288,9 +294,10 @@ class _Place:
         return self.ticket.job
 
     def slot(self, batch: Sequence[_Place]) -> Slot:
-        def stepped(done: int, steps: int) -> None:
+        def stepped(_done: int, steps: int) -> None:
             self.ticket.news.put(_Stepped(steps))
-            if done < steps and all(place.ticket.gone for place in batch):
+            # Also after the last step: decoding is a third of the work.
+            if all(place.ticket.gone for place in batch):
                 raise Cancelled("nobody waits for this batch")
 
         drafted = self.ticket.news.put if self.ticket.wants_drafts else None

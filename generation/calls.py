@@ -53,6 +53,16 @@ class Slot:
         """The seed of this picture."""
         return self.job.seed + self.index - 1
 
+    def looked(self, done: int, steps: int) -> bool:
+        """Tell whether nothing more is wanted of this picture after ``done`` of ``steps``."""
+        job = self.job
+        looks = draft_steps(steps, job.drafts) if job.looks_only and self.drafted else ()
+        return bool(looks) and done >= max(looks)
+
+
+class _LooksTaken(Exception):
+    """Every look was taken, and nobody wants a finished picture."""
+
 
 def together(one: GenerationJob, other: GenerationJob) -> bool:
     """Tell whether pictures of two jobs can be made in the same call."""
@@ -159,7 +169,7 @@ class Call:
         return ImageOps.fit(self._job.images[0].convert("RGB"), asked, Image.Resampling.LANCZOS)
 
     def run(self) -> list[Image.Image]:
-        """Return the finished picture of each slot.
+        """Return the finished picture of each slot; none where all wanted looks only.
 
         Raises:
             GenerationFailed: the model broke, or gave something that is no picture.
@@ -182,6 +192,8 @@ class Call:
             pictures = np.asarray(output.images, dtype=np.float32)
         except ChopmarkError:
             raise
+        except _LooksTaken:
+            return []
         except Exception as error:  # whatever a foreign pipeline raises
             raise GenerationFailed(
                 f"the model failed: {type(error).__name__}: {error}",
@@ -217,6 +229,8 @@ class Call:
                 self._draft(guess, done, steps)
             for slot in self._slots:
                 slot.stepped(done, steps)
+            if guess is not None and all(slot.looked(done, steps) for slot in self._slots):
+                raise _LooksTaken
 
         def after_step(
             pipeline: Any, _index: int, time: Any, tensors: dict[str, Any]

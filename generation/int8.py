@@ -63,13 +63,20 @@ def quantize_linears(module: nn.Module) -> None:
     """Replace the wide linear layers inside ``module``, which is in float32 on the CPU.
 
     Embedders of time and position stay: they are small, decide much, and Z-Image reads the dtype of
-    their weights.
+    their weights. So does a head that is the table of word embeddings again: the table stays as it
+    is, and a copy in eight bits would be memory on top.
     """
+    tables = {id(one.weight) for one in module.modules() if isinstance(one, nn.Embedding)}
+    _quantize(module, tables)
+
+
+def _quantize(module: nn.Module, tables: set[int]) -> None:
     for name, child in list(module.named_children()):
         if "embed" in name:
             continue
-        if type(child) is nn.Linear:
-            if min(child.in_features, child.out_features) >= _NARROW:
-                setattr(module, name, Int8Linear(child))
-        else:
-            quantize_linears(child)
+        if type(child) is not nn.Linear:
+            _quantize(child, tables)
+        elif (
+            min(child.in_features, child.out_features) >= _NARROW and id(child.weight) not in tables
+        ):
+            setattr(module, name, Int8Linear(child))

@@ -43,6 +43,8 @@ class GenerationJob:
             the model's default.
         drafts: looks at each unfinished picture that the caller wants on the way, 0 to 10; fewer
             come where there are fewer steps.
+        looks_only: nobody wants the picture after the last of these looks; where there is one, a
+            generator may end there and return no picture.
         tenant: who asks; where several wait, each tenant gets its turn.
 
     Raises:
@@ -61,6 +63,7 @@ class GenerationJob:
     mask: Image.Image | None = None
     strength: float | None = None
     drafts: int = 0
+    looks_only: bool = False
     tenant: str = "default"
 
     def __post_init__(self) -> None:
@@ -198,8 +201,8 @@ class Generator(Protocol):
                 raises ends the job.
 
         Returns:
-            exactly ``job.n`` RGB pictures of ``job.width`` by ``job.height`` pixels. The same job
-            gives the same bytes again on the same machine.
+            exactly ``job.n`` RGB pictures of ``job.width`` by ``job.height`` pixels, or none where
+            the job wants looks only. The same job gives the same bytes again on the same machine.
 
         Raises:
             Cancelled: ``cancelled`` returned True.

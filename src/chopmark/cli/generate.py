@@ -276,6 +276,12 @@ def _say_unknown(released: Released) -> None:
             " alone (docs/models.md)",
             err=True,
         )
+    if released.unknown_input:
+        typer.echo(
+            "note: this small model edits drawings on a plain ground; of another picture it"
+            " keeps next to nothing. With --mask all outside the mask stays (docs/models.md)",
+            err=True,
+        )
 
 
 def _save(released: Released, output: Path | None) -> list[Path]:

@@ -35,6 +35,7 @@ class _PictureCase(Case):
         pdq: Fingerprints of the outputs by output id.
         review_copies: Small copies of flagged outputs by output id, for the log alone.
         held: Outputs that were finished and wait for a person to let them out.
+        unknown_input: A picture to edit is of a kind that the model never saw.
     """
 
     maker: Maker
@@ -45,6 +46,7 @@ class _PictureCase(Case):
     pdq: dict[str, str] = field(default_factory=dict)
     review_copies: dict[str, JsonValue] = field(default_factory=dict)
     held: list[str] = field(default_factory=list)
+    unknown_input: bool = False
 
 
 @dataclass(kw_only=True)

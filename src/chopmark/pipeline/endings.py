@@ -66,6 +66,7 @@ class Ending:
     repeats: str | None = None
     unknown_words: tuple[str, ...] = ()
     unknown_language: str | None = None
+    unknown_input: bool = False
 
     def to_bytes(self) -> bytes:
         """Return it as bytes, for :func:`released_again`."""
@@ -131,6 +132,7 @@ def released_by(parts: Parts, ending: Ending, end: Record) -> Released:
         repeats=ending.repeats,
         unknown_words=ending.unknown_words,
         unknown_language=ending.unknown_language,
+        unknown_input=ending.unknown_input,
     )
 
 

@@ -53,8 +53,10 @@ def make_pictures(
         Refused: A preview was blocked.
         ChopmarkError: The generator, a guard or the log failed.
     """
+    job = _job(case, inputs, _size(case, inputs, parts.generator.info))
+    case.unknown_input = _is_unknown(parts.generator.info, job)
     pictures = parts.generator.generate(
-        _job(case, inputs, _size(case, inputs, parts.generator.info)),
+        job,
         progress=lambda done, total: case.tell(done, total, "generating"),
         cancelled=case.gone.is_set,
         draft=lambda draft: _show(parts, case, draft, policy, prompt_verdict),
@@ -101,7 +103,7 @@ def show_looks(
         if seen == wanted:
             raise _Enough  # whoever waits for no picture need not have it decoded
 
-    job = replace(_job(case, (), _size(case, (), info)), drafts=wanted)
+    job = replace(_job(case, (), _size(case, (), info)), drafts=wanted, looks_only=True)
     with suppress(_Enough):
         pictures = parts.generator.generate(job, cancelled=case.gone.is_set, draft=take)
         if not seen:
@@ -125,6 +127,18 @@ def unknown_to_the_model(
         return (), None
     foreign = not taught.speaks(case.request.prompt, prompt_verdict.language)
     return taught.unknown(case.request.prompt), prompt_verdict.language if foreign else None
+
+
+def _is_unknown(model: ModelInfo, job: GenerationJob) -> bool:
+    """Tell whether a model of drawings on plain grounds is given another picture to edit.
+
+    It paints a drawing in its place. Within a mask the rest stays, whatever it shows.
+    """
+    from chopmark.generation.ground import on_plain_ground
+
+    if not model.extends or job.mask is not None:
+        return False
+    return not all(map(on_plain_ground, job.images))
 
 
 def _size(case: GenerationCase, inputs: Sequence[Shown], model: ModelInfo) -> tuple[int, int]:

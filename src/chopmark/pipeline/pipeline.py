@@ -38,6 +38,7 @@ from chopmark.pipeline.parts import Parts
 from chopmark.pipeline.released import Refused, Released, Withheld
 from chopmark.pipeline.review_copy import review_copies
 from chopmark.pipeline.seal_pictures import seal_pictures
+from chopmark.pipeline.side_by_side import side_by_side
 from chopmark.pipeline.sitting import Sitting
 from chopmark.pipeline.steps import Steps, in_thread
 
@@ -326,10 +327,13 @@ class Pipeline:
             )  # fmt: skip
 
         # 4. Every output is judged. A blocked one stays here, the others may go on.
-        output_verdicts = [
-            await judge_picture(steps, case, "output", picture, policy, prompt_verdict)
-            for picture in pictures
-        ]
+        output_verdicts = await side_by_side(
+            case,
+            [
+                partial(judge_picture, steps, case, "output", picture, policy, prompt_verdict)
+                for picture in pictures
+            ],
+        )
         judged = list(zip(range(1, len(pictures) + 1), pictures, output_verdicts, strict=True))
         withheld = [Withheld(index=i, verdict=v) for i, _, v in judged if stops(v, settings)]
         kept = [item for item in judged if not stops(item[2], settings)]
@@ -407,6 +411,7 @@ class Pipeline:
             repeats=repeats,
             unknown_words=words,
             unknown_language=language,
+            unknown_input=case.unknown_input,
         )
         await endings.keep_ending(steps, case, ending)
         booked = await steps.book(case, "completed", "request.completed", public, personal)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from chopmark import errors
@@ -26,6 +27,7 @@ from chopmark.pipeline.earlier_answer import standing_answer
 from chopmark.pipeline.moderation import judge_picture
 from chopmark.pipeline.released import Output
 from chopmark.pipeline.request import EditRequest
+from chopmark.pipeline.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,10 +88,13 @@ async def recall(
         earlier = await steps.run(case, "recall", lambda: _find(parts, request, policy, case.terms))
         if earlier is None:
             return None
-        verdicts = [
-            await judge_picture(steps, case, "output", kept.picture, policy, prompt_verdict)
-            for kept in earlier.pictures
-        ]
+        verdicts = await side_by_side(
+            case,
+            [
+                partial(judge_picture, steps, case, "output", kept.picture, policy, prompt_verdict)
+                for kept in earlier.pictures
+            ],
+        )
     except errors.ChopmarkError as error:
         cache.failed(error)
         return None

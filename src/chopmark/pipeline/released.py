@@ -125,6 +125,8 @@ class Released:
             ``None``: they were made for this request.
         unknown_words: Words of the prompt that the model never learned, where its words are known.
         unknown_language: The prompt's language (BCP 47), where the model learned none of it.
+        unknown_input: A picture to edit is of a kind that the model never saw, so that next to
+            nothing of it is kept.
     """
 
     record_id: str
@@ -137,6 +139,7 @@ class Released:
     repeats: str | None = None
     unknown_words: tuple[str, ...] = ()
     unknown_language: str | None = None
+    unknown_input: bool = False
 
     def __post_init__(self) -> None:
         """Check the proof.
@@ -167,6 +170,7 @@ class Released:
             "repeats": self.repeats,
             "unknown_words": list(self.unknown_words),
             "unknown_language": self.unknown_language,
+            "unknown_input": self.unknown_input,
         }
 
     def to_dict(self) -> dict[str, JsonValue]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from chopmark import errors
@@ -12,6 +13,7 @@ from chopmark.pipeline.cases import GenerationCase, SealCase
 from chopmark.pipeline.cut_out import cut_out, with_alpha
 from chopmark.pipeline.released import Output, Withheld
 from chopmark.pipeline.sealer import sealer_of
+from chopmark.pipeline.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,17 +46,25 @@ async def seal_pictures(
         MarkNotReadable: Not one of them takes a mark in the format and quality that was asked for.
         ChopmarkError: A step failed.
     """
-    outputs: list[Output] = []
-    weak: list[Withheld] = []
-    first: errors.MarkNotReadable | None = None
-    for index, picture, verdict in judged:
+
+    async def sealed(
+        index: int, picture: Image.Image, verdict: Verdict
+    ) -> Output | errors.MarkNotReadable:
         try:
-            outputs.append(await _seal(steps, case, inputs, index, picture, verdict))
+            return await _seal(steps, case, inputs, index, picture, verdict)
         except errors.MarkNotReadable as error:
-            first = first or error
-            weak.append(Withheld(index=index, verdict=verdict, reason="mark_too_weak"))
-    if first is not None and not outputs:
-        raise first
+            return error
+
+    ends = await side_by_side(case, [partial(sealed, *item) for item in judged])
+    outputs = [end for end in ends if isinstance(end, Output)]
+    failed = [end for end in ends if not isinstance(end, Output)]
+    if failed and not outputs:
+        raise failed[0]
+    weak = [
+        Withheld(index=index, verdict=verdict, reason="mark_too_weak")
+        for (index, _, verdict), end in zip(judged, ends, strict=True)
+        if not isinstance(end, Output)
+    ]
     return outputs, weak
 
 

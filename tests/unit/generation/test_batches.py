@@ -230,6 +230,35 @@ def test_progress_and_drafts_reach_the_one_who_asked_in_its_own_thread(held: Hel
     assert threads == {crowd.threads[2].ident}
 
 
+def test_who_wants_looks_only_has_no_picture_finished(generator: DiffusersGenerator) -> None:
+    engine = Counting(generator)
+    engine.go.set()
+    batching = BatchingGenerator(engine)  # type: ignore[arg-type]
+    looks: list[Draft] = []
+    assert batching.generate(job(drafts=1, looks_only=True, steps=4), draft=looks.append) == []
+    assert [look.step for look in looks] == [2]
+    assert engine.steps == [[1, 2]]
+    # Where no step comes before the last, there is no look, and the picture is made.
+    (picture,) = batching.generate(job(drafts=1, looks_only=True, steps=1), draft=looks.append)
+    assert picture.size == (32, 32)
+    assert len(looks) == 1
+
+
+def test_a_neighbour_of_one_who_wants_looks_only_gets_the_picture(held: Held) -> None:
+    batching = BatchingGenerator(held)  # type: ignore[arg-type]
+    crowd, looks = Crowd(batching), list[Draft]()
+    crowd.ask("first", job())
+    until(lambda: bool(held.batches))
+    crowd.ask("looks", job(tenant="looks", drafts=1, looks_only=True), draft=looks.append)
+    crowd.ask("whole", job(tenant="whole"))
+    until(lambda: batching.waiting == 2)
+    held.go.set()
+    crowd.join()
+    assert sorted(held.batches[1]) == ["looks", "whole"]
+    assert len(looks) == 1
+    assert crowd.results["whole"][0].size == (32, 32)
+
+
 def test_a_full_queue_refuses_and_an_empty_one_takes_any_job(held: Held) -> None:
     batching = BatchingGenerator(held, max_waiting=3)  # type: ignore[arg-type]
     crowd = Crowd(batching)

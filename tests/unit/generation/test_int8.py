@@ -81,3 +81,20 @@ def test_a_picture_in_a_batch_is_the_picture_alone(tmp_path: Path) -> None:
     for slot, picture in zip(slots, joined, strict=True):
         alone = np.asarray(engine.run([slot])[0], dtype=float)
         assert np.abs(np.asarray(picture, dtype=float) - alone).max() <= 2
+
+
+def test_a_head_that_is_the_table_of_words_again_takes_no_memory_of_its_own() -> None:
+    class Reader(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words = nn.Embedding(128, 64)
+            self.layer = nn.Linear(64, 64)
+            self.head = nn.Linear(64, 128, bias=False)
+            self.head.weight = self.words.weight
+            self.untied = nn.Linear(64, 128, bias=False)
+
+    reader = Reader()
+    quantize_linears(reader)
+    replaced = [name for name, part in reader.named_modules() if isinstance(part, Int8Linear)]
+    assert replaced == ["layer", "untied"]
+    assert reader.head.weight is reader.words.weight
