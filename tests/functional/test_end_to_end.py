@@ -138,8 +138,10 @@ async def test_a_generator_that_makes_the_test_card_is_blocked_neither_marked_no
     # Whoever decides an appeal can read which model or list spoke against it.
     log = pipeline.parts.log
     (refused,) = log.find(kind="request.refused")
-    (reasons,) = (log.private(refused.index) or {})["evidence"]
-    assert [one["kind"] for one in reasons if one["category"] in refused.public["categories"]]
+    inside: Any = log.private(refused.index)
+    (reasons,) = inside["evidence"]
+    listed: Any = refused.public["categories"]
+    assert [one["kind"] for one in reasons if one["category"] in listed]
 
 
 async def test_the_log_holds_no_prompt_in_the_clear(pipeline: Pipeline) -> None:

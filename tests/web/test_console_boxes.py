@@ -54,9 +54,10 @@ def test_a_symbol_has_its_box_and_the_model_that_saw_it(strict: Site, browser: B
     assert whole is not None
     assert box is not None
     # The sign stands in the middle of the picture and is half as wide: so does its box.
-    middle = [(box[at] + box[size] / 2 - whole[at]) / whole[size]
-              for at, size in (("x", "width"), ("y", "height"))]  # fmt: skip
-    assert all(0.35 < one < 0.65 for one in middle)
+    across = (box["x"] + box["width"] / 2 - whole["x"]) / whole["width"]
+    down = (box["y"] + box["height"] / 2 - whole["y"]) / whole["height"]
+    assert 0.35 < across < 0.65
+    assert 0.35 < down < 0.65
     assert 0.3 < box["width"] / whole["width"] < 1.0
     assert "symbol" in page.locator("figcaption").inner_text().lower()
     visits.close()
