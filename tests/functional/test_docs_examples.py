@@ -177,6 +177,13 @@ def _desk(home: Path, folder: Path) -> dict[str, str]:
     return {**ids, "release 1234": f"release {held.index}", "/srv/log": str(folder / "published")}
 
 
+def _batch(_: Path, folder: Path) -> dict[str, str]:
+    body = {"prompt": "a red apple", "seed": 7}
+    line = {"custom_id": "1", "method": "POST", "url": "/v1/images/generations", "body": body}
+    (folder / "lines.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    return {}
+
+
 def _policy(_: Path, folder: Path) -> dict[str, str]:
     """Write a policy with its golden cases, and the labelled set that the page shows."""
     shutil.copy(ROOT / "policies" / "default.yaml", folder / "my-policy.yaml")
@@ -197,5 +204,6 @@ PREPARED: dict[str, Callable[[Path, Path], dict[str, str]]] = {
     "README.md": _desk,
     "docs/audit.md": _desk,
     "docs/roles/auditor.md": _desk,
+    "docs/http.md": _batch,
     "docs/safety.md": _policy,
 }
