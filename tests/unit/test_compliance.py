@@ -134,3 +134,12 @@ def test_the_command_writes_and_checks(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.delenv("CHOPMARK_PROFILE")
     refused = runner.invoke(app, ["compliance", "report"])
     assert isinstance(refused.exception, InvalidRequest)
+
+
+def test_the_manual_shows_the_table() -> None:
+    from chopmark.compliance.page import tables_in_markdown
+
+    text = (DOCS / "law.md").read_text(encoding="utf-8")
+    shown = text.partition("<!-- profiles:begin -->\n")[2].partition("<!-- profiles:end -->")[0]
+    assert shown == tables_in_markdown()
+    assert "compliant" not in text

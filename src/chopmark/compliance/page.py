@@ -5,7 +5,9 @@ from __future__ import annotations
 from html import escape
 from typing import Any, Final
 
-__all__ = ["page_of"]
+from chopmark.settings.profile_rows import ROWS, SECONDARY
+
+__all__ = ["page_of", "tables_in_markdown"]
 
 _STATES: Final = {
     "as_profile": "Set as the profile has it",
@@ -96,3 +98,28 @@ def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:
 
 def _value(value: object) -> str:
     return "<em>unset</em>" if value in {None, ""} else f"<code>{escape(str(value))}</code>"
+
+
+def tables_in_markdown() -> str:
+    """Return the profiles as ``docs/law.md`` shows them."""
+    kinds = {
+        "default": "sets",
+        "needed": "you set",
+        "built_in": "always",
+        "deployer": "yours",
+    }
+    out = ""
+    for profile, rows in ROWS.items():
+        out += (
+            f"### `{profile}`\n\n| | setting | asked for | rule | from | what the software does |\n"
+        )
+        out += "|---|---|---|---|---|---|\n"
+        for row in rows:
+            setting = f"`CHOPMARK_{row.setting.upper()}`" if row.setting else ""
+            if row.kind == "default":
+                setting += f" = `{row.value}`{' or longer' if row.least else ''}"
+            read = "" if row.source == SECONDARY else " (*not read anywhere*)"
+            out += f"| {kinds[row.kind]} | {setting} | {row.asks}{read} | {row.rule} |"
+            out += f" {row.since} | {row.does} |\n"
+        out += "\n"
+    return out
