@@ -3,7 +3,7 @@
 ``python -m benchmarks.cluster --write`` makes three network namespaces on a bridge with a node of
 Ray in each, PostgreSQL and Redis beside them, and has callers ask for pictures. It needs root,
 PostgreSQL, Redis and ``pip install 'chopmark[ray,postgres,redis]'``. ``--small`` makes two nodes
-and kills one. The generator is a stand-in that takes six seconds and no CPU, one picture after the
+and kills one, ``--small cut`` cuts it off. The generator is a stand-in that takes six seconds and no CPU, one picture after the
 other on each node: what is measured is everything around it.
 """
 
@@ -160,7 +160,9 @@ class Cluster:
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", action="store_true", help="two nodes, one of them killed")
+    parser.add_argument(
+        "--small", nargs="?", const="kill", choices=("kill", "cut"), help="two nodes, less one"
+    )
     parser.add_argument("--faults", action="store_true", help="leave out one and two nodes")
     parser.add_argument("--seconds", type=float, default=60.0, help="of each measurement")
     parser.add_argument("--picture-s", type=float, default=6.0, help="of the stand-in")
@@ -192,7 +194,7 @@ def main() -> None:
 
 
 def _steps(
-    cluster: Cluster, *, seconds: float, small: bool, faults: bool
+    cluster: Cluster, *, seconds: float, small: str | None, faults: bool
 ) -> Iterator[Callable[[], object]]:
     """Give one thing after the other that is to be done."""
     figures, nodes = cluster.figures, cluster.nodes
@@ -214,7 +216,7 @@ def _steps(
     yield cluster.add
     yield partial(cluster.deploy, 2)
     if small:
-        yield partial(cluster.fault, "kill", nodes[1], kill=True, seconds=30)
+        yield partial(cluster.fault, small, nodes[1], kill=small == "kill", seconds=30)
     else:
         yield partial(measure, "two")
         yield cluster.add
