@@ -3,7 +3,7 @@
 ``python -m benchmarks.cluster --write`` makes three network namespaces on a bridge with a node of
 Ray in each, PostgreSQL and Redis beside them, and has callers ask for pictures. It needs root,
 PostgreSQL, Redis and ``pip install 'chopmark[ray,postgres,redis]'``. ``--small`` makes two nodes
-and kills one. The generator is a stand-in that takes six seconds and no CPU, one picture after the
+and kills one, ``--small cut`` cuts it off. The generator is a stand-in that takes six seconds and no CPU, one picture after the
 other on each node: what is measured is everything around it.
 """
 
@@ -65,7 +65,7 @@ class Cluster:
                     node.hurry()
             time.sleep(2)
 
-    def add(self) -> Node:
+    def add(self, *, wait: bool = True) -> Node:
         """Start one more node with a copy of the home, whose keys all share."""
         number = len(self.nodes) + 1
         home = self.folder / f"home{number}"
@@ -73,7 +73,8 @@ class Cluster:
         node = Node(number, self.folder, {**self.environment, "CHOPMARK_HOME": str(home)})
         self.nodes.append(node)
         node.start(self.nodes[0])
-        _until(node.joined, f"node {number} does not join", node.log)
+        if wait:
+            _until(node.joined, f"node {number} does not join", node.log)
         return node
 
     def deploy(self, nodes: int) -> None:
@@ -159,7 +160,10 @@ class Cluster:
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", action="store_true", help="two nodes, one of them killed")
+    parser.add_argument(
+        "--small", nargs="?", const="kill", choices=("kill", "cut"), help="two nodes, less one"
+    )
+    parser.add_argument("--faults", action="store_true", help="leave out one and two nodes")
     parser.add_argument("--seconds", type=float, default=60.0, help="of each measurement")
     parser.add_argument("--picture-s", type=float, default=6.0, help="of the stand-in")
     parser.add_argument("--keep", type=Path, help="where the logs go, if they are wanted")
@@ -179,7 +183,7 @@ def main() -> None:
         stack.enter_context(TemporaryRedis(*options))
         cluster = Cluster(made, _prepared(made, asked.picture_s), picture_s=asked.picture_s)
         stack.callback(cluster.end)
-        for step in _steps(cluster, seconds=asked.seconds, small=asked.small):
+        for step in _steps(cluster, seconds=asked.seconds, small=asked.small, faults=asked.faults):
             step()
             _note(cluster, asked.keep)
     sys.stdout.write(json.dumps(cluster.figures) + "\n")
@@ -189,10 +193,18 @@ def main() -> None:
     sys.exit(1 if wrong or not cluster.figures["log_verifies"] else 0)
 
 
-def _steps(cluster: Cluster, *, seconds: float, small: bool) -> Iterator[Callable[[], object]]:
+def _steps(
+    cluster: Cluster, *, seconds: float, small: str | None, faults: bool
+) -> Iterator[Callable[[], object]]:
     """Give one thing after the other that is to be done."""
     figures, nodes = cluster.figures, cluster.nodes
     yield cluster.add
+    if faults:
+        yield partial(cluster.add, wait=False)
+        yield cluster.add
+        yield partial(cluster.deploy, 3)
+        yield from _faults(cluster)
+        return
 
     def measure(name: str) -> None:
         figures[name] = cluster.throughput(seconds)
@@ -204,19 +216,27 @@ def _steps(cluster: Cluster, *, seconds: float, small: bool) -> Iterator[Callabl
     yield cluster.add
     yield partial(cluster.deploy, 2)
     if small:
-        yield partial(cluster.fault, "kill", nodes[1], kill=True, seconds=30)
+        yield partial(cluster.fault, small, nodes[1], kill=small == "kill", seconds=30)
     else:
         yield partial(measure, "two")
         yield cluster.add
         yield partial(cluster.deploy, 3)
-        yield partial(_limits, cluster)
-        yield partial(cluster.fault, "kill", nodes[2], kill=True, seconds=40)
-        yield partial(_check, cluster)
-        yield partial(cluster.back, nodes[2], "kill")
-        yield partial(cluster.fault, "cut", nodes[1], kill=False, seconds=40)
-        yield partial(_check, cluster)
-        yield nodes[1].join
-        yield partial(cluster.fault, "kill_head", nodes[0], kill=True, seconds=40)
+        yield from _faults(cluster)
+        return
+    yield partial(_check, cluster)
+
+
+def _faults(cluster: Cluster) -> Iterator[Callable[[], object]]:
+    """Give what three nodes are tried with."""
+    nodes = cluster.nodes
+    yield partial(_limits, cluster)
+    yield partial(cluster.fault, "kill", nodes[2], kill=True, seconds=40)
+    yield partial(_check, cluster)
+    yield partial(cluster.back, nodes[2], "kill")
+    yield partial(cluster.fault, "cut", nodes[1], kill=False, seconds=40)
+    yield partial(_check, cluster)
+    yield nodes[1].join
+    yield partial(cluster.fault, "kill_head", nodes[0], kill=True, seconds=40)
     yield partial(_check, cluster)
 
 

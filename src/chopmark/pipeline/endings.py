@@ -74,9 +74,9 @@ class Ending:
 
 
 def _values() -> dict[str, type]:
-    from chopmark.safety.verdict import Evidence, Verdict
+    from chopmark.safety.verdict import Evidence, People, Verdict
 
-    return {kind.__name__: kind for kind in (Ending, Evidence, Output, Verdict, Withheld)}
+    return {kind.__name__: kind for kind in (Ending, Evidence, Output, People, Verdict, Withheld)}
 
 
 def released_again(parts: Parts, data: bytes, *, tenant: str) -> Released | None:

@@ -161,9 +161,9 @@ def moderated_again(parts: Parts, data: bytes, *, tenant: str) -> Moderated | No
 
 
 def _values() -> dict[str, type]:
-    from chopmark.safety.verdict import Evidence, Verdict
+    from chopmark.safety.verdict import Evidence, People, Verdict
 
-    return {kind.__name__: kind for kind in (Evidence, Moderated, Verdict)}
+    return {kind.__name__: kind for kind in (Evidence, Moderated, People, Verdict)}
 
 
 async def judge_picture(

@@ -98,6 +98,8 @@ def build(args: Mapping[str, Any] | None = None) -> Any:
         ray_actor_options=(
             {"num_cpus": 0, "num_gpus": settings.ray_gpus} if settings.ray_gpus else {"num_cpus": 1}
         ),
+        # Without a GPU one uses every core; a second would only take the guards' place.
+        **({} if settings.ray_gpus else {"max_replicas_per_node": 1}),
         max_ongoing_requests=2 * settings.max_batch,
         max_queued_requests=settings.ray_queue,
         logging_config=calm,
