@@ -82,7 +82,7 @@ def check_bytes(data: bytes, limits: Limits) -> str:
     if kind is None:
         raise UnreadableImage(
             "the bytes are of no picture format that we read",
-            hint="PNG, JPEG, WebP, AVIF, GIF, BMP, TIFF and HEIC are recognised by their first bytes",
+            hint="PNG, JPEG, WebP, AVIF, GIF, BMP, TIFF and HEIC are known by their first bytes",
         )
     declared_size(data)
     return kind

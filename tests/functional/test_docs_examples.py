@@ -188,7 +188,7 @@ def _policy(_: Path, folder: Path) -> dict[str, str]:
     """Write a policy with its golden cases, and the labelled set that the page shows."""
     shutil.copy(ROOT / "policies" / "default.yaml", folder / "my-policy.yaml")
     golden = (ROOT / "policies" / "default.golden.yaml").read_text(encoding="utf-8")
-    head, _, cases = golden.partition("cases:\n")
+    head, _mark, cases = golden.partition("cases:\n")
     few = "\n".join(cases.splitlines()[:2])
     (folder / "my-policy.golden.yaml").write_text(f"{head}cases:\n{few}\n", encoding="utf-8")
     (shown,) = (block for block in blocks_of("docs/safety.md") if "cat set.jsonl" in block.text)

@@ -152,7 +152,7 @@ class SharedInFlight:
                         "DELETE FROM running_process WHERE owner = ?", (self._owner,)
                     )
         except ChopmarkError as error:
-            _LOG.warning("what ended here could not be reported to other servers: %s", error.message)
+            _LOG.warning("what ended here was not reported to other servers: %s", error.message)
         self._database.close()
 
     def _run(self) -> None:

@@ -79,6 +79,6 @@ class SafetySettings(BaseModel, frozen=True):
     picture_heads: Literal["auto", "always", "never"] = Field(
         default="auto",
         description="Look for people and weapons in pictures: with the packages that carry the "
-        "models, if they are installed (`auto`); refuse to work without them (`always`); or `never`. Hate "
-        "symbols are looked for in any case.",
+        "models, if they are installed (`auto`); refuse to work without them (`always`); or "
+        "`never`. Hate symbols are looked for in any case.",
     )

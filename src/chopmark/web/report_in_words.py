@@ -74,7 +74,10 @@ _IDENTITY: Final[dict[str, tuple[Tone, str]]] = {
     "trusted": ("good", "A list known here vouches for who is named."),
     "untrusted": ("care", "Somebody is named for whom no list here vouches."),
     "broken": ("care", "Somebody is named, and the statement does not hold."),
-    "unjudged": ("none", "Somebody is named; only a look-up on the network could show whether it holds."),
+    "unjudged": (
+        "none",
+        "Somebody is named; only a look-up on the network could show whether it holds.",
+    ),
 }
 
 

@@ -41,7 +41,7 @@ async def add(
     """Have an address told; its secret is shown on the page that answers, once."""
     chosen = [name for name in WEBHOOK_EVENTS if name in (events or ())]
     if not chosen:
-        raise InvalidRequest("nothing was chosen", hint="choose the events that the address is sent")
+        raise InvalidRequest("nothing was chosen", hint="choose the events that it is sent")
     admin = WebhookAdmin(deployment, viewer.caller)
     _, secret = await in_thread(lambda: admin.add(url.strip(), chosen))
     return await _page(request, deployment, viewer, secret=secret)
