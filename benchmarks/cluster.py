@@ -3,8 +3,8 @@
 ``python -m benchmarks.cluster --write`` makes three network namespaces on a bridge with a node of
 Ray in each, PostgreSQL and Redis beside them, and has callers ask for pictures. It needs root,
 PostgreSQL, Redis and ``pip install 'chopmark[ray,postgres,redis]'``. ``--small`` makes two nodes
-and kills one, ``--small cut`` cuts it off. The generator is a stand-in that takes six seconds and no CPU, one picture after the
-other on each node: what is measured is everything around it.
+and kills one, ``--small cut`` cuts it off. The generator is a stand-in that takes six seconds and
+no CPU, one picture after the other on each node: what is measured is everything around it.
 """
 
 from __future__ import annotations

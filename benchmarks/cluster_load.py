@@ -221,7 +221,7 @@ def compare(log: AuditLog, told: dict[int, Told], given_up: Sequence[int]) -> di
     for index in range(log.size):
         one = log.get(index)
         if one.kind == "request.received" and "seed" in one.public:
-            begun[one.record_id] = int(one.public["seed"])
+            begun[one.record_id] = int(str(one.public["seed"]))
         elif one.kind in {"request.completed", "request.failed", "request.refused"}:
             ended[one.record_id] = one
     completed: dict[int, list[str]] = {}

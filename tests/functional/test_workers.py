@@ -19,12 +19,13 @@ from chopmark.errors import ChopmarkError, OverMemory
 from chopmark.kit.raw_picture import as_image
 from chopmark.pipeline.inspect import reattach
 from chopmark.provenance.reattachment import remove
+from chopmark.workers import LocalEngine
 from tests.support.generator import StandIn
 from tests.support.wait import until, until_async
 
 if TYPE_CHECKING:
     from chopmark.safety import Verdict
-    from chopmark.workers import Answer, Job, LocalEngine, PoolName
+    from chopmark.workers import Answer, Job, PoolName
 
 #: The jobs of one edit, and the pool that does each.
 STAGES: dict[str, tuple[PoolName, str]] = {
@@ -109,7 +110,7 @@ def large(make_picture: Any, to_bytes: Any) -> bytes:
 
 async def test_everything_passes_through_the_workers(working: Pipeline, picture: bytes) -> None:
     engine = working.parts.engine
-    assert engine is not None
+    assert isinstance(engine, LocalEngine)
     done = {pool: _jobs(engine, pool) for pool in engine.pools}
     released = await working.edit(EditRequest(prompt="a red apple", image=picture))
     data = released.outputs[0].data
@@ -165,7 +166,7 @@ async def test_an_accident_of_a_worker_lets_nothing_out(
 ) -> None:
     _, job = STAGES[stage]
     real = working.parts.engine
-    assert real is not None
+    assert isinstance(real, LocalEngine)
     real.ready()
     accident = Interfering(real, job, fault)
     log = working.parts.log
@@ -189,7 +190,7 @@ async def test_an_accident_of_a_worker_lets_nothing_out(
 async def test_what_needs_too_much_memory_is_refused(working: Pipeline, to_bytes: Any) -> None:
     """36 megapixels, which no process happens to have free: 140 MB, of 16 MiB that it may take."""
     engine, log = working.parts.engine, working.parts.log
-    assert engine is not None
+    assert isinstance(engine, LocalEngine)
     starved = Interfering(engine, "decode", "out of memory")
     before = log.size
     request = EditRequest(prompt="a red apple", image=to_bytes(Image.new("RGB", (6000, 6000))))
@@ -209,7 +210,7 @@ async def test_what_nobody_looked_at_has_no_report(
 ) -> None:
     """A worker that ended is not a picture without a mark."""
     engine = working.parts.engine
-    assert engine is not None
+    assert isinstance(engine, LocalEngine)
     await working.generate(GenerationRequest(prompt="a red apple"))  # there is a mark key
     engine.ready()
     accident = Interfering(engine, job, fault)
@@ -222,7 +223,7 @@ async def test_what_nobody_looked_at_has_no_report(
 async def test_killing_at_any_moment_loses_no_acknowledged_record(working: Pipeline) -> None:
     """Workers are killed again and again; whatever was released is in the log, once."""
     engine = working.parts.engine
-    assert engine is not None
+    assert isinstance(engine, LocalEngine)
     stop = threading.Event()
 
     def killer() -> None:
@@ -262,7 +263,7 @@ async def test_killing_at_any_moment_loses_no_acknowledged_record(working: Pipel
 
 async def test_a_crowd_of_one_tenant_delays_another_by_one_job(working: Pipeline) -> None:
     engine = working.parts.engine
-    assert engine is not None
+    assert isinstance(engine, LocalEngine)
     engine.ready()
     texts, log = engine.pools["texts"], working.parts.log
     (pid,) = texts.pids
@@ -294,7 +295,7 @@ async def test_a_crowd_of_one_tenant_delays_another_by_one_job(working: Pipeline
 async def test_whoever_goes_away_frees_the_worker(working: Pipeline) -> None:
     """The step ends because its process is killed, not because somebody waited for it."""
     engine = working.parts.engine
-    assert engine is not None
+    assert isinstance(engine, LocalEngine)
     engine.ready()
     pid = engine.pools["texts"].pids[0]
     done = _jobs(engine, "texts")
@@ -314,7 +315,7 @@ async def test_closing_with_work_under_way(tmp_path: Any) -> None:
     with pytest.warns(UserWarning, match="development"):
         await asyncio.to_thread(pipeline.parts.open_all)
     engine = pipeline.parts.engine
-    assert engine is not None
+    assert isinstance(engine, LocalEngine)
     done = _jobs(engine, "texts")
     for pid in engine.pools["texts"].pids:
         os.kill(pid, signal.SIGSTOP)

@@ -290,3 +290,21 @@ def test_a_secret_that_cannot_be_read_ends_it(tmp_path: Path) -> None:
     assert ended.returncode != 0
     assert ended.stdout == ""
     assert "PGPASSWORD" in ended.stderr
+
+
+def test_the_ray_service_is_one_that_ray_takes() -> None:
+    schema = pytest.importorskip("ray.serve.schema", reason="Ray is not installed")
+    loaded = yaml.safe_load(text("kuberay.yaml"))
+    plan = schema.ServeDeploySchema.model_validate(yaml.safe_load(loaded["spec"]["serveConfigV2"]))
+    (application,) = plan.applications
+    assert application.import_path == "chopmark.workers.ray_app:build"
+    assert set(application.args) <= set(Settings.model_fields)
+    for group in [
+        loaded["spec"]["rayClusterConfig"]["headGroupSpec"],
+        *loaded["spec"]["rayClusterConfig"]["workerGroupSpecs"],
+    ]:
+        container = group["template"]["spec"]["containers"][0]
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        told = {one["name"]: one for one in container["env"]}
+        assert told["RAY_USAGE_STATS_ENABLED"]["value"] == "0"
+        assert told["RAY_AUTH_MODE"]["value"] == "token"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
 from chopmark.cli.generate import read
 from chopmark.cli.output import EXIT_NOT_AUTHENTIC, emit
 from chopmark.errors import InvalidRequest
-from chopmark.settings.profiles import Profile
 
 __all__ = ["app"]
 
@@ -24,7 +23,9 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 def report(
     profile: Annotated[
         str | None,
-        typer.Option("--profile", help=f"{', '.join(get_args(Profile))}; else CHOPMARK_PROFILE."),
+        typer.Option(
+            "--profile", help="eu, california, china, india or korea; else CHOPMARK_PROFILE."
+        ),
     ] = None,
     folder: Annotated[
         Path | None,

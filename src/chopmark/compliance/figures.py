@@ -44,9 +44,12 @@ class Figure:
         return told
 
 
-_PROMPTS: Final = "called one by one and not by `python -m benchmarks.safety`, 2026-12-01"
+_PROMPTS: Final = (
+    "`python -m benchmarks.safety --data DIR --peers PYTHON --write`, 2026-12-01"
+)
 _OURS: Final = "probe by the author of the training rows, in other sentences"
-_OLD: Final = "measured before drawings were marked more strongly, and not repeated since"
+_MARKS: Final = "then `--render --write`, 2026-12-01"
+_MARKED: Final = "16 pictures of the embedded model and 12 flat graphics at 512 pixels"
 
 FIGURES: Final[dict[str, Figure]] = {
     "undressing_edits": Figure(
@@ -60,38 +63,39 @@ FIGURES: Final[dict[str, Figure]] = {
     ),
     "ordinary_edits": Figure(
         what="ordinary edits, in 24 languages, wrongly flagged",
-        value="6.3 % flagged (95 % interval 3 to 13)",
+        value="3.2 % flagged (95 % interval 1 to 9)",
         n="95 edits",
         date="2026-12-01",
         limits=_OURS,
-        quote="ordinary edits flagged 6.3 (3 to 13, 95)",
+        quote="ordinary edits flagged 3.2 (1 to 9, 95)",
         heading=_PROMPTS,
     ),
     "harmful_24": Figure(
         what="harmful prompts, in 24 languages, flagged (block or review)",
-        value="84.0 % flagged (95 % interval 77 to 89)",
+        value="86.8 % flagged (95 % interval 80 to 91)",
         n="144 prompts",
         date="2026-12-01",
         limits=_OURS,
-        quote="| all | 84.0 (77 to 89, 144) |",
+        quote="| all | 86.8 (80 to 91, 144) |",
         heading=_PROMPTS,
     ),
     "watermark": Figure(
-        what="pictures whose exact id is read after JPEG at quality 50, at p <= 1e-9",
-        value="99.0 %",
-        n="200 held-out pictures",
-        date="2026-11-25",
-        limits=f"{_OLD}; at JPEG 10 it is 51.0 %, and regeneration by a model was not tested",
-        quote="| jpeg 50 | 99.0 % |",
-        heading="`python -m benchmarks.watermark`, 2026-11-25",
+        what="pictures whose exact id is read after JPEG at quality 30, at p <= 1e-9",
+        value="71.4 %",
+        n=_MARKED,
+        date="2026-12-01",
+        limits="flat graphics alone 5 of 12; of photographs and others 19 of 20; one pass through the "
+        "embedded model's autoencoder left it in 0 of 24",
+        quote="jpeg 50 100 %, jpeg 30 71.4 %, webp 55 60.7 %",
+        heading=_MARKS,
     ),
     "watermark_false": Figure(
         what="marks found where there is none",
-        value="0 of 400 looks",
-        n="400 looks",
-        date="2026-11-25",
-        limits=_OLD,
-        quote="0 false positives in 400 looks",
-        heading="`python -m benchmarks.watermark`, 2026-11-25",
+        value="0 of 1,096 looks",
+        n="1,096 looks",
+        date="2026-12-01",
+        limits="10,000 looks are wanted",
+        quote="0 false positives in 1,096 looks",
+        heading=_MARKS,
     ),
 }
