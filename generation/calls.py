@@ -20,6 +20,7 @@ from chopmark.generation.proportions import fit, framed, unframed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from chopmark.generation.doubler import Doubler
     from chopmark.generation.interface import GenerationJob, ModelInfo
     from chopmark.generation.variants import Variants
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _EDIT_STRENGTH: Final = 0.6
 #: Native sides for which Sana and PixArt have tables of trained proportions.
 _BINNED: Final = frozenset({512, 1024, 2048, 4096})
+#: From so many times the rendered pixels on it is doubled first, where the model can.
+_DOUBLED: Final = 2.0
 #: Inside a mask the new picture starts afresh.
 _INPAINT_STRENGTH: Final = 1.0
 
@@ -83,6 +86,7 @@ class Call:
         variants: its pipelines.
         guidance: what to use where the job names none; ``None`` leaves it to the pipeline.
         always: further arguments that this model's pipeline needs.
+        doubler: doubles what is rendered, where more is asked for.
     """
 
     def __init__(
@@ -92,8 +96,10 @@ class Call:
         variants: Variants,
         guidance: float | None,
         always: Mapping[str, Any] | None = None,
+        doubler: Doubler | None = None,
     ) -> None:
         self._slots = slots
+        self._doubler = doubler
         self._taught = info.taught
         self._job = job = slots[0].job
         self._pipeline = pipeline = variants.pipeline(job.operation)
@@ -273,6 +279,8 @@ class Call:
         """Return the RGB picture at the asked size; outside a mask it is the input, untouched."""
         size = (self._job.width, self._job.height)
         rendered = Image.fromarray((picture.clip(0.0, 1.0) * 255.0 + 0.5).astype(np.uint8))
+        if self._doubler is not None and math.prod(size) >= _DOUBLED * math.prod(rendered.size):
+            rendered = self._doubler.doubled(rendered)
         if not self._job.images:
             return fit(rendered, size, extends=self._extends)
         rendered = unframed(rendered, size)

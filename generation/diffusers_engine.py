@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from chopmark.generation.doubler import Doubler
     from chopmark.generation.interface import Draft, ModelInfo
 
 
@@ -49,11 +50,13 @@ class DiffusersGenerator:
         default_guidance: float | None = None,
         arguments: Mapping[str, Any] | None = None,
         options: LoadOptions | None = None,
+        doubler: Doubler | None = None,
     ) -> None:
         self.variants = variants
         self._info = info
         self._default_guidance = default_guidance
         self._arguments = arguments
+        self._doubler = doubler
         self._options = options or LoadOptions()
         self._lock = threading.Lock()
         #: Embeddings of earlier prompts.
@@ -82,6 +85,8 @@ class DiffusersGenerator:
                 memory limit.
             InvalidRequest: the device is unknown here, or the quantization cannot work on it.
         """
+        from chopmark.generation.doubler import read_doubler  # it imports torch
+
         options = options or LoadOptions()
         device, dtype = options.torch_device, options.torch_dtype
         folder = find_folder(model)
@@ -115,6 +120,7 @@ class DiffusersGenerator:
             default_guidance=folder.default_guidance,
             arguments=folder.arguments,
             options=options,
+            doubler=read_doubler(folder.path),
         )
 
     @property
@@ -166,6 +172,7 @@ class DiffusersGenerator:
             self.variants,
             self._default_guidance,
             self._arguments,
+            self._doubler,
         )
 
     @property

@@ -2,7 +2,7 @@
 
 It learns from the drawings of Debian's package openclipart-svg (public domain), rendered at 512
 pixels on plain grounds; half of the small pictures have been through the embedded model's
-autoencoder, since that is what it will be given. One drawing in ten, by a digest of its path, is
+autoencoder, since that is what it would be given. One drawing in ten, by a digest of its path, is
 held out for ``--measure``, which compares with Lanczos and draws a sheet. CPU alone.
 """
 
@@ -13,6 +13,7 @@ import hashlib
 import io
 import math
 import random
+import statistics
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -106,7 +107,8 @@ def crops(
     pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]], chance: random.Random
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return a batch: small crops and their doubles in 0..1, where something is to be seen."""
-    ones, twos = [], []
+    ones: list[NDArray[np.uint8]] = []
+    twos: list[NDArray[np.uint8]] = []
     while len(ones) < BATCH:
         small, large = chance.choice(pairs)
         for _ in range(6):
@@ -153,7 +155,7 @@ def train(
     if not pairs:
         raise TrainingDataError(f"there is no drawing in {folder}")
     print(f"{len(pairs)} drawings after {time.process_time():.0f} s of CPU", flush=True)
-    network = Doubler().to(memory_format=torch.channels_last)
+    network = Doubler()
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3, betas=(0.9, 0.99))
     begun, total = time.process_time(), 0.0
     for step in range(steps):
@@ -195,16 +197,17 @@ def measure(folder: Path, out: Path, *, model: Path | None, pictures: int) -> No
             small = half if way is None else way(half)
             plain, ours = (
                 small.resize(picture.size, Image.Resampling.LANCZOS),
-                network.double(small),
+                network.doubled(small),
             )
             found[kind].append((_psnr(plain, picture), _psnr(ours, picture)))
             box = (160, 160, 352, 352)
             rows.append([one.crop(box) for one in (plain, ours, picture)])
     for kind, pairs in found.items():
-        lanczos, mine = np.array(pairs).T
+        lanczos, mine = ([pair[at] for pair in pairs] for at in (0, 1))
+        nearer = sum(ours > plain for plain, ours in pairs)
         print(
-            f"{kind}: Lanczos {lanczos.mean():.2f} dB, ours {mine.mean():.2f} dB, nearer in "
-            f"{(mine > lanczos).sum()} of {len(pairs)}"
+            f"{kind}: Lanczos {statistics.mean(lanczos):.2f} dB, ours {statistics.mean(mine):.2f} "
+            f"dB, nearer in {nearer} of {len(pairs)}"
         )
     sheet = Image.new("RGB", (3 * 192 * 3, 192 * math.ceil(len(rows) / 3)))
     for at, row in enumerate(rows):
@@ -215,7 +218,7 @@ def measure(folder: Path, out: Path, *, model: Path | None, pictures: int) -> No
 
 def _psnr(one: Image.Image, other: Image.Image) -> float:
     apart = np.asarray(one, np.float64) - np.asarray(other, np.float64)
-    return float(10 * np.log10(255**2 / max(1e-9, np.mean(apart**2))))
+    return 10 * math.log10(255**2 / max(1e-9, float(np.mean(apart**2))))
 
 
 def main() -> None:
