@@ -86,7 +86,7 @@ def test_the_label_of_a_profile_is_drawn(open_pipeline: Callable[..., Any]) -> N
 
     for profile in PROFILES:
         style = open_pipeline(profile=profile).parts.label
-        assert style == LABEL_PROFILES[defaults_of(profile)["label"]]
+        assert style == LABEL_PROFILES[str(defaults_of(profile)["label"])]
 
 
 def test_the_detectors_limit_is_one_for_page_and_api(

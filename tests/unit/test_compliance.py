@@ -78,7 +78,8 @@ def test_a_report_is_the_table_with_what_is_set_here(
 
 def test_deviations_and_what_is_set_are_told(parts_of: Callable[..., Parts]) -> None:
     parts = parts_of(profile="eu", label="off", tsa_url="https://tsa.example/", retention_days=90)
-    by_setting = {row["setting"]: row for row in claims_of(parts, "eu")["rows"]}  # type: ignore[index,union-attr,call-overload]
+    told: Any = claims_of(parts, "eu")
+    by_setting: dict[str, Any] = {row["setting"]: row for row in told["rows"]}
     label = by_setting["CHOPMARK_LABEL"]
     assert (label["state"], label["configured"], label["profile_value"]) == (
         "deviation", "off", "eu",
