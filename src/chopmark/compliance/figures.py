@@ -44,9 +44,7 @@ class Figure:
         return told
 
 
-_PROMPTS: Final = (
-    "`python -m benchmarks.safety --data DIR --peers PYTHON --write`, 2026-12-01"
-)
+_PROMPTS: Final = "`python -m benchmarks.safety --data DIR --peers PYTHON --write`, 2026-12-01"
 _OURS: Final = "probe by the author of the training rows, in other sentences"
 _MARKS: Final = "then `--render --write`, 2026-12-01"
 _MARKED: Final = "16 pictures of the embedded model and 12 flat graphics at 512 pixels"
@@ -84,7 +82,7 @@ FIGURES: Final[dict[str, Figure]] = {
         value="71.4 %",
         n=_MARKED,
         date="2026-12-01",
-        limits="flat graphics alone 5 of 12; of photographs and others 19 of 20; one pass through the "
+        limits="flat graphics alone 5 of 12; photographs and others 19 of 20; one pass through the "
         "embedded model's autoencoder left it in 0 of 24",
         quote="jpeg 50 100 %, jpeg 30 71.4 %, webp 55 60.7 %",
         heading=_MARKS,
