@@ -256,7 +256,7 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
             asks="a detector that keeps nothing of what it is shown",
             rule=_CA,
             since="2026-08-02",
-            does="books that somebody asked and the verdict, without picture or digest",
+            does="logs that somebody asked and the verdict, without picture or digest",
             tests=("tests/contract/test_soft_binding.py",),
         ),
         replace(_SIGNED, rule=_CA, asks="a latent disclosure that names the provider"),
@@ -412,7 +412,7 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
             asks="a visible label on pictures that are hard to tell from real ones",
             rule=_KR,
             since="2026-01-22",
-            does="writes AI 생성 on every picture, as what looks real is not told apart",
+            does="writes AI 생성 on every picture, as pictures that look real are not distinguished",
             tests=(_LABELS,),
         ),
         Row(
