@@ -61,8 +61,8 @@ def _text(figures: dict[str, Any]) -> str:
     if log := figures.get("log"):
         parts.append(
             f"Against the log: {figures['told']} pictures that callers got, {log['not_booked']} of"
-            f" them not in the log, {log['twice']} in it twice, {log['lost']} acknowledged and lost,"
-            f" {log['left_open']} requests left open; {figures['given_up']} were never answered."
+            f" them not in the log, {log['twice']} in it twice,"
+            f" {log['lost']} acknowledged and lost, {log['left_open']} requests left open; {figures['given_up']} were never answered."
             f" The log {'verifies' if figures['log_verifies'] else 'does NOT verify'}."
         )
     return "\n\n".join(parts)

@@ -412,7 +412,7 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
             asks="a visible label on pictures that are hard to tell from real ones",
             rule=_KR,
             since="2026-01-22",
-            does="writes AI 생성 on every picture, as pictures that look real are not distinguished",
+            does="writes AI 생성 on every picture: those that look real are not distinguished",
             tests=(_LABELS,),
         ),
         Row(
