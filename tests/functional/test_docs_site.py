@@ -100,7 +100,7 @@ def test_the_reference_has_every_command_and_category(site: Path) -> None:
     names = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     for name, command in names.items():
         for path in getattr(command, "commands", {}) or [""]:
-            assert f"<code>chopmark {name} {path}".rstrip() + "</code>" in commands, (name, path)
+            assert f"<code>chopmark {name} {path}".rstrip() in commands, (name, path)
     for category in CATEGORIES:
         assert f"<code>{category}</code>" in policy, category
     operations = (site / "reference" / "operations.html").read_text(encoding="utf-8")
