@@ -62,7 +62,8 @@ def _text(figures: dict[str, Any]) -> str:
         parts.append(
             f"Against the log: {figures['told']} pictures that callers got, {log['not_booked']} of"
             f" them not in the log, {log['twice']} in it twice,"
-            f" {log['lost']} acknowledged and lost, {log['left_open']} requests left open; {figures['given_up']} were never answered."
+            f" {log['lost']} acknowledged and lost, {log['left_open']} requests left open;"
+            f" {figures['given_up']} were never answered."
             f" The log {'verifies' if figures['log_verifies'] else 'does NOT verify'}."
         )
     return "\n\n".join(parts)
