@@ -59,8 +59,8 @@ class People:
     Attributes:
         faces: How many.
         largest: Height of the largest over the short side of the picture, 0..1; 0 without one.
-        boxes: Left, top, right, bottom of each, in pixels, tallest first. They stay in the process:
-            neither the JSON form nor the log has them.
+        boxes: Left, top, right, bottom of each, in pixels, tallest first. Neither the JSON form nor
+            the log has them; an answer that is kept for its ``Idempotency-Key`` does, sealed.
     """
 
     faces: int
