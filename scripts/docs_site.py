@@ -32,6 +32,7 @@ PROJECT = {
     "generation/weights/embedded/MODEL_CARD.md": "project/generator-card.md",
     "generation/weights/embedded/grid.png": "project/grid.png",
     "generation/weights/embedded/edits.png": "project/edits.png",
+    "generation/weights/embedded/newcomers.png": "project/newcomers.png",
     "safety/weights/MODEL_CARD.md": "project/safety-card.md",
     "provenance/anchors/README.md": "project/trust-lists.md",
     "SECURITY.md": "project/security-policy.md",
