@@ -38,13 +38,15 @@ TAGS: Final[tuple[str, ...]] = tuple(
 #: Words that say nothing alone, and may stand beside those of a tag.
 _SMALL: Final[frozenset[str]] = frozenset("in by with and of on the a an up".split())
 _WORDS: Final[frozenset[str]] = (
-    # Also as they read once their disguises are undone: `f18` is what becomes of `f/1.8`.
+    # Also as they read once their disguises are undone: `f18` is what becomes of `f/1.8`, and
+    # `closeup` of `close-up` among tags that look like a disguise.
     frozenset(
         form
         for tag in TAGS
         for word in re.findall(r"[a-z0-9/.]+", tag)
         for form in (word, re.sub(r"[/.]", "", word))
     )
+    | frozenset(word.replace("-", "") for tag in TAGS for word in re.findall(r"[a-z]+-[a-z]+", tag))
     | frozenset("style quality render rendering lens shot".split())
 ) - _SMALL
 _SEPARATOR: Final = re.compile(r"[,;|\n、，；]|[.。](?=\s|$)")

@@ -10,13 +10,14 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tarfile
 import tomllib
 import zipfile
 from importlib.metadata import distribution, version
 from pathlib import Path
 
 import pytest
+
+from tests.support.archives import unpack
 
 ROOT = Path(__file__).parents[2]
 # `make env` put it there, so that no test asks the index.
@@ -66,8 +67,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
     build = (sys.executable, "-m", "build", "--no-isolation", "--outdir", folder)
     _run(*build, "--sdist", ROOT, SOURCE_DATE_EPOCH=EPOCH)
-    with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
-        archive.extractall(folder, filter="data")
+    unpack(next(folder.glob("*.tar.gz")), folder)
     _run(*build, "--wheel", _unpacked(folder), SOURCE_DATE_EPOCH=EPOCH)
     return folder
 
@@ -211,8 +211,7 @@ def verifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("verifier")
     build = (sys.executable, "-m", "build", "--no-isolation", "--outdir", folder)
     _run(*build, "--sdist", ROOT / "packages" / "verify")
-    with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
-        archive.extractall(folder, filter="data")
+    unpack(next(folder.glob("*.tar.gz")), folder)
     # The sdist has the rooms in it: it is built where there is no repository.
     _run(*build, "--wheel", _unpacked(folder))
     env = folder / "env"

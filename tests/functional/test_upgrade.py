@@ -8,7 +8,6 @@ before. Its keys are of no use anywhere else.
 from __future__ import annotations
 
 import sqlite3  # noqa: TID251  reads and writes what our own way would refuse
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ import pytest
 from chopmark.audit import Actor, AuditLog, Query, Receipt, verify_log
 from chopmark.audit.search.projection import VERSION
 from chopmark.tenancy import AccessStore, People
+from tests.support.archives import unpack
 
 FIXTURE = Path(__file__).parents[1] / "data" / "home-733dd3b.tar.gz"
 ADA = Actor(name="ada", roles=frozenset({"reader", "reviewer", "investigator"}), tenant=None)
@@ -25,8 +25,7 @@ ADA = Actor(name="ada", roles=frozenset({"reader", "reviewer", "investigator"}),
 def old(tmp_path: Path) -> Path:
     home = tmp_path / "old"
     home.mkdir(mode=0o700)
-    with tarfile.open(FIXTURE) as packed:
-        packed.extractall(home, filter="data")
+    unpack(FIXTURE, home)
     for folder in [home, *(path for path in home.rglob("*") if path.is_dir())]:
         folder.chmod(0o700)
     return home

@@ -73,8 +73,8 @@ def test_the_parts_and_their_names_are_pinned(open_log: OpenLog) -> None:
         " unblur unseal view",
         desk.cybertips: "draft release",
         desk.queries: "get newest save",
-        desk.review: "agreement bulk comment day decide free hits lease release renew route skip"
-        " tasks",
+        desk.review: "agreement bulk comment day decide free hits lease overdue release renew route"
+        " skip takedown tasks",
         desk.appeals: "decide exceptions lease listed revoke_exception",
         desk.export: "records report statements",
         desk.outputs: "release restore withdraw",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +29,12 @@ def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+NEEDS_RESVG = pytest.mark.skipif(
+    find_spec("resvg_py") is None, reason="resvg-py is not installed: pip install -e '.[train]'"
+)
+
+
+@NEEDS_RESVG
 def test_it_is_trained_read_and_measured(
     drawings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -42,6 +49,7 @@ def test_it_is_trained_read_and_measured(
     assert (tmp_path / "upscale.png").is_file()
 
 
+@NEEDS_RESVG
 def test_held_out_drawings_are_not_trained_on(drawings: Path) -> None:
     names = [file.name for file in drawings.glob("*.svg")]
     held = [name for name in names if upscale.held_out(name)]
