@@ -509,7 +509,8 @@ async def test_a_search_by_picture_finds_everybody_who_got_it(pipeline: Pipeline
 
 
 async def test_of_a_restricted_record_nothing_is_kept(pipeline: Pipeline) -> None:
-    real, seen = pipeline.parts.image_guard, []
+    real = pipeline.parts.image_guard
+    seen: list[Any] = []
 
     class Finds:
         def judge(self, picture: Any, policy: Any, **options: Any) -> Any:
