@@ -48,7 +48,9 @@ def test_previews_that_left_are_taken_from_the_day(three_a_day: Any) -> None:
     assert statuses == [200, 429, 429]
     log = live.pipeline.parts.log
     assert len(log.find(kind="request.previewed", limit=100)) == 9
-    # A stream's pictures are a record each: two left, and the third was shown but never ended.
+    # A stream's pictures are a record each: two left, and the third was shown but never ended. Its
+    # end is logged once the generator has noticed that nobody waits.
+    until(lambda: log.find(kind="request.failed"))
     ends = [*log.find(kind="request.completed"), *log.find(kind="request.failed")]
     assert [(end.kind, end.public["previews"]) for end in ends] == [
         ("request.completed", 3), ("request.completed", 3), ("request.failed", 3)
