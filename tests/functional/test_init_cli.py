@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chopmark.service.registry import staying
 from chopmark.settings import load_settings
 from chopmark.tenancy import People
 
@@ -33,6 +34,9 @@ def test_it_makes_file_keys_person_and_policy_once(run: Run, home: Path) -> None
     file = home / "chopmark.toml"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert load_settings().policy == "strict"
+    # What stays in the home stands in the registry of exits.
+    made = [str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()]
+    assert [name for name in made if staying(name) is None] == []
     before = file.read_bytes()
 
     code, out, err = run("init", *FLAGS)

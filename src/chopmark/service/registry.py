@@ -244,7 +244,9 @@ STAYS: Final[tuple[Stays, ...]] = (
     Stays(what="the secret of appeal tickets", files=(r"tenancy/tickets\.key",)),
     Stays(what="which requests are on their way", files=(r"running/[0-9a-f]{16}\.(?:ids|new)",),
           kept="until the process that works on them has ended"),
-    Stays(what="the unpacked model and compiled hash lists",
+    Stays(what="the settings file, where it is kept here; passwords of databases, if it names any",
+          files=(r"chopmark\.toml",), erased="by its owner"),
+    Stays(what="the unpacked model, what is known of models, and compiled hash lists",
           files=(r"models?/.*", r"hashes/.*", r"lists?/.*", r"cache/.*")),
     Stays(what="trust lists of other signers", files=(r"anchors/.*", r"trust/.*")),
     Stays(what="addresses that events are sent to",
@@ -321,7 +323,7 @@ def tables_in_markdown() -> str:
     out += "\n" + _rows(
         ("stays", "in the home", "erased", "kept"),
         [
-            (line.what, ", ".join(f"`{one.split('/')[0]}/`" for one in line.files[:1]),
+            (line.what, f"`{_place(line.files[0])}`",
              line.erased + (", sealed" if line.sealed else ""), line.kept)
             for line in STAYS
         ],
@@ -334,6 +336,12 @@ def tables_in_markdown() -> str:
         ],
     )
     return out
+
+
+def _place(pattern: str) -> str:
+    """Return the folder that a pattern begins with, or the file that it is."""
+    folder, mark, _ = pattern.removeprefix("(?:").partition("/")
+    return f"{folder.removesuffix('?')}/" if mark else folder.replace("\\", "")
 
 
 def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
