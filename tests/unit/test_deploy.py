@@ -294,17 +294,18 @@ def test_a_secret_that_cannot_be_read_ends_it(tmp_path: Path) -> None:
 
 def test_the_ray_service_is_one_that_ray_takes() -> None:
     schema = pytest.importorskip("ray.serve.schema", reason="Ray is not installed")
-    loaded = yaml.safe_load(text("kuberay.yaml"))
-    plan = schema.ServeDeploySchema.model_validate(yaml.safe_load(loaded["spec"]["serveConfigV2"]))
+    service, policy = yaml.safe_load_all(text("kuberay.yaml"))
+    plan = schema.ServeDeploySchema.model_validate(yaml.safe_load(service["spec"]["serveConfigV2"]))
     (application,) = plan.applications
     assert application.import_path == "chopmark.workers.ray_app:build"
     assert set(application.args) <= set(Settings.model_fields)
-    for group in [
-        loaded["spec"]["rayClusterConfig"]["headGroupSpec"],
-        *loaded["spec"]["rayClusterConfig"]["workerGroupSpecs"],
-    ]:
+    cluster = service["spec"]["rayClusterConfig"]
+    assert cluster["authOptions"] == {"mode": "token"}
+    for group in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:
         container = group["template"]["spec"]["containers"][0]
         assert container["securityContext"]["readOnlyRootFilesystem"]
-        told = {one["name"]: one for one in container["env"]}
-        assert told["RAY_USAGE_STATS_ENABLED"]["value"] == "0"
-        assert told["RAY_AUTH_MODE"]["value"] == "token"
+        assert {"name": "RAY_USAGE_STATS_ENABLED", "value": "0"} in container["env"]
+        # The image's entrypoint, which reads secrets as files, is not run there.
+        assert {"secretRef": {"name": "chopmark"}} in container["envFrom"]
+        chosen = policy["spec"]["podSelector"]["matchLabels"]
+        assert chosen.items() <= group["template"]["metadata"]["labels"].items()
