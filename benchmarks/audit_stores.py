@@ -184,6 +184,9 @@ def open_kind(kind: str, home: Path) -> Any:
         sequencer_module._MAX_BATCH = 1  # type: ignore[misc]  # noqa: SLF001
     if kind == "postgres":
         return AuditLog.open(home, database=os.environ["CHOPMARK_BENCH_DSN"])
+    if kind == "machines":
+        dsn = os.environ["CHOPMARK_BENCH_DSN"]
+        return AuditLog.open(home, database=dsn, keys_database=f"{dsn}#keys")
     return AuditLog.open(home)
 
 
