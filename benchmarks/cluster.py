@@ -227,6 +227,7 @@ def _steps(
         yield partial(measure, "two")
         yield cluster.add
         yield partial(cluster.deploy, 3)
+        yield partial(measure, "three")
         yield from _faults(cluster)
         return
     yield partial(_check, cluster)
@@ -241,7 +242,7 @@ def _faults(cluster: Cluster) -> Iterator[Callable[[], object]]:
     yield partial(cluster.back, nodes[2], "kill")
     yield partial(cluster.fault, "cut", nodes[1], kill=False, seconds=40)
     yield partial(_check, cluster)
-    yield nodes[1].join
+    yield partial(cluster.back, nodes[1], "cut")
     yield partial(cluster.fault, "kill_head", nodes[0], kill=True, seconds=40)
     yield partial(_check, cluster)
 
