@@ -56,6 +56,7 @@ class AuditLog:
     """An append-only, tamper-evident log. Open it with :meth:`open`; use it from any thread.
 
     Attributes:
+        fence: The number that this process appends under, where others may take over from it.
         proof: Checkpoints, receipts, witnesses, time stamps, public files.
         custody: Erasure, holds, retention, attachments.
         appeals: What a person who was refused does: appeal, and hear what became of it.
@@ -70,6 +71,7 @@ class AuditLog:
         self._writer = Writer(ledger, paths.folder)
         self._opening = threading.Lock()
         self._search: SearchIndex | None = None
+        self.fence = ledger.fence
         self.proof = Prover(ledger, self._reader, keys, marks)
         self.custody = Custody(ledger, self._reader, gone=self._follow)
         self.appeals = Appeals(ledger, self._reader)

@@ -30,6 +30,8 @@ __all__ = ["PROCESSES", "WAITERS", "make_event", "open_kind"]
 
 PROCESSES = 4
 WAITERS = 64
+MANY = 256
+PERSONS = 1000
 PUBLIC: dict[str, Any] = {
     "operation": "generate",
     "model": "chopmark-embedded@1",
@@ -55,7 +57,7 @@ def make_event(number: int, subject: str | None = None) -> Event:
         kind="request.received",
         record_id=new_record_id(),
         tenant="default",
-        subject=subject or f"person-{number % 1000}",
+        subject=subject or f"person-{number % PERSONS}",
         public=PUBLIC,
         private={
             "prompt": f"a red apple on a wooden table, as an old master saw it, no. {number}",
@@ -184,14 +186,30 @@ def open_kind(kind: str, home: Path) -> Any:
         sequencer_module._MAX_BATCH = 1  # type: ignore[misc]  # noqa: SLF001
     if kind == "postgres":
         return AuditLog.open(home, database=os.environ["CHOPMARK_BENCH_DSN"])
+    if kind == "machines":
+        dsn = os.environ["CHOPMARK_BENCH_DSN"]
+        return AuditLog.open(home, database=dsn, keys_database=f"{dsn}#keys")
     return AuditLog.open(home)
+
+
+def know_everybody(log: AuditLog) -> None:
+    """Have the keys of all persons in memory, as a process has that runs for a while."""
+    vault = log._ledger.vault  # noqa: SLF001
+    tags = [vault.tag(f"person-{number}", "default") for number in range(PERSONS)]
+    vault.store(vault.key_for(tag) for tag in tags)
 
 
 def worker(kind: str, home: Path, start: float, seconds: float) -> None:
     """Keep ``WAITERS`` events under way; write each one's time to acknowledgement to stdout."""
     log = open_kind(kind, home)
+    if kind == "machines":
+        know_everybody(log)
+        sys.stdout.buffer.write(b"\n")
+        sys.stdout.buffer.flush()
+        start = float(sys.stdin.readline())
     times = array.array("d")
-    slots = threading.Semaphore(WAITERS)
+    waiters = MANY if kind == "machines" else WAITERS
+    slots = threading.Semaphore(waiters)
     failed = []
 
     def done(future: Any, begun: float) -> None:
@@ -202,18 +220,21 @@ def worker(kind: str, home: Path, start: float, seconds: float) -> None:
         slots.release()
 
     time.sleep(max(0.0, start - time.time()))
-    end, number = time.perf_counter() + seconds, os.getpid()
+    cpu, end, number = time.process_time(), time.perf_counter() + seconds, os.getpid()
     while time.perf_counter() < end:
         slots.acquire()
         event = make_event(number)
         begun = time.perf_counter()
         log.submit(event).add_done_callback(lambda future, begun=begun: done(future, begun))
         number += 1
-    for _ in range(WAITERS):
+    for _ in range(waiters):
         slots.acquire()
+    cpu = time.process_time() - cpu
     log.close()
     if failed:
         raise failed[0]
+    if kind == "machines":
+        times.append(cpu)
     sys.stdout.buffer.write(times.tobytes())
 
 

@@ -54,6 +54,7 @@ class Cluster:
         self.given_up: list[int] = []
         self.figures: dict[str, Any] = {"picture_s": picture_s}
         self._driver: subprocess.Popen[bytes] | None = None
+        self._deployed = 0
         threading.Thread(target=self._hurry, daemon=True).start()
 
     def _hurry(self) -> None:
@@ -88,7 +89,7 @@ class Cluster:
         command = ["ip", "netns", "exec", head.name, sys.executable, "-m", "chopmark", "serve"]
         command += ["--engine", "ray", "--host", "0.0.0.0", "--port", str(PORT)]  # noqa: S104
         log = self.folder / "serve.log"
-        before = self._driver
+        self._deployed += 1
         with log.open("ab") as output:
             self._driver = subprocess.Popen(
                 command,
@@ -99,7 +100,12 @@ class Cluster:
             )
         begun = time.monotonic()
         _until(lambda: all(_ready(one.url) for one in self.nodes[:nodes]), "no site", log)
-        _until(lambda: log.read_text("utf-8").count("serving on") > (before is not None), "", log)
+        # Replicas of before are replaced one after the other: each driver says when all are.
+        _until(
+            lambda: log.read_text("utf-8").count("serving on") >= self._deployed,
+            "not deployed",
+            log,
+        )
         _say(f"{nodes} nodes serve after {time.monotonic() - begun:.0f} s")
 
     @contextlib.contextmanager
@@ -221,6 +227,7 @@ def _steps(
         yield partial(measure, "two")
         yield cluster.add
         yield partial(cluster.deploy, 3)
+        yield partial(measure, "three")
         yield from _faults(cluster)
         return
     yield partial(_check, cluster)
@@ -235,7 +242,7 @@ def _faults(cluster: Cluster) -> Iterator[Callable[[], object]]:
     yield partial(cluster.back, nodes[2], "kill")
     yield partial(cluster.fault, "cut", nodes[1], kill=False, seconds=40)
     yield partial(_check, cluster)
-    yield nodes[1].join
+    yield partial(cluster.back, nodes[1], "cut")
     yield partial(cluster.fault, "kill_head", nodes[0], kill=True, seconds=40)
     yield partial(_check, cluster)
 
@@ -292,6 +299,8 @@ def _prepared(folder: Path, picture_s: float) -> dict[str, str]:
         "CHOPMARK_WARM_UP": "false",
         "CHOPMARK_MAX_QUEUE": str(_QUEUE),
         "CHOPMARK_BENCH_PICTURE_S": str(picture_s),
+        # A replica that is replaced ends what waits in its line first.
+        "CHOPMARK_SHUTDOWN_S": str(round(2 * _QUEUE * picture_s)),
         "CHOPMARK_REQUESTS_PER_MINUTE": "0",
     }
     os.environ.update(environment)

@@ -42,7 +42,11 @@ _RAY = {
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "1500",
     "RAY_health_check_failure_threshold": "3",
+    # A replica waits until whoever asked it has its answer, and takes nothing else meanwhile: the
+    # kernel shall give up a connection to a machine that was cut off, and not after two minutes.
+    "RAY_grpc_client_keepalive_timeout_ms": "4000",
     "RAY_worker_niceness": "0",
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "chopmark.workers.ray_proxy:middlewares",
     "PYTHONWARNINGS": "ignore",
     "OMP_NUM_THREADS": "1",
 }

@@ -37,7 +37,8 @@ def _text(figures: dict[str, Any]) -> str:
         ratio = figures["two"] / figures["one"] if figures["one"] else 0.0
         parts.append(
             f"Governed pictures a second: one node {figures['one']:.3f}, two {figures['two']:.3f}"
-            f" ({ratio:.2f} times; aim 1.8)."
+            f" ({ratio:.2f} times; aim 1.8)"
+            + (f", three {figures['three']:.3f}." if "three" in figures else ".")
         )
     rows = [
         f"| {words} | {one['first_s']:g} | {one['gap_s']:g} | {one['answered']} |"

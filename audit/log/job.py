@@ -24,6 +24,8 @@ class Job:
         data: The canonical private part; None when there is none, or it is another process's.
         sealed: The private part under its subject's key; None when there is none.
         epoch: How often keys had been destroyed when the key was looked up.
+        writer: The process that prepared it.
+        number: Its fencing number then.
         remote: Whether another process prepared it and does not send what it says.
     """
 
@@ -34,6 +36,8 @@ class Job:
     data: bytes | None
     sealed: Sealed | None
     epoch: int
+    writer: str = ""
+    number: int = 1
     remote: bool = False
 
     def record_at(self, index: int) -> Record:

@@ -21,6 +21,7 @@ from chopmark.audit.log.events import (
     build_leaf,
     private_bytes,
 )
+from chopmark.audit.log.fence import SHUT_OUT, Fence
 from chopmark.audit.log.job import Job
 from chopmark.audit.log.leaf import hash_of, parse_leaf
 from chopmark.audit.log.schema import State, load_state, save_state
@@ -68,6 +69,7 @@ class Ledger:
         self.database = database
         self.vault = vault
         self.epoch = 0
+        self.fence = Fence(database)
         self._origin = origin
         self._edge: _Edge | None = None
         self._clock = Clock()
@@ -102,6 +104,8 @@ class Ledger:
             data=data,
             sealed=sealed,
             epoch=epoch,
+            writer=self.fence.name,
+            number=self.fence.number,
         )
 
     def book(self, jobs: list[Job]) -> list[Record | ChopmarkError]:
@@ -135,6 +139,7 @@ class Ledger:
         self, transaction: Transaction, jobs: list[Job], *, careful: bool
     ) -> list[Record | ChopmarkError]:
         state = self.state(transaction)
+        late = self.fence.late(transaction, ((job.writer, job.number) for job in jobs))
         open_records = still_open(transaction, jobs)
         # Nearly every event is new, and the unique index would say so where it is not: only what
         # looks like a retry is looked up, and the whole batch when the index did speak.
@@ -150,7 +155,9 @@ class Ledger:
         for job in jobs:
             event = job.event
             earlier = placed.get(event.event_id)
-            if job.remote and (
+            if (job.writer, job.number) in late:
+                results.append(SHUT_OUT)
+            elif job.remote and (
                 event.event_id in known
                 or earlier is not None
                 or (event.kind in CLOSING and event.record_id not in open_records)
@@ -199,9 +206,14 @@ class Ledger:
             transaction: From :meth:`booking`.
             event: Of an id that is not booked yet, and of no request.
             keys_destroyed: Tell every writer that its cached data keys may be gone.
+
+        Raises:
+            LogUnavailable: Another server has taken over from this process.
         """
         state = self.state(transaction)
         job = self.prepare(event)
+        if self.fence.late(transaction, [(job.writer, job.number)]):
+            raise SHUT_OUT
         record = job.record_at(state.size)
         if keys_destroyed:
             self._append(transaction, state, [job], epoch=state.epoch + 1)

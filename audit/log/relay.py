@@ -44,7 +44,7 @@ __all__ = ["Relay"]
 _LOG = logging.getLogger(__name__)
 # Between processes of one version on one machine only; nothing of it is ever stored.
 _HEAD: Final = struct.Struct(">II")  # bytes and jobs that follow
-_ITEM: Final = struct.Struct(">q10I")  # epoch, and the lengths of the ten fields
+_ITEM: Final = struct.Struct(">2q11I")  # epoch, fencing number, lengths of the eleven fields
 _REPLY: Final = struct.Struct(">QI")  # the leader's epoch, and how many places follow
 _MAX_FRAME: Final = 32 * 1024 * 1024
 _PATIENCE_S: Final = 5.0
@@ -196,13 +196,14 @@ class Relay:
     def _unpacked(self, frame: bytes, count: int) -> list[Job]:
         jobs, place = [], 0
         for _ in range(count):
-            epoch, *sizes = _ITEM.unpack_from(frame, place)
+            epoch, number, *sizes = _ITEM.unpack_from(frame, place)
             place += _ITEM.size
             fields = []
             for size in sizes:
                 fields.append(frame[place : place + size])
                 place += size
-            kind, record_id, event_id, tenant, time, leaf, key_id, tag, wrapped, sealed = fields
+            kind, record_id, event_id, tenant, time, leaf, writer, *private = fields
+            key_id, tag, wrapped, sealed = private
             key = self._ledger.vault.known(key_id, tag, wrapped) if key_id else None
             event = Event(
                 kind=kind.decode(),  # type: ignore[arg-type]
@@ -221,6 +222,8 @@ class Relay:
                     if key is None
                     else Sealed(key=key, ciphertext=sealed, commitment=b""),
                     epoch=epoch,
+                    writer=writer.decode(),
+                    number=number,
                     remote=True,
                 )
             )
@@ -291,13 +294,14 @@ def _packed(jobs: list[Job]) -> bytes:
             event.tenant.encode(),
             job.time.encode(),
             job.leaf,
+            job.writer.encode(),
         ]
         if sealed is None:
             fields += [b"", b"", b"", b""]
         else:
             key = sealed.key
             fields += [key.key_id, key.tag, key.wrapped, sealed.ciphertext]
-        parts += [_ITEM.pack(job.epoch, *map(len, fields)), *fields]
+        parts += [_ITEM.pack(job.epoch, job.number, *map(len, fields)), *fields]
     return b"".join(parts)
 
 

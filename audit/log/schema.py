@@ -57,6 +57,9 @@ CREATE INDEX IF NOT EXISTS attachment_tenant ON attachment (tenant, idx);;
 CREATE TABLE IF NOT EXISTS open_request (
   record_id TEXT PRIMARY KEY, idx {integer} NOT NULL, time TEXT NOT NULL
 ){strict};;
+CREATE TABLE IF NOT EXISTS writer (
+  name {key} PRIMARY KEY, number {integer} NOT NULL
+){strict};;
 CREATE TABLE IF NOT EXISTS tile (
   level {integer} NOT NULL, n {integer} NOT NULL, data {blob} NOT NULL, PRIMARY KEY (level, n)
 ){strict};;

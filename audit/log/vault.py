@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS wrapped_by (id {integer} PRIMARY KEY, kek {blob} NOT 
 _SALT: Final = 32
 _KEY: Final = 32
 _CACHE: Final = 10_000
+_CHUNK: Final = 500  # tags in one statement
 
 
 class KeyGone(Exception):
@@ -143,6 +144,19 @@ class Vault:
         rows = transaction.execute("SELECT key_id, wrapped FROM subject_key WHERE tag = ?", (tag,))
         return self._unwrap(bytes(rows[0][0]), tag, bytes(rows[0][1])) if rows else None
 
+    def _find_all(self, transaction: Transaction, tags: list[bytes]) -> dict[bytes, DataKey]:
+        """Return the keys that are stored for some of the tags, by tag."""
+        found = {}
+        for first in range(0, len(tags), _CHUNK):
+            part = tags[first : first + _CHUNK]
+            marks = ", ".join("?" * len(part))
+            for key_id, tag, wrapped in transaction.execute(
+                f"SELECT key_id, tag, wrapped FROM subject_key WHERE tag IN ({marks})",  # noqa: S608 - marks only
+                part,
+            ):
+                found[bytes(tag)] = self._unwrap(bytes(key_id), bytes(tag), bytes(wrapped))
+        return found
+
     def stored_id(self, tag: bytes) -> bytes | None:
         """Return the id of the key that is stored for a tag, None when there is none."""
         with self._database.read() as transaction:
@@ -181,17 +195,22 @@ class Vault:
             return wanted
         with self._database.write() as transaction:
             self._follow(transaction)
-            for key in new:
-                found = self._find(transaction, key.tag)
-                if found is None:
-                    # Wrapped now, inside the transaction: the key that wraps may have changed.
-                    wrapped = self._wrapping.wrap(key.secret, bound=key.key_id + key.tag)
-                    transaction.execute(
-                        "INSERT INTO subject_key (key_id, tag, wrapped) VALUES (?, ?, ?)",
-                        (key.key_id, key.tag, wrapped),
+            # In a few statements for all of them: the log's own lock is held meanwhile.
+            found = self._find_all(transaction, [key.tag for key in new])
+            wanted |= found
+            # Wrapped now, inside the transaction: the key that wraps may have changed.
+            transaction.many(
+                "INSERT INTO subject_key (key_id, tag, wrapped) VALUES (?, ?, ?)",
+                [
+                    (
+                        key.key_id,
+                        key.tag,
+                        self._wrapping.wrap(key.secret, bound=key.key_id + key.tag),
                     )
-                else:
-                    wanted[key.tag] = found
+                    for key in new
+                    if key.tag not in found
+                ],
+            )
         with self._guard:
             for key in new:
                 self._remember(wanted[key.tag])

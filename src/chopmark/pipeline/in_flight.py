@@ -118,9 +118,12 @@ class Left:
 
     Attributes:
         record_ids: Of its requests.
+        writer: The name that it wrote to a shared log under; empty where the kernel knows that it
+            has ended.
     """
 
     record_ids: tuple[str, ...]
+    writer: str = ""
 
 
 def left_behind(home: Path) -> Iterator[Left]:

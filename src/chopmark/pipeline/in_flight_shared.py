@@ -2,7 +2,8 @@
 
 The log is shared there, and a file in the home of a machine that is gone cannot be read: what each
 process works on stands in the database, with when it last said that it is there. One that has been
-silent for the time of a lease has died, or is cut off from the log as well.
+silent for the time of a lease has died, or is cut off from the log as well. Should it come back,
+its fencing number has been raised: the log takes nothing of what it was working on.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from chopmark.audit.log.fence import Fence
     from chopmark.kit.database import Database, Transaction
 
 __all__ = ["BEAT_S", "LEASE_S", "SharedInFlight"]
@@ -45,6 +47,7 @@ class SharedInFlight:
     Args:
         home: The home folder.
         database: ``postgresql://...``.
+        fence: What this process appends to the log under; None for a process without a log.
         clock: Seconds since 1970.
         beating: Whether a thread says every three seconds that this process is there.
 
@@ -58,12 +61,15 @@ class SharedInFlight:
         home: Path,
         database: str,
         *,
+        fence: Fence | None = None,
         clock: Callable[[], float] = time.time,
         beating: bool = True,
     ) -> None:
         self._database: Database = open_tenancy_store(home, "running", _SCHEMA, database=database)
         self._clock = clock
-        self._owner = secrets.token_hex(8)
+        self._fence = fence
+        self._owner = secrets.token_hex(8) if fence is None else fence.name
+        self._last = clock()
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._now: set[str] = set()
         self._ended: set[str] = set()
@@ -86,6 +92,7 @@ class SharedInFlight:
         with self._lock:
             self._now.add(record_id)
             if self._thread is None and self._beating:
+                self._last = self._clock()
                 self._thread = threading.Thread(
                     target=self._run, name="chopmark-running", daemon=True
                 )
@@ -103,6 +110,7 @@ class SharedInFlight:
 
         Raises:
             DatabaseUnavailable: The database does not answer.
+            LogUnavailable: The same, where the process was silent for longer than a lease.
         """
         with self._lock:
             ended = tuple(self._ended)
@@ -111,6 +119,10 @@ class SharedInFlight:
             self._forget(transaction, ended)
         with self._lock:
             self._ended.difference_update(ended)
+        silent, self._last = self._clock() - self._last, self._clock()
+        if self._fence is not None and (silent > LEASE_S or self._fence.refused):
+            _LOG.warning("this process was silent for %.0f s: others ended what it did", silent)
+            self._fence.renew()
 
     def left_behind(self) -> Iterator[Left]:
         """Yield what each process that has died left; once that is settled, it is forgotten.
@@ -131,7 +143,9 @@ class SharedInFlight:
                 for owner, _ in rows
             }
         for owner, seen in rows:
-            yield Left(record_ids=tuple(record_id for (record_id,) in found[owner]))
+            yield Left(
+                record_ids=tuple(record_id for (record_id,) in found[owner]), writer=str(owner)
+            )
             if seen < silent - SETTLED_S:
                 with self._database.write() as transaction:
                     self._forget(transaction, tuple(each for (each,) in found[owner]))

@@ -29,6 +29,9 @@ def close_lost(parts: Parts) -> list[Record]:
     log = parts.log
     closed: list[Record] = []
     for left in parts.in_flight.left_behind():
+        if left.writer:
+            # Before anything is closed: one that is only slow must not book beside us.
+            log.fence.shut_out(left.writer)
         ids = [each for each in left.record_ids if is_id(each)]
         closed += log.reconcile(0, among=frozenset(ids))
         _collect(parts, ids)

@@ -130,12 +130,15 @@ class Parts:
         Raises:
             ConfigurationError: The address of the database cannot be used.
             DatabaseUnavailable: It does not answer.
+            LogUnavailable: The log cannot be opened.
         """
         from chopmark.pipeline.in_flight import InFlight
         from chopmark.pipeline.in_flight_shared import SharedInFlight
 
         database = self.settings.database
-        return SharedInFlight(self.home, database) if database else InFlight(self.home)
+        if not database:
+            return InFlight(self.home)
+        return SharedInFlight(self.home, database, fence=self.log.fence)
 
     @Once
     def plugins(self) -> Plugins:

@@ -80,6 +80,8 @@ def build(args: Mapping[str, Any] | None = None) -> Any:
     # How many there are is no affair of theirs: else a change of it would replace them all.
     options = {name: value for name, value in given.items() if not name.startswith("ray_")}
     calm = {"enable_access_log": False}  # Ray's has paths and queries, which callers write
+    # Ray replaces every replica when the application is deployed again: each may end its work.
+    leave = {"graceful_shutdown_timeout_s": float(settings.shutdown_s)}
     places = _LINE * (settings.workers or 4)
     guards = serve.deployment(
         Guards,
@@ -90,6 +92,7 @@ def build(args: Mapping[str, Any] | None = None) -> Any:
         max_queued_requests=settings.ray_queue,
         logging_config=calm,
         **_replicas(settings.ray_nodes, settings.most_nodes, target=places / 2),
+        **leave,
         **_HEALTH,
     )
     generators = serve.deployment(
@@ -106,6 +109,7 @@ def build(args: Mapping[str, Any] | None = None) -> Any:
         **_replicas(
             settings.ray_generators, settings.most_generators, target=float(settings.max_batch)
         ),
+        **leave,
         **_HEALTH,
     )
     site = serve.deployment(
@@ -116,9 +120,9 @@ def build(args: Mapping[str, Any] | None = None) -> Any:
         max_ongoing_requests=settings.max_connections,
         max_queued_requests=settings.max_queue,
         backpressure_config={"status_code": 503, "retry_after_s": 5},
-        graceful_shutdown_timeout_s=float(settings.shutdown_s),
         logging_config=calm,
         **_replicas(settings.ray_nodes, settings.most_nodes, target=settings.max_connections / 2),
+        **leave,
         **_HEALTH,
     )
     return site.bind(

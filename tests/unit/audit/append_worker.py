@@ -1,4 +1,4 @@
-"""Appends until it is killed; prints what was acknowledged. Started by test_faults.py."""
+"""Appends until it is killed; prints what was acknowledged. Started by tests of the log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def work(log: AuditLog) -> None:
 
 
 if __name__ == "__main__":
-    opened = AuditLog.open(Path(sys.argv[1]))
+    shared = sys.argv[2] if len(sys.argv) > 2 else None
+    opened = AuditLog.open(
+        Path(sys.argv[1]), database=shared, keys_database=shared and f"{shared}#keys"
+    )
     workers = [threading.Thread(target=work, args=(opened,)) for _ in range(4)]
     for worker in workers:
         worker.start()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 import threading
 import time
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +20,6 @@ from tests.support.disk_faults import TemporaryPostgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -214,3 +217,63 @@ def test_a_second_home_is_told_that_the_log_is_anothers(
     assert "another home began this log" in caught.value.hint
     with AuditLog.open(tmp_path / "one", database=schema) as log:
         assert log.size == 1
+
+
+def machines(tmp_path: Path, schema: str, number: int) -> list[Path]:
+    """Make so many homes with the keys of one log, as machines have them that share it."""
+    homes = [tmp_path / f"machine{place}" for place in range(number)]
+    AuditLog.open(homes[0], database=schema, keys_database=f"{schema}#keys").close()
+    for home in homes[1:]:
+        shutil.copytree(homes[0], home)
+    return homes
+
+
+def test_a_holder_that_stops_in_the_middle_is_shut_out(
+    schema: str,
+    tmp_path: Path,
+    make_event: Callable[..., Event],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("chopmark.kit.postgres._SILENT_MS", 300)
+    one, other = (
+        AuditLog.open(home, database=schema, keys_database=f"{schema}#keys")
+        for home in machines(tmp_path, schema, 2)
+    )
+    event = make_event(kind="policy.changed", private={}, subject=None)
+
+    def stopped() -> None:
+        with one._ledger.booking() as transaction:
+            one._ledger.book_within(transaction, event)
+            # It says nothing more: the server ends its session, and the next has its turn.
+            other.append(make_event())
+
+    with pytest.raises(LogUnavailable):
+        stopped()
+    assert (other.size, other.get(0).kind) == (1, "request.received")
+    assert one.append(event).index == 1
+    one.close()
+    other.close()
+    report = verify_log(tmp_path / "machine1", database=schema, keys_database=f"{schema}#keys")
+    assert report.problems == ()
+
+
+def test_machines_that_are_killed_lose_nothing_acknowledged(schema: str, tmp_path: Path) -> None:
+    homes = machines(tmp_path, schema, 3)
+    worker = Path(__file__).with_name("append_worker.py")
+    running = [
+        subprocess.Popen([sys.executable, worker, home, schema], stdout=subprocess.PIPE, text=True)
+        for home in homes
+    ]
+    told: list[tuple[str, int]] = []
+    for process in running:
+        assert process.stdout is not None
+        for _ in range(20):
+            event_id, index = process.stdout.readline().split()
+            told.append((event_id, int(index)))
+        process.kill()  # whatever it is doing; the others go on
+        rest = [line.split() for line in process.communicate()[0].splitlines()]
+        told += [(parts[0], int(parts[1])) for parts in rest if len(parts) == 2]
+    with AuditLog.open(homes[0], database=schema, keys_database=f"{schema}#keys") as log:
+        assert len(told) >= 60
+        assert [log.get(index).event_id for _, index in told] == [name for name, _ in told]
+    assert verify_log(homes[0], database=schema, keys_database=f"{schema}#keys").problems == ()

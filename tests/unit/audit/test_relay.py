@@ -119,7 +119,7 @@ def test_nonsense_on_the_socket_harms_nobody(open_log: OpenLog, make_event: Make
         b"\xff" * 8,
         bytes(8),
         b"\x00\x00\x00\x04\x00\x00\x00\x01abcd",
-        b"\x00\x00\x00\x34\x00\x00\x00\x01" + bytes(52),
+        b"\x00\x00\x00\x40\x00\x00\x00\x01" + bytes(64),
         b"\x00\x00\x00\x04\xff\xff\xff\xffabcd",
     ):
         with socket.socket(socket.AF_UNIX) as client:

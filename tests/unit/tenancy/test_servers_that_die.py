@@ -7,7 +7,9 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from chopmark.audit import Event
+import pytest
+
+from chopmark.audit import Event, LogUnavailable
 from chopmark.pipeline.in_flight_shared import SharedInFlight
 from chopmark.pipeline.lost import close_lost
 from chopmark.pipeline.parts import Parts
@@ -87,6 +89,17 @@ def test_another_server_closes_what_a_dead_one_left_in_the_log(
             (closed,) = close_lost(lives)
             with leased(dies, "reconcile", lasts_s=30) as is_theirs:
                 assert not is_theirs()
+        # It was only slow: what it sends now is not written, whatever it is.
+        size = lives.log.size
+        another = Event(kind="request.received", record_id="00000000000000d0", tenant="default")
+        with pytest.raises(LogUnavailable, match="taken over"):
+            dies.log.append(another)
+        assert lives.log.size == size
+        # Then it says that it is there again, and knows what it has lost.
+        slow = dies.in_flight
+        assert isinstance(slow, SharedInFlight)
+        slow.beat()
+        assert dies.log.append(another).index == size
         assert (closed.kind, closed.public) == ("request.failed", {"code": "lost"})
         assert close_lost(lives) == []
     finally:

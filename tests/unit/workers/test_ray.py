@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from chopmark.errors import (
+    Busy,
     ConfigurationError,
     StageTimeout,
     UnreadableImage,
@@ -28,8 +29,11 @@ from tests.support.wait import HANG_S
 
 pytest.importorskip("ray.serve", reason="Ray is not installed: pip install 'chopmark[ray]'")
 
+from ray import exceptions as ray_errors
 from ray import serve
+from ray.serve import exceptions as serve_errors
 
+from chopmark.workers import ray_calls, ray_proxy
 from chopmark.workers.pool import WorkFailed
 from chopmark.workers.ray_engine import RayEngine
 from chopmark.workers.ray_generator import RayGenerator
@@ -97,6 +101,73 @@ def test_a_crash_is_one_coded_error(engine: RayEngine) -> None:
     with pytest.raises(WorkerLost):
         ask(engine, "crash")
     assert ask(engine, "echo", "well").value == "well"
+
+
+class Replicas:
+    """A handle whose replicas do one after the other what is said; nothing of Ray's."""
+
+    def __init__(self, *what: Exception | str) -> None:
+        self.what, self.asked = iter(what), 0
+
+    def __getattr__(self, name: str) -> Any:
+        return self
+
+    def remote(self, *_given: object) -> Any:
+        self.asked += 1
+        return self
+
+    def result(self, *, timeout_s: float) -> Any:
+        assert timeout_s > 0
+        said = next(self.what)
+        if isinstance(said, Exception):
+            raise said
+        return "ok", said
+
+
+GONE = (ray_errors.ActorDiedError(), ray_errors.NodeDiedError("cut off"))
+
+
+def test_what_a_replica_was_doing_when_it_died_is_asked_of_another() -> None:
+    replicas = Replicas(*GONE, "done")
+    assert ray_calls.ask(replicas, "do", what="it", limit_s=HANG_S) == "done"
+    assert replicas.asked == 3
+
+
+def test_it_is_not_asked_for_ever() -> None:
+    replicas = Replicas(*GONE, *GONE, "never")
+    with pytest.raises(WorkerLost, match="it"):
+        ray_calls.ask(replicas, "do", what="it", limit_s=HANG_S)
+    assert replicas.asked == 4
+
+
+def test_a_full_line_is_not_asked_again() -> None:
+    full = serve_errors.BackPressureError(num_queued_requests=9, max_queued_requests=8)
+    replicas = Replicas(full)
+    with pytest.raises(Busy):
+        ray_calls.ask(replicas, "do", what="it", limit_s=HANG_S)
+    assert replicas.asked == 1
+
+
+def test_a_site_that_is_gone_is_503_with_when_to_come_again() -> None:
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+    from starlette.testclient import TestClient
+
+    async def gone(_scope: Any, _receive: Any, _send: Any) -> None:
+        """Do as Ray's proxy does: nothing."""
+
+    async def well(_request: Any) -> PlainTextResponse:
+        return PlainTextResponse("well")
+
+    answer = TestClient(ray_proxy.SiteGone(gone)).post("/v1/images/generations")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "12")
+    assert answer.json()["error"]["code"] == "worker_lost"
+    (around,) = ray_proxy.middlewares()
+    site = Starlette(routes=[Route("/", well)], middleware=[around])
+    assert TestClient(site).get("/").text == "well"
+    module, _, name = ray_proxy.NAMED.partition(":")
+    assert getattr(sys.modules[module], name) is ray_proxy.middlewares
 
 
 @pytest.fixture
