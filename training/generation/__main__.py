@@ -19,6 +19,7 @@ from training.generation import klein
 from training.generation.schedule import Schedule
 from training.generation.trainer import Trainer
 from training.generation.warm import start_warm_up, warm_up
+from training.generation.wide.prepare import CLIPART
 
 if TYPE_CHECKING:
     from diffusers import Flux2KleinPipeline
@@ -50,6 +51,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("out/data"), help="the training set")
     parser.add_argument("--out", type=Path, default=Path("out/train"), help="state, log, result")
     parser.add_argument("--cache", type=Path, help="folder with npm tarballs (default: DATA/npm)")
+    parser.add_argument("--wide", action="store_true", help="prepare: with 1,000 further things")
+    parser.add_argument(
+        "--clipart", type=Path, default=Path(CLIPART), help="Debian's openclipart-svg, for --wide"
+    )
     parser.add_argument("--device", help="torch device (default: the preset's)")
     parser.add_argument("--compile", action="store_true", help="compile on any device")
     parser.add_argument("--minutes", help="of the four stages, as 2.2,2.4,5,1")
@@ -65,7 +70,9 @@ def main() -> None:
     if options.command == "prepare":
         from training.generation.prepare import prepare
 
-        prepare(options.data, options.cache or options.data / "npm", progress=_tell)
+        cache = options.cache or options.data / "npm"
+        clipart = options.clipart if options.wide else None
+        prepare(options.data, cache, clipart=clipart, progress=_tell)
     elif options.command == "warm":
         warm_up(klein.build(config, text=False), options.data, schedule)
     elif options.command == "train":

@@ -29,7 +29,24 @@ _NUMBER: Final = {concept.name: number for number, concept in enumerate(CONCEPTS
 _STYLES: Final = tuple(STYLE_SETS)
 _GROUNDS: Final = tuple(BACKGROUNDS)
 _PAINTS: Final = (None, *PAINTS)
-_LAYOUTS: Final[tuple[Layout, ...]] = ("large", *CELLS)
+_LAYOUTS: Final[tuple[Layout, ...]] = ("large", *CELLS, "front", "empty")
+#: What stands where: which of a row's two sprites, the origin of its cell, and if it is large.
+_PLACES: Final[dict[Layout, tuple[tuple[int, int, int, bool], ...]]] = {
+    "large": ((0, 0, 0, True),),
+    **{
+        layout: tuple(
+            (place % 2 if layout in {"pair", "above"} else 0, left, top, False)
+            for place, (left, top) in enumerate(cells)
+        )
+        for layout, cells in CELLS.items()
+    },
+    # The second thing is large and behind the first.
+    "front": ((1, 0, 0, True), (0, (CANVAS - CELL) // 2, CANVAS - CELL, False)),
+    "empty": (),
+}
+#: Folders of a zip file of sprites that hold more than the vocabulary.
+MORE: Final = "more/"
+GROUND: Final = "ground/"
 #: Luma of ITU-R BT.601.
 _LUMA: Final = (0.299, 0.587, 0.114)
 
@@ -47,6 +64,11 @@ def row_of(scene: Scene) -> tuple[int, int, int, int, int]:
     )
 
 
+def number_of(layout: Layout) -> int:
+    """Return the number of a layout in a row."""
+    return _LAYOUTS.index(layout)
+
+
 def rows_of(scenes: Sequence[Scene]) -> Tensor:
     """Return the rows of many scenes, shape (n, 5), int64."""
     return torch.tensor([row_of(scene) for scene in scenes], dtype=torch.long)
@@ -56,12 +78,21 @@ class Canvas:
     """Draws scenes.
 
     Args:
-        sprites: (concepts * styles, 4, ``SPRITE``, ``SPRITE``) uint8, RGBA, colour times alpha.
+        sprites: (concepts * styles and more, 4, ``SPRITE``, ``SPRITE``) uint8, RGBA, colour times
+            alpha.
+        scenery: (n, 3, 2 * ``CANVAS``, 2 * ``CANVAS``) uint8, further grounds, numbered after the
+            colours.
         device: where to draw.
     """
 
-    def __init__(self, sprites: Tensor, *, device: str = "cpu") -> None:
+    def __init__(
+        self, sprites: Tensor, scenery: Tensor | None = None, *, device: str = "cpu"
+    ) -> None:
         self.device = device
+        if scenery is None:
+            scenery = torch.zeros(0, 3, 2 * CANVAS, 2 * CANVAS, dtype=torch.uint8)
+        self._scenery = {2: scenery.to(device)}
+        self._scenery[1] = _halve(self._scenery[2]) if len(scenery) else self._scenery[2]
         self._sprites = {SPRITE: sprites.to(device)}
         for side in (SPRITE // 2, SPRITE // 4):
             self._sprites[side] = _halve(self._sprites[side * 2])
@@ -74,10 +105,15 @@ class Canvas:
         """Open the zip file that :func:`.data.render_all` wrote."""
         names = [f"{style}/{concept.name}.webp" for concept in CONCEPTS for style in STYLE_SETS]
         with zipfile.ZipFile(file) as archive:
+            # In the order in which they were written: a scene names them by their number.
+            names += [name for name in archive.namelist() if name.startswith(MORE)]
             files = [archive.read(name) for name in names]
+            grounds = [archive.read(n) for n in archive.namelist() if n.startswith(GROUND)]
         with ThreadPoolExecutor() as pool:
             arrays = list(pool.map(_premultiplied, files))
-        return cls(torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2), device=device)
+            pictures = [array[..., :3] for array in pool.map(_premultiplied, grounds)]
+        scenery = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2) if pictures else None
+        return cls(torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2), scenery, device=device)
 
     def compose(self, rows: Tensor, *, scale: int = 2) -> Tensor:
         """Draw scenes.
@@ -90,24 +126,30 @@ class Canvas:
             (n, 3, side, side), float32, -1 to 1.
         """
         rows = rows.to(self.device)
-        side = CANVAS * scale
-        pictures = self._grounds[rows[:, 3]][:, :, None, None].expand(-1, -1, side, side).clone()
+        pictures = self._under(rows[:, 3], scale)
         for number, layout in enumerate(_LAYOUTS):
             chosen = (rows[:, 2] == number).nonzero()[:, 0]
             if len(chosen) == 0:
                 continue
-            large = layout == "large"
-            margin = (CANVAS - LARGE if large else CELL - SMALL) // 2
-            for place, (left, top) in enumerate(((0, 0),) if large else CELLS[layout]):
+            for which, left, top, large in _PLACES[layout]:
+                margin = (CANVAS - LARGE if large else CELL - SMALL) // 2
                 width = (LARGE if large else SMALL) * scale
-                sprite = self._painted(
-                    rows[chosen, place % 2 if layout == "pair" else 0], rows[chosen, 4], width
-                )
+                sprite = self._painted(rows[chosen, which], rows[chosen, 4], width)
                 x, y = (left + margin) * scale, (top + margin) * scale
                 window = pictures[chosen, :, y : y + width, x : x + width]
                 window = window * (1.0 - sprite[:, 3:]) + sprite[:, :3]
                 pictures[chosen, :, y : y + width, x : x + width] = window
         return pictures.mul_(2.0).sub_(1.0)
+
+    def _under(self, numbers: Tensor, scale: int) -> Tensor:
+        """Return grounds, (n, 3, side, side), in 0 to 1: of one colour, or a picture."""
+        side, colours = CANVAS * scale, len(self._grounds)
+        plain = self._grounds[numbers.clamp(max=colours - 1)][:, :, None, None]
+        pictures = plain.expand(-1, -1, side, side).clone()
+        drawn = (numbers >= colours).nonzero()[:, 0]
+        if len(drawn):
+            pictures[drawn] = self._scenery[scale][numbers[drawn] - colours].float().div(255.0)
+        return pictures
 
     def _painted(self, numbers: Tensor, paints: Tensor, side: int) -> Tensor:
         """Return sprites, (n, 4, side, side), in 0 to 1, painted where asked."""

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     import random
 
 Layout = Literal[
-    "large", "centre", "left", "right", "top", "bottom", "two", "three", "four", "pair"
-]
+    "large", "centre", "left", "right", "top", "bottom", "two", "three", "four", "pair",
+    "above", "front", "empty",
+]  # fmt: skip
 
 #: Side of a small training picture in pixels; a large one has twice as many.
 CANVAS: Final = 128
@@ -52,6 +53,7 @@ CELLS: Final[dict[Layout, tuple[tuple[int, int], ...]]] = {
     "pair": ((0, _MID), (_FAR, _MID)),
     "three": ((_MID, 0), (0, _FAR), (_FAR, _FAR)),
     "four": ((0, 0), (_FAR, 0), (0, _FAR), (_FAR, _FAR)),
+    "above": ((_MID, 0), (_MID, _FAR)),
 }
 _PLACES: Final[dict[Layout, tuple[str, ...]]] = {
     "centre": ("", " in the middle", " in the centre"),
@@ -125,6 +127,13 @@ _PLURALS: Final = {
     "ball of yarn": "balls of yarn",
     "bow and arrow": "bows and arrows",
     "maple leaf": "maple leaves",
+    "leaf": "leaves",
+    "elf": "elves",
+    "man": "men",
+    "woman": "women",
+    "person": "people",
+    "tooth": "teeth",
+    "foot": "feet",
 }
 
 
@@ -190,21 +199,38 @@ def describe(scene: Scene, rng: random.Random) -> str:
     """Return one of the sentences that fit ``scene``."""
     subject = _subject(scene, rng)
     said_background = scene.background != "white" or rng.random() < 0.3
-    ground = ""
-    if said_background:
-        colour = scene.background
-        ground = rng.choice(_GROUNDS).format(article=article(colour), colour=colour)
-    if scene.style == next(iter(STYLE_SETS)) and rng.random() < 0.65:
+    ground = on_colour(scene.background, rng) if said_background else ""
+    return in_style(subject, ground, scene.style, rng, short=scene.layout == "large")
+
+
+def on_colour(colour: str, rng: random.Random) -> str:
+    """Return words that put what goes before on a ground of one colour."""
+    return rng.choice(_GROUNDS).format(article=article(colour), colour=colour)
+
+
+def in_style(
+    subject: str, ground: str, style: Style, rng: random.Random, *, short: bool = False
+) -> str:
+    """Return a sentence that asks for a subject on a ground in a style.
+
+    Args:
+        subject: with its article.
+        ground: what follows it, or nothing.
+        style: the first one mostly goes without saying.
+        rng: source of chance.
+        short: the article may be left out.
+    """
+    if style == next(iter(STYLE_SETS)) and rng.random() < 0.65:
         opening = rng.choice(_OPENINGS) if rng.random() < 0.5 else ""
-        short = not opening and rng.random() < 0.2 and scene.layout == "large"
-        return opening + (subject.split(" ", 1)[-1] if short else subject) + ground
-    style = rng.choice(STYLE_WORDS[scene.style])
+        cut = not opening and rng.random() < 0.2 and short
+        return opening + (subject.split(" ", 1)[-1] if cut else subject) + ground
+    word = rng.choice(STYLE_WORDS[style])
     form = rng.randrange(3)
     if form == 0:
-        return f"{article(style)} of {subject}{ground}"
+        return f"{article(word)} of {subject}{ground}"
     if form == 1:
-        return f"{subject}{ground}, {style}"
-    return f"{subject}, {style} style{ground}"
+        return f"{subject}{ground}, {word}"
+    return f"{subject}, {word} style{ground}"
 
 
 def held_out(concept: str, style: Style, background: str) -> bool:

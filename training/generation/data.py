@@ -144,8 +144,8 @@ class Outlines:
 
     def __init__(self, tarball: Path) -> None:
         with tarfile.open(tarball) as archive:
-            self._icons = _member(archive, "icons.json")
-            names: dict[str, str] = _member(archive, "chars.json")
+            self._icons = read_member(archive, "icons.json")
+            names: dict[str, str] = read_member(archive, "chars.json")
         self._names = {_plain(code): name for code, name in names.items()}
 
     def draw(self, emoji: str) -> Image.Image:
@@ -214,5 +214,6 @@ def _bytes(archive: tarfile.TarFile, name: str) -> bytes:
     return stream.read()
 
 
-def _member(archive: tarfile.TarFile, name: str) -> Any:
+def read_member(archive: tarfile.TarFile, name: str) -> Any:
+    """Return what a JSON file of an npm package says."""
     return json.loads(_bytes(archive, f"package/{name}"))

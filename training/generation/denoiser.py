@@ -8,6 +8,7 @@ that a step costs one pass instead of two.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from dataclasses import dataclass
@@ -200,7 +201,7 @@ def flow_loss(model: Any, batch: Batch, *, teacher: Any = None, guidance: float 
         guidance: scale.
     """
     noise = torch.randn_like(batch.clean)
-    times = _times(len(noise), noise.device)
+    times = flow_times(len(noise), noise.device)
     spread = times[:, None, None]
     noisy = (1 - spread) * batch.clean + spread * noise
     wanted = noise - batch.clean
@@ -212,7 +213,7 @@ def flow_loss(model: Any, batch: Batch, *, teacher: Any = None, guidance: float 
     return (predict(model, batch, noisy, times) - wanted).square().mean()
 
 
-def _times(size: int, device: torch.device) -> Tensor:
+def flow_times(size: int, device: torch.device) -> Tensor:
     """Draw times in 0 (clean) to 1 (noise), a part of them where a run of four steps looks."""
     times = torch.sigmoid(torch.randn(size, device=device) + 0.4)
     visited = torch.tensor(_VISITED, device=device)
@@ -220,6 +221,8 @@ def _times(size: int, device: torch.device) -> Tensor:
     return torch.where(torch.rand(size, device=device) < _SHARE_VISITED, exact, times)
 
 
-def _autocast(device: str) -> torch.autocast:
-    name = device.partition(":")[0]
-    return torch.autocast(name, torch.bfloat16, enabled=name == "cuda")
+def _autocast(device: str) -> contextlib.AbstractContextManager[Any]:
+    """Compute in bfloat16 on a GPU; on a CPU as the caller does."""
+    if not device.startswith("cuda"):
+        return contextlib.nullcontext()
+    return torch.autocast("cuda", torch.bfloat16)

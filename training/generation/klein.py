@@ -106,6 +106,22 @@ def build(config: KleinConfig, *, text: bool = True) -> Flux2KleinPipeline:
     )
 
 
+def load(folder: Path) -> Flux2KleinPipeline:
+    """Return denoiser, autoencoder and scheduler of a plain folder, without the text encoder.
+
+    Args:
+        folder: as :func:`save` wrote it, or the embedded model unpacked.
+    """
+    return Flux2KleinPipeline(
+        FlowMatchEulerDiscreteScheduler.from_pretrained(folder / "scheduler"),
+        AutoencoderKLFlux2.from_pretrained(folder / "vae").eval(),
+        None,
+        None,
+        Flux2Transformer2DModel.from_pretrained(folder / "transformer"),
+        is_distilled=True,
+    )
+
+
 def facts(config: KleinConfig) -> dict[str, Any]:
     """Return what stands in ``chopmark.json`` beside the weights."""
     return {

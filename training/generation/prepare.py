@@ -20,12 +20,16 @@ from training.generation.canvas import row_of
 from training.generation.data import render_all
 from training.generation.edits import KINDS, Kind, sample_example
 from training.generation.klein import PROMPT_LENGTH, TEXT_LAYERS
+from training.generation.wide.prepare import add_drawings
+from training.generation.wide.scenes import sample_wide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from torch import Tensor
+
+    from training.generation.wide.scenes import WideScene
 
 #: The prompts of the grid in the model card, which is also drawn on the way.
 PROMPTS: Final = (
@@ -59,6 +63,8 @@ SHARES: Final[dict[Kind, float]] = {
     "picture": 0.76, "ground": 0.05, "paint": 0.04, "style": 0.03, "swap": 0.04, "add": 0.04,
     "combine": 0.04,
 }  # fmt: skip
+#: Pictures with further things in a wide training set.
+WIDE: Final = 150_000
 SPRITES: Final = "sprites.zip"
 EXAMPLES: Final = "examples.npz"
 TEXT: Final = "text.safetensors"
@@ -66,22 +72,41 @@ _LAYERS: Final = max(TEXT_LAYERS)
 
 
 def prepare(
-    folder: Path, cache: Path, *, progress: Callable[[int, int], None] | None = None
+    folder: Path,
+    cache: Path,
+    *,
+    clipart: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write ``sprites.zip``, ``examples.npz`` and ``text.safetensors`` to ``folder``.
 
     Args:
         folder: made if need be.
         cache: folder for npm tarballs.
+        clipart: folder with openclipart-svg's drawings: further things, grounds, relations and
+            words besides the 400 things.
         progress: called while sprites are rendered.
+
+    Raises:
+        TrainingDataError: drawings cannot be had.
     """
     folder.mkdir(parents=True, exist_ok=True)
     render_all(cache, folder / SPRITES, progress=progress)
-    write_examples(folder)
+    if clipart is None:
+        write_examples(folder)
+        return
+    add_drawings(cache, clipart, folder / SPRITES, progress=progress)
+    rng = random.Random(1)
+    write_examples(folder, further=(sample_wide(rng, sentences=3) for _ in range(WIDE)))
 
 
 def write_examples(
-    folder: Path, *, examples: int = 110_000, sentences: int = 3, seed: int = 0
+    folder: Path,
+    *,
+    examples: int = 110_000,
+    sentences: int = 3,
+    further: Iterable[WideScene] = (),
+    seed: int = 0,
 ) -> None:
     """Write ``examples.npz`` and the ``text.safetensors`` that belongs to it.
 
@@ -89,6 +114,7 @@ def write_examples(
         folder: must be there.
         examples: how many pictures and edits.
         sentences: how many for each of them.
+        further: pictures besides, of what the vocabulary does not have.
         seed: of everything drawn.
     """
     rng = random.Random(seed)
@@ -105,6 +131,10 @@ def write_examples(
             table.append((KINDS.index(kind), len(scenes), first, second))
             scenes += [row_of(scene) for scene in drawn]
             words += example.words
+    for scene in further:
+        table.append((KINDS.index("picture"), len(scenes), -1, -1))
+        scenes.append(scene.row)
+        words += scene.words
     tokens, known = tokenize([*PROMPTS, *words])
     np.savez_compressed(
         folder / EXAMPLES,
