@@ -164,7 +164,7 @@ def text(found: dict[str, list[dict[str, float]]], seconds: float) -> str:
         )
     lines += [
         "",
-        f"Under the lock one process books {booking:,.0f} prepared events a second in batches of"
+        f"Under the lock one process appends {booking:,.0f} prepared events a second in batches of"
         " 1,000: the most that all machines together can append.",
     ]
     return "\n".join(lines)

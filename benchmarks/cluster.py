@@ -3,8 +3,9 @@
 ``python -m benchmarks.cluster --write`` makes three network namespaces on a bridge with a node of
 Ray in each, PostgreSQL and Redis beside them, and has callers ask for pictures. It needs root,
 PostgreSQL, Redis and ``pip install 'chopmark[ray,postgres,redis]'``. ``--small`` makes two nodes
-and kills one, ``--small cut`` cuts it off. The generator is a stand-in that takes six seconds and
-no CPU, one picture after the other on each node: what is measured is everything around it.
+and kills one, ``--small cut`` cuts it off, ``--small head`` kills the one with Ray's own state. The
+generator is a stand-in that takes six seconds and no CPU, one picture after the other on each node:
+what is measured is everything around it.
 """
 
 from __future__ import annotations
@@ -167,7 +168,11 @@ def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--small", nargs="?", const="kill", choices=("kill", "cut"), help="two nodes, less one"
+        "--small",
+        nargs="?",
+        const="kill",
+        choices=("kill", "cut", "head"),
+        help="two nodes, less one",
     )
     parser.add_argument("--faults", action="store_true", help="leave out one and two nodes")
     parser.add_argument("--seconds", type=float, default=60.0, help="of each measurement")
@@ -222,7 +227,8 @@ def _steps(
     yield cluster.add
     yield partial(cluster.deploy, 2)
     if small:
-        yield partial(cluster.fault, small, nodes[1], kill=small == "kill", seconds=30)
+        name, lost = ("kill_head", nodes[0]) if small == "head" else (small, nodes[1])
+        yield partial(cluster.fault, name, lost, kill=small != "cut", seconds=30)
     else:
         yield partial(measure, "two")
         yield cluster.add

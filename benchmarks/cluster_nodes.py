@@ -46,6 +46,8 @@ _RAY = {
     # kernel shall give up a connection to a machine that was cut off, and not after two minutes.
     "RAY_grpc_client_keepalive_timeout_ms": "4000",
     "RAY_worker_niceness": "0",
+    # A machine goes on for so long without the one that has Ray's own state.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "chopmark.workers.ray_proxy:middlewares",
     "PYTHONWARNINGS": "ignore",
     "OMP_NUM_THREADS": "1",

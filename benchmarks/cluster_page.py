@@ -11,7 +11,7 @@ __all__ = ["write_page"]
 _FAULTS: Final = (
     ("kill", "a machine loses its power (every process killed)"),
     ("cut", "a machine is cut off (its link down)"),
-    ("kill_head", "the machine with Ray's own state loses its power, two others left or fewer"),
+    ("kill_head", "the machine with Ray's own state loses its power"),
 )
 
 

@@ -207,7 +207,7 @@ def text(found: Measured, page: str, *, picture_s: float, seed: int) -> str:
     lines += [
         "",
         f"Pictures a second that each lock lets through at most, however many machines there are:"
-        f" {told}. The first to saturate is `{first}`, which books one request a transaction; the"
+        f" {told}. The first to saturate is `{first}`, which records one request a transaction; the"
         " log has room because its transactions carry what waits.",
         "",
         "The model beside the cluster that was run (three callers a node who ask again at once):",

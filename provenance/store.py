@@ -54,6 +54,7 @@ CREATE TABLE IF NOT EXISTS binding (
     manifest_id TEXT NOT NULL,
     PRIMARY KEY (alg, value, manifest_id)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sent (manifest_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 """
 _COLUMNS: Final = "manifest_id, output_id, record_id, lower(hex(pdq)), signed_sha256, updated_by"
 _Column: TypeAlias = Literal["number", "manifest_id", "output_id", "signed_sha256"]
@@ -274,6 +275,32 @@ class ManifestStore:
             for entry, distance in found
             if entry is not None
         ]
+
+    def note_sent(self, manifest_id: str, *, sent: bool = True) -> None:
+        """Note whether a bucket has a manifest; see :mod:`chopmark.provenance.shared_store`."""
+        change = "INSERT OR IGNORE INTO sent VALUES (?)"
+        if not sent:
+            change = "DELETE FROM sent WHERE manifest_id = ?"
+        with self._database.write() as transaction:
+            transaction.execute(change, (manifest_id,))
+
+    def is_unsent(self, manifest_id: str) -> bool:
+        """Tell whether a manifest is kept here and the bucket may not have it."""
+        query = (
+            "SELECT 1 FROM manifest WHERE manifest_id = ?"
+            " AND manifest_id NOT IN (SELECT manifest_id FROM sent)"
+        )
+        with self._database.read() as transaction:
+            return bool(transaction.execute(query, (manifest_id,)))
+
+    def unsent(self, most: int) -> list[str]:
+        """Return manifests that the bucket may not have, also those from before it was named."""
+        query = (
+            "SELECT manifest_id FROM manifest"
+            " WHERE manifest_id NOT IN (SELECT manifest_id FROM sent) LIMIT ?"
+        )
+        with self._database.read() as transaction:
+            return [str(row[0]) for row in transaction.execute(query, (most,))]
 
     def count(self) -> int:
         """Return how many manifests are kept."""

@@ -6,6 +6,7 @@ store that takes no notice of them would let one undo the other, so it is tried 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from importlib import import_module
@@ -39,6 +40,10 @@ class Objects:
             return False
         return True
 
+    def put(self, path: str, data: bytes) -> None:
+        """Write an object, whatever was there."""
+        self._obstore.put(self._store, path, data, use_multipart=False)
+
     def replace(self, path: str, data: bytes, tag: str) -> bool:
         """Write over an object, and tell whether it was still the one that has an e-tag."""
         mode = {"e_tag": tag}
@@ -57,8 +62,9 @@ class Objects:
             return None
 
     def delete(self, path: str) -> None:
-        """Take an object away."""
-        self._obstore.delete(self._store, path)
+        """Take an object away, if it is there."""
+        with contextlib.suppress(FileNotFoundError, self.exceptions.NotFoundError):
+            self._obstore.delete(self._store, path)
 
 
 def open_objects(url: str) -> Objects:

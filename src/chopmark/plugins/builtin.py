@@ -149,10 +149,16 @@ def chopmark_credential(settings: Settings) -> CredentialProvider:
 
 @hookimpl
 def chopmark_manifest_store(settings: Settings) -> ManifestRepository:
-    """A folder and a SQLite index in the home folder."""
+    """A folder and a SQLite index in the home folder; in a bucket as well, where one is named."""
     from chopmark.provenance import ManifestStore
 
-    return ManifestStore.open(settings.open_home())
+    if not settings.objects:
+        return ManifestStore.open(settings.open_home())
+    from chopmark.kit.objects import open_objects
+    from chopmark.provenance.shared_store import SharedManifests
+
+    objects = open_objects(settings.objects)
+    return SharedManifests(ManifestStore.open(settings.open_home()), objects)
 
 
 @hookimpl

@@ -65,6 +65,9 @@ def checkpointing(parts: Parts) -> Iterator[None]:
         wrong = sign_what_is_new(parts)
         if bucket is not None:
             bucket.publish(parts.log, parts.home / "audit" / "public")
+            send = getattr(parts.store, "send_unsent", None)
+            if send is not None:
+                send()
         return wrong
 
     with repeating(

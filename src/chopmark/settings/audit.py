@@ -32,7 +32,8 @@ class AuditSettings(BaseModel, frozen=True):
     objects: str = Field(
         default="",
         description="`s3://bucket/prefix`, by the usual `AWS_*` variables, in which "
-        "`chopmark serve` keeps the log's public files as well: tiles and checkpoint. See "
+        "`chopmark serve` keeps the log's public files (tiles and checkpoint) and manifests as "
+        "well, so that other machines find them. See "
         "[scaling.md](scaling.md).",
     )
     log_database: str = Field(

@@ -36,6 +36,10 @@ class Site:
 
     def _opened(self, options: Mapping[str, Any], opener: str, guards: Any, generators: Any) -> Any:
         settings = load_settings(**options)
+        for handle in (guards, generators):
+            # Replicas of this machine first: what a machine can do alone it still can when another
+            # one, or the one with Ray's own state, does not answer. Ray 2.60 has no public name.
+            handle._init(_prefer_local_routing=True)  # noqa: SLF001
         module, _, function = opener.partition(":")
         running = getattr(import_module(module), function)
         return self._open.enter_context(

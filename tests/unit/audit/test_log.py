@@ -56,9 +56,9 @@ def test_the_parts_and_their_names_are_pinned(open_log: OpenLog) -> None:
     log = open_log()
     desk = log.desk(Actor(name="Ada", roles=frozenset(), tenant=None), purpose="p")
     shown = {
-        log: "append close content custody appeals desk exceptions find following get in_force open"
-        " private proof public_key reconcile records root search size submit suspensions upkeep"
-        " writable",
+        log: "append close content custody appeals desk exceptions fence find following get"
+        " in_force open private proof public_key reconcile records root search size submit"
+        " suspensions upkeep writable",
         log.proof: "checkpoint consistency_proof cosign public_key public_keys publish receipt"
         " stamp stamps",
         log.custody: "attachments contentless erase expire holds",
@@ -67,6 +67,7 @@ def test_the_parts_and_their_names_are_pinned(open_log: OpenLog) -> None:
         log.upkeep: "rotate_encryption_key rotate_signing_key sign_anew",
         log.appeals: "open state",
         log.exceptions: "find grant revoke standing",
+        log.fence: "late name number refused renew shut_out",
         log.suspensions: "find lift place standing",
         desk: "appeals case_changed cybertips entries erase expire export glances hash_changed"
         " holds outputs people place_hold prompts queries records release_hold review seal search"
