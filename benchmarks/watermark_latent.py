@@ -38,7 +38,7 @@ def noise_left(number: int) -> dict[str, Any]:
     """What is left of the noise in pictures of one prompt; some forty seconds of CPU."""
     torch.set_num_threads(1)
     noise, latents = _made(OWN[number])
-    pictures = [to_pixels(_decoded(one)) for one in latents.split(1)]
+    pictures = [to_pixels(_decoded(one)) for one in torch.split(latents, 1)]
     pixels = np.stack([np.asarray(picture, np.float64) for picture in pictures])
     spread = float((pixels - pixels.mean(axis=0)).std())
     seen = {
@@ -72,7 +72,7 @@ def _made(prompt: str) -> tuple[torch.Tensor, torch.Tensor]:
     )
     mean, deviation = _normal()
     parts = []
-    for some in noise.split(10):
+    for some in torch.split(noise, 10):
         with torch.inference_mode():
             made = pipeline(
                 prompt=[prompt] * len(some),
