@@ -170,8 +170,8 @@ def test_one_tile_of_a_mosaic_is_found_mirrored_or_negative(
         tile = scene(512, 448, seed=40 + number)
         if number == cell:
             tile = ImageOps.mirror(marked) if mirrored else marked
-        place = 360 * (number % columns), 315 * (number // columns)
-        mosaic.paste(tile.resize((360, 315), BICUBIC), place)
+        corner = 360 * (number % columns), 315 * (number // columns)
+        mosaic.paste(tile.resize((360, 315), BICUBIC), corner)
     result = look(ImageOps.invert(mosaic) if negative else mosaic)
     assert result.payload == PAYLOAD
     assert result.details["negative"] is negative
