@@ -4,6 +4,7 @@
     python -m benchmarks.watermark --write             # all of it: about two CPU hours
     python -m benchmarks.watermark --budget 540        # as much as fits into nine minutes; repeat
     python -m benchmarks.watermark --only own          # work whose name begins so
+    python -m benchmarks.watermark --sheets            # docs/watermark-sheet.jpg, to look at
     python -m benchmarks.watermark --render --write    # the page from what was measured so far
 
 Each finished piece of work is one line in ``--results``, so a run that was stopped goes on where it
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import watermark_page
 from benchmarks.peers import register_peers
 from benchmarks.pictures import HELD_OUT, pictures
+from benchmarks.watermark_curve import curve
 from benchmarks.watermark_forgery import averaging, copying, looks, wrong_keys
 from benchmarks.watermark_marked import attacked
 from benchmarks.watermark_sets import FLATS, OWN, subjects
@@ -64,6 +66,9 @@ def main() -> None:
     parser.add_argument("--own", type=int, default=len(OWN), help="pictures of our own")
     parser.add_argument("--flat", type=int, default=FLATS, help="flat graphics")
     parser.add_argument("--low-band", type=int, default=4, help="pictures of that experiment")
+    parser.add_argument("--noise", type=int, default=3, help="prompts of that experiment")
+    parser.add_argument("--curves", type=int, default=4, help="pictures of each kind: rate on dB")
+    parser.add_argument("--sheets", action="store_true", help="only draw docs/watermark-sheet.jpg")
     parser.add_argument("--trials", type=int, default=100_000, help="random keys to try")
     parser.add_argument("--looks", type=int, default=10_000, help="looks at unmarked pictures")
     parser.add_argument("--budget", type=float, default=math.inf, help="stop after these seconds")
@@ -81,6 +86,11 @@ def main() -> None:
     if "blind-watermark" in options.methods and not options.render:
         # Here and not in the workers: its import sets multiprocessing's start method, once.
         register_peers()
+    if options.sheets:
+        from benchmarks.watermark_sheets import draw_sheet
+
+        draw_sheet(watermark_page.SHEET)
+        return
     state = _state()
     if not options.render:
         left = measure(work_for(options), options, state)
@@ -125,7 +135,11 @@ def _add_others(
 ) -> None:
     """Add what is not one picture's; does nothing the second time."""
     for number in range(options.low_band):
-        work[f"low band {number}"] = partial(_curve, number)
+        work[f"low band {number}"] = partial(_low_band, number)
+    for number in range(options.noise):
+        work[f"noise {number}"] = partial(_noise, number)
+    for subject in subjects(options.curves, options.curves, options.curves):
+        work[f"curve {subject.name}"] = partial(curve, subject)
     for number, start in enumerate(range(0, PAIRS, PAIRS_AT_ONCE)):
         # Every tenth, so that each piece has all kinds; what is too few goes round.
         some = (everything[number :: PAIRS // PAIRS_AT_ONCE] * 3)[:PAIRS_AT_ONCE]
@@ -136,10 +150,16 @@ def _add_others(
     work["averaging"] = partial(averaging, held_out)
 
 
-def _curve(number: int) -> dict[str, Any]:
-    from benchmarks.watermark_low_band import curve  # loads torch, which --render does without
+def _low_band(number: int) -> dict[str, Any]:
+    from benchmarks import watermark_low_band  # loads torch, which --render does without
 
-    return curve(number)
+    return watermark_low_band.curve(number)
+
+
+def _noise(number: int) -> dict[str, Any]:
+    from benchmarks import watermark_latent  # likewise
+
+    return watermark_latent.noise_left(number)
 
 
 def measure(work: dict[str, Callable[[], Any]], options: argparse.Namespace, state: str) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks import watermark_curve
 from benchmarks.attacks import ATTACKS, EASY, HARD
 from benchmarks.pictures import HELD_OUT
 from benchmarks.report import PAGE, write_section
@@ -33,6 +34,7 @@ __all__ = ["text", "write"]
 
 SUMMARY = PAGE.parent / "watermark.md"
 PLOT = PAGE.parent / "watermark.png"
+SHEET = PAGE.parent / "watermark-sheet.jpg"
 
 
 def write(rows: list[Row], *, command: str) -> None:
@@ -58,11 +60,12 @@ def text(rows: list[Row]) -> str:
     """Return the section as Markdown; ``rows`` must have a photograph that we marked."""
     methods = _of_natural(rows)
     ours = [row for row in rows if row.get("method") == "lattice"]
-    curves = [row for row in rows if "points" in row]
     parts = [
         _sample(methods, ours),
         "### Where the mark is lost (lattice)\n\n" + shortfalls(ours),
         "### What it costs the eye (lattice)\n\n" + by_kind(ours),
+        f"![Parts of pictures at twice their size: as they were, marked, and the difference times "
+        f"ten]({SHEET.name})",
         "### Quality and speed\n\n" + _quality(methods),
         "### Robustness\n\nShare of pictures whose exact 64-bit id is read, blindly, with "
         "p <= 1e-9; photographs and others only, since the peers had no other. A picture that "
@@ -70,7 +73,7 @@ def text(rows: list[Row]) -> str:
         _robustness(methods),
         f"![exact-id rates of all methods]({PLOT.name})",
         "### Aims\n\n" + _aims(ours, rows),
-        *([_low_band(curves)] if curves else []),
+        *_experiments(rows),
         "### False positives, averaging, copying\n\n" + "\n\n".join(false_positives(rows, ours)),
         "Not tested, because no such model was at hand: regeneration by a large diffusion model or "
         "by another autoencoder than the embedded one, which draws photographs badly. Screens were "
@@ -79,10 +82,18 @@ def text(rows: list[Row]) -> str:
     return "\n\n".join(parts)
 
 
-def _low_band(curves: list[Row]) -> str:
-    from benchmarks.watermark_low_band import text as told  # loads torch
+def _experiments(rows: list[Row]) -> list[str]:
+    from benchmarks import watermark_latent, watermark_low_band  # they load torch
 
-    return told(curves)
+    found = []
+    for key, told in (
+        ("strengths", watermark_curve.text),
+        ("points", watermark_low_band.text),
+        ("noise_left", watermark_latent.text),
+    ):
+        some = [row for row in rows if key in row]
+        found += [told(some)] if some else []
+    return found
 
 
 def _of_natural(rows: list[Row]) -> dict[str, list[Row]]:

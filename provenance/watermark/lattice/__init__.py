@@ -1,9 +1,9 @@
 """The default method: a keyed Fourier-lattice spread spectrum in luma.
 
 Read in this order: ``_layout`` (what the key decides), ``_code``, ``_frame`` (where the mark
-lives), ``_soft_binding``, ``_embed``, ``_spectrum``, ``_search``, ``_page`` and ``_sync`` (where it
-went), ``_detect``, ``_place`` (what part of a picture has it), ``_original`` (informed mode),
-``_statistic`` (what a reading is worth, and why).
+lives), ``_listener``, ``_soft_binding``, ``_embed``, ``_spectrum``, ``_search``, ``_page`` and
+``_sync`` (where it went), ``_detect``, ``_place`` (what part of a picture has it), ``_original``
+(informed mode), ``_statistic`` (what a reading is worth, and why).
 ``docs/watermark.md`` tells it as one story.
 """
 

@@ -17,7 +17,7 @@ from chopmark.provenance.watermark.lattice._code import (
     encode,
 )
 from chopmark.provenance.watermark.lattice._frame import LEVELS, Affine, canonical
-from chopmark.provenance.watermark.lattice._frames import Frames
+from chopmark.provenance.watermark.lattice._frames import Frames, HeardFrames
 from chopmark.provenance.watermark.lattice._layout import PERIOD, Layout, layout_of
 from chopmark.provenance.watermark.lattice._original import bare_residual
 from chopmark.provenance.watermark.lattice._page import grown, in_a_page
@@ -27,6 +27,7 @@ from chopmark.provenance.watermark.lattice._soft_binding import agreement
 from chopmark.provenance.watermark.lattice._spectrum import Spectrum
 from chopmark.provenance.watermark.lattice._statistic import (
     ALIGNED_TESTS,
+    HEARD_TESTS,
     PART_TESTS,
     SEARCH_TESTS,
     likely_entries,
@@ -110,14 +111,20 @@ def read(
     best = None if original is None else _informed(luma, original, layout, candidates)
     if best is not None and best.log_p <= LOG_P_DETECT:
         return best
-    for find in (_aligned, _searched, _in_parts):
-        for locks in find(frames, layout):
-            tests = [_test(lock, frames, layout, candidates) for lock in locks]
+    listened = HeardFrames(luma)
+    for find, seen in (
+        (_aligned, frames),
+        (_heard, listened),
+        (_searched, listened),
+        (_in_parts, frames),
+    ):
+        for locks in find(seen, layout):
+            tests = [_test(lock, seen, layout, candidates) for lock in locks]
             reading = min(tests, key=lambda each: each.log_p)
             if best is None or reading.log_p < best.log_p:
                 best = reading
             if reading.log_p <= LOG_P_DETECT:
-                return _compared(reading, frames, layout, secret)
+                return _compared(reading, seen, layout, secret)
     if best is None:  # nothing looked like a mark: what has no test has the p-value of none
         best = _untested(frames, layout)
     return best
@@ -208,6 +215,13 @@ def _aligned(frames: Frames, layout: Layout) -> Iterator[Alternatives]:
     for entry in likely_entries(vector, layout, most=_LIKELY):
         upright = replace(locks[0], entry=entry, negative=False)
         yield upright, replace(upright, negative=True)
+
+
+def _heard(frames: Frames, layout: Layout) -> Iterator[Alternatives]:
+    """The best without a search, in what the network hears."""
+    for lock in _aligned_locks(frames, layout)[:HEARD_TESTS]:
+        if lock.strength > _ALIGNED_LOCK:
+            yield (_refined(lock, frames, layout),)
 
 
 def _searched(frames: Frames, layout: Layout) -> Iterator[Alternatives]:

@@ -92,8 +92,14 @@ class Tiles:
     _plane: Plane
 
     @classmethod
-    def of(cls, plane: Plane, affine: Affine | None = None) -> Tiles:
-        """Cut a residual (H, W) into tiles; ``affine`` first takes it to lattice coordinates."""
+    def of(cls, plane: Plane, affine: Affine | None = None, *, by_size: bool = False) -> Tiles:
+        """Cut a residual into tiles.
+
+        Args:
+            plane: The residual, shape (H, W).
+            affine: Takes it to lattice coordinates first.
+            by_size: A tile counts for as much as it shows, where that says how plain the mark is.
+        """
         if affine is not None and not np.array_equal(affine, np.eye(2)):
             plane = _resampled(plane, affine)
         height, width = plane.shape
@@ -102,12 +108,16 @@ class Tiles:
         padded[:height, :width] = plane
         blocks = padded.reshape(down, PERIOD, across, PERIOD).transpose(0, 2, 1, 3)
         tiles = blocks.reshape(-1, PERIOD, PERIOD)
-        filled = np.sqrt(np.count_nonzero(tiles, axis=(1, 2)) / PERIOD**2).astype(np.float32)
+        if by_size:
+            counts = np.sqrt((tiles**2).mean(axis=(1, 2)))
+            counts /= counts.mean() + np.float32(1e-9)
+        else:
+            counts = np.sqrt(np.count_nonzero(tiles, axis=(1, 2)) / PERIOD**2).astype(np.float32)
         spectra = _band_spectra(tiles)
         power = np.asarray(spectra.real**2 + spectra.imag**2, np.float32)
         usual = np.stack([cv2.blur(each, (5, 5)) for each in power])
         floor = 1e-3 * usual.mean() + np.float32(1e-9)
-        spectra *= filled[:, None, None] / np.sqrt(usual + floor)
+        spectra *= counts[:, None, None] / np.sqrt(usual + floor)
         rows, columns = np.divmod(np.arange(down * across), across)
         corners = np.stack([columns, rows], axis=1) * float(PERIOD)
         return cls(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.provenance.watermark.lattice._frame import LEVELS, Tiles, canonical, residual
+from chopmark.provenance.watermark.lattice._listener import heard
 
 if TYPE_CHECKING:
     from chopmark.provenance.watermark._pixels import Plane
     from chopmark.provenance.watermark.lattice._frame import Affine, Part
     from chopmark.provenance.watermark.lattice._sync import Lock
 
-__all__ = ["Frames"]
+__all__ = ["Frames", "HeardFrames"]
 
 _SMALL = 512
 _EVEN = 0.5
@@ -19,6 +20,8 @@ _EVEN = 0.5
 
 class Frames:
     """The frames of one picture, their residuals, and the tiles that these are cut into."""
+
+    _by_size = False
 
     def __init__(self, luma: Plane) -> None:
         self.luma = luma
@@ -52,7 +55,8 @@ class Frames:
         affine = lock.affine if affine is None else affine
         name = lock.level, lock.part, affine.tobytes()
         if name not in self._tiles:
-            self._tiles[name] = Tiles.of(self.part(lock.level, lock.part), affine)
+            plane = self.part(lock.level, lock.part)
+            self._tiles[name] = Tiles.of(plane, affine, by_size=self._by_size)
         return self._tiles[name]
 
     def put(self, level: int, plane: Plane) -> None:
@@ -63,3 +67,18 @@ class Frames:
         """Level 2 shows only lattices that a small picture was given."""
         height, width = self.luma.shape
         return LEVELS if width * height < _SMALL**2 else LEVELS[:2]
+
+
+class HeardFrames(Frames):
+    """The same picture as the network of ``_listener`` hears it."""
+
+    _by_size = True
+
+    def __getitem__(self, level: int) -> Plane:
+        if level not in self._planes:
+            self._planes[level] = heard(canonical(self.luma, level))
+        return self._planes[level]
+
+    def evened(self, level: int) -> Plane:
+        """Return the same residual: the network weighs quiet and busy ground by itself."""
+        return self[level]

@@ -1,9 +1,9 @@
 """A marked picture that is a part of another one: of a page, a screen, a collage.
 
 What surrounds it is as loud as the mark's own ground, so a spectrum of the whole hides it. So the
-page is looked at through windows. Who shows a picture in a page scales it and does not turn it:
-each window is tried for its scale only. Where the lattice locks, the part is grown over all tiles
-that show the synchronisation. Payload signs are not looked at (see ``_statistic``).
+page is looked at through windows. Who shows a picture in a page scales it, mirrors it perhaps, and
+does not turn it: each window is tried for these only. Where the lattice locks, the part is grown
+over all tiles that show the synchronisation. Payload signs are not looked at (see ``_statistic``).
 """
 
 from __future__ import annotations

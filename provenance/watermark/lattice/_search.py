@@ -80,21 +80,35 @@ def guesses(spectrum: Spectrum, level: int, layout: Layout, *, most: int) -> lis
 def upright(
     spectrum: Spectrum, layout: Layout, scales: tuple[float, ...], *, most: int
 ) -> list[Guess]:
-    """Return the ``most`` best of these scales for a picture that was not turned, best first."""
-    places, weights, size = _upright_places(layout, scales, spectrum.power.shape, spectrum.steps)
-    strengths = ((spectrum.power.ravel().take(places) - 1) @ weights) / size
-    inner = np.pad(strengths, 1, constant_values=-np.inf)
-    summits = np.flatnonzero((strengths >= inner[:-2]) & (strengths >= inner[2:]))
-    best = summits[np.argsort(-strengths[summits])[:most]]
-    return [Guess(affine=scales[one] * np.eye(2), strength=float(strengths[one])) for one in best]
+    """Return the ``most`` best of these scales for a picture that was not turned, best first.
+
+    It may have been mirrored from left to right.
+    """
+    found: list[Guess] = []
+    for mirrored, mirror in enumerate(_MIRRORS):
+        places, weights, size = _upright_places(
+            layout, scales, mirrored, spectrum.power.shape, spectrum.steps
+        )
+        strengths = ((spectrum.power.ravel().take(places) - 1) @ weights) / size
+        inner = np.pad(strengths, 1, constant_values=-np.inf)
+        summits = np.flatnonzero((strengths >= inner[:-2]) & (strengths >= inner[2:]))
+        found += [
+            Guess(affine=scales[one] * mirror, strength=float(strengths[one]))
+            for one in summits[np.argsort(-strengths[summits])[:most]]
+        ]
+    return sorted(found, key=lambda guess: -guess.strength)[:most]
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _upright_places(
-    layout: Layout, scales: tuple[float, ...], shape: tuple[int, int], steps: tuple[int, int]
+    layout: Layout,
+    scales: tuple[float, ...],
+    mirrored: int,
+    shape: tuple[int, int],
+    steps: tuple[int, int],
 ) -> tuple[Ints, NDArray[np.float32], float]:
     """Where in a spectrum of this shape the lattice is at each scale, and what a place counts."""
-    vectors = np.concatenate([layout.sync, layout.payload]) / PERIOD
+    vectors = np.concatenate([layout.sync, layout.payload]) @ _MIRRORS[mirrored] / PERIOD
     frequencies = np.multiply.outer(np.asarray(scales), vectors)
     across, down, _ = places(frequencies, shape, steps)
     column, row = (across + 0.5).astype(np.intp), (down + 0.5).astype(np.intp)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ALIGNED_TESTS",
     "ENTRY_TESTS",
+    "HEARD_TESTS",
     "INFORMED_TESTS",
     "PART_TESTS",
     "SEARCH_TESTS",
@@ -59,9 +60,10 @@ __all__ = [
 INFORMED_TESTS = 1
 ALIGNED_TESTS = 2
 ENTRY_TESTS = 2 * CODEBOOK  # each as it is and as a negative
+HEARD_TESTS = 2
 SEARCH_TESTS = 4
 PART_TESTS = 4
-TESTS = INFORMED_TESTS + ALIGNED_TESTS + ENTRY_TESTS + SEARCH_TESTS + PART_TESTS
+TESTS = INFORMED_TESTS + ALIGNED_TESTS + ENTRY_TESTS + HEARD_TESTS + SEARCH_TESTS + PART_TESTS
 """The most payload tests that the detector makes for one picture and one key, informed or not."""
 
 # Standard deviations; of 256 entries the best reaches 2.8 by chance, a mark that can be read 4.5.

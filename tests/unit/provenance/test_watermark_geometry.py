@@ -154,6 +154,42 @@ def test_one_of_four_in_a_collage_is_found_with_its_place(marked: Image.Image) -
     assert found.content_agreeing is None
 
 
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    columns=st.integers(2, 3),
+    cell=st.integers(0, 5),
+    mirrored=st.booleans(),
+    negative=st.booleans(),
+)
+def test_one_tile_of_a_mosaic_is_found_mirrored_or_negative(
+    marked: Image.Image, columns: int, cell: int, mirrored: bool, negative: bool
+) -> None:
+    cell %= 2 * columns
+    mosaic = Image.new("RGB", (360 * columns, 630))
+    for number in range(2 * columns):
+        tile = scene(512, 448, seed=40 + number)
+        if number == cell:
+            tile = ImageOps.mirror(marked) if mirrored else marked
+        corner = 360 * (number % columns), 315 * (number // columns)
+        mosaic.paste(tile.resize((360, 315), BICUBIC), corner)
+    result = look(ImageOps.invert(mosaic) if negative else mosaic)
+    assert result.payload == PAYLOAD
+    assert result.details["negative"] is negative
+    place = [360 * (cell % columns), 315 * (cell // columns), 360, 315]
+    assert overlap(result.details["box"], place) > 0.7
+
+
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(across=st.floats(0.6, 1.8), stretch=st.floats(0.9, 1.1), quality=st.integers(50, 95))
+def test_any_size_and_a_little_stretched_through_a_lossy_file(
+    marked: Image.Image, across: float, stretch: float, quality: int
+) -> None:
+    size = round(marked.width * across), round(marked.height * across * stretch)
+    file = io.BytesIO()
+    marked.resize(size, BICUBIC).save(file, "JPEG", quality=quality)
+    assert look(Image.open(file)).payload == PAYLOAD
+
+
 def test_a_page_without_a_mark_is_nothing() -> None:
     sheet, _ = page(scene(512, 448, seed=5), 0.3, seed=1)
     result = look(sheet)

@@ -1,0 +1,1 @@
+"""How the watermark's listener was trained; see :mod:`training.watermark.__main__`."""
