@@ -233,7 +233,7 @@ def in_style(
     return f"{subject}, {word} style{ground}"
 
 
-def held_out(concept: str, style: Style, background: str) -> bool:
+def held_out(concept: str, style: str, background: str) -> bool:
     """Tell whether this combination is kept out of training (5 % are), to test on unseen ones."""
     return hashlib.sha256(f"{concept}/{style}/{background}".encode()).digest()[0] % 20 == 0
 

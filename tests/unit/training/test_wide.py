@@ -166,7 +166,7 @@ def test_sentences_say_what_is_drawn_and_nothing_is_held_out() -> None:
                 sprite = sprites()[first - FURTHER]
                 assert any(n in words or plural(n) in words for n in sprite.thing.names)
                 on = (*BACKGROUNDS, *(g.name for g in GROUNDS))[ground]
-                assert not held_out(sprite.thing.name, sprite.style or "clipart", on)  # type: ignore[arg-type]
+                assert not held_out(sprite.thing.name, sprite.style or "clipart", on)
     assert {number_of(layout) for layout in ("large", "above", "front", "empty", "pair")} <= seen
     assert abs(sum(SORTS.values()) - 1) < 1e-9
 
@@ -183,7 +183,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
             with archive.open(f"{GROUND}{ground.name}.webp", "w") as file:
                 draw_ground(ground).save(file, "WEBP", lossless=True)
     rng = dice(1)
-    sorts = {sort: share for sort, share in SORTS.items() if sort != "written"}
+    sorts = {**SORTS, "written": 0.0}
     scenes = [
         sample_wide(rng, sentences=2, sorts=sorts, only=range(8), known=0.0) for _ in range(40)
     ]
