@@ -53,7 +53,8 @@ CELLS: Final[dict[Layout, tuple[tuple[int, int], ...]]] = {
     "pair": ((0, _MID), (_FAR, _MID)),
     "three": ((_MID, 0), (0, _FAR), (_FAR, _FAR)),
     "four": ((0, 0), (_FAR, 0), (0, _FAR), (_FAR, _FAR)),
-    "above": ((_MID, 0), (_MID, _FAR)),
+    # They touch: what stands on something does not hang in the air.
+    "above": ((_MID, 16), (_MID, _FAR)),
 }
 _PLACES: Final[dict[Layout, tuple[str, ...]]] = {
     "centre": ("", " in the middle", " in the centre"),
