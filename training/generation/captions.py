@@ -53,7 +53,8 @@ CELLS: Final[dict[Layout, tuple[tuple[int, int], ...]]] = {
     "pair": ((0, _MID), (_FAR, _MID)),
     "three": ((_MID, 0), (0, _FAR), (_FAR, _FAR)),
     "four": ((0, 0), (_FAR, 0), (0, _FAR), (_FAR, _FAR)),
-    "above": ((_MID, 0), (_MID, _FAR)),
+    # They touch: what stands on something does not hang in the air.
+    "above": ((_MID, 16), (_MID, _FAR)),
 }
 _PLACES: Final[dict[Layout, tuple[str, ...]]] = {
     "centre": ("", " in the middle", " in the centre"),
@@ -233,7 +234,7 @@ def in_style(
     return f"{subject}, {word} style{ground}"
 
 
-def held_out(concept: str, style: Style, background: str) -> bool:
+def held_out(concept: str, style: str, background: str) -> bool:
     """Tell whether this combination is kept out of training (5 % are), to test on unseen ones."""
     return hashlib.sha256(f"{concept}/{style}/{background}".encode()).digest()[0] % 20 == 0
 

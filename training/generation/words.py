@@ -11,6 +11,8 @@ from training.generation.captions import plural
 from training.generation.edits import KINDS, sample_example
 from training.generation.prepare import PROMPTS
 from training.generation.vocabulary import BACKGROUNDS, CONCEPTS, PAINTS, STYLE_WORDS
+from training.generation.wide.scenes import sample_wide
+from training.generation.wide.things import further_things
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +21,7 @@ __all__ = ["taught_words", "write_words"]
 
 #: Sentences of each kind that are read for the words around the names: every pattern many times.
 _READ: Final = 1500
+_WORD: Final = r"[^\W_]+(?:-[^\W_]+)*"
 #: What each kind of variation adds. The plain picture comes first: seed 0 gives it.
 _VARIATIONS: Final = (
     {"says": "", "opens": []},
@@ -30,9 +33,15 @@ _VARIATIONS: Final = (
 )
 
 
-def taught_words() -> dict[str, Any]:
-    """Return what ``words.json`` holds."""
+def taught_words(*, wide: bool = False) -> dict[str, Any]:
+    """Return what ``words.json`` holds.
+
+    Args:
+        wide: of a model that was trained on the wide set.
+    """
+    further = further_things() if wide else ()
     names = {name for concept in CONCEPTS for name in concept.names}
+    names |= {name for thing in further for name in thing.names}
     names |= {plural(name) for name in names}
     # Longest first, so that "fried egg" leaves no "fried" behind.
     pattern = re.compile(
@@ -43,14 +52,17 @@ def taught_words() -> dict[str, Any]:
     for kind in KINDS:
         for _ in range(_READ):
             for sentence in sample_example(rng, kind, sentences=3).words:
-                around |= set(re.findall(r"[^\W_]+(?:-[^\W_]+)*", pattern.sub(" ", sentence)))
+                around |= set(re.findall(_WORD, pattern.sub(" ", sentence)))
+    for _ in range(len(KINDS) * _READ if wide else 0):
+        for sentence in sample_wide(rng, sentences=3).words:
+            around |= set(re.findall(_WORD, pattern.sub(" ", sentence.lower())))
     styles = {word for words in STYLE_WORDS.values() for word in words}
     # Colours and "background" close the ground even where they paint a thing: what a prompt says
     # of colour is not to be added to.
     grounds = {*BACKGROUNDS, *PAINTS, "background", "ground"}
     return {
         "language": "en",
-        "things": len(CONCEPTS),
+        "things": len(CONCEPTS) + len(further),
         "words": sorted(names | around | styles | set(BACKGROUNDS) | set(PAINTS)),
         "examples": list(PROMPTS),
         "named": {
@@ -61,6 +73,8 @@ def taught_words() -> dict[str, Any]:
     }
 
 
-def write_words(file: Path) -> None:
-    """Write ``words.json``."""
-    file.write_text(json.dumps(taught_words(), ensure_ascii=False, indent=1) + "\n", "utf-8")
+def write_words(file: Path, *, wide: bool = False) -> None:
+    """Write ``words.json``, of the vocabulary or of the wide set."""
+    file.write_text(
+        json.dumps(taught_words(wide=wide), ensure_ascii=False, indent=1) + "\n", "utf-8"
+    )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 import random
+import tarfile
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -16,16 +19,17 @@ from training.generation import klein
 from training.generation.__main__ import SMOKE
 from training.generation.canvas import GROUND, Canvas, number_of
 from training.generation.captions import held_out, plural
-from training.generation.data import SPRITE, TrainingDataError
+from training.generation.data import PACKAGES, SPRITE, TrainingDataError
 from training.generation.newcomers import PROMPTS
 from training.generation.prepare import SPRITES, load_examples, write_examples
 from training.generation.vocabulary import BACKGROUNDS, CONCEPTS, STYLE_SETS
+from training.generation.wide import prepare as adding
 from training.generation.wide.clipart import Clipart, expanded, fitted, is_public_domain
 from training.generation.wide.grounds import GROUNDS, SIDE, draw_ground
 from training.generation.wide.lettering import WRITTEN, draw_written
 from training.generation.wide.onward import Course, go_on, is_wide
 from training.generation.wide.scenes import FURTHER, SORTS, noun_phrase, sample_wide
-from training.generation.wide.things import further_things, read_list, sprites
+from training.generation.wide.things import Sprite, further_things, read_list, sprites
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,6 +133,62 @@ def test_drawings_are_found_rendered_and_centred(tmp_path: Path) -> None:
         Clipart(tmp_path / "deep" / "none")
 
 
+def _package(file: Path, members: dict[str, bytes]) -> Path:
+    with tarfile.open(file, "w:gz") as archive:
+        for name, content in members.items():
+            entry = tarfile.TarInfo(f"package/{name}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return file
+
+
+def test_further_drawings_are_put_behind_the_vocabularys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("resvg_py", reason="the train extra is not installed")
+    icon = '<rect x="4" y="4" width="24" height="24" fill="#00f"/>'
+    icons = json.dumps({"prefix": "tiny", "width": 32, "icons": {"badger": {"body": icon}}})
+    outlines = {"icons.json": icons.encode(), "chars.json": b'{"1f9a1": "badger"}'}
+    files = {
+        PACKAGES["fluent-emoji-3d"].name: {"assets/1f9a1.webp": disc((1, 200, 3))},
+        PACKAGES["fluent-emoji-flat"].name: outlines,
+        PACKAGES["noto"].name: outlines,
+    }
+    monkeypatch.setattr(
+        adding,
+        "fetch",
+        lambda package, cache: _package(cache / package.tarball, files[package.name]),
+    )
+    (badger,) = read_list("emoji", "badger")
+    (barn,) = read_list("clipart", "red_barn: barn, farm")
+    chosen = [Sprite(thing=badger, style=style) for style in STYLE_SETS]
+    chosen.append(Sprite(thing=barn, style=None))
+    monkeypatch.setattr(adding, "sprites", lambda: chosen)
+    (tmp_path / "clips").mkdir()
+    drawn = svg('<rect x="10" y="2" width="20" height="20" fill="#f00"/>')
+    (tmp_path / "clips" / "red_barn.svg").write_text(drawn, "utf-8")
+    zipfile.ZipFile(tmp_path / SPRITES, "w").close()
+    told: list[tuple[int, int]] = []
+    adding.add_drawings(
+        tmp_path, tmp_path / "clips", tmp_path / SPRITES, progress=lambda *n: told.append(n)
+    )
+    assert told[-1] == (4, 4)
+    with zipfile.ZipFile(tmp_path / SPRITES) as archive:
+        names = archive.namelist()
+        assert names[:4] == [sprite.file for sprite in chosen]
+        assert [n.startswith(GROUND) for n in names].index(True) == 4 + len(WRITTEN)
+        seen = [Image.open(io.BytesIO(archive.read(name))).convert("RGB") for name in names[:4]]
+    middle = [one.getpixel((SPRITE // 2, SPRITE // 2)) for one in seen]
+    assert (
+        np.abs(np.subtract(middle, [(1, 200, 3), (0, 0, 255), (0, 0, 255), (255, 0, 0)])).max() < 9
+    )
+    monkeypatch.setattr(
+        adding, "sprites", lambda: [Sprite(thing=read_list("emoji", "yak")[0], style="3d")]
+    )
+    with pytest.raises(TrainingDataError, match="no drawing yak"):
+        adding.add_drawings(tmp_path, tmp_path / "clips", tmp_path / SPRITES)
+
+
 def test_a_soft_edge_keeps_its_colour() -> None:
     drawn = Image.new("RGBA", (400, 400), (0, 0, 0, 0))
     drawn.paste((250, 10, 10, 255), (100, 100, 301, 301))
@@ -166,7 +226,7 @@ def test_sentences_say_what_is_drawn_and_nothing_is_held_out() -> None:
                 sprite = sprites()[first - FURTHER]
                 assert any(n in words or plural(n) in words for n in sprite.thing.names)
                 on = (*BACKGROUNDS, *(g.name for g in GROUNDS))[ground]
-                assert not held_out(sprite.thing.name, sprite.style or "clipart", on)  # type: ignore[arg-type]
+                assert not held_out(sprite.thing.name, sprite.style or "clipart", on)
     assert {number_of(layout) for layout in ("large", "above", "front", "empty", "pair")} <= seen
     assert abs(sum(SORTS.values()) - 1) < 1e-9
 
@@ -183,7 +243,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
             with archive.open(f"{GROUND}{ground.name}.webp", "w") as file:
                 draw_ground(ground).save(file, "WEBP", lossless=True)
     rng = dice(1)
-    sorts = {sort: share for sort, share in SORTS.items() if sort != "written"}
+    sorts = {**SORTS, "written": 0.0}
     scenes = [
         sample_wide(rng, sentences=2, sorts=sorts, only=range(8), known=0.0) for _ in range(40)
     ]

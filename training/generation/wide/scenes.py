@@ -39,7 +39,7 @@ FURTHER: Final = len(CONCEPTS) * len(_STYLES)
 _WRITTEN: Final = FURTHER + len(sprites())
 _RELATIONS: Final[dict[str, tuple[str, ...]]] = {
     "beside": ("and", "next to", "beside", "with"),
-    "above": ("on", "on top of", "above", "over"),
+    "above": ("on", "on top of", "above"),
     "front": ("in front of",),
 }
 _PLACES: Final[tuple[Layout, ...]] = ("centre", "left", "right", "top", "bottom")
