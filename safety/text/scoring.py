@@ -134,7 +134,10 @@ class Scorer:
         logits = self._head.logits(np.stack([vectors[window] for window in ids]))
         odds = (
             self._head.odds(
-                logits, group_of(english=kind.english, tokens=int(kept.sum()), edit=kind.edit)
+                logits,
+                group_of(
+                    english=kind.english, tokens=int(kept[: every[-1].end].sum()), edit=kind.edit
+                ),
             )
             - bars[:, None]
         )

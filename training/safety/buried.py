@@ -1,15 +1,17 @@
 """``python -m training.safety.buried --data DIR``: wishes amid long harmless text, by language.
 
 The harmless text is prose of our own (``prose/CODE.txt``, eighteen sentences in each of fourteen
-languages, never trained on) and, where that is not enough, captions of the side that calibrates.
-The wishes are our held-out rows that are flagged alone. No sentence stands twice in a text, since
-the guard looks at a repeated one once. The bars for parts of long texts in
-``chopmark.safety.text.scoring`` were chosen with these texts.
+languages, never trained on) and, where that is not enough, captions of the side that calibrates,
+in English also the harmless picture prompts of the development set. The wishes are our held-out
+rows, in English also harmful picture prompts of that set, those that are flagged alone. No
+sentence stands twice in a text, since the guard looks at a repeated one once. The bars for parts
+of long texts in ``chopmark.safety.text.scoring`` were chosen with these texts.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from chopmark.safety import PromptGuard, load_policy
-from training.safety.data import held_out
+from training.safety.data import PICTURE_KINDS, held_out, read_rows
 from training.safety.mixture import caption_rows
 from training.safety.own_languages import own_rows
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.random import Generator
+
+    from training.safety.data import Row
 
 __all__ = ["LANGUAGES", "SIZES", "WHERE", "LongText", "amid", "harmless_sentences", "wishes"]
 
@@ -38,6 +42,8 @@ WHERE: Final[tuple[str, ...]] = ("beginning", "middle", "end")
 _ALONE: Final[int] = 12
 _WISHES: Final[int] = 15
 _SEED: Final[int] = 1201
+#: One in so many of the harmful picture prompts.
+_EVERY: Final[int] = 12
 #: Scripts that put no gap between sentences.
 _UNSPACED: Final = frozenset({"zh", "ja"})
 
@@ -52,29 +58,42 @@ class LongText:
     where: str = ""
 
 
-def harmless_sentences(captions: Path) -> dict[str, tuple[list[str], list[str]]]:
-    """Return by language our own sentences, and captions that calibrated and trained nothing.
+def harmless_sentences(data: Path) -> dict[str, tuple[list[str], list[str]]]:
+    """Return by language our own sentences, and those of others that calibrate and trained nothing.
 
     Args:
-        captions: ``captions-multilingual.jsonl``.
+        data: The folder of the labelled rows.
     """
-    _, check = caption_rows(captions)
+    _, check = caption_rows(data / "captions-multilingual.jsonl")
+    english = [row for row in _dev(data) if row.benign and row.kind in PICTURE_KINDS]
     made = {}
     for code in LANGUAGES:
         own = (_PROSE / f"{code}.txt").read_text("utf-8").splitlines()
         other = {row.text for row in check[::3] if row.lang == code and row.source != "cldr"}
+        other |= {row.text for row in english if row.lang == code}
         made[code] = (own, sorted(other))
     return made
 
 
-def wishes(code: str) -> list[str]:
+def wishes(code: str, data: Path) -> list[str]:
     """Return what asks for harm in a language and was not trained on, edits left out."""
-    rows = [row for row in own_rows(code) if held_out(row)]
-    return [row.text for row in rows if not row.benign and row.kind != "edit"]
+    rows = [row for row in own_rows(code) if held_out(row) and row.kind != "edit"]
+    rows += [row for row in _dev(data) if row.lang == code and row.kind == "t2i_auth"][::_EVERY]
+    return [row.text for row in rows if not row.benign]
+
+
+@functools.cache
+def _dev(data: Path) -> list[Row]:
+    return [row for row in read_rows(data / "dev.jsonl") if row.variant is None]
 
 
 def amid(
-    wish: str, code: str, *, size: int, where: str, of: Mapping[str, tuple[list[str], list[str]]],
+    wish: str,
+    code: str,
+    *,
+    size: int,
+    where: str,
+    of: Mapping[str, tuple[list[str], list[str]]],
     rng: Generator,
 ) -> LongText:
     """Return a text of about ``size`` harmless characters with a wish in it.
@@ -111,23 +130,21 @@ def _share(said: Sequence[bool]) -> str:
 
 
 def main() -> None:
-    """Print how many wishes are caught and how many harmless texts are flagged, by language and size."""
+    """Print by language and size how many wishes are caught and harmless texts are flagged."""
     parser = argparse.ArgumentParser(prog="python -m training.safety.buried")
     parser.add_argument("--data", type=Path, required=True, help="where the captions are")
     options = parser.parse_args()
-    of = harmless_sentences(options.data / "captions-multilingual.jsonl")
+    of = harmless_sentences(options.data)
     guard, rng = PromptGuard.load(), np.random.default_rng(_SEED)
     total: dict[tuple[bool, int, str], list[bool]] = {}
     for code in LANGUAGES:
-        seen = [one for one in wishes(code) if _flagged(guard, one)][:_WISHES]
+        seen = [one for one in wishes(code, options.data) if _flagged(guard, one)][:_WISHES]
         line = []
         for size in SIZES:
             for where in ("", *WHERE):
                 asked = seen if where else [""] * _ALONE
                 said = [
-                    _flagged(
-                        guard, amid(one, code, size=size, where=where, of=of, rng=rng).text
-                    )
+                    _flagged(guard, amid(one, code, size=size, where=where, of=of, rng=rng).text)
                     for one in asked
                 ]
                 total.setdefault((code == "en", size, where), []).extend(said)

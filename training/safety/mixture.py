@@ -19,6 +19,7 @@ import numpy as np
 from chopmark.safety.categories import MODEL_CATEGORIES
 from chopmark.safety.text.normalize import normalize
 from chopmark.safety.text.style_tags import TAGS, without_tags
+from chopmark.safety.text.windows import without_stop
 from training.safety.data import PICTURE_KINDS, PICTURES_ONLY, Row, held_out
 from training.safety.noise import misspelt
 from training.safety.own_languages import frames, garment_rows, own_rows
@@ -80,10 +81,10 @@ class Reading:
 
 
 def form_of(text: str, lang: str) -> str:
-    """Return a text as the encoder reads it: English undone of disguises, others as written."""
+    """Return a text as the encoder reads it: English undone of disguises, no stop at its end."""
     if lang == "en":
-        return without_tags(normalize(text).text)
-    return without_tags(_written(text))
+        return without_stop(without_tags(normalize(text).text))
+    return without_stop(without_tags(_written(text)))
 
 
 def _written(text: str) -> str:
@@ -141,7 +142,7 @@ def first_pass(rows: Sequence[Row], *, rng: Generator) -> list[Reading]:
     fillers = fillers_of(rows)["en"]
     made: list[Reading] = []
     for row in [*rows, *ours, *short]:
-        text = normalize(row.text).text if row.lang == "en" else _written(row.text)
+        text = without_stop(normalize(row.text).text if row.lang == "en" else _written(row.text))
         made += _english(row, _reading(row, text), fillers, rng)
     return [replace(one, edit=bool(rng.random() < _EDITS)) for one in made]
 
