@@ -79,14 +79,14 @@ def without_stop(text: str) -> str:
 
 
 def parts(text: str, tokens: Sequence[tuple[int, int]]) -> list[Part]:
-    """Return the parts of a text, which cover it in its order but for the stops at their ends.
+    """Return the parts of a text, which cover it in its order, where there are several but for the stops at their ends.
 
     Args:
         text: What was cut in tokens.
         tokens: Of each token the half-open span of characters that it stands for.
     """
     if len(tokens) <= WHOLE:
-        return [_bare(Part(0, len(tokens), cut=False), text, tokens)]
+        return [Part(0, len(tokens), cut=False)]
     starts = np.array([start for start, _ in tokens], np.int64)
     stops, pauses = (_cuts(pattern, text, starts) for pattern in (_STOPS, _PAUSES))
     return [

@@ -81,10 +81,10 @@ class Reading:
 
 
 def form_of(text: str, lang: str) -> str:
-    """Return a text as the encoder reads it: English undone of disguises, no stop at its end."""
+    """Return a text as the encoder reads it: English undone of disguises, others as written."""
     if lang == "en":
-        return without_stop(without_tags(normalize(text).text))
-    return without_stop(without_tags(_written(text)))
+        return without_tags(normalize(text).text)
+    return without_tags(_written(text))
 
 
 def _written(text: str) -> str:
@@ -142,7 +142,7 @@ def first_pass(rows: Sequence[Row], *, rng: Generator) -> list[Reading]:
     fillers = fillers_of(rows)["en"]
     made: list[Reading] = []
     for row in [*rows, *ours, *short]:
-        text = without_stop(normalize(row.text).text if row.lang == "en" else _written(row.text))
+        text = normalize(row.text).text if row.lang == "en" else _written(row.text)
         made += _english(row, _reading(row, text), fillers, rng)
     return [replace(one, edit=bool(rng.random() < _EDITS)) for one in made]
 
@@ -276,6 +276,8 @@ def _framed_names(names: dict[str, list[str]], rng: Generator) -> list[Reading]:
 
 def _changed(row: Row, text: str, fillers: dict[str, list[str]], rng: Generator) -> str:
     """Return a copy that says the same."""
+    if rng.random() < 0.5:
+        text = without_stop(text)
     if rng.random() < 0.3:
         text = text.lower()
     if rng.random() < 0.2 and row.lang != "th":
