@@ -140,17 +140,22 @@ def test_a_sentence_amid_others_is_a_part_of_its_own(wish: str, stop: str) -> No
     assert (wish if stop else without_stop(wish)) in read
 
 
-@pytest.mark.parametrize("stop", [".", "!", "...", "…", "。", "！", "।", "۔", ". "])
-def test_a_stop_at_the_end_changes_nothing(stop: str) -> None:
-    text = "a wish of five words"
-    tokens = [*_tokens(text), (len(text), len(text) + len(stop))]
-    assert parts(text + stop, tokens) == parts(text, _tokens(text))
-    assert without_stop(text + stop) == text
+@pytest.mark.parametrize("stop", [".", "!", "...", "…", "。", "！", "।", "۔"])
+def test_a_part_is_read_without_the_stop_at_its_end(stop: str) -> None:
+    words = "a wish of some eight words stands here".split()
+    tokens, text = [], ""
+    for word in [*words, stop, "\n"] * 9:
+        tokens.append((len(text), len(text) + len(word)))
+        text += word
+    cut = parts(text, tokens)
+    assert len(cut) == 9
+    assert {end - start for start, end, _ in cut} == {len(words)}
+    assert without_stop(f"a wish{stop} ") == "a wish"
 
 
 def test_what_is_nothing_but_stops_stays() -> None:
     assert without_stop("...") == "..."
-    assert parts("...", [(0, 1), (1, 2), (2, 3)]) == [(0, 1, False)]
+    assert parts("...", [(0, 1), (1, 2), (2, 3)]) == [(0, 3, False)]
     assert without_stop("") == ""
     assert without_stop("is it?") == "is it?"
 
