@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["Kind", "Scored", "Scorer"]
 
 #: What is taken from the log odds of a part of a longer text. Per natural logarithm of the number of parts,
-#: since each is one more chance to be wrong; from what is no whole sentence, since half sentences read
+#: since each is one more chance to be wrong, in English and in other languages; from what is no whole sentence, since half sentences read
 #: oddly; and so much of what the screen says, within these bounds, is added. Chosen with held-out rows of
-#: the training in harmless captions (docs/safety.md).
-PART_BAR: Final[float] = 0.6
+#: the training amid prose and captions (`python -m training.safety.buried`).
+PART_BAR: Final[dict[bool, float]] = {True: 0.7, False: 0.8}
 CUT_BAR: Final[float] = 1.5
 SCREEN_SHARE: Final[float] = 0.25
 SCREEN_BOUNDS: Final[tuple[float, float]] = (-4.0, 1.0)
@@ -113,7 +113,8 @@ class Scorer:
             screened = self._head.screened(looks(self._encoder.words(read.ids), every))
             planned = plan(screened, bar=0.0)
             chosen, doubtful = [every[at] for at in planned.read], planned.doubtful
-            bars = PART_BAR * np.log(len(every)) + CUT_BAR * np.array([one.cut for one in chosen])
+            bars = PART_BAR[kind.english] * np.log(len(every))
+            bars = bars + CUT_BAR * np.array([one.cut for one in chosen])
             bars -= SCREEN_SHARE * np.clip(screened[list(planned.read)], *SCREEN_BOUNDS)
         kept = _kept(read.spans, gone)
         ids = [

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["SIZE", "WHOLE", "Part", "Plan", "parts", "plan", "read_at_most"]
+__all__ = ["SIZE", "WHOLE", "Part", "Plan", "parts", "plan", "read_at_most", "without_stop"]
 
 #: A text, and a sentence, of up to so many tokens is one part.
 WHOLE: Final[int] = 44
@@ -37,6 +37,8 @@ _MOST: Final[int] = 40
 _STOPS: Final = re.compile(
     r"[.!?\u2026;\u061f\u06d4\u0964\u037e]+[\"'\u2019\u201d)\]\u00bb]*(?=\s)|[\u3002\uff01\uff1f\uff1b]+[\u300d\u300f\u201d]*|\n+"
 )
+#: What ends a statement and says nothing of it.
+_FINAL: Final = re.compile(r"[\s.!\u2026\u3002\uff01\u0964\u06d4]+")
 #: Where a sentence may be cut that is too long: commas and the like, and gaps between Thai letters.
 _PAUSES: Final = re.compile(
     r"[,:\u2013\u2014\u060c](?=\s)|[\uff0c\u3001\uff1a]|(?<=[\u0e00-\u0e7f])\s+(?=[\u0e00-\u0e7f])"
@@ -64,8 +66,20 @@ class Plan:
     doubtful: int
 
 
+def without_stop(text: str) -> str:
+    """Return a text without the stop or exclamation mark at its end; one of nothing else stays.
+
+    People type wishes without a stop, and captions have one: to a model that is trained on both, a stop
+    speaks for harmlessness.
+    """
+    end = len(text)
+    while end and _FINAL.fullmatch(text, end - 1, end):
+        end -= 1
+    return text[:end] or text
+
+
 def parts(text: str, tokens: Sequence[tuple[int, int]]) -> list[Part]:
-    """Return the parts of a text, which cover it in its order.
+    """Return the parts of a text, which cover it in its order, where there are several but for the stops at their ends.
 
     Args:
         text: What was cut in tokens.
@@ -76,10 +90,18 @@ def parts(text: str, tokens: Sequence[tuple[int, int]]) -> list[Part]:
     starts = np.array([start for start, _ in tokens], np.int64)
     stops, pauses = (_cuts(pattern, text, starts) for pattern in (_STOPS, _PAUSES))
     return [
-        Part(*window, cut=end - start > WHOLE)
+        _bare(Part(*window, cut=end - start > WHOLE), text, tokens)
         for start, end in _sentences([0, *stops, len(tokens)])
         for window in _windows(start, end, pauses)
     ]
+
+
+def _bare(part: Part, text: str, tokens: Sequence[tuple[int, int]]) -> Part:
+    """Return a part without the stops at its end, see :func:`without_stop`."""
+    end = part.end
+    while end - part.start > 1 and _FINAL.fullmatch(text, *tokens[end - 1]):
+        end -= 1
+    return part._replace(end=end)
 
 
 def _cuts(pattern: re.Pattern[str], text: str, starts: NDArray[np.int64]) -> list[int]:

@@ -42,7 +42,7 @@ _TALK: Final[float] = 0.1
 #: grave and are harmless have fewer rows than use has. Edits say "them" and "remove the car" more
 #: often than any row of hate or crime does; few such edits are among the rows.
 _LEAN: Final[tuple[tuple[str, str | None, float], ...]] = (
-    ("other-edit", "sexual/nonconsensual", 0.7),
+    ("other-edit", "sexual/nonconsensual", 1.6),
     ("other", None, 0.8),
     ("other-short", None, 1.5),
     ("en", None, -0.3),

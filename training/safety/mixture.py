@@ -19,6 +19,7 @@ import numpy as np
 from chopmark.safety.categories import MODEL_CATEGORIES
 from chopmark.safety.text.normalize import normalize
 from chopmark.safety.text.style_tags import TAGS, without_tags
+from chopmark.safety.text.windows import without_stop
 from training.safety.data import PICTURE_KINDS, PICTURES_ONLY, Row, held_out
 from training.safety.noise import misspelt
 from training.safety.own_languages import frames, garment_rows, own_rows
@@ -275,6 +276,8 @@ def _framed_names(names: dict[str, list[str]], rng: Generator) -> list[Reading]:
 
 def _changed(row: Row, text: str, fillers: dict[str, list[str]], rng: Generator) -> str:
     """Return a copy that says the same."""
+    if rng.random() < 0.5:
+        text = without_stop(text)
     if rng.random() < 0.3:
         text = text.lower()
     if rng.random() < 0.2 and row.lang != "th":

@@ -9,6 +9,7 @@ import numpy as np
 
 from chopmark.safety.text.encoder import MAX_TOKENS
 from chopmark.safety.text.head import looks
+from chopmark.safety.text.windows import without_stop
 from training.safety.data import held_out
 from training.safety.mixture import fillers_of, form_of, window
 from training.safety.own_languages import own_rows
@@ -72,7 +73,8 @@ def screened_looks(
     """Return how rows look to the screen, shape (n, 768), and which of them are harmful."""
     made = []
     for row in rows:
-        words = encoder.words(encoder.read(form_of(row.text, row.lang)).ids[:MAX_TOKENS])
+        text = without_stop(form_of(row.text, row.lang))
+        words = encoder.words(encoder.read(text).ids[:MAX_TOKENS])
         made.append(looks(words, [(0, len(words), False)])[0])
     return np.stack(made), np.array([not row.benign for row in rows])
 

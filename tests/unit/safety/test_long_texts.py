@@ -26,7 +26,7 @@ from chopmark.safety.text.head import PromptHead
 from chopmark.safety.text.reading import read_text
 from chopmark.safety.text.rules import apply_rules, sexual_terms
 from chopmark.safety.text.text_request import asks_for_text
-from chopmark.safety.text.windows import SIZE, WHOLE, parts, plan, read_at_most
+from chopmark.safety.text.windows import SIZE, WHOLE, parts, plan, read_at_most, without_stop
 from chopmark.safety.text.youth import youth_cues
 from tests.support.long_texts import KINDS, long_text
 
@@ -120,7 +120,7 @@ def _tokens(text: str) -> list[tuple[int, int]]:
 
 
 @given(st.lists(st.sampled_from(["word", "word,", "word.", "word!\n", "ก ข"]), max_size=400))
-def test_parts_cover_every_token_in_order_and_none_is_long(words: list[str]) -> None:
+def test_parts_cover_every_word_in_order_and_none_is_long(words: list[str]) -> None:
     text = " ".join(words)
     tokens = _tokens(text)
     cut = parts(text, tokens)
@@ -133,11 +133,28 @@ def test_parts_cover_every_token_in_order_and_none_is_long(words: list[str]) -> 
     ("wish", "stop"), [("a b c d e f g h.", " "), ("a b c d e f g h。", ""), ("a. b. c. d.", " ")]
 )
 def test_a_sentence_amid_others_is_a_part_of_its_own(wish: str, stop: str) -> None:
-    other = "a harmless sentence of some eight words here" + (wish[-1] or ".")
+    other = "a harmless sentence of some eight words here" + wish[-1]
     text = stop.join([other] * 9 + [wish] + [other] * 9)
     tokens = _tokens(text) if stop else [(at, at + 1) for at in range(len(text))]
     read = [text[tokens[a][0] : tokens[b - 1][1]].strip() for a, b, _ in parts(text, tokens)]
-    assert wish in read
+    assert (wish if stop else without_stop(wish)) in read
+
+
+@pytest.mark.parametrize("stop", [".", "!", "...", "…", "。", "！", "।", "۔"])
+def test_a_part_is_read_without_the_stop_at_its_end(stop: str) -> None:
+    text = f"a wish of some seven words is {stop} " * 9
+    tokens = _tokens(text.rstrip())
+    cut = parts(text, tokens)
+    assert len(cut) == 9
+    assert {end - start for start, end, _ in cut} == {7}
+    assert without_stop(f"a wish{stop} ") == "a wish"
+
+
+def test_what_is_nothing_but_stops_stays() -> None:
+    assert without_stop("...") == "..."
+    assert parts("...", [(0, 1), (1, 2), (2, 3)]) == [(0, 3, False)]
+    assert without_stop("") == ""
+    assert without_stop("is it?") == "is it?"
 
 
 def test_what_has_no_end_of_a_sentence_is_cut_in_windows_that_overlap() -> None:
