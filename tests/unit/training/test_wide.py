@@ -178,9 +178,10 @@ def test_further_drawings_are_put_behind_the_vocabularys(
         assert names[:4] == [sprite.file for sprite in chosen]
         assert [n.startswith(GROUND) for n in names].index(True) == 4 + len(WRITTEN)
         seen = [Image.open(io.BytesIO(archive.read(name))).convert("RGB") for name in names[:4]]
-    middle = np.array([np.asarray(one)[SPRITE // 2, SPRITE // 2] for one in seen], int)
-    wanted = np.array([(1, 200, 3), (0, 0, 255), (0, 0, 255), (255, 0, 0)])
-    assert np.abs(middle - wanted).max() < 9
+    colours = [(1, 200, 3), (0, 0, 255), (0, 0, 255), (255, 0, 0)]
+    for one, colour in zip(seen, colours, strict=True):
+        middle = np.asarray(one)[SPRITE // 2, SPRITE // 2].astype(int)
+        assert np.abs(middle - colour).max() < 9
     monkeypatch.setattr(
         adding, "sprites", lambda: [Sprite(thing=read_list("emoji", "yak")[0], style="3d")]
     )
