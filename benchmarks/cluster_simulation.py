@@ -35,7 +35,7 @@ _WAY: Final = (
 _APPENDS: Final = _WAY.count("log")
 #: How much of its time a station may work before its line is felt.
 _FULL: Final = 0.7
-#: Between machines of one room; a transaction goes to and fro so often while it holds its lock.
+#: Between machines of one room; a transaction makes so many round trips while it holds its lock.
 _RTT_S: Final = 0.0002
 _TRIPS: Final = {"log": 12, "running": 4, "quota": 4}
 _TILE: Final = 256
@@ -180,7 +180,7 @@ def text(found: Measured, page: str, *, picture_s: float, seed: int) -> str:
         f"- stores beside the log (requests on their way, quotas): {found.store * 1e3:.1f} ms a"
         " transaction, one at a time and one for each picture; requests with an `Idempotency-Key`"
         " have two more in a third store.",
-        f"- the network adds {_RTT_S * 1e3:g} ms to each way to and fro, during which a lock is"
+        f"- the network adds {_RTT_S * 1e3:g} ms to each round trip, during which a lock is"
         f" held: {_TRIPS['log']} in the log, {_TRIPS['running']} in a store.",
         f"- stations are sized to work {_FULL:.0%} of their time; nothing fails; callers do not"
         " leave.",
