@@ -366,7 +366,8 @@ def main() -> None:
     text = "\n".join(out)
     print(text)
     if options.write:
-        command = "python -m benchmarks.safety --data DIR --peers PYTHON --write"
+        peers_too = " --peers PYTHON" if options.peers else ""
+        command = f"python -m benchmarks.safety --data DIR{peers_too} --write"
         write_section("safety", text, command=command)
 
 

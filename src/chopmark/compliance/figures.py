@@ -44,7 +44,7 @@ class Figure:
         return told
 
 
-_PROMPTS: Final = "`python -m benchmarks.safety --data DIR --peers PYTHON --write`, 2026-12-01"
+_PROMPTS: Final = "`python -m benchmarks.safety --data DIR --write`, 2026-12-01"
 _OURS: Final = "probe by the author of the training rows, in other sentences"
 _MARKS: Final = "then `--render --write`, 2026-12-01"
 _MARKED: Final = "16 pictures of the embedded model and 12 flat graphics at 512 pixels"
@@ -61,11 +61,11 @@ FIGURES: Final[dict[str, Figure]] = {
     ),
     "ordinary_edits": Figure(
         what="ordinary edits, in 24 languages, wrongly flagged",
-        value="3.2 % flagged (95 % interval 1 to 9)",
+        value="2.1 % flagged (95 % interval 1 to 7)",
         n="95 edits",
         date="2026-12-01",
         limits=_OURS,
-        quote="ordinary edits flagged 3.2 (1 to 9, 95)",
+        quote="ordinary edits flagged 2.1 (1 to 7, 95)",
         heading=_PROMPTS,
     ),
     "harmful_24": Figure(
