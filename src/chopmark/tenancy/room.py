@@ -71,10 +71,10 @@ class Room:
         try:
             await mine
         except asyncio.CancelledError:
-            if mine.done() and not mine.cancelled():
+            if not mine.cancelled():
                 # The room came at the moment in which its holder went away.
                 self._taken -= amount
-            else:
+            elif (amount, mine) in self._line:
                 self._line.remove((amount, mine))
             self._next()
             raise
@@ -82,6 +82,9 @@ class Room:
     def _next(self) -> None:
         while self._line:
             amount, future = self._line[0]
+            if future.cancelled():  # whoever waited for it has left, and does not know it yet
+                self._line.popleft()
+                continue
             if self._taken + amount > self._size:
                 return
             self._line.popleft()

@@ -168,6 +168,8 @@ class Turns:
             raise self._busy(tenant, f"{self.waiting} requests are waiting already")
         last = self._lines[most][-1]
         self._leave(most, last)
+        if last.cancelled():  # it has left, and does not know it yet
+            return
         last.set_exception(
             RateLimited(
                 "too many requests of this tenant are waiting; this one's place was given away",

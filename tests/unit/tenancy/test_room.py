@@ -70,8 +70,24 @@ async def test_who_leaves_the_line_does_not_hold_it_up() -> None:
     assert there.room.taken == 0
 
 
-async def test_many_at_random_leave_nothing_behind() -> None:
-    dice, room = random.Random(3), Room(20)  # noqa: S311
+async def test_room_comes_free_in_the_moment_in_which_who_waits_for_it_leaves() -> None:
+    there = Guests(Room(10))
+    await there.come("all", 10)
+    await there.come("nine", 9)
+    await there.come("one", 1)
+    there.go["all"].set()
+    there.tasks["nine"].cancel()  # it hears of it only after the room was given back
+    await there.tasks["all"]
+    with pytest.raises(asyncio.CancelledError):
+        await there.tasks["nine"]
+    assert there.inside == ["all", "one"]
+    await there.leave("one")
+    assert there.room.taken == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_many_at_random_leave_nothing_behind(seed: int) -> None:
+    dice, room = random.Random(seed), Room(20)  # noqa: S311
 
     async def one() -> None:
         async with room.held(dice.randrange(1, 25)):

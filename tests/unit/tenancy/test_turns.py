@@ -86,6 +86,20 @@ async def test_a_greedy_tenant_loses_its_last_place(crowd: Callable[[int, int], 
     await there.end("a3")
 
 
+async def test_a_place_is_given_away_in_the_moment_in_which_its_holder_leaves(
+    crowd: Callable[[int, int], Crowd],
+) -> None:
+    there = crowd(1, 3)
+    await there.come("a1", "a2", "a3", "a4")
+    there.let_go["b1"] = asyncio.Event()
+    there.tasks["b1"] = asyncio.create_task(there._one("b1"))
+    there.tasks["a4"].cancel()  # it hears of it only after b1 was given its place
+    for name in ("a1", "a2", "b1", "a3"):
+        await there.end(name)
+    assert there.started == ["a1", "a2", "b1", "a3"]
+    assert (there.turns.running, there.turns.waiting) == (0, 0)
+
+
 async def test_without_places_only_slots_serve(crowd: Callable[[int, int], Crowd]) -> None:
     there = crowd(1, 0)
     await there.come("a1", "b1")

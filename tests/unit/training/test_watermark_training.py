@@ -46,6 +46,7 @@ def test_training_learns_and_the_file_says_what_the_network_says(tmp_path: Path)
     network, _ = train(sets, [1.0], minutes=0.01)
     before = Listener().state_dict()["last.weight"]
     assert not torch.equal(network.state_dict()["last.weight"], before)
+    pytest.importorskip("onnx", reason="pip install 'chopmark[train]'")
     export(network, tmp_path / "listener.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "listener.onnx"))
     shown = _listener.features(np.asarray(drawn(2002).convert("L"), np.float32))[None]
