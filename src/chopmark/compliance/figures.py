@@ -44,7 +44,7 @@ class Figure:
         return told
 
 
-_PROMPTS: Final = "`python -m benchmarks.safety --data DIR --write`, 2026-12-01"
+_PROMPTS: Final = "`python -m benchmarks.safety --data DIR --peers PYTHON --write`, 2026-12-01"
 _OURS: Final = "probe by the author of the training rows, in other sentences"
 _MARKS: Final = "then `--render --write`, 2026-12-01"
 _MARKED: Final = "16 pictures of the embedded model and 12 flat graphics at 512 pixels"
