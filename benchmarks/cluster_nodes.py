@@ -20,6 +20,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chopmark.workers.ray_proxy import NAMED
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -48,7 +50,7 @@ _RAY = {
     "RAY_worker_niceness": "0",
     # A machine goes on for so long without the one that has Ray's own state.
     "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
-    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "chopmark.workers.ray_proxy:middlewares",
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": NAMED,
     "PYTHONWARNINGS": "ignore",
     "OMP_NUM_THREADS": "1",
 }

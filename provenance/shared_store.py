@@ -32,8 +32,6 @@ __all__ = ["SharedManifests"]
 _LOG = logging.getLogger(__name__)
 _MOST_TRIES: Final = 10
 _MOST_BOUND: Final = 100
-#: Manifests that are brought along with a new one, so that none waits for a clock alone.
-_ALONG: Final = 20
 
 
 class SharedManifests:
@@ -79,7 +77,6 @@ class SharedManifests:
         )
         try:
             self._send(manifest_id)
-            self.send_unsent(most=_ALONG)
         except DatabaseUnavailable as error:
             _LOG.warning("a manifest waits for the bucket: %s", error.message)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from chopmark.errors import ConfigurationError
+from chopmark.workers.ray_proxy import NAMED
 
 if TYPE_CHECKING:
     from chopmark.settings import Settings
@@ -22,8 +23,8 @@ _QUIET: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Its own helper needs longer than its 15 seconds to start on a machine that is busy.
     "RAY_agent_register_timeout_ms": "120000",
-    # As ray_proxy.NAMED; read by Ray where its proxies start.
-    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "chopmark.workers.ray_proxy:middlewares",
+    # Read by Ray where its proxies start.
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": NAMED,
 }
 
 

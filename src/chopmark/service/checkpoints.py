@@ -49,6 +49,7 @@ def checkpointing(parts: Parts) -> Iterator[None]:
     every_s, bucket = settings.log_checkpoint_s, None
     if settings.objects:
         from chopmark.kit.objects import open_objects
+        from chopmark.provenance.shared_store import SharedManifests
         from chopmark.service.log_objects import LogObjects
 
         if not every_s:
@@ -65,9 +66,8 @@ def checkpointing(parts: Parts) -> Iterator[None]:
         wrong = sign_what_is_new(parts)
         if bucket is not None:
             bucket.publish(parts.log, parts.home / "audit" / "public")
-            send = getattr(parts.store, "send_unsent", None)
-            if send is not None:
-                send()
+            if isinstance(parts.store, SharedManifests):  # a plugin may have brought another
+                parts.store.send_unsent()
         return wrong
 
     with repeating(

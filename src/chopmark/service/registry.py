@@ -285,8 +285,9 @@ ELSEWHERE: Final[tuple[Elsewhere, ...]] = (
               erased="no", kept="the same"),
     Elsewhere(what="public files of the log: hashes, checkpoint, entries where they are public",
               where="CHOPMARK_OBJECTS", under="log/", erased="nothing personal", kept="for good"),
-    Elsewhere(what="manifests of what left, and what leads to them", where="CHOPMARK_OBJECTS",
-              under="manifests/", erased="nothing personal", kept="for good"),
+    Elsewhere(what="manifests of what left, with prompts if CHOPMARK_MANIFEST_PROMPT says so, and "
+              "what leads to them", where="CHOPMARK_OBJECTS",
+              under="manifests/", erased="no", kept="for good"),
     Elsewhere(what="prompts, and pictures not in the log yet, on their way between machines",
               where="CHOPMARK_ENGINE", under="Ray's object store", erased="no",
               kept="until the piece of work is done: Ray's memory, which must not spill to disk"),
